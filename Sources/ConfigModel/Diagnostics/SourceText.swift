@@ -1,0 +1,74 @@
+/// The text of a configuration file, with the name that diagnostics give it.
+public struct SourceText: Sendable {
+    /// The largest file that is read: 64 MiB, enough for more than 200,000 hosts.
+    public static let maxBytes = 64 * 1024 * 1024
+
+    /// The name to show, usually the path as the operator typed it.
+    public let name: String
+    /// The bytes as they stand in the file, with any byte order mark.
+    public let bytes: [UInt8]
+
+    /// A text of any content; whether it is usable is found out by `Configuration.parse`.
+    public init(name: String, bytes: [UInt8]) {
+        self.name = name
+        self.bytes = bytes
+    }
+
+    /// A text given as a string.
+    public init(name: String, _ text: String) {
+        self.init(name: name, bytes: Array(text.utf8))
+    }
+
+    /// How many bytes a UTF-8 byte order mark takes at the start: 3 or 0.
+    var byteOrderMarkLength: Int {
+        bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    }
+
+    /// The place of the byte at `offset`.
+    func position(ofByte offset: Int) -> SourcePosition {
+        var line = 1
+        var lineStart = byteOrderMarkLength
+        for index in lineStart..<max(lineStart, offset) where isLineEnd(index) {
+            line += 1
+            lineStart = index + 1
+        }
+        let column = bytes[lineStart..<max(lineStart, offset)].count { $0 & 0xC0 != 0x80 }
+        return SourcePosition(line: line, column: column + 1)
+    }
+
+    /// Whether a line ends with this byte: LF, CR LF or a CR alone, as YAML has it.
+    func isLineEnd(_ index: Int) -> Bool {
+        bytes[index] == UInt8(ascii: "\n")
+            || (bytes[index] == UInt8(ascii: "\r")
+                && (index + 1 == bytes.count || bytes[index + 1] != UInt8(ascii: "\n")))
+    }
+}
+
+/// The lines of a text, found once for many diagnostics.
+struct SourceLines {
+    private let source: SourceText
+    private let starts: [Int]
+
+    init(_ source: SourceText) {
+        self.source = source
+        var starts = [source.byteOrderMarkLength]
+        for index in source.bytes.indices where source.isLineEnd(index) {
+            starts.append(index + 1)
+        }
+        self.starts = starts
+    }
+
+    /// How many bytes a line takes, with its end; 0 when there is no such line.
+    func length(of number: Int) -> Int {
+        guard number >= 1, number <= starts.count else { return 0 }
+        return (number < starts.count ? starts[number] : source.bytes.count) - starts[number - 1]
+    }
+
+    /// The text of a line without its end; empty when there is no such line.
+    subscript(number: Int) -> String {
+        guard number >= 1, number <= starts.count else { return "" }
+        var line = source.bytes[starts[number - 1]..<(starts[number - 1] + length(of: number))]
+        while let last = line.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: "\r") { line.removeLast() }
+        return String(decoding: line, as: UTF8.self)
+    }
+}

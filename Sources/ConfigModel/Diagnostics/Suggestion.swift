@@ -1,0 +1,46 @@
+/// Finds what somebody probably meant to type.
+enum Suggestion {
+    /// Words longer than this are not compared: the work grows with the square of their length.
+    private static let maxLength = 64
+
+    /// The candidate nearest to `word`, when it is near enough to be a slip: at most one edit in three characters.
+    static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
+        let typed = Array(word.lowercased().unicodeScalars)
+        guard !typed.isEmpty, typed.count <= maxLength else { return nil }
+        var best: (distance: Int, word: String)?
+        for candidate in candidates {
+            let scalars = Array(candidate.lowercased().unicodeScalars)
+            let allowed = max(1, max(typed.count, scalars.count) / 3)
+            guard scalars.count <= maxLength, abs(scalars.count - typed.count) <= allowed else { continue }
+            let distance = editDistance(typed, scalars)
+            if distance <= allowed, distance < best?.distance ?? .max {
+                best = (distance, candidate)
+            }
+        }
+        return best?.word
+    }
+
+    /// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours each count one.
+    static func editDistance(_ left: [Unicode.Scalar], _ right: [Unicode.Scalar]) -> Int {
+        var beforeLast: [Int] = []
+        var last = Array(0...right.count)
+        for (row, leftScalar) in left.enumerated() {
+            var current = [row + 1]
+            for (column, rightScalar) in right.enumerated() {
+                let substitution = last[column] + (leftScalar == rightScalar ? 0 : 1)
+                var cost = min(last[column + 1] + 1, current[column] + 1, substitution)
+                if row > 0, column > 0, leftScalar == right[column - 1], left[row - 1] == rightScalar {
+                    cost = min(cost, beforeLast[column - 1] + 1)
+                }
+                current.append(cost)
+            }
+            (beforeLast, last) = (last, current)
+        }
+        return last[right.count]
+    }
+
+    /// `did you mean 'x'?`, when there is an x.
+    static func hint<Candidates: Sequence<String>>(for word: String, in candidates: Candidates) -> String? {
+        nearest(to: word, in: candidates).map { "did you mean '\($0)'?" }
+    }
+}

@@ -1,0 +1,93 @@
+/// Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates).
+public struct CloudflareOriginIssuer: Sendable, Equatable {
+    /// How Aegis shows who it is.
+    public enum AuthMethod: String, ChoiceValue {
+        /// A scoped token.
+        case apiToken = "api_token"
+        /// An Origin CA key, which Cloudflare has deprecated.
+        case originCAKey = "origin_ca_key"
+    }
+
+    /// The kind of certificate and key.
+    public enum RequestType: String, ChoiceValue {
+        /// RSA with 2048 bits.
+        case rsa = "origin-rsa"
+        /// ECDSA on P-256.
+        case ecc = "origin-ecc"
+    }
+
+    /// What becomes of a certificate that the file no longer names.
+    public enum Removal: String, ChoiceValue {
+        /// It stays valid until it expires.
+        case keep
+        /// It is revoked, which can't be undone.
+        case revoke
+    }
+
+    /// Days that Cloudflare offers.
+    static let validities = [7, 30, 90, 365, 730, 1095, 5475]
+    /// Names that one certificate can have.
+    static let maxNames = 200
+    /// Where Cloudflare's API is.
+    static let defaultBaseURL = ServiceURL("https://api.cloudflare.com/client/v4")
+
+    /// How Aegis shows who it is.
+    public var authMethod = AuthMethod.apiToken
+    /// The token, for `api_token`.
+    public var apiToken: Secret?
+    /// The key, for `origin_ca_key`.
+    public var originCAKey: Secret?
+    /// The kind of certificate and key.
+    public var requestType = RequestType.ecc
+    /// How many days a certificate lives.
+    public var requestedValidityDays = 5475
+    /// The zone of its certificates; a certificate's own wins.
+    public var zoneID: String?
+    /// Whether a replaced certificate is revoked once the new one is in force.
+    public var revokeReplaced = false
+    /// What becomes of a certificate that the file no longer names.
+    public var onRemoval = Removal.keep
+    /// Where the API is.
+    public var baseURL = defaultBaseURL
+    /// A PEM file of CAs trusted for the API's server; nil: the system's.
+    public var caFile: String?
+
+    static let shape = ObjectShape<CloudflareOriginIssuer>(
+        "a Cloudflare Origin issuer", "Cloudflare's Origin CA", initial: CloudflareOriginIssuer(),
+        fields: [
+            .tag("type", "cloudflare_origin", "Cloudflare's Origin CA"),
+            .defaulted("auth_method", \.authMethod, .choice("authentication method"), "How Aegis shows who it is"),
+            .optional("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
+            .optional("origin_ca_key", \.originCAKey, .secret, "An Origin CA key, which Cloudflare has deprecated"),
+            .defaulted("request_type", \.requestType, .choice("request type"), "The kind of certificate and key"),
+            .defaulted(
+                "requested_validity", \.requestedValidityDays, .integer(oneOf: validities),
+                "How many days a certificate lives"),
+            .optional("zone_id", \.zoneID, .zoneID, "The zone of its certificates; a certificate's own wins"),
+            .defaulted(
+                "revoke_replaced", \.revokeReplaced, .flag,
+                "Whether a replaced certificate is revoked once the new one is in force"),
+            .defaulted(
+                "on_removal", \.onRemoval, .choice("choice"),
+                "What becomes of a certificate that the file no longer names; revoking can't be undone"),
+            .defaulted("base_url", \.baseURL, .httpsURL, "Where the API is, with its path"),
+            .optional("ca_file", \.caFile, .path, "CAs trusted for the API's server, in PEM; else the system's"),
+        ])
+}
+
+extension ValueShape where Value == String {
+    /// A Cloudflare zone's identifier.
+    static let zoneID = string(
+        "a zone identifier of 32 hex digits", lengths: 1...32, pattern: "^[0-9a-f]{32}$",
+        check: { (text) throws(ValueFault) in
+            let isHex = text.utf8.allSatisfy { byte in
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+            }
+            guard text.utf8.count == 32, isHex else {
+                throw ValueFault(
+                    "bad zone identifier \(text.quotedForMessage)",
+                    hint: "it has 32 hex digits; see the zone's overview page")
+            }
+        })
+}

@@ -1,0 +1,110 @@
+/// The whole of `aegis.yaml`, checked.
+public struct Configuration: Sendable, Equatable {
+    /// Where the state is kept: the path of an SQLite database, relative to the file.
+    public var statePath = "./.aegis/state.db"
+    /// Where the key that seals private keys comes from; nil: `AEGIS_SSL_KEY`, or one made on first run.
+    public var encryptionKey: Secret?
+    /// How the gateway listens, limits and logs.
+    public var gateway = GatewaySettings()
+    /// Who issues certificates, in the order of the file.
+    public var issuers: [Issuer] = []
+    /// Certificates that hosts refer to by name, in the order of the file.
+    public var certificates: [NamedCertificate] = []
+    /// Certificates ordered at Cloudflare and served by its edge, in the order of the file.
+    public var edgeCertificates: [EdgeCertificate] = []
+    /// What is served, in the order of the file.
+    public var hosts: [Host] = []
+
+    /// A configuration without hosts, with the gateway's defaults.
+    public init() {}
+}
+
+/// What came of reading a file.
+public struct ParsedConfiguration: Sendable {
+    /// The configuration; nil when there is an error among the diagnostics.
+    public let configuration: Configuration?
+    /// Everything there is to say about the file, in the order of its lines.
+    public let diagnostics: [Diagnostic]
+}
+
+extension Configuration {
+    /// Reads and checks a file's text. Pure: nothing but the text is looked at, and every fault becomes a diagnostic.
+    public static func parse(_ source: SourceText) -> ParsedConfiguration {
+        if let fault = YAMLTextCheck.fault(in: source) {
+            return ParsedConfiguration(configuration: nil, diagnostics: [fault])
+        }
+        do throws(YAMLFault) {
+            return read(try YAMLParser.parse(source))
+        } catch {
+            return ParsedConfiguration(configuration: nil, diagnostics: [error.diagnostic])
+        }
+    }
+
+    private static func read(_ document: YAMLDocument) -> ParsedConfiguration {
+        guard let root = document.root else {
+            let empty = Diagnostic(.error, at: .start, "the file is empty", hint: "begin it with 'version: 1'")
+            return ParsedConfiguration(configuration: nil, diagnostics: [empty])
+        }
+        var reader = ModelReader(document)
+        let configuration = shape.read(root, &reader)
+        if let configuration { Rules.check(configuration, root, &reader) }
+        return ParsedConfiguration(
+            configuration: reader.diagnostics.hasErrors ? nil : configuration,
+            diagnostics: reader.diagnostics.sorted())
+    }
+
+    /// The version of the file's language that this program reads.
+    static let version = 1
+
+    static let shape = ObjectShape<Configuration>(
+        "the configuration", "The configuration of an Aegis TLS gateway", initial: Configuration(),
+        fields: [
+            .version("version", version),
+            .nested(
+                "state", "Where the state is kept",
+                ObjectShape(
+                    "state", "Where the state is kept", initial: Configuration(),
+                    fields: [
+                        .defaulted(
+                            "path", \.statePath, .path,
+                            "The SQLite database with certificates and sealed keys; relative to this file")
+                    ])),
+            .nested(
+                "encryption", "How private keys are sealed in the state",
+                ObjectShape(
+                    "encryption", "How private keys are sealed in the state", initial: Configuration(),
+                    fields: [
+                        .optional(
+                            "key", \.encryptionKey, .masterKey,
+                            "64 hex digits. Left out: AEGIS_SSL_KEY if set, else made on first run and kept in the state"
+                        )
+                    ])),
+            .defaulted("gateway", \.gateway, GatewaySettings.shape.shape, "How the gateway listens, limits and logs"),
+            .defaulted("issuers", \.issuers, .named(Issuer.shape, "issuers"), "Who issues certificates, by name"),
+            .defaulted(
+                "certificates", \.certificates, .named(NamedCertificate.shape, "certificates"),
+                "Certificates that hosts refer to by name"),
+            .defaulted(
+                "edge_certificates", \.edgeCertificates, .list(of: EdgeCertificate.shape.shape, "edge certificates"),
+                "Certificates ordered at Cloudflare and served by its edge"),
+            .defaulted("hosts", \.hosts, .list(of: Host.shape.shape, "hosts"), "What is served"),
+        ])
+}
+
+extension Field {
+    /// The version of the file's language: the one number that must be there.
+    fileprivate static func version(_ key: String, _ number: Int) -> Field {
+        .check(
+            key,
+            SchemaFragment([
+                ("const", .int(number)), ("description", .string("The version of this file's language")),
+            ]),
+            hintWhenMissing: "begin the file with 'version: \(number)'",
+            read: { node, reader in
+                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
+                if Int(text) == number { return true }
+                reader.failExpecting("\(number), the only version there is", at: node)
+                return false
+            }, written: .int(number))
+    }
+}

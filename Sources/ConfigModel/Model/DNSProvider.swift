@@ -1,0 +1,125 @@
+/// How the TXT records of dns-01 are written, and how long they are waited for.
+public struct DNSProvider: Sendable, Equatable {
+    /// Who writes the records.
+    public enum Method: Sendable, Equatable {
+        /// Dynamic updates to a name server (RFC 2136).
+        case rfc2136(RFC2136)
+        /// A call to a web service.
+        case webhook(Webhook)
+    }
+
+    /// Dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
+    public struct RFC2136: Sendable, Equatable {
+        /// The name server: host and port.
+        public var server = ""
+        /// The zone to update.
+        public var zone = DomainName(wireForm: "")
+        /// The key that signs updates; nil: unsigned.
+        public var tsig: TSIGKey?
+        /// What both kinds have.
+        public var waiting = PropagationWait()
+    }
+
+    /// A web service that is told what to write.
+    public struct Webhook: Sendable, Equatable {
+        /// Where it is called.
+        public var url = ServiceURL("")
+        /// The Bearer token it is called with; nil: none.
+        public var token: Secret?
+        /// What both kinds have.
+        public var waiting = PropagationWait()
+    }
+
+    /// How a record is waited for before the CA is asked.
+    public struct PropagationWait: Sendable, Equatable {
+        /// How long a record may take to be seen.
+        public var timeout = Duration.seconds(120)
+        /// The resolvers that must see it, as address:port; none: the zone's own servers.
+        public var resolvers: [String] = []
+    }
+
+    /// Who writes the records.
+    public var method: Method
+
+    static let shape = ValueShape<DNSProvider>.union(
+        "a DNS provider", by: "provider",
+        [
+            UnionCase(
+                "rfc2136",
+                ObjectShape<RFC2136>(
+                    "a name server", "Dynamic updates to a name server (RFC 2136)", initial: RFC2136(),
+                    fields: [
+                        .tag("provider", "rfc2136", "Dynamic updates to a name server"),
+                        .required("server", \.server, .dnsServer, "The name server, as host:port"),
+                        .required("zone", \.zone, .domain, "The zone to update"),
+                        .optional("tsig", \.tsig, TSIGKey.shape.shape, "The key that signs updates"),
+                    ] + waitingFields(\.waiting.timeout, \.waiting.resolvers)),
+                wrap: { DNSProvider(method: .rfc2136($0)) },
+                unwrap: { if case .rfc2136(let server) = $0.method { server } else { nil } }),
+            UnionCase(
+                "webhook",
+                ObjectShape<Webhook>(
+                    "a webhook", "A web service that is told what to write", initial: Webhook(),
+                    fields: [
+                        .tag("provider", "webhook", "A web service that is told what to write"),
+                        .required("url", \.url, .webhookURL, "Where it is called"),
+                        .optional("token", \.token, .secret, "The Bearer token it is called with"),
+                    ] + waitingFields(\.waiting.timeout, \.waiting.resolvers)),
+                wrap: { DNSProvider(method: .webhook($0)) },
+                unwrap: { if case .webhook(let hook) = $0.method { hook } else { nil } }),
+        ])
+
+    private static func waitingFields<Root: Sendable>(
+        _ timeout: WritableKeyPath<Root, Duration> & Sendable,
+        _ resolvers: WritableKeyPath<Root, [String]> & Sendable
+    ) -> [Field<Root>] {
+        [
+            .defaulted(
+                "propagation_timeout", timeout, .duration(in: .seconds(1) ... .seconds(3600)),
+                "How long a record may take to be seen"),
+            .defaulted(
+                "resolvers", resolvers, .list(of: .dnsServer, "resolvers"),
+                "The resolvers that must see it; left out: the zone's own servers"),
+        ]
+    }
+}
+
+/// A key for signed DNS messages (RFC 8945).
+public struct TSIGKey: Sendable, Equatable {
+    /// The hash functions that name servers share.
+    public enum Algorithm: String, ChoiceValue {
+        /// HMAC with SHA-256.
+        case sha256 = "hmac-sha256"
+        /// HMAC with SHA-384.
+        case sha384 = "hmac-sha384"
+        /// HMAC with SHA-512.
+        case sha512 = "hmac-sha512"
+    }
+
+    /// The key's name at the server.
+    public var name = DomainName(wireForm: "")
+    /// The hash function.
+    public var algorithm = Algorithm.sha256
+    /// The key in base64.
+    public var secret = Secret(.inline(""))
+
+    static let shape = ObjectShape<TSIGKey>(
+        "a TSIG key", "The key that signs updates", initial: TSIGKey(),
+        fields: [
+            .required("name", \.name, .domain, "The key's name at the server"),
+            .defaulted("algorithm", \.algorithm, .choice("algorithm"), "The hash function"),
+            .required("secret", \.secret, .secret, "The key in base64"),
+        ])
+}
+
+extension ValueShape where Value == String {
+    /// A name server as host:port; the port is 53 when left out.
+    static let dnsServer = text(
+        "a server such as 127.0.0.1:53", .string("host:port; the port is 53 when left out", examples: ["127.0.0.1:53"]),
+        parse: { (text) throws(ValueFault) in
+            let parsed = try HostPort.parse(text)
+            guard parsed.host != .any else { throw ValueFault("no host in \(text.quotedForMessage)") }
+            return "\(parsed.hostText):\(parsed.port ?? 53)"
+        },
+        format: { $0 })
+}

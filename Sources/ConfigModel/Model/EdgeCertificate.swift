@@ -1,0 +1,83 @@
+/// An advanced certificate pack of Cloudflare: ordered here, served by its edge.
+public struct EdgeCertificate: Sendable, Equatable {
+    /// The CAs that Cloudflare offers.
+    public enum Authority: String, ChoiceValue {
+        /// Google Trust Services.
+        case google
+        /// Let's Encrypt.
+        case letsEncrypt = "lets_encrypt"
+        /// SSL.com.
+        case sslCom = "ssl_com"
+    }
+
+    /// How control over the names is shown.
+    public enum Validation: String, ChoiceValue {
+        /// A TXT record.
+        case txt
+        /// A file over HTTP.
+        case http
+        /// A mail to the domain's owner.
+        case email
+    }
+
+    /// What becomes of a pack that the file no longer names.
+    public enum Removal: String, ChoiceValue {
+        /// It is deleted at Cloudflare.
+        case delete
+        /// It stays there.
+        case keep
+    }
+
+    /// The name of the pack; empty: its first host.
+    public var name: String?
+    /// Where it was written.
+    public var origin = SourceOrigin.none
+    /// The zone it belongs to.
+    public var zoneID = ""
+    /// A token with the permission Zone, SSL and Certificates, Edit.
+    public var apiToken = Secret(.inline(""))
+    /// The names it is for, the apex among them: at most 50.
+    public var hosts: [DomainName] = []
+    /// The CA.
+    public var authority = Authority.letsEncrypt
+    /// How control over the names is shown.
+    public var validation = Validation.txt
+    /// How many days it lives.
+    public var validityDays = 90
+    /// Whether Cloudflare's own name is put first.
+    public var cloudflareBranding = false
+    /// How long apply waits for it to become active.
+    public var wait = Duration.seconds(60)
+    /// What becomes of it when the file no longer names it.
+    public var onRemoval = Removal.delete
+    /// Where the API is.
+    public var baseURL = CloudflareOriginIssuer.defaultBaseURL
+    /// A PEM file of CAs trusted for the API's server; nil: the system's.
+    public var caFile: String?
+
+    /// What it is called in plans and messages.
+    public var displayName: String { name ?? hosts.first?.text ?? "" }
+
+    static let shape = ObjectShape<EdgeCertificate>(
+        "an edge certificate", "A certificate ordered at Cloudflare and served by its edge", initial: EdgeCertificate(),
+        place: { $0.origin = $1 },
+        fields: [
+            .optional("name", \.name, .name, "What it is called; left out: its first host"),
+            .required("zone_id", \.zoneID, .zoneID, "The zone it belongs to"),
+            .required("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
+            .required(
+                "hosts", \.hosts, .list(of: .domain, allowsEmpty: false, atMost: 50, "names"), "The names it is for"),
+            .defaulted("certificate_authority", \.authority, .choice("certificate authority"), "The CA"),
+            .defaulted("validation_method", \.validation, .choice("validation method"), "How control is shown"),
+            .defaulted(
+                "validity_days", \.validityDays, .integer(oneOf: [14, 30, 90, 365]), "How many days it lives"),
+            .defaulted(
+                "cloudflare_branding", \.cloudflareBranding, .flag, "Whether Cloudflare's own name is put first"),
+            .defaulted(
+                "wait", \.wait, .duration(in: .zero ... .seconds(3600)), "How long apply waits for it to become active"),
+            .defaulted(
+                "on_removal", \.onRemoval, .choice("choice"), "What becomes of it when the file no longer names it"),
+            .defaulted("base_url", \.baseURL, .httpsURL, "Where the API is, with its path"),
+            .optional("ca_file", \.caFile, .path, "CAs trusted for the API's server, in PEM; else the system's"),
+        ])
+}

@@ -1,0 +1,145 @@
+/// How the gateway listens, limits and logs.
+public struct GatewaySettings: Sendable, Equatable {
+    /// Where plain HTTP is listened for.
+    public var http = [ListenAddress(address: nil, port: 8080)]
+    /// Where HTTPS is listened for.
+    public var https = [ListenAddress(address: nil, port: 8443)]
+    /// Where health, metrics and the admin API are listened for.
+    public var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
+    /// The directory of the local CA's files, relative to the file; `AEGIS_SSL_CACHE_DIR` wins.
+    public var cacheDirectory = ".cache/ssl"
+    /// The peers whose `X-Forwarded-*` headers are believed.
+    public var trustedProxies: [NetworkBlock] = []
+    /// What one client may use.
+    public var limits = GatewayLimits()
+    /// Where requests are logged.
+    public var accessLog = AccessLog()
+    /// How many threads serve; nil: one a core.
+    public var workers: Int?
+
+    /// The defaults.
+    public init() {}
+
+    static let shape = ObjectShape<GatewaySettings>(
+        "a gateway", "How the gateway listens, limits and logs", initial: GatewaySettings(),
+        fields: [
+            .defaulted("http", \.http, .list(of: .listenAddress, "addresses"), "Where plain HTTP is listened for"),
+            .defaulted("https", \.https, .list(of: .listenAddress, "addresses"), "Where HTTPS is listened for"),
+            .defaulted("admin", \.admin, .listenAddress, "Where health, metrics and the admin API are listened for"),
+            .defaulted(
+                "cache_dir", \.cacheDirectory, .path,
+                "The directory of the local CA's files, relative to this file; AEGIS_SSL_CACHE_DIR wins"),
+            .defaulted(
+                "trusted_proxies", \.trustedProxies, .list(of: .networkBlock, "address ranges"),
+                "The peers whose X-Forwarded-* headers are believed"),
+            .defaulted("limits", \.limits, GatewayLimits.shape.shape, "What one client may use"),
+            .defaulted("access_log", \.accessLog, AccessLog.shape.shape, "Where requests are logged"),
+            .optional("workers", \.workers, .integer(in: 1...1024), "How many threads serve; left out: one a core"),
+        ])
+}
+
+/// Bounds on what clients may send and how long they may take.
+public struct GatewayLimits: Sendable, Equatable {
+    /// Bytes of a request's line and header fields together.
+    public var headerBytes = 32 * 1024
+    /// Header fields in a request; each crumb of a Cookie counts.
+    public var headerFields = 100
+    /// Bytes of a request's body; 0: no bound. A host's own bound wins.
+    public var bodyBytes = 10 * 1024 * 1024
+    /// From the connection to the end of the TLS handshake.
+    public var handshakeTimeout = Duration.seconds(10)
+    /// From a request's first byte to the end of its head.
+    public var requestHeaderTimeout = Duration.seconds(10)
+    /// Between two pieces of a body.
+    public var bodyProgressTimeout = Duration.seconds(30)
+    /// Between two requests of a connection.
+    public var idleTimeout = Duration.seconds(60)
+    /// Connections of clients at once.
+    public var connections = 50_000
+
+    /// The defaults.
+    public init() {}
+
+    static let shape = ObjectShape<GatewayLimits>(
+        "limits", "What one client may use", initial: GatewayLimits(),
+        fields: [
+            .defaulted(
+                "header_bytes", \.headerBytes, .byteSize(in: 1024...1_048_576),
+                "Size of a request's line and header fields together"),
+            .defaulted(
+                "header_fields", \.headerFields, .integer(in: 1...10_000),
+                "Header fields in a request; each crumb of a Cookie counts"),
+            .defaulted("body_bytes", \.bodyBytes, .bodySize, "Size of a request's body; 0: no bound"),
+            .defaulted(
+                "handshake_timeout", \.handshakeTimeout, .timeout, "From the connection to the end of the TLS handshake"
+            ),
+            .defaulted(
+                "request_header_timeout", \.requestHeaderTimeout, .timeout,
+                "From a request's first byte to the end of its head"),
+            .defaulted("body_progress_timeout", \.bodyProgressTimeout, .timeout, "Between two pieces of a body"),
+            .defaulted("idle_timeout", \.idleTimeout, .timeout, "Between two requests of a connection"),
+            .defaulted("connections", \.connections, .integer(in: 1...1_000_000), "Connections of clients at once"),
+        ])
+}
+
+/// Where and how requests are logged.
+public struct AccessLog: Sendable, Equatable {
+    /// Where the lines go.
+    public enum Destination: Sendable, Hashable {
+        /// Nowhere.
+        case none
+        /// To the standard output.
+        case standardOutput
+        /// To a file, relative to the configuration file.
+        case file(String)
+    }
+
+    /// The form of a line.
+    public enum Format: String, ChoiceValue {
+        /// One JSON object a line.
+        case json
+        /// The combined format of Apache and nginx.
+        case combined
+    }
+
+    /// Where the lines go.
+    public var destination = Destination.none
+    /// The form of a line.
+    public var format = Format.json
+
+    /// The defaults.
+    public init() {}
+
+    static let shape = ObjectShape<AccessLog>(
+        "an access log", "Where requests are logged", initial: AccessLog(),
+        fields: [
+            .defaulted("to", \.destination, .logDestination, "none, stdout or the path of a file"),
+            .defaulted("format", \.format, .choice("log format"), "The form of a line"),
+        ])
+}
+
+extension ValueShape where Value == AccessLog.Destination {
+    static let logDestination = text(
+        "none, stdout or a path",
+        .string("none, stdout or the path of a file", examples: ["stdout", "/var/log/aegis/access.log"]),
+        parse: { (text) throws(ValueFault) in
+            guard !text.isEmpty, !text.utf8.contains(0) else { throw ValueFault("expected none, stdout or a path") }
+            switch text {
+            case "none": return .none
+            case "stdout": return .standardOutput
+            default: return .file(text)
+            }
+        },
+        format: { destination in
+            switch destination {
+            case .none: "none"
+            case .standardOutput: "stdout"
+            case .file(let path): path
+            }
+        })
+}
+
+extension ValueShape where Value == Int {
+    /// The size of a request's body; 0 stands for no bound.
+    static let bodySize = byteSize(in: 0...(1 << 50))
+}

@@ -1,0 +1,61 @@
+/// Somebody who issues certificates.
+public struct Issuer: Sendable, Equatable, NamedValue {
+    /// The kinds of issuer.
+    public enum Kind: Sendable, Equatable {
+        /// An ACME CA, public or private (RFC 8555).
+        case acme(ACMEIssuer)
+        /// Cloudflare's Origin CA.
+        case cloudflareOrigin(CloudflareOriginIssuer)
+        /// The CA that Aegis keeps itself.
+        case localCA
+    }
+
+    /// The name that hosts and certificates refer to it by.
+    public var name: String
+    /// Where its name was written.
+    public var origin: SourceOrigin
+    /// What it is.
+    public var kind: Kind
+
+    static let shape = ValueShape<Issuer>.union(
+        "an issuer", by: "type",
+        [
+            UnionCase(
+                "acme", ACMEIssuer.shape, wrap: { Issuer(name: "", origin: .none, kind: .acme($0)) },
+                unwrap: { if case .acme(let issuer) = $0.kind { issuer } else { nil } }),
+            UnionCase(
+                "cloudflare_origin", CloudflareOriginIssuer.shape,
+                wrap: { Issuer(name: "", origin: .none, kind: .cloudflareOrigin($0)) },
+                unwrap: { if case .cloudflareOrigin(let issuer) = $0.kind { issuer } else { nil } }),
+            UnionCase(
+                "local_ca",
+                ObjectShape<Issuer>(
+                    "a local CA", "The CA that Aegis keeps itself",
+                    initial: Issuer(name: "", origin: .none, kind: .localCA),
+                    fields: [.tag("type", "local_ca", "The CA that Aegis keeps itself")]),
+                wrap: { $0 }, unwrap: { $0.kind == .localCA ? $0 : nil }),
+        ])
+
+    /// The kind as the file calls it.
+    public var typeName: String {
+        switch kind {
+        case .acme: "acme"
+        case .cloudflareOrigin: "cloudflare_origin"
+        case .localCA: "local_ca"
+        }
+    }
+}
+
+/// The kind and size of a certificate's key.
+public enum KeyType: String, ChoiceValue {
+    /// ECDSA on NIST P-256.
+    case ecdsaP256 = "ecdsa-p256"
+    /// ECDSA on NIST P-384.
+    case ecdsaP384 = "ecdsa-p384"
+    /// RSA with 2048 bits.
+    case rsa2048 = "rsa-2048"
+    /// RSA with 3072 bits.
+    case rsa3072 = "rsa-3072"
+    /// RSA with 4096 bits.
+    case rsa4096 = "rsa-4096"
+}

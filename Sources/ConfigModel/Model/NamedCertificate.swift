@@ -1,0 +1,112 @@
+/// A certificate that hosts refer to by name.
+public struct NamedCertificate: Sendable, Equatable, NamedValue {
+    /// Where it comes from.
+    public enum Source: Sendable, Equatable {
+        /// The operator's own.
+        case custom(CustomCertificate)
+        /// Issued for the file's names.
+        case issued(IssuedCertificate)
+    }
+
+    /// The name that hosts refer to it by.
+    public var name: String
+    /// Where its name was written.
+    public var origin: SourceOrigin
+    /// Where it comes from.
+    public var source: Source
+
+    /// The names it is for, when the file tells them.
+    public var knownDomains: [CertificateName]? {
+        if case .issued(let issued) = source { issued.domains } else { nil }
+    }
+
+    static let shape = ValueShape<NamedCertificate>.union(
+        "a certificate", by: "source", hint: "for a certificate from an issuer leave 'source' out",
+        [
+            UnionCase(
+                "custom", CustomCertificate.shape,
+                wrap: { NamedCertificate(name: "", origin: .none, source: .custom($0)) },
+                unwrap: { if case .custom(let certificate) = $0.source { certificate } else { nil } }),
+            UnionCase(
+                nil, IssuedCertificate.shape,
+                wrap: { NamedCertificate(name: "", origin: .none, source: .issued($0)) },
+                unwrap: { if case .issued(let certificate) = $0.source { certificate } else { nil } }),
+        ])
+}
+
+/// The operator's own certificate.
+public struct CustomCertificate: Sendable, Equatable {
+    /// The certificate and its chain in PEM.
+    public var certificate = Secret(.inline(""))
+    /// The private key in PEM, not encrypted.
+    public var key = Secret(.inline(""))
+    /// Whether it is served although it has expired.
+    public var allowsExpired = false
+
+    static let shape = ObjectShape<CustomCertificate>(
+        "a custom certificate", "Your own certificate", initial: CustomCertificate(),
+        fields: [
+            .tag("source", "custom", "Your own certificate"),
+            .required("cert", \.certificate, .certificatePEM, "The certificate and its chain in PEM"),
+            .required("key", \.key, .keyPEM, "The private key in PEM, not encrypted"),
+            .defaulted("allow_expired", \.allowsExpired, .flag, "Whether it is served although it has expired"),
+        ])
+}
+
+/// A certificate that an issuer makes for names in the file.
+public struct IssuedCertificate: Sendable, Equatable {
+    /// The issuer's name.
+    public var issuer = ""
+    /// The names it is for; the first is the leaf's subject.
+    public var domains: [CertificateName] = []
+    /// The kind of key; nil: the issuer's.
+    public var keyType: KeyType?
+    /// The Cloudflare zone; nil: the issuer's.
+    public var zoneID: String?
+    /// Whether it is renewed before it expires.
+    public var autoRenew = true
+
+    static let shape = ObjectShape<IssuedCertificate>(
+        "a certificate", "A certificate from an issuer", initial: IssuedCertificate(),
+        fields: [
+            .required("issuer", \.issuer, .name, "The issuer's name", hintWhenMissing: "for your own: source: custom"),
+            .required(
+                "domains", \.domains, .list(of: .certificateName, allowsEmpty: false, atMost: 1000, "names"),
+                "The names it is for"),
+            .optional("key_type", \.keyType, .choice("key type"), "The kind of key; left out: the issuer's"),
+            .optional("zone_id", \.zoneID, .zoneID, "The Cloudflare zone; left out: the issuer's"),
+            .defaulted("auto_renew", \.autoRenew, .flag, "Whether it is renewed before it expires"),
+        ])
+}
+
+/// A name in a certificate: a host name, or an address where the issuer does those.
+public enum CertificateName: Sendable, Hashable {
+    /// A host name or wildcard.
+    case domain(DomainName)
+    /// An IP address.
+    case address(IPAddress)
+
+    /// The name as it is written.
+    public var text: String {
+        switch self {
+        case .domain(let name): name.text
+        case .address(let address): address.text
+        }
+    }
+
+    /// Whether a certificate with this name is good for a host.
+    public func covers(_ host: DomainName) -> Bool {
+        if case .domain(let name) = self { name.covers(host) } else { false }
+    }
+}
+
+extension ValueShape where Value == CertificateName {
+    static let certificateName = text(
+        "a host name", .string("A host name, wildcard or IP address", examples: ["app.example.com", "*.example.com"]),
+        parse: { (text) throws(ValueFault) in
+            if let address = IPAddress(text) { return .address(address) }
+            return .domain(try DomainName.parse(text))
+        },
+        format: \.text
+    ).defined(as: "certificate_name")
+}

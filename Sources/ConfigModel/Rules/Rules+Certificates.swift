@@ -1,0 +1,108 @@
+extension Rules {
+    mutating func checkCertificates() {
+        for certificate in configuration.certificates {
+            guard case .issued(let issued) = certificate.source else { continue }
+            let node = certificate.origin.node
+            guard let issuer = issuers[issued.issuer] else {
+                reportUnknownIssuer(issued.issuer, in: node.flatMap { value(of: "issuer", in: $0) })
+                continue
+            }
+            warnOfRepeats(issued.domains.map(\.text), in: "domains", of: node)
+            switch issuer.kind {
+            case .acme(let acme): check(issued, of: certificate, acme, named: issuer.name)
+            case .cloudflareOrigin: checkOrigin(issued, of: certificate)
+            case .localCA: break
+            }
+            if issued.zoneID != nil, issuer.typeName != "cloudflare_origin" {
+                report(.warning, "zone_id", in: node, "'zone_id' has no effect with issuer '\(issuer.name)'")
+            }
+        }
+    }
+
+    mutating func reportUnknownIssuer(_ name: String, in node: NodeID?) {
+        guard !reader.faultyNames.contains(name), !isFaultySection("issuers") else { return }
+        let known = configuration.issuers.map(\.name)
+        let hint = Suggestion.hint(for: name, in: known) ?? hintListing(known, "issuers")
+        report(.error, in: node, "unknown issuer '\(name)'", hint: hint)
+    }
+
+    /// Whether a section could not be read at all, so that nothing in it is known.
+    func isFaultySection(_ key: String) -> Bool {
+        value(of: key, in: root).map { reader.isFaulty($0) } ?? false
+    }
+
+    func hintListing(_ names: [String], _ section: String) -> String {
+        guard !names.isEmpty else { return "define it under '\(section)'" }
+        let shown = names.prefix(5).joined(separator: ", ")
+        return "defined under '\(section)': \(shown)\(names.count > 5 ? ", …" : "")"
+    }
+
+    mutating func warnOfRepeats(_ values: [String], in key: String, of node: NodeID?) {
+        guard values.count > 1, let node else { return }
+        var seen: Set<String> = []
+        for (index, value) in values.enumerated() where !seen.insert(value).inserted {
+            report(.warning, at: item(index, of: key, in: node) ?? node, "'\(value)' stands twice in '\(key)'")
+        }
+    }
+
+    private mutating func check(
+        _ issued: IssuedCertificate, of certificate: NamedCertificate, _ acme: ACMEIssuer, named issuer: String
+    ) {
+        guard let node = certificate.origin.node else { return }
+        for (index, name) in issued.domains.enumerated() {
+            let place = item(index, of: "domains", in: node) ?? node
+            switch name {
+            case .domain(let domain): requireChallenge(for: domain, of: acme, named: issuer, at: place)
+            case .address where acme.challenge == .dns01:
+                report(
+                    .error, at: place, "dns-01 can't show control over an address",
+                    hint: "use an issuer with challenge http-01 or tls-alpn-01")
+            case .address: break
+            }
+        }
+    }
+
+    /// Wildcards can only be validated by DNS (RFC 8555 section 8.3 and RFC 8737 section 3).
+    mutating func requireChallenge(for domain: DomainName, of acme: ACMEIssuer, named issuer: String, at place: NodeID)
+    {
+        guard domain.isWildcard, acme.challenge != .dns01, let node = issuers[issuer]?.origin.node else { return }
+        if let challenge = value(of: "challenge", in: node), reader.isFaulty(challenge) { return }
+        report(
+            .error, at: place,
+            "wildcard '\(domain.text)' needs challenge dns-01; issuer '\(issuer)' has \(acme.challenge.rawValue)",
+            hint: "set challenge: dns-01 and dns: on the issuer, or use another issuer")
+    }
+
+    private mutating func checkOrigin(_ issued: IssuedCertificate, of certificate: NamedCertificate) {
+        guard let node = certificate.origin.node else { return }
+        if issued.domains.count > CloudflareOriginIssuer.maxNames {
+            report(
+                .error, "domains", in: node,
+                "a Cloudflare Origin certificate has at most \(CloudflareOriginIssuer.maxNames) names, found \(issued.domains.count)"
+            )
+        }
+        for (index, name) in issued.domains.enumerated() {
+            guard case .address(let address) = name else { continue }
+            report(
+                .error, at: item(index, of: "domains", in: node) ?? node,
+                "Cloudflare issues for host names only, not for '\(address.text)'")
+        }
+        if issued.keyType != nil {
+            report(
+                .warning, "key_type", in: node, "'key_type' has no effect: the issuer's request_type decides",
+                hint: "set request_type on the issuer")
+        }
+    }
+
+    mutating func checkEdgeCertificates() {
+        var places: [String: SourceOrigin] = [:]
+        for certificate in configuration.edgeCertificates {
+            warnOfRepeats(certificate.hosts.map(\.text), in: "hosts", of: certificate.origin.node)
+            guard let first = places.updateValue(certificate.origin, forKey: certificate.displayName) else { continue }
+            report(
+                .error, in: certificate.origin.node,
+                "two edge certificates are called '\(certificate.displayName)'", hint: "give one of them a name",
+                notes: [note("first here", at: first)])
+        }
+    }
+}

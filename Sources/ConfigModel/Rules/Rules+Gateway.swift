@@ -1,0 +1,40 @@
+extension Rules {
+    mutating func checkGateway() {
+        let gateway = configuration.gateway
+        let node = value(of: "gateway", in: root)
+        if gateway.https.isEmpty, configuration.hosts.contains(where: { $0.sslMode != .none }) {
+            report(.warning, "https", in: node, "hosts with TLS are not reachable: there is no https listener")
+        }
+        if gateway.trustedProxies.contains(where: { $0.prefixLength == 0 }) {
+            report(
+                .warning, "trusted_proxies", in: node, "every client is trusted as a proxy and can forge its address",
+                hint: "list only your own proxies")
+        }
+        checkListeners()
+    }
+
+    /// Two listeners can't have the same address, nor a port that another has on all interfaces.
+    private mutating func checkListeners() {
+        guard let node = value(of: "gateway", in: root) else { return }
+        let gateway = configuration.gateway
+        var taken: [(listener: ListenAddress, key: String)] = []
+        let groups = [("http", gateway.http), ("https", gateway.https), ("admin", [gateway.admin])]
+        for (key, listeners) in groups {
+            for (index, listener) in listeners.enumerated() {
+                if let clash = taken.first(where: { $0.listener.clashes(with: listener) }) {
+                    let place = item(index, of: key, in: node) ?? value(of: key, in: node)
+                    report(
+                        .error, in: place ?? node,
+                        "\(key) address '\(listener.text)' is taken by \(clash.key) address '\(clash.listener.text)'")
+                }
+                taken.append((listener, key))
+            }
+        }
+    }
+}
+
+extension ListenAddress {
+    fileprivate func clashes(with other: ListenAddress) -> Bool {
+        port == other.port && (address == nil || other.address == nil || address == other.address)
+    }
+}

@@ -1,0 +1,160 @@
+extension Rules {
+    mutating func checkHosts() {
+        for host in configuration.hosts {
+            checkAnswer(of: host)
+            checkPolicy(of: host)
+            switch host.sslMode {
+            case .none: checkWithoutCertificate(host)
+            case .letsencrypt: checkIssuers(of: host)
+            case .custom: checkCertificate(of: host)
+            }
+        }
+    }
+
+    // MARK: Who answers
+
+    private mutating func checkAnswer(of host: Host) {
+        let node = host.origin.node
+        switch (host.upstreams.isEmpty, host.respond) {
+        case (true, nil):
+            reportMissing(
+                "domain", in: node, unlessFaulty: ["upstreams", "respond"],
+                "host '\(host.domain.text)' has nobody to answer",
+                hint: "add upstreams: [\"http://127.0.0.1:3000\"] or respond: { status: 200 }")
+        case (false, .some):
+            report(
+                .error, "respond", in: node, "a host has upstreams or respond, not both", hint: "remove one of them")
+        case (true, .some) where host.healthCheck != nil:
+            report(.warning, "health_check", in: node, "'health_check' has no effect without upstreams")
+        default: break
+        }
+        warnOfRepeats(host.upstreams.map(\.text), in: "upstreams", of: node)
+    }
+
+    // MARK: HTTPS policy
+
+    private mutating func checkPolicy(of host: Host) {
+        let node = host.origin.node
+        if host.forceHTTPS, host.sslMode == .none {
+            report(
+                .error, "force_https", in: node, unlessFaulty: ["ssl_mode"],
+                "force_https needs TLS, and ssl_mode is none", hint: "set ssl_mode: letsencrypt or custom")
+        }
+        guard let hsts = host.hsts, hsts.enabled else { return }
+        if host.sslMode == .none {
+            report(
+                .error, "hsts", in: node, unlessFaulty: ["ssl_mode"],
+                "HSTS needs TLS, and ssl_mode is none", hint: "set ssl_mode: letsencrypt or custom")
+        }
+        guard hsts.preload, let node else { return }
+        let policy = value(of: "hsts", in: node)
+        if hsts.maxAge < HSTS.minPreloadMaxAge {
+            report(
+                .error, "preload", in: policy, unlessFaulty: ["max_age"],
+                "preload needs max_age of at least \(HSTS.minPreloadMaxAge), a year; it is \(hsts.maxAge)",
+                hint: "set max_age: \(HSTS.minPreloadMaxAge)")
+        }
+        if !hsts.includeSubdomains {
+            report(
+                .error, "preload", in: policy, unlessFaulty: ["include_subdomains"],
+                "preload needs include_subdomains", hint: "set include_subdomains: true")
+        }
+    }
+
+    // MARK: Certificates
+
+    private mutating func checkWithoutCertificate(_ host: Host) {
+        let node = host.origin.node
+        if let name = host.certificate {
+            report(
+                .error, "certificate", in: node, unlessFaulty: ["ssl_mode"],
+                "certificate '\(name)' is not used with ssl_mode: none", hint: "set ssl_mode: custom")
+        }
+        if !host.issuers.isEmpty { warnOfUnusedIssuer(host) }
+    }
+
+    private mutating func warnOfUnusedIssuer(_ host: Host) {
+        guard let node = host.origin.node else { return }
+        let key = value(of: "issuer", in: node) == nil ? "issuers" : "issuer"
+        report(
+            .warning, key, in: node, unlessFaulty: ["ssl_mode"],
+            "'\(key)' has no effect with ssl_mode: \(host.sslMode.rawValue)", hint: "set ssl_mode: letsencrypt")
+    }
+
+    private mutating func checkIssuers(of host: Host) {
+        guard let node = host.origin.node else { return }
+        if let name = host.certificate {
+            report(
+                .error, "certificate", in: node,
+                "certificate '\(name)' is not used with ssl_mode: letsencrypt",
+                hint: "set ssl_mode: custom, or remove it")
+        }
+        guard !host.issuers.isEmpty else { return checkDefaultIssuer(of: host) }
+        let single = value(of: "issuer", in: node)
+        if single != nil, value(of: "issuers", in: node) != nil {
+            report(.error, "issuers", in: node, "a host has issuer or issuers, not both", hint: "remove one of them")
+            return
+        }
+        for (index, name) in host.issuers.enumerated() {
+            check(issuer: name, at: single ?? item(index, of: "issuers", in: node) ?? node, of: host)
+        }
+    }
+
+    private mutating func checkDefaultIssuer(of host: Host) {
+        if case .acme = issuers[Host.defaultIssuer]?.kind, !host.names.contains(where: \.isWildcard) { return }
+        guard let node = host.origin.node else { return }
+        if issuers[Host.defaultIssuer] != nil {
+            check(issuer: Host.defaultIssuer, at: value(of: "ssl_mode", in: node) ?? node, of: host)
+        } else if !reader.faultyNames.contains(Host.defaultIssuer), !isFaultySection("issuers") {
+            reportMissing(
+                "ssl_mode", in: node, unlessFaulty: ["issuer", "issuers"],
+                "there is no issuer '\(Host.defaultIssuer)', and the host names no other",
+                hint: "define it under 'issuers', or add issuer: to the host")
+        }
+    }
+
+    private mutating func check(issuer name: String, at place: NodeID, of host: Host) {
+        guard let issuer = issuers[name] else {
+            if !reader.isFaulty(place) { reportUnknownIssuer(name, in: place) }
+            return
+        }
+        guard case .acme(let acme) = issuer.kind else {
+            report(
+                .error, at: place, "issuer '\(name)' is of type \(issuer.typeName); ssl_mode: letsencrypt needs acme",
+                hint: "name a certificate of that issuer under 'certificates', and use ssl_mode: custom")
+            return
+        }
+        for (index, domain) in host.names.enumerated() where domain.isWildcard {
+            let node = nameNode(index, of: host) ?? place
+            requireChallenge(for: domain, of: acme, named: name, at: node)
+        }
+    }
+
+    private mutating func checkCertificate(of host: Host) {
+        guard let node = host.origin.node else { return }
+        if !host.issuers.isEmpty { warnOfUnusedIssuer(host) }
+        guard let name = host.certificate else {
+            reportMissing(
+                "ssl_mode", in: node, unlessFaulty: ["certificate"],
+                "ssl_mode: custom needs 'certificate'",
+                hint: hintListing(configuration.certificates.map(\.name), "certificates"))
+            return
+        }
+        guard let certificate = certificates[name] else {
+            guard !reader.faultyNames.contains(name), !isFaultySection("certificates") else { return }
+            let known = configuration.certificates.map(\.name)
+            let hint = Suggestion.hint(for: name, in: known) ?? hintListing(known, "certificates")
+            report(.error, "certificate", in: node, "unknown certificate '\(name)'", hint: hint)
+            return
+        }
+        guard let domains = certificate.knownDomains, let owner = certificate.origin.node else { return }
+        if let list = value(of: "domains", in: owner), reader.isFaulty(list) { return }
+        let missing = host.names.filter { name in !domains.contains { $0.covers(name) } }
+        guard !missing.isEmpty else { return }
+        let names = missing.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ") + (missing.count > 3 ? ", …" : "")
+        report(
+            .error, "certificate", in: node, "certificate '\(name)' does not cover \(names)",
+            hint: "add the name to the certificate's domains",
+            notes: [note("it is for \(domains.prefix(5).map(\.text).joined(separator: ", "))", at: certificate.origin)])
+    }
+}

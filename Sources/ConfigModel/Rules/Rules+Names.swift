@@ -1,0 +1,40 @@
+extension Rules {
+    /// No two hosts answer to one name, and no certificate takes the name of one that is made for a host.
+    mutating func checkNames() {
+        var claims: [String: (host: Int, name: Int)] = [:]
+        claims.reserveCapacity(configuration.hosts.count * 2)
+        for (index, host) in configuration.hosts.enumerated() {
+            for (position, name) in host.names.enumerated() {
+                guard let first = claims.updateValue((index, position), forKey: name.text) else { continue }
+                reportClash(of: name, host: index, position, first)
+                claims[name.text] = first
+            }
+            if host.sslMode == .letsencrypt, let certificate = certificates[host.domain.text] {
+                report(
+                    .error, in: nameNode(0, of: host),
+                    "certificate '\(host.domain.text)' has the name of the one made for this host",
+                    hint: "rename the one under 'certificates'",
+                    notes: [note("defined here", at: certificate.origin)])
+            }
+        }
+    }
+
+    private mutating func reportClash(of name: DomainName, host: Int, _ position: Int, _ first: (host: Int, name: Int))
+    {
+        guard let place = nameNode(position, of: configuration.hosts[host]) else { return }
+        let isSameHost = host == first.host
+        let message =
+            isSameHost
+            ? "'\(name.text)' stands twice in this host" : "'\(name.text)' is claimed by another host"
+        let notes =
+            nameNode(first.name, of: configuration.hosts[first.host])
+            .map { [Diagnostic.Note(position: reader.document.position(of: $0), message: "first here")] } ?? []
+        report(.error, at: place, message, notes: notes)
+    }
+
+    /// Where a host's name was written: its domain for 0, then its aliases.
+    func nameNode(_ index: Int, of host: Host) -> NodeID? {
+        guard let node = host.origin.node else { return nil }
+        return (index == 0 ? value(of: "domain", in: node) : item(index - 1, of: "aliases", in: node)) ?? node
+    }
+}

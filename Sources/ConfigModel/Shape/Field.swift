@@ -1,0 +1,122 @@
+/// One key of an object.
+struct Field<Root: Sendable>: Sendable {
+    let key: String
+    let keyBytes: [UInt8]
+    let isRequired: Bool
+    var hintWhenMissing: String?
+    /// What editors show for it; the root is the object's defaults.
+    let schema: @Sendable (Root) -> SchemaFragment
+    /// Reads the value into the object; false after complaining.
+    let read: @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
+    /// The value to write; nil when it is left out. The second root is the object's defaults.
+    let write: @Sendable (Root, Root, RecordStyle) -> PlainValue?
+
+    private init(
+        _ key: String, isRequired: Bool = false, hintWhenMissing: String? = nil,
+        schema: @escaping @Sendable (Root) -> SchemaFragment,
+        read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool,
+        write: @escaping @Sendable (Root, Root, RecordStyle) -> PlainValue?
+    ) {
+        self.key = key
+        self.keyBytes = Array(key.utf8)
+        self.isRequired = isRequired
+        self.hintWhenMissing = hintWhenMissing
+        self.schema = schema
+        self.read = read
+        self.write = write
+    }
+
+    /// A key that must be there.
+    static func required<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String,
+        hintWhenMissing: String? = nil
+    ) -> Field {
+        Field(
+            key, isRequired: true, hintWhenMissing: hintWhenMissing,
+            schema: { _ in shape.schema.adding([("description", .string(summary))]) },
+            read: { assign(path, shape, $0, &$1, &$2) },
+            write: { root, _, style in shape.write(root[keyPath: path], style) })
+    }
+
+    /// A key with a default, which stands in the object's initial value.
+    static func defaulted<Value: Equatable>(
+        _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String
+    ) -> Field {
+        Field(
+            key,
+            schema: { defaults in
+                let standard = shape.write(defaults[keyPath: path], .compact)
+                let schema = shape.schema.adding([("description", .string(summary))])
+                // An empty list may be no valid value to write; leaving the key out always is.
+                return standard == .list([]) ? schema : schema.adding([("default", standard)])
+            },
+            read: { assign(path, shape, $0, &$1, &$2) },
+            write: { root, defaults, style in
+                let value = root[keyPath: path]
+                if style == .compact, value == defaults[keyPath: path] { return nil }
+                return shape.write(value, style)
+            })
+    }
+
+    /// A key that may be left out and has no default.
+    static func optional<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value?> & Sendable, _ shape: ValueShape<Value>, _ summary: String
+    ) -> Field {
+        Field(
+            key,
+            schema: { _ in shape.schema.adding([("description", .string(summary))]) },
+            read: { node, root, reader in
+                guard let value = shape.read(node, &reader) else { return false }
+                root[keyPath: path] = value
+                return true
+            },
+            write: { root, _, style in root[keyPath: path].map { shape.write($0, style) } })
+    }
+
+    /// A key whose value is always the same and tells kinds of objects apart.
+    static func tag(_ key: String, _ value: String, _ summary: String) -> Field {
+        let schema = SchemaFragment([("const", .string(value)), ("description", .string(summary))])
+        return .check(key, schema, read: { _, _ in true }, written: .string(value))
+    }
+
+    /// A key that must be there and leaves nothing in the object.
+    static func check(
+        _ key: String, _ schema: SchemaFragment, hintWhenMissing: String? = nil,
+        read: @escaping @Sendable (NodeID, inout ModelReader) -> Bool, written: PlainValue
+    ) -> Field {
+        Field(
+            key, isRequired: true, hintWhenMissing: hintWhenMissing,
+            schema: { _ in schema },
+            read: { node, _, reader in read(node, &reader) },
+            write: { _, _, _ in written })
+    }
+
+    /// Another way of writing what a second key is for; records have only that one.
+    static func alternative(
+        _ key: String, _ schema: SchemaFragment,
+        read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
+    ) -> Field {
+        Field(key, schema: { _ in schema }, read: read, write: { _, _, _ in nil })
+    }
+
+    /// A mapping whose keys fill the same object, so that the model can be flatter than the file.
+    static func nested(_ key: String, _ summary: String, _ object: ObjectShape<Root>) -> Field {
+        Field(
+            key,
+            schema: { _ in object.schema },
+            read: { node, root, reader in object.read(node, into: &root, &reader) },
+            write: { root, _, style in
+                let entries = object.entries(of: root, style)
+                return entries.isEmpty ? nil : .object(entries)
+            })
+    }
+
+    private static func assign<Value>(
+        _ path: WritableKeyPath<Root, Value>, _ shape: ValueShape<Value>, _ node: NodeID, _ root: inout Root,
+        _ reader: inout ModelReader
+    ) -> Bool {
+        guard let value = shape.read(node, &reader) else { return false }
+        root[keyPath: path] = value
+        return true
+    }
+}

@@ -1,0 +1,140 @@
+extension ValueShape where Value == Bool {
+    /// `true` or `false`.
+    static let flag = ValueShape(
+        schema: SchemaFragment([("type", .string("boolean"))]),
+        read: { node, reader in
+            if case .bool(let flag) = reader.type(of: node) { return flag }
+            let word = reader.string(of: node)?.lowercased() ?? ""
+            let meant = ["yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"]
+            reader.failExpecting("true or false", at: node, hint: meant[word].map { "write \($0)" })
+            return nil
+        },
+        write: { flag, _ in .bool(flag) })
+}
+
+extension ValueShape where Value == Int {
+    /// A whole number within a range.
+    static func integer(in range: ClosedRange<Int>) -> ValueShape {
+        ValueShape(
+            schema: SchemaFragment([
+                ("type", .string("integer")), ("minimum", .int(range.lowerBound)), ("maximum", .int(range.upperBound)),
+            ]),
+            read: { node, reader in
+                let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
+                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
+                guard let number = Int(text), range.contains(number) else {
+                    reader.failExpecting(expected, at: node)
+                    return nil
+                }
+                return number
+            },
+            write: { number, _ in .int(number) })
+    }
+
+    /// A whole number out of a few.
+    static func integer(oneOf allowed: [Int]) -> ValueShape {
+        let list = allowed.map(String.init).joined(separator: ", ")
+        return ValueShape(
+            schema: SchemaFragment([("enum", .list(allowed.map(PlainValue.int)))]),
+            read: { node, reader in
+                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
+                guard let number = Int(text), allowed.contains(number) else {
+                    reader.failExpecting("one of \(list)", at: node)
+                    return nil
+                }
+                return number
+            },
+            write: { number, _ in .int(number) })
+    }
+}
+
+extension ValueShape where Value == String {
+    /// Any text of a bounded length without NUL.
+    static func string(
+        _ expected: String, lengths: ClosedRange<Int> = 1...4096, pattern: String? = nil, examples: [String] = [],
+        check: @escaping @Sendable (String) throws(ValueFault) -> Void = { (_) throws(ValueFault) in }
+    ) -> ValueShape {
+        .text(
+            expected,
+            .string(
+                expected, pattern: pattern, examples: examples,
+                keywords: lengths.lowerBound > 0 ? [("minLength", .int(lengths.lowerBound))] : []),
+            parse: { (text) throws(ValueFault) in
+                guard lengths.contains(text.utf8.count) else {
+                    throw ValueFault(
+                        text.isEmpty
+                            ? "expected \(expected), found an empty text" : "longer than \(lengths.upperBound) bytes")
+                }
+                guard !text.utf8.contains(0) else { throw ValueFault("NUL is not allowed here") }
+                try check(text)
+                return text
+            },
+            format: { $0 })
+    }
+
+    /// The name of an issuer or a certificate.
+    static let name = string(
+        "a name", lengths: 1...100, pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+        check: { (text) throws(ValueFault) in
+            guard Name.isValid(text) else {
+                throw ValueFault(
+                    "bad name \(text.quotedForMessage)", hint: "names are made of letters, digits, '-', '_' and '.'")
+            }
+        })
+
+    /// A path in the file system; relative ones are relative to the configuration file.
+    static let path = string("a path", examples: ["certs/shop.pem"])
+
+    /// An e-mail address, checked only for its outline.
+    static let email = string(
+        "an e-mail address", pattern: "^[^@\\s]+@[^@\\s]+$", examples: ["ops@example.com"],
+        check: { (text) throws(ValueFault) in
+            let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, !text.contains(where: \.isWhitespace) else {
+                throw ValueFault("bad e-mail address \(text.quotedForMessage)")
+            }
+        })
+}
+
+/// The grammar of names that the file gives to issuers and certificates.
+enum Name {
+    static func isValid(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        guard let first = bytes.first, first != UInt8(ascii: "."), first != UInt8(ascii: "-") else { return false }
+        return bytes.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+    }
+}
+
+/// A closed set of words of the file.
+protocol ChoiceValue: RawRepresentable, CaseIterable, Sendable, Equatable where RawValue == String {}
+
+extension ValueShape where Value: ChoiceValue {
+    /// One word out of a set.
+    static func choice(_ noun: String) -> ValueShape {
+        let words = Value.allCases.map(\.rawValue)
+        return ValueShape(
+            schema: SchemaFragment([("enum", .list(words.map(PlainValue.string)))]),
+            read: { node, reader in
+                guard let word = reader.string(of: node) else {
+                    let text = reader.document.kind(of: node).isScalar ? reader.document.string(of: node) : ""
+                    let hint = words.contains(text) ? "put it in quotes: \"\(text)\"" : nil
+                    reader.failExpecting("one of \(words.joined(separator: ", "))", at: node, hint: hint)
+                    return nil
+                }
+                guard let value = Value(rawValue: word) else {
+                    let hint = Suggestion.hint(for: word, in: words) ?? "one of \(words.joined(separator: ", "))"
+                    reader.fail(node, "unknown \(noun) \(word.quotedForMessage)", hint: hint)
+                    return nil
+                }
+                return value
+            },
+            write: { value, _ in .string(value.rawValue) })
+    }
+}

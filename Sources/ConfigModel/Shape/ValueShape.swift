@@ -1,0 +1,114 @@
+/// One kind of value of the file: how it is read, written back, and described to editors.
+///
+/// The whole file is described by shapes: they are the only place that knows a key. Reader, records, plan and
+/// JSON Schema all follow from them, so they can't disagree.
+struct ValueShape<Value: Sendable>: Sendable {
+    private let makeSchema: @Sendable () -> SchemaFragment
+    /// The value of a node; nil after complaining.
+    let read: @Sendable (NodeID, inout ModelReader) -> Value?
+    let write: @Sendable (Value, RecordStyle) -> PlainValue
+
+    /// A shape; its schema is made only when it is asked for.
+    init(
+        schema: @autoclosure @escaping @Sendable () -> SchemaFragment,
+        read: @escaping @Sendable (NodeID, inout ModelReader) -> Value?,
+        write: @escaping @Sendable (Value, RecordStyle) -> PlainValue
+    ) {
+        self.makeSchema = schema
+        self.read = read
+        self.write = write
+    }
+
+    var schema: SchemaFragment { makeSchema() }
+}
+
+/// Which fields of an object are written.
+public enum RecordStyle: Sendable {
+    /// Only what differs from the defaults.
+    case compact
+    /// Everything that has a value.
+    case complete
+}
+
+/// What a text is not, when it can't be read as a value. Never quotes secrets.
+struct ValueFault: Error {
+    let message: String
+    let hint: String?
+
+    init(_ message: String, hint: String? = nil) {
+        self.message = message
+        self.hint = hint
+    }
+}
+
+extension ValueShape {
+    /// A value written as text, such as a duration; `expected` says what, for messages.
+    static func text(
+        _ expected: String, _ schema: @autoclosure @escaping @Sendable () -> SchemaFragment,
+        parse: @escaping @Sendable (String) throws(ValueFault) -> Value,
+        format: @escaping @Sendable (Value) -> String,
+        hintForNumber: @escaping @Sendable (String) -> String = { "put it in quotes: \"\($0)\"" }
+    ) -> ValueShape {
+        ValueShape(
+            schema: schema(),
+            read: { node, reader in
+                guard let text = reader.string(of: node) else {
+                    let isNumber = reader.type(of: node).map { $0 != .null } ?? false
+                    let hint = isNumber ? hintForNumber(reader.document.string(of: node)) : nil
+                    reader.failExpecting(expected, at: node, hint: hint)
+                    return nil
+                }
+                do throws(ValueFault) {
+                    return try parse(text)
+                } catch {
+                    reader.fail(node, error.message, hint: error.hint)
+                    return nil
+                }
+            },
+            write: { value, _ in .string(format(value)) }
+        )
+    }
+
+    /// A list of values; faulty items are left out after complaining.
+    static func list<Item>(
+        of item: ValueShape<Item>, allowsEmpty: Bool = true, atMost maximum: Int = .max, _ noun: String
+    ) -> ValueShape where Value == [Item] {
+        ValueShape(
+            schema: .list(of: item.schema, allowsEmpty: allowsEmpty, atMost: maximum),
+            read: { node, reader in
+                guard reader.document.kind(of: node) == .sequence else {
+                    let isNothing = reader.type(of: node) == .null
+                    let isScalar = reader.document.kind(of: node).isScalar
+                    let hint = isNothing ? "write [], or remove the key" : isScalar ? "put it in brackets: [ … ]" : nil
+                    reader.failExpecting("a list of \(noun)", at: node, hint: hint)
+                    return nil
+                }
+                let nodes = reader.document.items(of: node)
+                guard allowsEmpty || !nodes.isEmpty else {
+                    reader.fail(node, "expected \(noun), found an empty list")
+                    return nil
+                }
+                guard nodes.count <= maximum else {
+                    reader.fail(node, "expected at most \(maximum) \(noun), found \(nodes.count)")
+                    return nil
+                }
+                var items: [Item] = []
+                items.reserveCapacity(nodes.count)
+                for child in nodes {
+                    if let value = item.read(child, &reader) {
+                        items.append(value)
+                    } else {
+                        reader.markFaulty(node)
+                    }
+                }
+                return items
+            },
+            write: { items, style in .list(items.map { item.write($0, style) }) }
+        )
+    }
+
+    /// The same shape under a name of its own in the schema, so that it is described once.
+    func defined(as name: String) -> ValueShape {
+        ValueShape(schema: schema.defined(as: name), read: read, write: write)
+    }
+}

@@ -1,0 +1,81 @@
+/// Amounts of bytes as the file writes them: a number and `B`, `KiB`, `MiB` or `GiB`.
+enum ByteSize {
+    private static let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)]
+    static let pattern = "^(0|[0-9]+(B|KiB|MiB|GiB))$"
+
+    static func parse(_ text: String) throws(ValueFault) -> Int {
+        let (digits, unit) = Quantity.split(text)
+        guard let number = Int(digits) else {
+            throw ValueFault("bad size \(text.quotedForMessage)", hint: "write a number and a unit, such as 10MiB")
+        }
+        guard let factor = units.first(where: { $0.0 == unit })?.1 else {
+            let meant = units.first { $0.0.lowercased().first == unit.lowercased().first }
+            let hint = meant.map { "did you mean \(digits)\($0.0)?" } ?? "units are B, KiB, MiB and GiB"
+            throw ValueFault("unknown unit \(unit.quotedForMessage) in \(text.quotedForMessage)", hint: hint)
+        }
+        let (bytes, overflows) = number.multipliedReportingOverflow(by: factor)
+        guard !overflows else { throw ValueFault("size \(text.quotedForMessage) is too large") }
+        return bytes
+    }
+
+    static func format(_ bytes: Int) -> String {
+        guard bytes > 0 else { return "0" }
+        let (name, factor) = units.first { bytes % $0.1 == 0 } ?? ("B", 1)
+        return "\(bytes / factor)\(name)"
+    }
+}
+
+/// A number with a unit behind it.
+enum Quantity {
+    static func split(_ text: String) -> (digits: String, unit: String) {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        return (String(digits), text.dropFirst(digits.count).trimmingSpaces)
+    }
+}
+
+extension Substring {
+    var trimmingSpaces: String { String(drop { $0 == " " }) }
+}
+
+extension ValueShape where Value == Int {
+    /// An amount of bytes within a range.
+    static func byteSize(in range: ClosedRange<Int>) -> ValueShape {
+        quantity(
+            "a size with a unit", units: "B, KiB, MiB or GiB", pattern: ByteSize.pattern, example: "10MiB",
+            range: range, parse: ByteSize.parse, format: ByteSize.format, zero: 0)
+    }
+}
+
+extension ValueShape where Value: Comparable {
+    /// A number with a unit; a bare `0` needs none.
+    static func quantity(
+        _ expected: String, units: String, pattern: String, example: String, range: ClosedRange<Value>,
+        parse: @escaping @Sendable (String) throws(ValueFault) -> Value,
+        format: @escaping @Sendable (Value) -> String, zero: Value
+    ) -> ValueShape {
+        let bounds = "\(format(range.lowerBound)) to \(format(range.upperBound))"
+        let allowsZero = range.contains(zero)
+        return ValueShape(
+            schema: .quantity("From \(bounds)", pattern: pattern, example: example, allowsZero: allowsZero),
+            read: { node, reader in
+                let written = reader.document.kind(of: node).isScalar ? reader.document.string(of: node) : ""
+                if reader.type(of: node) != .text, written != "0" {
+                    let isNumber = !written.isEmpty && written.allSatisfy { $0.isASCII && $0.isNumber }
+                    let hint = isNumber ? "add a unit: \(units), such as \(example)" : "write it like \(example)"
+                    reader.failExpecting(expected, at: node, hint: hint)
+                    return nil
+                }
+                do throws(ValueFault) {
+                    let value = written == "0" ? zero : try parse(written)
+                    guard range.contains(value) else {
+                        throw ValueFault("\(written.quotedForMessage) is out of range", hint: "allowed are \(bounds)")
+                    }
+                    return value
+                } catch {
+                    reader.fail(node, error.message, hint: error.hint)
+                    return nil
+                }
+            },
+            write: { value, _ in .string(format(value)) })
+    }
+}

@@ -1,0 +1,189 @@
+/// A host and a port, taken apart but not looked up.
+struct HostPort {
+    enum Host: Equatable {
+        case address(IPAddress)
+        case name(DomainName)
+        /// Nothing before the colon.
+        case any
+    }
+
+    let host: Host
+    let port: Int?
+
+    /// `host`, `host:port`, `:port` or `[v6]:port`.
+    static func parse(_ text: String) throws(ValueFault) -> HostPort {
+        var host = text[...]
+        var port: Substring?
+        if text.hasPrefix("[") {
+            guard let close = text.firstIndex(of: "]") else {
+                throw ValueFault("']' is missing in \(text.quotedForMessage)")
+            }
+            host = text[text.index(after: text.startIndex)..<close]
+            let rest = text[text.index(after: close)...]
+            guard rest.isEmpty || rest.hasPrefix(":") else { throw ValueFault("bad address \(text.quotedForMessage)") }
+            port = rest.isEmpty ? nil : rest.dropFirst()
+            guard let address = IPAddress(String(host)), address.family == .v6 else {
+                throw ValueFault("bad IPv6 address \(String(host).quotedForMessage)")
+            }
+            return HostPort(host: .address(address), port: try port.map(parsePort))
+        }
+        if let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) {
+            host = text[..<colon]
+            port = text[text.utf8.index(after: colon)...]
+            guard !host.utf8.contains(UInt8(ascii: ":")) else {
+                throw ValueFault(
+                    "bad address \(text.quotedForMessage)", hint: "an IPv6 address stands in brackets: [::1]:8080")
+            }
+        }
+        let number = try port.map(parsePort)
+        if host.isEmpty { return HostPort(host: .any, port: number) }
+        if let address = IPAddress(String(host)) { return HostPort(host: .address(address), port: number) }
+        return HostPort(host: .name(try DomainName.parse(String(host))), port: number)
+    }
+
+    private static func parsePort(_ text: Substring) throws(ValueFault) -> Int {
+        guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let port = Int(text), (1...65535).contains(port)
+        else {
+            throw ValueFault("bad port \(String(text).quotedForMessage)", hint: "a port is a number from 1 to 65535")
+        }
+        return port
+    }
+
+    /// The host as it stands in a URL.
+    var hostText: String {
+        switch host {
+        case .address(let address): address.family == .v6 ? "[\(address.text)]" : address.text
+        case .name(let name): name.text
+        case .any: ""
+        }
+    }
+}
+
+extension String {
+    /// The lower-case scheme of a URL and what follows `://`; nil when there is no scheme.
+    var splitAtScheme: (scheme: String, rest: Substring)? {
+        guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+        let rest = self[utf8.index(after: colon)...]
+        guard rest.utf8.starts(with: "//".utf8) else { return nil }
+        return (self[..<colon].lowercased(), rest[rest.utf8.index(rest.startIndex, offsetBy: 2)...])
+    }
+}
+
+/// An address that the gateway listens on.
+public struct ListenAddress: Sendable, Hashable {
+    /// The interface's address; nil for all, IPv4 and IPv6.
+    public let address: IPAddress?
+    /// The TCP port.
+    public let port: Int
+
+    /// The address as the file writes it, such as `:8443` or `[::1]:8443`.
+    public var text: String {
+        switch address {
+        case nil: ":\(port)"
+        case .some(let address): address.family == .v6 ? "[\(address.text)]:\(port)" : "\(address.text):\(port)"
+        }
+    }
+
+    static func parse(_ text: String) throws(ValueFault) -> ListenAddress {
+        if !text.isEmpty, text.allSatisfy(\.isNumber) {
+            throw ValueFault("'\(text)' has no colon", hint: "write \":\(text)\"")
+        }
+        let parsed = try HostPort.parse(text)
+        guard let port = parsed.port else {
+            throw ValueFault("no port in \(text.quotedForMessage)", hint: "write it as address:port or :port")
+        }
+        switch parsed.host {
+        case .any: return ListenAddress(address: nil, port: port)
+        case .address(let address): return ListenAddress(address: address, port: port)
+        case .name(let name) where name.text == "localhost":
+            throw ValueFault("'localhost' is a name, not an address", hint: "write 127.0.0.1:\(port) or [::1]:\(port)")
+        case .name:
+            throw ValueFault("\(text.quotedForMessage) is not an address of this machine", hint: "write an IP address")
+        }
+    }
+}
+
+/// A server that a host's requests are passed on to.
+public struct Upstream: Sendable, Hashable {
+    /// How the server is reached.
+    public enum Transport: Sendable, Hashable {
+        /// Plain HTTP/1.1 over TCP.
+        case http(host: String, port: Int)
+        /// HTTP/1.1 over TLS; the certificate is verified.
+        case https(host: String, port: Int)
+        /// Plain HTTP/1.1 over a Unix domain socket.
+        case unix(path: String)
+    }
+
+    /// How the server is reached.
+    public let transport: Transport
+
+    /// The upstream as the file writes it; the scheme's own port is left out.
+    public var text: String {
+        switch transport {
+        case .http(let host, let port): "http://\(host)\(port == 80 ? "" : ":\(port)")"
+        case .https(let host, let port): "https://\(host)\(port == 443 ? "" : ":\(port)")"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    static func parse(_ text: String) throws(ValueFault) -> Upstream {
+        if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
+        // Before anything else, since other messages quote the text.
+        guard !text.utf8.contains(UInt8(ascii: "@")) else {
+            throw ValueFault("an upstream has no user name or password")
+        }
+        guard let (scheme, rest) = text.splitAtScheme else {
+            throw ValueFault("upstream \(text.quotedForMessage) has no scheme", hint: "did you mean http://\(text)?")
+        }
+        guard scheme == "http" || scheme == "https" else {
+            throw ValueFault(
+                "unknown scheme \(scheme.quotedForMessage)", hint: "upstreams are http://, https:// or unix:/path")
+        }
+        let authority = rest.utf8.last == UInt8(ascii: "/") ? rest.dropLast() : rest
+        guard !authority.utf8.contains(where: { "/?#".utf8.contains($0) }) else {
+            throw ValueFault(
+                "an upstream has no path: \(text.quotedForMessage)",
+                hint: "requests are passed on with the path they came with")
+        }
+        let parsed = try HostPort.parse(String(authority))
+        guard parsed.host != .any else { throw ValueFault("no host in \(text.quotedForMessage)") }
+        if case .name(let name) = parsed.host, name.isWildcard {
+            throw ValueFault("an upstream can't be a wildcard: \(text.quotedForMessage)")
+        }
+        let host = parsed.hostText
+        return Upstream(
+            transport: scheme == "http"
+                ? .http(host: host, port: parsed.port ?? 80) : .https(host: host, port: parsed.port ?? 443))
+    }
+
+    private static func unix(_ path: String, of text: String) throws(ValueFault) -> Upstream {
+        // sockaddr_un holds 108 bytes with the final NUL.
+        guard path.hasPrefix("/"), path.utf8.count <= 107, !path.utf8.contains(0) else {
+            throw ValueFault(
+                "bad socket path in \(text.quotedForMessage)",
+                hint: "write unix:/absolute/path, of at most 107 bytes")
+        }
+        return Upstream(transport: .unix(path: path))
+    }
+}
+
+extension ValueShape where Value == ListenAddress {
+    static let listenAddress = text(
+        "an address to listen on",
+        .string(
+            "address:port, or :port for all interfaces", pattern: ":[0-9]+$",
+            examples: [":443", "127.0.0.1:8443", "[::1]:8443"]),
+        parse: ListenAddress.parse, format: \.text, hintForNumber: { "write \":\($0)\"" }
+    ).defined(as: "listen_address")
+}
+
+extension ValueShape where Value == Upstream {
+    static let upstream = text(
+        "an upstream",
+        .string(
+            "http://host:port, https://host:port or unix:/path", pattern: "^([Hh][Tt][Tt][Pp][Ss]?://|unix:/)",
+            examples: ["http://127.0.0.1:3000", "https://backend.internal", "unix:/run/app.sock"]),
+        parse: Upstream.parse, format: \.text
+    ).defined(as: "upstream")
+}

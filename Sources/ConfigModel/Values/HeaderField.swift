@@ -1,0 +1,102 @@
+/// A header field to set (RFC 9110 section 5).
+public struct HeaderField: Sendable, Hashable {
+    /// The name as the file writes it.
+    public let name: String
+    /// The value, without white space around it.
+    public let value: String
+}
+
+/// The grammar of header fields, and the names that only the gateway may write.
+enum HeaderGrammar {
+    static let maxValueBytes = 8192
+    static let namePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+    /// They frame the message or belong to one connection: setting them by hand breaks both.
+    private static let reserved: Set<String> = [
+        "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    ]
+
+    static func checkName(_ name: String) throws(ValueFault) {
+        let isToken = !name.isEmpty && name.utf8.count <= 256 && name.utf8.allSatisfy(isTokenByte)
+        guard isToken else { throw ValueFault("bad header name \(name.quotedForMessage)") }
+        guard !reserved.contains(name.lowercased()) else {
+            let hint = name.lowercased() == "host" ? "see preserve_host" : nil
+            throw ValueFault("header '\(name)' is the gateway's own", hint: hint)
+        }
+    }
+
+    static func checkValue(_ value: String) throws(ValueFault) {
+        let isVisible = value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+        guard isVisible, value.utf8.count <= maxValueBytes else {
+            throw ValueFault("bad header value: it has control characters or more than \(maxValueBytes) bytes")
+        }
+    }
+
+    /// `tchar` of RFC 9110 section 5.6.2.
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+}
+
+extension ValueShape where Value == [HeaderField] {
+    /// A mapping of header names to values.
+    static let headerFields = ValueShape(
+        schema: SchemaFragment.dictionary(
+            of: SchemaFragment([("type", .list(["string", "number", "boolean"].map(PlainValue.string)))]),
+            keyPattern: HeaderGrammar.namePattern
+        ).defined(as: "header_fields"),
+        read: { node, reader in
+            guard reader.document.kind(of: node) == .mapping else {
+                reader.failExpecting("header names with their values", at: node)
+                return nil
+            }
+            var fields: [HeaderField] = []
+            var places: [String: NodeID] = [:]
+            for entry in reader.entries(of: node) {
+                guard let field = readField(entry, &reader) else { continue }
+                if let first = places.updateValue(entry.key, forKey: field.name.lowercased()) {
+                    let note = Diagnostic.Note(position: reader.document.position(of: first), message: "first here")
+                    reader.fail(entry.key, "header '\(field.name)' is set twice", notes: [note])
+                }
+                fields.append(field)
+            }
+            return fields
+        },
+        write: { fields, _ in .map(fields.map { ($0.name, .string($0.value)) }) })
+
+    private static func readField(_ entry: ModelReader.Entry, _ reader: inout ModelReader) -> HeaderField? {
+        let name = reader.document.string(of: entry.key)
+        do throws(ValueFault) {
+            try HeaderGrammar.checkName(name)
+        } catch {
+            reader.fail(entry.key, error.message, hint: error.hint)
+            return nil
+        }
+        // Numbers and truth values are taken as they are written: `X-XSS-Protection: 0` means what it says.
+        guard let type = reader.type(of: entry.value), type != .null else {
+            reader.failExpecting("the value of header '\(name)'", at: entry.value)
+            return nil
+        }
+        let value = reader.document.string(of: entry.value)
+        do throws(ValueFault) {
+            try HeaderGrammar.checkValue(value)
+        } catch {
+            reader.fail(entry.value, error.message, hint: error.hint)
+            return nil
+        }
+        return HeaderField(name: name, value: value)
+    }
+}
+
+extension ValueShape where Value == [String] {
+    /// Header names to take away.
+    static let headerNames = list(
+        of: .string(
+            "a header name", lengths: 1...256, pattern: HeaderGrammar.namePattern,
+            check: { (name) throws(ValueFault) in try HeaderGrammar.checkName(name) }), "header names")
+}

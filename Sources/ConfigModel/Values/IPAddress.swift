@@ -1,0 +1,102 @@
+import Glibc
+
+/// An IPv4 or IPv6 address.
+public struct IPAddress: Sendable, Hashable {
+    /// Which protocol it belongs to.
+    public enum Family: Sendable {
+        /// IPv4, 4 bytes.
+        case v4
+        /// IPv6, 16 bytes.
+        case v6
+    }
+
+    /// IPv4 or IPv6.
+    public let family: Family
+    /// The address in network order: 4 or 16 bytes.
+    public let bytes: [UInt8]
+
+    /// The address a text writes, as `inet_pton` reads it; nil when it is none.
+    public init?(_ text: String) {
+        let isV6 = text.utf8.contains(UInt8(ascii: ":"))
+        // Names are not worth a call, and the call would stop at a NUL.
+        guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.contains(0) else {
+            return nil
+        }
+        var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
+        // inet_pton writes exactly 4 or 16 bytes, as the family says.
+        let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+            unsafe inet_pton(isV6 ? AF_INET6 : AF_INET, text, buffer.baseAddress)
+        }
+        guard result == 1 else { return nil }
+        self.family = isV6 ? .v6 : .v4
+        self.bytes = bytes
+    }
+
+    /// The address in its usual form (RFC 5952 for IPv6).
+    public var text: String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        // inet_ntop writes at most the given size and ends the text with NUL.
+        let isWritten = unsafe bytes.withUnsafeBytes { source in
+            unsafe inet_ntop(family == .v6 ? AF_INET6 : AF_INET, source.baseAddress, &buffer, socklen_t(buffer.count))
+                != nil
+        }
+        guard isWritten else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// A range of addresses in CIDR notation (RFC 4632).
+public struct NetworkBlock: Sendable, Hashable {
+    /// The first address of the range.
+    public let address: IPAddress
+    /// How many leading bits all addresses share: 0 to 32, or to 128 for IPv6.
+    public let prefixLength: Int
+
+    /// The range as the file writes it.
+    public var text: String { "\(address.text)/\(prefixLength)" }
+
+    static func parse(_ text: String) throws(ValueFault) -> NetworkBlock {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = IPAddress(String(parts[0])) else {
+            throw ValueFault(
+                "bad address range \(text.quotedForMessage)",
+                hint: "write CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32")
+        }
+        let bits = address.bytes.count * 8
+        let length = parts.count == 1 ? bits : parts[1].allSatisfy(\.isNumber) ? Int(parts[1]) ?? -1 : -1
+        guard (0...bits).contains(length) else {
+            throw ValueFault("bad prefix length in \(text.quotedForMessage)", hint: "it is 0 to \(bits)")
+        }
+        let block = NetworkBlock(address: address, prefixLength: length)
+        guard block.masked.address == address else {
+            throw ValueFault(
+                "\(text.quotedForMessage) has address bits behind its prefix",
+                hint: "did you mean \(block.masked.text)?")
+        }
+        return block
+    }
+
+    /// The block with all bits behind the prefix cleared.
+    private var masked: NetworkBlock {
+        var bytes = address.bytes
+        for index in bytes.indices {
+            let kept = min(8, max(0, prefixLength - index * 8))
+            bytes[index] &= UInt8(truncatingIfNeeded: 0xFF00 >> kept)
+        }
+        return NetworkBlock(address: IPAddress(family: address.family, bytes: bytes), prefixLength: prefixLength)
+    }
+}
+
+extension IPAddress {
+    fileprivate init(family: Family, bytes: [UInt8]) {
+        self.family = family
+        self.bytes = bytes
+    }
+}
+
+extension ValueShape where Value == NetworkBlock {
+    static let networkBlock = text(
+        "an address range", .string("An address range in CIDR notation, or one address", examples: ["10.0.0.0/8"]),
+        parse: NetworkBlock.parse, format: \.text
+    ).defined(as: "network_block")
+}

@@ -1,0 +1,40 @@
+/// A value without a type of ours: what JSON can say. Plans, records and the schema are made of it.
+public enum PlainValue: Sendable, Equatable {
+    /// No value.
+    case null
+    /// A truth value.
+    case bool(Bool)
+    /// A whole number.
+    case int(Int)
+    /// A text.
+    case string(String)
+    /// Values in order.
+    case list([PlainValue])
+    /// Named values in order.
+    case object([Entry])
+
+    /// One named value of an object.
+    public struct Entry: Sendable, Equatable {
+        /// The name.
+        public let key: String
+        /// The value.
+        public let value: PlainValue
+
+        /// A named value.
+        public init(_ key: String, _ value: PlainValue) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// An object of these pairs, in this order.
+    public static func map(_ pairs: [(String, PlainValue)]) -> PlainValue {
+        .object(pairs.map { Entry($0.0, $0.1) })
+    }
+
+    /// The value of a key, when this is an object that has it.
+    public subscript(key: String) -> PlainValue? {
+        guard case .object(let entries) = self else { return nil }
+        return entries.first { $0.key == key }?.value
+    }
+}

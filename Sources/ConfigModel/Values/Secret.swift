@@ -1,0 +1,182 @@
+/// Where a secret, or a PEM text, is to be had. The model never looks it up.
+public struct Secret: Sendable, Hashable {
+    /// The places a secret can be in.
+    public enum Source: Sendable, Hashable {
+        /// An environment variable.
+        case environment(String)
+        /// A file; its content loses one trailing newline.
+        case file(String)
+        /// The text itself, in the configuration file.
+        case inline(String)
+        /// A text that stood in the file; of it a record keeps only this fingerprint.
+        case fingerprint(String)
+    }
+
+    /// Where it is.
+    public let source: Source
+    /// Where the reference was written.
+    public let origin: SourceOrigin
+
+    /// A reference to a secret.
+    public init(_ source: Source, origin: SourceOrigin = .none) {
+        self.source = source
+        self.origin = origin
+    }
+}
+
+extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Where the secret is; never the secret itself.
+    public var description: String {
+        switch source {
+        case .environment(let name): "env \(name)"
+        case .file(let path): "file \(path)"
+        case .inline, .fingerprint: "inline (\(fingerprint))"
+        }
+    }
+
+    /// The same as `description`, so that dumps don't show secrets either.
+    public var debugDescription: String { description }
+
+    /// A mirror without children, so that dumps don't show secrets either.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+
+    /// 32 bits (FNV-1a) that tell one inline text from another and nothing about it.
+    private var fingerprint: String {
+        if case .fingerprint(let fingerprint) = source { return fingerprint }
+        guard case .inline(let text) = source else { return "" }
+        let hash = text.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    fileprivate var written: PlainValue {
+        switch source {
+        case .environment(let name): .map([("env", .string(name))])
+        case .file(let path): .map([("file", .string(path))])
+        case .inline, .fingerprint: .map([("inline", .string(fingerprint))])
+        }
+    }
+}
+
+extension ValueShape where Value == Secret {
+    /// A token or the like: a reference, or the text itself, which is warned about.
+    static let secret = ValueShape(
+        schema: SchemaFragment.oneOf([
+            .string("The secret itself: better kept out of the file", keywords: [("minLength", .int(1))]),
+            reference("env", "The environment variable that holds it"), reference("file", "The file that holds it"),
+        ]).defined(as: "secret"),
+        read: { node, reader in
+            if reader.document.kind(of: node) == .mapping {
+                return readReference(node, keys: ["env", "file"], &reader)
+            }
+            guard let text = reader.string(of: node), !text.isEmpty else {
+                let found = reader.description(of: node, quoting: false)
+                reader.fail(node, "expected a secret, found \(found)", hint: "write { env: NAME } or { file: path }")
+                return nil
+            }
+            reader.warn(
+                node, "a secret in plain text", hint: "use { env: NAME } or { file: path }, and keep it out of Git",
+                hidesSource: true)
+            return Secret(.inline(text), origin: SourceOrigin(position: reader.document.position(of: node), node: node))
+        },
+        write: { secret, _ in secret.written })
+
+    /// A certificate chain in PEM, by reference or inline.
+    static let certificatePEM = pem(isKey: false).defined(as: "certificate_pem")
+    /// A private key in PEM; inline is warned about.
+    static let keyPEM = pem(isKey: true).defined(as: "key_pem")
+
+    private static func pem(isKey: Bool) -> ValueShape {
+        let noun = isKey ? "private key" : "certificate"
+        return ValueShape(
+            schema: .oneOf([
+                reference("file", "The file with the \(noun) in PEM"),
+                reference("env", "The environment variable with the \(noun) in PEM"),
+                reference("pem", "The \(noun) in PEM itself"),
+            ]),
+            read: { node, reader in
+                guard reader.document.kind(of: node) == .mapping else {
+                    let found = reader.description(of: node, quoting: false)
+                    reader.fail(
+                        node, "expected a reference to a \(noun), found \(found)",
+                        hint: "write { file: path }, { env: NAME } or { pem: … }")
+                    return nil
+                }
+                guard let secret = readReference(node, keys: ["file", "env", "pem"], &reader) else { return nil }
+                if isKey, case .inline = secret.source {
+                    reader.warn(node, "a private key in plain text", hint: "use { file: path } or { env: NAME }")
+                }
+                return secret
+            },
+            write: { secret, _ in secret.written })
+    }
+
+    private static func reference(_ key: String, _ summary: String) -> SchemaFragment {
+        .object(
+            summary, properties: [(key, .string(summary, keywords: [("minLength", .int(1))]))], required: [key])
+    }
+
+    /// Exactly one of the keys, with a text that is not empty.
+    private static func readReference(_ node: NodeID, keys: [String], _ reader: inout ModelReader) -> Secret? {
+        let entries = reader.entries(of: node)
+        let keys = reader.readsRecords ? keys + ["inline"] : keys
+        let known = keys.joined(separator: ", ")
+        guard let entry = entries.first, entries.count == 1 else {
+            reader.fail(node, "expected one of \(known), found \(entries.isEmpty ? "none" : "\(entries.count) keys")")
+            return nil
+        }
+        let key = reader.document.string(of: entry.key)
+        guard keys.contains(key) else {
+            let hint = Suggestion.hint(for: key, in: keys) ?? "known keys: \(known)"
+            reader.fail(entry.key, "unknown key \(key.quotedForMessage) in a reference", hint: hint)
+            return nil
+        }
+        guard let text = reader.string(of: entry.value), !text.isEmpty, !text.utf8.contains(0) else {
+            let found = reader.description(of: entry.value, quoting: false)
+            reader.fail(entry.value, "expected text, found \(found == "text" ? "an unusable one" : found)")
+            return nil
+        }
+        let origin = SourceOrigin(position: reader.document.position(of: node), node: node)
+        switch key {
+        case "env": return environment(text, entry.value, origin, &reader)
+        case "file": return Secret(.file(text), origin: origin)
+        case "inline": return Secret(.fingerprint(text), origin: origin)
+        default: return Secret(.inline(text), origin: origin)
+        }
+    }
+
+    private static func environment(
+        _ name: String, _ node: NodeID, _ origin: SourceOrigin, _ reader: inout ModelReader
+    ) -> Secret? {
+        let isValid = name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") }
+        guard isValid, !name.hasPrefix("$") else {
+            let hint = "write the name alone, without '$'"
+            reader.fail(node, "bad name of an environment variable", hint: name.hasPrefix("$") ? hint : nil)
+            return nil
+        }
+        return Secret(.environment(name), origin: origin)
+    }
+}
+
+extension ValueShape where Value == Secret {
+    /// The key that seals private keys: a secret that, written out, must be 64 hex digits.
+    static let masterKey = ValueShape(
+        schema: secret.schema,
+        read: { node, reader in
+            guard let key = secret.read(node, &reader) else { return nil }
+            if case .inline(let text) = key.source, !MasterKeyText.isValid(text) {
+                reader.fail(node, "an encryption key has 64 hex digits", hint: "make one with: openssl rand -hex 32")
+                return nil
+            }
+            return key
+        },
+        write: secret.write)
+}
+
+/// The written form of the key that seals private keys.
+public enum MasterKeyText {
+    /// Whether a text is 64 hex digits: 256 bits.
+    public static func isValid(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.allSatisfy { $0.isASCII && $0.isHexDigit }
+    }
+}

@@ -1,0 +1,111 @@
+/// A YAML document as flat arrays: nodes in the order of the text, scalars in one run of bytes.
+///
+/// 100,000 hosts are four million nodes; as objects they would cost ten times this. Children follow their parent and
+/// each node knows where the next one after its subtree is, so no child lists are kept. Aliases point at their anchor's
+/// node, so a document with many aliases takes no more room than its text.
+final class YAMLDocument: Sendable {
+    private let nodes: [YAMLNode]
+    private let text: [UInt8]
+
+    init(nodes: [YAMLNode], text: [UInt8]) {
+        self.nodes = nodes
+        self.text = text
+    }
+
+    /// The outermost value; nil when the document is empty.
+    var root: NodeID? { nodes.isEmpty ? nil : NodeID(index: 0) }
+
+    func kind(of id: NodeID) -> YAMLNode.Kind { nodes[id.index].kind }
+
+    func position(of id: NodeID) -> SourcePosition {
+        let node = nodes[id.index]
+        return SourcePosition(line: Int(node.line), column: Int(node.column))
+    }
+
+    /// The bytes of a scalar after unescaping and folding.
+    func bytes(of id: NodeID) -> ArraySlice<UInt8> {
+        let node = nodes[id.index]
+        return text[Int(node.first)..<Int(node.first + node.second)]
+    }
+
+    /// The text of a scalar after unescaping and folding.
+    func string(of id: NodeID) -> String { String(decoding: bytes(of: id), as: UTF8.self) }
+
+    /// Whether a scalar reads exactly like this.
+    func scalar(_ id: NodeID, equals expected: [UInt8]) -> Bool {
+        let node = nodes[id.index]
+        guard Int(node.second) == expected.count else { return false }
+        let start = Int(node.first)
+        for offset in expected.indices where text[start + offset] != expected[offset] { return false }
+        return true
+    }
+
+    /// How many items a sequence, or pairs a mapping, has.
+    func count(of id: NodeID) -> Int { Int(nodes[id.index].second) }
+
+    /// The items of a sequence.
+    func items(of sequence: NodeID) -> [NodeID] {
+        var items: [NodeID] = []
+        items.reserveCapacity(count(of: sequence))
+        var next = sequence.index + 1
+        for _ in 0..<count(of: sequence) {
+            items.append(resolve(next))
+            next = end(of: next)
+        }
+        return items
+    }
+
+    /// The keys and values of a mapping as they are written; `<<` is a key like others here.
+    func pairs(of mapping: NodeID) -> [(key: NodeID, value: NodeID)] {
+        var pairs: [(key: NodeID, value: NodeID)] = []
+        pairs.reserveCapacity(count(of: mapping))
+        var next = mapping.index + 1
+        for _ in 0..<count(of: mapping) {
+            let value = end(of: next)
+            pairs.append((resolve(next), resolve(value)))
+            next = end(of: value)
+        }
+        return pairs
+    }
+
+    /// The node that an alias stands for, or the node itself.
+    private func resolve(_ index: Int) -> NodeID {
+        let node = nodes[index]
+        return NodeID(index: node.kind == .alias ? Int(node.first) : index)
+    }
+
+    /// The index after a node and all below it.
+    private func end(of index: Int) -> Int {
+        let node = nodes[index]
+        return node.kind.isCollection ? Int(node.first) : index + 1
+    }
+}
+
+/// A node's number in its document.
+struct NodeID: Sendable, Hashable {
+    let index: Int
+}
+
+/// One value, key or alias of a document, in 20 bytes.
+struct YAMLNode: Sendable {
+    enum Kind: UInt8, Sendable {
+        /// A scalar without quotes, which may be a number, a truth value or null.
+        case plain
+        /// A scalar that is text whatever it looks like.
+        case text
+        case sequence
+        case mapping
+        case alias
+
+        var isCollection: Bool { self == .sequence || self == .mapping }
+        var isScalar: Bool { self == .plain || self == .text }
+    }
+
+    let kind: Kind
+    let line: UInt32
+    let column: UInt32
+    /// Scalars: where the text begins. Collections: the index after the last descendant. Aliases: the target.
+    var first: UInt32
+    /// Scalars: how many bytes. Collections: how many items or pairs.
+    var second: UInt32
+}

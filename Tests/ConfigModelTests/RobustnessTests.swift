@@ -1,0 +1,63 @@
+import ConfigModel
+import TestSupport
+import Testing
+
+/// Whatever the bytes, reading ends with a model or with diagnostics.
+@Suite struct RobustnessTests {
+    @Test("Every prefix of a rich file is read without a trap", arguments: ["production.yaml", "aegis.yaml"])
+    func prefixes(_ name: String) {
+        let bytes = Sample(path: Repository.path("examples/\(name)")).bytes
+        for length in 0...bytes.count {
+            let parsed = Configuration.parse(SourceText(name: "x", bytes: Array(bytes[..<length])))
+            #expect((parsed.configuration == nil) == parsed.diagnostics.contains { $0.severity == .error })
+        }
+    }
+
+    @Test("Every single byte of a file may be any other")
+    func mutations() {
+        let bytes = Sample(path: Repository.path("examples/aegis.yaml")).bytes
+        for index in bytes.indices {
+            for replacement in [0x00, 0x09, 0x0A, 0x22, 0x26, 0x2A, 0x3A, 0x5B, 0x7B, 0x7D, 0x80, 0xC2, 0xE2, 0xFF]
+                as [UInt8]
+            {
+                var mutated = bytes
+                mutated[index] = replacement
+                let parsed = Configuration.parse(SourceText(name: "x", bytes: mutated))
+                #expect((parsed.configuration == nil) == parsed.diagnostics.contains { $0.severity == .error })
+            }
+        }
+    }
+
+    @Test("A file of more than 64 MiB is refused, one of 64 MiB is read")
+    func size() {
+        var bytes = Array("version: 1\n".utf8)
+        bytes += [UInt8](repeating: UInt8(ascii: "\n"), count: SourceText.maxBytes - bytes.count)
+        #expect(Configuration.parse(SourceText(name: "x", bytes: bytes)).configuration != nil)
+        bytes.append(UInt8(ascii: "\n"))
+        let parsed = Configuration.parse(SourceText(name: "x", bytes: bytes))
+        #expect(parsed.diagnostics.map(\.message) == ["the file is larger than 64 MiB, the most that is read"])
+    }
+
+    @Test("The list of problems is bounded")
+    func manyProblems() {
+        let text = "version: 1\nhosts: [" + String(repeating: "1,", count: 50_000) + "1]\n"
+        let parsed = Configuration.parse(SourceText(name: "x", text))
+        #expect(parsed.diagnostics.count == 10_001)
+        #expect(parsed.diagnostics.last?.message == "too many problems; the rest is not shown")
+    }
+
+    @Test("More values than the bound are refused")
+    func manyValues() {
+        let text = "a: [" + String(repeating: "1,", count: 10_000_000) + "1]\n"
+        let parsed = Configuration.parse(SourceText(name: "x", text))
+        #expect(parsed.diagnostics.map(\.message) == ["the file has more than 10000000 values"])
+    }
+
+    @Test("A very long line is told about without being shown")
+    func longLine() {
+        let text = "version: 1\nstate: { path: \"" + String(repeating: "a", count: 100_000) + "\" }\n"
+        let source = SourceText(name: "x", text)
+        let rendered = DiagnosticRenderer(source).text(Configuration.parse(source).diagnostics)
+        #expect(rendered == "x:2:16: error: longer than 4096 bytes\n")
+    }
+}
