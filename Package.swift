@@ -14,7 +14,14 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
+        .target(name: "Reconciler", dependencies: ["ConfigModel"], swiftSettings: house),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "ReconcilerTests",
+            dependencies: ["Reconciler", "TestSupport"],
+            exclude: ["Golden"],
+            swiftSettings: house
+        ),
     ]
 )

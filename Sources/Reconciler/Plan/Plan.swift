@@ -1,0 +1,97 @@
+import ConfigModel
+
+// Reconciler: what it takes to get from the state to what the file says.
+//
+// `Planner` compares a configuration with a snapshot of the state and makes a `Plan`, a value. Renderers turn plans
+// into text for people and JSON for machines. Nothing here touches a file, a database or the network.
+
+/// What an apply would do, in the order it would do it.
+public struct Plan: Sendable, Equatable {
+    /// The generation of the state that it starts from; 0 before the first apply.
+    public var generation: Int
+    /// The changes, those that others depend on first and deletions last.
+    public var changes: [Change]
+    /// What is in the state by other ways than the file; it is left alone.
+    public var unmanaged: [ItemID]
+
+    /// Whether there is nothing to do.
+    public var isEmpty: Bool { changes.isEmpty }
+
+    /// How many changes there are of an action.
+    public func count(of action: Action) -> Int { changes.count { $0.action == action } }
+}
+
+/// What is done to an item.
+public enum Action: String, Sendable, CaseIterable {
+    /// A new item is put into the state.
+    case create
+    /// An item is changed in place.
+    case update
+    /// An item is taken out.
+    case delete
+    /// A certificate is had from an issuer.
+    case issue
+    /// A certificate is had again because it is due.
+    case renew
+    /// The operator's own certificate is taken in.
+    case upload
+    /// A certificate pack is ordered at Cloudflare.
+    case order
+}
+
+/// The kinds of items that the state keeps, in the order they depend on each other.
+public enum ItemKind: String, Sendable, CaseIterable, Comparable {
+    /// The gateway's settings.
+    case gateway
+    /// An issuer.
+    case issuer
+    /// A certificate, named or made for a host.
+    case certificate
+    /// A certificate of Cloudflare's edge.
+    case edgeCertificate = "edge_certificate"
+    /// A host.
+    case host
+
+    private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
+    /// Orders kinds so that each comes after those it refers to.
+    public static func < (left: ItemKind, right: ItemKind) -> Bool { left.rank < right.rank }
+}
+
+/// The identity of an item.
+public struct ItemID: Sendable, Hashable {
+    /// What it is.
+    public let kind: ItemKind
+    /// Its name among those of its kind.
+    public let name: String
+
+    /// An identity.
+    public init(_ kind: ItemKind, _ name: String) {
+        self.kind = kind
+        self.name = name
+    }
+}
+
+/// One change of a plan.
+public struct Change: Sendable, Equatable {
+    /// What is done.
+    public var action: Action
+    /// What it is done to.
+    public var item: ItemID
+    /// Whether the state has the item already.
+    public var exists: Bool
+    /// The fields that change; all that are set for a new item.
+    public var fields: [FieldChange]
+    /// Why, where the fields don't tell.
+    public var reason: String?
+}
+
+/// One field of a change.
+public struct FieldChange: Sendable, Equatable {
+    /// Its keys in the file, joined by dots.
+    public var path: String
+    /// The value in the state; null when there is none.
+    public var before: PlainValue
+    /// The value in the file; null when there is none.
+    public var after: PlainValue
+}

@@ -1,0 +1,68 @@
+import ConfigModel
+
+/// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
+public struct Planner {
+    private let configuration: Configuration
+    private let snapshot: StateSnapshot
+    private let materials: [String: CertificateMaterial]
+
+    /// A planner; `materials` tells of the custom certificates by name.
+    public init(
+        _ configuration: Configuration, against snapshot: StateSnapshot,
+        materials: [String: CertificateMaterial] = [:]
+    ) {
+        self.configuration = configuration
+        self.snapshot = snapshot
+        self.materials = materials
+    }
+
+    /// What it takes to get from the state to the file.
+    public func plan() -> Plan {
+        var changes: [Change] = []
+        var declared: Set<ItemID> = []
+        configuration.forEachItem(materials: materials) { item in
+            if !snapshot.items.isEmpty { declared.insert(item.id) }
+            if let change = change(for: item) { changes.append(change) }
+        }
+        let others = snapshot.items.filter { !declared.contains($0.key) }
+        changes += deletions(of: others)
+        return Plan(
+            generation: snapshot.generation, changes: changes,
+            unmanaged: others.filter { $0.value.owner == .api }.keys.sorted(by: ItemID.isInPlanOrder))
+    }
+
+    private func change(for item: DeclaredItem) -> Change? {
+        guard let stored = snapshot.items[item.id] else {
+            guard item.isWanted else { return nil }
+            var fields = item.value.record(.compact).flattened.map {
+                FieldChange(path: $0.path, before: .null, after: $0.value)
+            }
+            if item.unknown != nil {
+                fields.append(FieldChange(path: "fingerprint", before: .null, after: .string("known after apply")))
+            }
+            return Change(action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown)
+        }
+        guard stored.record != item.value.record(.compact).json() else { return nil }
+        return Change(
+            action: item.replacement, item: item.id, exists: true, fields: difference(stored.record, item.value),
+            reason: item.unknown)
+    }
+
+    private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
+        // A record that can't be read back, by an older program's hand, counts as nothing: all fields are shown.
+        let before = Value(record: record)?.record(.complete).flattened ?? []
+        return FieldChange.difference(before, value.record(.complete).flattened)
+    }
+
+    private func deletions(of others: [ItemID: StoredItem]) -> [Change] {
+        others.filter { $0.value.owner == .file }.keys
+            .sorted { ItemID.isInPlanOrder($1, $0) }
+            .map { Change(action: .delete, item: $0, exists: true, fields: [], reason: "no longer in the file") }
+    }
+}
+
+extension ItemID {
+    static func isInPlanOrder(_ left: ItemID, _ right: ItemID) -> Bool {
+        (left.kind, left.name) < (right.kind, right.name)
+    }
+}

@@ -1,0 +1,123 @@
+import ConfigModel
+import TestSupport
+import Testing
+
+@testable import Reconciler
+
+/// The plan is a pure function of the file and the state: here is the whole of its output.
+@Suite struct PlannerTests {
+    private static let file = """
+        version: 1
+        issuers:
+          letsencrypt: { type: acme, directory: "https://ca.example.com/dir" }
+          lan: { type: local_ca }
+        certificates:
+          shop: { source: custom, cert: { file: shop.pem }, key: { file: shop.key } }
+          nas: { issuer: lan, domains: [nas.internal] }
+        edge_certificates:
+          - { name: edge, zone_id: 0123456789abcdef0123456789abcdef, api_token: { env: CF }, hosts: [example.com] }
+        hosts:
+          - domain: app.example.com
+            aliases: [www.example.com]
+            upstreams: ["http://127.0.0.1:3000"]
+            ssl_mode: letsencrypt
+            hsts: { max_age: 300 }
+          - domain: shop.example.com
+            upstreams: ["http://127.0.0.1:4000"]
+            ssl_mode: custom
+            certificate: shop
+        """
+
+    private static func configuration(_ text: String = file) throws -> Configuration {
+        try #require(Configuration.parse(SourceText(name: "x", text)).configuration)
+    }
+
+    /// The state after an apply of a configuration.
+    private static func snapshot(of configuration: Configuration, generation: Int = 7) -> StateSnapshot {
+        var items: [ItemID: StoredItem] = [:]
+        configuration.forEachItem(materials: [:]) {
+            items[$0.id] = StoredItem(owner: .file, record: $0.value.record(.compact).json())
+        }
+        return StateSnapshot(generation: generation, items: items)
+    }
+
+    private static func golden(_ plan: Plan, _ name: String) throws {
+        let text = PlanTextRenderer().text(plan)
+        let json = String(decoding: PlanJSONRenderer().json(plan, warnings: .list([])), as: UTF8.self)
+        let folder = Repository.path("Tests/ReconcilerTests/Golden")
+        #expect(text == (try Golden.expected(at: "\(folder)/\(name).txt", recording: text)))
+        #expect(json == (try Golden.expected(at: "\(folder)/\(name).json", recording: json)))
+    }
+
+    @Test("Against an empty state everything is new")
+    func everythingIsNew() throws {
+        let materials = ["shop": CertificateMaterial.unreadable("known after apply")]
+        try Self.golden(Planner(Self.configuration(), against: .empty, materials: materials).plan(), "new")
+    }
+
+    @Test("Against the state of the same file nothing is to do")
+    func nothingToDo() throws {
+        let configuration = try Self.configuration()
+        let plan = Planner(configuration, against: Self.snapshot(of: configuration)).plan()
+        #expect(plan.isEmpty)
+        try Self.golden(plan, "nothing")
+    }
+
+    @Test("Changes are told field by field, before and after")
+    func changes() throws {
+        let text = Self.file
+            .replacing("aliases: [www.example.com]", with: "balance: ip_hash")
+            .replacing("hsts: { max_age: 300 }", with: "timeouts: { read: 30s }")
+            .replacing("file: shop.pem", with: "env: SHOP_PEM")
+            .replacing("[nas.internal]", with: "[nas.internal, nas2.internal]")
+            .replacing("hosts: [example.com]", with: "hosts: [example.com, \"*.example.com\"]")
+        let before = Self.snapshot(of: try Self.configuration())
+        try Self.golden(Planner(Self.configuration(text), against: before).plan(), "changes")
+    }
+
+    @Test("What the file no longer names is deleted, dependants first; what came by the API stays")
+    func deletions() throws {
+        var before = Self.snapshot(of: try Self.configuration())
+        before.items[ItemID(.host, "api.example.com")] = StoredItem(owner: .api, record: [])
+        try Self.golden(Planner(Self.configuration("version: 1\n"), against: before).plan(), "deletions")
+    }
+
+    @Test("Moving, reformatting or commenting changes nothing")
+    func formIsNotContent() throws {
+        let configuration = try Self.configuration()
+        let moved = try Self.configuration(
+            "# a comment\n"
+                + Self.file.replacing(
+                    "upstreams: [\"http://127.0.0.1:3000\"]", with: "upstreams:\n      - HTTP://127.0.0.1:3000/"))
+        #expect(Planner(moved, against: Self.snapshot(of: configuration)).plan().isEmpty)
+    }
+
+    @Test("A disabled host gets no certificate, and keeps the one it has")
+    func disabledHost() throws {
+        let enabled = try Self.configuration()
+        let disabled = try Self.configuration(
+            Self.file.replacing("ssl_mode: letsencrypt", with: "ssl_mode: letsencrypt\n    enabled: false"))
+        let certificate = ItemID(.certificate, "app.example.com")
+        #expect(!Planner(disabled, against: .empty).plan().changes.contains { $0.item == certificate })
+        let plan = Planner(disabled, against: Self.snapshot(of: enabled)).plan()
+        #expect(plan.changes.map(\.item) == [ItemID(.host, "app.example.com")])
+    }
+
+    @Test("A record that can't be read back is replaced, with all fields shown")
+    func unreadableRecord() throws {
+        let configuration = try Self.configuration()
+        var before = Self.snapshot(of: configuration)
+        before.items[ItemID(.host, "app.example.com")]?.record = Array("{\"from\":\"the future\"}".utf8)
+        let plan = Planner(configuration, against: before).plan()
+        #expect(plan.changes.map(\.action) == [.update])
+        #expect(plan.changes[0].fields.allSatisfy { $0.before == .null })
+    }
+
+    @Test("Values can't drive a terminal or break the line")
+    func controlCharacters() throws {
+        let text = "version: 1\nhosts:\n  - { domain: a.example.com, respond: { body: \"\\e[31m\\nred\" } }\n"
+        let rendered = PlanTextRenderer().text(Planner(try Self.configuration(text), against: .empty).plan())
+        #expect(rendered.contains(#"\u{1B}[31m\nred"#))
+        #expect(!rendered.contains("\u{1B}"))
+    }
+}
