@@ -8,13 +8,41 @@ let house: [SwiftSetting] = [
     .strictMemorySafety(),
 ]
 
+/// Fuzz targets link only with -sanitize=fuzzer, so scripts/fuzz alone builds them.
+let fuzzTargets: [Target] =
+    Context.environment["AEGIS_FUZZ"] == nil
+    ? []
+    : [
+        .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "FuzzConfig", dependencies: ["CFuzzer", "ConfigModel", "Reconciler"], path: "Fuzz/FuzzConfig",
+            swiftSettings: house),
+    ]
+
 let package = Package(
     name: "aegis",
+    products: [
+        .executable(name: "aegis-apply", targets: ["aegis-apply"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
         .target(name: "Reconciler", dependencies: ["ConfigModel"], swiftSettings: house),
+        .executableTarget(
+            name: "aegis-apply",
+            dependencies: [
+                "ConfigModel",
+                "Reconciler",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
         .testTarget(
@@ -23,5 +51,6 @@ let package = Package(
             exclude: ["Golden"],
             swiftSettings: house
         ),
-    ]
+        .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "TestSupport"], swiftSettings: house),
+    ] + fuzzTargets
 )

@@ -1,0 +1,58 @@
+import ArgumentParser
+
+// aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
+//
+// Commands read the file, call ConfigModel and Reconciler, and print. What they decide, they decide there.
+
+@main
+struct AegisApply: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "aegis-apply",
+        abstract: "Bring certificates and hosts in line with aegis.yaml.",
+        usage: """
+            aegis-apply [FILE] [--dry-run] [--format text|json] [--detailed-exitcode]
+            aegis-apply <subcommand>
+            """,
+        discussion: """
+            Without a subcommand the file is applied (FILE is aegis.yaml when left out, '-' the standard input).
+              --dry-run             show what would happen and change nothing
+              --format text|json    how to print it
+              --detailed-exitcode   with --dry-run: exit with 2 when there are changes
+
+            Examples:
+              aegis-apply --dry-run              what would happen? (changes nothing)
+              aegis-apply                        make it so
+              aegis-apply --dry-run --format json | jq .summary
+              aegis-apply validate site.yaml     is the file right?
+
+            Exit codes:
+              0   done, or nothing to do
+              1   could not run
+              2   there are changes (--dry-run --detailed-exitcode)
+              3   at least one item failed; all others are in force
+              64  wrong usage
+              65  the file is invalid
+              75  another apply is running
+            """,
+        version: "aegis-apply \(Version.number)",
+        subcommands: [ApplyCommand.self, ValidateCommand.self, SchemaCommand.self],
+        defaultSubcommand: ApplyCommand.self
+    )
+}
+
+/// The version of the whole program.
+enum Version {
+    static let number = "0.1.0"
+}
+
+/// Exit codes beyond ArgumentParser's own (0, 1, and 64 for wrong usage).
+enum ExitStatus {
+    static let hasChanges = ExitCode(2)
+    static let invalidFile = ExitCode(65)
+}
+
+/// The form of what is printed.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text
+    case json
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import ConfigModel
+import SystemPackage
+
+/// The file an operator named, read and checked.
+struct ConfigurationFile {
+    let source: SourceText
+    let parsed: ParsedConfiguration
+    /// The directory that relative paths in the file start from.
+    let directory: FilePath
+
+    /// Reads a file; `-` is the standard input.
+    static func read(_ name: String) throws -> ConfigurationFile {
+        do {
+            let isInput = name == "-"
+            let path = FilePath(name)
+            let bytes = try isInput ? readAll(.standardInput) : readFile(path)
+            let source = SourceText(name: isInput ? "<stdin>" : name, bytes: bytes)
+            let directory = isInput ? FilePath(".") : path.removingLastComponent()
+            return ConfigurationFile(
+                source: source, parsed: Configuration.parse(source), directory: directory.isEmpty ? "." : directory)
+        } catch let error as Errno {
+            Terminal.complain("aegis-apply: cannot read '\(name)': \(error)\n")
+            if error == .noSuchFileOrDirectory, name == "aegis.yaml" {
+                Terminal.complain("hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n")
+            }
+            throw ExitCode.failure
+        }
+    }
+
+    private static func readFile(_ path: FilePath) throws -> [UInt8] {
+        let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+        return try descriptor.closeAfter { try readAll(descriptor) }
+    }
+
+    /// Everything up to one byte more than the model takes, so that the model can tell that it is too much.
+    private static func readAll(_ descriptor: FileDescriptor) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 18)
+        while bytes.count <= SourceText.maxBytes {
+            // The buffer is only lent to the call; a count within it comes back.
+            let count = try unsafe chunk.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return bytes
+    }
+
+    /// A path of the file, as it is from the working directory.
+    func resolve(_ path: String) -> FilePath {
+        let path = FilePath(path)
+        return path.isAbsolute ? path : directory.pushing(path)
+    }
+
+    /// The configuration; prints what is wrong and ends the program when there is none.
+    func validated(_ format: OutputFormat) throws -> Configuration {
+        guard let configuration = parsed.configuration else {
+            try report(format)
+            throw ExitStatus.invalidFile
+        }
+        return configuration
+    }
+
+    /// Prints the diagnostics: text to the standard error, JSON to the standard output.
+    func report(_ format: OutputFormat) throws {
+        switch format {
+        case .text: complain(parsed.diagnostics)
+        case .json:
+            let report = PlainValue.map([
+                ("format_version", .int(1)),
+                ("valid", .bool(parsed.configuration != nil)),
+                ("diagnostics", DiagnosticRenderer(source).values(parsed.diagnostics)),
+            ])
+            try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
+        }
+    }
+
+    /// Prints diagnostics and their count to the standard error.
+    func complain(_ diagnostics: [Diagnostic]) {
+        guard !diagnostics.isEmpty else { return }
+        let renderer = DiagnosticRenderer(source, colour: Terminal.wantsColour(.standardError))
+        Terminal.complain(renderer.text(diagnostics))
+        if let summary = renderer.summary(diagnostics) { Terminal.complain(summary + "\n") }
+    }
+}

@@ -1,0 +1,63 @@
+import Foundation
+
+/// The real program, run as an operator runs it.
+struct ApplyProgram {
+    struct Outcome {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// The built program, which stands beside the test bundle.
+    static let path = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        .appendingPathComponent("aegis-apply").path
+
+    /// Runs it in a folder; only the variables given here are set, besides PATH.
+    static func run(
+        _ arguments: [String], in folder: String = FileManager.default.temporaryDirectory.path, input: String = "",
+        environment: [String: String] = [:], under wrapper: [String] = []
+    ) throws -> Outcome {
+        // Files, not pipes: a program that writes much to both can't then wait for its reader.
+        let scratch = try TemporaryFolder()
+        try input.write(toFile: scratch.path("in"), atomically: false, encoding: .utf8)
+        for name in ["out", "err"] { _ = FileManager.default.createFile(atPath: scratch.path(name), contents: nil) }
+        let process = Process()
+        let command = wrapper + [path] + arguments
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = command
+        process.currentDirectoryURL = URL(fileURLWithPath: folder)
+        process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
+            .merging(environment) { _, new in new }
+        process.standardInput = FileHandle(forReadingAtPath: scratch.path("in"))
+        process.standardOutput = FileHandle(forWritingAtPath: scratch.path("out"))
+        process.standardError = FileHandle(forWritingAtPath: scratch.path("err"))
+        try process.run()
+        process.waitUntilExit()
+        return Outcome(
+            status: process.terminationStatus,
+            output: try String(contentsOfFile: scratch.path("out"), encoding: .utf8),
+            errors: try String(contentsOfFile: scratch.path("err"), encoding: .utf8))
+    }
+}
+
+/// A folder that goes when the test is done with it.
+final class TemporaryFolder {
+    private let root: URL
+
+    init() throws {
+        root = FileManager.default.temporaryDirectory.appendingPathComponent("aegis-test-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: false)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: root) }
+
+    var path: String { root.path }
+
+    func path(_ name: String) -> String { root.appendingPathComponent(name).path }
+
+    /// Writes a file and gives its path.
+    func file(_ name: String, _ text: String) throws -> String {
+        try text.write(toFile: path(name), atomically: true, encoding: .utf8)
+        return path(name)
+    }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct CommandTests {
+    private static let good = "version: 1\nhosts:\n  - { domain: localhost, respond: { body: hello } }\n"
+    private static let bad = "version: 1\nhots: []\n"
+
+    struct Case: Sendable, CustomStringConvertible {
+        let description: String
+        let arguments: [String]
+        let status: Int32
+
+        init(_ description: String, _ arguments: String, _ status: Int32) {
+            self.description = description
+            self.arguments = arguments.split(separator: " ").map(String.init)
+            self.status = status
+        }
+    }
+
+    @Test(
+        "Exit codes tell scripts what happened",
+        arguments: [
+            Case("a valid file", "validate good.yaml", 0),
+            Case("an invalid file", "validate bad.yaml", 65),
+            Case("an invalid file as JSON", "validate bad.yaml --format json", 65),
+            Case("no such file", "validate none.yaml", 1),
+            Case("a folder", "validate .", 1),
+            Case("a plan", "good.yaml --dry-run", 0),
+            Case("a plan by the subcommand's name", "apply --dry-run good.yaml", 0),
+            Case("a plan with changes", "good.yaml --dry-run --detailed-exitcode", 2),
+            Case("a plan of an invalid file", "bad.yaml --dry-run --detailed-exitcode", 65),
+            Case("an unknown option", "--dry-rum", 64),
+            Case("an unknown format", "--dry-run --format yaml", 64),
+            Case("options that don't go together", "good.yaml --detailed-exitcode", 64),
+            Case("help", "--help", 0),
+            Case("a subcommand's help", "validate --help", 0),
+            Case("the version", "--version", 0),
+            Case("the schema", "schema", 0),
+        ])
+    func exitCodes(_ sample: Case) throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.file("good.yaml", Self.good)
+        _ = try folder.file("bad.yaml", Self.bad)
+        let outcome = try ApplyProgram.run(sample.arguments, in: folder.path)
+        #expect(outcome.status == sample.status, "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test("aegis.yaml is the file when none is named, '-' is the standard input")
+    func whichFile() throws {
+        let folder = try TemporaryFolder()
+        let missing = try ApplyProgram.run(["validate"], in: folder.path)
+        #expect(missing.errors.hasPrefix("aegis-apply: cannot read 'aegis.yaml': No such file or directory\nhint: "))
+        _ = try folder.file("aegis.yaml", Self.good)
+        #expect(try ApplyProgram.run(["validate"], in: folder.path).output == "aegis.yaml is valid\n")
+        let piped = try ApplyProgram.run(["validate", "-"], in: folder.path, input: Self.bad)
+        #expect(piped.status == 65)
+        #expect(piped.errors.hasPrefix("<stdin>:2:1: error: unknown key 'hots'"))
+    }
+
+    @Test("Diagnostics go to the standard error, plans and JSON to the standard output")
+    func streams() throws {
+        let text = try ApplyProgram.run(["--dry-run", "-"], input: Self.good)
+        #expect(text.output.hasSuffix("Plan: 2 to create.\n"))
+        #expect(text.errors.isEmpty)
+        let invalid = try ApplyProgram.run(["--dry-run", "-"], input: Self.bad)
+        #expect(invalid.output.isEmpty)
+        #expect(invalid.errors.hasSuffix("1 error in <stdin>\n"))
+        let json = try ApplyProgram.run(["validate", "--format", "json", "-"], input: Self.bad)
+        #expect(json.errors.isEmpty)
+        let report = try JSONDecoder().decode(Report.self, from: Data(json.output.utf8))
+        #expect(!report.valid)
+        #expect(report.diagnostics.map(\.line) == [2])
+        #expect(report.diagnostics.map(\.hint) == ["did you mean 'hosts'?"])
+    }
+
+    private struct Report: Decodable {
+        struct Item: Decodable {
+            let path: String
+            let line: Int
+            let column: Int
+            let severity: String
+            let message: String
+            let hint: String?
+        }
+        let valid: Bool
+        let diagnostics: [Item]
+    }
+
+    @Test("A plan as JSON has every promised key, null where there is no value")
+    func planAsJSON() throws {
+        let outcome = try ApplyProgram.run(["--dry-run", "--format", "json", "-"], input: Self.good)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+        #expect(Set(object.keys) == ["format_version", "generation", "changes", "unmanaged", "warnings", "summary"])
+        let change = try #require((object["changes"] as? [[String: Any]])?.first)
+        #expect(Set(change.keys) == ["action", "kind", "name", "fields", "reason"])
+        #expect(change["reason"] is NSNull)
+        let summary = try #require(object["summary"] as? [String: Int])
+        #expect(Set(summary.keys) == ["create", "update", "delete", "issue", "renew", "upload", "order"])
+    }
+
+    @Test("A dry run needs no secret, makes no file and asks no network")
+    func dryRunTouchesNothing() throws {
+        let folder = try TemporaryFolder()
+        let file = Repository.path("examples/production.yaml")
+        let trace = folder.path("trace")
+        let calls = "trace=%file,%network,write,fsync,ftruncate,fallocate"
+        let outcome = try ApplyProgram.run(
+            ["--dry-run", file], in: folder.path, under: ["strace", "-f", "-o", trace, "-e", calls])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let lines = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
+        #expect(lines.contains { $0.contains("production.yaml") }, "strace has seen the program")
+        for line in lines {
+            for call in ["O_CREAT", "O_WRONLY", "O_RDWR", "mkdir", "rename", "unlink", "socket(", "connect(", "chmod"] {
+                #expect(!line.contains(call), "\(line)")
+            }
+            if line.contains("write(") { #expect(line.contains("write(1, ") || line.contains("write(2, ")) }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["trace"])
+    }
+
+    @Test("A custom certificate that can't be read here is planned with a warning")
+    func unreadableCertificate() throws {
+        let folder = try TemporaryFolder()
+        let text = "version: 1\ncertificates:\n  a: { source: custom, cert: { file: a.pem }, key: { env: A_KEY } }\n"
+        let file = try folder.file("aegis.yaml", text)
+        let without = try ApplyProgram.run(["--dry-run", file])
+        #expect(without.status == 0)
+        #expect(without.output.contains("+ certificate a: upload (known after apply)"))
+        #expect(without.errors.contains(":3:30: warning: certificate 'a': cannot read 'a.pem' here: No such file"))
+        #expect(without.errors.contains(":3:52: warning: certificate 'a': the variable A_KEY is not set here"))
+        _ = try folder.file("a.pem", "-")
+        let with = try ApplyProgram.run(["--dry-run", file], environment: ["A_KEY": "x"])
+        #expect(with.errors.isEmpty)
+        #expect(with.output.contains("+ certificate a: upload\n"))
+    }
+
+    @Test("Colour is for terminals, and not for those who want none")
+    func colour() throws {
+        func run(_ environment: [String: String]) throws -> String {
+            let command = "printf 'version: 1\\nfoo: 1\\n' | \(ApplyProgram.path) validate -"
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = ["script", "-qec", command, "/dev/null"]
+            process.environment = ["PATH": "/usr/bin:/bin", "TERM": "xterm"].merging(environment) { $1 }
+            process.standardInput = FileHandle.nullDevice
+            let pipe = Pipe()
+            process.standardOutput = pipe
+            try process.run()
+            let output = pipe.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return String(decoding: output, as: UTF8.self)
+        }
+        #expect(try run([:]).contains("\u{1B}[1;31merror:"))
+        #expect(try !run(["NO_COLOR": "1"]).contains("\u{1B}"))
+        #expect(try !run(["TERM": "dumb"]).contains("\u{1B}"))
+        #expect(try !ApplyProgram.run(["validate", "-"], input: Self.bad).errors.contains("\u{1B}"))
+    }
+
+    @Test("Help names what people look for")
+    func help() throws {
+        let help = try ApplyProgram.run(["--help"]).output
+        for word in ["--dry-run", "--format", "--detailed-exitcode", "validate", "schema", "Exit codes:", "65"] {
+            #expect(help.contains(word), "\(word)")
+        }
+        #expect(try ApplyProgram.run(["--version"]).output.hasPrefix("aegis-apply "))
+    }
+
+    @Test("The examples are valid, without a warning about themselves", arguments: ["aegis.yaml", "production.yaml"])
+    func examples(_ name: String) throws {
+        let outcome = try ApplyProgram.run(["validate", Repository.path("examples/\(name)")])
+        #expect(outcome.status == 0)
+        #expect(outcome.errors.isEmpty)
+    }
+}
