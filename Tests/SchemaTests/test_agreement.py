@@ -1,0 +1,92 @@
+"""The JSON Schema and the program agree on every sample.
+
+Editors check with the schema, apply with the model. A file that one takes and the other refuses for its structure would
+make a liar of one of them.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import jsonschema
+import pytest
+import ruamel.yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ["AEGIS_APPLY"]
+SCHEMA = json.loads((ROOT / "schema" / "aegis.schema.json").read_text())
+SAMPLES = ROOT / "Tests" / "Samples"
+
+
+def load(path):
+    """The file as YAML 1.2 has it, which is what editors read."""
+    yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+    yaml.version = (1, 2)
+    return yaml.load(path.read_bytes().decode("utf-8-sig"))
+
+
+def schema_accepts(path):
+    return jsonschema.Draft202012Validator(SCHEMA).is_valid(load(path))
+
+
+def program_accepts(path):
+    done = subprocess.run([PROGRAM, "validate", str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode in (0, 65), done.stderr
+    return done.returncode == 0
+
+
+def samples(folder):
+    found = sorted((SAMPLES / folder).glob("*.yaml"))
+    assert found, folder
+    return [pytest.param(path, id=path.stem) for path in found]
+
+
+def test_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", samples("valid") + [pytest.param(p, id=p.name) for p in ROOT.glob("examples/*.yaml")])
+def test_valid_files_pass_both(path):
+    assert schema_accepts(path)
+    assert program_accepts(path)
+
+
+@pytest.mark.parametrize("path", samples("invalid/structure"))
+def test_structural_faults_fail_both(path):
+    assert not schema_accepts(path)
+    assert not program_accepts(path)
+
+
+@pytest.mark.parametrize("path", samples("invalid/rules"))
+def test_broken_rules_fail_the_program(path):
+    assert not program_accepts(path)
+
+
+def objects(schema, place="#"):
+    """Every object with properties, wherever it stands."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield place, schema
+        for key, value in schema.items():
+            yield from objects(value, f"{place}/{key}")
+    elif isinstance(schema, list):
+        for index, value in enumerate(schema):
+            yield from objects(value, f"{place}/{index}")
+
+
+def test_every_key_is_explained_and_no_others_are_allowed():
+    found = list(objects(SCHEMA))
+    assert len(found) > 20
+    for place, schema in found:
+        assert schema.get("additionalProperties") is False, place
+        for key, value in schema["properties"].items():
+            assert value.get("description"), f"{place}/{key}"
+
+
+def test_defaults_fit_their_own_schema():
+    registry = {"$defs": SCHEMA["$defs"]}
+    for place, schema in objects(SCHEMA):
+        for key, value in schema["properties"].items():
+            if "default" in value:
+                jsonschema.Draft202012Validator(value | registry).validate(value["default"])
