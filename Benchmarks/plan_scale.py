@@ -56,6 +56,7 @@ def main():
                 for size in SIZES:
                     outcome = run([program, *arguments, f"{folder}/{size}.yaml"])
                     results.setdefault((name, size), []).append(outcome)
+    missed = False
     print(f"\n{'':18}{'hosts':>9}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}{'ratio':>8}")
     for name in commands:
         for size in SIZES:
@@ -63,7 +64,16 @@ def main():
             base = statistics.median(row[1] for row in results[name, SIZES[0]])
             ratio = f"{cpu / base:8.1f}" if size != SIZES[0] else ""
             print(f"{name:18}{size:>9,}{wall:>9.2f}{cpu:>9.2f}{memory:>9.0f}{ratio}")
-    print(f"\ntargets: {SIZES[0]:,} hosts in {MAX_SECONDS} s and {MAX_MEGABYTES} MB; {SIZES[1]:,} at most {MAX_RATIO} times that")
+            if size == SIZES[0]:
+                missed |= cpu > MAX_SECONDS or memory > MAX_MEGABYTES
+            else:
+                missed |= cpu / base > MAX_RATIO
+    verdict = "missed" if missed else "met"
+    print(
+        f"\ntargets {verdict}: {SIZES[0]:,} hosts in {MAX_SECONDS} s of CPU and {MAX_MEGABYTES} MB; "
+        f"{SIZES[1]:,} at most {MAX_RATIO} times that"
+    )
+    sys.exit(missed)
 
 
 main()

@@ -11,17 +11,23 @@ func take(_ bytes: [UInt8]) {
     let parsed = Configuration.parse(source)
     let hasErrors = parsed.diagnostics.contains { $0.severity == .error }
     precondition((parsed.configuration == nil) == hasErrors)
-    let renderer = DiagnosticRenderer(source, colour: true)
+    let renderer = DiagnosticRenderer(source, parsed.visibility, colour: true)
     _ = renderer.text(parsed.diagnostics)
     _ = renderer.values(parsed.diagnostics).json()
     guard let configuration = parsed.configuration else { return }
-    for host in configuration.hosts {
-        let record = host.record(.compact)
-        precondition(Host(record: record.json())?.record(.compact) == record, "a record reads back as itself")
-    }
+    checkRecord(configuration.gateway)
+    configuration.issuers.forEach(checkRecord)
+    configuration.certificates.forEach(checkRecord)
+    configuration.edgeCertificates.forEach(checkRecord)
+    configuration.hosts.forEach(checkRecord)
     let plan = Planner(configuration, against: .empty).plan()
     _ = PlanTextRenderer().text(plan)
     _ = PlanJSONRenderer().json(plan, warnings: .null)
+}
+
+func checkRecord<Value: Recorded>(_ value: Value) {
+    let record = value.record(.compact)
+    precondition(Value(record: record.json())?.record(.compact) == record, "a record reads back as itself")
 }
 
 var argumentCount = CommandLine.argc

@@ -41,7 +41,7 @@ struct ApplyCommand: ParsableCommand {
     private func show(_ plan: Plan, warnings: [Diagnostic], of file: ConfigurationFile) throws {
         switch format {
         case .json:
-            let values = DiagnosticRenderer(file.source).values(warnings)
+            let values = DiagnosticRenderer(file.source, file.parsed.visibility).values(warnings)
             try Terminal.print(PlanJSONRenderer().json(plan, warnings: values))
         case .text:
             file.complain(warnings)

@@ -2,7 +2,7 @@ import ConfigModel
 import Reconciler
 import SystemPackage
 
-/// Looks whether the PEM texts of custom certificates are there, without reading them.
+/// Looks whether the PEM texts of custom certificates are there.
 enum CertificateMaterials {
     static func look(for configuration: Configuration, in file: ConfigurationFile) -> (
         materials: [String: CertificateMaterial], warnings: [Diagnostic]
@@ -31,7 +31,14 @@ enum CertificateMaterials {
             return Terminal.environment(name) == nil ? "the variable \(name) is not set here" : nil
         case .file(let path):
             do {
-                try FileDescriptor.open(file.resolve(path), .readOnly, options: [.closeOnExec, .nonBlocking]).close()
+                let descriptor = try FileDescriptor.open(
+                    file.resolve(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+                // A folder opens, but does not read.
+                try descriptor.closeAfter {
+                    _ = try unsafe withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) {
+                        try unsafe descriptor.read(into: $0)
+                    }
+                }
                 return nil
             } catch {
                 return "cannot read '\(path)' here: \(error)"

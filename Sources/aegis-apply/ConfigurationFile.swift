@@ -21,11 +21,17 @@ struct ConfigurationFile {
                 source: source, parsed: Configuration.parse(source), directory: directory.isEmpty ? "." : directory)
         } catch let error as Errno {
             Terminal.complain("aegis-apply: cannot read '\(name)': \(error)\n")
-            if error == .noSuchFileOrDirectory, name == "aegis.yaml" {
-                Terminal.complain("hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n")
-            }
+            if error == .noSuchFileOrDirectory { Terminal.complain(hint(forMissing: name)) }
             throw ExitCode.failure
         }
+    }
+
+    private static func hint(forMissing name: String) -> String {
+        let commands = AegisApply.configuration.subcommands.compactMap { $0.configuration.commandName }
+        if let command = Suggestion.nearest(to: name, in: commands) {
+            return "hint: did you mean 'aegis-apply \(command)'?\n"
+        }
+        return "hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n"
     }
 
     private static func readFile(_ path: FilePath) throws -> [UInt8] {
@@ -69,7 +75,7 @@ struct ConfigurationFile {
             let report = PlainValue.map([
                 ("format_version", .int(1)),
                 ("valid", .bool(parsed.configuration != nil)),
-                ("diagnostics", DiagnosticRenderer(source).values(parsed.diagnostics)),
+                ("diagnostics", DiagnosticRenderer(source, parsed.visibility).values(parsed.diagnostics)),
             ])
             try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
         }
@@ -78,7 +84,8 @@ struct ConfigurationFile {
     /// Prints diagnostics and their count to the standard error.
     func complain(_ diagnostics: [Diagnostic]) {
         guard !diagnostics.isEmpty else { return }
-        let renderer = DiagnosticRenderer(source, colour: Terminal.wantsColour(.standardError))
+        let renderer = DiagnosticRenderer(
+            source, parsed.visibility, colour: Terminal.wantsColour(.standardError))
         Terminal.complain(renderer.text(diagnostics))
         if let summary = renderer.summary(diagnostics) { Terminal.complain(summary + "\n") }
     }

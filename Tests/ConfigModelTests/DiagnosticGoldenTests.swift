@@ -9,7 +9,7 @@ import Testing
         let source = SourceText(name: "aegis.yaml", bytes: sample.bytes)
         let parsed = Configuration.parse(source)
         #expect(parsed.configuration == nil)
-        let text = DiagnosticRenderer(source).text(parsed.diagnostics)
+        let text = DiagnosticRenderer(source, parsed.visibility).text(parsed.diagnostics)
         #expect(text == (try Golden.expected(at: sample.goldenPath, recording: text)))
     }
 
@@ -18,7 +18,7 @@ import Testing
         let source = SourceText(name: "aegis.yaml", bytes: sample.bytes)
         let parsed = Configuration.parse(source)
         #expect(parsed.configuration != nil)
-        let text = DiagnosticRenderer(source).text(parsed.diagnostics)
+        let text = DiagnosticRenderer(source, parsed.visibility).text(parsed.diagnostics)
         let isExpected = sample.name == "warnings"
         #expect(text.isEmpty == !isExpected)
         if isExpected { #expect(text == (try Golden.expected(at: sample.goldenPath, recording: text))) }

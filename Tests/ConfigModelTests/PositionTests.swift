@@ -33,18 +33,20 @@ import Testing
         ])
     func place(_ sample: Case) throws {
         let source = SourceText(name: "x", bytes: sample.bytes)
-        let diagnostic = try #require(Configuration.parse(source).diagnostics.first)
+        let parsed = Configuration.parse(source)
+        let diagnostic = try #require(parsed.diagnostics.first)
         #expect(diagnostic.position == SourcePosition(line: sample.line, column: sample.column))
-        let text = DiagnosticRenderer(source).text([diagnostic])
+        let text = DiagnosticRenderer(source, parsed.visibility).text([diagnostic])
         #expect(text.contains("\n" + sample.excerpt), "\(text)")
     }
 
     @Test("Colour is added on request only, and changes nothing else")
     func colour() {
         let source = SourceText(name: "x", "version: 1\nfoo: 1\n")
-        let diagnostics = Configuration.parse(source).diagnostics
-        let plain = DiagnosticRenderer(source).text(diagnostics)
-        let painted = DiagnosticRenderer(source, colour: true).text(diagnostics)
+        let parsed = Configuration.parse(source)
+        let diagnostics = parsed.diagnostics
+        let plain = DiagnosticRenderer(source, parsed.visibility).text(diagnostics)
+        let painted = DiagnosticRenderer(source, parsed.visibility, colour: true).text(diagnostics)
         #expect(!plain.contains("\u{1B}"))
         #expect(painted.contains("\u{1B}[1;31merror:"))
         #expect(painted.replacing(/\x1B\[[0-9;]*m/, with: "") == plain)

@@ -43,7 +43,7 @@ import Testing
         let text = "version: 1\nhosts: [" + String(repeating: "1,", count: 50_000) + "1]\n"
         let parsed = Configuration.parse(SourceText(name: "x", text))
         #expect(parsed.diagnostics.count == 10_001)
-        #expect(parsed.diagnostics.last?.message == "too many problems; the rest is not shown")
+        #expect(parsed.diagnostics.last?.message == "too many errors; the rest is not shown")
     }
 
     @Test("More values than the bound are refused")
@@ -57,7 +57,8 @@ import Testing
     func longLine() {
         let text = "version: 1\nstate: { path: \"" + String(repeating: "a", count: 100_000) + "\" }\n"
         let source = SourceText(name: "x", text)
-        let rendered = DiagnosticRenderer(source).text(Configuration.parse(source).diagnostics)
+        let parsed = Configuration.parse(source)
+        let rendered = DiagnosticRenderer(source, parsed.visibility).text(parsed.diagnostics)
         #expect(rendered == "x:2:16: error: longer than 4096 bytes\n")
     }
 }

@@ -56,12 +56,91 @@ import Testing
     func diagnostics(_ sample: Case) {
         let source = SourceText(name: "x", sample.text.replacing("CANARY", with: Self.canary))
         let parsed = Configuration.parse(source)
-        let renderer = DiagnosticRenderer(source, colour: true)
+        let renderer = DiagnosticRenderer(source, parsed.visibility, colour: true)
         let json = renderer.values(parsed.diagnostics).json()
         #expect(!parsed.diagnostics.isEmpty)
         for output in [renderer.text(parsed.diagnostics), String(decoding: json, as: UTF8.self)] {
             #expect(!output.contains("Canary"), "\(output)")
         }
+    }
+
+    /// A file whose every secret is a canary, for breaking.
+    private static let file = """
+        version: 1
+        encryption:
+          key: "\(canary)"
+        issuers:
+          cf:
+            type: cloudflare_origin
+            api_token: \(canary)
+            origin_ca_key: '\(canary)'
+          zs: { type: acme, directory: "https://x.example.com/d", eab: { kid: "an-id", hmac_key: \(canary) } }
+          dn:
+            type: acme
+            directory: https://x.example.com/d?token=\(canary)
+            challenge: dns-01
+            dns: { provider: webhook, url: "https://d.example.com", token: \(canary) }
+        certificates:
+          shop:
+            source: custom
+            cert: { file: a.pem }
+            key:
+              pem: |
+                -----BEGIN PRIVATE KEY-----
+                \(canary)
+        hosts:
+          - domain: a.example.com
+            upstreams: ["http://user:\(canary)@127.0.0.1"]
+            headers: { request: { set: { Authorization: Bearer \(canary) } } }
+        """
+
+    @Test("However a file is broken, nothing shows it", arguments: 0..<20)
+    func brokenFiles(_ seed: Int) {
+        var generator = SeededGenerator(state: UInt64(seed) + 1)
+        for _ in 0..<50 {
+            let text = Self.broken(Self.file, &generator)
+            let source = SourceText(name: "x", text)
+            let parsed = Configuration.parse(source)
+            let renderer = DiagnosticRenderer(source, parsed.visibility)
+            let json = String(decoding: renderer.values(parsed.diagnostics).json(), as: UTF8.self)
+            for output in [renderer.text(parsed.diagnostics), json] {
+                #expect(!output.contains("Canary"), "\(text)\n\(output)")
+            }
+        }
+    }
+
+    /// One or two slips of the kinds that people make.
+    private static func broken(_ text: String, _ generator: inout SeededGenerator) -> String {
+        var lines = text.split(separator: "\n").map(String.init)
+        for _ in 0..<Int.random(in: 1...2, using: &generator) {
+            let index = Int.random(in: 0..<lines.count, using: &generator)
+            let line = lines[index]
+            let middle = line.index(line.startIndex, offsetBy: Int.random(in: 0...line.count, using: &generator))
+            switch Int.random(in: 0..<9, using: &generator) {
+            case 0: lines.remove(at: index)
+            case 1: lines[index] = "  " + line
+            case 2: lines[index] = String(line.drop { $0 == " " })
+            case 3: lines[index] = line.replacing(": ", with: ":")
+            case 4: lines[index] = line.replacing(": ", with: " ")
+            case 5: lines[index] = line.replacing(": ", with: ":\n")
+            case 6:
+                let marks = Array("{}[]:,\"'|>&*!%@`#\t -?~")
+                lines[index] =
+                    line[..<middle] + String(marks[Int.random(in: 0..<marks.count, using: &generator)])
+                    + line[middle...]
+            case 7:
+                let forms = [
+                    "{ \(canary) }", "[\(canary)]", "*\(canary)", "!\(canary)", "\(canary): x", "? \(canary)",
+                    "{ env: \(canary) }",
+                ]
+                lines[index] = line.replacing(canary, with: forms[Int.random(in: 0..<forms.count, using: &generator)])
+            default:
+                let keys = ["auth", "value", "apitoken", "bearer", "tok", "file"]
+                let key = keys[Int.random(in: 0..<keys.count, using: &generator)]
+                lines[index] = line.replacing("api_token", with: key).replacing("key:", with: "\(key):")
+            }
+        }
+        return lines.joined(separator: "\n")
     }
 
     @Test("Records and dumps don't show it")
@@ -85,5 +164,18 @@ import Testing
         }
         #expect(records[0] != records[1])
         #expect(records[0] == records[2])
+    }
+}
+
+/// The same numbers for the same seed (SplitMix64), so that a failure can be seen again.
+private struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
     }
 }

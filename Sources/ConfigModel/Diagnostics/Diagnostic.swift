@@ -26,19 +26,15 @@ public struct Diagnostic: Sendable, Equatable {
     public let hint: String?
     /// Other places that belong to it.
     public let notes: [Note]
-    /// Whether the text at `position` is itself a secret, so that renderers hide it.
-    public let hidesSource: Bool
 
     init(
-        _ severity: Severity, at position: SourcePosition, _ message: String, hint: String? = nil, notes: [Note] = [],
-        hidesSource: Bool = false
+        _ severity: Severity, at position: SourcePosition, _ message: String, hint: String? = nil, notes: [Note] = []
     ) {
         self.severity = severity
         self.position = position
         self.message = message
         self.hint = hint
         self.notes = notes
-        self.hidesSource = hidesSource
     }
 }
 
@@ -51,25 +47,40 @@ extension Diagnostic {
 
 /// Collects diagnostics up to a bound, so that a hostile file can't make the list grow without end.
 struct DiagnosticList: Sendable {
-    /// More faults than this tell nobody anything new.
+    /// More of a kind than this tell nobody anything new.
     static let limit = 10_000
 
-    private(set) var items: [Diagnostic] = []
-    private(set) var hasErrors = false
+    private struct Identity: Hashable {
+        let position: SourcePosition
+        let message: String
+    }
 
+    private var items: [Diagnostic] = []
+    private var counts: [Diagnostic.Severity: Int] = [:]
+    private var seen: Set<Identity> = []
+
+    var hasErrors: Bool { counts[.error] != nil }
+
+    /// Takes a diagnostic in, unless it was told before: a fault in an anchored value is met wherever it is used.
     mutating func append(_ diagnostic: Diagnostic) {
-        if diagnostic.severity == .error { hasErrors = true }
-        guard items.count < Self.limit else { return }
+        let count = counts[diagnostic.severity, default: 0]
+        counts[diagnostic.severity] = count + 1
+        guard count < Self.limit,
+            seen.insert(Identity(position: diagnostic.position, message: diagnostic.message)).inserted
+        else { return }
         items.append(diagnostic)
-        if items.count == Self.limit {
-            items.append(Diagnostic(.error, at: diagnostic.position, "too many problems; the rest is not shown"))
-        }
     }
 
     /// All diagnostics in the order of the file; those of one place in the order they were found.
     func sorted() -> [Diagnostic] {
-        items.enumerated()
+        var sorted = items.enumerated()
             .sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }
             .map(\.element)
+        for (severity, noun) in [(Diagnostic.Severity.warning, "warnings"), (.error, "errors")]
+        where counts[severity, default: 0] > Self.limit {
+            let place = sorted.last?.position ?? .start
+            sorted.append(Diagnostic(severity, at: place, "too many \(noun); the rest is not shown"))
+        }
+        return sorted
     }
 }

@@ -5,22 +5,26 @@ public struct DiagnosticRenderer {
     /// From longer lines a window is shown that begins this far before the caret.
     private static let contextColumns = 60
     /// Lines longer than this are not shown at all: nobody could read them.
-    private static let maxLineLength = 10_000
+    private static let maxLineBytes = 10_000
 
-    private let source: SourceText
+    private let name: String
     private let lines: SourceLines
+    private let visibility: SourceVisibility
     private let colour: Bool
 
     /// A renderer for the diagnostics of one file; `colour` adds ANSI colours for a terminal.
-    public init(_ source: SourceText, colour: Bool = false) {
-        self.source = source
+    public init(_ source: SourceText, _ visibility: SourceVisibility, colour: Bool = false) {
+        self.name = source.name.withoutControls
         self.lines = SourceLines(source)
+        self.visibility = visibility
         self.colour = colour
     }
 
     /// Each diagnostic as `path:line:column: error: text`, the line, a caret, and its hint.
     public func text(_ diagnostics: [Diagnostic]) -> String {
-        diagnostics.map(text).joined()
+        // Diagnostics of one line follow each other: what is shown of it is made once, however many there are.
+        var current = ShownLine()
+        return diagnostics.map { text($0, &current) }.joined()
     }
 
     /// One line that counts, such as `2 errors, 1 warning in aegis.yaml`; nil when there is nothing to count.
@@ -30,7 +34,7 @@ public struct DiagnosticRenderer {
         let warnings = diagnostics.count - errors
         let parts = [(errors, "error"), (warnings, "warning")].filter { $0.0 > 0 }
             .map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }
-        return parts.joined(separator: ", ") + " in \(source.name)"
+        return parts.joined(separator: ", ") + " in \(name)"
     }
 
     /// The diagnostics as values for JSON: `path`, `line`, `column`, `severity`, `message`, `hint` and `notes`.
@@ -39,77 +43,94 @@ public struct DiagnosticRenderer {
     }
 
     private func value(_ diagnostic: Diagnostic) -> PlainValue {
-        .map([
-            ("path", .string(source.name)),
+        let notes = diagnostic.notes.map { note in
+            PlainValue.map([
+                ("line", .int(note.position.line)), ("column", .int(note.position.column)),
+                ("message", .string(note.message)),
+            ])
+        }
+        return .map([
+            ("path", .string(name)),
             ("line", .int(diagnostic.position.line)),
             ("column", .int(diagnostic.position.column)),
             ("severity", .string(diagnostic.severity.rawValue)),
             ("message", .string(diagnostic.message)),
             ("hint", diagnostic.hint.map(PlainValue.string) ?? .null),
-            (
-                "notes",
-                .list(
-                    diagnostic.notes.map { note in
-                        .map([
-                            ("line", .int(note.position.line)), ("column", .int(note.position.column)),
-                            ("message", .string(note.message)),
-                        ])
-                    })
-            ),
+            ("notes", .list(notes)),
         ])
     }
 
-    private func text(_ diagnostic: Diagnostic) -> String {
+    private func text(_ diagnostic: Diagnostic, _ current: inout ShownLine) -> String {
         let severity = diagnostic.severity.rawValue + ":"
         let painted = paint(severity, diagnostic.severity == .error ? "1;31" : "1;33")
         var text = "\(place(diagnostic.position)): \(painted) \(paint(diagnostic.message, "1"))\n"
-        text += excerpt(at: diagnostic.position, hiding: diagnostic.hidesSource)
+        text += excerpt(at: diagnostic.position, &current)
         for note in diagnostic.notes {
+            var other = note.position.line == current.number ? current : ShownLine()
             text += "\(place(note.position)): \(paint("note:", "1;36")) \(note.message)\n"
-            text += excerpt(at: note.position, hiding: false)
+            text += excerpt(at: note.position, &other)
         }
         if let hint = diagnostic.hint { text += "\(paint("hint:", "1;32")) \(hint)\n" }
         return text
     }
 
     private func place(_ position: SourcePosition) -> String {
-        "\(source.name):\(position.line):\(position.column)"
+        "\(name):\(position.line):\(position.column)"
+    }
+
+    // MARK: The line and its caret
+
+    private struct ShownLine {
+        var number = 0
+        var scalars: [Unicode.Scalar] = []
     }
 
     /// The source line and a caret below the column; empty for lines that have nothing to show.
-    private func excerpt(at position: SourcePosition, hiding: Bool) -> String {
-        guard lines.length(of: position.line) <= Self.maxLineLength else { return "" }
-        var line = SecretMask.hidingSecrets(in: position.line, of: lines)
-        guard !line.allSatisfy(\.isWhitespace) else { return "" }
-        // Columns count scalars, characters can hold several.
-        var caret = 0
-        var column = 1
-        while caret < line.count, column < position.column {
-            column += line[caret].unicodeScalars.count
-            caret += 1
-        }
-        if hiding {
-            for index in caret..<line.count where !line[index].isWhitespace { line[index] = "*" }
-        }
+    private func excerpt(at position: SourcePosition, _ current: inout ShownLine) -> String {
+        guard lines.length(of: position.line) <= Self.maxLineBytes else { return "" }
+        if current.number != position.line { current = shownLine(position.line) }
+        guard !current.scalars.isEmpty else { return "" }
+        var line = current.scalars[...]
+        let caret = min(line.count, position.column - 1)
         if line.count > Self.maxShownColumns {
             let start = max(0, min(caret - Self.contextColumns, line.count - Self.maxShownColumns))
-            line = Array(line[start..<(start + Self.maxShownColumns)])
-            caret -= start
+            line = line[start..<(start + Self.maxShownColumns)]
         }
-        let indent = line.prefix(caret).map { $0 == "\t" ? "\t" : " " }.joined()
-        return printable(line) + "\n" + indent + paint("^", "1;32") + "\n"
+        let indent = line.prefix(upTo: max(line.startIndex, caret)).map { $0 == "\t" ? "\t" : $0.isWide ? "  " : " " }
+        return String(String.UnicodeScalarView(line)) + "\n" + indent.joined() + paint("^", "1;32") + "\n"
     }
 
-    /// The line without characters that could drive a terminal.
-    private func printable(_ line: [Character]) -> String {
-        String(
-            line.map { character in
-                let isControl = character.unicodeScalars.contains { $0.properties.generalCategory == .control }
-                return isControl && character != "\t" ? "\u{FFFD}" : character
-            })
+    private func shownLine(_ number: Int) -> ShownLine {
+        let line = Array(lines[number].unicodeScalars)
+        guard !line.allSatisfy(\.properties.isWhitespace) else { return ShownLine(number: number) }
+        let masked = visibility.masked(line, number: number)
+        // Controls could drive a terminal.
+        let printable = masked.map { $0.properties.generalCategory == .control && $0 != "\t" ? "\u{FFFD}" : $0 }
+        return ShownLine(number: number, scalars: printable)
     }
 
     private func paint(_ text: String, _ code: String) -> String {
         colour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
+}
+
+extension String {
+    /// The text with control characters replaced, so that it can't drive a terminal.
+    fileprivate var withoutControls: String {
+        String(
+            String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 })
+        )
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether terminals give it two columns: East Asian wide and emoji, by their blocks.
+    fileprivate var isWide: Bool {
+        switch value {
+        case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,
+            0xFFE0...0xFFE6, 0x1F300...0x1FAFF, 0x20000...0x3FFFD:
+            true
+        default: false
+        }
     }
 }

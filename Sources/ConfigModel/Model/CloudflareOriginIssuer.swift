@@ -87,7 +87,7 @@ extension ValueShape where Value == String {
             guard text.utf8.count == 32, isHex else {
                 throw ValueFault(
                     "bad zone identifier \(text.quotedForMessage)",
-                    hint: "it has 32 hex digits; see the zone's overview page")
+                    hint: "it has 32 lower-case hex digits; see the zone's overview page")
             }
         })
 }

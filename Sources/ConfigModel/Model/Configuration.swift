@@ -1,3 +1,8 @@
+// ConfigModel: the text of aegis.yaml → checked values with their places, or diagnostics.
+//
+// Pure: it looks at nothing but the given text. Shapes say what each key is; reader, records, plan fields and JSON Schema
+// follow from them. Rules say what must hold between values.
+
 /// The whole of `aegis.yaml`, checked.
 public struct Configuration: Sendable, Equatable {
     /// Where the state is kept: the path of an SQLite database, relative to the file.
@@ -25,32 +30,44 @@ public struct ParsedConfiguration: Sendable {
     public let configuration: Configuration?
     /// Everything there is to say about the file, in the order of its lines.
     public let diagnostics: [Diagnostic]
+    /// What of the file's lines may be shown with them.
+    public let visibility: SourceVisibility
+
+    fileprivate init(failing diagnostic: Diagnostic) {
+        configuration = nil
+        diagnostics = [diagnostic]
+        visibility = .words
+    }
+
+    fileprivate init(_ configuration: Configuration?, _ reader: ModelReader) {
+        self.configuration = reader.diagnostics.hasErrors ? nil : configuration
+        diagnostics = reader.diagnostics.sorted()
+        visibility = reader.visibility
+    }
 }
 
 extension Configuration {
     /// Reads and checks a file's text. Pure: nothing but the text is looked at, and every fault becomes a diagnostic.
     public static func parse(_ source: SourceText) -> ParsedConfiguration {
         if let fault = YAMLTextCheck.fault(in: source) {
-            return ParsedConfiguration(configuration: nil, diagnostics: [fault])
+            return ParsedConfiguration(failing: fault)
         }
         do throws(YAMLFault) {
             return read(try YAMLParser.parse(source))
         } catch {
-            return ParsedConfiguration(configuration: nil, diagnostics: [error.diagnostic])
+            return ParsedConfiguration(failing: error.diagnostic)
         }
     }
 
     private static func read(_ document: YAMLDocument) -> ParsedConfiguration {
         guard let root = document.root else {
-            let empty = Diagnostic(.error, at: .start, "the file is empty", hint: "begin it with 'version: 1'")
-            return ParsedConfiguration(configuration: nil, diagnostics: [empty])
+            return ParsedConfiguration(
+                failing: Diagnostic(.error, at: .start, "the file is empty", hint: "begin it with 'version: 1'"))
         }
         var reader = ModelReader(document)
         let configuration = shape.read(root, &reader)
         if let configuration { Rules.check(configuration, root, &reader) }
-        return ParsedConfiguration(
-            configuration: reader.diagnostics.hasErrors ? nil : configuration,
-            diagnostics: reader.diagnostics.sorted())
+        return ParsedConfiguration(configuration, reader)
     }
 
     /// The version of the file's language that this program reads.
@@ -101,9 +118,9 @@ extension Field {
             ]),
             hintWhenMissing: "begin the file with 'version: \(number)'",
             read: { node, reader in
-                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
-                if Int(text) == number { return true }
-                reader.failExpecting("\(number), the only version there is", at: node)
+                reader.show(node)
+                if reader.type(of: node) == .integer, Int(reader.document.string(of: node)) == number { return true }
+                reader.failExpecting("\(number), the only version there is", at: node, quoting: true)
                 return false
             }, written: .int(number))
     }

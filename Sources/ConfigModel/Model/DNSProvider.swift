@@ -13,7 +13,7 @@ public struct DNSProvider: Sendable, Equatable {
         /// The name server: host and port.
         public var server = ""
         /// The zone to update.
-        public var zone = DomainName(wireForm: "")
+        public var zone = ""
         /// The key that signs updates; nil: unsigned.
         public var tsig: TSIGKey?
         /// What both kinds have.
@@ -51,7 +51,7 @@ public struct DNSProvider: Sendable, Equatable {
                     fields: [
                         .tag("provider", "rfc2136", "Dynamic updates to a name server"),
                         .required("server", \.server, .dnsServer, "The name server, as host:port"),
-                        .required("zone", \.zone, .domain, "The zone to update"),
+                        .required("zone", \.zone, .dnsName, "The zone to update"),
                         .optional("tsig", \.tsig, TSIGKey.shape.shape, "The key that signs updates"),
                     ] + waitingFields(\.waiting.timeout, \.waiting.resolvers)),
                 wrap: { DNSProvider(method: .rfc2136($0)) },
@@ -97,7 +97,7 @@ public struct TSIGKey: Sendable, Equatable {
     }
 
     /// The key's name at the server.
-    public var name = DomainName(wireForm: "")
+    public var name = ""
     /// The hash function.
     public var algorithm = Algorithm.sha256
     /// The key in base64.
@@ -106,13 +106,25 @@ public struct TSIGKey: Sendable, Equatable {
     static let shape = ObjectShape<TSIGKey>(
         "a TSIG key", "The key that signs updates", initial: TSIGKey(),
         fields: [
-            .required("name", \.name, .domain, "The key's name at the server"),
+            .required("name", \.name, .dnsName, "The key's name at the server"),
             .defaulted("algorithm", \.algorithm, .choice("algorithm"), "The hash function"),
             .required("secret", \.secret, .secret, "The key in base64"),
         ])
 }
 
 extension ValueShape where Value == String {
+    /// A name of the DNS, which unlike a host name may have '_'; a final dot goes.
+    static let dnsName = text(
+        "a DNS name", .string("A name of the DNS", examples: ["example.com"]),
+        parse: { (text) throws(ValueFault) in
+            let name = text.hasSuffix(".") ? String(text.dropLast()) : text
+            guard Name.isValid(name.replacing("_", with: "a")), name.utf8.count <= 253, !name.contains("..") else {
+                throw ValueFault("bad DNS name \(text.quotedForMessage)")
+            }
+            return name.lowercased()
+        },
+        format: { $0 })
+
     /// A name server as host:port; the port is 53 when left out.
     static let dnsServer = text(
         "a server such as 127.0.0.1:53", .string("host:port; the port is 53 when left out", examples: ["127.0.0.1:53"]),

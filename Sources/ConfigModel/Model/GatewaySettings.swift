@@ -23,14 +23,16 @@ public struct GatewaySettings: Sendable, Equatable {
     static let shape = ObjectShape<GatewaySettings>(
         "a gateway", "How the gateway listens, limits and logs", initial: GatewaySettings(),
         fields: [
-            .defaulted("http", \.http, .list(of: .listenAddress, "addresses"), "Where plain HTTP is listened for"),
-            .defaulted("https", \.https, .list(of: .listenAddress, "addresses"), "Where HTTPS is listened for"),
+            .defaulted(
+                "http", \.http, .list(of: .listenAddress, atMost: 100, "addresses"), "Where plain HTTP is listened for"),
+            .defaulted(
+                "https", \.https, .list(of: .listenAddress, atMost: 100, "addresses"), "Where HTTPS is listened for"),
             .defaulted("admin", \.admin, .listenAddress, "Where health, metrics and the admin API are listened for"),
             .defaulted(
                 "cache_dir", \.cacheDirectory, .path,
                 "The directory of the local CA's files, relative to this file; AEGIS_SSL_CACHE_DIR wins"),
             .defaulted(
-                "trusted_proxies", \.trustedProxies, .list(of: .networkBlock, "address ranges"),
+                "trusted_proxies", \.trustedProxies, .list(of: .networkBlock, atMost: 1000, "address ranges"),
                 "The peers whose X-Forwarded-* headers are believed"),
             .defaulted("limits", \.limits, GatewayLimits.shape.shape, "What one client may use"),
             .defaulted("access_log", \.accessLog, AccessLog.shape.shape, "Where requests are logged"),

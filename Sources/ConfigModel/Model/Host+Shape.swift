@@ -121,7 +121,8 @@ extension ValueShape where Value == Host.TLSVersion {
     static let tlsVersion = ValueShape(
         schema: choice("TLS version").schema,
         read: { node, reader in
-            let text = reader.document.kind(of: node).isScalar ? reader.document.string(of: node) : ""
+            let text = reader.scalarText(of: node)
+            reader.show(node)
             if ["1", "1.0", "1.1", "TLSv1", "TLSv1.0", "TLSv1.1", "SSLv3"].contains(text) {
                 reader.fail(node, "TLS below 1.2 is not offered", hint: "write \"1.2\" or \"1.3\"")
                 return nil

@@ -4,10 +4,10 @@ extension Rules {
             guard case .issued(let issued) = certificate.source else { continue }
             let node = certificate.origin.node
             guard let issuer = issuers[issued.issuer] else {
-                reportUnknownIssuer(issued.issuer, in: node.flatMap { value(of: "issuer", in: $0) })
+                reportUnknownIssuer(issued.issuer, in: node.flatMap { reader.value(of: "issuer", in: $0) })
                 continue
             }
-            warnOfRepeats(issued.domains.map(\.text), in: "domains", of: node)
+            warnOfRepeats(issued.domains, in: "domains", of: node, text: \.text)
             switch issuer.kind {
             case .acme(let acme): check(issued, of: certificate, acme, named: issuer.name)
             case .cloudflareOrigin: checkOrigin(issued, of: certificate)
@@ -20,28 +20,25 @@ extension Rules {
     }
 
     mutating func reportUnknownIssuer(_ name: String, in node: NodeID?) {
-        guard !reader.faultyNames.contains(name), !isFaultySection("issuers") else { return }
-        let known = configuration.issuers.map(\.name)
-        let hint = Suggestion.hint(for: name, in: known) ?? hintListing(known, "issuers")
+        guard !name.isEmpty, !reader.faultyNames.contains(name), !isFaultySection("issuers") else { return }
+        let hint = suggestion(for: name, among: configuration.issuers.map(\.name), in: "issuers")
         report(.error, in: node, "unknown issuer '\(name)'", hint: hint)
     }
 
     /// Whether a section could not be read at all, so that nothing in it is known.
     func isFaultySection(_ key: String) -> Bool {
-        value(of: key, in: root).map { reader.isFaulty($0) } ?? false
+        guard let section = reader.value(of: key, in: root) else { return reader.hasUnknownKeys(root) }
+        return reader.document.kind(of: section) != .mapping
     }
 
-    func hintListing(_ names: [String], _ section: String) -> String {
-        guard !names.isEmpty else { return "define it under '\(section)'" }
-        let shown = names.prefix(5).joined(separator: ", ")
-        return "defined under '\(section)': \(shown)\(names.count > 5 ? ", …" : "")"
-    }
-
-    mutating func warnOfRepeats(_ values: [String], in key: String, of node: NodeID?) {
+    mutating func warnOfRepeats<Value: Hashable>(
+        _ values: [Value], in key: String, of node: NodeID?, text: (Value) -> String
+    ) {
         guard values.count > 1, let node else { return }
-        var seen: Set<String> = []
+        var seen: Set<Value> = []
         for (index, value) in values.enumerated() where !seen.insert(value).inserted {
-            report(.warning, at: item(index, of: key, in: node) ?? node, "'\(value)' stands twice in '\(key)'")
+            reader.report(
+                .warning, at: item(index, of: key, in: node) ?? node, "'\(text(value))' stands twice in '\(key)'")
         }
     }
 
@@ -54,7 +51,7 @@ extension Rules {
             switch name {
             case .domain(let domain): requireChallenge(for: domain, of: acme, named: issuer, at: place)
             case .address where acme.challenge == .dns01:
-                report(
+                reader.report(
                     .error, at: place, "dns-01 can't show control over an address",
                     hint: "use an issuer with challenge http-01 or tls-alpn-01")
             case .address: break
@@ -66,8 +63,8 @@ extension Rules {
     mutating func requireChallenge(for domain: DomainName, of acme: ACMEIssuer, named issuer: String, at place: NodeID)
     {
         guard domain.isWildcard, acme.challenge != .dns01, let node = issuers[issuer]?.origin.node else { return }
-        if let challenge = value(of: "challenge", in: node), reader.isFaulty(challenge) { return }
-        report(
+        if let challenge = reader.value(of: "challenge", in: node), reader.isFaulty(challenge) { return }
+        reader.report(
             .error, at: place,
             "wildcard '\(domain.text)' needs challenge dns-01; issuer '\(issuer)' has \(acme.challenge.rawValue)",
             hint: "set challenge: dns-01 and dns: on the issuer, or use another issuer")
@@ -83,7 +80,7 @@ extension Rules {
         }
         for (index, name) in issued.domains.enumerated() {
             guard case .address(let address) = name else { continue }
-            report(
+            reader.report(
                 .error, at: item(index, of: "domains", in: node) ?? node,
                 "Cloudflare issues for host names only, not for '\(address.text)'")
         }
@@ -97,8 +94,10 @@ extension Rules {
     mutating func checkEdgeCertificates() {
         var places: [String: SourceOrigin] = [:]
         for certificate in configuration.edgeCertificates {
-            warnOfRepeats(certificate.hosts.map(\.text), in: "hosts", of: certificate.origin.node)
-            guard let first = places.updateValue(certificate.origin, forKey: certificate.displayName) else { continue }
+            warnOfRepeats(certificate.hosts, in: "hosts", of: certificate.origin.node, text: \.text)
+            guard !certificate.displayName.isEmpty,
+                let first = places.updateValue(certificate.origin, forKey: certificate.displayName)
+            else { continue }
             report(
                 .error, in: certificate.origin.node,
                 "two edge certificates are called '\(certificate.displayName)'", hint: "give one of them a name",

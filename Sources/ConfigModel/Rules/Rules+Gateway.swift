@@ -1,7 +1,7 @@
 extension Rules {
     mutating func checkGateway() {
         let gateway = configuration.gateway
-        let node = value(of: "gateway", in: root)
+        let node = reader.value(of: "gateway", in: root)
         if gateway.https.isEmpty, configuration.hosts.contains(where: { $0.sslMode != .none }) {
             report(.warning, "https", in: node, "hosts with TLS are not reachable: there is no https listener")
         }
@@ -15,14 +15,14 @@ extension Rules {
 
     /// Two listeners can't have the same address, nor a port that another has on all interfaces.
     private mutating func checkListeners() {
-        guard let node = value(of: "gateway", in: root) else { return }
+        guard let node = reader.value(of: "gateway", in: root) else { return }
         let gateway = configuration.gateway
         var taken: [(listener: ListenAddress, key: String)] = []
         let groups = [("http", gateway.http), ("https", gateway.https), ("admin", [gateway.admin])]
         for (key, listeners) in groups {
             for (index, listener) in listeners.enumerated() {
                 if let clash = taken.first(where: { $0.listener.clashes(with: listener) }) {
-                    let place = item(index, of: key, in: node) ?? value(of: key, in: node)
+                    let place = item(index, of: key, in: node) ?? reader.value(of: key, in: node)
                     report(
                         .error, in: place ?? node,
                         "\(key) address '\(listener.text)' is taken by \(clash.key) address '\(clash.listener.text)'")

@@ -18,7 +18,7 @@ extension Rules {
         switch (host.upstreams.isEmpty, host.respond) {
         case (true, nil):
             reportMissing(
-                "domain", in: node, unlessFaulty: ["upstreams", "respond"],
+                "upstreams", at: "domain", in: node, unlessFaulty: ["respond"],
                 "host '\(host.domain.text)' has nobody to answer",
                 hint: "add upstreams: [\"http://127.0.0.1:3000\"] or respond: { status: 200 }")
         case (false, .some):
@@ -28,7 +28,7 @@ extension Rules {
             report(.warning, "health_check", in: node, "'health_check' has no effect without upstreams")
         default: break
         }
-        warnOfRepeats(host.upstreams.map(\.text), in: "upstreams", of: node)
+        warnOfRepeats(host.upstreams, in: "upstreams", of: node, text: \.text)
     }
 
     // MARK: HTTPS policy
@@ -47,7 +47,7 @@ extension Rules {
                 "HSTS needs TLS, and ssl_mode is none", hint: "set ssl_mode: letsencrypt or custom")
         }
         guard hsts.preload, let node else { return }
-        let policy = value(of: "hsts", in: node)
+        let policy = reader.value(of: "hsts", in: node)
         if hsts.maxAge < HSTS.minPreloadMaxAge {
             report(
                 .error, "preload", in: policy, unlessFaulty: ["max_age"],
@@ -75,7 +75,7 @@ extension Rules {
 
     private mutating func warnOfUnusedIssuer(_ host: Host) {
         guard let node = host.origin.node else { return }
-        let key = value(of: "issuer", in: node) == nil ? "issuers" : "issuer"
+        let key = reader.value(of: "issuer", in: node) == nil ? "issuers" : "issuer"
         report(
             .warning, key, in: node, unlessFaulty: ["ssl_mode"],
             "'\(key)' has no effect with ssl_mode: \(host.sslMode.rawValue)", hint: "set ssl_mode: letsencrypt")
@@ -90,8 +90,8 @@ extension Rules {
                 hint: "set ssl_mode: custom, or remove it")
         }
         guard !host.issuers.isEmpty else { return checkDefaultIssuer(of: host) }
-        let single = value(of: "issuer", in: node)
-        if single != nil, value(of: "issuers", in: node) != nil {
+        let single = reader.value(of: "issuer", in: node)
+        if single != nil, reader.value(of: "issuers", in: node) != nil {
             report(.error, "issuers", in: node, "a host has issuer or issuers, not both", hint: "remove one of them")
             return
         }
@@ -101,13 +101,17 @@ extension Rules {
     }
 
     private mutating func checkDefaultIssuer(of host: Host) {
-        if case .acme = issuers[Host.defaultIssuer]?.kind, !host.names.contains(where: \.isWildcard) { return }
+        if case .acme = issuers[Host.defaultIssuer]?.kind, !host.domain.isWildcard,
+            !host.aliases.contains(where: \.isWildcard)
+        {
+            return
+        }
         guard let node = host.origin.node else { return }
         if issuers[Host.defaultIssuer] != nil {
-            check(issuer: Host.defaultIssuer, at: value(of: "ssl_mode", in: node) ?? node, of: host)
+            check(issuer: Host.defaultIssuer, at: reader.value(of: "ssl_mode", in: node) ?? node, of: host)
         } else if !reader.faultyNames.contains(Host.defaultIssuer), !isFaultySection("issuers") {
             reportMissing(
-                "ssl_mode", in: node, unlessFaulty: ["issuer", "issuers"],
+                "issuer", at: "ssl_mode", in: node, unlessFaulty: ["ssl_mode", "issuers"],
                 "there is no issuer '\(Host.defaultIssuer)', and the host names no other",
                 hint: "define it under 'issuers', or add issuer: to the host")
         }
@@ -119,7 +123,7 @@ extension Rules {
             return
         }
         guard case .acme(let acme) = issuer.kind else {
-            report(
+            reader.report(
                 .error, at: place, "issuer '\(name)' is of type \(issuer.typeName); ssl_mode: letsencrypt needs acme",
                 hint: "name a certificate of that issuer under 'certificates', and use ssl_mode: custom")
             return
@@ -135,26 +139,37 @@ extension Rules {
         if !host.issuers.isEmpty { warnOfUnusedIssuer(host) }
         guard let name = host.certificate else {
             reportMissing(
-                "ssl_mode", in: node, unlessFaulty: ["certificate"],
+                "certificate", at: "ssl_mode", in: node, unlessFaulty: ["ssl_mode"],
                 "ssl_mode: custom needs 'certificate'",
-                hint: hintListing(configuration.certificates.map(\.name), "certificates"))
+                hint: suggestion(for: "", among: configuration.certificates.map(\.name), in: "certificates"))
             return
         }
         guard let certificate = certificates[name] else {
             guard !reader.faultyNames.contains(name), !isFaultySection("certificates") else { return }
-            let known = configuration.certificates.map(\.name)
-            let hint = Suggestion.hint(for: name, in: known) ?? hintListing(known, "certificates")
+            let hint = suggestion(for: name, among: configuration.certificates.map(\.name), in: "certificates")
             report(.error, "certificate", in: node, "unknown certificate '\(name)'", hint: hint)
             return
         }
         guard let domains = certificate.knownDomains, let owner = certificate.origin.node else { return }
-        if let list = value(of: "domains", in: owner), reader.isFaulty(list) { return }
-        let missing = host.names.filter { name in !domains.contains { $0.covers(name) } }
+        if let list = reader.value(of: "domains", in: owner), reader.isFaulty(list) { return }
+        let covered = covered(by: name, domains)
+        let missing = host.names.filter { host in
+            let isCovered = covered.contains(host.text) || (!host.isWildcard && covered.contains("*.\(host.parent)"))
+            return !isCovered && !host.text.isEmpty
+        }
         guard !missing.isEmpty else { return }
         let names = missing.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ") + (missing.count > 3 ? ", …" : "")
         report(
             .error, "certificate", in: node, "certificate '\(name)' does not cover \(names)",
             hint: "add the name to the certificate's domains",
             notes: [note("it is for \(domains.prefix(5).map(\.text).joined(separator: ", "))", at: certificate.origin)])
+    }
+
+    /// The names of a certificate, looked up by many hosts.
+    private mutating func covered(by name: String, _ domains: [CertificateName]) -> Set<String> {
+        if let names = coveredNames[name] { return names }
+        let names = Set(domains.map(\.text))
+        coveredNames[name] = names
+        return names
     }
 }

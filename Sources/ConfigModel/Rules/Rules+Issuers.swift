@@ -13,7 +13,7 @@ extension Rules {
         let node = issuer.origin.node
         if acme.challenge == .dns01, acme.dns == nil {
             reportMissing(
-                "challenge", in: node, unlessFaulty: ["dns"],
+                "dns", at: "challenge", in: node, unlessFaulty: ["challenge"],
                 "issuer '\(issuer.name)' with challenge dns-01 needs 'dns'",
                 hint: "dns: { provider: rfc2136, … } or dns: { provider: webhook, … }")
         }
@@ -34,12 +34,12 @@ extension Rules {
         switch origin.authMethod {
         case .apiToken where origin.apiToken == nil:
             reportMissing(
-                in: node, unlessFaulty: ["auth_method", "api_token"],
+                "api_token", in: node, unlessFaulty: ["auth_method"],
                 "issuer '\(issuer.name)' with auth_method api_token needs 'api_token'",
                 hint: "api_token: { env: CF_API_TOKEN }")
         case .originCAKey where origin.originCAKey == nil:
             reportMissing(
-                in: node, unlessFaulty: ["auth_method", "origin_ca_key"],
+                "origin_ca_key", in: node, unlessFaulty: ["auth_method"],
                 "issuer '\(issuer.name)' with auth_method origin_ca_key needs 'origin_ca_key'",
                 hint: "better: auth_method: api_token")
         default: break

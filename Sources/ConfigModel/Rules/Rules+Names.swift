@@ -5,7 +5,8 @@ extension Rules {
         claims.reserveCapacity(configuration.hosts.count * 2)
         for (index, host) in configuration.hosts.enumerated() {
             for (position, name) in host.names.enumerated() {
-                guard let first = claims.updateValue((index, position), forKey: name.text) else { continue }
+                guard !name.text.isEmpty, let first = claims.updateValue((index, position), forKey: name.text)
+                else { continue }
                 reportClash(of: name, host: index, position, first)
                 claims[name.text] = first
             }
@@ -29,12 +30,12 @@ extension Rules {
         let notes =
             nameNode(first.name, of: configuration.hosts[first.host])
             .map { [Diagnostic.Note(position: reader.document.position(of: $0), message: "first here")] } ?? []
-        report(.error, at: place, message, notes: notes)
+        reader.report(.error, at: place, message, notes: notes)
     }
 
     /// Where a host's name was written: its domain for 0, then its aliases.
     func nameNode(_ index: Int, of host: Host) -> NodeID? {
         guard let node = host.origin.node else { return nil }
-        return (index == 0 ? value(of: "domain", in: node) : item(index - 1, of: "aliases", in: node)) ?? node
+        return (index == 0 ? reader.value(of: "domain", in: node) : item(index - 1, of: "aliases", in: node)) ?? node
     }
 }

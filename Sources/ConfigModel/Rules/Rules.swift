@@ -8,6 +8,9 @@ struct Rules {
     var reader: ModelReader
     let issuers: [String: Issuer]
     let certificates: [String: NamedCertificate]
+    /// The names that certificates are for, made when a host asks.
+    var coveredNames: [String: Set<String>] = [:]
+    private var comparisonsLeft = 20_000
 
     static func check(_ configuration: Configuration, _ root: NodeID, _ reader: inout ModelReader) {
         var rules = Rules(configuration, root, reader)
@@ -31,63 +34,63 @@ struct Rules {
 
     // MARK: Complaints with their places
 
-    /// A complaint about a key's value, or about the whole mapping when it has no such key.
+    /// A complaint about the value at a path of keys, or about the nearest mapping above it.
     ///
-    /// Silent when that value, or the value of one of the keys in `unlessFaulty`, is faulty itself.
+    /// Silent when that value is faulty itself, and when it rests on one of `others` that is, or may be misspelt.
     mutating func report(
         _ severity: Diagnostic.Severity, _ path: String..., in owner: NodeID?, unlessFaulty others: [String] = [],
         _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []
     ) {
-        guard let owner else { return }
-        for key in others {
-            if let value = value(of: key, in: owner), reader.isFaulty(value) { return }
-        }
+        guard let owner, !others.contains(where: { isDoubtful($0, in: owner) }) else { return }
         var node = owner
         for key in path {
-            guard let value = value(of: key, in: node) else { break }
-            if reader.isFaulty(value) { return }
+            guard let value = reader.value(of: key, in: node) else { break }
+            if reader.isFaulty(value), reader.document.kind(of: value).isScalar { return }
             node = value
         }
-        report(severity, at: node, message, hint: hint, notes: notes)
+        reader.report(severity, at: node, message, hint: hint, notes: notes)
     }
 
-    /// A complaint that a key is missing. Silent where a key was not understood: it may be the one, misspelt.
+    /// A complaint that `key` is missing.
     mutating func reportMissing(
-        _ path: String..., in owner: NodeID?, unlessFaulty others: [String], _ message: String, hint: String
+        _ key: String, at place: String? = nil, in owner: NodeID?, unlessFaulty others: [String], _ message: String,
+        hint: String
     ) {
-        guard let owner, !reader.isFaulty(owner) else { return }
-        if others.contains(where: { key in value(of: key, in: owner).map { reader.isFaulty($0) } ?? false }) { return }
-        let place = path.first.flatMap { value(of: $0, in: owner) } ?? owner
-        if !reader.isFaulty(place) { report(.error, at: place, message, hint: hint) }
+        guard let owner, !(others + [key]).contains(where: { isDoubtful($0, in: owner) }) else { return }
+        let node = place.flatMap { reader.value(of: $0, in: owner) } ?? owner
+        if node != owner, reader.isFaulty(node) { return }
+        reader.report(.error, at: node, message, hint: hint)
     }
 
-    mutating func report(
-        _ severity: Diagnostic.Severity, at node: NodeID, _ message: String, hint: String? = nil,
-        notes: [Diagnostic.Note] = []
-    ) {
-        switch severity {
-        case .error: reader.fail(node, message, hint: hint, notes: notes)
-        case .warning: reader.warn(node, message, hint: hint)
-        }
+    /// Whether a key's value is faulty, or the key may be one that was not understood.
+    private func isDoubtful(_ key: String, in mapping: NodeID) -> Bool {
+        if let value = reader.value(of: key, in: mapping) { return reader.isFaulty(value) }
+        return reader.hasUnknownKeys(mapping)
     }
 
     func note(_ message: String, at origin: SourceOrigin) -> Diagnostic.Note {
         Diagnostic.Note(position: origin.position, message: message)
     }
 
-    /// The value of a key; nil when the mapping has none.
-    func value(of key: String, in mapping: NodeID) -> NodeID? {
-        guard reader.document.kind(of: mapping) == .mapping else { return nil }
-        let bytes = Array(key.utf8)
-        // A copy takes the complaints that reading has made already.
-        var silent = reader
-        return silent.entries(of: mapping).first { reader.document.scalar($0.key, equals: bytes) }?.value
+    /// The node of a value in a key's list; nil when there is none.
+    func item(_ index: Int, of key: String, in mapping: NodeID) -> NodeID? {
+        guard let list = reader.value(of: key, in: mapping), reader.document.kind(of: list) == .sequence else {
+            return nil
+        }
+        let items = reader.items(of: list)
+        return index < items.count ? items[index] : nil
     }
 
-    /// An item of a key's list; nil when there is none.
-    func item(_ index: Int, of key: String, in mapping: NodeID) -> NodeID? {
-        guard let list = value(of: key, in: mapping), reader.document.kind(of: list) == .sequence else { return nil }
-        let items = reader.document.items(of: list)
-        return index < items.count ? items[index] : nil
+    // MARK: Suggestions
+
+    /// A suggestion, while there is room for the work: comparing thousands of slips with thousands of names helps nobody.
+    mutating func suggestion(for name: String, among known: [String], in section: String) -> String {
+        if comparisonsLeft >= known.count {
+            comparisonsLeft -= known.count
+            if let hint = Suggestion.hint(for: name, in: known) { return hint }
+        }
+        guard !known.isEmpty else { return "define it under '\(section)'" }
+        let shown = known.prefix(5).joined(separator: ", ")
+        return "defined under '\(section)': \(shown)\(known.count > 5 ? ", …" : "")"
     }
 }

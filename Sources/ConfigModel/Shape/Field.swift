@@ -1,7 +1,6 @@
 /// One key of an object.
 struct Field<Root: Sendable>: Sendable {
     let key: String
-    let keyBytes: [UInt8]
     let isRequired: Bool
     var hintWhenMissing: String?
     /// What editors show for it; the root is the object's defaults.
@@ -18,7 +17,6 @@ struct Field<Root: Sendable>: Sendable {
         write: @escaping @Sendable (Root, Root, RecordStyle) -> PlainValue?
     ) {
         self.key = key
-        self.keyBytes = Array(key.utf8)
         self.isRequired = isRequired
         self.hintWhenMissing = hintWhenMissing
         self.schema = schema
@@ -53,7 +51,7 @@ struct Field<Root: Sendable>: Sendable {
             read: { assign(path, shape, $0, &$1, &$2) },
             write: { root, defaults, style in
                 let value = root[keyPath: path]
-                if style == .compact, value == defaults[keyPath: path] { return nil }
+                if style.omitsDefaults, value == defaults[keyPath: path] { return nil }
                 return shape.write(value, style)
             })
     }
@@ -70,7 +68,9 @@ struct Field<Root: Sendable>: Sendable {
                 root[keyPath: path] = value
                 return true
             },
-            write: { root, _, style in root[keyPath: path].map { shape.write($0, style) } })
+            write: { root, _, style in
+                root[keyPath: path].map { shape.write($0, style == .creation ? .complete : style) }
+            })
     }
 
     /// A key whose value is always the same and tells kinds of objects apart.

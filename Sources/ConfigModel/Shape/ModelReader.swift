@@ -7,31 +7,48 @@ struct ModelReader {
     }
 
     let document: YAMLDocument
-    var diagnostics = DiagnosticList()
-    /// Values that have been complained about: rules that would build on them keep silent.
-    private var faulty: Set<NodeID> = []
-    /// Names of issuers and certificates that could not be read; references to them are not unknown.
-    var faultyNames: Set<String> = []
-
     /// Whether a record of the state is read, where inline secrets are fingerprints.
     let readsRecords: Bool
+    var diagnostics = DiagnosticList()
+    /// Names of issuers and certificates that could not be read; references to them are not unknown.
+    var faultyNames: Set<String> = []
+    /// Values that have been complained about, or hold such: rules that would build on them keep silent.
+    private var faulty: Set<NodeID> = []
+    /// Mappings with keys that were not understood: a key they seem to lack may be one of those.
+    private var withUnknownKeys: Set<NodeID> = []
+    /// The items of lists some of whose items could not be read.
+    private var keptItems: [NodeID: [NodeID]] = [:]
+    /// Which scalars may be shown in diagnostics: those that fields without secrets have looked at, and known keys.
+    private var shown: [Bool]
 
     init(_ document: YAMLDocument, readsRecords: Bool = false) {
         self.document = document
         self.readsRecords = readsRecords
+        shown = Array(repeating: false, count: document.nodeCount)
     }
+
+    var visibility: SourceVisibility { SourceVisibility(document, shown: shown) }
+
+    mutating func show(_ node: NodeID) { shown[node.index] = true }
 
     // MARK: Complaints
 
+    /// A complaint of reading: what builds on the value keeps silent.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
-        diagnostics.append(
-            Diagnostic(.error, at: document.position(of: node), message, hint: hint, notes: notes))
+        report(.error, at: node, message, hint: hint, notes: notes)
     }
 
-    mutating func warn(_ node: NodeID, _ message: String, hint: String? = nil, hidesSource: Bool = false) {
+    mutating func warn(_ node: NodeID, _ message: String, hint: String? = nil) {
+        report(.warning, at: node, message, hint: hint)
+    }
+
+    mutating func report(
+        _ severity: Diagnostic.Severity, at node: NodeID, _ message: String, hint: String? = nil,
+        notes: [Diagnostic.Note] = []
+    ) {
         diagnostics.append(
-            Diagnostic(.warning, at: document.position(of: node), message, hint: hint, hidesSource: hidesSource))
+            Diagnostic(severity, at: document.position(of: node), message, hint: hint, notes: notes))
     }
 
     /// Marks a value whose parts have been complained about.
@@ -39,12 +56,16 @@ struct ModelReader {
 
     func isFaulty(_ node: NodeID) -> Bool { faulty.contains(node) }
 
-    mutating func failExpecting(_ expected: String, at node: NodeID, hint: String? = nil) {
-        fail(node, "expected \(expected), found \(description(of: node))", hint: hint)
+    mutating func markUnknownKey(in mapping: NodeID) { withUnknownKeys.insert(mapping) }
+
+    func hasUnknownKeys(_ mapping: NodeID) -> Bool { withUnknownKeys.contains(mapping) }
+
+    mutating func failExpecting(_ expected: String, at node: NodeID, quoting: Bool = false, hint: String? = nil) {
+        fail(node, "expected \(expected), found \(description(of: node, quoting: quoting))", hint: hint)
     }
 
-    /// What a value is, in words; texts are quoted, so not for values that may be secrets.
-    func description(of node: NodeID, quoting: Bool = true) -> String {
+    /// What a value is, in words; texts are quoted only on request, since they may be secrets.
+    func description(of node: NodeID, quoting: Bool) -> String {
         switch document.kind(of: node) {
         case .sequence: return "a list"
         case .mapping, .alias: return "a mapping"
@@ -74,7 +95,43 @@ struct ModelReader {
     /// The text of a scalar that is a string; nil for all else.
     func string(of node: NodeID) -> String? { type(of: node) == .text ? document.string(of: node) : nil }
 
+    /// The text of any scalar; empty for all else.
+    func scalarText(of node: NodeID) -> String {
+        document.kind(of: node).isScalar ? document.string(of: node) : ""
+    }
+
+    // MARK: Lists
+
+    mutating func keep(_ items: [NodeID], of list: NodeID) { keptItems[list] = items }
+
+    /// The items of a list that have become values, in the same order.
+    func items(of list: NodeID) -> [NodeID] { keptItems[list] ?? document.items(of: list) }
+
     // MARK: Mappings
+
+    private static let mergeKey = Array("<<".utf8)
+
+    private func isMergeKey(_ key: NodeID) -> Bool {
+        document.kind(of: key) == .plain && document.scalar(key, equals: Self.mergeKey)
+    }
+
+    /// The value of a key without any complaint; nil when there is none.
+    func value(of key: String, in mapping: NodeID) -> NodeID? {
+        guard document.kind(of: mapping) == .mapping else { return nil }
+        let bytes = Array(key.utf8)
+        var merged: [NodeID] = []
+        for pair in document.pairs(of: mapping) where document.kind(of: pair.key).isScalar {
+            if document.scalar(pair.key, equals: bytes) { return pair.value }
+            if isMergeKey(pair.key) { merged.append(pair.value) }
+        }
+        for value in merged {
+            let isList = document.kind(of: value) == .sequence
+            for source in isList ? document.items(of: value) : [value] {
+                if let found = self.value(of: key, in: source) { return found }
+            }
+        }
+        return nil
+    }
 
     /// The keys and values of a mapping. Complains about duplicate keys and keys that are not text.
     ///
@@ -86,14 +143,15 @@ struct ModelReader {
         var index = KeyIndex(document)
         for (key, value) in document.pairs(of: mapping) {
             guard document.kind(of: key).isScalar else {
-                fail(key, "expected a key, found \(description(of: key))")
+                fail(key, "expected a key, found \(description(of: key, quoting: false))")
                 continue
             }
-            if document.kind(of: key) == .plain, document.scalar(key, equals: Self.mergeKey) {
+            if isMergeKey(key) {
+                show(key)
                 merged.append(value)
             } else if let first = index.insert(key) {
                 let note = Diagnostic.Note(position: document.position(of: first), message: "first here")
-                fail(key, "duplicate key \(document.string(of: key).quotedForMessage)", notes: [note])
+                fail(key, "duplicate key\(nameForMessage(ofKey: key))", notes: [note])
             } else {
                 entries.append(Entry(key: key, value: value))
             }
@@ -101,8 +159,6 @@ struct ModelReader {
         for value in merged { merge(value, into: &entries, &index) }
         return entries
     }
-
-    private static let mergeKey = Array("<<".utf8)
 
     private mutating func merge(_ value: NodeID, into entries: inout [Entry], _ index: inout KeyIndex) {
         switch document.kind(of: value) {
@@ -119,6 +175,14 @@ struct ModelReader {
         default: failExpecting("a mapping to merge", at: value)
         }
     }
+
+    /// ` 'key'` when it is surely a key, else nothing: a value whose colon was lost stands where keys do.
+    mutating func nameForMessage(ofKey key: NodeID) -> String {
+        let name = document.string(of: key)
+        guard name.looksLikeKey else { return "" }
+        show(key)
+        return " '\(name)'"
+    }
 }
 
 /// The keys of one mapping so far. Compares one by one while they are few, which is nearly always.
@@ -128,19 +192,12 @@ private struct KeyIndex {
     private var keys: [NodeID] = []
     private var byText: [String: NodeID] = [:]
 
-    /// Whether a record of the state is read, where inline secrets are fingerprints.
-    let readsRecords: Bool
-
-    init(_ document: YAMLDocument, readsRecords: Bool = false) {
-        self.document = document
-        self.readsRecords = readsRecords
-    }
+    init(_ document: YAMLDocument) { self.document = document }
 
     /// Takes a key in; returns the earlier key of the same text, if there is one.
     mutating func insert(_ key: NodeID) -> NodeID? {
         if keys.count < Self.fewKeys {
-            let bytes = document.bytes(of: key)
-            if let first = keys.first(where: { document.bytes(of: $0) == bytes }) { return first }
+            if let first = keys.first(where: { document.scalar($0, equals: key) }) { return first }
             keys.append(key)
             return nil
         }
@@ -155,8 +212,9 @@ private struct KeyIndex {
 }
 
 extension String {
-    /// The text in quotes, cut when long, with invisible characters written out: fit for a one-line message.
+    /// The text in quotes, cut when long, with invisible characters written out; not quoted when it may hold a secret.
     var quotedForMessage: String {
+        guard !mayHoldSecret else { return "(hidden)" }
         var shown = "'"
         for scalar in unicodeScalars.prefix(60) {
             let isInvisible = [.control, .format].contains(scalar.properties.generalCategory)

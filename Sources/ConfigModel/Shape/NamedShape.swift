@@ -12,12 +12,14 @@ extension ValueShape {
             schema: .dictionary(of: item.schema, keyPattern: "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"),
             read: { node, reader in
                 guard reader.document.kind(of: node) == .mapping else {
-                    reader.failExpecting("\(noun) by name", at: node, hint: "write 'name: { … }'")
+                    reader.failExpecting("\(noun) by name", at: node, hint: "write 'name: { … }', or remove the key")
                     return nil
                 }
                 var items: [Item] = []
                 for entry in reader.entries(of: node) {
                     let name = reader.document.string(of: entry.key)
+                    // A name may be a value that lost its colon.
+                    if name.looksLikeKey || reader.document.kind(of: entry.value) == .mapping { reader.show(entry.key) }
                     if !Name.isValid(name) || name.utf8.count > 100 {
                         let hint = "names are up to 100 letters, digits, '-', '_' and '.'"
                         reader.fail(entry.key, "bad name \(name.quotedForMessage)", hint: hint)

@@ -8,6 +8,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// Tells a value where it was written.
     private let place: (@Sendable (inout Value, SourceOrigin) -> Void)?
     private let fields: [Field<Value>]
+    /// The keys of `fields`, apart: they are compared far more often than a field is used.
+    private let keys: [[UInt8]]
 
     init(
         _ noun: String, _ summary: String, initial: Value,
@@ -19,6 +21,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
         self.initial = initial
         self.place = place
         self.fields = fields
+        self.keys = fields.map { Array($0.key.utf8) }
     }
 
     var schema: SchemaFragment {
@@ -31,45 +34,52 @@ struct ObjectShape<Value: Sendable>: Sendable {
         ValueShape(schema: schema, read: read, write: write)
     }
 
-    /// The value of a mapping. Faulty fields keep their defaults after complaining; nil when a required one is faulty.
+    /// The value of a mapping; nil after complaining that it is none.
+    ///
+    /// Faulty and missing fields keep their defaults after complaining, so that the rest is checked too.
     @Sendable func read(_ node: NodeID, _ reader: inout ModelReader) -> Value? {
         var value = initial
         place?(&value, SourceOrigin(position: reader.document.position(of: node), node: node))
         return read(node, into: &value, &reader) ? value : nil
     }
 
-    /// Reads a mapping's keys into a value; false when a required one is missing or faulty.
+    /// Reads a mapping's keys into a value; false after complaining that it is none.
     func read(_ node: NodeID, into value: inout Value, _ reader: inout ModelReader) -> Bool {
         guard reader.document.kind(of: node) == .mapping else {
-            reader.failExpecting(noun, at: node, hint: "write its fields as 'key: value'")
+            reader.failExpecting(noun, at: node, hint: "write its fields as 'key: value', or remove the key")
             return false
         }
         var seen: UInt64 = 0
-        var isComplete = true
         for entry in reader.entries(of: node) {
-            guard let index = fields.firstIndex(where: { reader.document.scalar(entry.key, equals: $0.keyBytes) })
-            else {
-                failUnknown(entry.key, &reader)
-                reader.markFaulty(node)
+            guard let index = keys.firstIndex(where: { reader.document.scalar(entry.key, equals: $0) }) else {
+                // A key that was meant is not missed as well.
+                if let meant = failUnknown(entry, in: node, &reader) { seen |= 1 << UInt64(meant) }
                 continue
             }
             seen |= 1 << UInt64(index)
-            guard !fields[index].read(entry.value, &value, &reader) else { continue }
-            reader.markFaulty(entry.value)
-            if fields[index].isRequired { isComplete = false }
+            reader.show(entry.key)
+            if !fields[index].read(entry.value, &value, &reader) { reader.markFaulty(entry.value) }
+            if reader.isFaulty(entry.value) { reader.markFaulty(node) }
         }
         for (index, field) in fields.enumerated() where field.isRequired && seen & (1 << UInt64(index)) == 0 {
             reader.fail(node, "\(noun) needs '\(field.key)'", hint: field.hintWhenMissing)
-            isComplete = false
         }
-        return isComplete
+        return true
     }
 
-    private func failUnknown(_ key: NodeID, _ reader: inout ModelReader) {
-        let name = reader.document.string(of: key)
+    /// Complains about a key that there is not; the index of the field that was probably meant.
+    private func failUnknown(_ entry: ModelReader.Entry, in node: NodeID, _ reader: inout ModelReader) -> Int? {
+        let name = reader.document.string(of: entry.key)
         let keys = fields.map(\.key)
-        let hint = Suggestion.hint(for: name, in: keys) ?? "known keys: " + keys.joined(separator: ", ")
-        reader.fail(key, "unknown key \(name.quotedForMessage) in \(noun)", hint: hint)
+        let meant = Suggestion.nearest(to: name, in: keys)
+        // A word alone, `{ word }`, may be a value that lost its key.
+        let isAlone = reader.type(of: entry.value) == .null && meant == nil
+        let shownName = isAlone ? "" : reader.nameForMessage(ofKey: entry.key)
+        reader.fail(
+            entry.key, "unknown key\(shownName) in \(noun)",
+            hint: meant.map { "did you mean '\($0)'?" } ?? "known keys: " + keys.joined(separator: ", "))
+        reader.markUnknownKey(in: node)
+        return meant.flatMap { keys.firstIndex(of: $0) }
     }
 
     @Sendable func write(_ value: Value, _ style: RecordStyle) -> PlainValue { .object(entries(of: value, style)) }

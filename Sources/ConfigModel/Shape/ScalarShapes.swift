@@ -3,10 +3,11 @@ extension ValueShape where Value == Bool {
     static let flag = ValueShape(
         schema: SchemaFragment([("type", .string("boolean"))]),
         read: { node, reader in
+            reader.show(node)
             if case .bool(let flag) = reader.type(of: node) { return flag }
             let word = reader.string(of: node)?.lowercased() ?? ""
             let meant = ["yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"]
-            reader.failExpecting("true or false", at: node, hint: meant[word].map { "write \($0)" })
+            reader.failExpecting("true or false", at: node, quoting: true, hint: meant[word].map { "write \($0)" })
             return nil
         },
         write: { flag, _ in .bool(flag) })
@@ -21,14 +22,23 @@ extension ValueShape where Value == Int {
             ]),
             read: { node, reader in
                 let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
-                guard let number = Int(text), range.contains(number) else {
-                    reader.failExpecting(expected, at: node)
+                guard let number = number(of: node, &reader), range.contains(number) else {
+                    reader.failExpecting(expected, at: node, quoting: true)
                     return nil
                 }
                 return number
             },
             write: { number, _ in .int(number) })
+    }
+
+    /// The number of an integer in any of the core schema's notations; nil for all else.
+    private static func number(of node: NodeID, _ reader: inout ModelReader) -> Int? {
+        reader.show(node)
+        guard reader.type(of: node) == .integer else { return nil }
+        let text = reader.document.string(of: node)
+        if text.hasPrefix("0x") { return Int(text.dropFirst(2), radix: 16) }
+        if text.hasPrefix("0o") { return Int(text.dropFirst(2), radix: 8) }
+        return Int(text)
     }
 
     /// A whole number out of a few.
@@ -37,9 +47,8 @@ extension ValueShape where Value == Int {
         return ValueShape(
             schema: SchemaFragment([("enum", .list(allowed.map(PlainValue.int)))]),
             read: { node, reader in
-                let text = reader.type(of: node) == .integer ? reader.document.string(of: node) : ""
-                guard let number = Int(text), allowed.contains(number) else {
-                    reader.failExpecting("one of \(list)", at: node)
+                guard let number = number(of: node, &reader), allowed.contains(number) else {
+                    reader.failExpecting("one of \(list)", at: node, quoting: true)
                     return nil
                 }
                 return number
@@ -83,7 +92,8 @@ extension ValueShape where Value == String {
         })
 
     /// A path in the file system; relative ones are relative to the configuration file.
-    static let path = string("a path", examples: ["certs/shop.pem"])
+    static let path = string(
+        "a path", examples: ["certs/shop.pem"], check: { (text) throws(ValueFault) in try FilePathText.check(text) })
 
     /// An e-mail address, checked only for its outline.
     static let email = string(
@@ -96,8 +106,28 @@ extension ValueShape where Value == String {
         })
 }
 
+/// What a path in the file may look like.
+enum FilePathText {
+    /// Refuses control characters, which a path could have but never does: a PEM text has line breaks.
+    static func check(_ text: String) throws(ValueFault) {
+        guard !text.isEmpty, text.utf8.count <= 4096, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw ValueFault("expected a path, found a text that can be none")
+        }
+    }
+}
+
 /// The grammar of names that the file gives to issuers and certificates.
 enum Name {
+    /// Whether a text can name an environment variable, by POSIX.
+    static func isVariable(_ text: String) -> Bool {
+        let bytes = text.utf8
+        guard let first = bytes.first, !(0x30...0x39).contains(first) else { return false }
+        return bytes.allSatisfy { byte in
+            (byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z")) || (0x30...0x39).contains(byte)
+                || byte == UInt8(ascii: "_")
+        }
+    }
+
     static func isValid(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, first != UInt8(ascii: "."), first != UInt8(ascii: "-") else { return false }
@@ -122,10 +152,12 @@ extension ValueShape where Value: ChoiceValue {
         return ValueShape(
             schema: SchemaFragment([("enum", .list(words.map(PlainValue.string)))]),
             read: { node, reader in
+                reader.show(node)
                 guard let word = reader.string(of: node) else {
-                    let text = reader.document.kind(of: node).isScalar ? reader.document.string(of: node) : ""
+                    let text = reader.scalarText(of: node)
                     let hint = words.contains(text) ? "put it in quotes: \"\(text)\"" : nil
-                    reader.failExpecting("one of \(words.joined(separator: ", "))", at: node, hint: hint)
+                    reader.failExpecting(
+                        "one of \(words.joined(separator: ", "))", at: node, quoting: true, hint: hint)
                     return nil
                 }
                 guard let value = Value(rawValue: word) else {

@@ -35,7 +35,10 @@ struct SchemaFragment: Sendable {
     }
 
     /// A number with a unit, or a bare zero.
-    static func quantity(_ description: String, pattern: String, example: String, allowsZero: Bool) -> SchemaFragment {
+    static func quantity(_ description: String, unitPattern: String, example: String, allowsZero: Bool)
+        -> SchemaFragment
+    {
+        let pattern = allowsZero ? "^(0|[0-9]+\(unitPattern))$" : "^0*[1-9][0-9]*\(unitPattern)$"
         let text = string(description, pattern: pattern, examples: [example])
         return allowsZero ? oneOf([text, SchemaFragment([("const", .int(0))])]) : text
     }

@@ -23,24 +23,26 @@ extension ValueShape {
     static func union(
         _ noun: String, by key: String, hint: String? = nil, _ cases: [UnionCase<Value>]
     ) -> ValueShape {
-        let keyBytes = Array(key.utf8)
         let tags = cases.compactMap(\.tag)
         return ValueShape(
             schema: .oneOf(cases.map { $0.schema() }),
             read: { node, reader in
                 guard reader.document.kind(of: node) == .mapping else {
-                    reader.failExpecting(noun, at: node, hint: "write its fields as 'key: value'")
+                    reader.failExpecting(noun, at: node, hint: "write its fields as 'key: value', or remove the key")
                     return nil
                 }
-                guard let tag = tagNode(in: node, keyBytes, reader) else {
+                guard let tag = reader.value(of: key, in: node) else {
                     if let untagged = cases.first(where: { $0.tag == nil }) { return untagged.read(node, &reader) }
-                    reader.fail(node, "\(noun) needs '\(key)'", hint: "one of \(tags.joined(separator: ", "))")
+                    let hint = misspelling(of: key, in: node, reader) ?? "one of \(tags.joined(separator: ", "))"
+                    reader.fail(node, "\(noun) needs '\(key)'", hint: hint)
                     return nil
                 }
+                reader.show(tag)
                 guard let name = reader.string(of: tag), let match = cases.first(where: { $0.tag == name }) else {
                     let name = reader.string(of: tag) ?? ""
                     reader.failExpecting(
-                        tags.joined(separator: " or "), at: tag, hint: Suggestion.hint(for: name, in: tags) ?? hint)
+                        tags.joined(separator: " or "), at: tag, quoting: true,
+                        hint: Suggestion.hint(for: name, in: tags) ?? hint)
                     return nil
                 }
                 return match.read(node, &reader)
@@ -49,9 +51,9 @@ extension ValueShape {
         )
     }
 
-    /// The value of the key that tells the cases apart. Quiet: the case's own reading complains about the keys.
-    private static func tagNode(in mapping: NodeID, _ key: [UInt8], _ reader: ModelReader) -> NodeID? {
-        var silent = reader
-        return silent.entries(of: mapping).first { reader.document.scalar($0.key, equals: key) }?.value
+    private static func misspelling(of key: String, in mapping: NodeID, _ reader: ModelReader) -> String? {
+        let written = reader.document.pairs(of: mapping).map { reader.scalarText(of: $0.key) }
+        return written.first { Suggestion.nearest(to: $0, in: [key]) != nil && $0.looksLikeKey }
+            .map { "did you mean '\(key)' where '\($0)' stands?" }
     }
 }

@@ -22,12 +22,17 @@ struct ValueShape<Value: Sendable>: Sendable {
     var schema: SchemaFragment { makeSchema() }
 }
 
-/// Which fields of an object are written.
+/// How an object is written: for the state, or for people.
 public enum RecordStyle: Sendable {
-    /// Only what differs from the defaults.
+    /// For the state: only what differs from the defaults.
     case compact
-    /// Everything that has a value.
+    /// For people: as compact, but optional objects whole, since their being there says something. Without secrets.
+    case creation
+    /// For people: everything that has a value. Without secrets.
     case complete
+
+    var omitsDefaults: Bool { self != .complete }
+    var hidesSecrets: Bool { self != .compact }
 }
 
 /// What a text is not, when it can't be read as a value. Never quotes secrets.
@@ -52,10 +57,12 @@ extension ValueShape {
         ValueShape(
             schema: schema(),
             read: { node, reader in
+                let written = reader.scalarText(of: node)
+                if !written.mayHoldSecret { reader.show(node) }
                 guard let text = reader.string(of: node) else {
                     let isNumber = reader.type(of: node).map { $0 != .null } ?? false
-                    let hint = isNumber ? hintForNumber(reader.document.string(of: node)) : nil
-                    reader.failExpecting(expected, at: node, hint: hint)
+                    let hint = isNumber ? hintForNumber(written) : nil
+                    reader.failExpecting(expected, at: node, quoting: true, hint: hint)
                     return nil
                 }
                 do throws(ValueFault) {
@@ -94,12 +101,15 @@ extension ValueShape {
                 }
                 var items: [Item] = []
                 items.reserveCapacity(nodes.count)
+                var kept: [NodeID] = []
                 for child in nodes {
-                    if let value = item.read(child, &reader) {
-                        items.append(value)
-                    } else {
-                        reader.markFaulty(node)
-                    }
+                    guard let value = item.read(child, &reader) else { continue }
+                    items.append(value)
+                    kept.append(child)
+                }
+                if kept.count < nodes.count {
+                    reader.markFaulty(node)
+                    reader.keep(kept, of: node)
                 }
                 return items
             },

@@ -1,7 +1,7 @@
 /// Amounts of bytes as the file writes them: a number and `B`, `KiB`, `MiB` or `GiB`.
 enum ByteSize {
     private static let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)]
-    static let pattern = "^(0|[0-9]+(B|KiB|MiB|GiB))$"
+    static let unitPattern = "(B|KiB|MiB|GiB)"
 
     static func parse(_ text: String) throws(ValueFault) -> Int {
         let (digits, unit) = Quantity.split(text)
@@ -9,7 +9,8 @@ enum ByteSize {
             throw ValueFault("bad size \(text.quotedForMessage)", hint: "write a number and a unit, such as 10MiB")
         }
         guard let factor = units.first(where: { $0.0 == unit })?.1 else {
-            let meant = units.first { $0.0.lowercased().first == unit.lowercased().first }
+            let letter = unit.lowercased().first { $0 != " " }
+            let meant = units.first { $0.0.lowercased().first == letter }
             let hint = meant.map { "did you mean \(digits)\($0.0)?" } ?? "units are B, KiB, MiB and GiB"
             throw ValueFault("unknown unit \(unit.quotedForMessage) in \(text.quotedForMessage)", hint: hint)
         }
@@ -29,19 +30,15 @@ enum ByteSize {
 enum Quantity {
     static func split(_ text: String) -> (digits: String, unit: String) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        return (String(digits), text.dropFirst(digits.count).trimmingSpaces)
+        return (String(digits), String(text.dropFirst(digits.count)))
     }
-}
-
-extension Substring {
-    var trimmingSpaces: String { String(drop { $0 == " " }) }
 }
 
 extension ValueShape where Value == Int {
     /// An amount of bytes within a range.
     static func byteSize(in range: ClosedRange<Int>) -> ValueShape {
         quantity(
-            "a size with a unit", units: "B, KiB, MiB or GiB", pattern: ByteSize.pattern, example: "10MiB",
+            "a size with a unit", units: "B, KiB, MiB or GiB", unitPattern: ByteSize.unitPattern, example: "10MiB",
             range: range, parse: ByteSize.parse, format: ByteSize.format, zero: 0)
     }
 }
@@ -49,20 +46,22 @@ extension ValueShape where Value == Int {
 extension ValueShape where Value: Comparable {
     /// A number with a unit; a bare `0` needs none.
     static func quantity(
-        _ expected: String, units: String, pattern: String, example: String, range: ClosedRange<Value>,
+        _ expected: String, units: String, unitPattern: String, example: String, range: ClosedRange<Value>,
         parse: @escaping @Sendable (String) throws(ValueFault) -> Value,
         format: @escaping @Sendable (Value) -> String, zero: Value
     ) -> ValueShape {
         let bounds = "\(format(range.lowerBound)) to \(format(range.upperBound))"
         let allowsZero = range.contains(zero)
+        let example = (try? parse(example)).map { range.contains($0) } ?? false ? example : format(range.lowerBound)
         return ValueShape(
-            schema: .quantity("From \(bounds)", pattern: pattern, example: example, allowsZero: allowsZero),
+            schema: .quantity("From \(bounds)", unitPattern: unitPattern, example: example, allowsZero: allowsZero),
             read: { node, reader in
-                let written = reader.document.kind(of: node).isScalar ? reader.document.string(of: node) : ""
+                reader.show(node)
+                let written = reader.scalarText(of: node)
                 if reader.type(of: node) != .text, written != "0" {
                     let isNumber = !written.isEmpty && written.allSatisfy { $0.isASCII && $0.isNumber }
                     let hint = isNumber ? "add a unit: \(units), such as \(example)" : "write it like \(example)"
-                    reader.failExpecting(expected, at: node, hint: hint)
+                    reader.failExpecting(expected, at: node, quoting: true, hint: hint)
                     return nil
                 }
                 do throws(ValueFault) {

@@ -2,7 +2,7 @@
 struct HostPort {
     enum Host: Equatable {
         case address(IPAddress)
-        case name(DomainName)
+        case name(String)
         /// Nothing before the colon.
         case any
     }
@@ -38,7 +38,15 @@ struct HostPort {
         let number = try port.map(parsePort)
         if host.isEmpty { return HostPort(host: .any, port: number) }
         if let address = IPAddress(String(host)) { return HostPort(host: .address(address), port: number) }
-        return HostPort(host: .name(try DomainName.parse(String(host))), port: number)
+        return HostPort(host: .name(try parseName(String(host))), port: number)
+    }
+
+    /// A server's name. Unlike a host name of ours it may have '_', as container networks give them.
+    private static func parseName(_ text: String) throws(ValueFault) -> String {
+        let isServerName =
+            text.utf8.count <= 253 && text.utf8.contains(UInt8(ascii: "_"))
+            && Name.isValid(text.replacing("_", with: "a"))
+        return isServerName ? text.lowercased() : try DomainName.parse(text).text
     }
 
     private static func parsePort(_ text: Substring) throws(ValueFault) -> Int {
@@ -53,7 +61,7 @@ struct HostPort {
     var hostText: String {
         switch host {
         case .address(let address): address.family == .v6 ? "[\(address.text)]" : address.text
-        case .name(let name): name.text
+        case .name(let name): name
         case .any: ""
         }
     }
@@ -95,7 +103,7 @@ public struct ListenAddress: Sendable, Hashable {
         switch parsed.host {
         case .any: return ListenAddress(address: nil, port: port)
         case .address(let address): return ListenAddress(address: address, port: port)
-        case .name(let name) where name.text == "localhost":
+        case .name("localhost"):
             throw ValueFault("'localhost' is a name, not an address", hint: "write 127.0.0.1:\(port) or [::1]:\(port)")
         case .name:
             throw ValueFault("\(text.quotedForMessage) is not an address of this machine", hint: "write an IP address")
@@ -148,7 +156,7 @@ public struct Upstream: Sendable, Hashable {
         }
         let parsed = try HostPort.parse(String(authority))
         guard parsed.host != .any else { throw ValueFault("no host in \(text.quotedForMessage)") }
-        if case .name(let name) = parsed.host, name.isWildcard {
+        if case .name(let name) = parsed.host, name.hasPrefix("*") {
             throw ValueFault("an upstream can't be a wildcard: \(text.quotedForMessage)")
         }
         let host = parsed.hostText

@@ -18,7 +18,7 @@ enum HeaderGrammar {
 
     static func checkName(_ name: String) throws(ValueFault) {
         let isToken = !name.isEmpty && name.utf8.count <= 256 && name.utf8.allSatisfy(isTokenByte)
-        guard isToken else { throw ValueFault("bad header name \(name.quotedForMessage)") }
+        guard isToken else { throw ValueFault("bad header name") }
         guard !reserved.contains(name.lowercased()) else {
             let hint = name.lowercased() == "host" ? "see preserve_host" : nil
             throw ValueFault("header '\(name)' is the gateway's own", hint: hint)
@@ -29,6 +29,14 @@ enum HeaderGrammar {
         let isVisible = value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
         guard isVisible, value.utf8.count <= maxValueBytes else {
             throw ValueFault("bad header value: it has control characters or more than \(maxValueBytes) bytes")
+        }
+    }
+
+    /// Whether the values of a header are secrets, by its name.
+    static func isSensitive(_ name: String) -> Bool {
+        let name = name.lowercased()
+        return ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].contains {
+            name.contains($0)
         }
     }
 
@@ -67,7 +75,13 @@ extension ValueShape where Value == [HeaderField] {
             }
             return fields
         },
-        write: { fields, _ in .map(fields.map { ($0.name, .string($0.value)) }) })
+        write: { fields, style in
+            .map(
+                fields.map { field in
+                    let isHidden = style.hidesSecrets && HeaderGrammar.isSensitive(field.name)
+                    return (field.name, .string(isHidden ? "(hidden)" : field.value))
+                })
+        })
 
     private static func readField(_ entry: ModelReader.Entry, _ reader: inout ModelReader) -> HeaderField? {
         let name = reader.document.string(of: entry.key)
@@ -76,6 +90,14 @@ extension ValueShape where Value == [HeaderField] {
         } catch {
             reader.fail(entry.key, error.message, hint: error.hint)
             return nil
+        }
+        reader.show(entry.key)
+        if HeaderGrammar.isSensitive(name) {
+            reader.warn(
+                entry.value, "header '\(name)' has a secret in plain text",
+                hint: "better have the upstream know it itself")
+        } else {
+            reader.show(entry.value)
         }
         // Numbers and truth values are taken as they are written: `X-XSS-Protection: 0` means what it says.
         guard let type = reader.type(of: entry.value), type != .null else {

@@ -30,7 +30,7 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
         switch source {
         case .environment(let name): "env \(name)"
         case .file(let path): "file \(path)"
-        case .inline, .fingerprint: "inline (\(fingerprint))"
+        case .inline, .fingerprint: "inline"
         }
     }
 
@@ -40,7 +40,7 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     /// A mirror without children, so that dumps don't show secrets either.
     public var customMirror: Mirror { Mirror(self, children: []) }
 
-    /// 32 bits (FNV-1a) that tell one inline text from another and nothing about it.
+    /// 32 bits (FNV-1a) that tell of a change. Kept in the state alone: of a weak secret they would confirm a guess.
     private var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }
@@ -49,11 +49,11 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
 
-    fileprivate var written: PlainValue {
+    fileprivate func written(_ style: RecordStyle) -> PlainValue {
         switch source {
         case .environment(let name): .map([("env", .string(name))])
         case .file(let path): .map([("file", .string(path))])
-        case .inline, .fingerprint: .map([("inline", .string(fingerprint))])
+        case .inline, .fingerprint: .map([("inline", .string(style.hidesSecrets ? "(hidden)" : fingerprint))])
         }
     }
 }
@@ -74,12 +74,14 @@ extension ValueShape where Value == Secret {
                 reader.fail(node, "expected a secret, found \(found)", hint: "write { env: NAME } or { file: path }")
                 return nil
             }
-            reader.warn(
-                node, "a secret in plain text", hint: "use { env: NAME } or { file: path }, and keep it out of Git",
-                hidesSource: true)
+            let hint =
+                text.hasPrefix("$")
+                ? "variables are not expanded; write { env: NAME }"
+                : "use { env: NAME } or { file: path }, and keep it out of Git"
+            reader.warn(node, "a secret in plain text", hint: hint)
             return Secret(.inline(text), origin: SourceOrigin(position: reader.document.position(of: node), node: node))
         },
-        write: { secret, _ in secret.written })
+        write: { $0.written($1) })
 
     /// A certificate chain in PEM, by reference or inline.
     static let certificatePEM = pem(isKey: false).defined(as: "certificate_pem")
@@ -108,7 +110,7 @@ extension ValueShape where Value == Secret {
                 }
                 return secret
             },
-            write: { secret, _ in secret.written })
+            write: { $0.written($1) })
     }
 
     private static func reference(_ key: String, _ summary: String) -> SchemaFragment {
@@ -128,32 +130,47 @@ extension ValueShape where Value == Secret {
         let key = reader.document.string(of: entry.key)
         guard keys.contains(key) else {
             let hint = Suggestion.hint(for: key, in: keys) ?? "known keys: \(known)"
-            reader.fail(entry.key, "unknown key \(key.quotedForMessage) in a reference", hint: hint)
+            // Not quoted: it may be the secret itself, `{ secret }`.
+            reader.fail(entry.key, "unknown key in a reference", hint: hint)
             return nil
         }
-        guard let text = reader.string(of: entry.value), !text.isEmpty, !text.utf8.contains(0) else {
-            let found = reader.description(of: entry.value, quoting: false)
-            reader.fail(entry.value, "expected text, found \(found == "text" ? "an unusable one" : found)")
+        reader.show(entry.key)
+        guard let text = reader.string(of: entry.value), !text.isEmpty else {
+            reader.failExpecting("text", at: entry.value)
             return nil
         }
         let origin = SourceOrigin(position: reader.document.position(of: node), node: node)
         switch key {
         case "env": return environment(text, entry.value, origin, &reader)
-        case "file": return Secret(.file(text), origin: origin)
+        case "file": return file(text, entry.value, origin, &reader)
         case "inline": return Secret(.fingerprint(text), origin: origin)
         default: return Secret(.inline(text), origin: origin)
         }
     }
 
+    private static func file(
+        _ path: String, _ node: NodeID, _ origin: SourceOrigin, _ reader: inout ModelReader
+    ) -> Secret? {
+        do throws(ValueFault) {
+            try FilePathText.check(path)
+        } catch {
+            reader.fail(node, error.message, hint: "for the text itself there is 'pem'")
+            return nil
+        }
+        if !path.mayHoldSecret { reader.show(node) }
+        return Secret(.file(path), origin: origin)
+    }
+
     private static func environment(
         _ name: String, _ node: NodeID, _ origin: SourceOrigin, _ reader: inout ModelReader
     ) -> Secret? {
-        let isValid = name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") }
-        guard isValid, !name.hasPrefix("$") else {
-            let hint = "write the name alone, without '$'"
-            reader.fail(node, "bad name of an environment variable", hint: name.hasPrefix("$") ? hint : nil)
+        let isValid = name.utf8.count <= 100 && Name.isVariable(name)
+        guard isValid else {
+            let hint = name.hasPrefix("$") ? "write the name alone, without '$'" : "it is letters, digits and '_'"
+            reader.fail(node, "bad name of an environment variable", hint: hint)
             return nil
         }
+        reader.show(node)
         return Secret(.environment(name), origin: origin)
     }
 }

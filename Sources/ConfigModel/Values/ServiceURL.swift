@@ -33,7 +33,7 @@ public struct ServiceURL: Sendable, Hashable {
 
     private static func isLoopback(_ host: HostPort.Host) -> Bool {
         switch host {
-        case .name(let name): name.text == "localhost"
+        case .name(let name): name == "localhost"
         case .address(let address): address.bytes.first == 127 || address == IPAddress("::1")
         case .any: false
         }
@@ -41,14 +41,28 @@ public struct ServiceURL: Sendable, Hashable {
 }
 
 extension ValueShape where Value == ServiceURL {
-    static let httpsURL = text(
-        "an https URL",
-        .string("An https URL", pattern: "^[Hh][Tt][Tt][Pp][Ss]://", examples: ["https://ca.example.com/dir"]),
-        parse: { (text) throws(ValueFault) in try ServiceURL.parse(text, allowsLoopback: false) }, format: \.text
+    static let httpsURL = hidingQuery(
+        text(
+            "an https URL",
+            .string("An https URL", pattern: "^[Hh][Tt][Tt][Pp][Ss]://", examples: ["https://ca.example.com/dir"]),
+            parse: { (text) throws(ValueFault) in try ServiceURL.parse(text, allowsLoopback: false) }, format: \.text
+        )
     ).defined(as: "https_url")
 
-    static let webhookURL = text(
-        "a URL", .string("An https URL; http only to this machine", examples: ["https://dns.example.com/hook"]),
-        parse: { (text) throws(ValueFault) in try ServiceURL.parse(text, allowsLoopback: true) }, format: \.text
+    static let webhookURL = hidingQuery(
+        text(
+            "a URL", .string("An https URL; http only to this machine", examples: ["https://dns.example.com/hook"]),
+            parse: { (text) throws(ValueFault) in try ServiceURL.parse(text, allowsLoopback: true) }, format: \.text
+        )
     ).defined(as: "webhook_url")
+
+    /// A query may be a token: people are shown that there is one.
+    private static func hidingQuery(_ shape: ValueShape) -> ValueShape {
+        ValueShape(
+            schema: shape.schema, read: shape.read,
+            write: { url, style in
+                guard style.hidesSecrets, let query = url.text.firstIndex(of: "?") else { return .string(url.text) }
+                return .string(url.text[...query] + "(hidden)")
+            })
+    }
 }

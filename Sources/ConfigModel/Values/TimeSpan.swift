@@ -7,7 +7,7 @@ enum TimeSpan {
         "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
         "hour": "h", "hours": "h", "hr": "h", "day": "d", "days": "d", "msec": "ms", "millis": "ms",
     ]
-    static let pattern = "^(0|[0-9]+(ms|s|m|h|d))$"
+    static let unitPattern = "(ms|s|m|h|d)"
 
     static func parse(_ text: String) throws(ValueFault) -> Duration {
         let (digits, unit) = Quantity.split(text)
@@ -15,10 +15,12 @@ enum TimeSpan {
             throw ValueFault("bad duration \(text.quotedForMessage)", hint: "write a number and a unit, such as 30s")
         }
         guard let factor = units.first(where: { $0.name == unit })?.milliseconds else {
-            let near = meant[unit.lowercased()].map { "did you mean \(digits)\($0)?" }
+            let word = unit.lowercased().filter { $0 != " " }
+            let near = (meant[word] ?? units.first { $0.name == word }?.name).map { "did you mean \(digits)\($0)?" }
             throw ValueFault(
                 "unknown unit \(unit.quotedForMessage) in \(text.quotedForMessage)",
-                hint: near ?? "units are ms, s, m, h and d; use one of them")
+                hint: near
+                    ?? (unit.hasPrefix(".") ? "write whole numbers, such as 1500ms" : "units are ms, s, m, h and d"))
         }
         let (milliseconds, overflows) = number.multipliedReportingOverflow(by: factor)
         guard !overflows, milliseconds < 1 << 50 else {
@@ -41,7 +43,7 @@ extension ValueShape where Value == Duration {
     /// A duration within a range.
     static func duration(in range: ClosedRange<Duration>) -> ValueShape {
         quantity(
-            "a duration with a unit", units: "ms, s, m, h or d", pattern: TimeSpan.pattern, example: "30s",
+            "a duration with a unit", units: "ms, s, m, h or d", unitPattern: TimeSpan.unitPattern, example: "30s",
             range: range, parse: TimeSpan.parse, format: TimeSpan.format, zero: .zero)
     }
 

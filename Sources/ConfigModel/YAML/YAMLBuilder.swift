@@ -57,10 +57,10 @@ struct YAMLBuilder {
     mutating func alias(_ name: String, at place: SourcePosition) throws(YAMLFault) {
         guard let anchor = anchors[name] else {
             throw YAMLFault(
-                place, "unknown anchor '\(name)'", hint: Suggestion.hint(for: name, in: anchors.keys.sorted()))
+                place, "unknown anchor", hint: Suggestion.hint(for: name, in: anchors.keys.sorted().prefix(100)))
         }
         guard let expanded = anchor.expandedNodes else {
-            throw YAMLFault(place, "alias '\(name)' stands inside what it refers to")
+            throw YAMLFault(place, "an alias stands inside what it refers to")
         }
         aliasedNodes += expanded
         guard aliasedNodes <= YAMLLimits.maxAliasedNodes else {

@@ -40,6 +40,16 @@ final class YAMLDocument: Sendable {
         return true
     }
 
+    /// Whether two scalars read the same.
+    func scalar(_ left: NodeID, equals right: NodeID) -> Bool {
+        let (left, right) = (nodes[left.index], nodes[right.index])
+        guard left.second == right.second else { return false }
+        for offset in 0..<Int(left.second) where text[Int(left.first) + offset] != text[Int(right.first) + offset] {
+            return false
+        }
+        return true
+    }
+
     /// How many items a sequence, or pairs a mapping, has.
     func count(of id: NodeID) -> Int { Int(nodes[id.index].second) }
 
@@ -66,6 +76,27 @@ final class YAMLDocument: Sendable {
             next = end(of: value)
         }
         return pairs
+    }
+
+    /// How many nodes there are; identifiers are below it.
+    var nodeCount: Int { nodes.count }
+
+    /// The scalars and aliases that begin on a line, and the last one before it, whose text may go on there.
+    func scalars(atLine line: Int) -> (earlier: NodeID?, starting: [NodeID]) {
+        // Nodes stand in the order of the text.
+        var low = 0
+        var high = nodes.count
+        while low < high {
+            let middle = (low + high) / 2
+            if nodes[middle].line < line { low = middle + 1 } else { high = middle }
+        }
+        let earlier = nodes[..<low].lastIndex { !$0.kind.isCollection }
+        var starting: [NodeID] = []
+        while low < nodes.count, nodes[low].line == line {
+            if !nodes[low].kind.isCollection { starting.append(NodeID(index: low)) }
+            low += 1
+        }
+        return (earlier.map(NodeID.init), starting)
     }
 
     /// The node that an alias stands for, or the node itself.

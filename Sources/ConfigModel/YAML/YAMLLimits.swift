@@ -5,5 +5,5 @@ enum YAMLLimits {
     /// Values written in the file; 100,000 rich hosts have about five million.
     static let maxNodes = 10_000_000
     /// Values that all aliases together stand for, counted as often as they are used.
-    static let maxAliasedNodes = 4_000_000
+    static let maxAliasedNodes = 10_000_000
 }

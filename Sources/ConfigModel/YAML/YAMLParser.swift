@@ -78,21 +78,21 @@ enum YAMLParser {
         }
         let name = unsafe String(cString: tag)
         if name == "!" || name == "tag:yaml.org,2002:str" { return .text }
-        throw unsupportedTag(name, at: place)
+        throw unsupportedTag(at: place)
     }
 
     private static func checkTag(_ tag: UnsafeMutablePointer<UInt8>?, allowed: String, at place: SourcePosition)
         throws(YAMLFault)
     {
         guard let name = unsafe string(tag), name != "!", name != allowed else { return }
-        throw unsupportedTag(name, at: place)
+        throw unsupportedTag(at: place)
     }
 
-    private static func unsupportedTag(_ name: String, at place: SourcePosition) -> YAMLFault {
-        let core = "tag:yaml.org,2002:"
-        let shown = name.hasPrefix(core) ? "!!" + name.dropFirst(core.count) : name
-        return YAMLFault(
-            place, "tag '\(shown)' is not supported", hint: "remove the tag; the key decides what a value is")
+    /// Without the tag's name: a value that begins with '!' is taken for one.
+    private static func unsupportedTag(at place: SourcePosition) -> YAMLFault {
+        YAMLFault(
+            place, "tags are not supported",
+            hint: "remove the tag, as the key decides what a value is; a value that begins with '!' must be in quotes")
     }
 
     private static func place(_ mark: yaml_mark_t) -> SourcePosition {

@@ -30,8 +30,9 @@ enum YAMLSyntaxFault {
         case "mapping values are not allowed in this context":
             "check the indentation; a value that contains ': ' must be in quotes"
         case "did not find expected key", "did not find expected '-' indicator", "could not find expected ':'":
-            "check the indentation, and that each key is followed by ': '"
-        case "did not find expected ',' or '}'": "is a '}' or a comma missing?"
+            "check the indentation, and that each key is followed by ': ', with the space"
+        case "did not find expected ',' or '}'":
+            "is a '}' or a comma missing? values with ': ', '{' or '}' must be in quotes"
         case "did not find expected ',' or ']'": "is a ']' or a comma missing?"
         case "found unexpected end of stream": "is a closing quote missing?"
         case "did not find expected alphabetic or numeric character":
