@@ -27,12 +27,22 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
-        .target(name: "Reconciler", dependencies: ["ConfigModel"], swiftSettings: house),
+        .target(name: "State", swiftSettings: house),
+        .target(
+            name: "SQLiteState",
+            dependencies: [
+                "State", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
+        .target(name: "Reconciler", dependencies: ["ConfigModel", "State"], swiftSettings: house),
         .executableTarget(
             name: "aegis-apply",
             dependencies: [
@@ -47,8 +57,13 @@ let package = Package(
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
-            dependencies: ["Reconciler", "TestSupport"],
+            dependencies: ["Reconciler", "State", "TestSupport"],
             exclude: ["Golden"],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "SQLiteStateTests",
+            dependencies: ["SQLiteState", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: house
         ),
         .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "TestSupport"], swiftSettings: house),

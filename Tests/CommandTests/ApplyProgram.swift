@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The real program, run as an operator runs it.
 struct ApplyProgram {
@@ -37,27 +38,5 @@ struct ApplyProgram {
             status: process.terminationStatus,
             output: try String(contentsOfFile: scratch.path("out"), encoding: .utf8),
             errors: try String(contentsOfFile: scratch.path("err"), encoding: .utf8))
-    }
-}
-
-/// A folder that goes when the test is done with it.
-final class TemporaryFolder {
-    private let root: URL
-
-    init() throws {
-        root = FileManager.default.temporaryDirectory.appendingPathComponent("aegis-test-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: false)
-    }
-
-    deinit { try? FileManager.default.removeItem(at: root) }
-
-    var path: String { root.path }
-
-    func path(_ name: String) -> String { root.appendingPathComponent(name).path }
-
-    /// Writes a file and gives its path.
-    func file(_ name: String, _ text: String) throws -> String {
-        try text.write(toFile: path(name), atomically: true, encoding: .utf8)
-        return path(name)
     }
 }

@@ -1,4 +1,5 @@
 import ConfigModel
+import State
 import TestSupport
 import Testing
 
@@ -42,7 +43,7 @@ import Testing
     }
 
     private static func golden(_ plan: Plan, _ name: String) throws {
-        let text = PlanTextRenderer().text(plan)
+        let text = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
         let json = String(decoding: PlanJSONRenderer().json(plan, warnings: .list([])), as: UTF8.self)
         let folder = Repository.path("Tests/ReconcilerTests/Golden")
         #expect(text == (try Golden.expected(at: "\(folder)/\(name).txt", recording: text)))
@@ -116,7 +117,8 @@ import Testing
     @Test("Values can't drive a terminal or break the line")
     func controlCharacters() throws {
         let text = "version: 1\nhosts:\n  - { domain: a.example.com, respond: { body: \"\\e[31m\\nred\" } }\n"
-        let rendered = PlanTextRenderer().text(Planner(try Self.configuration(text), against: .empty).plan())
+        let plan = Planner(try Self.configuration(text), against: .empty).plan()
+        let rendered = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
         #expect(rendered.contains(#"\u{1B}[31m\nred"#))
         #expect(!rendered.contains("\u{1B}"))
     }

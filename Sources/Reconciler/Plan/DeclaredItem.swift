@@ -1,4 +1,5 @@
 import ConfigModel
+import State
 
 /// An item that the file asks for.
 struct DeclaredItem {

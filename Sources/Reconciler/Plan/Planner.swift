@@ -1,4 +1,5 @@
 import ConfigModel
+import State
 
 /// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
 public struct Planner {
@@ -28,13 +29,15 @@ public struct Planner {
         changes += deletions(of: others)
         return Plan(
             generation: snapshot.generation, changes: changes,
-            unmanaged: others.filter { $0.value.owner == .api }.keys.sorted(by: ItemID.isInPlanOrder))
+            unmanaged: others.filter { $0.value.owner == .api }.keys.sorted())
     }
 
     private func change(for item: DeclaredItem) -> Change? {
         guard let stored = snapshot.items[item.id] else {
             guard item.isWanted else { return nil }
-            var fields = item.value.record(.compact).flattened.map {
+            // Where the gateway listens matters to whoever reads the first plan, defaults too.
+            let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
+            var fields = item.value.record(style).flattened.map {
                 FieldChange(path: $0.path, before: .null, after: $0.value)
             }
             if item.unknown != nil {
@@ -43,9 +46,10 @@ public struct Planner {
             return Change(action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown)
         }
         guard stored.record != item.value.record(.compact).json() else { return nil }
+        let fields = difference(stored.record, item.value)
         return Change(
-            action: item.replacement, item: item.id, exists: true, fields: difference(stored.record, item.value),
-            reason: item.unknown)
+            action: item.replacement, item: item.id, exists: true, fields: fields,
+            reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil))
     }
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
@@ -56,13 +60,7 @@ public struct Planner {
 
     private func deletions(of others: [ItemID: StoredItem]) -> [Change] {
         others.filter { $0.value.owner == .file }.keys
-            .sorted { ItemID.isInPlanOrder($1, $0) }
+            .sorted(by: >)
             .map { Change(action: .delete, item: $0, exists: true, fields: [], reason: "no longer in the file") }
-    }
-}
-
-extension ItemID {
-    static func isInPlanOrder(_ left: ItemID, _ right: ItemID) -> Bool {
-        (left.kind, left.name) < (right.kind, right.name)
     }
 }

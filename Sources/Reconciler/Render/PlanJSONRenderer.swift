@@ -1,4 +1,5 @@
 import ConfigModel
+import State
 
 /// Writes a plan for machines, as one JSON object.
 public struct PlanJSONRenderer {
@@ -10,14 +11,29 @@ public struct PlanJSONRenderer {
 
     /// The plan with its warnings, which `DiagnosticRenderer.values` has made.
     public func json(_ plan: Plan, warnings: PlainValue) -> [UInt8] {
-        PlainValue.map([
-            ("format_version", .int(Self.formatVersion)),
-            ("generation", .int(plan.generation)),
-            ("changes", .list(plan.changes.map(value))),
-            ("unmanaged", .list(plan.unmanaged.map { .map(identity($0)) })),
-            ("warnings", warnings),
-            ("summary", .map(Action.allCases.map { ($0.rawValue, .int(plan.count(of: $0))) })),
-        ]).json(indented: true) + [UInt8(ascii: "\n")]
+        // Change by change: as one value, a first plan of 100,000 hosts would take half a gigabyte.
+        var output = Array(
+            "{\n  \"format_version\": \(Self.formatVersion),\n  \"generation\": \(plan.generation),\n".utf8)
+        append(plan.changes, named: "changes", to: &output, value)
+        append(plan.unmanaged, named: "unmanaged", to: &output) { .map(identity($0)) }
+        output += "  \"warnings\": ".utf8
+        output += warnings.json(indented: true)
+        output += ",\n  \"summary\": ".utf8
+        output += PlainValue.map(Action.allCases.map { ($0.rawValue, .int(plan.count(of: $0))) }).json()
+        output += "\n}\n".utf8
+        return output
+    }
+
+    /// A key with a list, an item a line.
+    private func append<Item>(
+        _ items: [Item], named name: String, to output: inout [UInt8], _ value: (Item) -> PlainValue
+    ) {
+        output += "  \"\(name)\": [".utf8
+        for (index, item) in items.enumerated() {
+            output += (index == 0 ? "\n    " : ",\n    ").utf8
+            output += value(item).json()
+        }
+        output += (items.isEmpty ? "],\n" : "\n  ],\n").utf8
     }
 
     private func identity(_ item: ItemID) -> [(String, PlainValue)] {

@@ -1,4 +1,5 @@
 import ConfigModel
+import State
 
 /// Writes a plan for people.
 ///
@@ -16,16 +17,19 @@ public struct PlanTextRenderer {
     /// A renderer; `colour` adds ANSI colours for a terminal.
     public init(colour: Bool = false) { self.colour = colour }
 
-    /// The whole plan, ending with its summary line.
-    public func text(_ plan: Plan) -> String {
-        var text = ""
-        for change in plan.changes { append(change, to: &text) }
+    /// The whole plan in UTF-8, ending with its summary line.
+    public func text(_ plan: Plan) -> [UInt8] {
+        // Bytes, not a String: a first plan of 100,000 hosts is 25 MB.
+        var output: [UInt8] = []
+        for change in plan.changes { append(change, to: &output) }
         if !plan.unmanaged.isEmpty {
-            text += "  left alone, not from the file:\n"
-            for item in plan.unmanaged { text += "      \(title(item))\n" }
+            output += "  left alone, not from the file:\n".utf8
+            for item in plan.unmanaged { output += "      \(title(item))\n".utf8 }
         }
-        if !text.isEmpty { text += "\n" }
-        return text + summary(plan) + "\n"
+        if !output.isEmpty { output += "\n".utf8 }
+        output += summary(plan).utf8
+        output += "\n".utf8
+        return output
     }
 
     private func summary(_ plan: Plan) -> String {
@@ -35,17 +39,24 @@ public struct PlanTextRenderer {
         return "Plan: " + parts.joined(separator: ", ") + "."
     }
 
-    private func append(_ change: Change, to text: inout String) {
+    private func append(_ change: Change, to output: inout [UInt8]) {
         var line = "  \(change.symbol) \(title(change.item))"
         if ![.create, .update, .delete].contains(change.action) { line += ": \(change.action.rawValue)" }
         if let reason = change.reason { line += " (\(reason))" }
-        text += paint(line, change.colour) + "\n"
-        let width = change.fields.map(\.path.count).max() ?? 0
+        output += paint(line, change.colour).utf8
+        output += "\n".utf8
+        // Keys are ASCII but for header names, which are too: bytes are columns.
+        let width = change.fields.map(\.path.utf8.count).max() ?? 0
         for field in change.fields {
-            let padding = String(repeating: " ", count: width - field.path.count)
-            text += "      \(field.path)\(padding)  "
-            if change.exists { text += "\(shown(field.before)) → " }
-            text += shown(field.after) + "\n"
+            output += "      ".utf8
+            output += field.path.utf8
+            output += repeatElement(UInt8(ascii: " "), count: width - field.path.utf8.count + 2)
+            if change.exists {
+                output += shown(field.before).utf8
+                output += " → ".utf8
+            }
+            output += shown(field.after).utf8
+            output += "\n".utf8
         }
     }
 

@@ -1,0 +1,120 @@
+import Foundation
+import GRDB
+import State
+
+extension SQLiteStateStore {
+    /// All that planning needs, read in one transaction.
+    public func snapshot() throws(StateError) -> StateSnapshot {
+        try read { database in
+            let position = try Row.fetchOne(database, sql: "SELECT revision, generation FROM position")
+            var snapshot = StateSnapshot(
+                generation: position?["generation"] ?? 0, revision: position?["revision"] ?? 0, items: [:])
+            let items = try Row.fetchCursor(database, sql: "SELECT kind, name, owner, record FROM items")
+            while let row = try items.next() {
+                if let (id, item) = item(row) { snapshot.items[id] = item }
+            }
+            let certificates = try Row.fetchCursor(database, sql: "SELECT \(Self.factColumns) FROM certificates")
+            while let row = try certificates.next() {
+                snapshot.items[ItemID(.certificate, row["name"])] = certificateItem(row)
+            }
+            return snapshot
+        }
+    }
+
+    /// What has changed since a revision, by the indexes on it.
+    public func changes(since revision: Int) throws(StateError) -> StateChanges {
+        try read { database in
+            let latest = try Int.fetchOne(database, sql: "SELECT revision FROM position") ?? 0
+            var changes = StateChanges(revision: latest, put: [:], deleted: [])
+            let items = try Row.fetchCursor(
+                database, sql: "SELECT kind, name, owner, record FROM items WHERE revision > ?", arguments: [revision])
+            while let row = try items.next() {
+                if let (id, item) = item(row) { changes.put[id] = item }
+            }
+            let certificates = try Row.fetchCursor(
+                database, sql: "SELECT \(Self.factColumns) FROM certificates WHERE revision > ?", arguments: [revision])
+            while let row = try certificates.next() {
+                changes.put[ItemID(.certificate, row["name"])] = certificateItem(row)
+            }
+            let deletions = try Row.fetchCursor(
+                database, sql: "SELECT kind, name FROM deletions WHERE revision > ?", arguments: [revision])
+            while let row = try deletions.next() {
+                if let kind = ItemKind(rawValue: row["kind"]) { changes.deleted.append(ItemID(kind, row["name"])) }
+            }
+            return changes
+        }
+    }
+
+    /// A certificate with its chain and sealed key.
+    public func certificate(named name: String) throws(StateError) -> StoredCertificate? {
+        try read { database in
+            let sql = "SELECT \(Self.factColumns), chain, sealed_key FROM certificates WHERE name = ?"
+            return try Row.fetchOne(database, sql: sql, arguments: [name]).map { row in
+                StoredCertificate(
+                    name: name, owner: owner(row), record: bytes(row, "record"), facts: facts(row),
+                    chain: bytes(row, "chain"), sealedKey: bytes(row, "sealed_key"))
+            }
+        }
+    }
+
+    /// A setting.
+    public func setting(_ name: SettingName) throws(StateError) -> [UInt8]? {
+        try read { database in
+            try Row.fetchOne(database, sql: "SELECT value FROM settings WHERE name = ?", arguments: [name.rawValue])
+                .map { bytes($0, "value") }
+        }
+    }
+
+    /// The generations, newest first.
+    public func generations() throws(StateError) -> [Generation] {
+        try read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map { row in
+                Generation(
+                    number: row["number"], startedAt: row["started_at"], who: row["who"], fileName: row["file_name"],
+                    directory: row["directory"], fileHash: row["file_hash"], sealedText: bytes(row, "sealed_text"),
+                    outcome: Generation.Outcome(rawValue: row["outcome"]) ?? .unfinished, summary: row["summary"])
+            }
+        }
+    }
+
+    /// The names of all certificates and their sealed keys.
+    public func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])] {
+        try read { database in
+            try Row.fetchAll(database, sql: "SELECT name, sealed_key FROM certificates ORDER BY name")
+                .map { (name: $0["name"], sealedKey: bytes($0, "sealed_key")) }
+        }
+    }
+
+    // MARK: Rows
+
+    private static let factColumns = """
+        name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
+        fingerprint, source_digest
+        """
+
+    private func item(_ row: Row) -> (ItemID, StoredItem)? {
+        guard let kind = ItemKind(rawValue: row["kind"]) else { return nil }
+        return (ItemID(kind, row["name"]), StoredItem(owner: owner(row), record: bytes(row, "record")))
+    }
+
+    private func certificateItem(_ row: Row) -> StoredItem {
+        StoredItem(owner: owner(row), record: bytes(row, "record"), certificate: facts(row))
+    }
+
+    private func facts(_ row: Row) -> CertificateFacts {
+        let domains: String = row["domains"]
+        return CertificateFacts(
+            domains: domains.split(separator: " ").map(String.init),
+            source: CertificateFacts.Source(rawValue: row["source"]) ?? .custom,
+            issuerCommonName: row["issuer_common_name"], notBefore: row["not_before"], expiresAt: row["expires_at"],
+            autoRenew: row["auto_renew"], createdAt: row["created_at"], fingerprint: row["fingerprint"],
+            sourceDigest: bytes(row, "source_digest"))
+    }
+
+    private func owner(_ row: Row) -> StoredItem.Owner { StoredItem.Owner(rawValue: row["owner"]) ?? .api }
+
+    private func bytes(_ row: Row, _ column: String) -> [UInt8] {
+        let data: Data? = row[column]
+        return data.map(Array.init) ?? []
+    }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import GRDB
+import State
+
+extension SQLiteStateStore {
+    /// Carries mutations out in one transaction that raises the revision.
+    @discardableResult
+    public func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int {
+        try write { database in
+            try checkLease(of: holder, in: database)
+            let revision =
+                try Int.fetchOne(database, sql: "UPDATE position SET revision = revision + 1 RETURNING revision") ?? 0
+            for mutation in mutations { try carryOut(mutation, revision, in: database) }
+            return revision
+        }
+    }
+
+    private func carryOut(_ mutation: StateMutation, _ revision: Int, in database: Database) throws {
+        switch mutation {
+        case .putItem(let id, let owner, let record):
+            try execute(
+                database,
+                """
+                INSERT INTO items (kind, name, owner, record, revision) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, revision = excluded.revision
+                """, [id.kind.rawValue, id.name, owner.rawValue, Data(record), revision])
+            try unmarkDeletion(of: id, in: database)
+        case .putCertificate(let certificate): try put(certificate, revision, in: database)
+        case .resealKey(let name, let sealedKey):
+            try execute(
+                database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
+                [Data(sealedKey), revision, name])
+        case .deleteItem(let id): try delete(id, revision, in: database)
+        case .putSetting(let name, let value):
+            try execute(
+                database, "INSERT OR REPLACE INTO settings (name, value, revision) VALUES (?, ?, ?)",
+                [name.rawValue, Data(value), revision])
+        case .deleteSetting(let name):
+            try execute(database, "DELETE FROM settings WHERE name = ?", [name.rawValue])
+        case .putGeneration(let generation): try put(generation, in: database)
+        case .appendEvent(let event):
+            try execute(
+                database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",
+                [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure])
+        }
+    }
+
+    private func put(_ certificate: StoredCertificate, _ revision: Int, in database: Database) throws {
+        let facts = certificate.facts
+        try execute(
+            database,
+            """
+            INSERT INTO certificates (name, owner, record, domains, source, issuer_common_name, not_before, expires_at,
+                auto_renew, created_at, fingerprint, source_digest, chain, sealed_key, revision)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, domains = excluded.domains,
+                source = excluded.source, issuer_common_name = excluded.issuer_common_name,
+                not_before = excluded.not_before, expires_at = excluded.expires_at, auto_renew = excluded.auto_renew,
+                created_at = excluded.created_at, fingerprint = excluded.fingerprint,
+                source_digest = excluded.source_digest, chain = excluded.chain, sealed_key = excluded.sealed_key,
+                revision = excluded.revision
+            """,
+            [
+                certificate.name, certificate.owner.rawValue, Data(certificate.record),
+                facts.domains.joined(separator: " "), facts.source.rawValue, facts.issuerCommonName, facts.notBefore,
+                facts.expiresAt, facts.autoRenew, facts.createdAt, facts.fingerprint, Data(facts.sourceDigest),
+                Data(certificate.chain), Data(certificate.sealedKey), revision,
+            ])
+        try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
+    }
+
+    private func put(_ generation: Generation, in database: Database) throws {
+        try execute(
+            database,
+            """
+            INSERT OR REPLACE INTO generations
+                (number, started_at, who, file_name, directory, file_hash, sealed_text, outcome, summary)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                generation.number, generation.startedAt, generation.who, generation.fileName, generation.directory,
+                generation.fileHash, Data(generation.sealedText), generation.outcome.rawValue, generation.summary,
+            ])
+        try execute(database, "UPDATE position SET generation = max(generation, ?)", [generation.number])
+    }
+
+    private func delete(_ id: ItemID, _ revision: Int, in database: Database) throws {
+        if id.kind == .certificate {
+            try execute(database, "DELETE FROM certificates WHERE name = ?", [id.name])
+        } else {
+            try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
+        }
+        try execute(
+            database, "INSERT OR REPLACE INTO deletions (kind, name, revision) VALUES (?, ?, ?)",
+            [id.kind.rawValue, id.name, revision])
+    }
+
+    private func unmarkDeletion(of id: ItemID, in database: Database) throws {
+        try execute(database, "DELETE FROM deletions WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
+    }
+
+    func execute(_ database: Database, _ sql: String, _ arguments: StatementArguments) throws {
+        let statement = try database.cachedStatement(sql: sql)
+        try statement.execute(arguments: arguments)
+    }
+}

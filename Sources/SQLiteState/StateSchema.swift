@@ -1,0 +1,84 @@
+import GRDB
+import State
+
+/// The tables, and how they came to be. A migration that was released is never changed; new ones are appended.
+enum StateSchema {
+    static func migrate(_ database: DatabaseQueue, path: String) throws {
+        try migrator.migrate(checkingVersion: database, path: path)
+    }
+
+    /// Whether a state can be read: false for an empty file, which an apply has only begun.
+    static func isCurrent(_ database: DatabaseQueue, path: String) throws -> Bool {
+        try database.read { database in
+            guard try database.tableExists("grdb_migrations") else { return false }
+            if try migrator.hasBeenSuperseded(database) { throw StateError.tooNew(path: path) }
+            return try migrator.hasCompletedMigrations(database)
+        }
+    }
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1: items, certificates, history") { database in
+            try database.execute(sql: version1)
+        }
+        return migrator
+    }
+
+    private static let version1 = """
+        CREATE TABLE position (
+            id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, generation INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO position VALUES (1, 0, 0);
+
+        -- Gateway, issuers, edge certificates and hosts: each a record in the language of the file.
+        CREATE TABLE items (
+            kind TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL CHECK (owner IN ('file', 'api')),
+            record BLOB NOT NULL, revision INTEGER NOT NULL, PRIMARY KEY (kind, name)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX items_by_revision ON items (revision);
+
+        CREATE TABLE certificates (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL CHECK (owner IN ('file', 'api')), record BLOB NOT NULL,
+            domains TEXT NOT NULL,
+            source TEXT NOT NULL CHECK (source IN ('custom', 'cloudflare_origin', 'letsencrypt', 'local_ca')),
+            issuer_common_name TEXT NOT NULL, not_before INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+            auto_renew INTEGER NOT NULL, created_at INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+            source_digest BLOB NOT NULL, chain BLOB NOT NULL, sealed_key BLOB NOT NULL, revision INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX certificates_by_revision ON certificates (revision);
+
+        -- What is gone, for readers that had seen it.
+        CREATE TABLE deletions (
+            kind TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, PRIMARY KEY (kind, name)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX deletions_by_revision ON deletions (revision);
+
+        CREATE TABLE settings (
+            name TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE generations (
+            number INTEGER PRIMARY KEY, started_at INTEGER NOT NULL, who TEXT NOT NULL, file_name TEXT NOT NULL,
+            directory TEXT NOT NULL, file_hash TEXT NOT NULL, sealed_text BLOB NOT NULL,
+            outcome TEXT NOT NULL CHECK (outcome IN ('unfinished', 'complete', 'partial')), summary TEXT NOT NULL
+        ) STRICT;
+
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+            kind TEXT NOT NULL, name TEXT NOT NULL, failure TEXT
+        ) STRICT;
+
+        CREATE TABLE leases (
+            name TEXT PRIMARY KEY, holder TEXT NOT NULL, since INTEGER NOT NULL, expires_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """
+}
+
+extension DatabaseMigrator {
+    fileprivate func migrate(checkingVersion database: DatabaseQueue, path: String) throws {
+        let isTooNew = try database.read { try $0.tableExists("grdb_migrations") && hasBeenSuperseded($0) }
+        if isTooNew { throw StateError.tooNew(path: path) }
+        try migrate(database)
+    }
+}

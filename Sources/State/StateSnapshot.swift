@@ -1,0 +1,99 @@
+// State: what Aegis knows about the world, as values, and the protocol of a store that keeps them.
+//
+// The file is the truth, the state is its record, the gateway is its servant: apply writes what is described here, the
+// gateway reads it. SQLiteState is the store; another one, shared by many machines, can take its place.
+
+/// What the state holds, as far as planning needs it: no keys and no chains.
+public struct StateSnapshot: Sendable {
+    /// The number of the last apply that changed something; 0 before the first.
+    public var generation: Int
+    /// Raised by every committed change; 0 before the first.
+    public var revision: Int
+    /// Everything in the state.
+    public var items: [ItemID: StoredItem]
+
+    /// A snapshot.
+    public init(generation: Int, revision: Int = 0, items: [ItemID: StoredItem]) {
+        self.generation = generation
+        self.revision = revision
+        self.items = items
+    }
+
+    /// The state before the first apply.
+    public static let empty = StateSnapshot(generation: 0, items: [:])
+}
+
+/// One item of the state.
+public struct StoredItem: Sendable, Equatable {
+    /// Who put an item into the state.
+    public enum Owner: String, Sendable {
+        /// The file, by an apply; it goes when the file no longer names it.
+        case file
+        /// The admin API; apply leaves it alone.
+        case api
+    }
+
+    /// Who put it there.
+    public var owner: Owner
+    /// The compact record in JSON, in the language of the file.
+    public var record: [UInt8]
+    /// What is known of the certificate, for items of that kind.
+    public var certificate: CertificateFacts?
+
+    /// An item.
+    public init(owner: Owner, record: [UInt8], certificate: CertificateFacts? = nil) {
+        self.owner = owner
+        self.record = record
+        self.certificate = certificate
+    }
+}
+
+/// What is known of a stored certificate, besides its chain and key.
+public struct CertificateFacts: Sendable, Equatable {
+    /// The kinds of sources a certificate can have.
+    public enum Source: String, Sendable {
+        /// The operator's own.
+        case custom
+        /// Cloudflare's Origin CA.
+        case cloudflareOrigin = "cloudflare_origin"
+        /// An ACME CA.
+        case letsencrypt
+        /// The CA that Aegis keeps itself.
+        case localCA = "local_ca"
+    }
+
+    /// The names it is for.
+    public var domains: [String]
+    /// Where it came from.
+    public var source: Source
+    /// The issuer's common name; empty when it has none.
+    public var issuerCommonName: String
+    /// The start of its validity, in seconds since 1970.
+    public var notBefore: Int64
+    /// The end of its validity, in seconds since 1970.
+    public var expiresAt: Int64
+    /// Whether it is renewed before it expires.
+    public var autoRenew: Bool
+    /// When this leaf was stored, in seconds since 1970.
+    public var createdAt: Int64
+    /// SHA-256 of the leaf in lower-case hex.
+    public var fingerprint: String
+    /// SHA-256 of what it was read from, for the operator's own; empty for others.
+    public var sourceDigest: [UInt8]
+
+    /// The facts.
+    public init(
+        domains: [String], source: Source, issuerCommonName: String, notBefore: Int64, expiresAt: Int64,
+        autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = []
+    ) {
+        self.domains = domains
+        self.source = source
+        self.issuerCommonName = issuerCommonName
+        self.notBefore = notBefore
+        self.expiresAt = expiresAt
+        self.autoRenew = autoRenew
+        self.createdAt = createdAt
+        self.fingerprint = fingerprint
+        self.sourceDigest = sourceDigest
+    }
+}

@@ -1,0 +1,113 @@
+/// Keeps the state. All of a commit happens or none of it, also when the machine dies meanwhile.
+public protocol StateStore: Sendable {
+    /// All that planning needs.
+    func snapshot() throws(StateError) -> StateSnapshot
+
+    /// What has changed since a revision, at the cost of the change.
+    func changes(since revision: Int) throws(StateError) -> StateChanges
+
+    /// Carries mutations out in one transaction that raises the revision; what they write bears the new one.
+    ///
+    /// Throws `StateError.leaseLost` and changes nothing when `holder` does not hold the lease for applying.
+    /// - Returns: The new revision.
+    @discardableResult
+    func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int
+
+    /// A certificate with its chain and sealed key; nil when there is none of that name.
+    func certificate(named name: String) throws(StateError) -> StoredCertificate?
+
+    /// A setting; nil when there is none of that name.
+    func setting(_ name: SettingName) throws(StateError) -> [UInt8]?
+
+    /// The generations, newest first.
+    func generations() throws(StateError) -> [Generation]
+
+    /// The names of all certificates and their sealed keys.
+    func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])]
+
+    /// Takes the lease for applying, or tells who holds it. `isFree` judges the present one.
+    func acquireLease(
+        for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
+    ) throws(StateError) -> LeaseAttempt
+
+    /// Holds the lease for longer. Throws `StateError.leaseLost` when another has it.
+    func renewLease(of holder: LeaseHolder, now: Int64) throws(StateError)
+
+    /// Gives the lease back, if `holder` has it.
+    func releaseLease(of holder: LeaseHolder) throws(StateError)
+}
+
+/// What came of asking for a lease.
+public enum LeaseAttempt: Sendable, Equatable {
+    /// It is ours.
+    case acquired
+    /// Somebody has it.
+    case held(Lease)
+}
+
+/// Settings that the state keeps for itself.
+public enum SettingName: String, Sendable, CaseIterable {
+    /// The master key in hex, where the operator gave none.
+    case masterKey = "master_key"
+    /// The identity of the key that everything is sealed with.
+    case sealingKeyID = "sealing_key_id"
+}
+
+/// One change to the state.
+public enum StateMutation: Sendable {
+    /// Puts an item other than a certificate.
+    case putItem(ItemID, owner: StoredItem.Owner, record: [UInt8])
+    /// Puts a certificate.
+    case putCertificate(StoredCertificate)
+    /// Changes only the sealed key of a certificate.
+    case resealKey(name: String, sealedKey: [UInt8])
+    /// Takes an item out, a certificate too.
+    case deleteItem(ItemID)
+    /// Sets a setting.
+    case putSetting(SettingName, [UInt8])
+    /// Takes a setting out.
+    case deleteSetting(SettingName)
+    /// Puts a generation, and makes it the latest.
+    case putGeneration(Generation)
+    /// Adds an event.
+    case appendEvent(AuditEvent)
+}
+
+/// What changed between two revisions.
+public struct StateChanges: Sendable {
+    /// The revision that these changes lead to.
+    public var revision: Int
+    /// Items that were put.
+    public var put: [ItemID: StoredItem]
+    /// Items that were taken out.
+    public var deleted: [ItemID]
+
+    /// Changes.
+    public init(revision: Int, put: [ItemID: StoredItem], deleted: [ItemID]) {
+        self.revision = revision
+        self.put = put
+        self.deleted = deleted
+    }
+}
+
+/// Why the state could not be read or written.
+public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The file is no state, or a damaged one.
+    case unreadable(path: String, reason: String)
+    /// Reading or writing failed.
+    case failed(path: String, reason: String)
+    /// It was written by a newer version.
+    case tooNew(path: String)
+    /// Another process has taken the lease.
+    case leaseLost
+
+    /// What happened, for people.
+    public var description: String {
+        switch self {
+        case .unreadable(let path, let reason): "cannot read the state '\(path)': \(reason)"
+        case .failed(let path, let reason): "the state '\(path)': \(reason)"
+        case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
+        case .leaseLost: "another apply has taken the lock"
+        }
+    }
+}

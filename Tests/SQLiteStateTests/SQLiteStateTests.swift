@@ -1,0 +1,215 @@
+import Foundation
+import GRDB
+import State
+import TestSupport
+import Testing
+
+@testable import SQLiteState
+
+@Suite struct SQLiteStateTests {
+    private let folder: TemporaryFolder
+    private let path: String
+    private let me = LeaseHolder(machine: "here", process: 1, startTicks: 2, user: "ops")
+    private let host = ItemID(.host, "app.example.com")
+
+    init() throws {
+        folder = try TemporaryFolder()
+        path = folder.path("state/state.db")
+    }
+
+    /// A new state whose lease we hold.
+    private func store() throws -> SQLiteStateStore {
+        let store = try SQLiteStateStore(path: path)
+        #expect(try store.acquireLease(for: me, now: 0, isFree: { _ in false }) == .acquired)
+        return store
+    }
+
+    private func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
+        StoredCertificate(
+            name: name, owner: .file, record: Array("{}".utf8),
+            facts: CertificateFacts(
+                domains: ["a.example.com", "*.example.com"], source: .localCA, issuerCommonName: "A CA", notBefore: 1,
+                expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9]),
+            chain: Array("PEM".utf8), sealedKey: key)
+    }
+
+    @Test("What is put comes back, and is stamped with the revision that put it")
+    func putAndRead() throws {
+        let store = try store()
+        let record = Array(#"{"domain":"app.example.com"}"#.utf8)
+        #expect(try store.commit([.putItem(host, owner: .file, record: record)], by: me) == 1)
+        #expect(try store.commit([.putCertificate(certificate("shop"))], by: me) == 2)
+        let snapshot = try store.snapshot()
+        #expect(snapshot.revision == 2)
+        #expect(snapshot.items[host] == StoredItem(owner: .file, record: record))
+        #expect(snapshot.items[ItemID(.certificate, "shop")]?.certificate == certificate("shop").facts)
+        #expect(try store.certificate(named: "shop") == certificate("shop"))
+        #expect(try store.certificate(named: "none") == nil)
+    }
+
+    @Test("A reader learns what changed since a revision, deletions too")
+    func changes() throws {
+        let store = try store()
+        try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
+        try store.commit([.putCertificate(certificate("b"))], by: me)
+        #expect(try Set(store.changes(since: 1).put.keys) == [ItemID(.certificate, "b")])
+        try store.commit([.deleteItem(host), .deleteItem(ItemID(.certificate, "a"))], by: me)
+        let changes = try store.changes(since: 2)
+        #expect(changes.revision == 3)
+        #expect(changes.put.isEmpty)
+        #expect(Set(changes.deleted) == [host, ItemID(.certificate, "a")])
+        try store.commit([.putItem(host, owner: .file, record: [2])], by: me)
+        let later = try store.changes(since: 2)
+        #expect(later.deleted == [ItemID(.certificate, "a")])
+        #expect(later.put[host]?.record == [2])
+        #expect(try store.changes(since: 4).put.isEmpty)
+    }
+
+    @Test("A commit that fails changes nothing, not even the revision")
+    func atomicity() throws {
+        let store = try store()
+        try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
+        var broken = certificate("x")
+        broken.facts.domains = ["a"]
+        try store.database.write {
+            try $0.execute(sql: "CREATE TRIGGER no BEFORE INSERT ON certificates BEGIN SELECT RAISE(ABORT, 'no'); END")
+        }
+        #expect(throws: StateError.self) {
+            try store.commit([.putItem(host, owner: .file, record: [2]), .putCertificate(broken)], by: me)
+        }
+        #expect(try store.snapshot().revision == 1)
+        #expect(try store.snapshot().items[host]?.record == [1])
+    }
+
+    @Test("Who lost the lease can't write")
+    func lostLease() throws {
+        let store = try store()
+        let other = LeaseHolder(machine: "there", process: 5, startTicks: 6, user: "other ops")
+        #expect(
+            try store.acquireLease(for: other, now: 5, isFree: { $0.expiresAt <= 5 })
+                == .held(Lease(holder: me, since: 0, expiresAt: 30)))
+        #expect(try store.acquireLease(for: other, now: 31, isFree: { $0.expiresAt <= 31 }) == .acquired)
+        #expect(throws: StateError.leaseLost) { try store.commit([.deleteItem(host)], by: me) }
+        #expect(throws: StateError.leaseLost) { try store.renewLease(of: me, now: 32) }
+        try store.releaseLease(of: me)
+        try store.commit([.putItem(host, owner: .api, record: [])], by: other)
+        try store.releaseLease(of: other)
+        #expect(try store.acquireLease(for: me, now: 33, isFree: { _ in false }) == .acquired)
+    }
+
+    @Test("A lease is free when it has run out, or its holder on this machine is dead")
+    func freeLease() {
+        let lease = Lease(holder: me, since: 0, expiresAt: 30)
+        #expect(!lease.isFree(at: 29, on: "here", isAlive: { _ in true }))
+        #expect(lease.isFree(at: 30, on: "here", isAlive: { _ in true }))
+        #expect(lease.isFree(at: 1, on: "here", isAlive: { _ in false }))
+        #expect(!lease.isFree(at: 1, on: "there", isAlive: { _ in false }))
+        #expect(LeaseHolder(text: me.text) == me)
+        #expect(LeaseHolder(text: "nonsense") == nil)
+    }
+
+    @Test("Files and the directory are for the owner alone")
+    func modes() throws {
+        let store = try store()
+        try store.commit([.putSetting(.masterKey, [1])], by: me)
+        func mode(_ path: String) throws -> Int {
+            try #require(FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
+        }
+        #expect(try mode(folder.path("state")) == 0o700)
+        for name in ["state.db", "state.db-wal", "state.db-shm"] {
+            #expect(try mode(folder.path("state/\(name)")) == 0o600)
+        }
+    }
+
+    @Test("Reading makes no file, and there may be none to read")
+    func readingMakesNoFile() throws {
+        #expect(try SQLiteStateStore(readingFrom: path) == nil)
+        #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
+        _ = try { try store().commit([.putItem(host, owner: .file, record: [1])], by: me) }()
+        let before = try FileManager.default.contentsOfDirectory(atPath: folder.path("state"))
+        #expect(before == ["state.db"])
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(try reader.snapshot().items[host]?.record == [1])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("state")) == before)
+    }
+
+    @Test("A reader beside a writer sees what was committed")
+    func readerBesideWriter() throws {
+        let store = try store()
+        try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(try reader.snapshot().revision == 1)
+        try store.commit([.putItem(host, owner: .file, record: [2])], by: me)
+        #expect(try reader.snapshot().items[host]?.record == [2])
+    }
+
+    @Test(
+        "An empty file is no state yet; other files are refused", arguments: ["", "hello, this is no database at all"])
+    func foreignFiles(_ content: String) throws {
+        let file = try folder.file("foreign.db", content)
+        if content.isEmpty {
+            #expect(try SQLiteStateStore(readingFrom: file) == nil)
+        } else {
+            #expect(throws: StateError.unreadable(path: file, reason: "file is not a database")) {
+                try SQLiteStateStore(readingFrom: file)
+            }
+            #expect(throws: StateError.unreadable(path: file, reason: "file is not a database")) {
+                try SQLiteStateStore(path: file)
+            }
+        }
+    }
+
+    @Test("A newer version's state is left alone")
+    func newerVersion() throws {
+        try { _ = try store() }()
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99: from the future')") }
+        try queue.close()
+        #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(path: path) }
+        #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(readingFrom: path) }
+    }
+
+    @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
+    func upgrade(_ version: String) throws {
+        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
+        let queue = try DatabaseQueue(path: path)
+        try StateSchema.migrator.migrate(queue, upTo: version)
+        try queue.write {
+            try $0.execute(sql: "INSERT INTO items VALUES ('host', 'app.example.com', 'file', x'01', 1)")
+        }
+        try queue.close()
+        let store = try store()
+        #expect(try store.snapshot().items[host]?.record == [1])
+        try store.commit([.putCertificate(certificate("a"))], by: me)
+        #expect(try store.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+    }
+
+    @Test("Settings, generations and events are kept")
+    func history() throws {
+        let store = try store()
+        var generation = Generation(
+            number: 1, startedAt: 5, who: "ops@here", fileName: "aegis.yaml", directory: "/etc/aegis", fileHash: "00",
+            sealedText: [7], outcome: .unfinished, summary: "")
+        let event = AuditEvent(at: 5, actor: "ops@here", action: "create", item: host, failure: nil)
+        try store.commit([.putGeneration(generation), .putSetting(.sealingKeyID, [1]), .appendEvent(event)], by: me)
+        generation.outcome = .complete
+        try store.commit([.putGeneration(generation)], by: me)
+        #expect(try store.generations() == [generation])
+        #expect(try store.snapshot().generation == 1)
+        #expect(try store.setting(.sealingKeyID) == [1])
+        #expect(try store.setting(.masterKey) == nil)
+        try store.commit([.deleteSetting(.sealingKeyID)], by: me)
+        #expect(try store.setting(.sealingKeyID) == nil)
+        #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 1)
+    }
+
+    @Test("Resealing changes the key of a certificate and nothing else")
+    func resealing() throws {
+        let store = try store()
+        try store.commit([.putCertificate(certificate("a")), .putCertificate(certificate("b"))], by: me)
+        try store.commit([.resealKey(name: "a", sealedKey: [8])], by: me)
+        #expect(try store.certificate(named: "a") == certificate("a", key: [8]))
+        #expect(try store.sealedKeys().map(\.name) == ["a", "b"])
+        #expect(try Set(store.changes(since: 1).put.keys) == [ItemID(.certificate, "a")])
+    }
+}
