@@ -43,6 +43,9 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "Reconciler", dependencies: ["ConfigModel", "State"], swiftSettings: house),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "PKI", dependencies: ["COpenSSL"], swiftSettings: house),
+        .target(name: "Reconciler", dependencies: ["ConfigModel"], swiftSettings: house),
         .executableTarget(
             name: "aegis-apply",
             dependencies: [
@@ -55,6 +58,7 @@ let package = Package(
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
             dependencies: ["Reconciler", "State", "TestSupport"],

@@ -4,6 +4,7 @@
 readonly BUILD_PACKAGES=(
     "libyaml-dev:reads YAML"
     "libidn2-dev:turns international host names into A-labels"
+    "libssl-dev:keys, certificates, sealing"
     "pkg-config:finds these libraries"
 )
 

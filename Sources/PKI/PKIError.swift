@@ -1,0 +1,64 @@
+// PKI: private keys, certificates and their chains, requests, a local certificate authority, and the sealing of secrets.
+// Small wrappers over OpenSSL, which no other module imports. Everything parsed here is bounded, bad input is an error
+// and never a trap, and no error, description or mirror holds key bytes. There is no clock: who calls says what time it is.
+
+/// Why a key, a certificate or a request can't be used. The description is one line for an operator, without secrets.
+public enum PKIError: Error, Equatable {
+    /// The private key is protected by a passphrase.
+    case encryptedKey
+    /// There is no private key in the text.
+    case noPrivateKey
+    /// There are this many private keys in the text, where one is expected.
+    case severalPrivateKeys(Int)
+    /// There is no certificate in the text.
+    case noCertificate
+    /// The bytes are not what they should be: the thing, and what is wrong with it.
+    case malformed(String, reason: String)
+    /// The thing is larger than the limit says.
+    case tooLarge(String, limit: String)
+    /// The key, such as "RSA 1024", is weaker than RSA 2048 or EC 256.
+    case weakKey(String)
+    /// The certificate of this subject is signed with a broken hash, such as SHA-1.
+    case weakSignature(subject: String)
+    /// Keys of this kind are not served.
+    case unsupportedKey(String)
+    /// The private key belongs to none of the certificates; the first one's subject is named.
+    case keyMismatch(subject: String)
+    /// The certificate of this subject is no part of the leaf's chain: something between is missing, or it is alien.
+    case unrelatedCertificate(subject: String, leaf: String)
+    /// A certificate can't be made for this name.
+    case badName(String, reason: String)
+    /// The certificate authority can't issue.
+    case unusableAuthority(reason: String)
+    /// The master key is not 64 hex digits.
+    case badMasterKey
+    /// OpenSSL failed at the action, for these reasons.
+    case openSSL(String, reasons: [String])
+}
+
+extension PKIError: CustomStringConvertible {
+    /// The error as one line for an operator.
+    public var description: String {
+        switch self {
+        case .encryptedKey:
+            "the private key is encrypted; write it without a passphrase (openssl pkey -in KEY -out PLAIN_KEY)"
+        case .noPrivateKey: "no private key found: expected PEM with a PRIVATE KEY block"
+        case .severalPrivateKeys(let count): "\(count) private keys found where one is expected"
+        case .noCertificate: "no certificate found: expected PEM with a CERTIFICATE block"
+        case .malformed(let thing, let reason): "the \(thing) is malformed: \(reason)"
+        case .tooLarge(let thing, let limit): "the \(thing) is too large: at most \(limit)"
+        case .weakKey(let kind): "the key is too weak (\(kind)): at least RSA 2048 or ECDSA P-256 is needed"
+        case .weakSignature(let subject): "the certificate '\(subject)' is signed with a broken hash: have it reissued"
+        case .unsupportedKey(let kind): "keys of this kind (\(kind)) are not supported: use ECDSA P-256 or RSA 2048"
+        case .keyMismatch(let subject): "the private key does not belong to the certificate '\(subject)'"
+        case .unrelatedCertificate(let subject, let leaf):
+            "the certificate '\(subject)' is no part of the chain of '\(leaf)':"
+                + " remove it, or add the certificate that is missing between them"
+        case .badName(let name, let reason): "no certificate can be made for '\(name)': \(reason)"
+        case .unusableAuthority(let reason): "the certificate authority can't issue: \(reason)"
+        case .badMasterKey: "the master key must be 64 hex digits; make one with: openssl rand -hex 32"
+        case .openSSL(let action, let reasons):
+            "\(action) failed: \(reasons.isEmpty ? "OpenSSL gives no reason" : reasons.joined(separator: "; "))"
+        }
+    }
+}

@@ -1,0 +1,74 @@
+/// The 256-bit key that all secrets of a state are sealed with.
+public struct MasterKey: Sendable {
+    /// Tells keys apart and nothing about them: the first 8 bytes, as hex, of a SHA-256 over a label and the key.
+    public let id: String
+    let bytes: SecretBytes
+    let idBytes: [UInt8]
+
+    /// How many bytes it has.
+    static let byteCount = 32
+    private static let idLabel = "aegis master key id\0"
+
+    private init(bytes: SecretBytes) {
+        let label = Array(Self.idLabel.utf8)
+        let input = SecretBytes(capacity: label.count + bytes.count) { output in
+            for byte in label { output.append(byte) }
+            bytes.withBytes { key in
+                for index in key.indices { output.append(key[index]) }
+            }
+        }
+        self.bytes = bytes
+        idBytes = Array(input.withBytes(OpenSSL.sha256).prefix(8))
+        id = Hex.text(idBytes)
+    }
+
+    /// A new random key.
+    public static func generate() throws(PKIError) -> MasterKey {
+        MasterKey(bytes: try OpenSSL.secretRandomBytes(byteCount))
+    }
+
+    /// Reads 64 hex digits.
+    public init(hex: SecretBytes) throws(PKIError) {
+        let key = try hex.withBytes { text throws(PKIError) in
+            guard text.count == 2 * Self.byteCount else { throw PKIError.badMasterKey }
+            return try SecretBytes(capacity: Self.byteCount) { output throws(PKIError) in
+                for index in 0..<Self.byteCount {
+                    guard let high = Hex.value(text[2 * index]), let low = Hex.value(text[2 * index + 1]) else {
+                        throw PKIError.badMasterKey
+                    }
+                    output.append(high << 4 | low)
+                }
+            }
+        }
+        self.init(bytes: key)
+    }
+
+    /// Reads 64 hex digits. The text can't be wiped from here.
+    public init(hex: String) throws(PKIError) {
+        try self.init(hex: SecretBytes(Array(hex.utf8)))
+    }
+
+    /// The key as 64 lower-case hex digits.
+    public func hex() -> SecretBytes {
+        SecretBytes(capacity: 2 * Self.byteCount) { output in
+            bytes.withBytes { key in
+                for index in key.indices {
+                    output.append(Hex.digit(key[index] >> 4))
+                    output.append(Hex.digit(key[index] & 15))
+                }
+            }
+        }
+    }
+}
+
+extension MasterKey: Equatable {
+    /// Whether both are the same key.
+    public static func == (left: MasterKey, right: MasterKey) -> Bool { left.bytes == right.bytes }
+}
+
+extension MasterKey: CustomStringConvertible, CustomReflectable {
+    /// The key's id; nothing of the key.
+    public var description: String { "master key \(id)" }
+    /// A mirror without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,89 @@
+import COpenSSL
+
+/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that they open only at their own place.
+///
+/// An envelope is: version (1 byte, 1), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version, purpose
+/// and row are authenticated with it. With random nonces one key is good for 2^32 seals.
+public struct Sealer: Sendable {
+    /// Seals, and opens what it has sealed.
+    public let key: MasterKey
+    /// Opens only: what is still sealed with these while keys are changed.
+    public let olderKeys: [MasterKey]
+
+    /// The most that is sealed at once: 1 GiB.
+    public static let maximumBytes = 1 << 30
+    /// By how much an envelope is larger than what is in it.
+    public static let overheadBytes = headerBytes + nonceBytes + tagBytes
+
+    private static let version: UInt8 = 1
+    private static let headerBytes = 9
+    private static let nonceBytes = 12
+    private static let tagBytes = 16
+
+    /// A sealer with one key, and others that may open.
+    public init(key: MasterKey, olderKeys: [MasterKey] = []) {
+        self.key = key
+        self.olderKeys = olderKeys
+    }
+
+    /// The id of the key that an envelope was sealed with, without opening it.
+    public static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
+        guard let version = sealed.first else { throw .truncated }
+        guard version == Self.version else { throw .unknownVersion(version) }
+        guard sealed.count >= overheadBytes else { throw .truncated }
+        return Hex.text(sealed[1..<headerBytes])
+    }
+
+    /// Seals bytes for a purpose, such as "certificate key", and a row, such as its id.
+    public func seal(_ plain: SecretBytes, purpose: String, row: String) throws(SealError) -> [UInt8] {
+        guard plain.count <= Self.maximumBytes else { throw .tooLarge }
+        do throws(PKIError) {
+            let nonce = try OpenSSL.randomBytes(Self.nonceBytes)
+            let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .seal)
+            try cipher.authenticate(Self.place(purpose: purpose, row: row))
+            var ciphertext = [UInt8](repeating: 0, count: plain.count)
+            try plain.withBytes { bytes throws(PKIError) in
+                var output = ciphertext.mutableSpan
+                try cipher.process(bytes, into: &output)
+            }
+            return try [Self.version] + key.idBytes + nonce + ciphertext + cipher.finish(tagBytes: Self.tagBytes)
+        } catch {
+            throw .failed(error)
+        }
+    }
+
+    /// Opens what was sealed for the same purpose and row.
+    public func open(_ sealed: [UInt8], purpose: String, row: String) throws(SealError) -> SecretBytes {
+        let id = try Self.keyID(of: sealed)
+        guard sealed.count - Self.overheadBytes <= Self.maximumBytes else { throw .tooLarge }
+        guard let key = ([key] + olderKeys).first(where: { $0.id == id }) else {
+            throw .wrongKey(sealedWith: id, atHand: ([key] + olderKeys).map(\.id))
+        }
+        let nonceEnd = Self.headerBytes + Self.nonceBytes
+        let tagStart = sealed.count - Self.tagBytes
+        do throws(PKIError) {
+            let nonce = Array(sealed[Self.headerBytes..<nonceEnd])
+            let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .open)
+            try cipher.authenticate(Self.place(purpose: purpose, row: row))
+            let plain = try SecretBytes(capacity: tagStart - nonceEnd) { output throws(PKIError) in
+                output.append(repeating: 0, count: tagStart - nonceEnd)
+                var bytes = output.mutableSpan
+                try cipher.process(sealed.span.extracting(nonceEnd..<tagStart), into: &bytes)
+            }
+            // Nobody sees the plain bytes before the tag is known to be right.
+            if try cipher.verify(tag: Array(sealed[tagStart...])) { return plain }
+        } catch {
+            throw .failed(error)
+        }
+        throw .damaged
+    }
+
+    /// The additional data: each part with its length before it, so that no two places read the same.
+    private static func place(purpose: String, row: String) -> [UInt8] {
+        [purpose, row].reduce(into: [version]) { data, part in
+            let length = UInt64(part.utf8.count)
+            data += (0..<8).map { UInt8(truncatingIfNeeded: length >> (56 - 8 * $0)) }
+            data += part.utf8
+        }
+    }
+}

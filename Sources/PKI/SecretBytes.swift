@@ -1,0 +1,70 @@
+import COpenSSL
+
+/// Bytes that must not stay in memory: private keys, the master key, opened secrets. They never change and are wiped when
+/// the last reference goes. Descriptions and mirrors show nothing of them.
+@safe
+public final class SecretBytes: Sendable {
+    /// How many bytes there are.
+    public let count: Int
+    // Sound to share: written by the initializers alone, freed by deinit alone.
+    private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
+
+    /// At most `capacity` bytes, written by `fill` straight into the memory that will be wiped.
+    public init<Failure: Error>(
+        capacity: Int, _ fill: (inout OutputSpan<UInt8>) throws(Failure) -> Void
+    ) throws(Failure) {
+        let storage = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: capacity)
+        var output = unsafe OutputSpan(buffer: storage, initializedCount: 0)
+        do throws(Failure) {
+            try fill(&output)
+        } catch {
+            _ = unsafe output.finalize(for: storage)
+            unsafe Self.wipe(storage)
+            throw error
+        }
+        unsafe count = output.finalize(for: storage)
+        unsafe self.storage = storage
+    }
+
+    /// A copy of some bytes. The caller's own array can't be wiped from here: prefer filling where there is a choice.
+    public convenience init(_ bytes: [UInt8]) {
+        self.init(capacity: bytes.count) { output in
+            for byte in bytes { output.append(byte) }
+        }
+    }
+
+    deinit { unsafe Self.wipe(storage) }
+
+    private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {
+        // The whole allocation, which ends here.
+        unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)
+        unsafe storage.deallocate()
+    }
+
+    /// Lends the bytes for as long as `body` runs.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        // The first `count` bytes are initialized, and the memory lives as long as self.
+        defer { extendLifetime(self) }
+        return try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count])))
+    }
+}
+
+extension SecretBytes: Equatable {
+    /// Whether both hold the same bytes, in a time that depends only on their number.
+    public static func == (left: SecretBytes, right: SecretBytes) -> Bool {
+        guard left.count == right.count else { return false }
+        defer { extendLifetime((left, right)) }
+        return unsafe CRYPTO_memcmp(left.storage.baseAddress, right.storage.baseAddress, left.count) == 0
+    }
+}
+
+extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// How many bytes there are; never the bytes.
+    public var description: String { "secret (\(count) bytes)" }
+    /// The same as `description`.
+    public var debugDescription: String { description }
+    /// A mirror without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
