@@ -1,0 +1,118 @@
+import COpenSSL
+
+extension Certificate {
+    /// The largest certificate that is read: 64 KiB.
+    public static let maximumBytes = 64 << 10
+
+    /// Reads a certificate. Refused are bytes left over, broken extensions, and host names with anything but visible ASCII:
+    /// a NUL in one has made other programs take a name for its beginning.
+    public init(der: [UInt8]) throws(PKIError) {
+        let certificate = try unsafe Self.decode(der)
+        defer { unsafe X509_free(certificate) }
+        // OpenSSL reads the extensions on the first question about them and notes here that it could not.
+        guard unsafe X509_get_extension_flags(certificate) & UInt32(EXFLAG_INVALID) == 0 else {
+            throw Self.malformed("an extension can't be read")
+        }
+        guard let key = unsafe X509_get_X509_PUBKEY(certificate) else { throw Self.malformed("it has no public key") }
+        self.der = der
+        names = try unsafe SubjectNameReader.names(of: X509ExtensionReader(certificate: certificate))
+        subjectCommonName = unsafe Self.commonName(of: X509_get_subject_name(certificate))
+        issuerCommonName = unsafe Self.commonName(of: X509_get_issuer_name(certificate))
+        notBefore = try unsafe Self.seconds(X509_get0_notBefore(certificate))
+        notAfter = try unsafe Self.seconds(X509_get0_notAfter(certificate))
+        serial = try unsafe Self.serial(of: certificate)
+        fingerprint = Hex.text(OpenSSL.sha256(der.span))
+        let usage = unsafe X509_get_key_usage(certificate)
+        keyUsage = usage == UInt32.max ? nil : KeyUsage(rawValue: usage)
+        extendedKeyUsages = try unsafe Self.extendedKeyUsages(of: certificate)
+        isCA = unsafe X509_get_extension_flags(certificate) & UInt32(EXFLAG_CA) != 0
+        let length = unsafe X509_get_pathlen(certificate)
+        pathLength = length < 0 ? nil : Int(length)
+        authorityKeyIdentifier = unsafe X509_get0_authority_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
+        subjectKeyIdentifier = unsafe X509_get0_subject_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
+        publicKeyDER = try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_X509_PUBKEY(key, output)
+        }
+        ERR_clear_error()
+        publicKeyKindValue = unsafe X509_get0_pubkey(certificate).map { unsafe KeyKind(of: $0) } ?? .other("unknown")
+        isSelfIssued =
+            unsafe X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0
+        var bits: Int32 = 0
+        let isKnown = unsafe X509_get_signature_info(certificate, nil, nil, &bits, nil) == 1
+        signatureSecurityBits = isKnown ? Int(bits) : 0
+        ERR_clear_error()
+    }
+
+    /// An `X509` of the DER, owned by the caller.
+    static func decode(_ der: [UInt8]) throws(PKIError) -> OpaquePointer {
+        guard der.count <= maximumBytes else { throw .tooLarge("certificate", limit: "64 KiB") }
+        let certificate = unsafe OpenSSL.decode(der.span, free: X509_free) { position, count in
+            unsafe d2i_X509(nil, position, count)
+        }
+        guard let certificate = unsafe certificate else {
+            throw malformed(OpenSSL.drainReasons().first ?? "bytes follow it")
+        }
+        return unsafe certificate
+    }
+
+    /// Whether `issuer` has signed this: its name, key identifier and right to sign must fit, and the signature.
+    public func isIssued(by issuer: Certificate) -> Bool {
+        guard let child = unsafe try? Self.decode(der) else { return false }
+        defer { unsafe X509_free(child) }
+        guard let parent = unsafe try? Self.decode(issuer.der) else { return false }
+        defer { unsafe X509_free(parent) }
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        guard unsafe X509_check_issued(parent, child) == X509_V_OK, unsafe X509_check_ca(parent) > 0,
+            let key = unsafe X509_get0_pubkey(parent)
+        else { return false }
+        return unsafe X509_verify(child, key) == 1
+    }
+
+    private static func malformed(_ reason: String) -> PKIError { .malformed("certificate", reason: reason) }
+
+    private static func commonName(of name: OpaquePointer?) -> String? {
+        let index = unsafe X509_NAME_get_index_by_NID(name, NID_commonName, -1)
+        guard index >= 0, let entry = unsafe X509_NAME_get_entry(name, index),
+            let value = unsafe X509_NAME_ENTRY_get_data(entry)
+        else { return nil }
+        var text: UnsafeMutablePointer<UInt8>?
+        // Allocates what it writes; freed below.
+        let length = unsafe ASN1_STRING_to_UTF8(&text, value)
+        guard length > 0, let start = unsafe text else { return nil }
+        defer { unsafe aegis_free(start) }
+        return unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self).oneLine
+    }
+
+    /// Seconds since 1970 of a time of ASN.1, which ends with the year 9999.
+    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(PKIError) -> Int64 {
+        let epoch = try unsafe OpenSSL.require("making a time", ASN1_TIME_set(nil, 0))
+        defer { unsafe ASN1_TIME_free(epoch) }
+        var days: Int32 = 0
+        var rest: Int32 = 0
+        guard unsafe ASN1_TIME_diff(&days, &rest, epoch, time) == 1 else { throw malformed("a time can't be read") }
+        return Int64(days) * 86400 + Int64(rest)
+    }
+
+    private static func serial(of certificate: OpaquePointer) throws(PKIError) -> String {
+        guard let number = unsafe X509_get0_serialNumber(certificate) else { throw malformed("it has no serial") }
+        let der = try unsafe OpenSSL.encode("reading a serial") { output in unsafe i2d_ASN1_INTEGER(number, output) }
+        // Tag and one byte of length: the standard allows 20 bytes, and nobody needs more than 127.
+        guard der.count > 2, der[1] < 0x80 else { throw malformed("its serial is too long") }
+        return Hex.text(der.dropFirst(2))
+    }
+
+    private static func extendedKeyUsages(of certificate: OpaquePointer) throws(PKIError) -> [String] {
+        let reader = unsafe X509ExtensionReader(certificate: certificate)
+        guard let stack = try unsafe reader.stack(NID_ext_key_usage, "extended key usage") else { return [] }
+        defer { unsafe EXTENDED_KEY_USAGE_free(stack) }
+        var result: [String] = []
+        for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
+            var text = [CChar](repeating: 0, count: 128)
+            // Elements are ASN1_OBJECTs of the stack; at most the given size is written, ended by NUL.
+            let length = unsafe OBJ_obj2txt(&text, Int32(text.count), OpaquePointer(OPENSSL_sk_value(stack, index)), 1)
+            guard length > 0, length < text.count else { throw malformed("an extended key usage can't be read") }
+            result.append(String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
+        return result
+    }
+}

@@ -1,0 +1,82 @@
+/// An X.509 certificate (RFC 5280): its DER, and what was read from it once. Two are equal when their DER is.
+public struct Certificate: Sendable {
+    /// The certificate as it was signed.
+    public let der: [UInt8]
+    /// The names it is for: its subject alternative names. A common name is none (RFC 9525).
+    public let names: [SubjectName]
+    /// The subject's common name, for people to read.
+    public let subjectCommonName: String?
+    /// The common name of who issued it.
+    public let issuerCommonName: String?
+    /// Valid from here on, in seconds since 1970 UTC.
+    public let notBefore: Int64
+    /// Valid up to here, in seconds since 1970 UTC.
+    public let notAfter: Int64
+    /// The serial number's content bytes in DER as hex, a leading 00 included.
+    public let serial: String
+    /// The SHA-256 of the DER as lower-case hex.
+    public let fingerprint: String
+    /// What the key may be used for; nil when the certificate doesn't say, which allows everything.
+    public let keyUsage: KeyUsage?
+    /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; empty allows all.
+    public let extendedKeyUsages: [String]
+    /// Whether it may issue certificates.
+    public let isCA: Bool
+    /// How many further authorities may stand below it; nil for any number.
+    public let pathLength: Int?
+    /// Which of the issuer's keys has signed it.
+    public let authorityKeyIdentifier: [UInt8]?
+    /// The name of its own key.
+    public let subjectKeyIdentifier: [UInt8]?
+    /// The public key as SubjectPublicKeyInfo in DER.
+    public let publicKeyDER: [UInt8]
+    /// Whether issuer and subject have the same name.
+    public let isSelfIssued: Bool
+    let publicKeyKindValue: KeyKind
+    /// How hard the signature is to forge, in bits: 63 for SHA-1.
+    let signatureSecurityBits: Int
+
+    /// Such as "ECDSA P-256" or "RSA 2048".
+    public var publicKeyKind: String { publicKeyKindValue.description }
+
+    /// How people are told of it: by common name, else by its first name, else by its serial.
+    public var subject: String {
+        (subjectCommonName ?? names.first?.text).map(\.oneLine) ?? "serial \(serial)"
+    }
+
+    /// The certificate as PEM.
+    public var pem: String { PEM.text("CERTIFICATE", der) }
+
+    /// Refuses keys below RSA 2048 or EC 256, and signatures with a broken hash unless they are the subject's own.
+    public func checkStrength() throws(PKIError) {
+        try publicKeyKindValue.checkStrength()
+        // 112 bits is OpenSSL's security level 2, below which the gateway's TLS could not use it.
+        guard isSelfIssued || signatureSecurityBits >= 112 else { throw .weakSignature(subject: subject) }
+    }
+}
+
+extension Certificate: Hashable {
+    /// Whether both are the same certificate.
+    public static func == (left: Certificate, right: Certificate) -> Bool { left.der == right.der }
+
+    /// Hashes the fingerprint.
+    public func hash(into hasher: inout Hasher) { hasher.combine(fingerprint) }
+}
+
+extension Certificate {
+    /// Whether a client that asked for this host accepts the certificate (RFC 9525, section 6.3). Case and one trailing
+    /// dot make no difference. A wildcard stands for exactly one label, above at least two others; addresses are compared
+    /// with addresses alone. A host that is a wildcard itself is covered only by the same wildcard.
+    public func covers(_ host: String) -> Bool {
+        if let address = SubjectName.addressBytes(host) {
+            return names.contains(.ip(SubjectName.addressText(address)))
+        }
+        var host = SubjectName.lowercased(host)
+        if host.utf8.last == UInt8(ascii: ".") { host.removeLast() }
+        guard !host.isEmpty else { return false }
+        if names.contains(.dns(host)) { return true }
+        guard let dot = host.firstIndex(of: "."), dot != host.startIndex, !host.hasPrefix("*.") else { return false }
+        let parent = host[dot...]
+        return parent.dropFirst().contains(".") && names.contains(.dns("*\(parent)"))
+    }
+}

@@ -1,0 +1,96 @@
+import Glibc
+
+/// A name that a certificate is for (a GeneralName of RFC 5280, section 4.2.1.6); other kinds are not looked at.
+public enum SubjectName: Sendable, Hashable {
+    /// A host name in its wire form, in lower case; its first label may be `*`.
+    case dns(String)
+    /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
+    case ip(String)
+
+    /// The name that a text writes: an address if it is one, else a host name. Refuses what no certificate can hold.
+    public init(_ text: String) throws(PKIError) {
+        if let bytes = Self.addressBytes(text) {
+            self = .ip(Self.addressText(bytes))
+        } else {
+            self = try .dns(Self.checkedHostName(text))
+        }
+    }
+
+    /// The name without its kind.
+    public var text: String {
+        switch self {
+        case .dns(let name), .ip(let name): name
+        }
+    }
+
+    /// The GeneralName in DER, checked again since anyone can make a case.
+    func der() throws(PKIError) -> [UInt8] {
+        switch self {
+        case .dns(let name): return DER.context(2, Array(try Self.checkedHostName(name).utf8))
+        case .ip(let address):
+            guard let bytes = Self.addressBytes(address) else {
+                throw .badName(address.oneLine, reason: "no IP address")
+            }
+            return DER.context(7, bytes)
+        }
+    }
+
+    /// At most 253 letters, digits, hyphens and underscores in labels of at most 63, `*` for a whole first label.
+    private static func checkedHostName(_ text: String) throws(PKIError) -> String {
+        let name = lowercased(text)
+        var labels = name.split(separator: ".", omittingEmptySubsequences: false)
+        if labels.count > 1, labels[0] == "*" { labels.removeFirst() }
+        let isValid =
+            name.utf8.count <= 253
+            && labels.allSatisfy { label in
+                (1...63).contains(label.utf8.count)
+                    && label.utf8.allSatisfy { byte in
+                        (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x5F
+                    }
+            }
+        guard isValid else { throw .badName(text.oneLine, reason: "it is not a host name in ASCII") }
+        return name
+    }
+
+    /// ASCII letters only: others have no business in a host name, and case rules of their own.
+    static func lowercased(_ text: String) -> String {
+        String(decoding: text.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+
+    /// 4 or 16 bytes of an address, as `inet_pton` reads it.
+    static func addressBytes(_ text: String) -> [UInt8]? {
+        // The call would stop at a NUL.
+        guard text.utf8.count <= 64, !text.utf8.contains(0) else { return nil }
+        let isV6 = text.utf8.contains(UInt8(ascii: ":"))
+        var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
+        // inet_pton writes exactly 4 or 16 bytes, as the family says.
+        return unsafe inet_pton(isV6 ? AF_INET6 : AF_INET, text, &bytes) == 1 ? bytes : nil
+    }
+
+    /// The canonical text of 4 or 16 bytes.
+    static func addressText(_ bytes: [UInt8]) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        // inet_ntop writes at most the given size and ends the text with NUL.
+        _ = unsafe inet_ntop(bytes.count == 16 ? AF_INET6 : AF_INET, bytes, &buffer, socklen_t(buffer.count))
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+extension SubjectName: CustomStringConvertible {
+    /// The name without its kind.
+    public var description: String { text }
+}
+
+extension String {
+    /// The text with what would break a line, or hide in it, replaced, and at most 300 characters of it.
+    var oneLine: String {
+        String(
+            String.UnicodeScalarView(
+                unicodeScalars.prefix(300).map { scalar in
+                    switch scalar.properties.generalCategory {
+                    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse: "\u{FFFD}"
+                    default: scalar
+                    }
+                }))
+    }
+}

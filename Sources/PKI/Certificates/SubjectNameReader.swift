@@ -1,0 +1,92 @@
+import COpenSSL
+
+/// Where extensions are read from: a certificate, or the list of a request. It must not outlive them.
+@unsafe
+struct X509ExtensionReader {
+    /// An `X509`, or the stack of a request's extensions.
+    @unsafe private enum Source {
+        case certificate(OpaquePointer)
+        case list(OpaquePointer)
+    }
+
+    private let source: Source
+    /// What the extensions are of, for messages.
+    let owner: String
+
+    init(certificate: OpaquePointer) {
+        unsafe source = .certificate(certificate)
+        unsafe owner = "certificate"
+    }
+
+    init(requestList list: OpaquePointer) {
+        unsafe source = .list(list)
+        unsafe owner = "request"
+    }
+
+    /// OpenSSL's own stack of an extension's values, owned by the caller; nil when there is no such extension.
+    func stack(_ identifier: Int32, _ name: String) throws(PKIError) -> OpaquePointer? {
+        var status: Int32 = 0
+        ERR_clear_error()
+        let value =
+            switch unsafe source {
+            case .certificate(let certificate): unsafe X509_get_ext_d2i(certificate, identifier, &status, nil)
+            case .list(let list): unsafe X509V3_get_d2i(list, identifier, &status, nil)
+            }
+        if let value = unsafe value { return OpaquePointer(value) }
+        // -1 says that there is none; -2, that there are several; else it can't be read.
+        guard status == -1 else { throw unsafe .malformed(owner, reason: "its \(name) can't be read") }
+        return nil
+    }
+}
+
+/// Reads subject alternative names.
+enum SubjectNameReader {
+    /// More names than this are refused.
+    static let maximumNames = 1000
+
+    static func names(of reader: X509ExtensionReader) throws(PKIError) -> [SubjectName] {
+        let what = "subject alternative names"
+        guard let stack = try unsafe reader.stack(NID_subject_alt_name, what) else { return [] }
+        defer { unsafe GENERAL_NAMES_free(stack) }
+        let count = unsafe OPENSSL_sk_num(stack)
+        guard count <= maximumNames else { throw .tooLarge(what, limit: "\(maximumNames)") }
+        var names: [SubjectName] = []
+        for index in 0..<count {
+            // Elements are GENERAL_NAMEs of the stack, which lives until this function returns.
+            guard let element = unsafe OPENSSL_sk_value(stack, index) else { continue }
+            if let name = try unsafe name(element.assumingMemoryBound(to: GENERAL_NAME.self), of: reader.owner) {
+                names.append(name)
+            }
+        }
+        return names
+    }
+
+    private static func name(_ general: UnsafePointer<GENERAL_NAME>, of owner: String) throws(PKIError) -> SubjectName?
+    {
+        var kind: Int32 = 0
+        guard let value = unsafe GENERAL_NAME_get0_value(general, &kind), kind == GEN_DNS || kind == GEN_IPADD else {
+            return nil
+        }
+        // Both kinds hold an ASN1_STRING.
+        let bytes = unsafe OpenSSL.bytes(of: value.assumingMemoryBound(to: ASN1_STRING.self))
+        if kind == GEN_IPADD {
+            guard bytes.count == 4 || bytes.count == 16 else {
+                throw .malformed(owner, reason: "an address among its names has \(bytes.count) bytes")
+            }
+            return .ip(SubjectName.addressText(bytes))
+        }
+        guard !bytes.isEmpty, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw .malformed(owner, reason: "a host name among its names is empty or not plain ASCII")
+        }
+        return .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
+    }
+}
+
+extension OpenSSL {
+    /// The content of an `ASN1_STRING`.
+    static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
+        // Data and length are those of the string, which the caller holds.
+        let length = unsafe Int(ASN1_STRING_length(string))
+        return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: length))
+    }
+}

@@ -1,0 +1,182 @@
+/// Finds and writes PEM blocks (RFC 7468, and the headers of RFC 1421 that OpenSSL's own format still has). Text around
+/// the blocks, indented blocks and any kind of line end are fine; a block that is cut off or holds anything but base64
+/// is not.
+enum PEM {
+    /// One block, by its place in the text.
+    struct Block {
+        let label: String
+        /// Whether its headers say that the content is encrypted.
+        var isEncrypted = false
+        /// Where its base64 stands.
+        var body: Range<Int>
+    }
+
+    /// The longest text that is looked at: 1 MiB.
+    static let maximumTextBytes = 1 << 20
+    private static let maximumBlocks = 100
+    private static let maximumLabelBytes = 64
+    private static let begin = Array("-----BEGIN ".utf8)
+    private static let end = Array("-----END ".utf8)
+    private static let encrypted = Array("ENCRYPTED".utf8)
+
+    /// The blocks of a text, in its order.
+    static func blocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
+        guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }
+        var blocks: [Block] = []
+        var open: Block?
+        var position = 0
+        while position < text.count {
+            let line = trimmed(lineFrom: position, of: text)
+            let next = endOfLine(from: position, of: text) + 1
+            if let label = label(of: line, prefix: begin, in: text) {
+                guard open == nil else { throw cutOff(open?.label ?? label) }
+                open = Block(label: label, body: next..<next)
+            } else if var block = open {
+                if let label = label(of: line, prefix: end, in: text) {
+                    guard label == block.label else { throw cutOff(block.label) }
+                    block.body = block.body.lowerBound..<position
+                    blocks.append(block)
+                    open = nil
+                    guard blocks.count <= maximumBlocks else { throw .tooLarge("PEM text", limit: "100 blocks") }
+                } else if line.contains(where: { text[$0] == UInt8(ascii: ":") }) {
+                    block.isEncrypted = block.isEncrypted || contains(encrypted, in: line, of: text)
+                    block.body = next..<next
+                    open = block
+                }
+            }
+            position = next
+        }
+        if let open { throw cutOff(open.label) }
+        return blocks
+    }
+
+    private static func cutOff(_ label: String) -> PKIError {
+        .malformed("PEM text", reason: "the block '\(label)' does not end")
+    }
+
+    private static func endOfLine(from start: Int, of text: Span<UInt8>) -> Int {
+        var end = start
+        while end < text.count, text[end] != UInt8(ascii: "\n"), text[end] != UInt8(ascii: "\r") { end += 1 }
+        return end
+    }
+
+    /// A line without the white space, or the byte order mark, around it.
+    private static func trimmed(lineFrom start: Int, of text: Span<UInt8>) -> Range<Int> {
+        let isSpace = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        var end = endOfLine(from: start, of: text)
+        var first = start
+        if end - first >= 3, text[first] == 0xEF, text[first + 1] == 0xBB, text[first + 2] == 0xBF { first += 3 }
+        while first < end, isSpace(text[first]) { first += 1 }
+        while end > first, isSpace(text[end - 1]) { end -= 1 }
+        return first..<end
+    }
+
+    private static func label(of line: Range<Int>, prefix: [UInt8], in text: Span<UInt8>) -> String? {
+        let dashes = 5
+        guard line.count > prefix.count + dashes, line.count <= prefix.count + dashes + maximumLabelBytes,
+            prefix.indices.allSatisfy({ text[line.lowerBound + $0] == prefix[$0] }),
+            (line.upperBound - dashes..<line.upperBound).allSatisfy({ text[$0] == UInt8(ascii: "-") })
+        else { return nil }
+        let label = (line.lowerBound + prefix.count..<line.upperBound - dashes).map { text[$0] }
+        guard label.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+        return String(decoding: label, as: UTF8.self)
+    }
+
+    private static func contains(_ word: [UInt8], in line: Range<Int>, of text: Span<UInt8>) -> Bool {
+        line.contains { start in
+            start + word.count <= line.upperBound && word.indices.allSatisfy { text[start + $0] == word[$0] }
+        }
+    }
+}
+
+extension PEM {
+    /// The bytes that a block's base64 (RFC 4648, section 4) stands for.
+    static func content(of block: Block, in text: Span<UInt8>) throws(PKIError) -> SecretBytes {
+        try SecretBytes(capacity: block.body.count / 4 * 3 + 3) { output throws(PKIError) in
+            var group: UInt32 = 0
+            var digits = 0
+            var padding = 0
+            for index in block.body {
+                let byte = text[index]
+                if byte == UInt8(ascii: "=") {
+                    padding += 1
+                } else if let value = base64Value(byte) {
+                    guard padding == 0 else { throw notBase64(block) }
+                    group = group << 6 | UInt32(value)
+                    digits += 1
+                    if digits % 4 == 0 { append(group, count: 3, to: &output) }
+                } else if ![0x20, 0x09, 0x0A, 0x0D].contains(byte) {
+                    throw notBase64(block)
+                }
+            }
+            switch (digits % 4, padding) {
+            case (0, 0): break
+            case (2, 2): append(group << 12, count: 1, to: &output)
+            case (3, 1): append(group << 6, count: 2, to: &output)
+            default: throw notBase64(block)
+            }
+        }
+    }
+
+    private static func notBase64(_ block: Block) -> PKIError {
+        .malformed("PEM text", reason: "the block '\(block.label)' is not base64")
+    }
+
+    private static func append(_ group: UInt32, count: Int, to output: inout OutputSpan<UInt8>) {
+        for index in 0..<count { output.append(UInt8(truncatingIfNeeded: group >> UInt32(16 - 8 * index))) }
+    }
+
+    private static func base64Value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+}
+
+extension PEM {
+    /// A block with lines of 64 digits and a newline at its end.
+    static func secretText(_ label: String, _ der: Span<UInt8>) -> SecretBytes {
+        let frame = 2 * (label.utf8.count + 17)
+        let digits = (der.count + 2) / 3 * 4
+        return SecretBytes(capacity: frame + digits + digits / 64 + 1) { output in
+            write("-----BEGIN \(label)-----\n", to: &output)
+            for start in stride(from: 0, to: der.count, by: 3) {
+                let count = min(3, der.count - start)
+                var group: UInt32 = 0
+                for index in 0..<3 { group = group << 8 | (index < count ? UInt32(der[start + index]) : 0) }
+                for index in 0..<4 {
+                    let value = UInt8(group >> UInt32(18 - 6 * index) & 63)
+                    output.append(index <= count ? base64Digit(value) : UInt8(ascii: "="))
+                }
+                if start % 48 == 45 || start + 3 >= der.count { output.append(UInt8(ascii: "\n")) }
+            }
+            write("-----END \(label)-----\n", to: &output)
+        }
+    }
+
+    /// The same for what is no secret.
+    static func text(_ label: String, _ der: [UInt8]) -> String {
+        secretText(label, der.span).withBytes { text in
+            String(decoding: text.indices.map { text[$0] }, as: UTF8.self)
+        }
+    }
+
+    private static func write(_ text: String, to output: inout OutputSpan<UInt8>) {
+        for byte in text.utf8 { output.append(byte) }
+    }
+
+    private static func base64Digit(_ value: UInt8) -> UInt8 {
+        switch value {
+        case 0..<26: value + UInt8(ascii: "A")
+        case 26..<52: value - 26 + UInt8(ascii: "a")
+        case 52..<62: value - 52 + UInt8(ascii: "0")
+        case 62: UInt8(ascii: "+")
+        default: UInt8(ascii: "/")
+        }
+    }
+}

@@ -1,0 +1,27 @@
+import COpenSSL
+
+/// The kinds of private keys that can be made; the raw value is the name in aegis.yaml.
+public enum KeyAlgorithm: String, Sendable, CaseIterable {
+    /// ECDSA on P-256: the default.
+    case ecdsaP256 = "ecdsa-p256"
+    /// ECDSA on P-384.
+    case ecdsaP384 = "ecdsa-p384"
+    /// RSA with a modulus of 2048 bits.
+    case rsa2048 = "rsa-2048"
+    /// RSA with a modulus of 3072 bits.
+    case rsa3072 = "rsa-3072"
+    /// RSA with a modulus of 4096 bits.
+    case rsa4096 = "rsa-4096"
+
+    /// A new `EVP_PKEY`, owned by the caller.
+    func generate() throws(PKIError) -> OpaquePointer {
+        let action = "making a key (\(rawValue))"
+        return switch self {
+        case .ecdsaP256: try unsafe OpenSSL.require(action, aegis_generate_ec("P-256"))
+        case .ecdsaP384: try unsafe OpenSSL.require(action, aegis_generate_ec("P-384"))
+        case .rsa2048: try unsafe OpenSSL.require(action, aegis_generate_rsa(2048))
+        case .rsa3072: try unsafe OpenSSL.require(action, aegis_generate_rsa(3072))
+        case .rsa4096: try unsafe OpenSSL.require(action, aegis_generate_rsa(4096))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+@testable import PKI
+
+/// OpenSSL's own command line, which has to agree with what we make and to make what we have to read.
+enum OpenSSLTool {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// What the tool writes; throws with its complaint when it fails.
+    @discardableResult
+    static func run(_ arguments: String...) throws -> [UInt8] { try run(arguments) }
+
+    @discardableResult
+    static func run(_ arguments: [String]) throws -> [UInt8] {
+        let process = Process()
+        let output = Pipe()
+        let folder = try Folder()
+        let complaints = try folder.write([], "stderr")
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = FileHandle(forWritingAtPath: complaints)
+        try process.run()
+        let bytes = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            let complaint = (try? String(contentsOfFile: complaints, encoding: .utf8)) ?? ""
+            throw Failure(description: "openssl \(arguments.joined(separator: " ")): \(complaint)")
+        }
+        return Array(bytes)
+    }
+
+    static func text(_ arguments: String...) throws -> String {
+        String(decoding: try run(arguments), as: UTF8.self)
+    }
+}
+
+/// A folder that goes away with its last reference.
+final class Folder: Sendable {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "aegis-pki-" + UUID().uuidString
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Writes a file and gives its path.
+    func write(_ bytes: [UInt8], _ name: String) throws -> String {
+        let file = "\(path)/\(name)"
+        try Data(bytes).write(to: URL(fileURLWithPath: file))
+        return file
+    }
+
+    func write(_ text: String, _ name: String) throws -> String { try write(Array(text.utf8), name) }
+
+    func write(_ secret: SecretBytes, _ name: String) throws -> String { try write(secret.array, name) }
+}
+
+extension PrivateKey {
+    static func read(_ text: String) throws(PKIError) -> PrivateKey {
+        try PrivateKey(pem: SecretBytes(Array(text.utf8)))
+    }
+}
+
+/// A moment that the tests call now, and which the command line is told: 2026-01-15 12:00:00 UTC.
+let testNow: Int64 = 1_768_478_400

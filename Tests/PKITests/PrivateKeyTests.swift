@@ -1,0 +1,186 @@
+import Testing
+
+@testable import PKI
+
+@Suite struct PrivateKeyTests {
+    @Test("A new key comes back the same from PEM and DER", arguments: KeyAlgorithm.allCases)
+    func roundTrip(_ algorithm: KeyAlgorithm) throws {
+        let kinds: [KeyAlgorithm: String] = [
+            .ecdsaP256: "ECDSA P-256", .ecdsaP384: "ECDSA P-384",
+            .rsa2048: "RSA 2048", .rsa3072: "RSA 3072", .rsa4096: "RSA 4096",
+        ]
+        let key = try PrivateKey.generate(algorithm)
+        #expect(key.kind == kinds[algorithm])
+        let fromPEM = try PrivateKey(pem: key.pem())
+        let fromDER = try PrivateKey(der: key.der())
+        for read in [fromPEM, fromDER] {
+            #expect(read.publicKeyDER == key.publicKeyDER)
+            #expect(read.kind == key.kind)
+            #expect(try read.der() == key.der())
+        }
+        let folder = try Folder()
+        let file = try folder.write(key.pem(), "key.pem")
+        #expect(try OpenSSLTool.run("pkey", "-in", file, "-check", "-noout").starts(with: Array("Key is valid".utf8)))
+        #expect(try OpenSSLTool.run("pkey", "-in", file, "-pubout", "-outform", "DER") == key.publicKeyDER)
+        #expect(try OpenSSLTool.run("pkey", "-in", file) == key.pem().array)
+    }
+
+    struct Form: Sendable, CustomTestStringConvertible {
+        let title: String
+        let begins: String
+        let kind: String
+        let arguments: [String]
+        var testDescription: String { title }
+    }
+
+    static let forms = [
+        Form(
+            title: "SEC 1 behind EC PARAMETERS", begins: "-----BEGIN EC PARAMETERS", kind: "ECDSA P-256",
+            arguments: ["ecparam", "-name", "prime256v1", "-genkey"]),
+        Form(
+            title: "SEC 1", begins: "-----BEGIN EC PRIVATE KEY", kind: "ECDSA P-384",
+            arguments: ["ecparam", "-name", "secp384r1", "-genkey", "-noout"]),
+        Form(
+            title: "PKCS#8 of P-521", begins: "-----BEGIN PRIVATE KEY", kind: "ECDSA P-521",
+            arguments: ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"]),
+        Form(
+            title: "PKCS#1", begins: "-----BEGIN RSA PRIVATE KEY", kind: "RSA 2048",
+            arguments: ["genrsa", "-traditional", "2048"]),
+        Form(
+            title: "PKCS#8 of RSA", begins: "-----BEGIN PRIVATE KEY", kind: "RSA 3072",
+            arguments: ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"]),
+        Form(
+            title: "Ed25519", begins: "-----BEGIN PRIVATE KEY", kind: "Ed25519",
+            arguments: ["genpkey", "-algorithm", "ED25519"]),
+    ]
+
+    @Test("A key that the openssl command made is read, with noise around it", arguments: forms)
+    func readsForm(_ form: Form) throws {
+        let made = String(decoding: try OpenSSLTool.run(form.arguments), as: UTF8.self)
+        #expect(made.hasPrefix(form.begins))
+        let indented = made.split(separator: "\n").map { "  \($0)\t" }.joined(separator: "\r\n")
+        let texts = [
+            made, "\u{FEFF}" + made, "Bag Attributes\n    localKeyID: 01\n" + made + "\ntrailing words",
+            made.replacing("\n", with: "\r\n"), made.replacing("\n", with: "\r"), indented,
+        ]
+        let public_ = try PrivateKey.read(made).publicKeyDER
+        for text in texts {
+            let key = try PrivateKey.read(text)
+            #expect(key.kind == form.kind)
+            #expect(key.publicKeyDER == public_)
+        }
+    }
+
+    @Test("An encrypted key is refused as that, in both forms")
+    func encrypted() throws {
+        let folder = try Folder()
+        let plain = try folder.write(PrivateKey.generate(.ecdsaP256).pem(), "key.pem")
+        let forms = [
+            ["pkey", "-in", plain, "-aes-256-cbc", "-passout", "pass:secret"],
+            ["ec", "-in", plain, "-aes256", "-passout", "pass:secret"],
+        ]
+        let labels = ["ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY"]
+        for (arguments, label) in zip(forms, labels) {
+            let text = String(decoding: try OpenSSLTool.run(arguments), as: UTF8.self)
+            #expect(text.contains("BEGIN \(label)"))
+            #expect(throws: PKIError.encryptedKey) { try PrivateKey.read(text) }
+        }
+    }
+
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        let arguments: [String]
+        let error: PKIError
+        var testDescription: String { error.description }
+    }
+
+    static let refusals = [
+        Refusal(arguments: ["genrsa", "1024"], error: .weakKey("RSA 1024")),
+        Refusal(arguments: ["genrsa", "-traditional", "2040"], error: .weakKey("RSA 2040")),
+        Refusal(arguments: ["ecparam", "-name", "secp224r1", "-genkey"], error: .weakKey("ECDSA secp224r1")),
+        Refusal(arguments: ["ecparam", "-name", "secp256k1", "-genkey"], error: .unsupportedKey("ECDSA secp256k1")),
+        Refusal(arguments: ["genpkey", "-algorithm", "X25519"], error: .unsupportedKey("X25519")),
+        Refusal(arguments: ["genpkey", "-algorithm", "ED448"], error: .unsupportedKey("ED448")),
+    ]
+
+    @Test("A key that is weak, or that TLS has no use for, is refused", arguments: refusals)
+    func refuses(_ refusal: Refusal) throws {
+        let text = String(decoding: try OpenSSLTool.run(refusal.arguments), as: UTF8.self)
+        #expect(throws: refusal.error) { try PrivateKey.read(text) }
+    }
+
+    @Test("A text without a key, or with two, says so")
+    func count() throws {
+        let pem = try PrivateKey.generate(.ecdsaP256).pem().string
+        #expect(throws: PKIError.noPrivateKey) { try PrivateKey.read("") }
+        #expect(throws: PKIError.noPrivateKey) { try PrivateKey.read("nothing here\n") }
+        #expect(throws: PKIError.severalPrivateKeys(2)) { try PrivateKey.read(pem + pem) }
+        #expect(throws: PKIError.unsupportedKey("OPENSSH PRIVATE KEY")) {
+            try PrivateKey.read("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+        }
+    }
+
+    @Test("A key of two halves that don't belong together is refused")
+    func patched() throws {
+        let one = try PrivateKey.generate(.ecdsaP256).der().array
+        let other = try PrivateKey.generate(.ecdsaP256).der().array
+        // The 32 bytes of the private number stand at the same place in both, and the public point after them.
+        let mixed = Array(one[..<80]) + other[80...]
+        let text = PEM.text("PRIVATE KEY", mixed)
+        #expect(throws: PKIError.self) { try PrivateKey.read(text) }
+    }
+
+    @Test("No prefix and no damage of a key traps, and no prefix of it is a key", arguments: [false, true])
+    func damage(isRSA: Bool) throws {
+        let key = try PrivateKey.generate(isRSA ? .rsa2048 : .ecdsaP256)
+        let pem = try key.pem().array
+        let der = try key.der().array
+        let step = isRSA ? 7 : 1
+        for length in stride(from: 0, to: pem.count - 1, by: step) {
+            #expect(throws: PKIError.self) { try PrivateKey(pem: SecretBytes(Array(pem[..<length]))) }
+        }
+        for length in stride(from: 0, to: der.count, by: step) {
+            #expect(throws: PKIError.self) { try PrivateKey(der: SecretBytes(Array(der[..<length]))) }
+        }
+        #expect(throws: PKIError.self) { try PrivateKey(der: SecretBytes(der + [0])) }
+        for index in stride(from: 0, to: der.count, by: step) {
+            var bytes = der
+            bytes[index] ^= 0x41
+            _ = try? PrivateKey(der: SecretBytes(bytes))
+        }
+    }
+
+    @Test("What is too large is refused before it is read")
+    func tooLarge() {
+        #expect(throws: PKIError.tooLarge("PEM text", limit: "1 MiB")) {
+            try PrivateKey(pem: SecretBytes([UInt8](repeating: 10, count: 1 << 20 + 1)))
+        }
+        #expect(throws: PKIError.tooLarge("private key", limit: "32 KiB")) {
+            try PrivateKey(der: SecretBytes([UInt8](repeating: 48, count: 40_000)))
+        }
+        let blocks = String(repeating: "-----BEGIN A-----\n-----END A-----\n", count: 101)
+        #expect(throws: PKIError.tooLarge("PEM text", limit: "100 blocks")) { try PrivateKey.read(blocks) }
+    }
+
+    @Test("Descriptions, dumps and errors show no secret")
+    func redaction() throws {
+        let key = try PrivateKey.generate(.ecdsaP256)
+        let secret = try key.der()
+        let master = try MasterKey.generate()
+        var shown = "\(secret) \(String(reflecting: secret)) \(key) \(master)"
+        dump(secret, to: &shown)
+        dump(key, to: &shown)
+        dump(master, to: &shown)
+        #expect(shown.contains("secret (\(secret.count) bytes)"))
+        #expect(!shown.contains(master.hex().string))
+        #expect(!shown.lowercased().contains(Hex.text(secret.array[36..<68])))
+        #expect(!shown.contains(secret.array.map(String.init).joined(separator: ", ")))
+    }
+
+    @Test("Secrets compare by their bytes")
+    func comparison() {
+        #expect(SecretBytes([1, 2]) == SecretBytes([1, 2]))
+        #expect(SecretBytes([1, 2]) != SecretBytes([1, 3]))
+        #expect(SecretBytes([1]) != SecretBytes([1, 2]))
+        #expect(SecretBytes([]) == SecretBytes([]))
+    }
+}
