@@ -1,0 +1,76 @@
+import COpenSSL
+
+/// An extension that we write into a certificate or a request (RFC 5280, section 4.2.1).
+struct CertificateExtension {
+    let identifier: Int32
+    let isCritical: Bool
+    let value: [UInt8]
+
+    static func authority(pathLength: UInt8) -> CertificateExtension {
+        let value = DER.sequence([DER.isTrue, DER.integer(pathLength)])
+        return CertificateExtension(identifier: NID_basic_constraints, isCritical: true, value: value)
+    }
+
+    static let endEntity = CertificateExtension(
+        identifier: NID_basic_constraints, isCritical: true, value: DER.sequence([]))
+
+    static let serverAuthentication = CertificateExtension(
+        identifier: NID_ext_key_usage, isCritical: false,
+        // 1.3.6.1.5.5.7.3.1, id-kp-serverAuth.
+        value: DER.sequence([DER.value(tag: 0x06, [0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01])]))
+
+    static func usage(_ usage: KeyUsage) -> CertificateExtension {
+        let value = DER.namedBits(UInt8(truncatingIfNeeded: usage.rawValue))
+        return CertificateExtension(identifier: NID_key_usage, isCritical: true, value: value)
+    }
+
+    static func subjectKey(_ identifier: [UInt8]) -> CertificateExtension {
+        CertificateExtension(
+            identifier: NID_subject_key_identifier, isCritical: false, value: DER.octetString(identifier))
+    }
+
+    static func authorityKey(_ identifier: [UInt8]) -> CertificateExtension {
+        let value = DER.sequence([DER.context(0, identifier)])
+        return CertificateExtension(identifier: NID_authority_key_identifier, isCritical: false, value: value)
+    }
+
+    /// Critical when there is no subject, since the names are then all that says whose certificate it is.
+    static func names(_ names: [SubjectName], isCritical: Bool) throws(PKIError) -> CertificateExtension {
+        guard !names.isEmpty else { throw .badName("", reason: "there is no name at all") }
+        guard names.count <= SubjectNameReader.maximumNames else {
+            throw .tooLarge("list of names", limit: "\(SubjectNameReader.maximumNames)")
+        }
+        var parts: [[UInt8]] = []
+        for name in names { parts.append(try name.der()) }
+        return CertificateExtension(
+            identifier: NID_subject_alt_name, isCritical: isCritical, value: DER.sequence(parts))
+    }
+
+    /// A new `X509_EXTENSION`, owned by the caller.
+    func make() throws(PKIError) -> OpaquePointer {
+        let action = "making an extension"
+        let content = try unsafe OpenSSL.require(action, ASN1_OCTET_STRING_new())
+        defer { unsafe ASN1_OCTET_STRING_free(content) }
+        try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
+        return try unsafe OpenSSL.require(
+            action, X509_EXTENSION_create_by_NID(nil, identifier, isCritical ? 1 : 0, content))
+    }
+}
+
+extension SubjectName {
+    /// The longest common name there can be (ub-common-name of RFC 5280).
+    static let maximumCommonNameCharacters = 64
+
+    /// What stands as the subject of a certificate for these names: the first of them, where it fits.
+    static func commonName(for names: [SubjectName]) -> String? {
+        names.first.map(\.text).flatMap { $0.utf8.count <= maximumCommonNameCharacters ? $0 : nil }
+    }
+
+    /// Adds a common name to an `X509_NAME`.
+    static func add(commonName: String, to name: OpaquePointer?) throws(PKIError) {
+        let bytes = Array(commonName.utf8)
+        try unsafe OpenSSL.check(
+            "writing a subject",
+            X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, bytes, Int32(bytes.count), -1, 0))
+    }
+}

@@ -1,0 +1,82 @@
+import COpenSSL
+
+/// A certificate signing request (PKCS#10, RFC 2986) whose signature has been verified.
+public struct CertificateRequest: Sendable, Hashable {
+    /// The request as it was signed.
+    public let der: [UInt8]
+    /// The subject alternative names that are asked for.
+    public let names: [SubjectName]
+    /// The public key as SubjectPublicKeyInfo in DER.
+    public let publicKeyDER: [UInt8]
+    let keyKind: KeyKind
+
+    /// Such as "ECDSA P-256" or "RSA 2048".
+    public var publicKeyKind: String { keyKind.description }
+    /// The request as PEM.
+    public var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
+
+    /// The largest request that is read: 64 KiB.
+    public static let maximumBytes = 64 << 10
+
+    /// A new request of this key for 1 to 1000 names. The first is the subject's common name too, where it fits.
+    public init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
+        let action = "making a request"
+        let request = try unsafe OpenSSL.require(action, X509_REQ_new())
+        defer { unsafe X509_REQ_free(request) }
+        try unsafe OpenSSL.check(action, X509_REQ_set_version(request, 0))
+        let commonName = SubjectName.commonName(for: names)
+        if let commonName {
+            try unsafe SubjectName.add(commonName: commonName, to: X509_REQ_get_subject_name(request))
+        }
+        let alternatives = try CertificateExtension.names(names, isCritical: commonName == nil)
+        let list = try unsafe OpenSSL.require(action, OPENSSL_sk_new_null())
+        // Frees the list and what was pushed.
+        defer { unsafe aegis_extensions_free(list) }
+        let item = try unsafe alternatives.make()
+        guard unsafe OPENSSL_sk_push(list, UnsafeRawPointer(item)) > 0 else {
+            unsafe X509_EXTENSION_free(item)
+            throw .openSSL(action, reasons: [])
+        }
+        try unsafe OpenSSL.check(action, X509_REQ_add_extensions(request, list))
+        try unsafe key.sign(request: request)
+        try self.init(der: unsafe OpenSSL.encode(action) { output in unsafe i2d_X509_REQ(request, output) })
+    }
+
+    /// Reads a request and verifies that it is signed with the key it is for. Weak keys are refused.
+    public init(der: [UInt8]) throws(PKIError) {
+        guard der.count <= Self.maximumBytes else { throw .tooLarge("request", limit: "64 KiB") }
+        let decoded = unsafe OpenSSL.decode(der.span, free: X509_REQ_free) { position, count in
+            unsafe d2i_X509_REQ(nil, position, count)
+        }
+        guard let request = unsafe decoded else { throw .malformed("request", reason: "it is no PKCS#10") }
+        defer { unsafe X509_REQ_free(request) }
+        ERR_clear_error()
+        guard let key = unsafe X509_REQ_get0_pubkey(request) else {
+            throw .malformed("request", reason: "its public key can't be read")
+        }
+        keyKind = unsafe KeyKind(of: key)
+        try keyKind.checkStrength()
+        guard unsafe X509_REQ_verify(request, key) == 1 else {
+            throw .malformed("request", reason: "it is not signed with its own key")
+        }
+        self.der = der
+        publicKeyDER = try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output) }
+        if let list = unsafe X509_REQ_get_extensions(request) {
+            defer { unsafe aegis_extensions_free(list) }
+            names = try unsafe SubjectNameReader.names(of: X509ExtensionReader(requestList: list))
+        } else {
+            names = []
+        }
+        ERR_clear_error()
+    }
+
+    /// Reads the first request of a PEM text of at most 1 MiB.
+    public init(pem: [UInt8]) throws(PKIError) {
+        let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]
+        guard let block = try PEM.blocks(in: pem.span).first(where: { labels.contains($0.label) }) else {
+            throw .malformed("request", reason: "there is no CERTIFICATE REQUEST block")
+        }
+        let der = try PEM.content(of: block, in: pem.span).withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        try self.init(der: der)
+    }
+}
