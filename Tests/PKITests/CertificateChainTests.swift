@@ -1,0 +1,196 @@
+import Testing
+
+@testable import PKI
+
+/// A root, two authorities below it and a leaf, made by the openssl command.
+struct TestChain {
+    let root: Certificate
+    let upper: Certificate
+    let lower: Certificate
+    let leaf: Certificate
+    let leafKey: PrivateKey
+    /// The upper authority's key and name again, signed by itself.
+    let upperAsRoot: Certificate
+    let alien: Certificate
+
+    var all: [Certificate] { [leaf, lower, upper, root] }
+
+    init() throws {
+        let folder = try Folder()
+        let authority = try folder.write("basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n", "ca.ext")
+        let server = try folder.write("subjectAltName=DNS:leaf.example\n", "leaf.ext")
+        func key(_ name: String) throws -> String {
+            try folder.write(PrivateKey.generate(.ecdsaP256).pem(), "\(name).key")
+        }
+        func selfSigned(_ name: String, key: String) throws -> Certificate {
+            try Certificate(
+                der: OpenSSLTool.run("req", "-x509", "-key", key, "-subj", "/CN=\(name)", "-outform", "DER"))
+        }
+        func issued(_ name: String, key: String, by issuer: Certificate, key issuerKey: String, as role: String) throws
+            -> Certificate
+        {
+            let request = try folder.write(OpenSSLTool.run("req", "-new", "-key", key, "-subj", "/CN=\(name)"), "csr")
+            let parent = try folder.write(issuer.pem, "parent.pem")
+            return try Certificate(
+                der: OpenSSLTool.run(
+                    "x509", "-req", "-in", request, "-CA", parent, "-CAkey", issuerKey, "-extfile", role,
+                    "-outform", "DER"))
+        }
+        let keys = try (root: key("root"), upper: key("upper"), lower: key("lower"), leaf: key("leaf"))
+        root = try selfSigned("root", key: keys.root)
+        upper = try issued("upper", key: keys.upper, by: root, key: keys.root, as: authority)
+        upperAsRoot = try selfSigned("upper", key: keys.upper)
+        lower = try issued("lower", key: keys.lower, by: upper, key: keys.upper, as: authority)
+        leaf = try issued("leaf", key: keys.leaf, by: lower, key: keys.lower, as: server)
+        leafKey = try PrivateKey(pem: SecretBytes(OpenSSLTool.run("pkey", "-in", keys.leaf)))
+        alien = try selfSigned("alien", key: key("alien"))
+    }
+}
+
+@Suite struct CertificateChainTests {
+    private let chain: TestChain
+
+    init() throws { chain = try TestChain() }
+
+    private func pem(_ certificates: [Certificate]) -> [UInt8] { Array(certificates.map(\.pem).joined().utf8) }
+
+    @Test("A chain comes out in order, from whatever order it was in")
+    func order() throws {
+        let all = chain.all
+        for first in all.indices {
+            for second in all.indices where second != first {
+                let others = all.indices.filter { $0 != first && $0 != second }
+                for rest in [others, others.reversed()] {
+                    let mixed = ([first, second] + rest).map { all[$0] }
+                    #expect(try CertificateChain(pem: pem(mixed)).certificates == all)
+                    #expect(try CertificateChain(pem: pem(mixed), key: chain.leafKey).certificates == all)
+                }
+            }
+        }
+        for count in 1...4 {
+            let part = Array(all.prefix(count))
+            #expect(try CertificateChain(pem: pem(part.reversed())).certificates == part)
+        }
+    }
+
+    @Test("Noise, line ends, other blocks and repetition make no difference")
+    func noise() throws {
+        let texts: [String] = chain.all.map(\.pem)
+        let whole: String = texts.joined()
+        let backwards: String = texts.reversed().joined()
+        let key: String = try chain.leafKey.pem().string
+        let commented = texts.map { "subject=/CN=x\nissuer: y ----- z\n" + $0 + "\n# end" }
+        let indented = whole.split(separator: "\n").map { "    " + $0 + "  \n" }
+        let renamed = whole.replacing("BEGIN CERT", with: "BEGIN X509 CERT")
+        let variants: [String] = [
+            texts.joined(separator: "\n\n"), "\u{FEFF}" + whole, commented.joined(),
+            whole.replacing("\n", with: "\r\n"), indented.joined(), key + whole + key, whole + backwards,
+            renamed.replacing("END CERT", with: "END X509 CERT"),
+        ]
+        for text in variants {
+            let read = try CertificateChain(pem: Array(text.utf8))
+            #expect(read.certificates == chain.all)
+            #expect(read.leaf == chain.leaf)
+            #expect(read.pem == whole)
+        }
+    }
+
+    @Test("A certificate that does not belong is named, whether alien or above a gap")
+    func unrelated() throws {
+        let alien = PKIError.unrelatedCertificate(subject: "alien", leaf: "leaf")
+        #expect(throws: alien) { try CertificateChain(pem: pem(chain.all + [chain.alien])) }
+        #expect(throws: alien) { try CertificateChain(pem: pem([chain.alien] + chain.all)) }
+        #expect(throws: PKIError.unrelatedCertificate(subject: "root", leaf: "leaf")) {
+            try CertificateChain(pem: pem([chain.leaf, chain.lower, chain.root]))
+        }
+        #expect(throws: PKIError.unrelatedCertificate(subject: "upper", leaf: "leaf")) {
+            try CertificateChain(pem: pem([chain.upper, chain.leaf]), key: chain.leafKey)
+        }
+    }
+
+    @Test("A root that an older one has signed too may stand beside its signed form")
+    func crossSigned() throws {
+        for mixed in [chain.all + [chain.upperAsRoot], [chain.upperAsRoot] + chain.all] {
+            #expect(try CertificateChain(pem: pem(mixed)).certificates == chain.all)
+        }
+        let short = [chain.leaf, chain.lower, chain.upperAsRoot]
+        #expect(try CertificateChain(pem: pem(short.reversed())).certificates == short)
+    }
+
+    @Test("A key that belongs to no certificate is refused by name")
+    func mismatch() throws {
+        let other = try PrivateKey.generate(.ecdsaP256)
+        #expect(throws: PKIError.keyMismatch(subject: "leaf")) {
+            try CertificateChain(pem: pem(chain.all), key: other)
+        }
+    }
+
+    @Test("An issuer of the same name with another key is not taken for the issuer")
+    func impostor() throws {
+        let first = try CertificateAuthority.makeRoot(commonName: "same", now: testNow)
+        let second = try CertificateAuthority.makeRoot(commonName: "same", now: testNow)
+        let leaf = try first.issue(
+            for: PrivateKey.generate(.ecdsaP256), names: [.dns("a.example")], now: testNow, lifetimeSeconds: 86400)
+        #expect(leaf.isIssued(by: first.certificate))
+        #expect(!leaf.isIssued(by: second.certificate))
+    }
+
+    @Test("Text without certificates, too many of them, and a cut off end are errors")
+    func limits() throws {
+        #expect(throws: PKIError.noCertificate) { try CertificateChain(pem: []) }
+        #expect(throws: PKIError.noCertificate) { try CertificateChain(pem: Array("hello\n".utf8)) }
+        #expect(throws: PKIError.noCertificate) {
+            try CertificateChain(pem: chain.leafKey.pem().array)
+        }
+        let many = try (0..<21).map { _ in try CertificateAuthority.makeRoot(commonName: "r", now: testNow).certificate
+        }
+        #expect(throws: PKIError.tooLarge("chain", limit: "20 certificates")) { try CertificateChain(pem: pem(many)) }
+        #expect(throws: PKIError.tooLarge("PEM text", limit: "1 MiB")) {
+            try CertificateChain(pem: [UInt8](repeating: 0x20, count: 1 << 20 + 1))
+        }
+        let text = pem([chain.leaf, chain.lower])
+        let firstBytes = chain.leaf.pem.utf8.count
+        for length in 0..<text.count - 1 {
+            let read = try? CertificateChain(pem: Array(text[..<length]))
+            // A prefix that ends between the two is the leaf alone, and its last newline may be missing.
+            let isWhole = (firstBytes - 1...firstBytes + 10).contains(length)
+            #expect(read == nil || read?.certificates == [chain.leaf] && (isWhole || length < firstBytes + 27))
+        }
+    }
+
+    @Test("Blocks that are nested, misnamed or no base64 are errors")
+    func blocks() {
+        let bodies = [
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END KEY-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAA=A\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAA*A\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAA==\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        ]
+        for body in bodies {
+            let error = #expect(throws: PKIError.self) { try CertificateChain(pem: Array(body.utf8)) }
+            guard case .malformed = error else {
+                Issue.record("refused for another reason: \(String(describing: error))")
+                continue
+            }
+        }
+    }
+
+    @Test("PEM of any length is written as the openssl command writes it")
+    func writing() throws {
+        let folder = try Folder()
+        for count in 0...200 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+            let text = PEM.text("X", bytes)
+            let block = try #require(try PEM.blocks(in: Array(text.utf8).span).first)
+            #expect(try PEM.content(of: block, in: Array(text.utf8).span).array == bytes)
+            guard count % 40 == 8 else { continue }
+            let file = try folder.write(bytes, "bytes")
+            let lines: [Substring] = text.split(separator: "\n").dropFirst().dropLast()
+            let expected: String = lines.map { $0 + "\n" }.joined()
+            #expect(try OpenSSLTool.text("base64", "-in", file) == expected)
+        }
+    }
+}
