@@ -42,15 +42,25 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .target(name: "Reconciler", dependencies: ["ConfigModel", "State"], swiftSettings: house),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "PKI", dependencies: ["COpenSSL"], swiftSettings: house),
-        .target(name: "Reconciler", dependencies: ["ConfigModel"], swiftSettings: house),
+        .target(
+            name: "Issuers",
+            dependencies: [
+                "ConfigModel", "PKI", "State", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
+        .target(name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
         .executableTarget(
             name: "aegis-apply",
             dependencies: [
                 "ConfigModel",
+                "Issuers",
+                "PKI",
                 "Reconciler",
+                "SQLiteState",
+                "State",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -70,6 +80,6 @@ let package = Package(
             dependencies: ["SQLiteState", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: house
         ),
-        .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "PKI", "TestSupport"], swiftSettings: house),
     ] + fuzzTargets
 )

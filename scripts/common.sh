@@ -3,6 +3,8 @@
 # Name and purpose of each Debian package that building needs.
 readonly BUILD_PACKAGES=(
     "libyaml-dev:reads YAML"
+    "libssl-dev:keys, certificates, encryption"
+    "libsqlite3-dev:keeps the state"
     "libidn2-dev:turns international host names into A-labels"
     "libssl-dev:keys, certificates, sealing"
     "pkg-config:finds these libraries"

@@ -20,7 +20,7 @@ func take(_ bytes: [UInt8]) {
     configuration.certificates.forEach(checkRecord)
     configuration.edgeCertificates.forEach(checkRecord)
     configuration.hosts.forEach(checkRecord)
-    let plan = Planner(configuration, against: .empty).plan()
+    let plan = Planner(configuration, against: .empty, now: 0).plan()
     _ = PlanTextRenderer().text(plan)
     _ = PlanJSONRenderer().json(plan, warnings: .null)
 }

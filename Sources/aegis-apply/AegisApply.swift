@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 // aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
 //
@@ -6,6 +7,12 @@ import ArgumentParser
 
 @main
 struct AegisApply: ParsableCommand {
+    static func main() {
+        // Whatever a library asks for: nobody else may read what is made here.
+        umask(0o077)
+        main(nil)
+    }
+
     static let configuration = CommandConfiguration(
         commandName: "aegis-apply",
         abstract: "Bring certificates and hosts in line with aegis.yaml.",
@@ -35,7 +42,10 @@ struct AegisApply: ParsableCommand {
               75  another apply is running
             """,
         version: "aegis-apply \(Version.number)",
-        subcommands: [ApplyCommand.self, ValidateCommand.self, SchemaCommand.self],
+        subcommands: [
+            ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
+            RollbackCommand.self, RekeyCommand.self, CertificatesCommand.self,
+        ],
         defaultSubcommand: ApplyCommand.self
     )
 }
@@ -48,7 +58,9 @@ enum Version {
 /// Exit codes beyond ArgumentParser's own (0, 1, and 64 for wrong usage).
 enum ExitStatus {
     static let hasChanges = ExitCode(2)
+    static let itemsFailed = ExitCode(3)
     static let invalidFile = ExitCode(65)
+    static let locked = ExitCode(75)
 }
 
 /// The form of what is printed.

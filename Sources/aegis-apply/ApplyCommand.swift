@@ -1,6 +1,8 @@
 import ArgumentParser
 import ConfigModel
 import Reconciler
+import SQLiteState
+import State
 import SystemPackage
 
 /// Applies the file, or shows what that would do.
@@ -22,31 +24,39 @@ struct ApplyCommand: ParsableCommand {
 
     func validate() throws {
         if detailedExitcode, !dryRun { throw ValidationError("--detailed-exitcode goes with --dry-run.") }
+        if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
     }
 
     func run() throws {
         let file = try ConfigurationFile.read(file)
         let configuration = try file.validated(format)
-        guard dryRun else {
-            file.complain(file.parsed.diagnostics)
-            Terminal.complain("aegis-apply: this version only plans\nhint: add --dry-run\n")
-            throw ExitCode.failure
+        try reporting {
+            if dryRun {
+                try show(file, configuration)
+            } else {
+                try ApplyRun(file: file, configuration: configuration).run()
+            }
         }
-        let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file)
-        let plan = Planner(configuration, against: .empty, materials: materials).plan()
-        try show(plan, warnings: (file.parsed.diagnostics + warnings).sorted { $0.position < $1.position }, of: file)
-        if detailedExitcode, !plan.isEmpty { throw ExitStatus.hasChanges }
     }
 
-    private func show(_ plan: Plan, warnings: [Diagnostic], of file: ConfigurationFile) throws {
+    private func show(_ file: ConfigurationFile, _ configuration: Configuration) throws {
+        let path = file.resolve(configuration.statePath).string
+        let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
+        let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
+        let plan = Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan()
+        let warnings = (file.parsed.diagnostics + found).sorted { $0.position < $1.position }
         switch format {
         case .json:
             let values = DiagnosticRenderer(file.source, file.parsed.visibility).values(warnings)
             try Terminal.print(PlanJSONRenderer().json(plan, warnings: values))
         case .text:
             file.complain(warnings)
+            if !MasterKeySource.isGiven(configuration) {
+                Terminal.complain(MasterKeySource.warning(isFirst: snapshot.generation == 0))
+            }
             let renderer = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput))
             try Terminal.print(renderer.text(plan))
         }
+        if detailedExitcode, !plan.isEmpty { throw ExitStatus.hasChanges }
     }
 }

@@ -1,5 +1,7 @@
 import ArgumentParser
 import ConfigModel
+import Glibc
+import Issuers
 import SystemPackage
 
 /// The file an operator named, read and checked.
@@ -54,8 +56,21 @@ struct ConfigurationFile {
 
     /// A path of the file, as it is from the working directory.
     func resolve(_ path: String) -> FilePath {
-        let path = FilePath(path)
-        return path.isAbsolute ? path : directory.pushing(path)
+        SecretReader(directory: directory).resolve(path)
+    }
+
+    /// The absolute path of the directory that relative paths start from.
+    var absoluteDirectory: String {
+        guard let resolved = unsafe realpath(directory.string, nil) else { return directory.string }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
+    }
+
+    /// The absolute path of the working directory.
+    static func workingDirectory() throws -> String {
+        guard let path = unsafe getcwd(nil, 0) else { throw Errno(rawValue: errno) }
+        defer { unsafe free(path) }
+        return unsafe String(cString: path)
     }
 
     /// The configuration; prints what is wrong and ends the program when there is none.

@@ -53,13 +53,13 @@ import Testing
     @Test("Against an empty state everything is new")
     func everythingIsNew() throws {
         let materials = ["shop": CertificateMaterial.unreadable("known after apply")]
-        try Self.golden(Planner(Self.configuration(), against: .empty, materials: materials).plan(), "new")
+        try Self.golden(Planner(Self.configuration(), against: .empty, materials: materials, now: 0).plan(), "new")
     }
 
     @Test("Against the state of the same file nothing is to do")
     func nothingToDo() throws {
         let configuration = try Self.configuration()
-        let plan = Planner(configuration, against: Self.snapshot(of: configuration)).plan()
+        let plan = Planner(configuration, against: Self.snapshot(of: configuration), now: 0).plan()
         #expect(plan.isEmpty)
         try Self.golden(plan, "nothing")
     }
@@ -73,14 +73,14 @@ import Testing
             .replacing("[nas.internal]", with: "[nas.internal, nas2.internal]")
             .replacing("hosts: [example.com]", with: "hosts: [example.com, \"*.example.com\"]")
         let before = Self.snapshot(of: try Self.configuration())
-        try Self.golden(Planner(Self.configuration(text), against: before).plan(), "changes")
+        try Self.golden(Planner(Self.configuration(text), against: before, now: 0).plan(), "changes")
     }
 
     @Test("What the file no longer names is deleted, dependants first; what came by the API stays")
     func deletions() throws {
         var before = Self.snapshot(of: try Self.configuration())
         before.items[ItemID(.host, "api.example.com")] = StoredItem(owner: .api, record: [])
-        try Self.golden(Planner(Self.configuration("version: 1\n"), against: before).plan(), "deletions")
+        try Self.golden(Planner(Self.configuration("version: 1\n"), against: before, now: 0).plan(), "deletions")
     }
 
     @Test("Moving, reformatting or commenting changes nothing")
@@ -90,7 +90,7 @@ import Testing
             "# a comment\n"
                 + Self.file.replacing(
                     "upstreams: [\"http://127.0.0.1:3000\"]", with: "upstreams:\n      - HTTP://127.0.0.1:3000/"))
-        #expect(Planner(moved, against: Self.snapshot(of: configuration)).plan().isEmpty)
+        #expect(Planner(moved, against: Self.snapshot(of: configuration), now: 0).plan().isEmpty)
     }
 
     @Test("A disabled host gets no certificate, and keeps the one it has")
@@ -99,8 +99,8 @@ import Testing
         let disabled = try Self.configuration(
             Self.file.replacing("ssl_mode: letsencrypt", with: "ssl_mode: letsencrypt\n    enabled: false"))
         let certificate = ItemID(.certificate, "app.example.com")
-        #expect(!Planner(disabled, against: .empty).plan().changes.contains { $0.item == certificate })
-        let plan = Planner(disabled, against: Self.snapshot(of: enabled)).plan()
+        #expect(!Planner(disabled, against: .empty, now: 0).plan().changes.contains { $0.item == certificate })
+        let plan = Planner(disabled, against: Self.snapshot(of: enabled), now: 0).plan()
         #expect(plan.changes.map(\.item) == [ItemID(.host, "app.example.com")])
     }
 
@@ -109,7 +109,7 @@ import Testing
         let configuration = try Self.configuration()
         var before = Self.snapshot(of: configuration)
         before.items[ItemID(.host, "app.example.com")]?.record = Array("{\"from\":\"the future\"}".utf8)
-        let plan = Planner(configuration, against: before).plan()
+        let plan = Planner(configuration, against: before, now: 0).plan()
         #expect(plan.changes.map(\.action) == [.update])
         #expect(plan.changes[0].fields.allSatisfy { $0.before == .null })
     }
@@ -117,9 +117,65 @@ import Testing
     @Test("Values can't drive a terminal or break the line")
     func controlCharacters() throws {
         let text = "version: 1\nhosts:\n  - { domain: a.example.com, respond: { body: \"\\e[31m\\nred\" } }\n"
-        let plan = Planner(try Self.configuration(text), against: .empty).plan()
+        let plan = Planner(try Self.configuration(text), against: .empty, now: 0).plan()
         let rendered = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
         #expect(rendered.contains(#"\u{1B}[31m\nred"#))
         #expect(!rendered.contains("\u{1B}"))
+    }
+
+    // MARK: Certificates that are there already
+
+    private static let day: Int64 = 86_400
+
+    /// The state with a 90-day certificate `nas` and a custom `shop`, from day 0.
+    private static func snapshotWithCertificates() throws -> StateSnapshot {
+        var snapshot = Self.snapshot(of: try configuration())
+        for (name, source) in [("nas", CertificateFacts.Source.localCA), ("shop", .custom)] {
+            snapshot.items[ItemID(.certificate, name)]?.certificate = CertificateFacts(
+                domains: ["x"], source: source, issuerCommonName: "CA", notBefore: 0, expiresAt: 90 * day,
+                autoRenew: source != .custom, createdAt: 0, fingerprint: "", sourceDigest: [1])
+        }
+        return snapshot
+    }
+
+    @Test(
+        "A certificate is renewed when a third of its lifetime is left",
+        arguments: [(59, nil), (60, "expires in 30 days"), (89, "expires in 1 day"), (91, "has expired")])
+    func renewal(_ days: Int64, _ reason: String?) throws {
+        let plan = Planner(try Self.configuration(), against: try Self.snapshotWithCertificates(), now: days * Self.day)
+            .plan()
+        #expect(plan.changes.map(\.action) == (reason == nil ? [] : [.renew]))
+        #expect(plan.changes.first?.reason == reason)
+    }
+
+    @Test("A short-lived certificate is renewed at half its lifetime")
+    func shortLifetime() {
+        #expect(Renewal.dueAt(notBefore: 0, notAfter: 6 * Self.day) == 3 * Self.day)
+        #expect(Renewal.dueAt(notBefore: 0, notAfter: 90 * Self.day) == 60 * Self.day)
+        #expect(Renewal.dueAt(notBefore: 5, notAfter: 0) == 0)
+    }
+
+    @Test("The operator's own certificate is taken in again when its text has changed")
+    func changedText() throws {
+        func plan(_ digest: [UInt8]) throws -> Plan {
+            let materials = ["shop": CertificateMaterial.readable(digest: digest)]
+            return Planner(
+                try Self.configuration(), against: try Self.snapshotWithCertificates(), materials: materials, now: 0
+            ).plan()
+        }
+        #expect(try plan([1]).isEmpty)
+        let changes = try plan([2]).changes
+        #expect(changes.map(\.item) == [ItemID(.certificate, "shop")])
+        #expect(changes.map(\.action) == [.upload])
+    }
+
+    @Test("A certificate that another host still uses is left")
+    func certificateInUse() throws {
+        var before = try Self.snapshotWithCertificates()
+        let host = Array(#"{"domain":"api.example.com","respond":{},"ssl_mode":"custom","certificate":"nas"}"#.utf8)
+        before.items[ItemID(.host, "api.example.com")] = StoredItem(owner: .api, record: host)
+        let plan = Planner(try Self.configuration("version: 1\n"), against: before, now: 0).plan()
+        #expect(!plan.changes.contains { $0.item == ItemID(.certificate, "nas") })
+        #expect(plan.unmanaged == [ItemID(.certificate, "nas"), ItemID(.host, "api.example.com")])
     }
 }

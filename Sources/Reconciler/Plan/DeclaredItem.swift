@@ -12,6 +12,8 @@ struct DeclaredItem {
     var isWanted = true
     /// Whether its content is known only when it is applied, and why.
     var unknown: String?
+    /// For the operator's own certificates: a digest of what they are read from.
+    var sourceDigest: [UInt8]?
 }
 
 extension Configuration {
@@ -51,7 +53,11 @@ extension Configuration {
             return DeclaredItem(id: id, value: certificate, creation: .issue, replacement: .issue)
         case .custom:
             var item = DeclaredItem(id: id, value: certificate, creation: .upload, replacement: .upload)
-            if case .unreadable(let reason) = material { item.unknown = reason }
+            switch material {
+            case .unreadable(let reason): item.unknown = reason
+            case .readable(let digest): item.sourceDigest = digest
+            case nil: break
+            }
             return item
         }
     }
@@ -59,8 +65,8 @@ extension Configuration {
 
 /// What could be learnt of a custom certificate's PEM texts where the plan is made.
 public enum CertificateMaterial: Sendable {
-    /// They are there.
-    case readable
+    /// They are there; the certificate's text has this digest.
+    case readable(digest: [UInt8])
     /// One can't be read here, for this reason; a pull request's machine has no keys.
     case unreadable(String)
 }

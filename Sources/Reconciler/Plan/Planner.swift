@@ -6,12 +6,14 @@ public struct Planner {
     private let configuration: Configuration
     private let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
+    private let now: Int64
 
-    /// A planner; `materials` tells of the custom certificates by name.
+    /// A planner; `materials` tells of the custom certificates by name, `now` is in seconds since 1970.
     public init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
-        materials: [String: CertificateMaterial] = [:]
+        materials: [String: CertificateMaterial] = [:], now: Int64
     ) {
+        self.now = now
         self.configuration = configuration
         self.snapshot = snapshot
         self.materials = materials
@@ -26,10 +28,11 @@ public struct Planner {
             if let change = change(for: item) { changes.append(change) }
         }
         let others = snapshot.items.filter { !declared.contains($0.key) }
-        changes += deletions(of: others)
+        let kept = certificatesInUse(by: others)
+        changes += deletions(of: others.filter { !kept.contains($0.key) })
         return Plan(
             generation: snapshot.generation, changes: changes,
-            unmanaged: others.filter { $0.value.owner == .api }.keys.sorted())
+            unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted())
     }
 
     private func change(for item: DeclaredItem) -> Change? {
@@ -45,17 +48,38 @@ public struct Planner {
             }
             return Change(action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown)
         }
-        guard stored.record != item.value.record(.compact).json() else { return nil }
+        guard stored.record != item.value.record(.compact).json() else { return refresh(of: item, stored) }
         let fields = difference(stored.record, item.value)
         return Change(
             action: item.replacement, item: item.id, exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil))
     }
 
+    /// The change of a certificate whose declaration is the same: its text has changed, or it is due.
+    private func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
+        guard let facts = stored.certificate else { return nil }
+        if let digest = item.sourceDigest, digest != facts.sourceDigest {
+            return Change(
+                action: .upload, item: item.id, exists: true, fields: [], reason: "the certificate's text has changed")
+        }
+        let isDue = now >= Renewal.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
+        guard facts.source != .custom, facts.autoRenew, item.isWanted, isDue else { return nil }
+        return Change(
+            action: .renew, item: item.id, exists: true, fields: [],
+            reason: Renewal.remaining(until: facts.expiresAt, at: now))
+    }
+
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
         // A record that can't be read back, by an older program's hand, counts as nothing: all fields are shown.
         let before = Value(record: record)?.record(.complete).flattened ?? []
         return FieldChange.difference(before, value.record(.complete).flattened)
+    }
+
+    /// Certificates that hosts refer to which the file does not manage: they can't go.
+    private func certificatesInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
+        let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
+        let names = hosts.compactMap { Host(record: $0.value.record)?.certificate }
+        return Set(names.map { ItemID(.certificate, $0) })
     }
 
     private func deletions(of others: [ItemID: StoredItem]) -> [Change] {

@@ -1,0 +1,33 @@
+import PKI
+
+// Issuers: where certificates come from.
+//
+// Each source takes what the file declares and gives a chain with its key, checked, or says why not. Storing is for others.
+
+/// Why a certificate could not be had.
+public struct IssuanceFailure: Error, Sendable, Equatable {
+    /// What went wrong, in one line without secrets.
+    public let reason: String
+    /// What to do about it.
+    public let hint: String?
+
+    /// A failure.
+    public init(_ reason: String, hint: String? = nil) {
+        self.reason = reason
+        self.hint = hint
+    }
+
+    init(_ error: PKIError, _ subject: String) { self.init("\(subject): \(error)") }
+}
+
+/// A certificate with its key, ready to be stored.
+public struct IssuedMaterial: Sendable {
+    /// The leaf and its intermediates.
+    public let chain: CertificateChain
+    /// The leaf's key.
+    public let key: PrivateKey
+    /// SHA-256 of what it was read from, for the operator's own; empty for others.
+    public let sourceDigest: [UInt8]
+    /// Doubts that do not keep it from being used.
+    public let warnings: [String]
+}

@@ -1,0 +1,61 @@
+import ConfigModel
+import PKI
+import State
+
+/// The operator's own certificates: read and checked before anything is stored.
+public struct OwnCertificate: Sendable {
+    /// From how many days before its end a certificate is warned about.
+    public static let warningDays: Int64 = 30
+
+    private let reader: SecretReader
+
+    /// A source that looks PEM texts up with this reader.
+    public init(_ reader: SecretReader) { self.reader = reader }
+
+    /// What the certificate is read from, as a digest: it differs when there is a new one to take in.
+    public func digest(of custom: CustomCertificate) throws(IssuanceFailure) -> [UInt8] {
+        Digest.sha256(try reader.read(custom.certificate))
+    }
+
+    /// The chain and key, when they belong together, are strong, cover the hosts and have not expired.
+    public func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
+        -> IssuedMaterial
+    {
+        let text = try reader.read(custom.certificate)
+        let keyText = try reader.read(custom.key)
+        do throws(PKIError) {
+            let key = try PrivateKey(pem: keyText)
+            let chain = try CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } }, key: key)
+            try chain.leaf.checkStrength()
+            let warnings = try Self.check(chain.leaf, custom, hosts, now: now)
+            return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
+        } catch {
+            throw IssuanceFailure(error, "\(custom.certificate)")
+        }
+    }
+
+    private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
+        throws(PKIError) -> [String]
+    {
+        let uncovered = hosts.filter { !leaf.covers($0.text) }
+        guard uncovered.isEmpty else {
+            let names = uncovered.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
+            let has = leaf.names.prefix(5).map(\.text).joined(separator: ", ")
+            throw .malformed(
+                "certificate", reason: "it does not cover \(names); it is for \(has.isEmpty ? "no name" : has)")
+        }
+        guard leaf.notBefore <= now else {
+            throw .malformed("certificate", reason: "it is not valid before \(UTCTime.text(leaf.notBefore))")
+        }
+        let daysLeft = (leaf.notAfter - now) / 86_400
+        if leaf.notAfter <= now {
+            guard custom.allowsExpired else {
+                throw .malformed(
+                    "certificate",
+                    reason: "it expired on \(UTCTime.text(leaf.notAfter)); renew it, or set allow_expired: true")
+            }
+            return ["has expired on \(UTCTime.text(leaf.notAfter))"]
+        }
+        return daysLeft < warningDays ? ["expires in \(daysLeft) days, on \(UTCTime.text(leaf.notAfter))"] : []
+    }
+}

@@ -1,0 +1,88 @@
+import Glibc
+import PKI
+import SystemPackage
+
+/// Files that only their owner may read, from the first instant, and that are either old or new, never half.
+public enum PrivateFile {
+    /// The largest file that is read: 1 MiB, far more than any key or chain has.
+    public static let maxBytes = 1 << 20
+
+    /// A file's content of at most `maxBytes`, the rest is left; nil when there is no such file.
+    static func read(_ path: FilePath) throws -> SecretBytes? {
+        do {
+            let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            return try descriptor.closeAfter { try readAll(descriptor, atMost: maxBytes) }
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        }
+    }
+
+    /// What a descriptor still has, up to a limit, without leaving a copy behind.
+    static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
+        // One buffer that does not grow, wiped when it has been copied.
+        var buffer = [UInt8](repeating: 0, count: limit)
+        defer {
+            // The bytes are lent to each of these calls alone.
+            unsafe buffer.withUnsafeMutableBytes { bytes in
+                if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
+            }
+        }
+        var count = 0
+        while count < limit {
+            let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
+                try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
+            }
+            if read == 0 { break }
+            count += read
+        }
+        return SecretBytes(capacity: count) { output in
+            for index in 0..<count { output.append(buffer[index]) }
+        }
+    }
+
+    /// Writes a file for the owner alone: beside its place under a name that a later write reuses, synced, then renamed.
+    public static func write(_ content: SecretBytes, to path: FilePath) throws {
+        let temporary = FilePath("\(path).tmp")
+        // What a crash has left under this name is nobody's.
+        _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
+        let descriptor = try FileDescriptor.open(
+            temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
+            permissions: .ownerReadWrite)
+        do {
+            try descriptor.closeAfter {
+                try content.withBytes { bytes in
+                    // A Span's bytes stay where they are for the length of the closure.
+                    _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
+                }
+                try check(fsync(descriptor.rawValue))
+            }
+            let isRenamed = unsafe temporary.withPlatformString { from in
+                unsafe path.withPlatformString { unsafe rename(from, $0) }
+            }
+            try check(isRenamed)
+        } catch {
+            _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
+            throw error
+        }
+        let directory = path.removingLastComponent()
+        let folder = try FileDescriptor.open(directory.isEmpty ? "." : directory, .readOnly, options: .closeOnExec)
+        try folder.closeAfter { try check(fsync(folder.rawValue)) }
+    }
+
+    /// Makes a directory for the owner alone, with those above it.
+    static func makeDirectory(_ path: FilePath) throws {
+        guard !path.isEmpty, path != ".", path != "/" else { return }
+        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 { return }
+        switch Errno(rawValue: errno) {
+        case .fileExists: return
+        case .noSuchFileOrDirectory:
+            try makeDirectory(path.removingLastComponent())
+            try check(unsafe path.withPlatformString { unsafe mkdir($0, 0o700) })
+        case let error: throw error
+        }
+    }
+
+    private static func check(_ result: CInt) throws {
+        if result != 0 { throw Errno(rawValue: errno) }
+    }
+}

@@ -1,0 +1,61 @@
+import ConfigModel
+import Glibc
+import PKI
+import SystemPackage
+
+/// Looks up what the file only refers to: variables and files.
+public struct SecretReader: Sendable {
+    /// Where relative paths start.
+    public let directory: FilePath
+
+    /// A reader for a file in this directory.
+    public init(directory: FilePath) { self.directory = directory }
+
+    /// A path of the file, as it is from the working directory.
+    public func resolve(_ path: String) -> FilePath {
+        let path = FilePath(path)
+        return path.isAbsolute ? path : directory.pushing(path)
+    }
+
+    /// The secret, without one newline at its end. The failure says where it should have been.
+    public func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
+        switch secret.source {
+        case .inline(let text): return SecretBytes(Array(text.utf8))
+        case .fingerprint: throw IssuanceFailure("the secret stood in a file that is not at hand")
+        case .environment(let name):
+            guard let value = Self.variable(name) else {
+                throw IssuanceFailure("the variable \(name) is not set")
+            }
+            return value
+        case .file(let path): return try readFile(path)
+        }
+    }
+
+    private func readFile(_ path: String) throws(IssuanceFailure) -> SecretBytes {
+        let content: SecretBytes
+        do {
+            let descriptor = try FileDescriptor.open(resolve(path), .readOnly, options: .closeOnExec)
+            content = try descriptor.closeAfter {
+                try PrivateFile.readAll(descriptor, atMost: PrivateFile.maxBytes + 1)
+            }
+        } catch {
+            throw IssuanceFailure("cannot read '\(path)': \(error)")
+        }
+        guard content.count <= PrivateFile.maxBytes else { throw IssuanceFailure("'\(path)' is larger than 1 MiB") }
+        return content.withBytes { bytes in
+            let end = !bytes.isEmpty && bytes[bytes.count - 1] == UInt8(ascii: "\n") ? bytes.count - 1 : bytes.count
+            return SecretBytes(capacity: end) { output in
+                for index in 0..<end { output.append(bytes[index]) }
+            }
+        }
+    }
+
+    private static func variable(_ name: String) -> SecretBytes? {
+        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+        // The environment is not changed while the program runs.
+        let bytes = unsafe UnsafeRawBufferPointer(start: value, count: strlen(value))
+        return SecretBytes(capacity: bytes.count) { output in
+            for index in bytes.indices { unsafe output.append(bytes[index]) }
+        }
+    }
+}

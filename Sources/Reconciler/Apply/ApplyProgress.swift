@@ -1,0 +1,46 @@
+import Issuers
+import State
+
+/// What an apply tells while it goes on.
+public enum ApplyProgress: Sendable {
+    /// A certificate is being had.
+    case started(ItemID, Action)
+    /// A change is in force.
+    case finished(ItemID, Action)
+    /// A change failed; all others go on.
+    case failed(ItemID, Action, IssuanceFailure)
+    /// Something to know about an item that is in force.
+    case warning(ItemID, String)
+}
+
+/// How an apply ended.
+public struct ApplyOutcome: Sendable {
+    /// The number it is kept under; nil when nothing changed.
+    public var generation: Int?
+    /// How many changes are in force, by action.
+    public var done: [Action: Int] = [:]
+    /// How many failed.
+    public var failures = 0
+
+    /// What was done in one line, such as `3 created, 1 issued, 1 failed`.
+    public var summary: String {
+        let parts = Action.allCases.compactMap { action in done[action].map { "\($0) \(action.past)" } }
+        let all = parts + (failures > 0 ? ["\(failures) failed"] : [])
+        return all.isEmpty ? "nothing changed" : all.joined(separator: ", ")
+    }
+}
+
+extension Action {
+    /// The action once it is done: `created`.
+    public var past: String {
+        switch self {
+        case .create: "created"
+        case .update: "updated"
+        case .delete: "deleted"
+        case .issue: "issued"
+        case .renew: "renewed"
+        case .upload: "uploaded"
+        case .order: "ordered"
+        }
+    }
+}

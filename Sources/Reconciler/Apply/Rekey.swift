@@ -1,0 +1,56 @@
+import PKI
+import State
+
+/// Seals everything in the state under another master key.
+public struct Rekey {
+    private let store: any StateStore
+    private let holder: LeaseHolder
+    private let sealer: Sealer
+
+    /// A rekey to `newKey`, for somebody who holds the lease. `oldKey` may be the new one already: then nothing is to do.
+    public init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
+        self.store = store
+        self.holder = holder
+        sealer = Sealer(key: newKey, olderKeys: [oldKey])
+    }
+
+    /// Seals all keys and texts anew in one transaction, and takes a key kept in the state out of it.
+    ///
+    /// - Returns: How many were sealed anew; those under the new key already are left.
+    /// - Throws: `RekeyError` naming the first that does not open; then nothing is changed.
+    public func run() throws -> Int {
+        var mutations: [StateMutation] = []
+        for (name, sealedKey) in try store.sealedKeys() where !isDone(sealedKey) {
+            let sealed = try reseal(sealedKey, SealPurpose.certificateKey, name, "certificate '\(name)'")
+            mutations.append(.resealKey(name: name, sealedKey: sealed))
+        }
+        for var generation in try store.generations() where !isDone(generation.sealedText) {
+            let row = "\(generation.number)"
+            generation.sealedText = try reseal(
+                generation.sealedText, SealPurpose.generation, row, "generation \(row)")
+            mutations.append(.putGeneration(generation))
+        }
+        let count = mutations.count
+        mutations.append(.putSetting(.sealingKeyID, Array(sealer.key.id.utf8)))
+        mutations.append(.deleteSetting(.masterKey))
+        try store.commit(mutations, by: holder)
+        return count
+    }
+
+    private func isDone(_ sealed: [UInt8]) -> Bool { (try? Sealer.keyID(of: sealed)) == sealer.key.id }
+
+    private func reseal(_ sealed: [UInt8], _ purpose: String, _ row: String, _ subject: String) throws -> [UInt8] {
+        do {
+            let plain = try sealer.open(sealed, purpose: purpose, row: row)
+            return try sealer.seal(plain, purpose: purpose, row: row)
+        } catch {
+            throw RekeyError(description: "\(subject): \(error)")
+        }
+    }
+}
+
+/// What could not be sealed anew, and why.
+public struct RekeyError: Error, CustomStringConvertible {
+    /// The item and the reason.
+    public let description: String
+}

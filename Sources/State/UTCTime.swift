@@ -1,0 +1,20 @@
+import Glibc
+
+/// Times for people and logs.
+public enum UTCTime {
+    /// Seconds since 1970 as `2026-11-22 16:00:00 UTC`.
+    public static func text(_ seconds: Int64) -> String { text(seconds, "%Y-%m-%d %H:%M:%S UTC") }
+
+    /// Seconds since 1970 as RFC 3339 has it: `2026-11-22T16:00:00Z`.
+    public static func rfc3339(_ seconds: Int64) -> String { text(seconds, "%Y-%m-%dT%H:%M:%SZ") }
+
+    private static func text(_ seconds: Int64, _ format: String) -> String {
+        var time = time_t(seconds)
+        var parts = unsafe tm()
+        var buffer = [CChar](repeating: 0, count: 64)
+        // Both write into the given places alone; the result's length is known.
+        let isKnown = unsafe gmtime_r(&time, &parts) != nil
+        let length = isKnown ? unsafe strftime(&buffer, buffer.count, format, &parts) : 0
+        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

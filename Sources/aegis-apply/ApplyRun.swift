@@ -1,0 +1,76 @@
+import ArgumentParser
+import ConfigModel
+import Glibc
+import Issuers
+import PKI
+import Reconciler
+import SQLiteState
+import State
+import SystemPackage
+
+/// One apply from the lock to the last line.
+struct ApplyRun {
+    let file: ConfigurationFile
+    let configuration: Configuration
+
+    func run() throws {
+        let path = file.resolve(configuration.statePath).string
+        let cache = FilePath(
+            Terminal.environment("AEGIS_SSL_CACHE_DIR") ?? file.resolve(configuration.gateway.cacheDirectory).string)
+        if try isUpToDate(path, cache) { return }
+
+        let store = try SQLiteStateStore(path: path)
+        let keeper = try LeaseKeeper(store)
+        defer { keeper.release() }
+        let reader = SecretReader(directory: file.directory)
+        let source = try MasterKeySource.find(configuration, reader, store)
+        let authority = try openAuthority(cache)
+        // Again under the lock: another apply may have gone before.
+        let (plan, warnings) = try plan(store.snapshot())
+        file.complain(file.parsed.diagnostics + warnings)
+        if case .given = source {} else { Terminal.complain(MasterKeySource.warning(isFirst: plan.generation == 0)) }
+        guard !plan.isEmpty else { return try Terminal.print(Self.upToDate) }
+        try Terminal.print(
+            PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan) + [UInt8(ascii: "\n")])
+
+        let report = ProgressReport(total: plan.changes.count)
+        let applier = Applier(
+            store: store, holder: keeper.holder, sealer: Sealer(key: source.key),
+            sources: CertificateSources(own: OwnCertificate(reader), local: authority, now: currentTime),
+            now: currentTime, progress: report.tell)
+        let origin = Applier.Origin(
+            fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
+        let isFirst = try store.setting(.sealingKeyID) == nil
+        let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
+        report.finish()
+        let name = outcome.generation.map { "generation \($0): " } ?? ""
+        try Terminal.print("Applied \(name)\(outcome.summary).\n")
+        if outcome.failures > 0 { throw ExitStatus.itemsFailed }
+    }
+
+    private static let upToDate = "No changes: the state is what the file says.\n"
+
+    /// Whether there is nothing to do, found out without a lock and without writing.
+    private func isUpToDate(_ path: String, _ cache: FilePath) throws -> Bool {
+        guard let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() else { return false }
+        let (plan, warnings) = try plan(snapshot)
+        guard plan.isEmpty else { return false }
+        _ = try openAuthority(cache)
+        file.complain(file.parsed.diagnostics + warnings)
+        try Terminal.print(Self.upToDate)
+        return true
+    }
+
+    private func plan(_ snapshot: StateSnapshot) throws -> (Plan, [Diagnostic]) {
+        let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
+        return (Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan(), warnings)
+    }
+
+    private func openAuthority(_ cache: FilePath) throws -> LocalAuthority {
+        do {
+            return try LocalAuthority(directory: cache, now: currentTime())
+        } catch {
+            throw CommandFailure(message: error.reason, hint: error.hint)
+        }
+    }
+}

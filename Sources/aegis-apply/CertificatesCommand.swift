@@ -1,0 +1,163 @@
+import ArgumentParser
+import ConfigModel
+import Issuers
+import PKI
+import Reconciler
+import SQLiteState
+import State
+import SystemPackage
+
+/// Looks into the certificates of the state.
+struct CertificatesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "certificates", abstract: "List, show and export certificates.",
+        subcommands: [ListCertificates.self, ShowCertificate.self, ExportCertificate.self],
+        defaultSubcommand: ListCertificates.self)
+}
+
+struct ListCertificates: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List all certificates.")
+
+    @OptionGroup var options: StateOptions
+
+    @Option(help: "How to print it: text or json.")
+    var format = OutputFormat.text
+
+    func run() throws {
+        try reporting {
+            let items = try options.openForReading().snapshot().items.filter { $0.key.kind == .certificate }
+            let certificates = items.sorted { $0.key < $1.key }.compactMap { id, item in
+                item.certificate.map { (id.name, $0) }
+            }
+            switch format {
+            case .json:
+                let report = PlainValue.map([
+                    ("format_version", .int(1)),
+                    ("certificates", .list(certificates.map { $1.value(named: $0) })),
+                ])
+                try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
+            case .text:
+                let rows = certificates.map { name, facts in
+                    [
+                        name, facts.domains.joined(separator: ", "), facts.source.rawValue, facts.issuerCommonName,
+                        UTCTime.text(facts.expiresAt),
+                    ]
+                }
+                try Terminal.print(TextTable(["NAME", "DOMAINS", "SOURCE", "ISSUER", "EXPIRES"], rows).text)
+            }
+        }
+    }
+}
+
+struct ShowCertificate: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one certificate.")
+
+    @Argument(help: "Its name.")
+    var name: String
+
+    @OptionGroup var options: StateOptions
+
+    @Option(help: "How to print it: text or json.")
+    var format = OutputFormat.text
+
+    func run() throws {
+        try reporting {
+            let facts = try options.openForReading().required(name).facts
+            switch format {
+            case .json: try Terminal.print(facts.value(named: name).json(indented: true) + [UInt8(ascii: "\n")])
+            case .text:
+                let lines = facts.value(named: name).lines
+                let width = lines.map(\.0.count).max() ?? 0
+                for (key, value) in lines {
+                    try Terminal.print(key + String(repeating: " ", count: width - key.count + 2) + value + "\n")
+                }
+            }
+        }
+    }
+}
+
+struct ExportCertificate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write a certificate's chain to a file, on request with its private key.")
+
+    @Argument(help: "Its name.")
+    var name: String
+
+    @Option(help: "The file to write; it is made for you alone.", completion: .file())
+    var out: String
+
+    @Flag(help: "Write the private key too, in plain text.")
+    var withKey = false
+
+    @OptionGroup var options: StateOptions
+
+    func run() throws {
+        try reporting {
+            let known = try options.configuration()
+            let store = try options.openForReading()
+            let certificate = try store.required(name)
+            var content = certificate.chain
+            if withKey { content += try key(of: certificate, store, known) }
+            do {
+                try PrivateFile.write(SecretBytes(content), to: FilePath(out))
+            } catch {
+                throw CommandFailure(message: "cannot write '\(out)': \(error)")
+            }
+        }
+    }
+
+    private func key(
+        of certificate: StoredCertificate, _ store: SQLiteStateStore,
+        _ known: (file: ConfigurationFile, configuration: Configuration)?
+    ) throws -> [UInt8] {
+        let reader = SecretReader(directory: known?.file.directory ?? ".")
+        let source = try MasterKeySource.find(known?.configuration, reader, store)
+        do {
+            let der = try Sealer(key: source.key).open(
+                certificate.sealedKey, purpose: SealPurpose.certificateKey, row: name)
+            return try PrivateKey(der: der).pem().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        } catch {
+            throw CommandFailure(message: "the key of certificate '\(name)': \(error)")
+        }
+    }
+}
+
+extension SQLiteStateStore {
+    /// A certificate; ends the program when there is none of that name.
+    fileprivate func required(_ name: String) throws -> StoredCertificate {
+        if let certificate = try certificate(named: name) { return certificate }
+        let names = try snapshot().items.keys.filter { $0.kind == .certificate }.map(\.name)
+        let near = Suggestion.nearest(to: name, in: names.sorted().prefix(10_000))
+        throw CommandFailure(
+            message: "there is no certificate '\(name)'",
+            hint: near.map { "did you mean '\($0)'?" } ?? "'aegis-apply certificates' lists them")
+    }
+}
+
+extension CertificateFacts {
+    fileprivate func value(named name: String) -> PlainValue {
+        .map([
+            ("name", .string(name)), ("domains", .list(domains.map(PlainValue.string))),
+            ("source", .string(source.rawValue)), ("issuer", .string(issuerCommonName)),
+            ("not_before", .string(UTCTime.rfc3339(notBefore))), ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
+            ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
+            ("fingerprint", .string(fingerprint)),
+        ])
+    }
+}
+
+extension PlainValue {
+    /// The entries of a flat object as texts.
+    fileprivate var lines: [(String, String)] {
+        guard case .object(let entries) = self else { return [] }
+        return entries.map { ($0.key, $0.value.line) }
+    }
+
+    private var line: String {
+        switch self {
+        case .string(let text): text
+        case .list(let items): items.map(\.line).joined(separator: ", ")
+        default: String(decoding: json(), as: UTF8.self)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import ConfigModel
+import Issuers
+import PKI
+import State
+
+/// Where the key comes from that seals private keys.
+enum MasterKeySource {
+    /// The file or the environment names it.
+    case given(MasterKey)
+    /// It lies in the state, beside what it seals.
+    case stored(MasterKey)
+    /// There is none yet: one is made.
+    case made(MasterKey)
+
+    var key: MasterKey {
+        switch self {
+        case .given(let key), .stored(let key), .made(let key): key
+        }
+    }
+
+    static let variable = "AEGIS_SSL_KEY"
+
+    /// What to tell who gave no key.
+    static func warning(isFirst: Bool) -> String {
+        let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
+        return "warning: \(fact), beside the keys it seals\n"
+            + "hint: make one with 'openssl rand -hex 32', set \(variable) to it, and run"
+            + " 'aegis-apply rekey --new-key-env \(variable)'\n"
+    }
+
+    /// Whether the operator gives a key, without looking at it.
+    static func isGiven(_ configuration: Configuration) -> Bool {
+        configuration.encryptionKey != nil || Terminal.environment(variable) != nil
+    }
+
+    /// The key for a state, checked against what the state was sealed with.
+    static func find(_ configuration: Configuration?, _ reader: SecretReader, _ store: any StateStore) throws
+        -> MasterKeySource
+    {
+        let source = try candidate(configuration, reader, store)
+        if let id = try store.setting(.sealingKeyID).map({ String(decoding: $0, as: UTF8.self) }), id != source.key.id {
+            let first = try store.sealedKeys().first.map { " (certificate '\($0.name)' among others)" } ?? ""
+            throw CommandFailure(
+                message: "the state is sealed with another encryption key: \(id)\(first), and this is \(source.key.id)",
+                hint: "give the key it was sealed with, or change it with 'aegis-apply rekey'")
+        }
+        return source
+    }
+
+    private static func candidate(_ configuration: Configuration?, _ reader: SecretReader, _ store: any StateStore)
+        throws -> MasterKeySource
+    {
+        if let secret = configuration?.encryptionKey { return .given(try read(secret, reader)) }
+        if Terminal.environment(variable) != nil { return .given(try read(Secret(.environment(variable)), reader)) }
+        if let hex = try store.setting(.masterKey) {
+            guard let key = try? MasterKey(hex: SecretBytes(hex)) else {
+                throw CommandFailure(message: "the encryption key in the state is damaged")
+            }
+            return .stored(key)
+        }
+        do {
+            return .made(try MasterKey.generate())
+        } catch {
+            throw CommandFailure(message: "no encryption key can be made: \(error)")
+        }
+    }
+
+    static func read(_ secret: Secret, _ reader: SecretReader) throws -> MasterKey {
+        do {
+            return try MasterKey(hex: try reader.read(secret))
+        } catch let failure as IssuanceFailure {
+            throw CommandFailure(message: "the encryption key: \(failure.reason)", hint: failure.hint)
+        } catch {
+            throw CommandFailure(message: "the encryption key (\(secret)): \(error)")
+        }
+    }
+
+    /// What a first commit puts into the state.
+    var mutations: [StateMutation] {
+        var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
+        if case .made(let key) = self {
+            let hex = key.hex().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+            mutations.append(.putSetting(.masterKey, hex))
+        }
+        return mutations
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import ConfigModel
+import Issuers
+import PKI
+import Reconciler
+import SQLiteState
+import State
+import SystemPackage
+
+/// Seals everything under another encryption key.
+struct RekeyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rekey", abstract: "Seal all keys in the state under another encryption key.",
+        discussion: """
+            All in one step: afterwards either the old key opens everything or the new one does. The old key comes from where \
+            apply has it (encryption.key, AEGIS_SSL_KEY or the state), or from --old-key-env or --old-key-file.
+            """)
+
+    @Option(help: "The variable with the new key, 64 hex digits.")
+    var newKeyEnv: String?
+
+    @Option(help: "The file with the new key, 64 hex digits.", completion: .file())
+    var newKeyFile: String?
+
+    @Option(help: "The variable with the old key.")
+    var oldKeyEnv: String?
+
+    @Option(help: "The file with the old key.", completion: .file())
+    var oldKeyFile: String?
+
+    @OptionGroup var options: StateOptions
+
+    func validate() throws {
+        if (newKeyEnv == nil) == (newKeyFile == nil) {
+            throw ValidationError("Name the new key by --new-key-env or by --new-key-file.")
+        }
+        if oldKeyEnv != nil, oldKeyFile != nil { throw ValidationError("Name the old key once.") }
+    }
+
+    func run() throws {
+        try reporting {
+            let known = try options.configuration()
+            let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+            guard try SQLiteStateStore(readingFrom: path) != nil else {
+                throw CommandFailure(message: "there is no state '\(path)' yet")
+            }
+            let store = try SQLiteStateStore(path: path)
+            let keeper = try LeaseKeeper(store)
+            defer { keeper.release() }
+            let here = SecretReader(directory: ".")
+            let newKey = try MasterKeySource.read(secret(newKeyEnv, newKeyFile), here)
+            let oldKey = try oldKey(known, store, here, newKey)
+            let count = try Rekey(store: store, holder: keeper.holder, oldKey: oldKey, newKey: newKey).run()
+            try Terminal.print("Sealed \(count) anew under the key \(newKey.id). Give this key from now on.\n")
+        }
+    }
+
+    private func secret(_ variable: String?, _ file: String?) -> Secret {
+        Secret(variable.map(Secret.Source.environment) ?? .file(file ?? ""))
+    }
+
+    private func oldKey(
+        _ known: (file: ConfigurationFile, configuration: Configuration)?, _ store: SQLiteStateStore,
+        _ here: SecretReader, _ newKey: MasterKey
+    ) throws -> MasterKey {
+        if oldKeyEnv != nil || oldKeyFile != nil {
+            return try MasterKeySource.read(secret(oldKeyEnv, oldKeyFile), here)
+        }
+        if let hex = try store.setting(.masterKey), let key = try? MasterKey(hex: SecretBytes(hex)) { return key }
+        let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
+        if id == newKey.id { return newKey }
+        let reader = SecretReader(directory: known?.file.directory ?? ".")
+        return try MasterKeySource.find(known?.configuration, reader, store).key
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import ConfigModel
+import Reconciler
+import State
+
+/// Shows what is in force: hosts, their certificates, and what is wrong with them.
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show the hosts in force with their certificates.")
+
+    @OptionGroup var options: StateOptions
+
+    @Option(help: "How to print it: text or json.")
+    var format = OutputFormat.text
+
+    func run() throws {
+        try reporting {
+            let snapshot = try options.openForReading().snapshot()
+            let rows = HostStatus.all(in: snapshot, now: currentTime())
+            switch format {
+            case .json:
+                let report = PlainValue.map([
+                    ("format_version", .int(1)), ("generation", .int(snapshot.generation)),
+                    ("revision", .int(snapshot.revision)), ("hosts", .list(rows.map(\.value))),
+                ])
+                try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
+            case .text:
+                let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
+                try Terminal.print("generation \(snapshot.generation)\n\n" + table.text)
+            }
+        }
+    }
+}
+
+extension HostStatus {
+    fileprivate var cells: [String] {
+        [
+            name, certificate ?? "(fallback)", issuer ?? "",
+            daysLeft.map { $0 == 1 ? "in 1 day" : "in \($0) days" } ?? "", problem ?? "",
+        ]
+    }
+
+    fileprivate var value: PlainValue {
+        .map([
+            ("host", .string(name)), ("enabled", .bool(isEnabled)),
+            ("certificate", certificate.map(PlainValue.string) ?? .null),
+            ("issuer", issuer.map(PlainValue.string) ?? .null),
+            ("expires_at", expiresAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
+            ("days_left", daysLeft.map(PlainValue.int) ?? .null),
+            ("problem", problem.map(PlainValue.string) ?? .null),
+        ])
+    }
+}

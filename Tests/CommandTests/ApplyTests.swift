@@ -1,0 +1,346 @@
+import Foundation
+import PKI
+import TestSupport
+import Testing
+
+/// Applies for real: real files, a real database, and OpenSSL's own command line as judge.
+@Suite struct ApplyTests {
+    private let folder: TemporaryFolder
+    private static let key = String(repeating: "0123456789abcdef", count: 4)
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private static let twoHosts = """
+        version: 1
+        gateway: { cache_dir: cache }
+        state: { path: state/state.db }
+        issuers: { lan: { type: local_ca } }
+        certificates:
+          web: { issuer: lan, domains: [www.example.com, "*.example.org"] }
+          own: { source: custom, cert: { file: own.pem }, key: { file: own.key } }
+        hosts:
+          - { domain: www.example.com, respond: {}, ssl_mode: custom, certificate: web }
+          - { domain: own.example.com, respond: {}, ssl_mode: custom, certificate: own }
+        """
+
+    private func write(_ text: String) throws { _ = try folder.file("aegis.yaml", text) }
+
+    private func apply(_ arguments: String..., key: String? = Self.key) throws -> ApplyProgram.Outcome {
+        try ApplyProgram.run(
+            arguments, in: folder.path, environment: key.map { ["AEGIS_SSL_KEY": $0] } ?? [:])
+    }
+
+    /// A self-made certificate that ends so many days from now.
+    private func makeOwn(_ name: String = "own", host: String = "own.example.com", days: Int64 = 90) throws {
+        let start = Int64(Date().timeIntervalSince1970) - 30 * 86_400
+        let key = try PrivateKey.generate(.ecdsaP256)
+        let authority = try CertificateAuthority.makeRoot(commonName: "Test CA", now: start)
+        let leaf = try authority.issue(
+            for: key, names: [.dns(host)], now: start, lifetimeSeconds: (days + 30) * 86_400)
+        _ = try folder.file("\(name).pem", leaf.pem + authority.certificate.pem)
+        let text = try key.pem().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        _ = try folder.file("\(name).key", String(decoding: text, as: UTF8.self))
+    }
+
+    private func sql(_ query: String) throws -> String {
+        try Tool.run("sqlite3", folder.path("state/state.db"), query).output
+    }
+
+    @Test("A first apply puts everything in force, a second has nothing to do and writes nothing")
+    func applyTwice() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        let first = try apply()
+        #expect(first.status == 0, "\(first.errors)")
+        #expect(first.output.hasSuffix("Applied generation 1: 4 created, 1 issued, 1 uploaded.\n"))
+        let before = try Data(contentsOf: URL(fileURLWithPath: folder.path("state/state.db")))
+        let second = try apply()
+        #expect(second.output == "No changes: the state is what the file says.\n")
+        #expect(second.status == 0)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path("state/state.db"))) == before)
+        #expect(try apply("--dry-run", "--detailed-exitcode").status == 0)
+    }
+
+    @Test("OpenSSL agrees with what the local CA issues")
+    func opensslAgrees() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        #expect(try apply("certificates", "export", "web", "--out", "web.pem").status == 0)
+        let root = folder.path("cache/aegis-local-ca.crt")
+        for file in ["web.pem", "cache/admin-ui-self-signed.crt", "cache/proxy-self-signed.crt"] {
+            let verified = try Tool.run(
+                "openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", root, folder.path(file))
+            #expect(verified.status == 0, "\(verified.output)")
+        }
+        for host in ["www.example.com", "a.example.org"] {
+            let checked = try Tool.run("openssl", "x509", "-in", folder.path("web.pem"), "-noout", "-checkhost", host)
+            #expect(checked.output.contains("does match"))
+        }
+        let text = try Tool.run("openssl", "x509", "-in", root, "-noout", "-text").output
+        #expect(text.contains("CA:TRUE, pathlen:0"))
+    }
+
+    @Test("A private key is exported only on request, for the owner alone")
+    func export() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        #expect(try apply("certificates", "export", "own", "--out", "a.pem").status == 0)
+        #expect(try !String(contentsOfFile: folder.path("a.pem"), encoding: .utf8).contains("PRIVATE"))
+        #expect(try apply("certificates", "export", "own", "--out", "b.pem", "--with-key").status == 0)
+        let mode = try FileManager.default.attributesOfItem(atPath: folder.path("b.pem"))[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        let exported = try Tool.run("openssl", "pkey", "-in", folder.path("b.pem"), "-pubout").output
+        #expect(try exported == Tool.run("openssl", "pkey", "-in", folder.path("own.key"), "-pubout").output)
+        let unknown = try apply("certificates", "export", "onw", "--out", "c.pem")
+        #expect(unknown.status == 1)
+        #expect(unknown.errors.hasSuffix("hint: did you mean 'own'?\n"))
+    }
+
+    @Test("One certificate that can't be had does not stop the others; a rerun goes on")
+    func partialFailure() throws {
+        try write(Self.twoHosts)
+        let failing = try apply()
+        #expect(failing.status == 3)
+        #expect(failing.errors.contains("certificate own: upload failed: cannot read 'own.pem': No such file"))
+        #expect(failing.output.hasSuffix("Applied generation 1: 4 created, 1 issued, 1 failed.\n"))
+        #expect(try apply("history").output.contains("partial"))
+        #expect(try apply("status").output.contains("certificate 'own' is missing"))
+        try makeOwn()
+        let rerun = try apply()
+        #expect(rerun.status == 0)
+        #expect(rerun.output.hasSuffix("Applied generation 2: 1 uploaded.\n"))
+    }
+
+    struct Refusal: Sendable, CustomStringConvertible {
+        let description: String
+        let words: String
+    }
+
+    @Test(
+        "A certificate that would not serve is refused before it is stored",
+        arguments: [
+            Refusal(
+                description: "another's key",
+                words: "the private key does not belong to the certificate 'own.example.com'"),
+            Refusal(
+                description: "another host's", words: "it does not cover 'own.example.com'; it is for other.example.com"
+            ),
+            Refusal(description: "expired", words: "it expired on "),
+            Refusal(description: "no PEM", words: "no private key found"),
+        ])
+    func refusals(_ refusal: Refusal) throws {
+        switch refusal.description {
+        case "another's key":
+            try makeOwn()
+            try makeOwn("other")
+            try FileManager.default.removeItem(atPath: folder.path("own.key"))
+            try FileManager.default.copyItem(atPath: folder.path("other.key"), toPath: folder.path("own.key"))
+        case "another host's": try makeOwn(host: "other.example.com")
+        case "expired": try makeOwn(days: -1)
+        default:
+            try makeOwn()
+            _ = try folder.file("own.key", "hello")
+        }
+        try write(Self.twoHosts)
+        let outcome = try apply()
+        #expect(outcome.status == 3)
+        #expect(outcome.errors.contains(refusal.words), "\(outcome.errors)")
+        #expect(try sql("SELECT name FROM certificates") == "web\n")
+    }
+
+    @Test("An expired certificate is served only on the operator's word, and one that expires soon is warned about")
+    func expiry() throws {
+        try makeOwn(days: -1)
+        try write(Self.twoHosts)
+        #expect(try apply().status == 3)
+        try write(Self.twoHosts.replacing("{ file: own.key } }", with: "{ file: own.key }, allow_expired: true }"))
+        let allowed = try apply()
+        #expect(allowed.status == 0, "\(allowed.errors)")
+        #expect(allowed.errors.contains("warning: certificate own has expired on"))
+        try makeOwn(days: 20)
+        let soon = try apply()
+        #expect(soon.errors.contains("warning: certificate own expires in "), "\(soon.errors)")
+        #expect(try apply("--dry-run").errors.contains("certificate 'own' expires on"))
+    }
+
+    @Test("Moving a host to another certificate, and back by rollback")
+    func rollback() throws {
+        try makeOwn()
+        try makeOwn("new")
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try write(
+            Self.twoHosts.replacing(
+                "  own: {", with: "  new: { source: custom, cert: { file: new.pem }, key: { file: new.key } }\n  own: {"
+            )
+            .replacing("certificate: own", with: "certificate: new"))
+        let moved = try apply()
+        #expect(moved.output.contains("certificate  own → new"))
+        #expect(moved.output.hasSuffix("Applied generation 2: 1 updated, 1 uploaded.\n"))
+        let back = try apply("rollback", "1")
+        #expect(back.status == 0, "\(back.errors)")
+        #expect(back.output.hasSuffix("Applied generation 3: 1 updated, 1 deleted.\n"))
+        #expect(try sql("SELECT name FROM certificates ORDER BY name") == "own\nweb\n")
+        #expect(try apply("rollback", "9").errors.contains("there is no generation 9"))
+    }
+
+    @Test("Another key is told, and rekey brings everything under a new one")
+    func rekeying() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply(key: nil).errors.contains("a new encryption key is kept in the state"))
+        let newKey = String(repeating: "ab", count: 32)
+        let wrong = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey)
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("sealed with another encryption key"))
+        #expect(wrong.errors.contains("certificate 'own'"))
+        let rekeyed = try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey)
+        #expect(rekeyed.output.hasPrefix("Sealed 3 anew"), "\(rekeyed.errors)")
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey).output.hasPrefix("Sealed 0 anew"))
+        #expect(try sql("SELECT count(*) FROM settings WHERE name = 'master_key'") == "0\n")
+        #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey).status == 0)
+        #expect(try apply(key: newKey).output.hasPrefix("No changes"))
+        try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
+        #expect(try apply(key: Self.key).status == 1)
+        #expect(try apply(key: "zz").errors.contains("64 hex digits"))
+    }
+
+    @Test("Ciphertexts swapped between rows are refused by name")
+    func swappedKeys() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        _ = try sql(
+            """
+            CREATE TEMP TABLE before AS SELECT name, sealed_key FROM certificates;
+            UPDATE certificates SET sealed_key = (SELECT sealed_key FROM before WHERE before.name <> certificates.name)
+            """)
+        let swapped = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key")
+        #expect(swapped.status == 1)
+        #expect(
+            swapped.errors
+                == "aegis-apply: the key of certificate 'own': the sealed bytes are damaged, or were moved here from another place\n"
+        )
+        let rekeyed = try apply("rekey", "--new-key-env", "NEW_KEY", "--old-key-env", "AEGIS_SSL_KEY")
+        #expect(rekeyed.status == 1)
+    }
+
+    @Test("The lock of a living apply is respected, that of a dead one taken over")
+    func lock() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let machine = try Tool.run("hostname").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        let now = Int(Date().timeIntervalSince1970)
+        // PID 1 with a start time that is not its own: dead. On another machine nobody can tell: alive.
+        _ = try sql("INSERT INTO leases VALUES ('apply', 'elsewhere 1 7 ops', \(now), \(now + 30))")
+        try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
+        let held = try apply()
+        #expect(held.status == 75)
+        #expect(held.errors.contains("another apply is running: ops on elsewhere, process 1, since "))
+        _ = try sql("UPDATE leases SET holder = '\(machine) 1 7 ops'")
+        #expect(try apply().status == 0)
+        #expect(try sql("SELECT count(*) FROM leases") == "0\n")
+    }
+
+    @Test("Deleting a host from the file deletes it and its certificate from the state")
+    func deletion() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let lines = Self.twoHosts.split(separator: "\n").filter { !$0.contains("own") }
+        try write(lines.joined(separator: "\n"))
+        let outcome = try apply()
+        #expect(outcome.output.contains("- host own.example.com (no longer in the file)"))
+        #expect(outcome.output.hasSuffix("Applied generation 2: 2 deleted.\n"))
+        #expect(try sql("SELECT kind, name FROM deletions ORDER BY kind") == "certificate|own\nhost|own.example.com\n")
+    }
+
+    @Test("A changed host among others writes its own row and no other")
+    func onlyWhatChanged() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let before = try sql("SELECT revision FROM position")
+        try write(
+            Self.twoHosts.replacing(
+                "{ domain: own.example.com, respond: {}", with: "{ domain: own.example.com, respond: { status: 204 }"))
+        #expect(try apply().status == 0)
+        let revision = before.trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(try sql("SELECT name FROM items WHERE revision > \(revision)") == "own.example.com\n")
+        #expect(try sql("SELECT count(*) FROM certificates WHERE revision > \(revision)") == "0\n")
+    }
+
+    @Test("No key, token or text of the file is to be read in the database or any output")
+    func canaries() throws {
+        try makeOwn()
+        let canary = "Canary-7391-hush"
+        try write(
+            Self.twoHosts.replacing(
+                "issuers: { lan: { type: local_ca } }",
+                with: "issuers: { lan: { type: local_ca }, cf: { type: cloudflare_origin, api_token: \(canary) } }"))
+        var outputs = ""
+        for arguments in [
+            ["--dry-run"], ["--dry-run", "--format", "json"], [], ["status"], ["history"], ["certificates"],
+        ] {
+            let outcome = try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
+            outputs += outcome.output + outcome.errors
+        }
+        let database = try Data(contentsOf: URL(fileURLWithPath: folder.path("state/state.db")))
+        let der = try Tool.data("openssl", "pkey", "-in", folder.path("own.key"), "-outform", "DER")
+        #expect(database.range(of: Data(canary.utf8)) == nil)
+        #expect(database.range(of: Data(Self.key.utf8)) == nil)
+        // The private scalar alone, wherever it stands.
+        #expect(database.range(of: der.suffix(from: der.startIndex + 36).prefix(32)) == nil)
+        #expect(!outputs.contains(canary))
+        #expect(!outputs.contains(Self.key))
+        #expect(!outputs.contains("PRIVATE"))
+    }
+
+    @Test("No file exists with a mode wider than 0600, not for an instant")
+    func modes() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        let trace = folder.path("trace")
+        let outcome = try ApplyProgram.run(
+            [], in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key],
+            under: [
+                "strace", "-f", "-o", trace, "-e", "trace=open,openat,creat,mkdir,mkdirat,chmod,fchmod,fchmodat,umask",
+            ])
+        #expect(outcome.status == 0)
+        let lines = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
+        let mask = try #require(lines.firstIndex { $0.contains("umask(077)") })
+        let creating = lines.indices.filter { lines[$0].contains("O_CREAT") || lines[$0].contains("mkdir") }
+        #expect(creating.count > 8)
+        // SQLite asks for 0644 when it opens the file that is there already; the mask would cut that down too.
+        #expect(creating.allSatisfy { $0 > mask })
+        let first = try #require(creating.first { lines[$0].contains("state.db\"") })
+        #expect(lines[first].contains(", 0600)"))
+        #expect(!lines.contains { $0.contains("chmod") })
+    }
+}
+
+/// Other programs.
+enum Tool {
+    static func run(_ arguments: String...) throws -> (status: Int32, output: String) {
+        let (status, data) = try launch(arguments)
+        return (status, String(decoding: data, as: UTF8.self))
+    }
+
+    static func data(_ arguments: String...) throws -> Data { try launch(arguments).1 }
+
+    private static func launch(_ arguments: [String]) throws -> (Int32, Data) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, data)
+    }
+}
