@@ -19,24 +19,31 @@ public enum PrivateFile {
 
     /// What a descriptor still has, up to a limit, without leaving a copy behind.
     static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
-        // One buffer that does not grow, wiped when it has been copied.
-        var buffer = [UInt8](repeating: 0, count: limit)
-        defer {
-            // The bytes are lent to each of these calls alone.
-            unsafe buffer.withUnsafeMutableBytes { bytes in
-                if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
-            }
-        }
+        var buffer = [UInt8](repeating: 0, count: min(limit, 16 << 10))
+        defer { wipe(&buffer) }
         var count = 0
-        while count < limit {
+        while true {
+            // The bytes are lent to the call alone.
             let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
                 try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
             }
-            if read == 0 { break }
             count += read
+            if read == 0 || count == limit { break }
+            guard count == buffer.count else { continue }
+            var larger = [UInt8](repeating: 0, count: min(limit, count * 2))
+            for index in 0..<count { larger[index] = buffer[index] }
+            wipe(&buffer)
+            swap(&buffer, &larger)
         }
         return SecretBytes(capacity: count) { output in
             for index in 0..<count { output.append(buffer[index]) }
+        }
+    }
+
+    private static func wipe(_ buffer: inout [UInt8]) {
+        // The array's own bytes, lent to the call.
+        unsafe buffer.withUnsafeMutableBytes { bytes in
+            if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
         }
     }
 

@@ -21,6 +21,11 @@ extension SQLiteStateStore {
         }
     }
 
+    /// The revision of the last commit.
+    public func revision() throws(StateError) -> Int {
+        try read { try Int.fetchOne($0, sql: "SELECT revision FROM position") ?? 0 }
+    }
+
     /// What has changed since a revision, by the indexes on it.
     public func changes(since revision: Int) throws(StateError) -> StateChanges {
         try read { database in

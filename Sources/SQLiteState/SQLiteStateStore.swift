@@ -39,6 +39,9 @@ public final class SQLiteStateStore: StateStore {
         database = opened
     }
 
+    /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
+    public func close() { try? database.close() }
+
     private static func configuration(readOnly: Bool) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.readonly = readOnly

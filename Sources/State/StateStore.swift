@@ -3,6 +3,9 @@ public protocol StateStore: Sendable {
     /// All that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
+    /// The revision of the last commit; 0 before the first.
+    func revision() throws(StateError) -> Int
+
     /// What has changed since a revision, at the cost of the change.
     func changes(since revision: Int) throws(StateError) -> StateChanges
 

@@ -17,16 +17,25 @@ struct ApplyRun {
         let path = file.resolve(configuration.statePath).string
         let cache = FilePath(
             Terminal.environment("AEGIS_SSL_CACHE_DIR") ?? file.resolve(configuration.gateway.cacheDirectory).string)
-        if try isUpToDate(path, cache) { return }
+        // First without the lock and without writing: taking the lock would write.
+        let early = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
+        let first = plan(early)
+        if first.plan.isEmpty {
+            _ = try openAuthority(cache)
+            file.complain(file.parsed.diagnostics + first.warnings)
+            return try Terminal.print(Self.upToDate)
+        }
 
         let store = try SQLiteStateStore(path: path)
+        defer { store.close() }
         let keeper = try LeaseKeeper(store)
         defer { keeper.release() }
         let reader = SecretReader(directory: file.directory)
         let source = try MasterKeySource.find(configuration, reader, store)
         let authority = try openAuthority(cache)
-        // Again under the lock: another apply may have gone before.
-        let (plan, warnings) = try plan(store.snapshot())
+        // Again under the lock, if another apply has gone before.
+        let isSame = try store.revision() == early.revision
+        let (plan, warnings) = isSame ? first : plan(try store.snapshot())
         file.complain(file.parsed.diagnostics + warnings)
         if case .given = source {} else { Terminal.complain(MasterKeySource.warning(isFirst: plan.generation == 0)) }
         guard !plan.isEmpty else { return try Terminal.print(Self.upToDate) }
@@ -50,20 +59,11 @@ struct ApplyRun {
 
     private static let upToDate = "No changes: the state is what the file says.\n"
 
-    /// Whether there is nothing to do, found out without a lock and without writing.
-    private func isUpToDate(_ path: String, _ cache: FilePath) throws -> Bool {
-        guard let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() else { return false }
-        let (plan, warnings) = try plan(snapshot)
-        guard plan.isEmpty else { return false }
-        _ = try openAuthority(cache)
-        file.complain(file.parsed.diagnostics + warnings)
-        try Terminal.print(Self.upToDate)
-        return true
-    }
-
-    private func plan(_ snapshot: StateSnapshot) throws -> (Plan, [Diagnostic]) {
+    private func plan(_ snapshot: StateSnapshot) -> (plan: Plan, warnings: [Diagnostic]) {
         let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
-        return (Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan(), warnings)
+        return (
+            Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan(), warnings
+        )
     }
 
     private func openAuthority(_ cache: FilePath) throws -> LocalAuthority {

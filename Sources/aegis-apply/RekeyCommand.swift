@@ -45,6 +45,7 @@ struct RekeyCommand: ParsableCommand {
                 throw CommandFailure(message: "there is no state '\(path)' yet")
             }
             let store = try SQLiteStateStore(path: path)
+            defer { store.close() }
             let keeper = try LeaseKeeper(store)
             defer { keeper.release() }
             let here = SecretReader(directory: ".")
