@@ -44,16 +44,14 @@ struct ApplyCommand: ParsableCommand {
         let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
         let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
         let plan = Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan()
-        let warnings = (file.parsed.diagnostics + found).sorted { $0.position < $1.position }
+        let unsafeKey = MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
+        let warnings = unsafeKey + (file.parsed.diagnostics + found).sorted { $0.position < $1.position }
         switch format {
         case .json:
             let values = DiagnosticRenderer(file.source, file.parsed.visibility).values(warnings)
             try Terminal.print(PlanJSONRenderer().json(plan, warnings: values))
         case .text:
             file.complain(warnings)
-            if !MasterKeySource.isGiven(configuration) {
-                Terminal.complain(MasterKeySource.warning(isFirst: snapshot.generation == 0))
-            }
             let renderer = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput))
             try Terminal.print(renderer.text(plan))
         }

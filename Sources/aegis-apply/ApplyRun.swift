@@ -36,8 +36,8 @@ struct ApplyRun {
         // Again under the lock, if another apply has gone before.
         let isSame = try store.revision() == early.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot())
-        file.complain(file.parsed.diagnostics + warnings)
-        if case .given = source {} else { Terminal.complain(MasterKeySource.warning(isFirst: plan.generation == 0)) }
+        let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
+        file.complain(unsafeKey + file.parsed.diagnostics + warnings)
         guard !plan.isEmpty else { return try Terminal.print(Self.upToDate) }
         try Terminal.print(
             PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan) + [UInt8(ascii: "\n")])

@@ -20,17 +20,13 @@ enum MasterKeySource {
 
     static let variable = "AEGIS_SSL_KEY"
 
-    /// What to tell who gave no key.
-    static func warning(isFirst: Bool) -> String {
+    /// What to tell who gives no key; nothing to others. The key itself is not looked at.
+    static func warnings(_ configuration: Configuration, isFirst: Bool) -> [Diagnostic] {
+        guard configuration.encryptionKey == nil, Terminal.environment(variable) == nil else { return [] }
         let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
-        return "warning: \(fact), beside the keys it seals\n"
-            + "hint: make one with 'openssl rand -hex 32', set \(variable) to it, and run"
-            + " 'aegis-apply rekey --new-key-env \(variable)'\n"
-    }
-
-    /// Whether the operator gives a key, without looking at it.
-    static func isGiven(_ configuration: Configuration) -> Bool {
-        configuration.encryptionKey != nil || Terminal.environment(variable) != nil
+        let way = "set \(variable) to the output of 'openssl rand -hex 32'"
+        let hint = isFirst ? way : "\(way), and run 'aegis-apply rekey --new-key-env \(variable)'"
+        return [.warning(at: .none, "no encryption key is given: \(fact), beside what it seals", hint: hint)]
     }
 
     /// The key for a state, checked against what the state was sealed with.
