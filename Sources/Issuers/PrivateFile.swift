@@ -49,7 +49,8 @@ public enum PrivateFile {
 
     /// Writes a file for the owner alone: beside its place under a name that a later write reuses, synced, then renamed.
     public static func write(_ content: SecretBytes, to path: FilePath) throws {
-        let temporary = FilePath("\(path).tmp")
+        let name = path.lastComponent?.string ?? ""
+        let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
         // What a crash has left under this name is nobody's.
         _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
         let descriptor = try FileDescriptor.open(

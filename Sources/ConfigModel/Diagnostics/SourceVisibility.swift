@@ -119,11 +119,20 @@ extension PlainValue {
 extension String {
     /// Whether a text that stands where no secret belongs could still hold one: a URL's password or query, key material.
     var mayHoldSecret: Bool {
-        let bytes = utf8
-        if bytes.contains(UInt8(ascii: "?")) || bytes.contains(UInt8(ascii: "\n")) { return true }
-        if let at = bytes.firstIndex(of: UInt8(ascii: "@")), bytes[..<at].contains(UInt8(ascii: ":")) { return true }
-        if bytes.count >= 64, !bytes.contains(UInt8(ascii: ".")), !bytes.contains(UInt8(ascii: "/")) { return true }
-        return bytes.starts(with: "-----".utf8) || (bytes.first == UInt8(ascii: "$") && bytes.count > 1)
+        var hasColon = false
+        var hasSeparator = false
+        // One pass: every scalar of a file comes by here.
+        for byte in utf8 {
+            switch byte {
+            case UInt8(ascii: "?"), UInt8(ascii: "\n"): return true
+            case UInt8(ascii: "@") where hasColon: return true
+            case UInt8(ascii: ":"): hasColon = true
+            case UInt8(ascii: "."), UInt8(ascii: "/"): hasSeparator = true
+            default: break
+            }
+        }
+        if utf8.count >= 64, !hasSeparator { return true }
+        return hasPrefix("-----") || (hasPrefix("$") && utf8.count > 1)
     }
 
     /// Whether it looks like a key somebody meant to write, not like a value that lost its colon.

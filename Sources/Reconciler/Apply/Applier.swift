@@ -55,6 +55,9 @@ public struct Applier {
         var declared: [ItemID: DeclaredItem] = [:]
         let wanted = Set(plan.changes.map(\.item))
         configuration.forEachItem(materials: [:]) { if wanted.contains($0.id) { declared[$0.id] = $0 } }
+        for host in configuration.hosts {
+            if let certificate = host.certificate { run.users[certificate, default: []] += host.names }
+        }
 
         let early = plan.changes.filter {
             $0.action != .delete && ($0.item.kind == .gateway || $0.item.kind == .issuer)
@@ -98,6 +101,8 @@ extension Applier {
         /// What goes into the next commit besides its own.
         var pending: [StateMutation]
         var outcome = ApplyOutcome()
+        /// The names that each certificate's hosts answer to.
+        var users: [String: [DomainName]] = [:]
 
         /// Commits changes, and with the first of them the generation.
         private mutating func commit(_ mutations: [StateMutation], _ changes: [Change]) throws {
@@ -138,7 +143,8 @@ extension Applier {
             let stored: StoredCertificate
             let warnings: [String]
             do {
-                let (material, source, autoRenew) = try applier.sources.obtain(item.value, of: configuration)
+                let (material, source, autoRenew) = try applier.sources.obtain(
+                    item.value, for: users[item.id.name] ?? [], of: configuration)
                 stored = try store(material, source, autoRenew, as: item)
                 warnings = material.warnings
             } catch let failure as IssuanceFailure {

@@ -16,8 +16,8 @@ public struct CertificateSources: Sendable {
         self.now = now
     }
 
-    /// The material of a declared certificate, and what is to be known of it.
-    func obtain(_ value: any Recorded, of configuration: Configuration) throws(IssuanceFailure)
+    /// The material of a declared certificate, and what is to be known of it. `users` are the hosts that it must cover.
+    func obtain(_ value: any Recorded, for users: [DomainName], of configuration: Configuration) throws(IssuanceFailure)
         -> (material: IssuedMaterial, source: CertificateFacts.Source, autoRenew: Bool)
     {
         guard let certificate = value as? NamedCertificate else {
@@ -25,7 +25,6 @@ public struct CertificateSources: Sendable {
         }
         switch certificate.source {
         case .custom(let custom):
-            let users = configuration.hosts.filter { $0.certificate == certificate.name }.flatMap(\.names)
             return (try own.load(custom, for: users, now: now()), .custom, false)
         case .issued(let issued):
             guard let issuer = configuration.issuers.first(where: { $0.name == issued.issuer }) else {
