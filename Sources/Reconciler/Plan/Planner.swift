@@ -22,12 +22,14 @@ public struct Planner {
     /// What it takes to get from the state to the file.
     public func plan() -> Plan {
         var changes: [Change] = []
-        var declared: Set<ItemID> = []
+        var known = 0
         configuration.forEachItem(materials: materials) { item in
-            if !snapshot.items.isEmpty { declared.insert(item.id) }
-            if let change = change(for: item) { changes.append(change) }
+            let stored = snapshot.items[item.id]
+            if stored != nil { known += 1 }
+            if let change = change(for: item, stored) { changes.append(change) }
         }
-        let others = snapshot.items.filter { !declared.contains($0.key) }
+        // Which others there are is asked only when there are any: nearly never, among very many.
+        let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) })
         return Plan(
@@ -35,8 +37,14 @@ public struct Planner {
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted())
     }
 
-    private func change(for item: DeclaredItem) -> Change? {
-        guard let stored = snapshot.items[item.id] else {
+    private func undeclared() -> [ItemID: StoredItem] {
+        var others = snapshot.items
+        configuration.forEachItem(materials: materials) { others[$0.id] = nil }
+        return others
+    }
+
+    private func change(for item: DeclaredItem, _ stored: StoredItem?) -> Change? {
+        guard let stored else {
             guard item.isWanted else { return nil }
             // Where the gateway listens matters to whoever reads the first plan, defaults too.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
