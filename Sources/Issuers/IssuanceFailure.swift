@@ -26,7 +26,7 @@ public struct IssuedMaterial: Sendable {
     public let chain: CertificateChain
     /// The leaf's key.
     public let key: PrivateKey
-    /// SHA-256 of what it was read from, for the operator's own; empty for others.
+    /// What it rests on as a digest: of the text it was read from, or of the local CA; empty for others.
     public let sourceDigest: [UInt8]
     /// Doubts that do not keep it from being used.
     public let warnings: [String]

@@ -15,12 +15,26 @@ public struct LocalAuthority: Sendable {
 
     private let authority: CertificateAuthority
 
+    /// Tells this CA from another of the same name: SHA-256 of its certificate.
+    public var digest: [UInt8] { Digest.sha256(authority.certificate.der) }
+
+    /// The digest of a directory's CA, which is not made; nil when there is none to be read.
+    public static func digest(in directory: FilePath) -> [UInt8]? {
+        guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
+            let chain = try? CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+        else { return nil }
+        return Digest.sha256(chain.leaf.der)
+    }
+
     /// The CA of a cache directory, which is made with all its files where something is missing.
     public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         do {
-            try PrivateFile.makeDirectory(directory)
-            authority = try Self.openRoot(in: directory, now: now)
-            for name in Self.serverNames { try Self.ensureServer(name, in: directory, authority, now: now) }
+            // Several states may share a cache directory, each with a lock of its own.
+            authority = try PrivateFile.exclusively(in: directory) {
+                let authority = try Self.openRoot(in: directory, now: now)
+                for name in Self.serverNames { try Self.ensureServer(name, in: directory, authority, now: now) }
+                return authority
+            }
         } catch let error as PKIError {
             throw IssuanceFailure(error, "the local CA in '\(directory)'")
         } catch let failure as IssuanceFailure {
@@ -41,7 +55,7 @@ public struct LocalAuthority: Sendable {
                 for: key, names: subjects, now: now,
                 lifetimeSeconds: CertificateAuthority.maximumLeafLifetimeSeconds)
             let chain = try CertificateChain(certificates: [leaf, authority.certificate], key: key)
-            return IssuedMaterial(chain: chain, key: key, sourceDigest: [], warnings: [])
+            return IssuedMaterial(chain: chain, key: key, sourceDigest: digest, warnings: [])
         } catch {
             throw IssuanceFailure(error, "the local CA")
         }

@@ -23,36 +23,43 @@ public struct OwnCertificate: Sendable {
     {
         let text = try reader.read(custom.certificate)
         let keyText = try reader.read(custom.key)
+        let key: PrivateKey
         do throws(PKIError) {
-            let key = try PrivateKey(pem: keyText)
-            let chain = try CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } }, key: key)
+            key = try PrivateKey(pem: keyText)
+        } catch {
+            throw IssuanceFailure(error, "\(custom.key)")
+        }
+        let chain: CertificateChain
+        do throws(PKIError) {
+            chain = try CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } }, key: key)
             try chain.leaf.checkStrength()
-            let warnings = try Self.check(chain.leaf, custom, hosts, now: now)
-            return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
         } catch {
             throw IssuanceFailure(error, "\(custom.certificate)")
         }
+        let warnings = try Self.check(chain.leaf, custom, hosts, now: now)
+        return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
+    /// Whether a leaf may be served for hosts at a time; the doubts that do not keep it from it.
     private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
-        throws(PKIError) -> [String]
+        throws(IssuanceFailure) -> [String]
     {
         let uncovered = hosts.filter { !leaf.covers($0.text) }
         guard uncovered.isEmpty else {
             let names = uncovered.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
             let has = leaf.names.prefix(5).map(\.text).joined(separator: ", ")
-            throw .malformed(
-                "certificate", reason: "it does not cover \(names); it is for \(has.isEmpty ? "no name" : has)")
+            throw IssuanceFailure(
+                "\(custom.certificate): it does not cover \(names); it is for \(has.isEmpty ? "no name" : has)")
         }
         guard leaf.notBefore <= now else {
-            throw .malformed("certificate", reason: "it is not valid before \(UTCTime.text(leaf.notBefore))")
+            throw IssuanceFailure("\(custom.certificate): it is not valid before \(UTCTime.text(leaf.notBefore))")
         }
         let daysLeft = (leaf.notAfter - now) / 86_400
         if leaf.notAfter <= now {
             guard custom.allowsExpired else {
-                throw .malformed(
-                    "certificate",
-                    reason: "it expired on \(UTCTime.text(leaf.notAfter)); renew it, or set allow_expired: true")
+                throw IssuanceFailure(
+                    "\(custom.certificate): it expired on \(UTCTime.text(leaf.notAfter))",
+                    hint: "renew it, or set allow_expired: true")
             }
             return ["has expired on \(UTCTime.text(leaf.notAfter))"]
         }

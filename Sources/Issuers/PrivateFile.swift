@@ -49,6 +49,7 @@ public enum PrivateFile {
 
     /// Writes a file for the owner alone: beside its place under a name that a later write reuses, synced, then renamed.
     public static func write(_ content: SecretBytes, to path: FilePath) throws {
+        if let kind = try? existingKind(path), kind != S_IFREG { throw Errno.fileExists }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
         // What a crash has left under this name is nobody's.
@@ -85,9 +86,32 @@ public enum PrivateFile {
         case .fileExists: return
         case .noSuchFileOrDirectory:
             try makeDirectory(path.removingLastComponent())
-            try check(unsafe path.withPlatformString { unsafe mkdir($0, 0o700) })
+            if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) != 0, errno != EEXIST {
+                throw Errno(rawValue: errno)
+            }
         case let error: throw error
         }
+    }
+
+    /// Makes a directory and does something in it that no other process does there meanwhile.
+    public static func exclusively<Result>(in directory: FilePath, _ body: () throws -> Result) throws -> Result {
+        try makeDirectory(directory)
+        let folder = try FileDescriptor.open(
+            directory.isEmpty ? "." : directory, .readOnly, options: [.closeOnExec, .directory])
+        // The lock goes with the descriptor, also when the process dies.
+        return try folder.closeAfter {
+            while flock(folder.rawValue, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw Errno(rawValue: errno) }
+            }
+            return try body()
+        }
+    }
+
+    /// What stands at a path, a link itself; throws when nothing does.
+    private static func existingKind(_ path: FilePath) throws -> mode_t {
+        var status = stat()
+        try check(unsafe path.withPlatformString { unsafe lstat($0, &status) })
+        return status.st_mode & S_IFMT
     }
 
     private static func check(_ result: CInt) throws {

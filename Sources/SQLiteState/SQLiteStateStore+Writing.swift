@@ -38,6 +38,10 @@ extension SQLiteStateStore {
         case .deleteSetting(let name):
             try execute(database, "DELETE FROM settings WHERE name = ?", [name.rawValue])
         case .putGeneration(let generation): try put(generation, in: database)
+        case .closeGeneration(let number, let outcome, let summary):
+            try execute(
+                database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
+                [outcome.rawValue, summary, number])
         case .appendEvent(let event):
             try execute(
                 database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",

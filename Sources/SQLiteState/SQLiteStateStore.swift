@@ -18,9 +18,11 @@ public final class SQLiteStateStore: StateStore {
         self.path = path
         database = try Self.translating(path) {
             try StateFile.create(path)
-            let database = try DatabaseQueue(path: path, configuration: Self.configuration(readOnly: false))
-            try StateSchema.migrate(database, path: path)
-            return database
+            return try StateFile.exclusively(besides: path) {
+                let database = try DatabaseQueue(path: path, configuration: Self.configuration(readOnly: false))
+                try StateSchema.migrate(database, path: path)
+                return database
+            }
         }
     }
 
@@ -73,7 +75,7 @@ public final class SQLiteStateStore: StateStore {
             let reason = error.message ?? "\(error.resultCode)"
             switch error.resultCode {
             case .SQLITE_NOTADB, .SQLITE_CORRUPT: throw .unreadable(path: path, reason: reason)
-            case .SQLITE_BUSY: throw .failed(path: path, reason: "another process keeps it locked")
+            case .SQLITE_BUSY: throw .busy(path: path)
             default: throw .failed(path: path, reason: reason)
             }
         } catch {

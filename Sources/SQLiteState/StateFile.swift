@@ -18,6 +18,19 @@ enum StateFile {
         }
     }
 
+    /// Does something with the file's directory locked, so that of two first applies one makes the tables.
+    static func exclusively<Result>(besides path: String, _ body: () throws -> Result) throws -> Result {
+        let directory = FilePath(path).removingLastComponent()
+        let folder = try FileDescriptor.open(
+            directory.isEmpty ? "." : directory, .readOnly, options: [.closeOnExec, .directory])
+        return try folder.closeAfter {
+            while flock(folder.rawValue, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw Errno(rawValue: errno) }
+            }
+            return try body()
+        }
+    }
+
     private static func makeDirectory(_ path: FilePath) throws {
         guard !path.isEmpty, path != "." else { return }
         // The C library's own, since the package has no call for it.
@@ -26,7 +39,9 @@ enum StateFile {
         case .fileExists: return
         case .noSuchFileOrDirectory where path.removingLastComponent() != path:
             try makeDirectory(path.removingLastComponent())
-            guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else { throw Errno(rawValue: errno) }
+            if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) != 0, errno != EEXIST {
+                throw Errno(rawValue: errno)
+            }
         case let error: throw error
         }
     }

@@ -6,25 +6,28 @@ public struct LeaseHolder: Sendable, Equatable {
     public let process: Int
     /// When the process started, in ticks since the machine did (proc(5), field 22 of `stat`).
     public let startTicks: UInt64
+    /// Where process numbers mean the same: one boot of one machine, one PID namespace.
+    public let scope: String
     /// Who runs it.
     public let user: String
 
     /// A holder.
-    public init(machine: String, process: Int, startTicks: UInt64, user: String) {
+    public init(machine: String, scope: String, process: Int, startTicks: UInt64, user: String) {
         self.machine = machine
+        self.scope = scope
         self.process = process
         self.startTicks = startTicks
         self.user = user
     }
 
     /// The holder as one text, which `init(text:)` reads.
-    public var text: String { "\(machine) \(process) \(startTicks) \(user)" }
+    public var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
 
     /// The holder of a text; nil when it is none.
     public init?(text: String) {
-        let parts = text.split(separator: " ", maxSplits: 3).map(String.init)
-        guard parts.count == 4, let process = Int(parts[1]), let ticks = UInt64(parts[2]) else { return nil }
-        self.init(machine: parts[0], process: process, startTicks: ticks, user: parts[3])
+        let parts = text.split(separator: " ", maxSplits: 4).map(String.init)
+        guard parts.count == 5, let process = Int(parts[2]), let ticks = UInt64(parts[3]) else { return nil }
+        self.init(machine: parts[0], scope: parts[1], process: process, startTicks: ticks, user: parts[4])
     }
 }
 
@@ -49,8 +52,8 @@ public struct Lease: Sendable, Equatable {
         self.expiresAt = expiresAt
     }
 
-    /// Whether another may take it: it has run out, or its holder, on this machine, is dead.
-    public func isFree(at now: Int64, on machine: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
-        expiresAt <= now || (holder.machine == machine && !isAlive(holder))
+    /// Whether another may take it: it has run out, or its holder, in the same scope, is dead.
+    public func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
+        expiresAt <= now || (holder.scope == scope && !isAlive(holder))
     }
 }

@@ -78,7 +78,7 @@ public struct CertificateFacts: Sendable, Equatable {
     public var createdAt: Int64
     /// SHA-256 of the leaf in lower-case hex.
     public var fingerprint: String
-    /// SHA-256 of what it was read from, for the operator's own; empty for others.
+    /// What it rests on, as SHA-256: the text it was read from, or the local CA; empty for others.
     public var sourceDigest: [UInt8]
 
     /// The facts.

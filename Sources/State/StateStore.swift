@@ -72,6 +72,8 @@ public enum StateMutation: Sendable {
     case deleteSetting(SettingName)
     /// Puts a generation, and makes it the latest.
     case putGeneration(Generation)
+    /// Ends a generation.
+    case closeGeneration(Int, Generation.Outcome, summary: String)
     /// Adds an event.
     case appendEvent(AuditEvent)
 }
@@ -103,6 +105,8 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooNew(path: String)
     /// Another process has taken the lease.
     case leaseLost
+    /// Another process is in the middle of a write for longer than one takes.
+    case busy(path: String)
 
     /// What happened, for people.
     public var description: String {
@@ -111,6 +115,7 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .failed(let path, let reason): "the state '\(path)': \(reason)"
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
         case .leaseLost: "another apply has taken the lock"
+        case .busy(let path): "another process keeps the state '\(path)' locked"
         }
     }
 }

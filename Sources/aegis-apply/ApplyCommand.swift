@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Issuers
 import Reconciler
 import SQLiteState
 import State
@@ -42,8 +43,12 @@ struct ApplyCommand: ParsableCommand {
     private func show(_ file: ConfigurationFile, _ configuration: Configuration) throws {
         let path = file.resolve(configuration.statePath).string
         let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
-        let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
-        let plan = Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan()
+        let (materials, found) = CertificateMaterials.look(
+            for: configuration, in: file, snapshot, checks: true)
+        let authority = LocalAuthority.digest(in: CertificateMaterials.cacheDirectory(configuration, file))
+        let plan = Planner(
+            configuration, against: snapshot, materials: materials, localCA: authority, now: currentTime()
+        ).plan()
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
         let warnings = unsafeKey + (file.parsed.diagnostics + found).sorted { $0.position < $1.position }
         switch format {

@@ -14,15 +14,22 @@ struct ApplyRun {
     let configuration: Configuration
 
     func run() throws {
+        // Who reads along may go; the apply goes on.
+        _ = signal(SIGPIPE, SIG_IGN)
         let path = file.resolve(configuration.statePath).string
-        let cache = FilePath(
-            Terminal.environment("AEGIS_SSL_CACHE_DIR") ?? file.resolve(configuration.gateway.cacheDirectory).string)
+        let cache = CertificateMaterials.cacheDirectory(configuration, file)
         // First without the lock and without writing: taking the lock would write.
-        let early = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
-        let first = plan(early)
+        let reader = SecretReader(directory: file.directory)
+        let present = try SQLiteStateStore(readingFrom: path)
+        // A deploy with the wrong key is to fail at once, not when something changes.
+        if let present { _ = try MasterKeySource.find(configuration, reader, present) }
+        let early = try present?.snapshot() ?? .empty
+        present?.close()
+        let authority = try openAuthority(cache)
+        let first = plan(early, authority)
         if first.plan.isEmpty {
-            _ = try openAuthority(cache)
-            file.complain(file.parsed.diagnostics + first.warnings)
+            file.complain(
+                MasterKeySource.warnings(configuration, isFirst: false) + file.parsed.diagnostics + first.warnings)
             return try Terminal.print(Self.upToDate)
         }
 
@@ -30,17 +37,15 @@ struct ApplyRun {
         defer { store.close() }
         let keeper = try LeaseKeeper(store)
         defer { keeper.release() }
-        let reader = SecretReader(directory: file.directory)
         let source = try MasterKeySource.find(configuration, reader, store)
-        let authority = try openAuthority(cache)
         // Again under the lock, if another apply has gone before.
         let isSame = try store.revision() == early.revision
-        let (plan, warnings) = isSame ? first : plan(try store.snapshot())
+        let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority)
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)
         guard !plan.isEmpty else { return try Terminal.print(Self.upToDate) }
-        try Terminal.print(
-            PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan) + [UInt8(ascii: "\n")])
+        let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
+        try? Terminal.print(text + [UInt8(ascii: "\n")])
 
         let report = ProgressReport(total: plan.changes.count)
         let applier = Applier(
@@ -53,16 +58,19 @@ struct ApplyRun {
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
         report.finish()
         let name = outcome.generation.map { "generation \($0): " } ?? ""
-        try Terminal.print("Applied \(name)\(outcome.summary).\n")
+        try? Terminal.print("Applied \(name)\(outcome.summary).\n")
         if outcome.failures > 0 { throw ExitStatus.itemsFailed }
     }
 
     private static let upToDate = "No changes: the state is what the file says.\n"
 
-    private func plan(_ snapshot: StateSnapshot) -> (plan: Plan, warnings: [Diagnostic]) {
+    private func plan(_ snapshot: StateSnapshot, _ authority: LocalAuthority) -> (plan: Plan, warnings: [Diagnostic]) {
         let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
         return (
-            Planner(configuration, against: snapshot, materials: materials, now: currentTime()).plan(), warnings
+            Planner(
+                configuration, against: snapshot, materials: materials, localCA: authority.digest,
+                now: currentTime()
+            ).plan(), warnings
         )
     }
 

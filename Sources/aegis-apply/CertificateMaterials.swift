@@ -6,9 +6,17 @@ import SystemPackage
 
 /// Looks whether the PEM texts of custom certificates are there, and which they are.
 enum CertificateMaterials {
-    static func look(for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot) -> (
-        materials: [String: CertificateMaterial], warnings: [Diagnostic]
-    ) {
+    /// The local CA's directory.
+    static func cacheDirectory(_ configuration: Configuration, _ file: ConfigurationFile) -> FilePath {
+        Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
+            ?? file.resolve(configuration.gateway.cacheDirectory)
+    }
+
+    /// What there is to know before a plan; with `checks` also whether what is new would be refused.
+    static func look(
+        for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot, checks: Bool = false
+    ) -> (materials: [String: CertificateMaterial], warnings: [Diagnostic]) {
+        let users = Dictionary(grouping: configuration.hosts.filter { $0.certificate != nil }) { $0.certificate ?? "" }
         let reader = SecretReader(directory: file.directory)
         var materials: [String: CertificateMaterial] = [:]
         var warnings: [Diagnostic] = []
@@ -18,7 +26,12 @@ enum CertificateMaterials {
             do throws(IssuanceFailure) {
                 let digest = try OwnCertificate(reader).digest(of: custom)
                 materials[certificate.name] = .readable(digest: digest)
-                if digest == stored?.sourceDigest { warnings += expiry(of: certificate, stored) }
+                let hosts = users[certificate.name] ?? []
+                if let stored, digest == stored.sourceDigest {
+                    warnings += expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
+                } else if checks, (try? reader.read(custom.key)) != nil {
+                    warnings += refusal(of: certificate, custom, hosts, reader)
+                }
             } catch {
                 materials[certificate.name] = .unreadable("known after apply")
                 warnings.append(warning(custom.certificate, certificate, error, isStored: stored != nil))
@@ -42,9 +55,33 @@ enum CertificateMaterials {
             hint: isStored ? "what is stored stays" : "it is planned as 'known after apply'; applying needs it")
     }
 
-    private static func expiry(of certificate: NamedCertificate, _ stored: CertificateFacts?) -> [Diagnostic] {
+    /// What apply would say of a new certificate.
+    private static func refusal(
+        of certificate: NamedCertificate, _ custom: CustomCertificate, _ hosts: [Host], _ reader: SecretReader
+    ) -> [Diagnostic] {
+        do throws(IssuanceFailure) {
+            let material = try OwnCertificate(reader).load(custom, for: hosts.flatMap(\.names), now: currentTime())
+            return material.warnings.map { .warning(at: certificate.origin, "certificate '\(certificate.name)' \($0)") }
+        } catch {
+            let text = "certificate '\(certificate.name)' will be refused: \(error.reason)"
+            return [.warning(at: certificate.origin, text, hint: error.hint)]
+        }
+    }
+
+    /// Hosts that were given a stored certificate which is not for them.
+    private static func coverage(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
+        -> [Diagnostic]
+    {
+        hosts.filter { !stored.covers($0.names) }.map { host in
+            .warning(
+                at: host.origin, "certificate '\(certificate.name)' does not cover all names of '\(host.domain.text)'",
+                hint: "it is for \(stored.domains.prefix(5).joined(separator: ", "))")
+        }
+    }
+
+    private static func expiry(of certificate: NamedCertificate, _ stored: CertificateFacts) -> [Diagnostic] {
         let now = currentTime()
-        guard let stored, stored.expiresAt - now < OwnCertificate.warningDays * 86_400 else { return [] }
+        guard stored.expiresAt - now < OwnCertificate.warningDays * 86_400 else { return [] }
         let isOver = stored.expiresAt <= now
         let text =
             "certificate '\(certificate.name)' \(isOver ? "has expired" : "expires") on \(UTCTime.text(stored.expiresAt))"

@@ -13,7 +13,7 @@ final class LeaseKeeper: Sendable {
         let holder = LeaseHolder.current()
         let now = currentTime()
         let attempt = try store.acquireLease(for: holder, now: now) { lease in
-            lease.isFree(at: now, on: holder.machine, isAlive: LeaseHolder.isAlive)
+            lease.isFree(at: now, in: holder.scope, isAlive: LeaseHolder.isAlive)
         }
         if case .held(let lease) = attempt {
             let other = lease.holder

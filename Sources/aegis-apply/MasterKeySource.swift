@@ -18,6 +18,8 @@ enum MasterKeySource {
         }
     }
 
+    private var isKnown: Bool { if case .made = self { false } else { true } }
+
     static let variable = "AEGIS_SSL_KEY"
 
     /// What to tell who gives no key; nothing to others. The key itself is not looked at.
@@ -35,6 +37,11 @@ enum MasterKeySource {
     {
         let source = try candidate(configuration, reader, store)
         if let id = try store.setting(.sealingKeyID).map({ String(decoding: $0, as: UTF8.self) }), id != source.key.id {
+            guard source.isKnown else {
+                throw CommandFailure(
+                    message: "the state is sealed with the encryption key \(id), and no key is given",
+                    hint: "set \(variable) to that key, or encryption.key in the file")
+            }
             let first = try store.sealedKeys().first.map { " (certificate '\($0.name)' among others)" } ?? ""
             throw CommandFailure(
                 message: "the state is sealed with another encryption key: \(id)\(first), and this is \(source.key.id)",

@@ -51,7 +51,8 @@ struct RekeyCommand: ParsableCommand {
             let here = SecretReader(directory: ".")
             let newKey = try MasterKeySource.read(secret(newKeyEnv, newKeyFile), here)
             let oldKey = try oldKey(known, store, here, newKey)
-            let count = try Rekey(store: store, holder: keeper.holder, oldKey: oldKey, newKey: newKey).run()
+            let count = try Rekey(store: store, holder: keeper.holder, oldKey: oldKey, newKey: newKey).run(
+                now: currentTime())
             try Terminal.print("Sealed \(count) anew under the key \(newKey.id). Give this key from now on.\n")
         }
     }

@@ -232,15 +232,17 @@ import Testing
         try makeOwn()
         try write(Self.twoHosts)
         #expect(try apply().status == 0)
-        let machine = try Tool.run("hostname").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        let boot = try String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+        let namespace = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
+        let scope = "\(boot.trimmingCharacters(in: .whitespacesAndNewlines))/\(namespace)"
         let now = Int(Date().timeIntervalSince1970)
         // PID 1 with a start time that is not its own: dead. On another machine nobody can tell: alive.
-        _ = try sql("INSERT INTO leases VALUES ('apply', 'elsewhere 1 7 ops', \(now), \(now + 30))")
+        _ = try sql("INSERT INTO leases VALUES ('apply', 'elsewhere another-boot 1 7 ops', \(now), \(now + 30))")
         try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
         let held = try apply()
         #expect(held.status == 75)
         #expect(held.errors.contains("another apply is running: ops on elsewhere, process 1, since "))
-        _ = try sql("UPDATE leases SET holder = '\(machine) 1 7 ops'")
+        _ = try sql("UPDATE leases SET holder = 'here \(scope) 1 7 ops'")
         #expect(try apply().status == 0)
         #expect(try sql("SELECT count(*) FROM leases") == "0\n")
     }
@@ -271,6 +273,79 @@ import Testing
         let revision = before.trimmingCharacters(in: .whitespacesAndNewlines)
         #expect(try sql("SELECT name FROM items WHERE revision > \(revision)") == "own.example.com\n")
         #expect(try sql("SELECT count(*) FROM certificates WHERE revision > \(revision)") == "0\n")
+    }
+
+    @Test("A replacement that fails leaves the certificate that it was to replace")
+    func failedReplacement() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try write(
+            Self.twoHosts.replacing("own: {", with: "new: {").replacing("certificate: own", with: "certificate: new")
+                .replacing("own.key", with: "none.key"))
+        let failed = try apply()
+        #expect(failed.status == 3)
+        #expect(try sql("SELECT name FROM certificates ORDER BY name") == "own\nweb\n")
+        try write(
+            Self.twoHosts.replacing("own: {", with: "new: {").replacing("certificate: own", with: "certificate: new"))
+        #expect(try apply().status == 0)
+        #expect(try sql("SELECT name FROM certificates ORDER BY name") == "new\nweb\n")
+    }
+
+    @Test("A host that is given a certificate of others is warned about")
+    func uncoveredHost() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try write(Self.twoHosts + "\n  - { domain: x.example.com, respond: {}, ssl_mode: custom, certificate: own }")
+        #expect(try apply("--dry-run").errors.contains("certificate 'own' does not cover all names of 'x.example.com'"))
+        #expect(try apply().errors.contains("certificate 'own' does not cover all names of 'x.example.com'"))
+        #expect(try apply("status").output.contains("its certificate does not cover all its names"))
+    }
+
+    @Test("After the local CA was deleted, its certificates are issued anew")
+    func newAuthority() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        for ending in ["crt", "key"] {
+            try FileManager.default.removeItem(atPath: folder.path("cache/aegis-local-ca.\(ending)"))
+        }
+        let outcome = try apply()
+        #expect(outcome.output.contains("certificate web: issue (the local CA is another now)"))
+        #expect(try apply("certificates", "export", "web", "--out", "web.pem").status == 0)
+        let root = folder.path("cache/aegis-local-ca.crt")
+        #expect(try Tool.run("openssl", "verify", "-CAfile", root, folder.path("web.pem")).status == 0)
+        #expect(try apply().output.hasPrefix("No changes"))
+    }
+
+    @Test("A wrong or missing key is told even when there is nothing to do")
+    func wrongKeyWithoutChanges() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let wrong = try apply(key: String(repeating: "ab", count: 32))
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("sealed with another encryption key"))
+        let none = try apply(key: nil)
+        #expect(none.status == 1)
+        #expect(none.errors.contains("and no key is given"))
+    }
+
+    @Test("Of first applies at once one goes on and the others are told of it, and they share one CA")
+    func firstAppliesAtOnce() async throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        let outcomes = try await withThrowingTaskGroup(of: ApplyProgram.Outcome.self) { group in
+            for _ in 0..<4 { group.addTask { try apply() } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        for outcome in outcomes { #expect([0, 75].contains(outcome.status), "\(outcome.errors)") }
+        #expect(outcomes.contains { $0.status == 0 })
+        #expect(try apply().output.hasPrefix("No changes"))
+        let root = folder.path("cache/aegis-local-ca.crt")
+        #expect(try apply("certificates", "export", "web", "--out", "web.pem").status == 0)
+        #expect(try Tool.run("openssl", "verify", "-CAfile", root, folder.path("web.pem")).status == 0)
     }
 
     @Test("No key, token or text of the file is to be read in the database or any output")

@@ -9,7 +9,7 @@ import Testing
 @Suite struct SQLiteStateTests {
     private let folder: TemporaryFolder
     private let path: String
-    private let me = LeaseHolder(machine: "here", process: 1, startTicks: 2, user: "ops")
+    private let me = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
     private let host = ItemID(.host, "app.example.com")
 
     init() throws {
@@ -84,7 +84,7 @@ import Testing
     @Test("Who lost the lease can't write")
     func lostLease() throws {
         let store = try store()
-        let other = LeaseHolder(machine: "there", process: 5, startTicks: 6, user: "other ops")
+        let other = LeaseHolder(machine: "there", scope: "other", process: 5, startTicks: 6, user: "other ops")
         #expect(
             try store.acquireLease(for: other, now: 5, isFree: { $0.expiresAt <= 5 })
                 == .held(Lease(holder: me, since: 0, expiresAt: 30)))
@@ -100,10 +100,10 @@ import Testing
     @Test("A lease is free when it has run out, or its holder on this machine is dead")
     func freeLease() {
         let lease = Lease(holder: me, since: 0, expiresAt: 30)
-        #expect(!lease.isFree(at: 29, on: "here", isAlive: { _ in true }))
-        #expect(lease.isFree(at: 30, on: "here", isAlive: { _ in true }))
-        #expect(lease.isFree(at: 1, on: "here", isAlive: { _ in false }))
-        #expect(!lease.isFree(at: 1, on: "there", isAlive: { _ in false }))
+        #expect(!lease.isFree(at: 29, in: "boot", isAlive: { _ in true }))
+        #expect(lease.isFree(at: 30, in: "boot", isAlive: { _ in true }))
+        #expect(lease.isFree(at: 1, in: "boot", isAlive: { _ in false }))
+        #expect(!lease.isFree(at: 1, in: "other", isAlive: { _ in false }))
         #expect(LeaseHolder(text: me.text) == me)
         #expect(LeaseHolder(text: "nonsense") == nil)
     }
@@ -193,7 +193,8 @@ import Testing
         let event = AuditEvent(at: 5, actor: "ops@here", action: "create", item: host, failure: nil)
         try store.commit([.putGeneration(generation), .putSetting(.sealingKeyID, [1]), .appendEvent(event)], by: me)
         generation.outcome = .complete
-        try store.commit([.putGeneration(generation)], by: me)
+        generation.summary = "1 created"
+        try store.commit([.closeGeneration(1, .complete, summary: "1 created")], by: me)
         #expect(try store.generations() == [generation])
         #expect(try store.snapshot().generation == 1)
         #expect(try store.setting(.sealingKeyID) == [1])

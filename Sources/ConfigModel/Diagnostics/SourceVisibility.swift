@@ -121,18 +121,21 @@ extension String {
     var mayHoldSecret: Bool {
         var hasColon = false
         var hasSeparator = false
+        var dashes = 0
         // One pass: every scalar of a file comes by here.
         for byte in utf8 {
+            dashes = byte == UInt8(ascii: "-") ? dashes + 1 : 0
             switch byte {
             case UInt8(ascii: "?"), UInt8(ascii: "\n"): return true
+            case UInt8(ascii: "-") where dashes == 5: return true
             case UInt8(ascii: "@") where hasColon: return true
             case UInt8(ascii: ":"): hasColon = true
             case UInt8(ascii: "."), UInt8(ascii: "/"): hasSeparator = true
             default: break
             }
         }
-        if utf8.count >= 64, !hasSeparator { return true }
-        return hasPrefix("-----") || (hasPrefix("$") && utf8.count > 1)
+        // Tokens have 40 characters and more; names that long have dots.
+        return (utf8.count >= 40 && !hasSeparator) || (hasPrefix("$") && utf8.count > 1)
     }
 
     /// Whether it looks like a key somebody meant to write, not like a value that lost its colon.

@@ -34,6 +34,7 @@ enum YAMLSyntaxFault {
         case "did not find expected ',' or '}'":
             "is a '}' or a comma missing? values with ': ', '{' or '}' must be in quotes"
         case "did not find expected ',' or ']'": "is a ']' or a comma missing?"
+        case "did not find expected node content": "is a ']' or '}' missing?"
         case "found unexpected end of stream": "is a closing quote missing?"
         case "did not find expected alphabetic or numeric character":
             "a value that begins with '*' or '&' must be in quotes"

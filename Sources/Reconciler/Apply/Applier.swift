@@ -97,7 +97,7 @@ extension Applier {
     /// One apply under way.
     private struct Run {
         let applier: Applier
-        var generation: Generation
+        let generation: Generation
         /// What goes into the next commit besides its own.
         var pending: [StateMutation]
         var outcome = ApplyOutcome()
@@ -133,7 +133,9 @@ extension Applier {
             try commit(mutations, changes)
         }
 
-        mutating func delete(_ changes: [Change]) throws {
+        /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
+        mutating func delete(_ all: [Change]) throws {
+            let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
             try commit(changes.map { .deleteItem($0.item) }, changes)
         }
 
@@ -178,9 +180,9 @@ extension Applier {
 
         mutating func finish() throws -> ApplyOutcome {
             guard outcome.generation != nil else { return outcome }
-            generation.outcome = outcome.failures == 0 ? .complete : .partial
-            generation.summary = outcome.summary
-            try applier.store.commit([.putGeneration(generation)], by: applier.holder)
+            let end = outcome.failures == 0 ? Generation.Outcome.complete : .partial
+            let closing = StateMutation.closeGeneration(generation.number, end, summary: outcome.summary)
+            try applier.store.commit([closing], by: applier.holder)
             return outcome
         }
     }

@@ -16,9 +16,11 @@ public struct Rekey {
 
     /// Seals all keys and texts anew in one transaction, and takes a key kept in the state out of it.
     ///
+    /// `now` is in seconds since 1970.
+    ///
     /// - Returns: How many were sealed anew; those under the new key already are left.
     /// - Throws: `RekeyError` naming the first that does not open; then nothing is changed.
-    public func run() throws -> Int {
+    public func run(now: Int64) throws -> Int {
         var mutations: [StateMutation] = []
         for (name, sealedKey) in try store.sealedKeys() where !isDone(sealedKey) {
             let sealed = try reseal(sealedKey, SealPurpose.certificateKey, name, "certificate '\(name)'")
@@ -33,6 +35,9 @@ public struct Rekey {
         let count = mutations.count
         mutations.append(.putSetting(.sealingKeyID, Array(sealer.key.id.utf8)))
         mutations.append(.deleteSetting(.masterKey))
+        let actor = "\(holder.user)@\(holder.machine)"
+        mutations.append(
+            .appendEvent(AuditEvent(at: now, actor: actor, action: "rekey", item: ItemID(.gateway, "gateway"))))
         try store.commit(mutations, by: holder)
         return count
     }

@@ -37,6 +37,8 @@ public struct HostStatus: Sendable {
             switch (host, wanted, facts) {
             case (nil, _, _): "its record can't be read"
             case (_?, let wanted?, nil): "certificate '\(wanted)' is missing"
+            case (let host?, _, let facts?) where !facts.covers(host.names):
+                "its certificate does not cover all its names"
             case (_?, _, let facts?) where facts.expiresAt <= now: "its certificate has expired"
             case (_?, _, let facts?) where facts.expiresAt - now < 7 * 86_400: "its certificate expires soon"
             case (let host?, _, _): host.enabled ? nil : "disabled"

@@ -6,14 +6,17 @@ public struct Planner {
     private let configuration: Configuration
     private let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
+    private let localCA: [UInt8]?
     private let now: Int64
 
-    /// A planner; `materials` tells of the custom certificates by name, `now` is in seconds since 1970.
+    /// A planner; `materials` tells of the custom certificates by name, `localCA` is the digest of the
+    /// local CA where it is known, `now` is in seconds since 1970.
     public init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
-        materials: [String: CertificateMaterial] = [:], now: Int64
+        materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil, now: Int64
     ) {
         self.now = now
+        self.localCA = localCA
         self.configuration = configuration
         self.snapshot = snapshot
         self.materials = materials
@@ -69,6 +72,10 @@ public struct Planner {
         if let digest = item.sourceDigest, digest != facts.sourceDigest {
             return Change(
                 action: .upload, item: item.id, exists: true, fields: [], reason: "the certificate's text has changed")
+        }
+        if let localCA, facts.source == .localCA, facts.sourceDigest != localCA {
+            return Change(
+                action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now")
         }
         let isDue = now >= Renewal.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
         guard facts.source != .custom, facts.autoRenew, item.isWanted, isDue else { return nil }
