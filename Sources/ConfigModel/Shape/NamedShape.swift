@@ -22,7 +22,7 @@ extension ValueShape {
                     if name.looksLikeKey || reader.document.kind(of: entry.value) == .mapping { reader.show(entry.key) }
                     if !Name.isValid(name) || name.utf8.count > 100 {
                         let hint = "names are up to 100 letters, digits, '-', '_' and '.'"
-                        reader.fail(entry.key, "bad name \(name.quotedForMessage)", hint: hint)
+                        reader.fail(entry.key, "bad name\(reader.nameForMessage(ofKey: entry.key))", hint: hint)
                         continue
                     }
                     guard var value = item.read(entry.value, &reader) else {
