@@ -35,9 +35,14 @@ let package = Package(
         .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
         .target(name: "State", swiftSettings: house),
         .target(
+            name: "PrivateFiles",
+            dependencies: [.product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: house
+        ),
+        .target(
             name: "SQLiteState",
             dependencies: [
-                "State", .product(name: "GRDB", package: "GRDB.swift"),
+                "PrivateFiles", "State", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
@@ -47,7 +52,7 @@ let package = Package(
         .target(
             name: "Issuers",
             dependencies: [
-                "ConfigModel", "PKI", "State", .product(name: "SystemPackage", package: "swift-system"),
+                "ConfigModel", "PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),

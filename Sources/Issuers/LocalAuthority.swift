@@ -1,5 +1,6 @@
 import ConfigModel
 import PKI
+import PrivateFiles
 import State
 import SystemPackage
 
@@ -30,7 +31,7 @@ public struct LocalAuthority: Sendable {
     public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         do {
             // Several states may share a cache directory, each with a lock of its own.
-            authority = try PrivateFile.exclusively(in: directory) {
+            authority = try PrivateDirectory.exclusively(in: directory) {
                 let authority = try Self.openRoot(in: directory, now: now)
                 for name in Self.serverNames { try Self.ensureServer(name, in: directory, authority, now: now) }
                 return authority

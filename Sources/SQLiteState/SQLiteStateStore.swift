@@ -1,5 +1,7 @@
 import GRDB
+import PrivateFiles
 import State
+import SystemPackage
 
 // SQLiteState: the state in an SQLite file, through GRDB.
 //
@@ -18,7 +20,8 @@ public final class SQLiteStateStore: StateStore {
         self.path = path
         database = try Self.translating(path) {
             try StateFile.create(path)
-            return try StateFile.exclusively(besides: path) {
+            // Of two first applies one makes the tables.
+            return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 let database = try DatabaseQueue(path: path, configuration: Self.configuration(readOnly: false))
                 try StateSchema.migrate(database, path: path)
                 return database

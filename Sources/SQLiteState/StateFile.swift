@@ -1,4 +1,4 @@
-import Glibc
+import PrivateFiles
 import State
 import SystemPackage
 
@@ -8,41 +8,13 @@ enum StateFile {
     static func create(_ path: String) throws {
         do {
             let file = FilePath(path)
-            try makeDirectory(file.removingLastComponent())
+            try PrivateDirectory.make(file.removingLastComponent())
             // SQLite gives its -wal and -shm files the mode of this one.
             try FileDescriptor.open(
                 file, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite]
             ).close()
         } catch let error as Errno {
             throw StateError.failed(path: path, reason: "\(error)")
-        }
-    }
-
-    /// Does something with the file's directory locked, so that of two first applies one makes the tables.
-    static func exclusively<Result>(besides path: String, _ body: () throws -> Result) throws -> Result {
-        let directory = FilePath(path).removingLastComponent()
-        let folder = try FileDescriptor.open(
-            directory.isEmpty ? "." : directory, .readOnly, options: [.closeOnExec, .directory])
-        return try folder.closeAfter {
-            while flock(folder.rawValue, LOCK_EX) != 0 {
-                guard errno == EINTR else { throw Errno(rawValue: errno) }
-            }
-            return try body()
-        }
-    }
-
-    private static func makeDirectory(_ path: FilePath) throws {
-        guard !path.isEmpty, path != "." else { return }
-        // The C library's own, since the package has no call for it.
-        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 { return }
-        switch Errno(rawValue: errno) {
-        case .fileExists: return
-        case .noSuchFileOrDirectory where path.removingLastComponent() != path:
-            try makeDirectory(path.removingLastComponent())
-            if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) != 0, errno != EEXIST {
-                throw Errno(rawValue: errno)
-            }
-        case let error: throw error
         }
     }
 
