@@ -22,7 +22,7 @@ public struct LocalAuthority: Sendable {
     /// The digest of a directory's CA, which is not made; nil when there is none to be read.
     public static func digest(in directory: FilePath) -> [UInt8]? {
         guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
-            let chain = try? CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+            let chain = try? CertificateChain(pem: text.plainCopy())
         else { return nil }
         return Digest.sha256(chain.leaf.der)
     }
@@ -68,7 +68,7 @@ public struct LocalAuthority: Sendable {
         let pair = FilePair(directory, rootName)
         switch (try PrivateFile.read(pair.certificate), try PrivateFile.read(pair.key)) {
         case (let certificate?, let key?):
-            let chain = try CertificateChain(pem: certificate.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+            let chain = try CertificateChain(pem: certificate.plainCopy())
             return try CertificateAuthority(key: PrivateKey(pem: key), certificate: chain.leaf)
         case (.some, nil):
             throw IssuanceFailure(
@@ -100,7 +100,7 @@ public struct LocalAuthority: Sendable {
         guard let text = try? PrivateFile.read(pair.certificate), let keyText = try? PrivateFile.read(pair.key),
             let key = try? PrivateKey(pem: keyText),
             let chain = try? CertificateChain(
-                pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } }, key: key)
+                pem: text.plainCopy(), key: key)
         else { return false }
         return now < chain.leaf.notAfter && chain.leaf.isIssued(by: authority.certificate)
     }

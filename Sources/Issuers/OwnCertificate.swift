@@ -31,7 +31,7 @@ public struct OwnCertificate: Sendable {
         }
         let chain: CertificateChain
         do throws(PKIError) {
-            chain = try CertificateChain(pem: text.withBytes { bytes in bytes.indices.map { bytes[$0] } }, key: key)
+            chain = try CertificateChain(pem: text.plainCopy(), key: key)
             try chain.leaf.checkStrength()
         } catch {
             throw IssuanceFailure(error, "\(custom.certificate)")

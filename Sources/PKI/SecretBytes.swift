@@ -49,6 +49,9 @@ public final class SecretBytes: Sendable {
         defer { extendLifetime(self) }
         return try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count])))
     }
+
+    /// A copy that is not wiped: for what is no secret, or is about to be written out.
+    public func plainCopy() -> [UInt8] { withBytes { bytes in bytes.indices.map { bytes[$0] } } }
 }
 
 extension SecretBytes: Equatable {

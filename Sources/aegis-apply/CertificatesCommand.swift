@@ -115,7 +115,7 @@ struct ExportCertificate: ParsableCommand {
         do {
             let der = try Sealer(key: source.key).open(
                 certificate.sealedKey, purpose: SealPurpose.certificateKey, row: name)
-            return try PrivateKey(der: der).pem().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+            return try PrivateKey(der: der).pem().plainCopy()
         } catch {
             throw CommandFailure(message: "the key of certificate '\(name)': \(error)")
         }

@@ -82,7 +82,7 @@ enum MasterKeySource {
     var mutations: [StateMutation] {
         var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
         if case .made(let key) = self {
-            let hex = key.hex().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+            let hex = key.hex().plainCopy()
             mutations.append(.putSetting(.masterKey, hex))
         }
         return mutations

@@ -51,7 +51,7 @@ struct RollbackCommand: ParsableCommand {
         do {
             let text = try Sealer(key: source.key).open(
                 earlier.sealedText, purpose: SealPurpose.generation, row: "\(generation)")
-            return (earlier, text.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+            return (earlier, text.plainCopy())
         } catch {
             throw CommandFailure(message: "the text of generation \(generation): \(error)")
         }

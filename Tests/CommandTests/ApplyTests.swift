@@ -38,7 +38,7 @@ import Testing
         let leaf = try authority.issue(
             for: key, names: [.dns(host)], now: start, lifetimeSeconds: (days + 30) * 86_400)
         _ = try folder.file("\(name).pem", leaf.pem + authority.certificate.pem)
-        let text = try key.pem().withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        let text = try key.pem().plainCopy()
         _ = try folder.file("\(name).key", String(decoding: text, as: UTF8.self))
     }
 

@@ -46,7 +46,7 @@ public struct CertificateChain: Sendable, Hashable {
         }
         var certificates: [Certificate] = []
         for block in blocks {
-            let der = try PEM.content(of: block, in: text).withBytes { bytes in bytes.indices.map { bytes[$0] } }
+            let der = try PEM.content(of: block, in: text).plainCopy()
             certificates.append(try Certificate(der: der))
         }
         return certificates

@@ -76,7 +76,7 @@ public struct CertificateRequest: Sendable, Hashable {
         guard let block = try PEM.blocks(in: pem.span).first(where: { labels.contains($0.label) }) else {
             throw .malformed("request", reason: "there is no CERTIFICATE REQUEST block")
         }
-        let der = try PEM.content(of: block, in: pem.span).withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        let der = try PEM.content(of: block, in: pem.span).plainCopy()
         try self.init(der: der)
     }
 }
