@@ -9,7 +9,9 @@ extension SQLiteStateStore {
             let position = try Row.fetchOne(database, sql: "SELECT revision, generation FROM position")
             var snapshot = StateSnapshot(
                 generation: position?["generation"] ?? 0, revision: position?["revision"] ?? 0, items: [:])
-            let items = try Row.fetchCursor(database, sql: "SELECT kind, name, owner, record FROM items")
+            let count = "SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM certificates)"
+            snapshot.items.reserveCapacity(try Int.fetchOne(database, sql: count) ?? 0)
+            let items = try Row.fetchCursor(database, sql: "SELECT \(Self.itemColumns) FROM items")
             while let row = try items.next() {
                 if let (id, item) = item(row) { snapshot.items[id] = item }
             }
@@ -32,7 +34,7 @@ extension SQLiteStateStore {
             let latest = try Int.fetchOne(database, sql: "SELECT revision FROM position") ?? 0
             var changes = StateChanges(revision: latest, put: [:], deleted: [])
             let items = try Row.fetchCursor(
-                database, sql: "SELECT kind, name, owner, record FROM items WHERE revision > ?", arguments: [revision])
+                database, sql: "SELECT \(Self.itemColumns) FROM items WHERE revision > ?", arguments: [revision])
             while let row = try items.next() {
                 if let (id, item) = item(row) { changes.put[id] = item }
             }
@@ -97,9 +99,15 @@ extension SQLiteStateStore {
         fingerprint, source_digest
         """
 
+    private static let itemColumns = "kind, name, owner, record"
+
+    /// An item of `itemColumns`, by their places: there are very many, and names are looked up for each row.
     private func item(_ row: Row) -> (ItemID, StoredItem)? {
-        guard let kind = ItemKind(rawValue: row["kind"]) else { return nil }
-        return (ItemID(kind, row["name"]), StoredItem(owner: owner(row), record: bytes(row, "record")))
+        guard let kind = ItemKind(rawValue: row[0]) else { return nil }
+        // The row lends the blob for the length of the closure, where it is copied once.
+        let record = try? row.withUnsafeData(atIndex: 3) { data in unsafe data?.withUnsafeBytes { unsafe Array($0) } }
+        let owner = StoredItem.Owner(rawValue: row[2]) ?? .api
+        return (ItemID(kind, row[1]), StoredItem(owner: owner, record: (record ?? nil) ?? []))
     }
 
     private func certificateItem(_ row: Row) -> StoredItem {

@@ -29,6 +29,9 @@ public struct ItemID: Sendable, Hashable {
         self.kind = kind
         self.name = name
     }
+
+    /// Hashes the name alone: few kinds share one, and a kind would be hashed as its text.
+    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 extension ItemID: Comparable {

@@ -37,9 +37,14 @@ struct ApplyCommand: ParsableCommand {
                 try show(file, configuration)
             } else {
                 try ApplyRun(file: file, configuration: configuration).run()
+                endAtOnce(.success)
             }
         }
     }
+
+    /// Ends the program: giving back the model and plan of very many hosts piece by piece would take longer than reading
+    /// them.
+    private func endAtOnce(_ status: ExitCode) -> Never { Glibc.exit(status.rawValue) }
 
     private func show(_ file: ConfigurationFile, _ configuration: Configuration) throws {
         let path = file.resolve(configuration.statePath).string
@@ -61,8 +66,6 @@ struct ApplyCommand: ParsableCommand {
             let renderer = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput))
             try Terminal.print(renderer.text(plan))
         }
-        // Ends here: giving back the model and plan of very many hosts piece by piece would take longer than reading them.
-        let status = detailedExitcode && !plan.isEmpty ? ExitStatus.hasChanges : .success
-        Glibc.exit(status.rawValue)
+        endAtOnce(detailedExitcode && !plan.isEmpty ? ExitStatus.hasChanges : .success)
     }
 }

@@ -37,7 +37,7 @@ import Testing
     private static func snapshot(of configuration: Configuration, generation: Int = 7) -> StateSnapshot {
         var items: [ItemID: StoredItem] = [:]
         configuration.forEachItem(materials: [:]) {
-            items[$0.id] = StoredItem(owner: .file, record: $0.value.record(.compact).json())
+            items[$0.id] = StoredItem(owner: .file, record: configuration.record(of: $0))
         }
         return StateSnapshot(generation: generation, items: items)
     }

@@ -123,7 +123,9 @@ extension String {
         var hasSeparator = false
         var dashes = 0
         // One pass: every scalar of a file comes by here.
-        for byte in utf8 {
+        let bytes = utf8.span
+        for index in bytes.indices {
+            let byte = bytes[index]
             dashes = byte == UInt8(ascii: "-") ? dashes + 1 : 0
             switch byte {
             case UInt8(ascii: "?"), UInt8(ascii: "\n"): return true
@@ -135,7 +137,7 @@ extension String {
             }
         }
         // Tokens have 40 characters and more; names that long have dots.
-        return (utf8.count >= 40 && !hasSeparator) || (hasPrefix("$") && utf8.count > 1)
+        return (bytes.count >= 40 && !hasSeparator) || (bytes.count > 1 && bytes[0] == UInt8(ascii: "$"))
     }
 
     /// Whether it looks like a key somebody meant to write, not like a value that lost its colon.

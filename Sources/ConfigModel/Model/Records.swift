@@ -72,9 +72,8 @@ public struct HostCertificate: Sendable, Equatable, Recorded {
     /// The names it is for: the host's domain and aliases.
     public var domains: [DomainName] = []
 
-    /// The certificate that a host needs; nil when none is made for it.
-    public init?(for host: Host) {
-        guard host.sslMode == .letsencrypt else { return nil }
+    /// The certificate of a host with `ssl_mode: letsencrypt`.
+    public init(for host: Host) {
         issuers = host.effectiveIssuers
         domains = host.names
     }

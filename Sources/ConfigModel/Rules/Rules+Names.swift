@@ -3,21 +3,29 @@ extension Rules {
     mutating func checkNames() {
         var claims: [String: (host: Int, name: Int)] = [:]
         claims.reserveCapacity(configuration.hosts.count * 2)
-        for (index, host) in configuration.hosts.enumerated() {
-            for (position, name) in host.names.enumerated() {
-                guard !name.text.isEmpty, let first = claims.updateValue((index, position), forKey: name.text)
-                else { continue }
-                reportClash(of: name, host: index, position, first)
-                claims[name.text] = first
+        // By their indices: to copy very many hosts would cost more than to look at them.
+        let hosts = configuration.hosts
+        for index in hosts.indices {
+            claim(hosts[index].domain, host: index, 0, &claims)
+            for (position, alias) in hosts[index].aliases.enumerated() {
+                claim(alias, host: index, position + 1, &claims)
             }
-            if host.sslMode == .letsencrypt, let certificate = certificates[host.domain.text] {
+            if hosts[index].sslMode == .letsencrypt, let certificate = certificates[hosts[index].domain.text] {
                 report(
-                    .error, in: nameNode(0, of: host),
-                    "certificate '\(host.domain.text)' has the name of the one made for this host",
+                    .error, in: nameNode(0, of: hosts[index]),
+                    "certificate '\(hosts[index].domain.text)' has the name of the one made for this host",
                     hint: "rename the one under 'certificates'",
                     notes: [note("defined here", at: certificate.origin)])
             }
         }
+    }
+
+    private mutating func claim(
+        _ name: DomainName, host: Int, _ position: Int, _ claims: inout [String: (host: Int, name: Int)]
+    ) {
+        guard !name.text.isEmpty, let first = claims.updateValue((host, position), forKey: name.text) else { return }
+        reportClash(of: name, host: host, position, first)
+        claims[name.text] = first
     }
 
     private mutating func reportClash(of name: DomainName, host: Int, _ position: Int, _ first: (host: Int, name: Int))

@@ -29,29 +29,31 @@ struct Field<Root: Sendable>: Sendable {
         _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String,
         hintWhenMissing: String? = nil
     ) -> Field {
-        Field(
+        let property = StoredProperty(path)
+        return Field(
             key, isRequired: true, hintWhenMissing: hintWhenMissing,
             schema: { _ in shape.schema.adding([("description", .string(summary))]) },
-            read: { assign(path, shape, $0, &$1, &$2) },
-            write: { root, _, style in shape.write(root[keyPath: path], style) })
+            read: { assign(property, shape, $0, &$1, &$2) },
+            write: { root, _, style in shape.write(property.value(of: root), style) })
     }
 
     /// A key with a default, which stands in the object's initial value.
     static func defaulted<Value: Equatable>(
         _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String
     ) -> Field {
-        Field(
+        let property = StoredProperty(path)
+        return Field(
             key,
             schema: { defaults in
-                let standard = shape.write(defaults[keyPath: path], .compact)
+                let standard = shape.write(property.value(of: defaults), .compact)
                 let schema = shape.schema.adding([("description", .string(summary))])
                 // An empty list may be no valid value to write; leaving the key out always is.
                 return standard == .list([]) ? schema : schema.adding([("default", standard)])
             },
-            read: { assign(path, shape, $0, &$1, &$2) },
+            read: { assign(property, shape, $0, &$1, &$2) },
             write: { root, defaults, style in
-                let value = root[keyPath: path]
-                if style.omitsDefaults, value == defaults[keyPath: path] { return nil }
+                let value = property.value(of: root)
+                if style.omitsDefaults, value == property.value(of: defaults) { return nil }
                 return shape.write(value, style)
             })
     }
@@ -60,16 +62,17 @@ struct Field<Root: Sendable>: Sendable {
     static func optional<Value>(
         _ key: String, _ path: WritableKeyPath<Root, Value?> & Sendable, _ shape: ValueShape<Value>, _ summary: String
     ) -> Field {
-        Field(
+        let property = StoredProperty(path)
+        return Field(
             key,
             schema: { _ in shape.schema.adding([("description", .string(summary))]) },
             read: { node, root, reader in
                 guard let value = shape.read(node, &reader) else { return false }
-                root[keyPath: path] = value
+                property.set(value, of: &root)
                 return true
             },
             write: { root, _, style in
-                root[keyPath: path].map { shape.write($0, style == .creation ? .complete : style) }
+                property.value(of: root).map { shape.write($0, style == .creation ? .complete : style) }
             })
     }
 
@@ -112,11 +115,11 @@ struct Field<Root: Sendable>: Sendable {
     }
 
     private static func assign<Value>(
-        _ path: WritableKeyPath<Root, Value>, _ shape: ValueShape<Value>, _ node: NodeID, _ root: inout Root,
+        _ property: StoredProperty<Root, Value>, _ shape: ValueShape<Value>, _ node: NodeID, _ root: inout Root,
         _ reader: inout ModelReader
     ) -> Bool {
         guard let value = shape.read(node, &reader) else { return false }
-        root[keyPath: path] = value
+        property.set(value, of: &root)
         return true
     }
 }

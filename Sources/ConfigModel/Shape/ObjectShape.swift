@@ -61,8 +61,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
             if !fields[index].read(entry.value, &value, &reader) { reader.markFaulty(entry.value) }
             if reader.isFaulty(entry.value) { reader.markFaulty(node) }
         }
-        for (index, field) in fields.enumerated() where field.isRequired && seen & (1 << UInt64(index)) == 0 {
-            reader.fail(node, "\(noun) needs '\(field.key)'", hint: field.hintWhenMissing)
+        for index in fields.indices where fields[index].isRequired && seen & (1 << UInt64(index)) == 0 {
+            reader.fail(node, "\(noun) needs '\(fields[index].key)'", hint: fields[index].hintWhenMissing)
         }
         return true
     }
@@ -87,9 +87,10 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// The keys and values of an object, in the order of the fields.
     func entries(of value: Value, _ style: RecordStyle) -> [PlainValue.Entry] {
         var entries: [PlainValue.Entry] = []
-        for field in fields {
-            if let written = field.write(value, initial, style) {
-                entries.append(PlainValue.Entry(field.key, written))
+        // By index: to copy a field would cost more than to find that it has its default.
+        for index in fields.indices {
+            if let written = fields[index].write(value, initial, style) {
+                entries.append(PlainValue.Entry(fields[index].key, written))
             }
         }
         return entries

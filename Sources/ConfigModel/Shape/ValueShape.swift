@@ -59,14 +59,15 @@ extension ValueShape {
             read: { node, reader in
                 let written = reader.scalarText(of: node)
                 if !written.mayHoldSecret { reader.show(node) }
-                guard let text = reader.string(of: node) else {
-                    let isNumber = reader.type(of: node).map { $0 != .null } ?? false
+                let type = reader.type(of: node)
+                guard type == .text else {
+                    let isNumber = type.map { $0 != .null } ?? false
                     let hint = isNumber ? hintForNumber(written) : nil
                     reader.failExpecting(expected, at: node, quoting: true, hint: hint)
                     return nil
                 }
                 do throws(ValueFault) {
-                    return try parse(text)
+                    return try parse(written)
                 } catch {
                     reader.fail(node, error.message, hint: error.hint)
                     return nil

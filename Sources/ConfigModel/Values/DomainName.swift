@@ -68,8 +68,17 @@ public struct DomainName: Sendable, Hashable, Comparable {
     /// The lower-case name when it is plain ASCII without A-labels; nil when it is faulty or needs IDNA.
     private static func wireForm(ofASCII text: String) -> String? {
         guard let plain = plainForm(ofASCII: text) else { return nil }
-        let labels = plain.utf8.split(separator: UInt8(ascii: "."))
-        return labels.contains { $0.starts(with: "xn--".utf8) } ? nil : plain
+        return hasALabel(plain) ? nil : plain
+    }
+
+    /// Whether a label begins with `xn--` (RFC 5890 section 2.3.1).
+    private static func hasALabel(_ text: String) -> Bool {
+        let bytes = text.utf8.span
+        for index in bytes.indices where bytes[index] == UInt8(ascii: "x") {
+            let isFirst = index == 0 || bytes[index - 1] == UInt8(ascii: ".")
+            if isFirst, text.utf8.dropFirst(index).starts(with: "xn--".utf8) { return true }
+        }
+        return false
     }
 
     /// The lower-case name when its labels are letters, digits and hyphens (RFC 1123 section 2.1).
@@ -79,10 +88,12 @@ public struct DomainName: Sendable, Hashable, Comparable {
         var labels = 1
         var hasUpperCase = false
         var isNumeric = true
-        let bytes = text.utf8
+        // A span, since every name of a file comes by here.
+        let bytes = text.utf8.span
         guard (1...253).contains(bytes.count) else { return nil }
-        let isWildcard = bytes.starts(with: "*.".utf8)
-        for byte in isWildcard ? bytes.dropFirst(2) : bytes[...] {
+        let isWildcard = bytes.count > 1 && bytes[0] == UInt8(ascii: "*") && bytes[1] == UInt8(ascii: ".")
+        for index in (isWildcard ? 2 : 0)..<bytes.count {
+            let byte = bytes[index]
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"): isNumeric = false
             case UInt8(ascii: "0")...UInt8(ascii: "9"): break

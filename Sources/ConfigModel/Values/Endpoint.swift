@@ -70,6 +70,8 @@ struct HostPort {
 extension String {
     /// The lower-case scheme of a URL and what follows `://`; nil when there is no scheme.
     var splitAtScheme: (scheme: String, rest: Substring)? {
+        // Nearly always it is this one.
+        if hasPrefix("http://") { return ("http", self[utf8.index(startIndex, offsetBy: 7)...]) }
         guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let rest = self[utf8.index(after: colon)...]
         guard rest.utf8.starts(with: "//".utf8) else { return nil }
@@ -138,7 +140,7 @@ public struct Upstream: Sendable, Hashable {
     static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
         // Before anything else, since other messages quote the text.
-        guard !text.utf8.contains(UInt8(ascii: "@")) else {
+        guard !text.utf8.hasAny(of: [UInt8(ascii: "@")]) else {
             throw ValueFault("an upstream has no user name or password")
         }
         guard let (scheme, rest) = text.splitAtScheme else {
@@ -148,13 +150,13 @@ public struct Upstream: Sendable, Hashable {
             throw ValueFault(
                 "unknown scheme \(scheme.quotedForMessage)", hint: "upstreams are http://, https:// or unix:/path")
         }
-        let authority = rest.utf8.last == UInt8(ascii: "/") ? rest.dropLast() : rest
-        guard !authority.utf8.contains(where: { "/?#".utf8.contains($0) }) else {
+        let authority = String(rest.utf8.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
+        guard !authority.utf8.hasAny(of: Array("/?#".utf8)) else {
             throw ValueFault(
                 "an upstream has no path: \(text.quotedForMessage)",
                 hint: "requests are passed on with the path they came with")
         }
-        let parsed = try HostPort.parse(String(authority))
+        let parsed = try HostPort.parse(authority)
         guard parsed.host != .any else { throw ValueFault("no host in \(text.quotedForMessage)") }
         if case .name(let name) = parsed.host, name.hasPrefix("*") {
             throw ValueFault("an upstream can't be a wildcard: \(text.quotedForMessage)")

@@ -17,9 +17,9 @@ public struct IPAddress: Sendable, Hashable {
 
     /// The address a text writes, as `inet_pton` reads it; nil when it is none.
     public init?(_ text: String) {
-        let isV6 = text.utf8.contains(UInt8(ascii: ":"))
+        let isV6 = text.utf8.hasAny(of: [UInt8(ascii: ":")])
         // Names are not worth a call, and the call would stop at a NUL.
-        guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.contains(0) else {
+        guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(of: [0]) else {
             return nil
         }
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
@@ -34,14 +34,14 @@ public struct IPAddress: Sendable, Hashable {
 
     /// The address in its usual form (RFC 5952 for IPv6).
     public var text: String {
-        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         // inet_ntop writes at most the given size and ends the text with NUL.
-        let isWritten = unsafe bytes.withUnsafeBytes { source in
-            unsafe inet_ntop(family == .v6 ? AF_INET6 : AF_INET, source.baseAddress, &buffer, socklen_t(buffer.count))
-                != nil
+        unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
+            let text = unsafe bytes.withUnsafeBytes { source in
+                let family = family == .v6 ? AF_INET6 : AF_INET
+                return unsafe inet_ntop(family, source.baseAddress, buffer.baseAddress, socklen_t(buffer.count))
+            }
+            return unsafe text.map { unsafe String(cString: $0) } ?? ""
         }
-        guard isWritten else { return "" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
 

@@ -2,6 +2,7 @@ extension PlainValue {
     /// The value as JSON (RFC 8259) in UTF-8; `indented` puts each entry on a line of its own.
     public func json(indented: Bool = false) -> [UInt8] {
         var writer = JSONWriter(indented: indented)
+        writer.output.reserveCapacity(128)
         writer.write(self)
         return writer.output
     }
@@ -36,10 +37,10 @@ private struct JSONWriter {
     ) {
         output.append(UInt8(ascii: open))
         depth += 1
-        for (index, item) in items.enumerated() {
+        for index in items.indices {
             if index > 0 { output.append(UInt8(ascii: ",")) }
             breakLine()
-            writeItem(&self, item)
+            writeItem(&self, items[index])
         }
         depth -= 1
         if !items.isEmpty { breakLine() }
@@ -54,6 +55,11 @@ private struct JSONWriter {
 
     private mutating func write(_ text: String) {
         output.append(UInt8(ascii: "\""))
+        defer { output.append(UInt8(ascii: "\"")) }
+        let isPlain = !text.utf8.hasAny {
+            $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 == 0x7F
+        }
+        if isPlain { return output.append(contentsOf: text.utf8) }
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""): output += "\\\"".utf8
@@ -67,6 +73,5 @@ private struct JSONWriter {
             default: output.append(byte)
             }
         }
-        output.append(UInt8(ascii: "\""))
     }
 }

@@ -55,14 +55,15 @@ public struct Applier {
         var declared: [ItemID: DeclaredItem] = [:]
         let wanted = Set(plan.changes.map(\.item))
         configuration.forEachItem(materials: [:]) { if wanted.contains($0.id) { declared[$0.id] = $0 } }
-        for host in configuration.hosts {
-            if let certificate = host.certificate { run.users[certificate, default: []] += host.names }
+        let hosts = configuration.hosts
+        for index in hosts.indices {
+            if let certificate = hosts[index].certificate { run.users[certificate, default: []] += hosts[index].names }
         }
 
         let early = plan.changes.filter {
             $0.action != .delete && ($0.item.kind == .gateway || $0.item.kind == .issuer)
         }
-        try run.put(early, declared)
+        try run.put(early, declared, of: configuration)
         for change in plan.changes where change.item.kind == .certificate && change.action != .delete {
             try run.obtain(change, declared[change.item], of: configuration)
         }
@@ -70,7 +71,8 @@ public struct Applier {
             let failure = IssuanceFailure("edge certificates are not available in this version")
             try run.fail(change, failure)
         }
-        try run.put(plan.changes.filter { $0.action != .delete && $0.item.kind == .host }, declared)
+        let hostChanges = plan.changes.filter { $0.action != .delete && $0.item.kind == .host }
+        try run.put(hostChanges, declared, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete })
         return try run.finish()
     }
@@ -124,10 +126,12 @@ extension Applier {
                 failure: failure)
         }
 
-        mutating func put(_ changes: [Change], _ declared: [ItemID: DeclaredItem]) throws {
+        mutating func put(
+            _ changes: [Change], _ declared: [ItemID: DeclaredItem], of configuration: Configuration
+        ) throws {
             let mutations = changes.compactMap { change in
                 declared[change.item].map {
-                    StateMutation.putItem(change.item, owner: .file, record: $0.value.record(.compact).json())
+                    StateMutation.putItem(change.item, owner: .file, record: configuration.record(of: $0))
                 }
             }
             try commit(mutations, changes)
@@ -146,8 +150,8 @@ extension Applier {
             let warnings: [String]
             do {
                 let (material, source, autoRenew) = try applier.sources.obtain(
-                    item.value, for: users[item.id.name] ?? [], of: configuration)
-                stored = try store(material, source, autoRenew, as: item)
+                    configuration.value(of: item), for: users[item.id.name] ?? [], of: configuration)
+                stored = try store(material, source, autoRenew, as: item.id, configuration.record(of: item))
                 warnings = material.warnings
             } catch let failure as IssuanceFailure {
                 return try fail(change, failure)
@@ -157,7 +161,8 @@ extension Applier {
         }
 
         private func store(
-            _ material: IssuedMaterial, _ source: CertificateFacts.Source, _ autoRenew: Bool, as item: DeclaredItem
+            _ material: IssuedMaterial, _ source: CertificateFacts.Source, _ autoRenew: Bool, as item: ItemID,
+            _ record: [UInt8]
         ) throws -> StoredCertificate {
             let leaf = material.chain.leaf
             let facts = CertificateFacts(
@@ -165,9 +170,9 @@ extension Applier {
                 notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: applier.now(),
                 fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
             let key = try applier.sealer.seal(
-                material.key.der(), purpose: SealPurpose.certificateKey, row: item.id.name)
+                material.key.der(), purpose: SealPurpose.certificateKey, row: item.name)
             return StoredCertificate(
-                name: item.id.name, owner: .file, record: item.value.record(.compact).json(), facts: facts,
+                name: item.name, owner: .file, record: record, facts: facts,
                 chain: Array(material.chain.pem.utf8), sealedKey: key)
         }
 

@@ -3,8 +3,19 @@ import State
 
 /// An item that the file asks for.
 struct DeclaredItem {
+    /// Where its value stands in the configuration: very many are visited, and few are copied.
+    enum Place {
+        case gateway
+        case issuer(Int)
+        case certificate(Int)
+        /// The certificate that is made for a host.
+        case hostCertificate(Int)
+        case edgeCertificate(Int)
+        case host(Int)
+    }
+
     let id: ItemID
-    let value: any Recorded
+    let place: Place
     /// What is done when the state does not have it, and when it has another.
     let creation: Action
     let replacement: Action
@@ -19,41 +30,51 @@ struct DeclaredItem {
 extension Configuration {
     /// Calls `visit` with everything the file asks for, in the order of dependence.
     func forEachItem(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
-        visit(
-            DeclaredItem(
-                id: ItemID(.gateway, "gateway"), value: gateway, creation: .create, replacement: .update))
-        for issuer in issuers {
-            visit(
-                DeclaredItem(id: ItemID(.issuer, issuer.name), value: issuer, creation: .create, replacement: .update))
+        func visitPlain(_ id: ItemID, _ place: DeclaredItem.Place) {
+            visit(DeclaredItem(id: id, place: place, creation: .create, replacement: .update))
         }
-        for certificate in certificates { visit(declared(certificate, materials[certificate.name])) }
-        for host in hosts {
-            guard let certificate = HostCertificate(for: host) else { continue }
+        visitPlain(ItemID(.gateway, "gateway"), .gateway)
+        for index in issuers.indices { visitPlain(ItemID(.issuer, issuers[index].name), .issuer(index)) }
+        for index in certificates.indices { visit(declaredCertificate(index, materials)) }
+        for index in hosts.indices where hosts[index].sslMode == .letsencrypt {
             visit(
                 DeclaredItem(
-                    id: ItemID(.certificate, host.domain.text), value: certificate, creation: .issue,
-                    replacement: .issue, isWanted: host.enabled))
+                    id: ItemID(.certificate, hosts[index].domain.text), place: .hostCertificate(index),
+                    creation: .issue, replacement: .issue, isWanted: hosts[index].enabled))
         }
-        for certificate in edgeCertificates {
+        for index in edgeCertificates.indices {
             visit(
                 DeclaredItem(
-                    id: ItemID(.edgeCertificate, certificate.displayName), value: certificate, creation: .order,
-                    replacement: .order))
+                    id: ItemID(.edgeCertificate, edgeCertificates[index].displayName), place: .edgeCertificate(index),
+                    creation: .order, replacement: .order))
         }
-        for host in hosts {
-            visit(
-                DeclaredItem(id: ItemID(.host, host.domain.text), value: host, creation: .create, replacement: .update))
+        for index in hosts.indices { visitPlain(ItemID(.host, hosts[index].domain.text), .host(index)) }
+    }
+
+    /// The value of an item that this configuration declares.
+    func value(of item: DeclaredItem) -> any Recorded {
+        switch item.place {
+        case .gateway: gateway
+        case .issuer(let index): issuers[index]
+        case .certificate(let index): certificates[index]
+        case .hostCertificate(let index): HostCertificate(for: hosts[index])
+        case .edgeCertificate(let index): edgeCertificates[index]
+        case .host(let index): hosts[index]
         }
     }
 
-    private func declared(_ certificate: NamedCertificate, _ material: CertificateMaterial?) -> DeclaredItem {
+    /// The compact record of an item that this configuration declares, as the state keeps it.
+    func record(of item: DeclaredItem) -> [UInt8] { value(of: item).record(.compact).json() }
+
+    private func declaredCertificate(_ index: Int, _ materials: [String: CertificateMaterial]) -> DeclaredItem {
+        let certificate = certificates[index]
         let id = ItemID(.certificate, certificate.name)
         switch certificate.source {
         case .issued:
-            return DeclaredItem(id: id, value: certificate, creation: .issue, replacement: .issue)
+            return DeclaredItem(id: id, place: .certificate(index), creation: .issue, replacement: .issue)
         case .custom:
-            var item = DeclaredItem(id: id, value: certificate, creation: .upload, replacement: .upload)
-            switch material {
+            var item = DeclaredItem(id: id, place: .certificate(index), creation: .upload, replacement: .upload)
+            switch materials[certificate.name] {
             case .unreadable(let reason): item.unknown = reason
             case .readable(let digest): item.sourceDigest = digest
             case nil: break

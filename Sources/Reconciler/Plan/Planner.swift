@@ -51,7 +51,7 @@ public struct Planner {
             guard item.isWanted else { return nil }
             // Where the gateway listens matters to whoever reads the first plan, defaults too.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
-            var fields = item.value.record(style).flattened.map {
+            var fields = configuration.value(of: item).record(style).flattened.map {
                 FieldChange(path: $0.path, before: .null, after: $0.value)
             }
             if item.unknown != nil {
@@ -59,8 +59,8 @@ public struct Planner {
             }
             return Change(action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown)
         }
-        guard stored.record != item.value.record(.compact).json() else { return refresh(of: item, stored) }
-        let fields = difference(stored.record, item.value)
+        guard stored.record != configuration.record(of: item) else { return refresh(of: item, stored) }
+        let fields = difference(stored.record, configuration.value(of: item))
         return Change(
             action: item.replacement, item: item.id, exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil))
