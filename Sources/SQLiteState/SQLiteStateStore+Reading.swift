@@ -28,10 +28,12 @@ extension SQLiteStateStore {
         try read { try Int.fetchOne($0, sql: "SELECT revision FROM position") ?? 0 }
     }
 
-    /// What has changed since a revision, by the indexes on it.
-    public func changes(since revision: Int) throws(StateError) -> StateChanges {
+    /// What has changed since a revision, by the indexes on it; nil when that can't be told any more.
+    public func changes(since revision: Int) throws(StateError) -> StateChanges? {
         try read { database in
-            let latest = try Int.fetchOne(database, sql: "SELECT revision FROM position") ?? 0
+            let position = try Row.fetchOne(database, sql: "SELECT revision, pruned_revision FROM position")
+            let latest: Int = position?["revision"] ?? 0
+            guard (position?["pruned_revision"] ?? 0)...latest ~= revision else { return nil }
             var changes = StateChanges(revision: latest, put: [:], deleted: [])
             let items = try Row.fetchCursor(
                 database, sql: "SELECT \(Self.itemColumns) FROM items WHERE revision > ?", arguments: [revision])
@@ -78,9 +80,17 @@ extension SQLiteStateStore {
             try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map { row in
                 Generation(
                     number: row["number"], startedAt: row["started_at"], who: row["who"], fileName: row["file_name"],
-                    directory: row["directory"], fileHash: row["file_hash"], sealedText: bytes(row, "sealed_text"),
+                    directory: row["directory"], fileHash: row["file_hash"],
                     outcome: Generation.Outcome(rawValue: row["outcome"]) ?? .unfinished, summary: row["summary"])
             }
+        }
+    }
+
+    /// The text of a generation's file, sealed.
+    public func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]? {
+        try read { database in
+            let sql = "SELECT sealed_text FROM generation_texts WHERE number = ?"
+            return try Row.fetchOne(database, sql: sql, arguments: [number]).map { bytes($0, "sealed_text") }
         }
     }
 

@@ -37,7 +37,10 @@ extension SQLiteStateStore {
                 [name.rawValue, Data(value), revision])
         case .deleteSetting(let name):
             try execute(database, "DELETE FROM settings WHERE name = ?", [name.rawValue])
-        case .putGeneration(let generation): try put(generation, in: database)
+        case .putGeneration(let generation, let text): try put(generation, text, in: database)
+        case .resealText(let number, let text):
+            try execute(
+                database, "UPDATE generation_texts SET sealed_text = ? WHERE number = ?", [Data(text), number])
         case .closeGeneration(let number, let outcome, let summary):
             try execute(
                 database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
@@ -46,6 +49,7 @@ extension SQLiteStateStore {
             try execute(
                 database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",
                 [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure])
+        case .prune(let retention): try prune(retention, in: database)
         }
     }
 
@@ -73,18 +77,20 @@ extension SQLiteStateStore {
         try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
     }
 
-    private func put(_ generation: Generation, in database: Database) throws {
+    private func put(_ generation: Generation, _ sealedText: [UInt8], in database: Database) throws {
         try execute(
             database,
             """
-            INSERT OR REPLACE INTO generations
-                (number, started_at, who, file_name, directory, file_hash, sealed_text, outcome, summary)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO generations (number, started_at, who, file_name, directory, file_hash, outcome, summary)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 generation.number, generation.startedAt, generation.who, generation.fileName, generation.directory,
-                generation.fileHash, Data(generation.sealedText), generation.outcome.rawValue, generation.summary,
+                generation.fileHash, generation.outcome.rawValue, generation.summary,
             ])
+        try execute(
+            database, "INSERT INTO generation_texts (number, sealed_text) VALUES (?, ?)",
+            [generation.number, Data(sealedText)])
         try execute(database, "UPDATE position SET generation = max(generation, ?)", [generation.number])
     }
 

@@ -37,8 +37,7 @@ public final class SQLiteStateStore: StateStore {
         let opened: DatabaseQueue? = try Self.translating(path) {
             guard let address = try StateFile.addressForReading(path) else { return nil }
             let database = try DatabaseQueue(path: address, configuration: Self.configuration(readOnly: true))
-            guard try StateSchema.isCurrent(database, path: path) else { return nil }
-            return database
+            return try StateSchema.current(database, path: path)
         }
         guard let opened else { return nil }
         database = opened

@@ -7,19 +7,29 @@ enum StateSchema {
         try migrator.migrate(checkingVersion: database, path: path)
     }
 
-    /// Whether a state can be read: false for an empty file, which an apply has only begun.
-    static func isCurrent(_ database: DatabaseQueue, path: String) throws -> Bool {
-        try database.read { database in
-            guard try database.tableExists("grdb_migrations") else { return false }
+    /// The state as this version reads it; nil for an empty file, which an apply has only begun.
+    ///
+    /// An older version's is brought up in memory, since who reads alone writes nothing.
+    static func current(_ database: DatabaseQueue, path: String) throws -> DatabaseQueue? {
+        let isCurrent: Bool? = try database.read { database in
+            guard try database.tableExists("grdb_migrations") else { return nil }
             if try migrator.hasBeenSuperseded(database) { throw StateError.tooNew(path: path) }
             return try migrator.hasCompletedMigrations(database)
         }
+        guard let isCurrent, !isCurrent else { return isCurrent == nil ? nil : database }
+        let copy = try DatabaseQueue()
+        try database.backup(to: copy)
+        try migrator.migrate(copy)
+        return copy
     }
 
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1: items, certificates, history") { database in
             try database.execute(sql: version1)
+        }
+        migrator.registerMigration("texts of generations apart, bounded deletions") { database in
+            try database.execute(sql: boundedHistory)
         }
         return migrator
     }
@@ -72,6 +82,18 @@ enum StateSchema {
         CREATE TABLE leases (
             name TEXT PRIMARY KEY, holder TEXT NOT NULL, since INTEGER NOT NULL, expires_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let boundedHistory = """
+        -- Apart, so that closing a generation does not write its text again, and old texts can go.
+        CREATE TABLE generation_texts (
+            number INTEGER PRIMARY KEY REFERENCES generations (number), sealed_text BLOB NOT NULL
+        ) STRICT;
+        INSERT INTO generation_texts SELECT number, sealed_text FROM generations;
+        ALTER TABLE generations DROP COLUMN sealed_text;
+
+        -- Up to here deletions have gone: who has seen no later revision must read everything.
+        ALTER TABLE position ADD COLUMN pruned_revision INTEGER NOT NULL DEFAULT 0;
         """
 }
 

@@ -1,4 +1,4 @@
-/// One apply that changed something.
+/// One apply that changed something. The file's text is kept apart: it is large, and goes after a time.
 public struct Generation: Sendable, Equatable {
     /// How an apply ended.
     public enum Outcome: String, Sendable {
@@ -22,8 +22,6 @@ public struct Generation: Sendable, Equatable {
     public var directory: String
     /// SHA-256 of the file's text in lower-case hex.
     public var fileHash: String
-    /// The file's text, sealed.
-    public var sealedText: [UInt8]
     /// How it ended.
     public var outcome: Outcome
     /// What it did in one line, such as `2 created, 1 issued`.
@@ -32,7 +30,7 @@ public struct Generation: Sendable, Equatable {
     /// A generation.
     public init(
         number: Int, startedAt: Int64, who: String, fileName: String, directory: String, fileHash: String,
-        sealedText: [UInt8], outcome: Outcome, summary: String
+        outcome: Outcome, summary: String
     ) {
         self.number = number
         self.startedAt = startedAt
@@ -40,7 +38,6 @@ public struct Generation: Sendable, Equatable {
         self.fileName = fileName
         self.directory = directory
         self.fileHash = fileHash
-        self.sealedText = sealedText
         self.outcome = outcome
         self.summary = summary
     }

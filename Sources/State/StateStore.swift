@@ -7,7 +7,10 @@ public protocol StateStore: Sendable {
     func revision() throws(StateError) -> Int
 
     /// What has changed since a revision, at the cost of the change.
-    func changes(since revision: Int) throws(StateError) -> StateChanges
+    ///
+    /// - Returns: nil when that can't be told, as deletions since then are no longer kept or the state is another one with
+    ///   an earlier revision: then read a snapshot.
+    func changes(since revision: Int) throws(StateError) -> StateChanges?
 
     /// Carries mutations out in one transaction that raises the revision; what they write bears the new one.
     ///
@@ -24,6 +27,9 @@ public protocol StateStore: Sendable {
 
     /// The generations, newest first.
     func generations() throws(StateError) -> [Generation]
+
+    /// The text of a generation's file, sealed; nil when it is no longer kept, or there is no such generation.
+    func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]?
 
     /// The names of all certificates and their sealed keys.
     func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])]
@@ -70,12 +76,16 @@ public enum StateMutation: Sendable {
     case putSetting(SettingName, [UInt8])
     /// Takes a setting out.
     case deleteSetting(SettingName)
-    /// Puts a generation, and makes it the latest.
-    case putGeneration(Generation)
+    /// Puts a generation with the sealed text of its file, and makes it the latest.
+    case putGeneration(Generation, sealedText: [UInt8])
+    /// Changes only the sealed text of a generation.
+    case resealText(generation: Int, sealedText: [UInt8])
     /// Ends a generation.
     case closeGeneration(Int, Generation.Outcome, summary: String)
     /// Adds an event.
     case appendEvent(AuditEvent)
+    /// Takes out what is older than is to be kept.
+    case prune(Retention)
 }
 
 /// What changed between two revisions.

@@ -24,7 +24,9 @@ struct RollbackCommand: ParsableCommand {
             let known = try options.configuration()
             let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
             let (earlier, text) = try read(path, known)
-            let name = "generation \(generation) of \(earlier.fileName)"
+            // What was a rollback itself is told by the file that it all began with.
+            let fileName = earlier.fileName.replacing(/^(generation [0-9]+ of )+/, with: "")
+            let name = "generation \(generation) of \(fileName)"
             let source = SourceText(name: name, bytes: text)
             let file = ConfigurationFile(
                 source: source, parsed: Configuration.parse(source), directory: FilePath(earlier.directory))
@@ -46,11 +48,16 @@ struct RollbackCommand: ParsableCommand {
         guard let earlier = try store.generations().first(where: { $0.number == generation }) else {
             throw CommandFailure(message: "there is no generation \(generation)", hint: "see 'aegis-apply history'")
         }
+        guard let sealedText = try store.sealedText(ofGeneration: generation) else {
+            throw CommandFailure(
+                message: "the text of generation \(generation) is no longer kept",
+                hint: "the last \(Retention().generationTexts) generations can be applied again")
+        }
         let reader = SecretReader(directory: known?.file.directory ?? ".")
         let source = try MasterKeySource.find(known?.configuration, reader, store)
         do {
             let text = try Sealer(key: source.key).open(
-                earlier.sealedText, purpose: SealPurpose.generation, row: "\(generation)")
+                sealedText, purpose: SealPurpose.generation, row: "\(generation)")
             return (earlier, text.plainCopy())
         } catch {
             throw CommandFailure(message: "the text of generation \(generation): \(error)")

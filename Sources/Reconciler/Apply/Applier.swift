@@ -51,7 +51,9 @@ public struct Applier {
     public func apply(
         _ plan: Plan, of configuration: Configuration, from origin: Origin, first: [StateMutation] = []
     ) throws -> ApplyOutcome {
-        var run = Run(applier: self, generation: try generation(plan, origin), pending: first)
+        let (generation, text) = try generation(plan, origin)
+        var run = Run(applier: self, generation: generation, pending: first)
+        run.pending.append(.putGeneration(generation, sealedText: text))
         var declared: [ItemID: DeclaredItem] = [:]
         let wanted = Set(plan.changes.map(\.item))
         configuration.forEachItem(materials: [:]) { if wanted.contains($0.id) { declared[$0.id] = $0 } }
@@ -77,13 +79,13 @@ public struct Applier {
         return try run.finish()
     }
 
-    private func generation(_ plan: Plan, _ origin: Origin) throws -> Generation {
+    private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {
         let number = plan.generation + 1
         let sealed = try sealer.seal(SecretBytes(origin.text), purpose: SealPurpose.generation, row: "\(number)")
-        return Generation(
+        let generation = Generation(
             number: number, startedAt: now(), who: "\(holder.user)@\(holder.machine)", fileName: origin.fileName,
-            directory: origin.directory, fileHash: Digest.sha256Text(origin.text), sealedText: sealed,
-            outcome: .unfinished, summary: "")
+            directory: origin.directory, fileHash: Digest.sha256Text(origin.text), outcome: .unfinished, summary: "")
+        return (generation, sealed)
     }
 }
 
@@ -109,9 +111,8 @@ extension Applier {
         /// Commits changes, and with the first of them the generation.
         private mutating func commit(_ mutations: [StateMutation], _ changes: [Change]) throws {
             guard !mutations.isEmpty else { return }
-            var all = pending + mutations + changes.map { .appendEvent(event($0)) }
-            if outcome.generation == nil { all.append(.putGeneration(generation)) }
-            try applier.store.commit(all, by: applier.holder)
+            let events = changes.map { StateMutation.appendEvent(event($0)) }
+            try applier.store.commit(pending + mutations + events, by: applier.holder)
             pending = []
             outcome.generation = generation.number
             for change in changes {
@@ -187,7 +188,7 @@ extension Applier {
             guard outcome.generation != nil else { return outcome }
             let end = outcome.failures == 0 ? Generation.Outcome.complete : .partial
             let closing = StateMutation.closeGeneration(generation.number, end, summary: outcome.summary)
-            try applier.store.commit([closing], by: applier.holder)
+            try applier.store.commit([closing, .prune(Retention())], by: applier.holder)
             return outcome
         }
     }

@@ -26,11 +26,10 @@ public struct Rekey {
             let sealed = try reseal(sealedKey, SealPurpose.certificateKey, name, "certificate '\(name)'")
             mutations.append(.resealKey(name: name, sealedKey: sealed))
         }
-        for var generation in try store.generations() where !isDone(generation.sealedText) {
-            let row = "\(generation.number)"
-            generation.sealedText = try reseal(
-                generation.sealedText, SealPurpose.generation, row, "generation \(row)")
-            mutations.append(.putGeneration(generation))
+        for number in try store.generations().map(\.number) {
+            guard let text = try store.sealedText(ofGeneration: number), !isDone(text) else { continue }
+            let sealed = try reseal(text, SealPurpose.generation, "\(number)", "generation \(number)")
+            mutations.append(.resealText(generation: number, sealedText: sealed))
         }
         let count = mutations.count
         mutations.append(.putSetting(.sealingKeyID, Array(sealer.key.id.utf8)))

@@ -1,0 +1,20 @@
+import GRDB
+import State
+
+extension SQLiteStateStore {
+    /// Takes out what is older than is to be kept. Each is found by an index, so it costs what goes and a little more.
+    func prune(_ retention: Retention, in database: Database) throws {
+        try execute(
+            database, "DELETE FROM generation_texts WHERE number <= (SELECT generation FROM position) - ?",
+            [retention.generationTexts])
+        try execute(
+            database, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", [retention.events])
+        // A commit's deletions stay or go together, so that a reader knows by the revision whether it missed one.
+        let youngestToGo = "SELECT revision FROM deletions ORDER BY revision DESC LIMIT 1 OFFSET ?"
+        guard let revision = try Int.fetchOne(database, sql: youngestToGo, arguments: [retention.deletions]) else {
+            return
+        }
+        try execute(database, "DELETE FROM deletions WHERE revision <= ?", [revision])
+        try execute(database, "UPDATE position SET pruned_revision = max(pruned_revision, ?)", [revision])
+    }
+}

@@ -1,0 +1,16 @@
+/// How much of the past a state keeps. What is older goes with the end of an apply.
+public struct Retention: Sendable {
+    /// How many generations keep the file's text; older ones keep their line in the history.
+    public var generationTexts: Int
+    /// How many events are kept.
+    public var events: Int
+    /// How many deletions are kept for readers that ask what has changed; who asks for older changes reads everything.
+    public var deletions: Int
+
+    /// How much to keep.
+    public init(generationTexts: Int = 100, events: Int = 10_000, deletions: Int = 100_000) {
+        self.generationTexts = generationTexts
+        self.events = events
+        self.deletions = deletions
+    }
+}
