@@ -59,10 +59,7 @@ public enum PrivateFile {
             permissions: .ownerReadWrite)
         do {
             try descriptor.closeAfter {
-                try content.withBytes { bytes in
-                    // A Span's bytes stay where they are for the length of the closure.
-                    _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
-                }
+                try write(content, to: descriptor)
                 try check(fsync(descriptor.rawValue))
             }
             let isRenamed = unsafe temporary.withPlatformString { from in
@@ -76,6 +73,14 @@ public enum PrivateFile {
         let directory = path.removingLastComponent()
         let folder = try FileDescriptor.open(directory.isEmpty ? "." : directory, .readOnly, options: .closeOnExec)
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
+    }
+
+    /// Writes to an open file without leaving a copy behind.
+    public static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
+        try content.withBytes { bytes in
+            // A Span's bytes stay where they are for the length of the closure.
+            _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
+        }
     }
 
     /// What stands at a path, a link itself; throws when nothing does.

@@ -33,6 +33,25 @@ public final class SecretBytes: Sendable {
         }
     }
 
+    /// A copy of an array that is wiped. Sound when nobody else has a copy of the array.
+    public convenience init(wiping bytes: inout [UInt8]) {
+        self.init(bytes)
+        // The array's own bytes, lent to the call.
+        unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+        bytes = []
+    }
+
+    /// Several one after the other.
+    public convenience init(joining parts: [SecretBytes]) {
+        self.init(capacity: parts.reduce(0) { $0 + $1.count }) { output in
+            for part in parts {
+                part.withBytes { bytes in
+                    for index in bytes.indices { output.append(bytes[index]) }
+                }
+            }
+        }
+    }
+
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import PKI
 
 // aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
 //
@@ -10,6 +11,7 @@ struct AegisApply: ParsableCommand {
     static func main() {
         // Whatever a library asks for: nobody else may read what is made here.
         umask(0o077)
+        OpenSSLMemory.wipeWhenFreed()
         main(nil)
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Glibc
 import Issuers
 import PKI
 import Reconciler
@@ -83,7 +84,7 @@ struct ExportCertificate: ParsableCommand {
     @Argument(help: "Its name.")
     var name: String
 
-    @Option(help: "The file to write; it is made for you alone.", completion: .file())
+    @Option(help: "The file to write, made for you alone; '-' is the standard output.", completion: .file())
     var out: String
 
     @Flag(help: "Write the private key too, in plain text.")
@@ -96,26 +97,38 @@ struct ExportCertificate: ParsableCommand {
             let known = try options.configuration()
             let store = try options.openForReading()
             let certificate = try store.required(name)
-            var content = certificate.chain
-            if withKey { content += try key(of: certificate, store, known) }
-            do {
-                try PrivateFile.write(SecretBytes(content), to: FilePath(out))
-            } catch {
-                throw CommandFailure(message: "cannot write '\(out)': \(error)")
+            let content = SecretBytes(certificate.chain)
+            try write(withKey ? SecretBytes(joining: [content, key(of: certificate, store, known)]) : content)
+        }
+    }
+
+    private func write(_ content: SecretBytes) throws {
+        let isOutput = ["-", "/dev/stdout"].contains(out)
+        if isOutput, withKey, isatty(STDOUT_FILENO) == 1 {
+            throw CommandFailure(
+                message: "a private key is not shown on a terminal", hint: "name a file, or pass it on by a pipe")
+        }
+        do {
+            if isOutput {
+                try PrivateFile.write(content, to: .standardOutput)
+            } else {
+                try PrivateFile.write(content, to: FilePath(out))
             }
+        } catch {
+            throw CommandFailure(message: "cannot write '\(out)': \(error)")
         }
     }
 
     private func key(
         of certificate: StoredCertificate, _ store: SQLiteStateStore,
         _ known: (file: ConfigurationFile, configuration: Configuration)?
-    ) throws -> [UInt8] {
+    ) throws -> SecretBytes {
         let reader = SecretReader(directory: known?.file.directory ?? ".")
         let source = try MasterKeySource.find(known?.configuration, reader, store)
         do {
             let der = try Sealer(key: source.key).open(
                 certificate.sealedKey, purpose: SealPurpose.certificateKey, row: name)
-            return try PrivateKey(der: der).pem().plainCopy()
+            return try PrivateKey(der: der).pem()
         } catch {
             throw CommandFailure(message: "the key of certificate '\(name)': \(error)")
         }

@@ -55,17 +55,21 @@ enum MasterKeySource {
     {
         if let secret = configuration?.encryptionKey { return .given(try read(secret, reader)) }
         if Terminal.environment(variable) != nil { return .given(try read(Secret(.environment(variable)), reader)) }
-        if let hex = try store.setting(.masterKey) {
-            guard let key = try? MasterKey(hex: SecretBytes(hex)) else {
-                throw CommandFailure(message: "the encryption key in the state is damaged")
-            }
-            return .stored(key)
-        }
+        if let key = try stored(in: store) { return .stored(key) }
         do {
             return .made(try MasterKey.generate())
         } catch {
             throw CommandFailure(message: "no encryption key can be made: \(error)")
         }
+    }
+
+    /// The key that lies in a state; nil when there is none.
+    static func stored(in store: any StateStore) throws -> MasterKey? {
+        guard var hex = try store.setting(.masterKey) else { return nil }
+        guard let key = try? MasterKey(hex: SecretBytes(wiping: &hex)) else {
+            throw CommandFailure(message: "the encryption key in the state is damaged")
+        }
+        return key
     }
 
     static func read(_ secret: Secret, _ reader: SecretReader) throws -> MasterKey {
@@ -82,8 +86,8 @@ enum MasterKeySource {
     var mutations: [StateMutation] {
         var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
         if case .made(let key) = self {
-            let hex = key.hex().plainCopy()
-            mutations.append(.putSetting(.masterKey, hex))
+            // Here it leaves our hands: without a key of the operator's it stands in the state in plain text.
+            mutations.append(.putSetting(.masterKey, key.hex().plainCopy()))
         }
         return mutations
     }

@@ -68,7 +68,7 @@ struct RekeyCommand: ParsableCommand {
         if oldKeyEnv != nil || oldKeyFile != nil {
             return try MasterKeySource.read(secret(oldKeyEnv, oldKeyFile), here)
         }
-        if let hex = try store.setting(.masterKey), let key = try? MasterKey(hex: SecretBytes(hex)) { return key }
+        if let key = try MasterKeySource.stored(in: store) { return key }
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if id == newKey.id { return newKey }
         let reader = SecretReader(directory: known?.file.directory ?? ".")

@@ -37,7 +37,7 @@ public final class PrivateKey: Sendable {
 
     /// Reads a key in DER: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017) or SEC 1 (RFC 5915), at most 32 KiB.
     ///
-    /// OpenSSL 3.0's decoder frees its own copy of the DER without wiping it, which nothing here can prevent.
+    /// OpenSSL 3.0's decoder frees its own copy of the DER without wiping it: see `OpenSSLMemory`.
     public convenience init(der: SecretBytes) throws(PKIError) {
         let limit = 32 << 10
         guard der.count <= limit else { throw .tooLarge("private key", limit: "32 KiB") }
