@@ -3,7 +3,8 @@ import Issuers
 import PKI
 import State
 
-/// Carries a plan out: what others depend on first, deletions last, each certificate committed as soon as it is had.
+/// Carries a plan out: what others depend on first, deletions last. Several certificates are had at once, each committed as
+/// soon as it is there.
 ///
 /// Killed at any instant, it leaves whole items: the next apply plans what is missing and goes on. A certificate that can't
 /// be had does not stop the others, nor the hosts that use it: they are served with the fallback certificate.
@@ -57,24 +58,16 @@ public struct Applier {
         var declared: [ItemID: DeclaredItem] = [:]
         let wanted = Set(plan.changes.map(\.item))
         configuration.forEachItem(materials: [:]) { if wanted.contains($0.id) { declared[$0.id] = $0 } }
-        let hosts = configuration.hosts
-        for index in hosts.indices {
-            if let certificate = hosts[index].certificate { run.users[certificate, default: []] += hosts[index].names }
-        }
 
-        let early = plan.changes.filter {
-            $0.action != .delete && ($0.item.kind == .gateway || $0.item.kind == .issuer)
-        }
+        let changes = plan.changes.filter { $0.action != .delete }
+        let early = changes.filter { $0.item.kind == .gateway || $0.item.kind == .issuer }
         try run.put(early, declared, of: configuration)
-        for change in plan.changes where change.item.kind == .certificate && change.action != .delete {
-            try run.obtain(change, declared[change.item], of: configuration)
-        }
-        for change in plan.changes where change.item.kind == .edgeCertificate && change.action != .delete {
+        try run.obtain(changes.filter { $0.item.kind == .certificate }, declared, of: configuration)
+        for change in changes where change.item.kind == .edgeCertificate {
             let failure = IssuanceFailure("edge certificates are not available in this version")
-            try run.fail(change, failure)
+            try run.take([.failed(change, failure)])
         }
-        let hostChanges = plan.changes.filter { $0.action != .delete && $0.item.kind == .host }
-        try run.put(hostChanges, declared, of: configuration)
+        try run.put(changes.filter { $0.item.kind == .host }, declared, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete })
         return try run.finish()
     }
@@ -98,21 +91,28 @@ public enum SealPurpose {
 }
 
 extension Applier {
+    /// How many certificates are had at once: more would only wait for each other, or for the same CA.
+    private static let certificatesAtOnce = 4
+
     /// One apply under way.
     private struct Run {
         let applier: Applier
         let generation: Generation
-        /// What goes into the next commit besides its own.
+        /// What goes into the commit of the first change, the generation among it.
         var pending: [StateMutation]
         var outcome = ApplyOutcome()
-        /// The names that each certificate's hosts answer to.
-        var users: [String: [DomainName]] = [:]
 
-        /// Commits changes, and with the first of them the generation.
-        private mutating func commit(_ mutations: [StateMutation], _ changes: [Change]) throws {
+        /// Commits changes, and what failed meanwhile.
+        private mutating func commit(
+            _ mutations: [StateMutation], _ changes: [Change], failed: [AuditEvent] = []
+        ) throws {
+            guard !mutations.isEmpty || !failed.isEmpty else { return }
+            // A generation is an apply that changed something.
+            let first = mutations.isEmpty ? [] : pending
+            let events = changes.map { event($0) } + failed
+            try applier.store.commit(first + mutations + events.map(StateMutation.appendEvent), by: applier.holder)
+            outcome.failures += failed.count
             guard !mutations.isEmpty else { return }
-            let events = changes.map { StateMutation.appendEvent(event($0)) }
-            try applier.store.commit(pending + mutations + events, by: applier.holder)
             pending = []
             outcome.generation = generation.number
             for change in changes {
@@ -144,52 +144,67 @@ extension Applier {
             try commit(changes.map { .deleteItem($0.item) }, changes)
         }
 
-        mutating func obtain(_ change: Change, _ item: DeclaredItem?, of configuration: Configuration) throws {
-            guard let item else { return }
-            applier.progress(.started(change.item, change.action))
-            let stored: StoredCertificate
-            let warnings: [String]
-            do {
-                let (material, source, autoRenew) = try applier.sources.obtain(
-                    configuration.value(of: item), for: users[item.id.name] ?? [], of: configuration)
-                stored = try store(material, source, autoRenew, as: item.id, configuration.record(of: item))
-                warnings = material.warnings
-            } catch let failure as IssuanceFailure {
-                return try fail(change, failure)
+        mutating func obtain(
+            _ changes: [Change], _ declared: [ItemID: DeclaredItem], of configuration: Configuration
+        ) throws {
+            guard !changes.isEmpty else { return }
+            let orders = changes.compactMap { change in
+                declared[change.item].map { CertificateWork.Order(change: change, item: $0) }
             }
-            try commit([.putCertificate(stored)], [change])
-            for warning in warnings { applier.progress(.warning(change.item, warning)) }
+            let work = CertificateWork(
+                sealer: applier.sealer, sources: applier.sources, configuration: configuration,
+                users: configuration.certificateUsers, now: applier.now)
+            try Workers(count: Applier.certificatesAtOnce).run(orders, work: work.carryOut) { try take($0) }
         }
 
-        private func store(
-            _ material: IssuedMaterial, _ source: CertificateFacts.Source, _ autoRenew: Bool, as item: ItemID,
-            _ record: [UInt8]
-        ) throws -> StoredCertificate {
-            let leaf = material.chain.leaf
-            let facts = CertificateFacts(
-                domains: leaf.names.map(\.text), source: source, issuerCommonName: leaf.issuerCommonName ?? "",
-                notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: applier.now(),
-                fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
-            let key = try applier.sealer.seal(
-                material.key.der(), purpose: SealPurpose.certificateKey, row: item.name)
-            return StoredCertificate(
-                name: item.name, owner: .file, record: record, facts: facts,
-                chain: Array(material.chain.pem.utf8), sealedKey: key)
-        }
-
-        mutating func fail(_ change: Change, _ failure: IssuanceFailure) throws {
-            outcome.failures += 1
-            applier.progress(.failed(change.item, change.action, failure))
-            try applier.store.commit(
-                [.appendEvent(event(change, failure: failure.reason))], by: applier.holder)
+        /// Commits what has come of certificates since the last time: all that is ready goes in together.
+        mutating func take(_ events: [CertificateWork.Event]) throws {
+            var mutations: [StateMutation] = []
+            var changes: [Change] = []
+            var failed: [AuditEvent] = []
+            var news: [ApplyProgress] = []
+            var begun: [Change] = []
+            for event in events {
+                switch event {
+                case .started(let change): begun.append(change)
+                case .ready(let change, let certificate, let warnings):
+                    mutations.append(.putCertificate(certificate))
+                    changes.append(change)
+                    news += warnings.map { .warning(change.item, $0) }
+                case .failed(let change, let failure):
+                    failed.append(self.event(change, failure: failure.reason))
+                    news.append(.failed(change.item, change.action, failure))
+                }
+            }
+            try commit(mutations, changes, failed: failed)
+            news.forEach(applier.progress)
+            // Of those that were begun and ended meanwhile only the end is news.
+            let ended = Set(changes.map(\.item) + failed.map(\.item))
+            for change in begun where !ended.contains(change.item) {
+                applier.progress(.started(change.item, change.action))
+            }
         }
 
         mutating func finish() throws -> ApplyOutcome {
-            guard outcome.generation != nil else { return outcome }
-            let end = outcome.failures == 0 ? Generation.Outcome.complete : .partial
-            let closing = StateMutation.closeGeneration(generation.number, end, summary: outcome.summary)
-            try applier.store.commit([closing, .prune(Retention())], by: applier.holder)
+            guard outcome.generation != nil || outcome.failures > 0 else { return outcome }
+            var last = [StateMutation.prune(Retention())]
+            if outcome.generation != nil {
+                let end = outcome.failures == 0 ? Generation.Outcome.complete : .partial
+                last.append(.closeGeneration(generation.number, end, summary: outcome.summary))
+            }
+            try applier.store.commit(last, by: applier.holder)
             return outcome
         }
+    }
+}
+
+extension Configuration {
+    /// The names that each certificate's hosts answer to.
+    fileprivate var certificateUsers: [String: [DomainName]] {
+        var users: [String: [DomainName]] = [:]
+        for index in hosts.indices {
+            if let certificate = hosts[index].certificate { users[certificate, default: []] += hosts[index].names }
+        }
+        return users
     }
 }
