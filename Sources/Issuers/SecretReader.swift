@@ -13,8 +13,11 @@ public struct SecretReader: Sendable {
 
     /// A path of the file, as it is from the working directory.
     public func resolve(_ path: String) -> FilePath {
-        let path = FilePath(path)
-        return path.isAbsolute ? path : directory.pushing(path)
+        var path = FilePath(path)
+        if path.isAbsolute { return path }
+        // "./x" in the directory "." is "./x" too.
+        path.components.removeAll { $0.kind == .currentDirectory }
+        return directory.pushing(path)
     }
 
     /// The secret, without one newline at its end. The failure says where it should have been.

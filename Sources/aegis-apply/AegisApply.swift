@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConfigModel
 import Glibc
 import PKI
 
@@ -12,7 +13,28 @@ struct AegisApply: ParsableCommand {
         // Whatever a library asks for: nobody else may read what is made here.
         umask(0o077)
         OpenSSLMemory.wipeWhenFreed()
+        refuseMisspeltCommand()
         main(nil)
+    }
+
+    /// Ends the program when a word is no file and reads like a command: it would be taken for a file's name.
+    private static func refuseMisspeltCommand() {
+        var commands = configuration.subcommands
+        var path = "aegis-apply"
+        for word in CommandLine.arguments.dropFirst() where !word.hasPrefix("-") {
+            if let command = commands.first(where: { $0.configuration.commandName == word }) {
+                commands = command.configuration.subcommands
+                path += " \(word)"
+                continue
+            }
+            let names = commands.compactMap { $0.configuration.commandName }
+            // access reads the word alone, which lives as long as the call.
+            let isFile = unsafe access(word, F_OK) == 0
+            guard !isFile, let meant = Suggestion.nearest(to: word, in: names) else { return }
+            Terminal.complain(
+                "aegis-apply: there is no command '\(word.printable)'\nhint: did you mean '\(path) \(meant)'?\n")
+            Glibc.exit(ExitCode.validationFailure.rawValue)
+        }
     }
 
     static let configuration = CommandConfiguration(

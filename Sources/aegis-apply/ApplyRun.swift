@@ -22,16 +22,16 @@ struct ApplyRun {
         let reader = SecretReader(directory: file.directory)
         let present = try SQLiteStateStore(readingFrom: path)
         // A deploy with the wrong key is to fail at once, not when something changes.
-        if let present { _ = try MasterKeySource.find(configuration, reader, present) }
+        let presentKey = try present.map { try MasterKeySource.find(configuration, reader, $0).key }
         let early = try present?.snapshot() ?? .empty
-        present?.close()
         let authority = try openAuthority(cache)
         let first = plan(early, authority)
         if first.plan.isEmpty {
             file.complain(
                 MasterKeySource.warnings(configuration, isFirst: false) + file.parsed.diagnostics + first.warnings)
-            return try Terminal.print(Self.upToDate)
+            return try endWithoutChanges(present, presentKey)
         }
+        present?.close()
 
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
@@ -43,7 +43,7 @@ struct ApplyRun {
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority)
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)
-        guard !plan.isEmpty else { return try Terminal.print(Self.upToDate) }
+        guard !plan.isEmpty else { return try endWithoutChanges(store, source.key) }
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
         try? Terminal.print(text + [UInt8(ascii: "\n")])
 
@@ -57,12 +57,29 @@ struct ApplyRun {
         let isFirst = try store.setting(.sealingKeyID) == nil
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
         report.finish()
-        let name = outcome.generation.map { "generation \($0): " } ?? ""
-        try? Terminal.print("Applied \(name)\(outcome.summary).\n")
+        let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
+        try? Terminal.print("\(start): \(outcome.summary).\n")
+        try checkKeys(store, source.key)
         if outcome.failures > 0 { throw ExitStatus.itemsFailed }
     }
 
-    private static let upToDate = "No changes: the state is what the file says.\n"
+    private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?) throws {
+        try Terminal.print("No changes: the state is what the file says.\n")
+        if let store, let key { try checkKeys(store, key) }
+    }
+
+    /// Names the certificates whose stored keys can't be served: nothing else would tell before a handshake needs them.
+    private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
+        let damaged = try KeyCheck.damaged(in: store, Sealer(key: key))
+        guard !damaged.isEmpty else { return }
+        for (name, reason) in damaged {
+            Terminal.complain("aegis-apply: the key of certificate '\(name)': \(reason)\n")
+        }
+        Terminal.complain(
+            "hint: restore the state from a backup; or take them and their hosts out of the file, apply, and put them back\n"
+        )
+        throw ExitStatus.itemsFailed
+    }
 
     private func plan(_ snapshot: StateSnapshot, _ authority: LocalAuthority) -> (plan: Plan, warnings: [Diagnostic]) {
         let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)

@@ -23,17 +23,11 @@ struct ConfigurationFile {
                 source: source, parsed: Configuration.parse(source), directory: directory.isEmpty ? "." : directory)
         } catch let error as Errno {
             Terminal.complain("aegis-apply: cannot read '\(name)': \(error)\n")
-            if error == .noSuchFileOrDirectory { Terminal.complain(hint(forMissing: name)) }
+            if error == .noSuchFileOrDirectory {
+                Terminal.complain("hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n")
+            }
             throw ExitCode.failure
         }
-    }
-
-    private static func hint(forMissing name: String) -> String {
-        let commands = AegisApply.configuration.subcommands.compactMap { $0.configuration.commandName }
-        if let command = Suggestion.nearest(to: name, in: commands) {
-            return "hint: did you mean 'aegis-apply \(command)'?\n"
-        }
-        return "hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n"
     }
 
     private static func readFile(_ path: FilePath) throws -> [UInt8] {

@@ -26,7 +26,8 @@ struct StatusCommand: ParsableCommand {
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
-                try Terminal.print("generation \(snapshot.generation)\n\n" + table.text)
+                let text = rows.isEmpty ? "no hosts\n" : table.text
+                try Terminal.print("generation \(snapshot.generation)\n\n" + text)
             }
         }
     }
@@ -36,8 +37,16 @@ extension HostStatus {
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",
-            daysLeft.map { $0 == 1 ? "in 1 day" : "in \($0) days" } ?? "", problem ?? "",
+            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? "",
         ]
+    }
+
+    /// `in 5 days`, or `expired 5 days ago`.
+    private static func distance(to end: Int64, from now: Int64) -> String {
+        let days = abs(end - now) / 86_400
+        let text = days == 1 ? "1 day" : "\(days) days"
+        if end > now { return days == 0 ? "today" : "in \(text)" }
+        return days == 0 ? "expired today" : "expired \(text) ago"
     }
 
     fileprivate var value: PlainValue {

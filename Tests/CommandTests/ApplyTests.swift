@@ -5,12 +5,12 @@ import Testing
 
 /// Applies for real: real files, a real database, and OpenSSL's own command line as judge.
 @Suite struct ApplyTests {
-    private let folder: TemporaryFolder
-    private static let key = String(repeating: "0123456789abcdef", count: 4)
+    let folder: TemporaryFolder
+    static let key = String(repeating: "0123456789abcdef", count: 4)
 
     init() throws { folder = try TemporaryFolder() }
 
-    private static let twoHosts = """
+    static let twoHosts = """
         version: 1
         gateway: { cache_dir: cache }
         state: { path: state/state.db }
@@ -23,15 +23,15 @@ import Testing
           - { domain: own.example.com, respond: {}, ssl_mode: custom, certificate: own }
         """
 
-    private func write(_ text: String) throws { _ = try folder.file("aegis.yaml", text) }
+    func write(_ text: String) throws { _ = try folder.file("aegis.yaml", text) }
 
-    private func apply(_ arguments: String..., key: String? = Self.key) throws -> ApplyProgram.Outcome {
+    func apply(_ arguments: String..., key: String? = Self.key) throws -> ApplyProgram.Outcome {
         try ApplyProgram.run(
             arguments, in: folder.path, environment: key.map { ["AEGIS_SSL_KEY": $0] } ?? [:])
     }
 
     /// A self-made certificate that ends so many days from now.
-    private func makeOwn(_ name: String = "own", host: String = "own.example.com", days: Int64 = 90) throws {
+    func makeOwn(_ name: String = "own", host: String = "own.example.com", days: Int64 = 90) throws {
         let start = Int64(Date().timeIntervalSince1970) - 30 * 86_400
         let key = try PrivateKey.generate(.ecdsaP256)
         let authority = try CertificateAuthority.makeRoot(commonName: "Test CA", now: start)
@@ -42,7 +42,7 @@ import Testing
         _ = try folder.file("\(name).key", String(decoding: text, as: UTF8.self))
     }
 
-    private func sql(_ query: String) throws -> String {
+    func sql(_ query: String) throws -> String {
         try Tool.run("sqlite3", folder.path("state/state.db"), query).output
     }
 
@@ -79,23 +79,6 @@ import Testing
         }
         let text = try Tool.run("openssl", "x509", "-in", root, "-noout", "-text").output
         #expect(text.contains("CA:TRUE, pathlen:0"))
-    }
-
-    @Test("A private key is exported only on request, for the owner alone")
-    func export() throws {
-        try makeOwn()
-        try write(Self.twoHosts)
-        #expect(try apply().status == 0)
-        #expect(try apply("certificates", "export", "own", "--out", "a.pem").status == 0)
-        #expect(try !String(contentsOfFile: folder.path("a.pem"), encoding: .utf8).contains("PRIVATE"))
-        #expect(try apply("certificates", "export", "own", "--out", "b.pem", "--with-key").status == 0)
-        let mode = try FileManager.default.attributesOfItem(atPath: folder.path("b.pem"))[.posixPermissions] as? Int
-        #expect(mode == 0o600)
-        let exported = try Tool.run("openssl", "pkey", "-in", folder.path("b.pem"), "-pubout").output
-        #expect(try exported == Tool.run("openssl", "pkey", "-in", folder.path("own.key"), "-pubout").output)
-        let unknown = try apply("certificates", "export", "onw", "--out", "c.pem")
-        #expect(unknown.status == 1)
-        #expect(unknown.errors.hasSuffix("hint: did you mean 'own'?\n"))
     }
 
     @Test("One certificate that can't be had does not stop the others; a rerun goes on")
@@ -165,6 +148,49 @@ import Testing
         #expect(try apply("--dry-run").errors.contains("certificate 'own' expires on"))
     }
 
+    @Test("Status tells when there are no hosts, and since when a certificate has expired")
+    func statusInWords() throws {
+        try write("version: 1\nstate: { path: state/state.db }\ngateway: { cache_dir: cache }")
+        #expect(try apply().status == 0)
+        #expect(try apply("status").output == "generation 1\n\nno hosts\n")
+        try makeOwn(days: -2)
+        try write(Self.twoHosts.replacing("{ file: own.key } }", with: "{ file: own.key }, allow_expired: true }"))
+        #expect(try apply().status == 0)
+        #expect(try apply("status").output.contains("expired 2 days ago"))
+    }
+
+    @Test("When nothing comes of an apply, that is said, and what was tried is told as an event")
+    func nothingApplied() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try write(
+            Self.twoHosts.replacing(
+                "hosts:", with: "  none: { source: custom, cert: { file: none.pem }, key: { file: own.key } }\nhosts:"))
+        let failed = try apply()
+        #expect(failed.status == 3)
+        #expect(failed.output.hasSuffix("Nothing is applied: 1 failed.\n"), "\(failed.output)")
+        #expect(try sql("SELECT name FROM events WHERE failure IS NOT NULL") == "none\n")
+        #expect(try sql("SELECT count(*) FROM generations") == "1\n")
+    }
+
+    @Test("Several certificates are had at once, and each is stored though others fail")
+    func manyCertificates() throws {
+        try makeOwn()
+        let names = (0..<40).map { "c\($0)" }
+        let lines = names.map { name in
+            "  \(name): { source: custom, cert: { file: \(name == "c7" ? "none" : "own").pem }, key: { file: own.key } }\n"
+        }
+        try write(
+            "version: 1\nstate: { path: state/state.db }\ngateway: { cache_dir: cache }\ncertificates:\n"
+                + lines.joined())
+        let outcome = try apply()
+        #expect(outcome.status == 3)
+        #expect(outcome.output.hasSuffix("Applied generation 1: 1 created, 39 uploaded, 1 failed.\n"))
+        #expect(outcome.errors.split(separator: "\n").count { $0.hasSuffix(": uploaded") } == 39)
+        #expect(try sql("SELECT count(*) FROM certificates") == "39\n")
+    }
+
     @Test("Moving a host to another certificate, and back by rollback")
     func rollback() throws {
         try makeOwn()
@@ -184,47 +210,13 @@ import Testing
         #expect(back.output.hasSuffix("Applied generation 3: 1 updated, 1 deleted.\n"))
         #expect(try sql("SELECT name FROM certificates ORDER BY name") == "own\nweb\n")
         #expect(try apply("rollback", "9").errors.contains("there is no generation 9"))
-    }
-
-    @Test("Another key is told, and rekey brings everything under a new one")
-    func rekeying() throws {
-        try makeOwn()
-        try write(Self.twoHosts)
-        #expect(try apply(key: nil).errors.contains("a new encryption key is kept in the state"))
-        let newKey = String(repeating: "ab", count: 32)
-        let wrong = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey)
-        #expect(wrong.status == 1)
-        #expect(wrong.errors.contains("sealed with another encryption key"))
-        #expect(wrong.errors.contains("certificate 'own'"))
-        let rekeyed = try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey)
-        #expect(rekeyed.output.hasPrefix("Sealed 3 anew"), "\(rekeyed.errors)")
-        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey).output.hasPrefix("Sealed 0 anew"))
-        #expect(try sql("SELECT count(*) FROM settings WHERE name = 'master_key'") == "0\n")
-        #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey).status == 0)
-        #expect(try apply(key: newKey).output.hasPrefix("No changes"))
-        try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
-        #expect(try apply(key: Self.key).status == 1)
-        #expect(try apply(key: "zz").errors.contains("64 hex digits"))
-    }
-
-    @Test("Ciphertexts swapped between rows are refused by name")
-    func swappedKeys() throws {
-        try makeOwn()
-        try write(Self.twoHosts)
-        #expect(try apply().status == 0)
-        _ = try sql(
-            """
-            CREATE TEMP TABLE before AS SELECT name, sealed_key FROM certificates;
-            UPDATE certificates SET sealed_key = (SELECT sealed_key FROM before WHERE before.name <> certificates.name)
-            """)
-        let swapped = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key")
-        #expect(swapped.status == 1)
-        #expect(
-            swapped.errors
-                == "aegis-apply: the key of certificate 'own': the sealed bytes are damaged, or were moved here from another place\n"
-        )
-        let rekeyed = try apply("rekey", "--new-key-env", "NEW_KEY", "--old-key-env", "AEGIS_SSL_KEY")
-        #expect(rekeyed.status == 1)
+        #expect(try apply("rollback", "2").status == 0)
+        #expect(try apply("rollback", "3").status == 0)
+        #expect(try sql("SELECT file_name FROM generations WHERE number = 5") == "generation 3 of aegis.yaml\n")
+        _ = try sql("DELETE FROM generation_texts WHERE number = 1")
+        let gone = try apply("rollback", "1")
+        #expect(gone.status == 1)
+        #expect(gone.errors.contains("the text of generation 1 is no longer kept\nhint: the last 100 generations"))
     }
 
     @Test("The lock of a living apply is respected, that of a dead one taken over")
@@ -319,19 +311,6 @@ import Testing
         #expect(try apply().output.hasPrefix("No changes"))
     }
 
-    @Test("A wrong or missing key is told even when there is nothing to do")
-    func wrongKeyWithoutChanges() throws {
-        try makeOwn()
-        try write(Self.twoHosts)
-        #expect(try apply().status == 0)
-        let wrong = try apply(key: String(repeating: "ab", count: 32))
-        #expect(wrong.status == 1)
-        #expect(wrong.errors.contains("sealed with another encryption key"))
-        let none = try apply(key: nil)
-        #expect(none.status == 1)
-        #expect(none.errors.contains("and no key is given"))
-    }
-
     @Test("Of first applies at once one goes on and the others are told of it, and they share one CA")
     func firstAppliesAtOnce() async throws {
         try makeOwn()
@@ -346,53 +325,5 @@ import Testing
         let root = folder.path("cache/aegis-local-ca.crt")
         #expect(try apply("certificates", "export", "web", "--out", "web.pem").status == 0)
         #expect(try Tool.run("openssl", "verify", "-CAfile", root, folder.path("web.pem")).status == 0)
-    }
-
-    @Test("No key, token or text of the file is to be read in the database or any output")
-    func canaries() throws {
-        try makeOwn()
-        let canary = "Canary-7391-hush"
-        try write(
-            Self.twoHosts.replacing(
-                "issuers: { lan: { type: local_ca } }",
-                with: "issuers: { lan: { type: local_ca }, cf: { type: cloudflare_origin, api_token: \(canary) } }"))
-        var outputs = ""
-        for arguments in [
-            ["--dry-run"], ["--dry-run", "--format", "json"], [], ["status"], ["history"], ["certificates"],
-        ] {
-            let outcome = try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
-            outputs += outcome.output + outcome.errors
-        }
-        let database = try Data(contentsOf: URL(fileURLWithPath: folder.path("state/state.db")))
-        let der = try Tool.data("openssl", "pkey", "-in", folder.path("own.key"), "-outform", "DER")
-        #expect(database.range(of: Data(canary.utf8)) == nil)
-        #expect(database.range(of: Data(Self.key.utf8)) == nil)
-        // The private scalar alone, wherever it stands.
-        #expect(database.range(of: der.suffix(from: der.startIndex + 36).prefix(32)) == nil)
-        #expect(!outputs.contains(canary))
-        #expect(!outputs.contains(Self.key))
-        #expect(!outputs.contains("PRIVATE"))
-    }
-
-    @Test("No file exists with a mode wider than 0600, not for an instant")
-    func modes() throws {
-        try makeOwn()
-        try write(Self.twoHosts)
-        let trace = folder.path("trace")
-        let outcome = try ApplyProgram.run(
-            [], in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key],
-            under: [
-                "strace", "-f", "-o", trace, "-e", "trace=open,openat,creat,mkdir,mkdirat,chmod,fchmod,fchmodat,umask",
-            ])
-        #expect(outcome.status == 0)
-        let lines = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
-        let mask = try #require(lines.firstIndex { $0.contains("umask(077)") })
-        let creating = lines.indices.filter { lines[$0].contains("O_CREAT") || lines[$0].contains("mkdir") }
-        #expect(creating.count > 8)
-        // SQLite asks for 0644 when it opens the file that is there already; the mask would cut that down too.
-        #expect(creating.allSatisfy { $0 > mask })
-        let first = try #require(creating.first { lines[$0].contains("state.db\"") })
-        #expect(lines[first].contains(", 0600)"))
-        #expect(!lines.contains { $0.contains("chmod") })
     }
 }

@@ -1,0 +1,137 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Where keys are: sealed in the state, in an export on request, and nowhere else.
+extension ApplyTests {
+    @Test("A private key is exported only on request, for the owner alone")
+    func export() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        #expect(try apply("certificates", "export", "own", "--out", "a.pem").status == 0)
+        #expect(try !String(contentsOfFile: folder.path("a.pem"), encoding: .utf8).contains("PRIVATE"))
+        #expect(try apply("certificates", "export", "own", "--out", "b.pem", "--with-key").status == 0)
+        let mode = try FileManager.default.attributesOfItem(atPath: folder.path("b.pem"))[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        let exported = try Tool.run("openssl", "pkey", "-in", folder.path("b.pem"), "-pubout").output
+        #expect(try exported == Tool.run("openssl", "pkey", "-in", folder.path("own.key"), "-pubout").output)
+        let shown = try apply("certificates", "export", "own", "--out", "-")
+        #expect(shown.output.hasPrefix("-----BEGIN CERTIFICATE-----") && !shown.output.contains("PRIVATE"))
+        #expect(try apply("certificates", "export", "own", "--out", "-", "--with-key").output.contains("PRIVATE"))
+        let command = "cd '\(folder.path)' && '\(ApplyProgram.path)' certificates export own --out - --with-key"
+        let terminal = try Tool.run(
+            "script", "-qec", "AEGIS_SSL_KEY=\(Self.key); export AEGIS_SSL_KEY; \(command)", "/dev/null")
+        #expect(terminal.output.contains("a private key is not shown on a terminal"))
+        #expect(!terminal.output.contains("PRIVATE"))
+        let unknown = try apply("certificates", "export", "onw", "--out", "c.pem")
+        #expect(unknown.status == 1)
+        #expect(unknown.errors.hasSuffix("hint: did you mean 'own'?\n"))
+    }
+    @Test("Another key is told, and rekey brings everything under a new one")
+    func rekeying() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply(key: nil).errors.contains("a new encryption key is kept in the state"))
+        let newKey = String(repeating: "ab", count: 32)
+        let wrong = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey)
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("sealed with another encryption key"))
+        #expect(wrong.errors.contains("certificate 'own'"))
+        let rekeyed = try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey)
+        #expect(rekeyed.output.hasPrefix("Sealed 3 anew"), "\(rekeyed.errors)")
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey).output.hasPrefix("Sealed 0 anew"))
+        #expect(try sql("SELECT count(*) FROM settings WHERE name = 'master_key'") == "0\n")
+        #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey).status == 0)
+        #expect(try apply(key: newKey).output.hasPrefix("No changes"))
+        try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
+        #expect(try apply(key: Self.key).status == 1)
+        #expect(try apply(key: "zz").errors.contains("64 hex digits"))
+    }
+
+    @Test("Ciphertexts swapped between rows are refused by name")
+    func swappedKeys() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        _ = try sql(
+            """
+            CREATE TEMP TABLE before AS SELECT name, sealed_key FROM certificates;
+            UPDATE certificates SET sealed_key = (SELECT sealed_key FROM before WHERE before.name <> certificates.name)
+            """)
+        let idle = try apply()
+        #expect(idle.status == 3)
+        for name in ["own", "web"] {
+            #expect(idle.errors.contains("the key of certificate '\(name)': the sealed bytes"))
+        }
+        let swapped = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key")
+        #expect(swapped.status == 1)
+        #expect(
+            swapped.errors
+                == "aegis-apply: the key of certificate 'own': the sealed bytes are damaged, or were moved here from another place\n"
+        )
+        let rekeyed = try apply("rekey", "--new-key-env", "NEW_KEY", "--old-key-env", "AEGIS_SSL_KEY")
+        #expect(rekeyed.status == 1)
+    }
+
+    @Test("A wrong or missing key is told even when there is nothing to do")
+    func wrongKeyWithoutChanges() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let wrong = try apply(key: String(repeating: "ab", count: 32))
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("sealed with another encryption key"))
+        let none = try apply(key: nil)
+        #expect(none.status == 1)
+        #expect(none.errors.contains("and no key is given"))
+    }
+
+    @Test("No key, token or text of the file is to be read in the database or any output")
+    func canaries() throws {
+        try makeOwn()
+        let canary = "Canary-7391-hush"
+        try write(
+            Self.twoHosts.replacing(
+                "issuers: { lan: { type: local_ca } }",
+                with: "issuers: { lan: { type: local_ca }, cf: { type: cloudflare_origin, api_token: \(canary) } }"))
+        var outputs = ""
+        for arguments in [
+            ["--dry-run"], ["--dry-run", "--format", "json"], [], ["status"], ["history"], ["certificates"],
+        ] {
+            let outcome = try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
+            outputs += outcome.output + outcome.errors
+        }
+        let database = try Data(contentsOf: URL(fileURLWithPath: folder.path("state/state.db")))
+        let der = try Tool.data("openssl", "pkey", "-in", folder.path("own.key"), "-outform", "DER")
+        #expect(database.range(of: Data(canary.utf8)) == nil)
+        #expect(database.range(of: Data(Self.key.utf8)) == nil)
+        // The private scalar alone, wherever it stands.
+        #expect(database.range(of: der.suffix(from: der.startIndex + 36).prefix(32)) == nil)
+        #expect(!outputs.contains(canary))
+        #expect(!outputs.contains(Self.key))
+        #expect(!outputs.contains("PRIVATE"))
+    }
+
+    @Test("No file exists with a mode wider than 0600, not for an instant")
+    func modes() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        let trace = folder.path("trace")
+        let outcome = try ApplyProgram.run(
+            [], in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key],
+            under: [
+                "strace", "-f", "-o", trace, "-e", "trace=open,openat,creat,mkdir,mkdirat,chmod,fchmod,fchmodat,umask",
+            ])
+        #expect(outcome.status == 0)
+        let lines = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
+        let mask = try #require(lines.firstIndex { $0.contains("umask(077)") })
+        let creating = lines.indices.filter { lines[$0].contains("O_CREAT") || lines[$0].contains("mkdir") }
+        #expect(creating.count > 8)
+        // SQLite asks for 0644 when it opens the file that is there already; the mask would cut that down too.
+        #expect(creating.allSatisfy { $0 > mask })
+        let first = try #require(creating.first { lines[$0].contains("state.db\"") })
+        #expect(lines[first].contains(", 0600)"))
+        #expect(!lines.contains { $0.contains("chmod") })
+    }
+}
