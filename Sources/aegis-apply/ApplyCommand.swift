@@ -30,13 +30,15 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
-        let file = try ConfigurationFile.read(file)
+        var early: EarlyState?
+        let file = try ConfigurationFile.read(file) { early = EarlyState(path: $0) }
         let configuration = try file.validated(format)
         try reporting {
+            guard let early else { preconditionFailure("a valid file tells where its state is") }
             if dryRun {
-                try show(file, configuration)
+                try show(file, configuration, early)
             } else {
-                try ApplyRun(file: file, configuration: configuration).run()
+                try ApplyRun(file: file, configuration: configuration, early: early).run()
                 endAtOnce(.success)
             }
         }
@@ -46,9 +48,8 @@ struct ApplyCommand: ParsableCommand {
     /// them.
     private func endAtOnce(_ status: ExitCode) -> Never { Glibc.exit(status.rawValue) }
 
-    private func show(_ file: ConfigurationFile, _ configuration: Configuration) throws {
-        let path = file.resolve(configuration.statePath).string
-        let snapshot = try SQLiteStateStore(readingFrom: path)?.snapshot() ?? .empty
+    private func show(_ file: ConfigurationFile, _ configuration: Configuration, _ early: EarlyState) throws {
+        let snapshot = try early.wait().snapshot
         let (materials, found) = CertificateMaterials.look(
             for: configuration, in: file, snapshot, checks: true)
         let authority = LocalAuthority.digest(in: CertificateMaterials.cacheDirectory(configuration, file))

@@ -12,6 +12,7 @@ import SystemPackage
 struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
+    let early: EarlyState
 
     func run() throws {
         // Who reads along may go; the apply goes on.
@@ -20,18 +21,17 @@ struct ApplyRun {
         let cache = CertificateMaterials.cacheDirectory(configuration, file)
         // First without the lock and without writing: taking the lock would write.
         let reader = SecretReader(directory: file.directory)
-        let present = try SQLiteStateStore(readingFrom: path)
+        let found = try early.wait()
         // A deploy with the wrong key is to fail at once, not when something changes.
-        let presentKey = try present.map { try MasterKeySource.find(configuration, reader, $0).key }
-        let early = try present?.snapshot() ?? .empty
+        let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
         let authority = try openAuthority(cache)
-        let first = plan(early, authority)
+        let first = plan(found.snapshot, authority)
         if first.plan.isEmpty {
             file.complain(
                 MasterKeySource.warnings(configuration, isFirst: false) + file.parsed.diagnostics + first.warnings)
-            return try endWithoutChanges(present, presentKey)
+            return try endWithoutChanges(found.store, presentKey)
         }
-        present?.close()
+        found.store?.close()
 
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
@@ -39,7 +39,7 @@ struct ApplyRun {
         defer { keeper.release() }
         let source = try MasterKeySource.find(configuration, reader, store)
         // Again under the lock, if another apply has gone before.
-        let isSame = try store.revision() == early.revision
+        let isSame = try store.revision() == found.snapshot.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority)
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)

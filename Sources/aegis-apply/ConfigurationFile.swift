@@ -11,16 +11,17 @@ struct ConfigurationFile {
     /// The directory that relative paths in the file start from.
     let directory: FilePath
 
-    /// Reads a file; `-` is the standard input.
-    static func read(_ name: String) throws -> ConfigurationFile {
+    /// Reads a file; `-` is the standard input. `atState` is told the state's path as soon as it is known.
+    static func read(_ name: String, atState: (String) -> Void = { _ in }) throws -> ConfigurationFile {
         do {
             let isInput = name == "-"
             let path = FilePath(name)
             let bytes = try isInput ? readAll(.standardInput) : readFile(path)
             let source = SourceText(name: isInput ? "<stdin>" : name, bytes: bytes)
             let directory = isInput ? FilePath(".") : path.removingLastComponent()
-            return ConfigurationFile(
-                source: source, parsed: Configuration.parse(source), directory: directory.isEmpty ? "." : directory)
+            let reader = SecretReader(directory: directory.isEmpty ? "." : directory)
+            let parsed = Configuration.parse(source) { atState(reader.resolve($0).string) }
+            return ConfigurationFile(source: source, parsed: parsed, directory: reader.directory)
         } catch let error as Errno {
             Terminal.complain("aegis-apply: cannot read '\(name)': \(error)\n")
             if error == .noSuchFileOrDirectory {

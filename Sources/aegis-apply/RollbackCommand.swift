@@ -35,7 +35,8 @@ struct RollbackCommand: ParsableCommand {
             configuration.statePath =
                 try FilePath(path).isAbsolute ? path : ConfigurationFile.workingDirectory() + "/" + path
             configuration.encryptionKey = known?.configuration.encryptionKey ?? configuration.encryptionKey
-            try ApplyRun(file: file, configuration: configuration).run()
+            let early = EarlyState(path: configuration.statePath)
+            try ApplyRun(file: file, configuration: configuration, early: early).run()
         }
     }
 

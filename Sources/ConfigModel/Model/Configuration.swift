@@ -48,12 +48,17 @@ public struct ParsedConfiguration: Sendable {
 
 extension Configuration {
     /// Reads and checks a file's text. Pure: nothing but the text is looked at, and every fault becomes a diagnostic.
-    public static func parse(_ source: SourceText) -> ParsedConfiguration {
+    ///
+    /// `atState` is told `statePath` as soon as it can be, before the rest is checked: whoever needs the state can begin to
+    /// read it. It is called once, unless the text is no YAML.
+    public static func parse(_ source: SourceText, atState: (String) -> Void = { _ in }) -> ParsedConfiguration {
         if let fault = YAMLTextCheck.fault(in: source) {
             return ParsedConfiguration(failing: fault)
         }
         do throws(YAMLFault) {
-            return read(try YAMLParser.parse(source))
+            let document = try YAMLParser.parse(source)
+            if let root = document.root { atState(shape.value(of: stateKey, in: root, document).statePath) }
+            return read(document)
         } catch {
             return ParsedConfiguration(failing: error.diagnostic)
         }
@@ -70,6 +75,8 @@ extension Configuration {
         return ParsedConfiguration(configuration, reader)
     }
 
+    private static let stateKey = "state"
+
     /// The version of the file's language that this program reads.
     static let version = 1
 
@@ -78,7 +85,7 @@ extension Configuration {
         fields: [
             .version("version", version),
             .nested(
-                "state", "Where the state is kept",
+                stateKey, "Where the state is kept",
                 ObjectShape(
                     "state", "Where the state is kept", initial: Configuration(),
                     fields: [

@@ -67,6 +67,16 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return true
     }
 
+    /// The defaults with what one key says, without any complaint: a look ahead of reading.
+    func value(of key: String, in node: NodeID, _ document: YAMLDocument) -> Value {
+        var value = initial
+        var reader = ModelReader(document)
+        if let child = reader.value(of: key, in: node), let index = fields.firstIndex(where: { $0.key == key }) {
+            _ = fields[index].read(child, &value, &reader)
+        }
+        return value
+    }
+
     /// Complains about a key that there is not; the index of the field that was probably meant.
     private func failUnknown(_ entry: ModelReader.Entry, in node: NodeID, _ reader: inout ModelReader) -> Int? {
         let name = reader.document.string(of: entry.key)
