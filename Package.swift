@@ -57,6 +57,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
+        .target(name: "HTTP1", swiftSettings: house),
         .executableTarget(
             name: "aegis-apply",
             dependencies: [

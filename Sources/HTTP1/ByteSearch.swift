@@ -1,0 +1,79 @@
+/// Looking at eight bytes at a time.
+extension Span<UInt8> {
+    /// The first byte at or after `start` that is a control byte (0-31, 127) or `stop`; the count if there is none.
+    @inline(__always)
+    func firstControl(or stop: UInt8 = 0x7F, from start: Int) -> Int {
+        // A UInt8 has no padding, whose bytes would not be defined.
+        let raw = unsafe bytes
+        let stops = UInt64(stop) &* 0x0101_0101_0101_0101
+        var at = start
+        while at &+ 8 <= count {
+            // Any eight bytes are a UInt64; the offset is checked.
+            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: at, as: UInt64.self))
+            // A byte's top bit is set where it is below 32, zero after the XOR with 127 or `stop`. A borrow can set
+            // wrong bits above a right one, never below, and the lowest is the one that counts.
+            let below = (word &- 0x2020_2020_2020_2020) & ~word
+            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let other = word ^ stops
+            let hits =
+                below | ((delete &- 0x0101_0101_0101_0101) & ~delete) | ((other &- 0x0101_0101_0101_0101) & ~other)
+            let found = hits & 0x8080_8080_8080_8080
+            if found != 0 { return at &+ found.trailingZeroBitCount / 8 }
+            at &+= 8
+        }
+        while at < count {
+            let byte = self[at]
+            if byte < 0x20 || byte == 0x7F || byte == stop { return at }
+            at &+= 1
+        }
+        return count
+    }
+
+    /// Whether every byte of a stretch is in a set, and there is one.
+    @inline(__always)
+    func isMade(of set: ByteSet, _ start: Int, _ end: Int) -> Bool {
+        var at = start
+        while at < end {
+            guard set.contains(self[at]) else { return false }
+            at &+= 1
+        }
+        return start < end
+    }
+
+    /// Whether two stretches hold the same ASCII text, but for its case.
+    func equalsIgnoringCase(_ one: ByteRange, _ other: ByteRange) -> Bool {
+        guard one.count == other.count else { return false }
+        for offset in 0..<one.count {
+            let left = self[Int(one.start) + offset]
+            let right = self[Int(other.start) + offset]
+            guard left.lowercased == right.lowercased else { return false }
+        }
+        return true
+    }
+}
+
+extension UInt8 {
+    static var tab: UInt8 { 0x09 }
+    static var lf: UInt8 { 0x0A }
+    static var cr: UInt8 { 0x0D }
+    static var space: UInt8 { 0x20 }
+
+    /// A character of ASCII.
+    @inline(__always) static func ascii(_ character: Unicode.Scalar) -> UInt8 {
+        UInt8(truncatingIfNeeded: character.value)
+    }
+
+    @inline(__always) var isDigit: Bool { self &- 0x30 < 10 }
+    /// SP or HTAB, which RFC 9110 calls OWS.
+    @inline(__always) var isBlank: Bool { self == .space || self == .tab }
+    /// What a field's value may hold (RFC 9110 section 5.5): all but control bytes, and HTAB.
+    @inline(__always) var isFieldText: Bool { self >= 0x20 && self != 0x7F || self == .tab }
+    @inline(__always) var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
+
+    /// What it stands for as a hexadecimal digit.
+    @inline(__always) var hexValue: UInt8? {
+        if isDigit { return self &- 0x30 }
+        let letter = (self | 0x20) &- 0x61
+        return letter < 6 ? letter &+ 10 : nil
+    }
+}

@@ -1,0 +1,118 @@
+/// Finds the data of a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, bounded and dropped.
+public struct ChunkedDecoder: Sendable {
+    private enum State: UInt8, Sendable {
+        case size, chunkExtension, sizeLF
+        case data, dataCR, dataLF
+        case trailerStart, trailerName, trailerValue, trailerLF, lastLF
+        case end
+    }
+
+    private let limits: BodyLimits
+    private var state = State.size
+    private var digits: UInt8 = 0
+    /// What is left of a chunk's data; the size while it is read.
+    private var left: UInt64 = 0
+    /// The bytes of this chunk's line, or of all trailer lines, that have been seen.
+    private var lineBytes = 0
+
+    /// A decoder of one body.
+    public init(limits: BodyLimits = BodyLimits()) { self.limits = limits }
+
+    /// Whether the last chunk and the empty line after the trailers have been seen.
+    public var isComplete: Bool { state == .end }
+
+    /// What comes next in `bytes` from `offset` on; `offset` is at most their count.
+    public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
+        var at = offset
+        while state != .end {
+            guard at < bytes.count else { return .needMore }
+            if state == .data {
+                let count = Int(min(left, UInt64(bytes.count - at)))
+                left -= UInt64(count)
+                if left == 0 { state = .dataCR }
+                return .data(start: at, count: count)
+            }
+            do throws(BodyFault) {
+                try state.rawValue < State.trailerStart.rawValue ? takeChunkByte(bytes[at]) : takeTrailerByte(bytes[at])
+            } catch {
+                return .malformed(error)
+            }
+            at += 1
+        }
+        return .end(at)
+    }
+
+    private mutating func takeChunkByte(_ byte: UInt8) throws(BodyFault) {
+        switch state {
+        case .size:
+            if let digit = byte.hexValue {
+                guard digits < 16 else { throw .badChunkSize }
+                digits += 1
+                left = left &<< 4 | UInt64(digit)
+                try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
+            } else {
+                guard digits > 0, byte == .cr || byte == .ascii(";") else { throw .badChunkSize }
+                if byte == .cr { state = .sizeLF } else { try beginExtension() }
+            }
+        case .chunkExtension:
+            if byte == .cr {
+                state = .sizeLF
+            } else {
+                guard byte.isFieldText else { throw .badExtension }
+                try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
+            }
+        case .sizeLF:
+            try expect(.lf, byte)
+            state = left == 0 ? .trailerStart : .data
+            digits = 0
+            lineBytes = 0
+        case .dataCR:
+            try expect(.cr, byte)
+            state = .dataLF
+        default:
+            try expect(.lf, byte)
+            state = .size
+        }
+    }
+
+    private mutating func takeTrailerByte(_ byte: UInt8) throws(BodyFault) {
+        switch state {
+        case .trailerLF:
+            try expect(.lf, byte)
+            state = .trailerStart
+            return
+        case .lastLF:
+            try expect(.lf, byte)
+            state = .end
+            return
+        case .trailerStart where byte == .cr:
+            state = .lastLF
+            return
+        case .trailerValue where byte == .cr:
+            state = .trailerLF
+            return
+        case .trailerName where byte == .ascii(":"):
+            state = .trailerValue
+        case .trailerValue:
+            guard byte.isFieldText else { throw .badTrailer }
+        default:
+            guard ByteSet.token.contains(byte) else { throw .badTrailer }
+            state = .trailerName
+        }
+        try countLineByte(limits.maxTrailerBytes, .trailersTooLarge)
+    }
+
+    private mutating func beginExtension() throws(BodyFault) {
+        state = .chunkExtension
+        try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
+    }
+
+    private mutating func countLineByte(_ limit: Int, _ fault: BodyFault) throws(BodyFault) {
+        lineBytes += 1
+        guard lineBytes <= limit else { throw fault }
+    }
+
+    private func expect(_ expected: UInt8, _ byte: UInt8) throws(BodyFault) {
+        guard byte == expected else { throw .badLineEnd }
+    }
+}

@@ -1,0 +1,21 @@
+/// The versions of HTTP/1 (RFC 9112 section 2.3).
+public enum HTTPVersion: UInt8, Sendable {
+    /// HTTP/1.0.
+    case http10
+    /// HTTP/1.1.
+    case http11
+
+    /// Reads the eight bytes at `start`.
+    static func parse(_ head: Span<UInt8>, at start: Int) throws(HeadFault) -> HTTPVersion {
+        guard start + 8 <= head.count else { throw .badVersion }
+        switch PackedText(head, start, start + 8) {
+        case "HTTP/1.1": return .http11
+        case "HTTP/1.0": return .http10
+        default: break
+        }
+        let isVersion =
+            PackedText(head, start, start + 5) == "HTTP/" && head[start + 5].isDigit
+            && head[start + 6] == .ascii(".") && head[start + 7].isDigit
+        throw isVersion ? .unsupportedVersion : .badVersion
+    }
+}

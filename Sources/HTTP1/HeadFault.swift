@@ -1,0 +1,68 @@
+/// What is wrong with a head. The connection it came on is to be closed.
+public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
+    // Of lines and bytes.
+    case bareCR, bareLF, controlByte, incompleteHead, headTooLarge
+    // Of a request's line.
+    case badRequestLine, badMethod, badTarget, targetTooLong, badVersion, unsupportedVersion, connectMethod
+    // Of a response's line.
+    case badStatusLine
+    // Of fields.
+    case foldedLine, missingColon, spaceBeforeColon, badFieldName, tooManyFields, badConnection
+    // Of the host.
+    case missingHost, repeatedHost, badHost, hostMismatch
+    // Of framing.
+    case badContentLength, repeatedContentLength, lengthAndTransferEncoding, badTransferEncoding
+    case transferEncodingInHTTP10, unsupportedTransferCoding
+    // Of what is asked for.
+    case unmetExpectation
+
+    /// The status that a request with this fault is answered with (RFC 9110 section 15). A response with any fault makes
+    /// the gateway answer 502.
+    public var status: Int {
+        switch self {
+        case .targetTooLong: 414
+        case .unmetExpectation: 417
+        case .headTooLarge, .tooManyFields: 431
+        case .connectMethod, .unsupportedTransferCoding: 501
+        case .badStatusLine: 502
+        case .unsupportedVersion: 505
+        default: 400
+        }
+    }
+
+    /// A few words for the log; nothing of what the peer has sent.
+    public var reason: StaticString {
+        switch self {
+        case .bareCR: "CR without LF"
+        case .bareLF: "LF without CR"
+        case .controlByte: "control byte in the head"
+        case .incompleteHead: "the head has no end, or goes on after it"
+        case .headTooLarge: "head too large"
+        case .badRequestLine: "malformed request line"
+        case .badMethod: "method is no token"
+        case .badTarget: "malformed request target"
+        case .targetTooLong: "request target too long"
+        case .badVersion: "malformed HTTP version"
+        case .unsupportedVersion: "unsupported HTTP version"
+        case .connectMethod: "CONNECT is not served"
+        case .badStatusLine: "malformed status line"
+        case .foldedLine: "line begins with white space"
+        case .missingColon: "field without colon"
+        case .spaceBeforeColon: "white space before a colon"
+        case .badFieldName: "field name is no token"
+        case .tooManyFields: "too many fields"
+        case .badConnection: "malformed Connection"
+        case .missingHost: "Host is missing"
+        case .repeatedHost: "repeated Host"
+        case .badHost: "malformed host"
+        case .hostMismatch: "target and Host name different hosts"
+        case .badContentLength: "malformed Content-Length"
+        case .repeatedContentLength: "repeated Content-Length"
+        case .lengthAndTransferEncoding: "both Content-Length and Transfer-Encoding"
+        case .badTransferEncoding: "malformed Transfer-Encoding, or chunked is not its last"
+        case .transferEncodingInHTTP10: "Transfer-Encoding in HTTP/1.0"
+        case .unsupportedTransferCoding: "unsupported transfer coding"
+        case .unmetExpectation: "unknown expectation"
+        }
+    }
+}

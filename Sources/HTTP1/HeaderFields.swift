@@ -1,0 +1,140 @@
+/// The fields of a head, in their order. The storage is kept from one head to the next.
+public struct HeaderFields: ~Copyable {
+    @usableFromInline internal private(set) var storage: [HeaderField] = []
+    private var nominated: [ByteRange] = []
+    private(set) var facts = FieldFacts()
+
+    init() {
+        storage.reserveCapacity(64)
+        nominated.reserveCapacity(8)
+    }
+
+    /// How many there are.
+    @inlinable public var count: Int { storage.count }
+
+    /// The field at a place, from 0.
+    @inlinable public subscript(index: Int) -> HeaderField { storage[index] }
+
+    /// The value of the first field with an id, which is not `.other`.
+    public func first(_ id: KnownField) -> ByteRange? {
+        for index in 0..<storage.count where storage[index].id == id { return storage[index].value }
+        return nil
+    }
+
+    /// Reads the field lines from `start` through the empty line, with which the head must end.
+    mutating func parse(_ head: Span<UInt8>, from start: Int, _ limits: HeadLimits) throws(HeadFault) {
+        storage.removeAll(keepingCapacity: true)
+        nominated.removeAll(keepingCapacity: true)
+        facts = FieldFacts()
+        var room = limits.maxFields
+        var at = start
+        while at < head.count, head[at] != .cr {
+            let field = try Self.field(head, &at)
+            room -= 1
+            try note(field, head, &room)
+            guard room >= 0 else { throw .tooManyFields }
+            storage.append(field)
+        }
+        guard try head.lineEnd(at) == head.count else { throw .incompleteHead }
+        if !nominated.isEmpty { markNominated(head) }
+    }
+
+    /// Reads the field line at `at` and moves to the next.
+    @inline(__always)
+    private static func field(_ head: Span<UInt8>, _ at: inout Int) throws(HeadFault) -> HeaderField {
+        let start = at
+        let colon = head.firstControl(or: .ascii(":"), from: start)
+        guard colon < head.count, head[colon] == .ascii(":") else { throw badName(head, start, colon) }
+        let id = KnownField.named(head, start, colon)
+        var hasUnderscore = false
+        if id == .other {
+            for at in start..<colon {
+                let byte = head[at]
+                guard ByteSet.token.contains(byte) else { throw badName(head, start, colon) }
+                if byte == .ascii("_") { hasUnderscore = true }
+            }
+            guard start < colon else { throw .badFieldName }
+        }
+        var stop = head.firstControl(from: colon + 1)
+        while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
+        at = try head.lineEnd(stop)
+        return HeaderField(
+            name: ByteRange(start, colon), value: head.trimmingBlanks(colon + 1, stop), id: id,
+            hasUnderscore: hasUnderscore)
+    }
+
+    /// Why what lies between `start` and `stop` is no name.
+    private static func badName(_ head: Span<UInt8>, _ start: Int, _ stop: Int) -> HeadFault {
+        guard stop < head.count else { return .incompleteHead }
+        if head[start].isBlank { return .foldedLine }
+        switch head[stop] {
+        case .ascii(":"):
+            let name = head.trimmingBlanks(start, stop)
+            let isToken = head.isMade(of: .token, Int(name.start), Int(name.end))
+            return isToken ? .spaceBeforeColon : .badFieldName
+        case .cr: return .missingColon
+        case .tab: return .badFieldName
+        case .lf: return .bareLF
+        default: return .controlByte
+        }
+    }
+
+    /// Takes note of what a field says about this hop.
+    @inline(__always)
+    private mutating func note(_ field: HeaderField, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
+        switch field.id {
+        case .contentLength: try facts.noteContentLength(head, field.value)
+        case .transferEncoding: try facts.noteTransferEncoding(head, field.value)
+        case .connection: try noteConnection(field.value, head, &room)
+        case .cookie:
+            for at in field.value.range where head[at] == .ascii(";") { room -= 1 }
+        default: break
+        }
+    }
+
+    private mutating func noteConnection(_ value: ByteRange, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
+        var list = TokenList(value)
+        while let option = list.next(in: head) {
+            if option.isEmpty { continue }
+            if try facts.noteConnectionOption(head, option) {
+                nominated.append(option)
+                room -= 1
+                guard room >= 0 else { throw .tooManyFields }
+            }
+        }
+    }
+
+    private mutating func markNominated(_ head: Span<UInt8>) {
+        for index in 0..<storage.count where storage[index].id == .other {
+            for option in nominated where head.equalsIgnoringCase(storage[index].name, option) {
+                storage[index].isHopByHop = true
+            }
+        }
+    }
+}
+
+extension Span<UInt8> {
+    /// The offset after the CRLF at `at`.
+    @inline(__always)
+    func lineEnd(_ at: Int) throws(HeadFault) -> Int {
+        guard at < count else { throw .incompleteHead }
+        switch self[at] {
+        case .cr:
+            guard at + 1 < count else { throw .incompleteHead }
+            guard self[at + 1] == .lf else { throw .bareCR }
+            return at + 2
+        case .lf: throw .bareLF
+        default: throw .controlByte
+        }
+    }
+
+    /// What is left of a stretch without SP and HTAB at its ends.
+    @inline(__always)
+    func trimmingBlanks(_ start: Int, _ end: Int) -> ByteRange {
+        var start = start
+        var end = end
+        while start < end, self[start].isBlank { start &+= 1 }
+        while start < end, self[end &- 1].isBlank { end &-= 1 }
+        return ByteRange(start, end)
+    }
+}

@@ -1,0 +1,77 @@
+/// A text's length and its first 32 bytes in four words, so that comparing with a literal, which is never longer, is
+/// comparing a few numbers. Literals become constants when optimized.
+struct PackedText: Equatable, ExpressibleByStringLiteral {
+    let count: Int
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    /// What `bytes` hold between two offsets.
+    @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) {
+        count = end &- start
+        words = (
+            Self.word(bytes, start, end), Self.word(bytes, start &+ 8, end), Self.word(bytes, start &+ 16, end),
+            Self.word(bytes, start &+ 24, end)
+        )
+    }
+
+    /// The same, with each byte's bit 0x20 set. That is lower case for letters and leaves digits and "-" alone; only
+    /// control bytes could become what they are not, and a head holds none.
+    @inline(__always) init(folding bytes: Span<UInt8>, _ start: Int, _ end: Int) {
+        self.init(folding: PackedText(bytes, start, end))
+    }
+
+    @inline(__always) private init(folding text: PackedText) {
+        count = text.count
+        words = (
+            Self.fold(text.words.0, count), Self.fold(text.words.1, count &- 8), Self.fold(text.words.2, count &- 16),
+            Self.fold(text.words.3, count &- 24)
+        )
+    }
+
+    @inline(__always) init(stringLiteral literal: StaticString) {
+        count = literal.utf8CodeUnitCount
+        words = (Self.word(literal, 0), Self.word(literal, 8), Self.word(literal, 16), Self.word(literal, 24))
+    }
+
+    @inline(__always) static func == (one: PackedText, other: PackedText) -> Bool {
+        one.count == other.count && one.words.0 == other.words.0 && one.words.1 == other.words.1
+            && one.words.2 == other.words.2 && one.words.3 == other.words.3
+    }
+
+    /// Whether it begins with a literal of 8 to 16 bytes.
+    @inline(__always) func begins(with prefix: PackedText) -> Bool {
+        count >= prefix.count && words.0 == prefix.words.0
+            && words.1 & Self.mask(prefix.count &- 8) == prefix.words.1
+    }
+
+    /// The bits of a word that the first `count` bytes take.
+    @inline(__always) private static func mask(_ count: Int) -> UInt64 {
+        count <= 0 ? 0 : count >= 8 ? ~0 : (1 &<< UInt64(count &* 8)) &- 1
+    }
+
+    @inline(__always) private static func fold(_ word: UInt64, _ count: Int) -> UInt64 {
+        (word | 0x2020_2020_2020_2020) & mask(count)
+    }
+
+    @inline(__always) private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> UInt64 {
+        guard start < end else { return 0 }
+        if start &+ 8 <= bytes.count {
+            // Any eight bytes are a UInt64; the offset is checked.
+            let word = unsafe bytes.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self)
+            return UInt64(littleEndian: word) & mask(end &- start)
+        }
+        var word: UInt64 = 0
+        for at in start..<min(end, start &+ 8) { word |= UInt64(bytes[at]) &<< UInt64((at &- start) &* 8) }
+        return word
+    }
+
+    @inline(__always) private static func word(_ literal: StaticString, _ start: Int) -> UInt64 {
+        byte(literal, start) | byte(literal, start &+ 1) &<< 8 | byte(literal, start &+ 2) &<< 16
+            | byte(literal, start &+ 3) &<< 24 | byte(literal, start &+ 4) &<< 32 | byte(literal, start &+ 5) &<< 40
+            | byte(literal, start &+ 6) &<< 48 | byte(literal, start &+ 7) &<< 56
+    }
+
+    @inline(__always) private static func byte(_ literal: StaticString, _ at: Int) -> UInt64 {
+        // The offset is within the literal.
+        at < literal.utf8CodeUnitCount ? unsafe UInt64(literal.utf8Start[at]) : 0
+    }
+}

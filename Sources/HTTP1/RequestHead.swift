@@ -1,0 +1,121 @@
+// HTTP1: HTTP/1.1 messages as bytes (RFC 9112), read strictly and without I/O.
+//
+// `HeadScanner` finds where a head ends while its bytes arrive, `RequestHead` and `ResponseHead` read a whole one,
+// `BodyDecoder` finds the body. Nothing is copied: what is found are ranges of the bytes that were given. Each message has
+// one reading or none: what two implementations could read differently is refused (docs of `HeadFault`). After the first
+// few messages reading one allocates nothing.
+
+/// The head of a request. One serves for many: each `parse` takes the place of what was read before.
+public struct RequestHead: ~Copyable {
+    /// The method; `methodName` is its text.
+    public private(set) var method = Method.get
+    /// The method as sent.
+    public private(set) var methodName = ByteRange()
+    /// What is asked for.
+    public private(set) var target = RequestTarget()
+    /// The version that the client speaks.
+    public private(set) var version = HTTPVersion.http11
+    /// Who is asked, from an absolute target or else from Host: a name without one trailing dot, an IPv4 address, or an
+    /// IPv6 address in brackets; as written, so compare without regard to case. Empty only in HTTP/1.0 without Host.
+    public private(set) var host = ByteRange()
+    /// The port beside the host, 1 to 65535; nil if none is given.
+    public private(set) var port: UInt16?
+    /// The fields, all of them. Of those not `isHopByHop`, what goes upstream for Host, Content-Length and the
+    /// forwarding fields is for the gateway to write.
+    public private(set) var fields = HeaderFields()
+    /// Where the body ends; never `.untilClose`.
+    public private(set) var framing = BodyFraming.none
+    /// Whether the client lets the connection go on after the answer (RFC 9112 section 9.3).
+    public private(set) var keepAlive = false
+    /// Whether the client waits for 100 before it sends the body (RFC 9110 section 10.1.1).
+    public private(set) var expectsContinue = false
+    /// The protocols that the client would change to: the value of Upgrade, if there is one such field, Connection names
+    /// it and the version is 1.1 (RFC 9110 section 7.8).
+    public private(set) var upgrade: ByteRange?
+
+    /// An empty head with room for usual ones.
+    public init() {}
+
+    /// Reads a whole head, for which `HeadScanner` has found the end. After a fault nothing in here has a meaning.
+    public mutating func parse(_ head: Span<UInt8>, limits: HeadLimits) -> HeadFault? {
+        do throws(HeadFault) {
+            guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }
+            let fieldsStart = try readLine(head, limits)
+            try fields.parse(head, from: fieldsStart, limits)
+            let expectsOther = try readFields(head)
+            let given = try fields.facts.framing(version)
+            guard !expectsOther else { throw .unmetExpectation }
+            framing = given ?? .none
+            keepAlive = fields.facts.persists(version)
+            if framing == .none || framing == .length(0) { expectsContinue = false }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Reads the request line (RFC 9112 section 3) and gives the offset after it.
+    private mutating func readLine(_ head: Span<UInt8>, _ limits: HeadLimits) throws(HeadFault) -> Int {
+        let hasEmptyLine = head.count >= 2 && head[0] == .cr && head[1] == .lf
+        let start = hasEmptyLine ? 2 : 0
+        let methodEnd = head.firstControl(or: .space, from: start)
+        guard methodEnd < head.count, head[methodEnd] == .space else { throw .badRequestLine }
+        method = try Method.parse(head, start, methodEnd)
+        methodName = ByteRange(start, methodEnd)
+
+        let targetStart = methodEnd + 1
+        let targetEnd = head.firstControl(or: .space, from: targetStart)
+        guard targetEnd - targetStart <= limits.maxTargetBytes else { throw .targetTooLong }
+        guard targetEnd < head.count, head[targetEnd] == .space else { throw .badRequestLine }
+
+        version = try HTTPVersion.parse(head, at: targetEnd + 1)
+        guard method != .connect else { throw .connectMethod }
+        target = try RequestTarget(head, targetStart, targetEnd, method)
+        let lineStop = targetEnd + 9
+        guard lineStop < head.count, head[lineStop] == .cr else { throw .badRequestLine }
+        return try head.lineEnd(lineStop)
+    }
+
+    /// Reads what only requests have in their fields; gives whether there is an expectation that nobody can meet.
+    private mutating func readFields(_ head: Span<UInt8>) throws(HeadFault) -> Bool {
+        var hostField: ByteRange?
+        var upgrades = 0
+        var expectsOther = false
+        upgrade = nil
+        expectsContinue = false
+        for index in 0..<fields.count {
+            let field = fields[index]
+            switch field.id {
+            case .host:
+                guard hostField == nil else { throw .repeatedHost }
+                hostField = field.value
+            case .upgrade:
+                upgrades += 1
+                upgrade = field.value
+            case .expect:
+                let value = PackedText(folding: head, Int(field.value.start), Int(field.value.end))
+                if value != "100-continue" { expectsOther = true }
+                expectsContinue = version == .http11
+            default: break
+            }
+        }
+        let offers = upgrades == 1 && fields.facts.upgrade && version == .http11 && upgrade?.isEmpty == false
+        if !offers { upgrade = nil }
+        try readHost(head, hostField)
+        return expectsOther
+    }
+
+    private mutating func readHost(_ head: Span<UInt8>, _ field: ByteRange?) throws(HeadFault) {
+        guard field != nil || version == .http10 else { throw .missingHost }
+        var authority = Authority()
+        if let field { authority = try Authority(head, field) }
+        if let absolute = target.authority {
+            let named = try Authority(head, absolute)
+            let defaultPort: UInt16 = target.form == .absoluteHTTPS ? 443 : 80
+            guard field == nil || named.names(authority, head, defaultPort: defaultPort) else { throw .hostMismatch }
+            authority = named
+        }
+        host = authority.host
+        port = authority.port
+    }
+}

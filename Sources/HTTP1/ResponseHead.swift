@@ -1,0 +1,71 @@
+/// The head of a response. One serves for many: each `parse` takes the place of what was read before.
+public struct ResponseHead: ~Copyable {
+    /// The version that the server speaks.
+    public private(set) var version = HTTPVersion.http11
+    /// The status, 100 to 599.
+    public private(set) var status = 0
+    /// The reason phrase; often empty.
+    public private(set) var reason = ByteRange()
+    /// The fields, all of them.
+    public private(set) var fields = HeaderFields()
+    /// Where the body ends.
+    public private(set) var framing = BodyFraming.none
+    /// Whether the connection may be used again once the body has ended. False also when the framing leaves a doubt.
+    public private(set) var keepAlive = false
+
+    /// Whether another head follows this one: any 1xx but 101 (RFC 9110 section 15.2).
+    @inlinable public var isInterim: Bool { status < 200 && status != 101 }
+    /// Whether the connection changes its protocol after this head (RFC 9110 section 15.2.2).
+    @inlinable public var isSwitchingProtocols: Bool { status == 101 }
+
+    /// An empty head with room for usual ones.
+    public init() {}
+
+    /// Reads a whole head, for which `HeadScanner` has found the end, of an answer to a request with `method`. After a
+    /// fault nothing in here has a meaning.
+    public mutating func parse(_ head: Span<UInt8>, answering method: Method, limits: HeadLimits) -> HeadFault? {
+        do throws(HeadFault) {
+            guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }
+            let fieldsStart = try readLine(head)
+            try fields.parse(head, from: fieldsStart, limits)
+            let given = try fields.facts.framing(version)
+            keepAlive = fields.facts.persists(version)
+            // RFC 9112 section 6.3, items 1, 3 to 5, 8.
+            switch status {
+            case ..<200, 204:
+                framing = .none
+                // Nothing may follow, but a server that announces a body may well send it.
+                if let given, given != .length(0) { keepAlive = false }
+            case 304: framing = .none
+            default:
+                framing = method == .head ? .none : given ?? .untilClose
+                if framing == .untilClose { keepAlive = false }
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Reads the status line (RFC 9112 section 4) and gives the offset after it. The space after the status may be
+    /// missing when there is no reason.
+    private mutating func readLine(_ head: Span<UInt8>) throws(HeadFault) -> Int {
+        version = try HTTPVersion.parse(head, at: 0)
+        guard head.count > 12, head[8] == .space else { throw .badStatusLine }
+        status = 0
+        for at in 9..<12 {
+            guard head[at].isDigit else { throw .badStatusLine }
+            status = status * 10 + Int(head[at] &- 0x30)
+        }
+        guard 100...599 ~= status else { throw .badStatusLine }
+        var stop = 12
+        reason = ByteRange()
+        if head[12] == .space {
+            stop = head.firstControl(from: 13)
+            while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
+            reason = ByteRange(13, stop)
+        }
+        guard stop < head.count, head[stop] == .cr else { throw .badStatusLine }
+        return try head.lineEnd(stop)
+    }
+}
