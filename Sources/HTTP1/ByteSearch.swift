@@ -8,16 +8,16 @@ extension Span<UInt8> {
         let stops = UInt64(stop) &* 0x0101_0101_0101_0101
         var at = start
         while at &+ 8 <= count {
-            // Any eight bytes are a UInt64; the offset is checked.
-            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: at, as: UInt64.self))
-            // A byte's top bit is set where it is below 32, zero after the XOR with 127 or `stop`. A borrow can set
+            // Any eight bytes are a UInt64, and the loop's condition says that they are there.
+            let word = unsafe UInt64(
+                littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
+            // A byte's top bit gets set where it is below 32, where it is 127, and where it is `stop`. A borrow can set
             // wrong bits above a right one, never below, and the lowest is the one that counts.
-            let below = (word &- 0x2020_2020_2020_2020) & ~word
-            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let low = word &- 0x2020_2020_2020_2020
+            let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
             let other = word ^ stops
-            let hits =
-                below | ((delete &- 0x0101_0101_0101_0101) & ~delete) | ((other &- 0x0101_0101_0101_0101) & ~other)
-            let found = hits & 0x8080_8080_8080_8080
+            let stopped = stop == 0x7F ? 0 : (other &- 0x0101_0101_0101_0101) & ~other
+            let found = ((low | delete) & ~word | stopped) & 0x8080_8080_8080_8080
             if found != 0 { return at &+ found.trailingZeroBitCount / 8 }
             at &+= 8
         }
@@ -27,6 +27,17 @@ extension Span<UInt8> {
             at &+= 1
         }
         return count
+    }
+
+    /// How often `byte` stands in a stretch.
+    func occurrences(of byte: UInt8, in text: ByteRange) -> Int {
+        var occurrences = 0
+        var at = firstControl(or: byte, from: Int(text.start))
+        while at < Int(text.end) {
+            if self[at] == byte { occurrences += 1 }
+            at = firstControl(or: byte, from: at + 1)
+        }
+        return occurrences
     }
 
     /// Whether every byte of a stretch is in a set, and there is one.

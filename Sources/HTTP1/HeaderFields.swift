@@ -48,12 +48,8 @@ public struct HeaderFields: ~Copyable {
         let id = KnownField.named(head, start, colon)
         var hasUnderscore = false
         if id == .other {
-            for at in start..<colon {
-                let byte = head[at]
-                guard ByteSet.token.contains(byte) else { throw badName(head, start, colon) }
-                if byte == .ascii("_") { hasUnderscore = true }
-            }
-            guard start < colon else { throw .badFieldName }
+            guard head.isMade(of: .token, start, colon) else { throw badName(head, start, colon) }
+            hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(start, colon)) > 0
         }
         var stop = head.firstControl(from: colon + 1)
         while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
@@ -87,7 +83,7 @@ public struct HeaderFields: ~Copyable {
         case .transferEncoding: try facts.noteTransferEncoding(head, field.value)
         case .connection: try noteConnection(field.value, head, &room)
         case .cookie:
-            for at in field.value.range where head[at] == .ascii(";") { room -= 1 }
+            room -= head.occurrences(of: .ascii(";"), in: field.value)
         default: break
         }
     }

@@ -8,8 +8,8 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) {
         count = end &- start
         words = (
-            Self.word(bytes, start, end), Self.word(bytes, start &+ 8, end), Self.word(bytes, start &+ 16, end),
-            Self.word(bytes, start &+ 24, end)
+            Self.word(bytes, start, end), count > 8 ? Self.word(bytes, start &+ 8, end) : 0,
+            count > 16 ? Self.word(bytes, start &+ 16, end) : 0, count > 24 ? Self.word(bytes, start &+ 24, end) : 0
         )
     }
 
@@ -27,7 +27,7 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
         )
     }
 
-    @inline(__always) init(stringLiteral literal: StaticString) {
+    @_transparent init(stringLiteral literal: StaticString) {
         count = literal.utf8CodeUnitCount
         words = (Self.word(literal, 0), Self.word(literal, 8), Self.word(literal, 16), Self.word(literal, 24))
     }
@@ -55,8 +55,8 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     @inline(__always) private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> UInt64 {
         guard start < end else { return 0 }
         if start &+ 8 <= bytes.count {
-            // Any eight bytes are a UInt64; the offset is checked.
-            let word = unsafe bytes.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self)
+            // Any eight bytes are a UInt64, and these are there.
+            let word = unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
             return UInt64(littleEndian: word) & mask(end &- start)
         }
         var word: UInt64 = 0
