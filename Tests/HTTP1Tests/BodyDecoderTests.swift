@@ -1,0 +1,102 @@
+import HTTP1
+import Testing
+
+@Suite struct BodyDecoderTests {
+    @Test("A body of known length ends with its last byte, and what follows is not touched")
+    func length() {
+        for step in [1, 2, 3, .max] {
+            let read = readBody("helloGET".latin1, .length(5), step: step)
+            #expect(read == ReadBody(data: "hello".latin1, end: 5, isComplete: true))
+        }
+        #expect(readBody("GET".latin1, .none) == ReadBody(end: 0, isComplete: true))
+        #expect(readBody([], .length(0)) == ReadBody(end: 0, isComplete: true))
+        #expect(!readBody("hell".latin1, .length(5)).isComplete)
+        #expect(!readBody("hell".latin1, .length(.max)).isComplete)
+    }
+
+    @Test("A body until the connection's end may end anywhere")
+    func untilClose() {
+        #expect(readBody("hello".latin1, .untilClose, step: 2) == ReadBody(data: "hello".latin1, isComplete: true))
+        #expect(BodyDecoder(.untilClose).isComplete)
+    }
+
+    @Test("A chunked body is the same however it is cut, and what follows is not touched")
+    func chunked() {
+        let text = "5;a=\"\tb\"\r\nhello\r\n006\r\n world\r\n1\r\n\0\r\n0;x\r\nA: b\r\nC:\r\n\r\nGET".latin1
+        let whole = readBody(text, .chunked)
+        #expect(whole == ReadBody(data: "hello world\0".latin1, end: text.count - 3, isComplete: true))
+        for step in 1..<20 { #expect(readBody(text, .chunked, step: step) == whole) }
+        for count in 0..<text.count - 3 {
+            let read = readBody(Array(text[..<count]), .chunked)
+            #expect(!read.isComplete && read.fault == nil && read.end == nil)
+        }
+    }
+
+    @Test("A chunk's data is given where it lies")
+    func zeroCopy() {
+        var decoder = BodyDecoder(.chunked)
+        let bytes = "xx3\r\nabc\r\n0\r\n\r\nyy".latin1
+        #expect(decoder.next(in: bytes.span, from: 2) == .data(start: 5, count: 3))
+        #expect(!decoder.isComplete)
+        #expect(decoder.next(in: bytes.span, from: 8) == .end(15))
+        #expect(decoder.isComplete)
+        #expect(decoder.next(in: bytes.span, from: 15) == .end(15))
+    }
+
+    @Test(
+        "Sizes are one to sixteen hexadecimal digits and nothing else",
+        arguments: [
+            "", " 1", "1 ", "+1", "-1", "0x1", "1_0", "g", "1g", "00000000000000001", "FFFFFFFFFFFFFFFFF", "1\t", "1,",
+            "/",
+            ":", "@", "G", "`", "\u{B2}",
+        ])
+    func badSizes(_ size: String) {
+        for step in [1, .max] {
+            #expect(readBody("\(size)\r\na\r\n0\r\n\r\n".latin1, .chunked, step: step).fault == .badChunkSize)
+        }
+    }
+
+    @Test("The largest size is read, and its data has no end in sight")
+    func largest() {
+        let read = readBody("FfFfFfFfFfFfFfFf\r\nabc".latin1, .chunked)
+        #expect(read == ReadBody(data: "abc".latin1))
+    }
+
+    @Test("Every line ends with CRLF")
+    func lineEnds() {
+        let text = "1;a\r\na\r\n0\r\nA: b\r\n\r\n".latin1
+        for at in text.indices where text[at] == 13 || text[at] == 10 {
+            var without = text
+            without.remove(at: at)
+            let read = readBody(without + "0\r\n\r\n".latin1, .chunked)
+            #expect(read.fault != nil, "without the byte at \(at)")
+            var twice = text
+            twice.insert(text[at], at: at)
+            #expect(at + 1 == text.count || readBody(twice, .chunked).fault != nil, "with the byte at \(at) twice")
+        }
+    }
+
+    @Test("Chunk lines and trailers have their limits, to the byte")
+    func limits() {
+        let limits = BodyLimits(maxChunkLineBytes: 6, maxTrailerBytes: 8)
+        func fault(_ text: String) -> BodyFault? {
+            let whole = readBody(text.latin1, .chunked, limits)
+            #expect(readBody(text.latin1, .chunked, step: 1, limits) == whole)
+            return whole.fault
+        }
+        #expect(fault("000001\r\na\r\n000000\r\n\r\n") == nil)
+        #expect(fault("0000001\r\na\r\n") == .chunkLineTooLong)
+        #expect(fault("1;abcd\r\na\r\n1;abcd\r\na\r\n0;abcd\r\n\r\n") == nil)
+        #expect(fault("1;abcde\r\na\r\n") == .chunkLineTooLong)
+        #expect(fault("0\r\nA: b\r\nC: d\r\n\r\n") == nil)
+        #expect(fault("0\r\nA: b\r\nC: de\r\n\r\n") == .trailersTooLarge)
+        #expect(fault("0\r\nABCDEFGHI: b\r\n\r\n") == .trailersTooLarge)
+    }
+
+    @Test("A decoder is small enough to live in each exchange")
+    func size() {
+        #expect(MemoryLayout<BodyDecoder>.size <= 48)
+        #expect(MemoryLayout<HeadScanner>.size <= 16)
+        #expect(MemoryLayout<HeaderField>.stride <= 20)
+    }
+}

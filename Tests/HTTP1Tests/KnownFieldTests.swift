@@ -1,0 +1,67 @@
+import HTTP1
+import Testing
+
+@Suite struct KnownFieldTests {
+    /// The name that a case stands for, from the case's own name.
+    private static func name(_ field: KnownField) -> String {
+        switch field {
+        case .etag: return "ETag"
+        case .http2Settings: return "HTTP2-Settings"
+        case .secWebSocketAccept, .secWebSocketExtensions, .secWebSocketKey, .secWebSocketProtocol,
+            .secWebSocketVersion:
+            return "Sec-WebSocket-" + "\(field)".dropFirst("secWebSocket".count)
+        case .te: return "TE"
+        case .wwwAuthenticate: return "WWW-Authenticate"
+        case .xRealIP: return "X-Real-IP"
+        case .xRequestID: return "X-Request-ID"
+        default: return "\(field)".reduce(into: "") { $0 += $1.isUppercase ? "-\($1)" : "\($1)" }
+        }
+    }
+
+    private static func ids(_ names: [String]) -> [KnownField]? {
+        let text = names.map { "\($0):\r\n" }.joined()
+        return readResponse("HTTP/1.1 200 OK\r\n\(text)Transfer-Encoding: chunked\r\n\r\n".latin1).head?.fields
+            .dropLast()
+            .map(\.id)
+    }
+
+    @Test("Each known field is recognised in any case, and no name beside it", arguments: KnownField.allCases)
+    func known(_ field: KnownField) {
+        // A value is needed by these two, whose names the other tests use.
+        guard field != .contentLength, field != .transferEncoding, field != .other else { return }
+        let name = Self.name(field)
+        #expect(Self.ids([name, name.lowercased(), name.uppercased()]) == [field, field, field])
+        let isForwarded = name.lowercased().hasPrefix("x-forwarded-")
+        let beside: KnownField = isForwarded ? .xForwardedOther : .other
+        #expect(Self.ids([name + "x", name + "-", name.dropLast() + "!"]) == [beside, beside, beside])
+        #expect(Self.ids(["x" + name, "_" + name.dropFirst()]) == [.other, .other])
+    }
+
+    @Test("The fields that end at this hop are the standard ones")
+    func hopByHop() {
+        let names = KnownField.allCases.filter(\.isHopByHop).map { Self.name($0).lowercased() }
+        #expect(
+            names == [
+                "connection", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authentication-info",
+                "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+            ])
+    }
+
+    @Test("Other forwarding fields are known by how they begin, however long they are")
+    func forwarded() {
+        let long = "x-forwarded-" + String(repeating: "a", count: 300)
+        #expect(
+            Self.ids(["X-Forwarded-User", "X-FORWARDED-", long, "X-Forwarded", "X-Forwarded_For"]) == [
+                .xForwardedOther, .xForwardedOther, .xForwardedOther, .other, .other,
+            ])
+    }
+
+    @Test("A name of more than 32 bytes is not taken for one that it begins with")
+    func long() {
+        let name = "strict-transport-security"
+        #expect(
+            Self.ids([name, name + "-------", name + "--------", name + "---------"]) == [
+                .strictTransportSecurity, .other, .other, .other,
+            ])
+    }
+}
