@@ -14,10 +14,18 @@ let fuzzTargets: [Target] =
     ? []
     : [
         .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
-        .executableTarget(
-            name: "FuzzConfig", dependencies: ["CFuzzer", "ConfigModel", "Reconciler"], path: "Fuzz/FuzzConfig",
-            swiftSettings: house),
+        .target(name: "FuzzDriver", dependencies: ["CFuzzer"], path: "Fuzz/FuzzDriver", swiftSettings: house),
+        .target(name: "HTTP1Checks", dependencies: ["HTTP1"], path: "Fuzz/HTTP1Checks", swiftSettings: house),
+        fuzzTarget("FuzzConfig", ["ConfigModel", "Reconciler"]),
+        fuzzTarget("FuzzRequestHead", ["HTTP1", "HTTP1Checks"]),
+        fuzzTarget("FuzzResponseHead", ["HTTP1", "HTTP1Checks"]),
+        fuzzTarget("FuzzChunkedBody", ["HTTP1"]),
     ]
+
+func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: ["FuzzDriver"] + dependencies, path: "Fuzz/\(name)", swiftSettings: house)
+}
 
 let package = Package(
     name: "aegis",

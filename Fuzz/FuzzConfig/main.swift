@@ -1,10 +1,9 @@
-import CFuzzer
 import ConfigModel
+import Foundation
+import FuzzDriver
 import Reconciler
 
 // Any bytes, taken all the way: model or diagnostics, both renderings, records and plan.
-//
-// libFuzzer calls this with each input it makes up; a trap, a hang or too much memory is a finding.
 
 func take(_ bytes: [UInt8]) {
     let source = SourceText(name: "fuzz", bytes: bytes)
@@ -30,10 +29,4 @@ func checkRecord<Value: Recorded>(_ value: Value) {
     precondition(Value(record: record.json())?.record(.compact) == record, "a record reads back as itself")
 }
 
-var argumentCount = CommandLine.argc
-var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe CommandLine.unsafeArgv
-// The bytes are lent for the call; the array is a copy of them.
-let status = unsafe LLVMFuzzerRunDriver(&argumentCount, &arguments) { start, count in
-    take(unsafe [UInt8](UnsafeBufferPointer(start: start, count: count)))
-    return 0
-}
+exit(fuzz(take))

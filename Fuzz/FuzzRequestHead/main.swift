@@ -1,0 +1,58 @@
+import Foundation
+import FuzzDriver
+import HTTP1
+import HTTP1Checks
+
+// Any bytes as a request: the same however cut; and a head that is accepted has one reading, which stays the same when it
+// is written anew in the plainest form.
+
+func take(_ bytes: [UInt8]) {
+    guard let head = wholeHead(bytes, .request, fuzzLimits) else {
+        // What is no whole head may be read all the same, and may not trap.
+        var request = RequestHead()
+        _ = request.parse(bytes.span, limits: fuzzLimits)
+        return
+    }
+    guard let first = rewritten(head, fuzzLimits) else { return }
+    guard let second = rewritten(first, wideLimits) else { preconditionFailure("what was accepted is refused") }
+    precondition(first == second, "what was read reads differently")
+}
+
+/// The request as a gateway would send it on, or nil if it is refused.
+func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
+    var request = RequestHead()
+    if let fault = request.parse(head.span, limits: limits) {
+        precondition(400...599 ~= fault.status && fault.status != 502)
+        return nil
+    }
+    let plain = checkFields(request.fields, head)
+    precondition(request.framing == plainFraming(plain) ?? .none)
+    precondition(request.version == .http10 || plain.filter { $0.name == "host" }.count == 1)
+
+    var text = Array(head[request.methodName.range]) + [0x20]
+    if let implied = request.target.implied { text.append(implied) }
+    text += head[request.target.pathAndQuery.range]
+    text += (request.version == .http11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n").utf8
+    if !request.host.isEmpty {
+        text += "Host: ".utf8 + head[request.host.range]
+        if let port = request.port { text += ":\(port)".utf8 }
+        text += "\r\n".utf8
+    }
+    for index in 0..<request.fields.count {
+        let field = request.fields[index]
+        if field.isHopByHop || field.id == .host || field.id == .contentLength { continue }
+        text += head[field.name.range] + ": ".utf8 + head[field.value.range] + "\r\n".utf8
+    }
+    switch request.framing {
+    case .length(let length): text += "Content-Length: \(length)\r\n".utf8
+    case .chunked: text += "Transfer-Encoding: chunked\r\n".utf8
+    default: break
+    }
+    if let upgrade = request.upgrade {
+        text += "Upgrade: ".utf8 + head[upgrade.range] + "\r\nConnection: upgrade\r\n".utf8
+    }
+    text += (request.keepAlive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n").utf8
+    return text
+}
+
+exit(fuzz(take))

@@ -1,0 +1,97 @@
+import HTTP1
+
+// HTTP1Checks: what must hold for every head, judged by a reader that is as simple as can be.
+
+/// The limits that fuzzing runs with: small, so that inputs meet them.
+public let fuzzLimits = HeadLimits(maxHeadBytes: 2048, maxFields: 40, maxTargetBytes: 512)
+
+/// Limits that what is written anew always meets.
+public let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 1000, maxTargetBytes: 1 << 20)
+
+/// The bytes of the head at the beginning, if there is a whole one; scanning in pieces must give the same.
+public func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimits) -> [UInt8]? {
+    var scanner = start
+    let whole = scanner.scan(bytes.span, limits: limits)
+    for step in [1, 2 + bytes.count % 30] {
+        var pieces = start
+        var there = 0
+        var progress = HeadScanner.Progress.incomplete
+        while progress == .incomplete, there < bytes.count {
+            there = min(there + step, bytes.count)
+            progress = pieces.scan(bytes.span.extracting(first: there), limits: limits)
+        }
+        precondition(progress == whole, "scanning \(step) bytes at a time gives another result")
+    }
+    guard case .complete(let headBytes) = whole else { return nil }
+    precondition(headBytes <= limits.maxHeadBytes)
+    return Array(bytes[..<headBytes])
+}
+
+/// A field as the simple reader sees it.
+public struct PlainField: Equatable {
+    /// In lower case.
+    public let name: String
+    /// Without white space around it.
+    public let value: [UInt8]
+}
+
+/// The fields of a head, split at each CRLF and at the first colon.
+public func plainFields(_ head: [UInt8]) -> [PlainField] {
+    var lines: [[UInt8]] = [[]]
+    for byte in head {
+        if byte == 0x0A {
+            precondition(lines[lines.count - 1].popLast() == 0x0D)
+            lines.append([])
+        } else {
+            lines[lines.count - 1].append(byte)
+        }
+    }
+    precondition(lines.suffix(2) == [[], []], "a head ends with an empty line")
+    if lines[0].isEmpty { lines.removeFirst() }
+    return lines.dropFirst().dropLast(2).map { line in
+        let colon = line.firstIndex(of: 0x3A) ?? line.endIndex
+        precondition(colon > 0 && colon < line.endIndex)
+        let value = line[(colon + 1)...].drop { $0 == 0x20 || $0 == 0x09 }
+        let end = value.lastIndex { $0 != 0x20 && $0 != 0x09 }.map { $0 + 1 } ?? value.startIndex
+        return PlainField(
+            name: String(decoding: line[..<colon], as: UTF8.self).lowercased(), value: Array(value[..<end]))
+    }
+}
+
+/// Checks that the fields found are those of the simple reader, and gives these.
+public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8]) -> [PlainField] {
+    let plain = plainFields(head)
+    precondition(plain.count == fields.count)
+    for index in 0..<fields.count {
+        let field = fields[index]
+        let found = PlainField(
+            name: String(decoding: head[field.name.range], as: UTF8.self).lowercased(),
+            value: Array(head[field.value.range]))
+        precondition(found == plain[index])
+        precondition((field.id == .host) == (found.name == "host"))
+        precondition((field.id == .contentLength) == (found.name == "content-length"))
+        precondition((field.id == .transferEncoding) == (found.name == "transfer-encoding"))
+        precondition((field.id == .connection) == (found.name == "connection"))
+        precondition(!(field.isHopByHop && ["host", "content-length", "cookie", "authorization"].contains(found.name)))
+        precondition(field.hasUnderscore == (found.name.contains("_") && field.id == .other) || field.id != .other)
+    }
+    return plain
+}
+
+/// The framing that the simple reader sees; a head that could be read otherwise may not have been accepted.
+public func plainFraming(_ fields: [PlainField]) -> BodyFraming? {
+    let lengths = fields.filter { $0.name == "content-length" }
+    let codings = fields.filter { $0.name == "transfer-encoding" }
+    precondition(lengths.count + codings.count <= 1)
+    if let coding = codings.first {
+        precondition(String(decoding: coding.value, as: UTF8.self).lowercased() == "chunked")
+        return .chunked
+    }
+    return lengths.first.map { field in
+        let digits = String(decoding: field.value, as: UTF8.self)
+        guard let length = UInt64(digits), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else {
+            preconditionFailure("a Content-Length that is no number")
+        }
+        return .length(length)
+    }
+}
