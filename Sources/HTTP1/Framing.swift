@@ -56,11 +56,12 @@ struct FieldFacts {
     /// Takes one option of Connection; true when it may name a field that is to be removed.
     mutating func noteConnectionOption(_ head: Span<UInt8>, _ option: ByteRange) throws(HeadFault) -> Bool {
         guard head.isMade(of: .token, Int(option.start), Int(option.end)) else { throw .badConnection }
-        switch PackedText(folding: head, Int(option.start), Int(option.end)) {
+        let name = PackedText(folding: head, Int(option.start), Int(option.end))
+        switch name {
         case "close": close = true
         case "keep-alive": keepAlive = true
         case "upgrade": upgrade = true
-        default: return KnownField.named(head, Int(option.start), Int(option.end)) == .other
+        default: return KnownField.named(name) == .other
         }
         return false
     }

@@ -1,5 +1,6 @@
 /// The fields of a head, in their order. The storage is kept from one head to the next.
 public struct HeaderFields: ~Copyable {
+    /// The first `count` are of this head, the rest of earlier ones: setting one costs less than appending it.
     @usableFromInline internal private(set) var storage: [HeaderField] = []
     private var nominated: [ByteRange] = []
     private(set) var facts = FieldFacts()
@@ -10,21 +11,24 @@ public struct HeaderFields: ~Copyable {
     }
 
     /// How many there are.
-    @inlinable public var count: Int { storage.count }
+    public private(set) var count = 0
 
-    /// The field at a place, from 0.
-    @inlinable public subscript(index: Int) -> HeaderField { storage[index] }
+    /// The field at a place, from 0 to below `count`.
+    @inlinable public subscript(index: Int) -> HeaderField {
+        precondition(index < count)
+        return storage[index]
+    }
 
     /// The value of the first field with an id, which is not `.other`.
     public func first(_ id: KnownField) -> ByteRange? {
-        for index in 0..<storage.count where storage[index].id == id { return storage[index].value }
+        for index in 0..<count where storage[index].id == id { return storage[index].value }
         return nil
     }
 
     /// Reads the field lines from `start` through the empty line, with which the head must end.
     mutating func parse(_ head: Span<UInt8>, from start: Int, _ limits: HeadLimits) throws(HeadFault) {
-        storage.removeAll(keepingCapacity: true)
-        nominated.removeAll(keepingCapacity: true)
+        count = 0
+        if !nominated.isEmpty { nominated.removeAll(keepingCapacity: true) }
         facts = FieldFacts()
         var room = limits.maxFields
         var at = start
@@ -33,10 +37,16 @@ public struct HeaderFields: ~Copyable {
             room -= 1
             try note(field, head, &room)
             guard room >= 0 else { throw .tooManyFields }
-            storage.append(field)
+            append(field)
         }
         guard try head.lineEnd(at) == head.count else { throw .incompleteHead }
         if !nominated.isEmpty { markNominated(head) }
+    }
+
+    @inline(__always)
+    private mutating func append(_ field: HeaderField) {
+        if count < storage.count { storage[count] = field } else { storage.append(field) }
+        count &+= 1
     }
 
     /// Reads the field line at `at` and moves to the next.
@@ -45,9 +55,10 @@ public struct HeaderFields: ~Copyable {
         let start = at
         let colon = head.firstControl(or: .ascii(":"), from: start)
         guard colon < head.count, head[colon] == .ascii(":") else { throw badName(head, start, colon) }
-        let id = KnownField.named(head, start, colon)
+        let folded = PackedText(folding: head, start, colon)
+        let id = KnownField.named(folded)
         var hasUnderscore = false
-        if id == .other {
+        if id == .other, !folded.isPlainName {
             guard head.isMade(of: .token, start, colon) else { throw badName(head, start, colon) }
             hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(start, colon)) > 0
         }
@@ -101,7 +112,7 @@ public struct HeaderFields: ~Copyable {
     }
 
     private mutating func markNominated(_ head: Span<UInt8>) {
-        for index in 0..<storage.count where storage[index].id == .other {
+        for index in 0..<count where storage[index].id == .other {
             for option in nominated where head.equalsIgnoringCase(storage[index].name, option) {
                 storage[index].isHopByHop = true
             }

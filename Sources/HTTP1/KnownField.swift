@@ -23,12 +23,9 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
         rawValue >= KnownField.connection.rawValue && rawValue <= KnownField.upgrade.rawValue
     }
 
-    /// The field of a name, whose bytes are no control bytes.
+    /// The field of a folded name.
     @inline(__always)
-    static func named(_ head: Span<UInt8>, _ start: Int, _ end: Int) -> KnownField {
-        let name = PackedText(folding: head, start, end)
-        return name.count <= 8 ? short(name) : long(name)
-    }
+    static func named(_ name: PackedText) -> KnownField { name.count <= 8 ? short(name) : long(name) }
 
     private static func short(_ name: PackedText) -> KnownField {
         switch name.count {

@@ -5,28 +5,24 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     /// What `bytes` hold between two offsets.
-    @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) {
-        count = end &- start
-        words = (
-            Self.word(bytes, start, end), count > 8 ? Self.word(bytes, start &+ 8, end) : 0,
-            count > 16 ? Self.word(bytes, start &+ 16, end) : 0, count > 24 ? Self.word(bytes, start &+ 24, end) : 0
-        )
-    }
+    @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) { self.init(bytes, start, end, setting: 0) }
 
     /// The same, with each byte's bit 0x20 set. That is lower case for letters and leaves digits and "-" alone; only
     /// control bytes could become what they are not, and a head holds none.
     @inline(__always) init(folding bytes: Span<UInt8>, _ start: Int, _ end: Int) {
-        self.init(folding: PackedText(bytes, start, end))
+        self.init(bytes, start, end, setting: 0x2020_2020_2020_2020)
     }
 
-    @inline(__always) private init(folding text: PackedText) {
-        count = text.count
+    @inline(__always) private init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, setting bits: UInt64) {
+        count = end &- start
         words = (
-            Self.fold(text.words.0, count), Self.fold(text.words.1, count &- 8), Self.fold(text.words.2, count &- 16),
-            Self.fold(text.words.3, count &- 24)
+            Self.word(bytes, start, end, bits), count > 8 ? Self.word(bytes, start &+ 8, end, bits) : 0,
+            count > 16 ? Self.word(bytes, start &+ 16, end, bits) : 0,
+            count > 24 ? Self.word(bytes, start &+ 24, end, bits) : 0
         )
     }
 
+    // @inline(__always) does not reach the literals of a `switch`: each would be packed anew at every comparison.
     @_transparent init(stringLiteral literal: StaticString) {
         count = literal.utf8CodeUnitCount
         words = (Self.word(literal, 0), Self.word(literal, 8), Self.word(literal, 16), Self.word(literal, 24))
@@ -43,25 +39,39 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
             && words.1 & Self.mask(prefix.count &- 8) == prefix.words.1
     }
 
+    /// Whether this, folded, is one to 32 letters, digits and "-": a token that needs no other look.
+    @inline(__always) var isPlainName: Bool {
+        1...32 ~= count && Self.isPlain(words.0, count) && Self.isPlain(words.1, count &- 8)
+            && Self.isPlain(words.2, count &- 16) && Self.isPlain(words.3, count &- 24)
+    }
+
+    @inline(__always) private static func isPlain(_ word: UInt64, _ count: Int) -> Bool {
+        // Without top bits, what is added to a byte sets its top bit from some value on, and never reaches the next.
+        let low = word & 0x7F7F_7F7F_7F7F_7F7F
+        let letters = (low &+ 0x1F1F_1F1F_1F1F_1F1F) & ~(low &+ 0x0505_0505_0505_0505)
+        let digits = (low &+ 0x5050_5050_5050_5050) & ~(low &+ 0x4646_4646_4646_4646)
+        let dashes = ~((low ^ 0x2D2D_2D2D_2D2D_2D2D) &+ 0x7F7F_7F7F_7F7F_7F7F)
+        let plain = (letters | digits | dashes) & ~word & 0x8080_8080_8080_8080
+        return plain == mask(count) & 0x8080_8080_8080_8080
+    }
+
     /// The bits of a word that the first `count` bytes take.
     @inline(__always) private static func mask(_ count: Int) -> UInt64 {
         count <= 0 ? 0 : count >= 8 ? ~0 : (1 &<< UInt64(count &* 8)) &- 1
     }
 
-    @inline(__always) private static func fold(_ word: UInt64, _ count: Int) -> UInt64 {
-        (word | 0x2020_2020_2020_2020) & mask(count)
-    }
-
-    @inline(__always) private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> UInt64 {
-        guard start < end else { return 0 }
+    /// Up to eight bytes with `bits` set in them.
+    @inline(__always)
+    private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ bits: UInt64) -> UInt64 {
+        var word: UInt64 = 0
         if start &+ 8 <= bytes.count {
             // Any eight bytes are a UInt64, and these are there.
-            let word = unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
-            return UInt64(littleEndian: word) & mask(end &- start)
+            word = unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
+            word = UInt64(littleEndian: word)
+        } else {
+            for at in start..<bytes.count { word |= UInt64(bytes[at]) &<< UInt64((at &- start) &* 8) }
         }
-        var word: UInt64 = 0
-        for at in start..<min(end, start &+ 8) { word |= UInt64(bytes[at]) &<< UInt64((at &- start) &* 8) }
-        return word
+        return (word | bits) & mask(end &- start)
     }
 
     @inline(__always) private static func word(_ literal: StaticString, _ start: Int) -> UInt64 {
