@@ -70,6 +70,23 @@ import Testing
         }
     }
 
+    @Test("A name is made of token characters, wherever they stand", arguments: 0...255)
+    func names(_ byte: UInt8) {
+        let isLetterOrDigit =
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+        let isToken = isLetterOrDigit || "!#$%&'*+-.^_`|~".latin1.contains(byte)
+        guard byte != 0x3A else { return }
+        for count in [0, 1, 6, 7, 8, 14, 15, 16, 22, 30, 31, 32, 33, 40] {
+            let letters = [UInt8](repeating: 0x7A, count: count)
+            let head = "GET / HTTP/1.1\r\nHost: a\r\n".latin1
+            for name in [letters + [byte], [byte] + letters, letters + [byte] + letters] {
+                let reading = readRequest(head + name + ":1\r\n\r\n".latin1)
+                #expect((reading.head != nil) == isToken)
+                #expect((reading.head?.fields.last?.hasUnderscore ?? false) == (byte == 0x5F))
+            }
+        }
+    }
+
     struct Persistence: CustomTestStringConvertible, Sendable {
         let version: String
         let connection: String
