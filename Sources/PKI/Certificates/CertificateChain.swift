@@ -15,7 +15,7 @@ public struct CertificateChain: Sendable, Hashable {
     /// Reads PEM of at most 1 MiB with the certificates in any order, some of them twice, and anything between them. With a
     /// key the leaf is the certificate for that key; else it is the one that issued none of the others.
     public init(pem: [UInt8], key: PrivateKey? = nil) throws(PKIError) {
-        try self.init(certificates: Self.read(pem), key: key)
+        try self.init(certificates: Self.certificates(inPEM: pem), key: key)
     }
 
     /// Puts certificates in order, as `init(pem:key:)` does.
@@ -36,7 +36,8 @@ public struct CertificateChain: Sendable, Hashable {
         self.certificates = try Self.path(from: leaf, through: distinct)
     }
 
-    private static func read(_ pem: [UInt8]) throws(PKIError) -> [Certificate] {
+    /// The certificates of a text as they stand in it.
+    static func certificates(inPEM pem: [UInt8]) throws(PKIError) -> [Certificate] {
         let text = pem.span
         let labels = ["CERTIFICATE", "X509 CERTIFICATE"]
         let blocks = try PEM.blocks(in: text).filter { labels.contains($0.label) }

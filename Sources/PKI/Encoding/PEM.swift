@@ -1,7 +1,7 @@
 /// Finds and writes PEM blocks (RFC 7468, and the headers of RFC 1421 that OpenSSL's own format still has). Text around
 /// the blocks, indented blocks and any kind of line end are fine; a block that is cut off or holds anything but base64
 /// is not.
-enum PEM {
+public enum PEM {
     /// One block, by its place in the text.
     struct Block {
         let label: String
@@ -18,6 +18,16 @@ enum PEM {
     private static let begin = Array("-----BEGIN ".utf8)
     private static let end = Array("-----END ".utf8)
     private static let encrypted = Array("ENCRYPTED".utf8)
+
+    /// The DER of each certificate of a text, in its order; nothing of it is parsed.
+    public static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
+        let text = pem.span
+        var certificates: [[UInt8]] = []
+        for block in try blocks(in: text) where block.label == "CERTIFICATE" {
+            certificates.append(try content(of: block, in: text).plainCopy())
+        }
+        return certificates
+    }
 
     /// The blocks of a text, in its order.
     static func blocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {

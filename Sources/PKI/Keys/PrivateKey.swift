@@ -109,6 +109,12 @@ public final class PrivateKey: Sendable {
 }
 
 extension PrivateKey {
+    /// Lends the `EVP_PKEY` for as long as `body` runs.
+    func withHandle<Result>(_ body: (OpaquePointer) -> Result) -> Result {
+        defer { extendLifetime(self) }
+        return unsafe body(key)
+    }
+
     /// Signs a certificate (an `X509`) that is complete but for its signature.
     func sign(certificate: OpaquePointer) throws(PKIError) {
         defer { extendLifetime(self) }

@@ -1,0 +1,29 @@
+/// What a client's first message asks for, as far as choosing a certificate needs it.
+@safe
+public struct ClientHello {
+    /// The name as the client sent it (RFC 6066, section 3), with no byte changed: 0 to 255 bytes, in the first of 256.
+    private var name = InlineArray<255, UInt8>(repeating: 0)
+    /// How long the name is; 0 when none was sent.
+    public private(set) var serverNameCount = 0
+
+    init() {}
+
+    /// Reads the content of a server_name extension; an empty one stands for none.
+    ///
+    /// - Returns: Nil when it breaks RFC 6066: more than one name, another type, lengths that disagree.
+    init?(serverNameExtension bytes: Span<UInt8>) {
+        if bytes.isEmpty { return }
+        // A list's length, one entry of type 0 (host_name), the name's length, the name.
+        guard bytes.count > 5, Int(bytes[0]) << 8 | Int(bytes[1]) == bytes.count - 2, bytes[2] == 0,
+            Int(bytes[3]) << 8 | Int(bytes[4]) == bytes.count - 5, bytes.count - 5 <= 255
+        else { return nil }
+        serverNameCount = bytes.count - 5
+        for index in 0..<serverNameCount { name[index] = bytes[index + 5] }
+    }
+
+    /// A byte of the name.
+    public subscript(index: Int) -> UInt8 {
+        precondition(index < serverNameCount)
+        return name[index]
+    }
+}

@@ -1,0 +1,195 @@
+import COpenSSL
+
+/// One TLS connection, without a socket: its bytes come from and go to the thread's `TLSWire`. Owns the `SSL`.
+///
+/// After each call the wire's output is to be sent, whatever the result was: an alert may be in it.
+@safe
+public struct TLSConnection: ~Copyable {
+    /// The version that was agreed on.
+    public enum Version: UInt8, Sendable {
+        /// TLS 1.2.
+        case v1_2
+        /// TLS 1.3.
+        case v1_3
+    }
+
+    private let ssl: OpaquePointer
+    /// Kept for as long as OpenSSL may ask it.
+    private let owner: AnyObject
+
+    /// A server's end. Its handshake stops once with `needsCertificate`.
+    public init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
+        unsafe ssl = try Self.make(context.context, wire) { ssl in
+            unsafe SSL_set_accept_state(ssl)
+            return true
+        }
+        owner = context
+    }
+
+    /// A client's end. The server's certificate must be for `serverName`, a host name or an address.
+    public init(client context: TLSClientContext, wire: TLSWire, serverName: String) throws(PKIError) {
+        unsafe ssl = try Self.make(context.context, wire) { ssl in
+            unsafe SSL_set_connect_state(ssl)
+            // RFC 6066: an address is no server name.
+            return SubjectName.addressBytes(serverName) == nil
+                ? unsafe aegis_set_server_name(ssl, serverName) == 1 && SSL_set1_host(ssl, serverName) == 1
+                : unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1
+        }
+        owner = context
+    }
+
+    deinit { unsafe SSL_free(ssl) }
+
+    private static func make(
+        _ context: OpaquePointer, _ wire: TLSWire, _ setUp: (OpaquePointer) -> Bool
+    ) throws(PKIError) -> OpaquePointer {
+        let action = "making a TLS connection"
+        let ssl = try unsafe OpenSSL.require(action, SSL_new(context))
+        do throws(PKIError) {
+            let bio = try unsafe wire.makeBIO()
+            // One BIO for both directions: then SSL_set_bio takes over one reference.
+            unsafe SSL_set_bio(ssl, bio, bio)
+            guard unsafe setUp(ssl) else { throw .openSSL(action, reasons: OpenSSL.drainReasons()) }
+        } catch {
+            unsafe SSL_free(ssl)
+            throw error
+        }
+        return unsafe ssl
+    }
+
+    // MARK: Handshake
+
+    /// How far a handshake has come.
+    public enum Progress {
+        /// It is complete.
+        case complete
+        /// It goes on when more has been received.
+        case needsInput
+        /// The output is full: it goes on when that was taken.
+        case needsOutput
+        /// The client hello is there (`TLSWire.hello`): it goes on after `choose`, now or later.
+        case needsCertificate
+        /// It has failed.
+        case failed(TLSFailure)
+    }
+
+    /// Goes on with the handshake.
+    public borrowing func handshake() -> Progress {
+        ERR_clear_error()
+        let result = unsafe SSL_do_handshake(ssl)
+        if result == 1 { return .complete }
+        switch unsafe SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return .needsInput
+        case SSL_ERROR_WANT_WRITE: return .needsOutput
+        case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .needsCertificate
+        default: return unsafe .failed(TLSFailure(of: ssl))
+        }
+    }
+
+    /// Says what to answer the client hello with: a credential, the least version, and what its sessions are bound to (32
+    /// bytes at most): a session can be resumed only where these are the same.
+    ///
+    /// - Returns: False when OpenSSL refuses it.
+    public borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
+        let version = leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
+        ERR_clear_error()
+        // The context is copied; its length is checked by OpenSSL.
+        let isBound = unsafe binding.withUnsafeBufferPointer { bytes in
+            unsafe SSL_set_session_id_context(ssl, bytes.baseAddress, UInt32(bytes.count))
+        }
+        guard isBound == 1, unsafe aegis_set_min_version(ssl, version) == 1, unsafe credential.use(in: ssl) else {
+            ERR_clear_error()
+            return false
+        }
+        // Any address but nil: it says that the choice is made (TLSServerContext.hello).
+        unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
+        return true
+    }
+
+    /// The version; meaningful once the handshake is complete.
+    public var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
+
+    /// Whether the handshake took up an earlier session.
+    public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+
+    // MARK: Data
+
+    /// What came of reading.
+    public enum ReadResult {
+        /// So many bytes were read.
+        case bytes(Int)
+        /// All that was received is read.
+        case needsInput
+        /// The other end has said that nothing more will come.
+        case closed
+        /// The connection is broken.
+        case failed(TLSFailure)
+    }
+
+    /// Reads into a buffer until it is full or the wire's input is used up.
+    @unsafe
+    public borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
+        var count = 0
+        // One call returns at most one record.
+        while count < buffer.count {
+            ERR_clear_error()
+            // Within the buffer: at most what is left of it.
+            let result = unsafe SSL_read(
+                ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
+            if result > 0 {
+                count += Int(result)
+                continue
+            }
+            if count > 0 { return .bytes(count) }
+            switch unsafe SSL_get_error(ssl, result) {
+            case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsInput
+            case SSL_ERROR_ZERO_RETURN: return .closed
+            default: return unsafe .failed(TLSFailure(of: ssl))
+            }
+        }
+        return .bytes(count)
+    }
+
+    /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty one.
+    ///
+    /// - Returns: Why that was not possible; nil when it was.
+    @unsafe
+    public borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
+        guard bytes.count > 0 else { return nil }
+        ERR_clear_error()
+        let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(clamping: bytes.count))
+        return unsafe result == bytes.count ? nil : TLSFailure(of: ssl)
+    }
+
+    /// Says to the other end that nothing more will come.
+    public borrowing func shutDown() {
+        ERR_clear_error()
+        _ = unsafe SSL_shutdown(ssl)
+        ERR_clear_error()
+    }
+}
+
+/// Why a TLS connection failed. A small value; its text is made when it is asked for.
+@safe
+public struct TLSFailure: Sendable, Equatable {
+    private let code: UInt
+    private let verification: Int
+
+    /// What the error queue holds, which is empty afterwards.
+    init(of ssl: OpaquePointer) {
+        code = ERR_peek_error()
+        verification = unsafe SSL_get_verify_result(ssl)
+        ERR_clear_error()
+    }
+
+    /// The reason in OpenSSL's words, for the log.
+    public var reason: String {
+        // Static texts, or nil for codes that are unknown.
+        if verification != Int(X509_V_OK) {
+            let text = unsafe X509_verify_cert_error_string(verification).map { unsafe String(cString: $0) }
+            return "the certificate is not trusted: \(text ?? "error \(verification)")"
+        }
+        guard code != 0 else { return "the connection ended within TLS" }
+        return unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) } ?? "TLS error \(code)"
+    }
+}

@@ -1,0 +1,121 @@
+import COpenSSL
+
+/// What all connections of one thread have in common as servers: ciphers and groups as Mozilla's intermediate
+/// configuration has them (guideline 6.0), tickets, no renegotiation, no compression.
+///
+/// What differs from host to host (least version, certificate, what a session is bound to) is set on the connection when
+/// its client hello is known: one context for all costs less than one a policy, and has the same effect. Confined to one
+/// thread.
+@safe
+public final class TLSServerContext {
+    /// The keys of session tickets.
+    public var tickets: TicketKeys
+    let context: OpaquePointer
+
+    /// The ciphers of TLS 1.2: ephemeral keys and authenticated encryption alone.
+    private static let ciphers = [
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+    ].joined(separator: ":")
+
+    /// A context.
+    public init(tickets: TicketKeys) throws(PKIError) {
+        let action = "setting up TLS"
+        self.tickets = tickets
+        let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_server_method()))
+        unsafe self.context = context
+        try unsafe OpenSSL.check(action, aegis_set_min_version_of_all(context, TLS1_2_VERSION))
+        try unsafe OpenSSL.check(action, SSL_CTX_set_cipher_list(context, Self.ciphers))
+        try unsafe TLSGroups.set(on: context)
+        unsafe SSL_CTX_set_options(
+            context, aegis_no_renegotiation | aegis_no_compression | aegis_prioritize_chacha)
+        unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+        unsafe aegis_set_no_session_cache(context)
+        unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
+        try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 1))
+        unsafe SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in unsafe TLSServerContext.hello(ssl, alert) }, nil)
+        unsafe SSL_CTX_set_alpn_select_cb(
+            context,
+            { _, selected, length, offered, count, _ in
+                unsafe TLSServerContext.selectProtocol(selected, length, offered, count)
+            }, nil)
+        // The context outlives every SSL that asks by it: connections hold a reference to self.
+        unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
+        try unsafe OpenSSL.check(
+            action,
+            aegis_set_ticket_callback(context) { ssl, name, nonce, cipher, mac, isSealing in
+                unsafe TLSServerContext.ticket(ssl, name, nonce, cipher, mac, isSealing)
+            })
+    }
+
+    deinit { unsafe SSL_CTX_free(context) }
+
+    // MARK: OpenSSL's questions
+
+    /// Stops the handshake at the client hello until the caller has chosen a certificate.
+    private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {
+        // Application data 1 says that the choice is made (TLSConnection.choose).
+        if unsafe SSL_get_ex_data(ssl, 0) != nil { return SSL_CLIENT_HELLO_SUCCESS }
+        guard let data = unsafe BIO_get_data(SSL_get_rbio(ssl)) else { return SSL_CLIENT_HELLO_ERROR }
+        let window = unsafe data.assumingMemoryBound(to: TLSWire.Window.self)
+        var start: UnsafePointer<UInt8>?
+        var count = 0
+        var hello = ClientHello()
+        if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &start, &count) == 1 {
+            // The extension's content, which OpenSSL keeps during this call.
+            let content = unsafe UnsafeBufferPointer(start: start, count: count)
+            guard let parsed = unsafe ClientHello(serverNameExtension: Span(_unsafeElements: content)) else {
+                unsafe alert?.pointee = SSL_AD_DECODE_ERROR
+                return SSL_CLIENT_HELLO_ERROR
+            }
+            hello = parsed
+        }
+        unsafe window.pointee.hello = hello
+        return SSL_CLIENT_HELLO_RETRY
+    }
+
+    /// ALPN (RFC 7301): HTTP/1.1, or no connection for clients that want something else alone.
+    private static func selectProtocol(
+        _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
+        _ offered: UnsafePointer<UInt8>?, _ count: UInt32
+    ) -> Int32 {
+        guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
+        var position = 0
+        // OpenSSL has checked that the list's lengths add up.
+        while position < Int(count) {
+            let size = unsafe Int(offered[position])
+            guard position + 1 + size <= Int(count) else { break }
+            let name = unsafe UnsafeBufferPointer(start: offered + position + 1, count: size)
+            if unsafe name.elementsEqual("http/1.1".utf8) {
+                unsafe selected?.pointee = offered + position + 1
+                unsafe length?.pointee = UInt8(size)
+                return SSL_TLSEXT_ERR_OK
+            }
+            position += 1 + size
+        }
+        return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+
+    private static func ticket(
+        _ ssl: OpaquePointer?, _ name: UnsafeMutablePointer<UInt8>?, _ nonce: UnsafeMutablePointer<UInt8>?,
+        _ cipher: OpaquePointer?, _ mac: OpaquePointer?, _ isSealing: Int32
+    ) -> Int32 {
+        guard let data = unsafe SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), 0), let name = unsafe name,
+            let nonce = unsafe nonce, let cipher = unsafe cipher, let mac = unsafe mac
+        else { return -1 }
+        let context = unsafe Unmanaged<TLSServerContext>.fromOpaque(data).takeUnretainedValue()
+        return unsafe context.tickets.prepare(
+            name: name, nonce: nonce, cipher: cipher, mac: mac, isSealing: isSealing != 0)
+    }
+}
+
+/// The groups for key exchange, the one safe from quantum computers first where this OpenSSL has it (3.5 and later).
+enum TLSGroups {
+    private static let classic = "X25519:P-256:P-384"
+
+    static func set(on context: OpaquePointer) throws(PKIError) {
+        ERR_clear_error()
+        if unsafe aegis_set_groups(context, "X25519MLKEM768:" + classic) == 1 { return }
+        try unsafe OpenSSL.check("setting up TLS", aegis_set_groups(context, classic))
+    }
+}
