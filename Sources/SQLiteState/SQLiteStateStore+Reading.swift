@@ -23,34 +23,85 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The revision of the last commit.
-    public func revision() throws(StateError) -> Int {
-        try read { try Int.fetchOne($0, sql: "SELECT revision FROM position") ?? 0 }
+    /// Where the state is now.
+    public func position() throws(StateError) -> StatePosition { try read(position) }
+
+    private func position(_ database: Database) throws -> StatePosition {
+        let statement = try database.cachedStatement(sql: "SELECT revision, generation FROM position")
+        return try Row.fetchOne(statement).map { StatePosition(revision: $0["revision"], generation: $0["generation"]) }
+            ?? .start
     }
 
-    /// What has changed since a revision, by the indexes on it; nil when that can't be told any more.
-    public func changes(since revision: Int) throws(StateError) -> StateChanges? {
+    /// Tells what has changed since a revision, by the indexes on it; nil when that can't be told any more.
+    public func readChanges(since revision: Int, _ body: (StateChange) -> Void) throws(StateError) -> StatePosition? {
         try read { database in
-            let position = try Row.fetchOne(database, sql: "SELECT revision, pruned_revision FROM position")
-            let latest: Int = position?["revision"] ?? 0
-            guard (position?["pruned_revision"] ?? 0)...latest ~= revision else { return nil }
-            var changes = StateChanges(revision: latest, put: [:], deleted: [])
-            let items = try Row.fetchCursor(
-                database, sql: "SELECT \(Self.itemColumns) FROM items WHERE revision > ?", arguments: [revision])
-            while let row = try items.next() {
-                if let (id, item) = item(row) { changes.put[id] = item }
+            let position = try position(database)
+            let pruned = try Int.fetchOne(database, sql: "SELECT pruned_revision FROM position") ?? 0
+            guard revision == 0 || pruned...position.revision ~= revision else { return nil }
+            try readItems([.gateway, .issuer], since: revision, database, body)
+            try readCertificates(since: revision, database, body)
+            try readItems([.edgeCertificate, .host], since: revision, database, body)
+            try readChallenges(since: revision, database, body)
+            // A reader that begins has seen nothing that could be gone.
+            if revision > 0 { try readDeletions(since: revision, database, body) }
+            return position
+        }
+    }
+
+    private func readItems(
+        _ kinds: [ItemKind], since revision: Int, _ database: Database, _ body: (StateChange) -> Void
+    ) throws {
+        for kind in kinds {
+            // The index of revisions serves a change, the primary key a beginning.
+            let sql =
+                "SELECT \(Self.itemColumns) FROM items WHERE kind = ?" + (revision > 0 ? " AND revision > ?" : "")
+            let arguments: StatementArguments = revision > 0 ? [kind.rawValue, revision] : [kind.rawValue]
+            let rows = try Row.fetchCursor(database, sql: sql, arguments: arguments)
+            while let row = try rows.next() {
+                if let (id, item) = item(row) { body(.item(id, item)) }
             }
-            let certificates = try Row.fetchCursor(
-                database, sql: "SELECT \(Self.factColumns) FROM certificates WHERE revision > ?", arguments: [revision])
-            while let row = try certificates.next() {
-                changes.put[ItemID(.certificate, row["name"])] = certificateItem(row)
+        }
+    }
+
+    private func readCertificates(since revision: Int, _ database: Database, _ body: (StateChange) -> Void) throws {
+        let sql =
+            "SELECT \(Self.factColumns), chain, sealed_key FROM certificates"
+            + (revision > 0 ? " WHERE revision > ?" : "")
+        let rows = try Row.fetchCursor(database, sql: sql, arguments: revision > 0 ? [revision] : [])
+        while let row = try rows.next() { body(.certificate(certificate(row))) }
+    }
+
+    private func readChallenges(since revision: Int, _ database: Database, _ body: (StateChange) -> Void) throws {
+        let sql = "SELECT token, key_authorization, domain, created_at FROM challenges WHERE revision > ?"
+        let rows = try Row.fetchCursor(database, sql: sql, arguments: [revision])
+        while let row = try rows.next() {
+            let challenge = ACMEChallenge(
+                token: row["token"], keyAuthorization: row["key_authorization"], domain: row["domain"],
+                createdAt: row["created_at"])
+            if let challenge { body(.challenge(challenge)) }
+        }
+    }
+
+    private func readDeletions(since revision: Int, _ database: Database, _ body: (StateChange) -> Void) throws {
+        let sql = "SELECT kind, name FROM deletions WHERE revision > ?"
+        let rows = try Row.fetchCursor(database, sql: sql, arguments: [revision])
+        while let row = try rows.next() {
+            let kind: String = row["kind"]
+            if kind == Self.challengeKind {
+                body(.challengeDeleted(token: row["name"]))
+            } else if let kind = ItemKind(rawValue: kind) {
+                body(.deleted(ItemID(kind, row["name"])))
             }
-            let deletions = try Row.fetchCursor(
-                database, sql: "SELECT kind, name FROM deletions WHERE revision > ?", arguments: [revision])
-            while let row = try deletions.next() {
-                if let kind = ItemKind(rawValue: row["kind"]) { changes.deleted.append(ItemID(kind, row["name"])) }
-            }
-            return changes
+        }
+    }
+
+    /// What marks the deletion of a challenge, which is no item.
+    static let challengeKind = "challenge"
+
+    /// The directory that the latest generation's relative paths start from.
+    public func directory() throws(StateError) -> String? {
+        try read { database in
+            try String.fetchOne(database, sql: "SELECT directory FROM generations ORDER BY number DESC LIMIT 1")
         }
     }
 
@@ -58,11 +109,7 @@ extension SQLiteStateStore {
     public func certificate(named name: String) throws(StateError) -> StoredCertificate? {
         try read { database in
             let sql = "SELECT \(Self.factColumns), chain, sealed_key FROM certificates WHERE name = ?"
-            return try Row.fetchOne(database, sql: sql, arguments: [name]).map { row in
-                StoredCertificate(
-                    name: name, owner: owner(row), record: bytes(row, "record"), facts: facts(row),
-                    chain: bytes(row, "chain"), sealedKey: bytes(row, "sealed_key"))
-            }
+            return try Row.fetchOne(database, sql: sql, arguments: [name]).map(certificate)
         }
     }
 
@@ -118,6 +165,12 @@ extension SQLiteStateStore {
         let record = try? row.withUnsafeData(atIndex: 3) { data in unsafe data?.withUnsafeBytes { unsafe Array($0) } }
         let owner = StoredItem.Owner(rawValue: row[2]) ?? .api
         return (ItemID(kind, row[1]), StoredItem(owner: owner, record: (record ?? nil) ?? []))
+    }
+
+    private func certificate(_ row: Row) -> StoredCertificate {
+        StoredCertificate(
+            name: row["name"], owner: owner(row), record: bytes(row, "record"), facts: facts(row),
+            chain: bytes(row, "chain"), sealedKey: bytes(row, "sealed_key"))
     }
 
     private func certificateItem(_ row: Row) -> StoredItem {

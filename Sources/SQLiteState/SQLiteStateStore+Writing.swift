@@ -31,6 +31,19 @@ extension SQLiteStateStore {
                 database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
                 [Data(sealedKey), revision, name])
         case .deleteItem(let id): try delete(id, revision, in: database)
+        case .putChallenge(let challenge):
+            try execute(
+                database,
+                """
+                INSERT OR REPLACE INTO challenges (token, key_authorization, domain, created_at, revision)
+                VALUES (?, ?, ?, ?, ?)
+                """,
+                [challenge.token, challenge.keyAuthorization, challenge.domain, challenge.createdAt, revision])
+            try execute(
+                database, "DELETE FROM deletions WHERE kind = ? AND name = ?", [Self.challengeKind, challenge.token])
+        case .deleteChallenge(let token):
+            try execute(database, "DELETE FROM challenges WHERE token = ?", [token])
+            try markDeletion(Self.challengeKind, token, revision, in: database)
         case .putSetting(let name, let value):
             try execute(
                 database, "INSERT OR REPLACE INTO settings (name, value, revision) VALUES (?, ?, ?)",
@@ -45,12 +58,15 @@ extension SQLiteStateStore {
             try execute(
                 database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
                 [outcome.rawValue, summary, number])
-        case .appendEvent(let event):
-            try execute(
-                database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",
-                [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure])
+        case .appendEvent(let event): try append(event, in: database)
         case .prune(let retention): try prune(retention, in: database)
         }
+    }
+
+    func append(_ event: AuditEvent, in database: Database) throws {
+        try execute(
+            database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",
+            [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure])
     }
 
     private func put(_ certificate: StoredCertificate, _ revision: Int, in database: Database) throws {
@@ -100,9 +116,13 @@ extension SQLiteStateStore {
         } else {
             try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
         }
+        try markDeletion(id.kind.rawValue, id.name, revision, in: database)
+    }
+
+    private func markDeletion(_ kind: String, _ name: String, _ revision: Int, in database: Database) throws {
         try execute(
             database, "INSERT OR REPLACE INTO deletions (kind, name, revision) VALUES (?, ?, ?)",
-            [id.kind.rawValue, id.name, revision])
+            [kind, name, revision])
     }
 
     private func unmarkDeletion(of id: ItemID, in database: Database) throws {

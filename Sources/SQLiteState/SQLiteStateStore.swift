@@ -43,6 +43,14 @@ public final class SQLiteStateStore: StateStore {
         database = opened
     }
 
+    /// Opens a state that is there for reading and writing, and brings it up to this version; nil when there is none yet.
+    /// For gateways, which wait for what apply makes.
+    public static func opening(_ path: String) throws(StateError) -> SQLiteStateStore? {
+        guard let reader = try SQLiteStateStore(readingFrom: path) else { return nil }
+        reader.close()
+        return try SQLiteStateStore(path: path)
+    }
+
     /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
     public func close() { try? database.close() }
 

@@ -14,6 +14,7 @@ enum StateSchema {
         let isCurrent: Bool? = try database.read { database in
             guard try database.tableExists("grdb_migrations") else { return nil }
             if try migrator.hasBeenSuperseded(database) { throw StateError.tooNew(path: path) }
+            guard try !migrator.appliedMigrations(database).isEmpty else { return nil }
             return try migrator.hasCompletedMigrations(database)
         }
         guard let isCurrent, !isCurrent else { return isCurrent == nil ? nil : database }
@@ -30,6 +31,9 @@ enum StateSchema {
         }
         migrator.registerMigration("texts of generations apart, bounded deletions") { database in
             try database.execute(sql: boundedHistory)
+        }
+        migrator.registerMigration("gateway nodes, challenges") { database in
+            try database.execute(sql: nodesAndChallenges)
         }
         return migrator
     }
@@ -94,6 +98,23 @@ enum StateSchema {
 
         -- Up to here deletions have gone: who has seen no later revision must read everything.
         ALTER TABLE position ADD COLUMN pruned_revision INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let nodesAndChallenges = """
+        -- The gateways that run, each with the revision and generation that it has in force.
+        CREATE TABLE nodes (
+            id TEXT PRIMARY KEY, machine TEXT NOT NULL, process INTEGER NOT NULL, version TEXT NOT NULL,
+            started_at INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL, revision INTEGER NOT NULL,
+            generation INTEGER NOT NULL, phase TEXT NOT NULL CHECK (phase IN ('starting', 'ready', 'draining')),
+            problems INTEGER NOT NULL, last_problem TEXT
+        ) STRICT, WITHOUT ROWID;
+
+        -- Their deletions are marked with the kind 'challenge'.
+        CREATE TABLE challenges (
+            token TEXT PRIMARY KEY, key_authorization TEXT NOT NULL, domain TEXT NOT NULL,
+            created_at INTEGER NOT NULL, revision INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX challenges_by_revision ON challenges (revision);
         """
 }
 

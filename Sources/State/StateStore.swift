@@ -3,14 +3,17 @@ public protocol StateStore: Sendable {
     /// All that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
-    /// The revision of the last commit; 0 before the first.
-    func revision() throws(StateError) -> Int
+    /// Where the state is now. Cheap.
+    func position() throws(StateError) -> StatePosition
 
-    /// What has changed since a revision, at the cost of the change.
+    /// Tells what has changed since a revision, as one transaction sees it and at the cost of the change.
     ///
-    /// - Returns: nil when that can't be told, as deletions since then are no longer kept or the state is another one with
-    ///   an earlier revision: then read a snapshot.
-    func changes(since revision: Int) throws(StateError) -> StateChanges?
+    /// Each thing comes once, as it is now, in the order of dependence: gateway, issuers, certificates, edge certificates,
+    /// hosts, challenges, and what was taken out last. Since 0 comes all there is, and nothing that was taken out. The
+    /// state can be written meanwhile, but not by `body`, which must not use this store.
+    /// - Returns: The place that these changes lead to; nil when they can't be told, as deletions since then are no longer
+    ///   kept or the state is another one with an earlier revision: then read since 0.
+    func readChanges(since revision: Int, _ body: (StateChange) -> Void) throws(StateError) -> StatePosition?
 
     /// Carries mutations out in one transaction that raises the revision; what they write bears the new one.
     ///
@@ -18,6 +21,21 @@ public protocol StateStore: Sendable {
     /// - Returns: The new revision.
     @discardableResult
     func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int
+
+    /// Adds events without the lease for applying: for gateways, which only report. Does not raise the revision.
+    func record(events: [AuditEvent]) throws(StateError)
+
+    /// Puts the row of a running gateway, and removes those of gateways that have long been dead.
+    ///
+    /// Neither needs the lease nor raises the revision: nodes are no part of what is served. A report may be lost with
+    /// the machine; the next one follows.
+    func report(_ node: GatewayNode) throws(StateError)
+
+    /// Removes the row of a gateway that ends.
+    func removeNode(_ id: String) throws(StateError)
+
+    /// The gateways that have reported and not ended in order, by machine and process. Some may be dead.
+    func nodes() throws(StateError) -> [GatewayNode]
 
     /// A certificate with its chain and sealed key; nil when there is none of that name.
     func certificate(named name: String) throws(StateError) -> StoredCertificate?
@@ -30,6 +48,9 @@ public protocol StateStore: Sendable {
 
     /// The text of a generation's file, sealed; nil when it is no longer kept, or there is no such generation.
     func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]?
+
+    /// The directory that the file's relative paths start from, as of the latest generation; nil before the first.
+    func directory() throws(StateError) -> String?
 
     /// The names of all certificates and their sealed keys.
     func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])]
@@ -44,6 +65,11 @@ public protocol StateStore: Sendable {
 
     /// Gives the lease back, if `holder` has it.
     func releaseLease(of holder: LeaseHolder) throws(StateError)
+}
+
+extension StateStore {
+    /// The revision of the last commit; 0 before the first.
+    public func revision() throws(StateError) -> Int { try position().revision }
 }
 
 /// What came of asking for a lease.
@@ -72,6 +98,10 @@ public enum StateMutation: Sendable {
     case resealKey(name: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
+    /// Puts a challenge.
+    case putChallenge(ACMEChallenge)
+    /// Takes a challenge out.
+    case deleteChallenge(token: String)
     /// Sets a setting.
     case putSetting(SettingName, [UInt8])
     /// Takes a setting out.
@@ -86,23 +116,6 @@ public enum StateMutation: Sendable {
     case appendEvent(AuditEvent)
     /// Takes out what is older than is to be kept.
     case prune(Retention)
-}
-
-/// What changed between two revisions.
-public struct StateChanges: Sendable {
-    /// The revision that these changes lead to.
-    public var revision: Int
-    /// Items that were put.
-    public var put: [ItemID: StoredItem]
-    /// Items that were taken out.
-    public var deleted: [ItemID]
-
-    /// Changes.
-    public init(revision: Int, put: [ItemID: StoredItem], deleted: [ItemID]) {
-        self.revision = revision
-        self.put = put
-        self.deleted = deleted
-    }
 }
 
 /// Why the state could not be read or written.

@@ -52,17 +52,50 @@ import Testing
         let store = try store()
         try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
         try store.commit([.putCertificate(certificate("b"))], by: me)
-        #expect(try store.changes(since: 1)?.put.keys.map(\.name) == ["b"])
+        #expect(try store.changes(since: 1) == [.certificate(certificate("b"))])
         try store.commit([.deleteItem(host), .deleteItem(ItemID(.certificate, "a"))], by: me)
-        let changes = try #require(try store.changes(since: 2))
-        #expect(changes.revision == 3)
-        #expect(changes.put.isEmpty)
-        #expect(Set(changes.deleted) == [host, ItemID(.certificate, "a")])
+        #expect(try store.readChanges(since: 2) { _ in } == StatePosition(revision: 3, generation: 0))
+        #expect(try store.changes(since: 2) == [.deleted(ItemID(.certificate, "a")), .deleted(host)])
         try store.commit([.putItem(host, owner: .file, record: [2])], by: me)
-        let later = try #require(try store.changes(since: 2))
-        #expect(later.deleted == [ItemID(.certificate, "a")])
-        #expect(later.put[host]?.record == [2])
-        #expect(try store.changes(since: 4)?.put.isEmpty == true)
+        let item = StoredItem(owner: .file, record: [2])
+        #expect(try store.changes(since: 2) == [.item(host, item), .deleted(ItemID(.certificate, "a"))])
+        #expect(try store.changes(since: 4) == [])
+        #expect(try store.changes(since: 0) == [.certificate(certificate("b")), .item(host, item)])
+    }
+
+    @Test("Challenges come and go like items")
+    func challenges() throws {
+        let store = try store()
+        let challenge = try #require(
+            ACMEChallenge(token: "tok_1", keyAuthorization: "tok_1.print", domain: "a.example", createdAt: 5))
+        try store.commit([.putChallenge(challenge)], by: me)
+        #expect(try store.changes(since: 0) == [.challenge(challenge)])
+        try store.commit([.deleteChallenge(token: "tok_1")], by: me)
+        #expect(try store.changes(since: 1) == [.challengeDeleted(token: "tok_1")])
+        #expect(ACMEChallenge(token: "../x", keyAuthorization: "../x.print", domain: "a", createdAt: 0) == nil)
+        #expect(ACMEChallenge(token: "a", keyAuthorization: "b.print", domain: "a", createdAt: 0) == nil)
+    }
+
+    @Test("Gateways report without raising the revision, and are forgotten a day after their last report")
+    func nodes() throws {
+        let store = try store()
+        var node = GatewayNode(id: "1", machine: "m", process: 7, version: "v", startedAt: 100, heartbeatAt: 100)
+        try store.report(node)
+        node.heartbeatAt = 103
+        node.phase = .ready
+        node.position = StatePosition(revision: 4, generation: 2)
+        try store.report(node)
+        #expect(try store.nodes() == [node])
+        #expect(try store.position() == .start)
+        #expect(node.isAlive(at: 112) && !node.isAlive(at: 113))
+        let other = GatewayNode(
+            id: "2", machine: "m", process: 8, version: "v", startedAt: 90_000, heartbeatAt: 103 + 86_401)
+        try store.report(other)
+        #expect(try store.nodes() == [other])
+        try store.removeNode("2")
+        #expect(try store.nodes().isEmpty)
+        try store.record(events: [AuditEvent(at: 1, actor: "gateway", action: "load", item: host, failure: "bad")])
+        #expect(try store.position() == .start)
     }
 
     @Test("A commit that fails changes nothing, not even the revision")
@@ -221,8 +254,8 @@ import Testing
         #expect(try (1...5).map { try store.sealedText(ofGeneration: $0) } == [nil, nil, nil, [7], [7]])
         #expect(try store.database.read { try Int.fetchAll($0, sql: "SELECT at FROM events") } == [3, 4, 5])
         #expect(try store.changes(since: 2) == nil)
-        #expect(try store.changes(since: 3)?.deleted.map(\.name) == ["h4.example.com", "h5.example.com"])
-        #expect(try store.changes(since: 5)?.deleted.isEmpty == true)
+        #expect(try store.changes(since: 3)?.count == 2)
+        #expect(try store.changes(since: 5) == [])
         #expect(try store.changes(since: 6) == nil, "a revision that this state has never had")
     }
 
@@ -233,7 +266,7 @@ import Testing
         try store.commit(names.map { .putItem($0, owner: .file, record: [1]) }, by: me)
         try store.commit(names.map { .deleteItem($0) } + [.prune(Retention(deletions: 2))], by: me)
         #expect(try store.changes(since: 1) == nil)
-        #expect(try store.changes(since: 2)?.deleted.isEmpty == true)
+        #expect(try store.changes(since: 2) == [])
     }
 
     @Test("Settings, generations and events are kept")
@@ -266,6 +299,14 @@ import Testing
         try store.commit([.resealKey(name: "a", sealedKey: [8])], by: me)
         #expect(try store.certificate(named: "a") == certificate("a", key: [8]))
         #expect(try store.sealedKeys().map(\.name) == ["a", "b"])
-        #expect(try store.changes(since: 1)?.put.keys.map(\.name) == ["a"])
+        #expect(try store.changes(since: 1) == [.certificate(certificate("a", key: [8]))])
+    }
+}
+
+extension SQLiteStateStore {
+    /// What `readChanges` tells, as a list; nil when it can't tell.
+    fileprivate func changes(since revision: Int) throws -> [StateChange]? {
+        var changes: [StateChange] = []
+        return try readChanges(since: revision) { changes.append($0) } == nil ? nil : changes
     }
 }

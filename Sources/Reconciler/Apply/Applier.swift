@@ -82,14 +82,6 @@ public struct Applier {
     }
 }
 
-/// What sealed bytes are for: part of what they are bound to.
-public enum SealPurpose {
-    /// The private key of a certificate; the row is its name.
-    public static let certificateKey = "certificate key"
-    /// The text of a generation; the row is its number.
-    public static let generation = "generation text"
-}
-
 extension Applier {
     /// How many certificates are had at once: more would only wait for each other, or for the same CA.
     private static let certificatesAtOnce = 4

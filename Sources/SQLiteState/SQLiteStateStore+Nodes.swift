@@ -1,0 +1,51 @@
+import GRDB
+import State
+
+extension SQLiteStateStore {
+    /// Puts the row of a running gateway.
+    public func report(_ node: GatewayNode) throws(StateError) {
+        try write { database in
+            try execute(
+                database, "DELETE FROM nodes WHERE heartbeat_at < ?",
+                [node.heartbeatAt - GatewayNode.forgottenSeconds])
+            try execute(
+                database,
+                """
+                INSERT OR REPLACE INTO nodes (id, machine, process, version, started_at, heartbeat_at, revision,
+                    generation, phase, problems, last_problem)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+                [
+                    node.id, node.machine, node.process, node.version, node.startedAt, node.heartbeatAt,
+                    node.position.revision, node.position.generation, node.phase.rawValue, node.problems,
+                    node.lastProblem,
+                ])
+        }
+    }
+
+    /// Removes the row of a gateway that ends.
+    public func removeNode(_ id: String) throws(StateError) {
+        try write { try execute($0, "DELETE FROM nodes WHERE id = ?", [id]) }
+    }
+
+    /// The gateways that have reported and not ended in order.
+    public func nodes() throws(StateError) -> [GatewayNode] {
+        try read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM nodes ORDER BY machine, process, id").map { row in
+                GatewayNode(
+                    id: row["id"], machine: row["machine"], process: row["process"], version: row["version"],
+                    startedAt: row["started_at"], heartbeatAt: row["heartbeat_at"],
+                    position: StatePosition(revision: row["revision"], generation: row["generation"]),
+                    phase: GatewayNode.Phase(rawValue: row["phase"]) ?? .starting, problems: row["problems"],
+                    lastProblem: row["last_problem"])
+            }
+        }
+    }
+
+    /// Adds events without the lease for applying.
+    public func record(events: [AuditEvent]) throws(StateError) {
+        try write { database in
+            for event in events { try append(event, in: database) }
+        }
+    }
+}

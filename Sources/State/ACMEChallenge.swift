@@ -1,0 +1,37 @@
+/// An answer that a CA will ask for over HTTP to see who controls a domain (RFC 8555, section 8.3).
+public struct ACMEChallenge: Sendable, Equatable {
+    /// The last part of the path that the CA asks for: 1 to 256 characters of base64url.
+    public let token: String
+    /// What it is answered with: the token, a dot, and the thumbprint of the account's key (section 8.1).
+    public let keyAuthorization: String
+    /// The domain that it is for.
+    public let domain: String
+    /// When it was made, in seconds since 1970.
+    public let createdAt: Int64
+
+    /// A challenge; nil when the token or the key authorization is none.
+    ///
+    /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
+    public init?(token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+        let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
+        else { return nil }
+        self.token = token
+        self.keyAuthorization = keyAuthorization
+        self.domain = domain
+        self.createdAt = createdAt
+    }
+
+    /// Whether bytes are 1 to 256 characters of base64url (RFC 4648, section 5), as tokens and thumbprints are.
+    public static func isToken(_ bytes: some Collection<UInt8>) -> Bool {
+        1...256 ~= bytes.count
+            && bytes.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+    }
+}
