@@ -30,7 +30,8 @@ func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "aegis",
     products: [
-        .executable(name: "aegis-apply", targets: ["aegis-apply"])
+        .executable(name: "aegis-apply", targets: ["aegis-apply"]),
+        .executable(name: "aegis-gateway", targets: ["aegis-gateway"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -66,6 +67,25 @@ let package = Package(
         ),
         .target(name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
         .target(name: "HTTP1", swiftSettings: house),
+        .systemLibrary(name: "CLinux"),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            // Views of the data plane's buffers, and the addressors of its slabs, say how long they live.
+            swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
+        ),
+        .executableTarget(
+            name: "aegis-gateway",
+            dependencies: [
+                "Gateway", "PKI", "SQLiteState", "State",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
         .executableTarget(
             name: "aegis-apply",
             dependencies: [

@@ -14,10 +14,11 @@ public struct LocalAuthority: Sendable {
     private static let serverLifetimeSeconds: Int64 = 365 * 86_400
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
-    private let authority: CertificateAuthority
+    /// The CA's certificate and key.
+    public let certificateAuthority: CertificateAuthority
 
     /// Tells this CA from another of the same name: SHA-256 of its certificate.
-    public var digest: [UInt8] { Digest.sha256(authority.certificate.der) }
+    public var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
 
     /// The digest of a directory's CA, which is not made; nil when there is none to be read.
     public static func digest(in directory: FilePath) -> [UInt8]? {
@@ -31,7 +32,7 @@ public struct LocalAuthority: Sendable {
     public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         do {
             // Several states may share a cache directory, each with a lock of its own.
-            authority = try PrivateDirectory.exclusively(in: directory) {
+            certificateAuthority = try PrivateDirectory.exclusively(in: directory) {
                 let authority = try Self.openRoot(in: directory, now: now)
                 for name in Self.serverNames { try Self.ensureServer(name, in: directory, authority, now: now) }
                 return authority
@@ -52,10 +53,10 @@ public struct LocalAuthority: Sendable {
         do throws(PKIError) {
             let key = try PrivateKey.generate(algorithm)
             let subjects = try names.map { (name) throws(PKIError) in try SubjectName(name) }
-            let leaf = try authority.issue(
+            let leaf = try certificateAuthority.issue(
                 for: key, names: subjects, now: now,
                 lifetimeSeconds: CertificateAuthority.maximumLeafLifetimeSeconds)
-            let chain = try CertificateChain(certificates: [leaf, authority.certificate], key: key)
+            let chain = try CertificateChain(certificates: [leaf, certificateAuthority.certificate], key: key)
             return IssuedMaterial(chain: chain, key: key, sourceDigest: digest, warnings: [])
         } catch {
             throw IssuanceFailure(error, "the local CA")

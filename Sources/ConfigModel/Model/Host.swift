@@ -65,6 +65,9 @@ public struct Host: Sendable, Equatable {
     /// The largest body of a request in bytes; 0: no bound; nil: the gateway's.
     public var bodyBytes: Int?
 
+    /// A host that only health checks of its upstreams are made for.
+    public static var forHealthChecks: Host { Host() }
+
     /// Its domain and aliases.
     public var names: [DomainName] { [domain] + aliases }
 

@@ -1,0 +1,26 @@
+// What Linux has beyond POSIX and Swift's Glibc module does not show: waiting for many descriptors, and calls that make
+// descriptors non-blocking and close-on-exec in one step.
+#ifndef AEGIS_CLINUX_H
+#define AEGIS_CLINUX_H
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+// glibc declares these for _GNU_SOURCE alone, which the module can't define.
+extern int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
+extern int pipe2(int[2], int);
+extern int pthread_setname_np(unsigned long, const char *);
+
+static const uint32_t aegis_epoll_all = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+static const uint32_t aegis_epoll_in = EPOLLIN;
+static const uint32_t aegis_epoll_exclusive = EPOLLIN | EPOLLEXCLUSIVE;
+static const uint32_t aegis_epoll_readable = EPOLLIN | EPOLLRDHUP;
+static const uint32_t aegis_epoll_writable = EPOLLOUT;
+static const uint32_t aegis_epoll_hung_up = EPOLLHUP | EPOLLERR;
+static const int aegis_epoll_cloexec = EPOLL_CLOEXEC;
+static const int aegis_eventfd_flags = EFD_CLOEXEC | EFD_NONBLOCK;
+static const int aegis_signalfd_flags = SFD_CLOEXEC | SFD_NONBLOCK;
+#endif

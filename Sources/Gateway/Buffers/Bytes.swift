@@ -1,0 +1,53 @@
+/// A view of bytes in a buffer of the data plane: a worker's scratch memory or a connection's queue.
+///
+/// It is valid until that buffer is written to the next time, which is why views are passed down and never kept. Access is
+/// checked against the view's bounds.
+@safe
+struct Bytes {
+    private let start: UnsafePointer<UInt8>
+    let count: Int
+
+    /// A view of memory that outlives its use.
+    @unsafe
+    init(_ start: UnsafePointer<UInt8>, count: Int) {
+        unsafe self.start = start
+        self.count = count
+    }
+
+    var isEmpty: Bool { count == 0 }
+
+    subscript(index: Int) -> UInt8 {
+        precondition(index >= 0 && index < count, "out of bounds")
+        return unsafe start[index]
+    }
+
+    /// A part of the view.
+    subscript(range: Range<Int>) -> Bytes {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "out of bounds")
+        return unsafe Bytes(start + range.lowerBound, count: range.count)
+    }
+
+    /// What follows the first `offset` bytes.
+    func from(_ offset: Int) -> Bytes { self[offset..<count] }
+
+    /// The same as a span. Its lifetime is unknown to the compiler, as is the view's.
+    var span: Span<UInt8> {
+        @_lifetime(immortal) get {
+            let span = unsafe Span(_unsafeStart: start, count: count)
+            return unsafe _overrideLifetime(span, borrowing: ())
+        }
+    }
+
+    /// The same for calls into C.
+    @unsafe
+    var buffer: UnsafeBufferPointer<UInt8> { unsafe UnsafeBufferPointer(start: start, count: count) }
+
+    /// The bytes as text, for logs.
+    var text: String { unsafe String(decoding: buffer, as: UTF8.self) }
+
+    func equals(_ text: StaticString) -> Bool {
+        guard text.utf8CodeUnitCount == count else { return false }
+        // Both have `count` bytes.
+        return (0..<count).allSatisfy { unsafe start[$0] == text.utf8Start[$0] }
+    }
+}

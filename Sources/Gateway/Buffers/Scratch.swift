@@ -1,0 +1,94 @@
+/// A worker's memory for bytes on their way: received, decrypted, or put together to be sent. It is used within one event
+/// and never holds anything over to the next. Confined to one thread.
+@safe
+struct Scratch: ~Copyable {
+    private let memory: UnsafeMutableBufferPointer<UInt8>
+    private let used: UnsafeMutablePointer<Int>
+
+    init(capacity: Int) {
+        unsafe memory = .allocate(capacity: capacity)
+        unsafe used = .allocate(capacity: 1)
+        unsafe used.initialize(to: 0)
+    }
+
+    deinit {
+        unsafe memory.deallocate()
+        unsafe used.deallocate()
+    }
+
+    var capacity: Int { unsafe memory.count }
+
+    /// How many bytes are in use.
+    var count: Int { unsafe used.pointee }
+
+    /// How many more bytes there is room for.
+    var room: Int { capacity - count }
+
+    /// What was written.
+    var bytes: Bytes {
+        unsafe Bytes(UnsafePointer(memory.baseAddress.unsafelyUnwrapped), count: count)
+    }
+
+    /// Forgets what was written.
+    func clear() { unsafe used.pointee = 0 }
+
+    /// Has a call write into the free room; it returns how many bytes it wrote.
+    @unsafe
+    func fill(atMost limit: Int = .max, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
+        let free = unsafe UnsafeMutableBufferPointer(rebasing: memory[count..<count + min(room, limit)])
+        let written = unsafe body(free)
+        precondition(written >= 0 && written <= free.count)
+        unsafe used.pointee += written
+    }
+
+    /// Adds bytes. There must be room.
+    func append(_ bytes: Bytes) {
+        precondition(bytes.count <= room, "the scratch memory is full")
+        guard bytes.count > 0 else { return }
+        unsafe (memory.baseAddress.unsafelyUnwrapped + count).update(
+            from: bytes.buffer.baseAddress.unsafelyUnwrapped, count: bytes.count)
+        unsafe used.pointee += bytes.count
+    }
+
+    /// Adds a constant text.
+    func append(_ text: StaticString) {
+        unsafe append(Bytes(text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Adds one byte.
+    func append(byte: UInt8) {
+        precondition(room > 0, "the scratch memory is full")
+        unsafe memory[count] = byte
+        unsafe used.pointee += 1
+    }
+
+    /// Adds bytes of an array.
+    func append(_ bytes: [UInt8]) {
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            unsafe append(Bytes(start, count: buffer.count))
+        }
+    }
+
+    /// Adds a number in decimal digits.
+    func append(decimal value: UInt64) { append(number: value, radix: 10) }
+
+    /// Adds a number in hexadecimal digits.
+    func append(hex value: UInt64) { append(number: value, radix: 16) }
+
+    private func append(number value: UInt64, radix: UInt64) {
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var count = 0
+        var rest = value
+        repeat {
+            let digit = UInt8(rest % radix)
+            digits[count] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
+            count += 1
+            rest /= radix
+        } while rest > 0
+        while count > 0 {
+            count -= 1
+            append(byte: digits[count])
+        }
+    }
+}

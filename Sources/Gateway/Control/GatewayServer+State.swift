@@ -1,0 +1,193 @@
+import ConfigModel
+import Glibc
+import Issuers
+import PKI
+import State
+import SystemPackage
+
+extension GatewayServer {
+    /// Looks whether the state has changed, and puts what has changed in force. A state that can't be read leaves the
+    /// present one.
+    func reload() {
+        guard !isEnding else { return }
+        do {
+            if store == nil { store = try options.openState() }
+            guard let store else { return }
+            let latest = try store.position()
+            guard latest != position || loadFailure != nil else { return }
+            // A state that is before the one in force is another state: a restored one, say.
+            try load(store, since: latest.revision < position.revision ? 0 : position.revision)
+            if loadFailure != nil { log.info("the state can be read again") }
+            loadFailure = nil
+        } catch {
+            store = nil
+            status.change { $0.failedReloads += 1 }
+            let reason = "\(error)"
+            if reason != loadFailure {
+                log.error("the state can't be taken in, and what was in force stays: \(reason)")
+            }
+            loadFailure = reason
+        }
+    }
+
+    private func load(_ store: any StateStore, since revision: Int) throws {
+        let started = ContinuousClock.now
+        let sealer = try currentSealer(store)
+        var compiler = revision == 0 ? StateCompiler() : self.compiler
+        var update = TableUpdate()
+        let reached = try store.readChanges(since: revision) { compiler.take($0, sealer, &update) }
+        if revision == 0 { update.remove(whatIsMissingIn: compiler, of: self.compiler) }
+        update.revision = reached.revision
+        update.generation = reached.generation
+        self.sealer = sealer
+        tellOfProblems(compiler.problems, before: self.compiler.problems)
+        self.compiler = compiler
+        let directory = try store.directory() ?? FileDescriptor.currentDirectory
+        prepare(directory)
+        position = reached
+        startWorkers()
+        update.settings = WorkerSettings(compiler.settings, workers: workers.count)
+        for worker in workers { worker.mailbox.post(.update(update)) }
+        tellAdmin(update)
+        applyListeners()
+        announce(update)
+        status.change { status in
+            status.reloads += 1
+            status.sites = compiler.siteCount
+            status.problems = compiler.problems.count
+            status.expiries = compiler.expiries
+        }
+        let size = update.sites.count + update.certificates.count
+        log.info(
+            "generation \(reached.generation) is being put in force: \(size) hosts and certificates changed",
+            [("revision", "\(reached.revision)"), ("took", "\(ContinuousClock.now - started)")])
+    }
+
+    /// What opens the state's keys; found again when they were sealed anew.
+    private func currentSealer(_ store: any StateStore) throws -> Sealer {
+        let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
+        if let sealer, id == nil || sealer.key.id == id { return sealer }
+        let key = try options.masterKey(store)
+        guard id == nil || key.id == id else {
+            throw GatewayFailure("the state is sealed with another key: \(id ?? ""), and this one is \(key.id)")
+        }
+        return Sealer(key: key)
+    }
+
+    private func tellOfProblems(_ problems: [ItemID: String], before: [ItemID: String]) {
+        let new = problems.filter { before[$0.key] != $0.value }
+        guard !new.isEmpty else { return }
+        for (id, reason) in new.sorted(by: { $0.key < $1.key }).prefix(20) {
+            log.error("\(id.kind.rawValue) '\(id.name)' stays as it was: \(reason)")
+        }
+        let events = new.map { id, reason in
+            AuditEvent(
+                at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "load", item: id,
+                failure: reason)
+        }
+        try? store?.record(events: Array(events.prefix(1000)))
+    }
+
+    /// Local CA and access log, where the settings say.
+    private func prepare(_ directory: String) {
+        let base = FilePath(directory)
+        let cache =
+            options.cacheDirectory.map { FilePath($0) } ?? base.pushing(FilePath(compiler.settings.cacheDirectory))
+        if cache != fallbackDirectory {
+            do {
+                let authority = try LocalAuthority(directory: cache, now: Self.now)
+                fallback = try FallbackSource(authority: authority.certificateAuthority)
+                fallbackDirectory = cache
+                for worker in workers + [admin] { worker.mailbox.post(.fallback(fallback)) }
+            } catch {
+                log.error("the local CA in '\(cache)' can't be used; a temporary one stands in: \(error)")
+            }
+        }
+        let path: String? =
+            switch compiler.settings.accessLog.destination {
+            case .none: nil
+            case .standardOutput: "-"
+            case .file(let path): base.pushing(FilePath(path)).string
+            }
+        if path != accessLogPath {
+            accessLogPath = path
+            reopenAccessLog()
+        }
+    }
+
+    /// Opens the access log, again when it was open: the file may have been moved away.
+    func reopenAccessLog() {
+        let former = accessLog
+        do {
+            accessLog = try accessLogPath.map { path in
+                path == "-" ? try AccessLogSink(descriptor: STDOUT_FILENO) : try AccessLogSink.open(path: path)
+            }
+        } catch {
+            log.error("the access log '\(accessLogPath ?? "")' can't be opened: \(error)")
+            return
+        }
+        for worker in workers { worker.mailbox.post(.accessLog(accessLog)) }
+        former?.closeLater()
+    }
+
+    /// All workers serve the position.
+    func inForce() {
+        guard status.current.position != position else { return }
+        let position = position
+        let isReady = listenFailures.isEmpty
+        let wasReady = status.current.phase == .ready
+        status.change { status in
+            status.position = position
+            if isReady, status.phase == .starting { status.phase = .ready }
+        }
+        log.info("generation \(position.generation) is in force", [("revision", "\(position.revision)")])
+        if isReady, !wasReady { becameReady() }
+        reportNode()
+    }
+
+    /// Everything serves for the first time.
+    func becameReady() {
+        ServiceNotice.send("READY=1\nMAINPID=\(getpid())")
+        if let descriptor = options.readyDescriptor {
+            _ = unsafe write(descriptor, "1", 1)
+            _ = close(descriptor)
+        }
+        sockets.closeUnused()
+    }
+
+    /// Puts this gateway's row into the state.
+    func reportNode() {
+        nextHeartbeat = Self.now + GatewayNode.heartbeatSeconds
+        guard let store else { return }
+        var row = node
+        let current = status.current
+        row.heartbeatAt = Self.now
+        row.position = current.position
+        row.phase = current.phase
+        row.problems = compiler.problems.count + listenFailures.count
+        row.lastProblem = loadFailure ?? listenFailures.values.first ?? compiler.problems.values.first
+        // Lost reports follow again.
+        try? store.report(row)
+    }
+}
+
+/// Why the gateway could not do something, for its log.
+struct GatewayFailure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension FileDescriptor {
+    /// The directory that the process is in.
+    fileprivate static var currentDirectory: String { "." }
+}
+
+extension TableUpdate {
+    /// Takes away what another state had and this one has not.
+    mutating func remove(whatIsMissingIn new: StateCompiler, of old: StateCompiler) {
+        removedSites += old.siteNames.subtracting(new.siteNames)
+        removedCertificates += Set(old.expiries.keys).subtracting(new.expiries.keys)
+        removedUpstreams += Set(old.upstreams.all.keys).subtracting(new.upstreams.all.keys)
+    }
+}

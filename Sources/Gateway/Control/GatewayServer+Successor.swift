@@ -1,0 +1,111 @@
+import CLinux
+import Glibc
+
+/// A process of a new version that takes over the listening sockets.
+struct Successor {
+    let process: pid_t
+    /// Becomes readable when it serves, or closed when it ends before.
+    let ready: Int32
+}
+
+extension GatewayServer {
+    /// Where handed-over sockets begin in a successor.
+    private static let firstDescriptor: Int32 = 200
+    /// The names of the variables by which it learns of them.
+    public static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
+    /// The variable that names where to say that it serves.
+    public static let readyVariable = "AEGIS_READY_DESCRIPTOR"
+
+    /// Starts this program anew, as it now is on disk, with the sockets that connections wait on: none is lost.
+    func startSuccessor() {
+        guard successor == nil, !isEnding, !options.program.isEmpty else { return }
+        var pipe: [Int32] = [0, 0]
+        guard unsafe pipe2(&pipe, O_CLOEXEC) == 0 else { return log.error("no successor: \(SystemFailure("pipe2"))") }
+        let descriptors = sockets.open.values.flatMap { $0 } + [pipe[1]]
+        do {
+            let process = try spawn(descriptors)
+            _ = close(pipe[1])
+            successor = Successor(process: process, ready: pipe[0])
+            log.info("started a successor", [("process", "\(process)")])
+        } catch {
+            _ = close(pipe[0])
+            _ = close(pipe[1])
+            log.error("no successor can be started: \(error)")
+        }
+    }
+
+    private func spawn(_ descriptors: [Int32]) throws(SystemFailure) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        for (index, descriptor) in descriptors.enumerated() {
+            // A copy is open in the new program, where the original closes by itself.
+            unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, Self.firstDescriptor + Int32(index))
+        }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        // It must not begin with this thread's blocked signals.
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        let count = descriptors.count - 1
+        let list = (0..<count).map { "\(Self.firstDescriptor + Int32($0))" }.joined(separator: ",")
+        let environment =
+            Environment.current.filter { !$0.hasPrefix("AEGIS_INHERITED") && !$0.hasPrefix("AEGIS_READY") }
+            + ["\(Self.socketsVariable)=\(list)", "\(Self.readyVariable)=\(Self.firstDescriptor + Int32(count))"]
+        var process: pid_t = 0
+        let result = unsafe Environment.withCStrings(options.program) { arguments in
+            unsafe Environment.withCStrings(environment) { variables in
+                unsafe posix_spawnp(&process, options.program[0], &actions, &attributes, arguments, variables)
+            }
+        }
+        guard result == 0 else { throw SystemFailure("posix_spawn", code: result) }
+        return process
+    }
+
+    /// The successor serves, or has ended.
+    func successorSpoke() {
+        guard let successor else { return }
+        var byte: UInt8 = 0
+        let count = unsafe read(successor.ready, &byte, 1)
+        _ = close(successor.ready)
+        self.successor = nil
+        guard count == 1 else {
+            var code: Int32 = 0
+            _ = unsafe waitpid(successor.process, &code, WNOHANG)
+            return log.error("the successor has ended before it served; this process goes on")
+        }
+        log.info("the successor serves; ending here")
+        drain(handedOver: true)
+    }
+}
+
+/// The environment as C has it.
+enum Environment {
+    /// The variables as `NAME=value`.
+    static var current: [String] {
+        var result: [String] = []
+        var entry = unsafe environ
+        while let text = unsafe entry.pointee {
+            unsafe result.append(String(cString: text))
+            unsafe entry += 1
+        }
+        return result
+    }
+
+    /// The texts as a list that ends with nil, for as long as `body` runs.
+    static func withCStrings<Result>(
+        _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
+    ) -> Result {
+        let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
+        for (index, text) in texts.enumerated() { unsafe (list + index).initialize(to: strdup(text)) }
+        unsafe (list + texts.count).initialize(to: nil)
+        defer {
+            for index in texts.indices { unsafe free(list[index]) }
+            unsafe list.deallocate()
+        }
+        return unsafe body(list)
+    }
+}

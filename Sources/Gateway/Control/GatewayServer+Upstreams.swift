@@ -1,0 +1,144 @@
+import ConfigModel
+
+/// What health checks have found of an upstream.
+struct HealthState {
+    var isHealthy = true
+    /// How many checks in a row have found the other.
+    var streak = 0
+    var nextCheck: Int64 = 0
+    var isRunning = false
+
+    /// So many checks in a row change what is thought of an upstream.
+    static let checksToChange = 2
+}
+
+extension GatewayServer {
+    /// How often names are looked up again, in seconds. The system's resolver does not tell how long an answer is good.
+    private static let resolutionSeconds: Int64 = 10
+
+    /// Tells workers where new upstreams are, and what is known of their health.
+    func announce(_ update: TableUpdate) {
+        for number in update.removedUpstreams { health[number] = nil }
+        for definition in update.upstreams {
+            let (addresses, failure) = addresses(of: definition.upstream)
+            tellAll(.addresses(definition.number, addresses, failure: failure))
+        }
+    }
+
+    private func tellAll(_ message: WorkerMessage) {
+        for worker in workers + [admin] { worker.mailbox.post(message) }
+    }
+
+    /// Where an upstream is, as far as it is known.
+    private func addresses(of upstream: Upstream) -> ([SocketAddress], failure: String?) {
+        switch upstream.transport {
+        case .unix(let path): return ([SocketAddress(unixPath: path)], nil)
+        case .http(let host, let port), .https(let host, let port):
+            if let literal = upstream.addressLiteral { return ([SocketAddress(literal, port: port)], nil) }
+            guard let answer = resolutions[host] else {
+                resolver.resolve([host])
+                resolvedAt[host] = Self.now
+                return ([], nil)
+            }
+            return (answer.addresses.map { $0.with(port: port) }, answer.failure)
+        }
+    }
+
+    /// Looks the names of upstreams up again when it is time.
+    func resolveNames(_ now: Int64) {
+        let names = Set(compiler.upstreams.all.values.compactMap(\.nameToResolve))
+        for name in resolvedAt.keys where !names.contains(name) {
+            resolvedAt[name] = nil
+            resolutions[name] = nil
+        }
+        let due = names.filter { now - (resolvedAt[$0] ?? 0) >= Self.resolutionSeconds }
+        guard !due.isEmpty else { return }
+        for name in due { resolvedAt[name] = now }
+        resolver.resolve(Array(due))
+    }
+
+    /// Takes what came of looking a name up. A name that can't be looked up any more keeps its addresses: they have worked.
+    func take(_ answer: Resolver.Answer) {
+        let former = resolutions[answer.name]
+        if answer.addresses.isEmpty, let former, !former.addresses.isEmpty {
+            log.warning("\(answer.failure ?? "no address"); its former addresses stay in use")
+            return
+        }
+        resolutions[answer.name] = answer
+        guard former?.addresses != answer.addresses || former?.failure != answer.failure else { return }
+        if let failure = answer.failure { log.error(failure) }
+        for (number, upstream) in compiler.upstreams.all where upstream.nameToResolve == answer.name {
+            let (addresses, failure) = addresses(of: upstream)
+            tellAll(.addresses(number, addresses, failure: failure))
+        }
+    }
+
+    // MARK: Health
+
+    /// Has upstreams checked whose time has come.
+    func checkHealth(_ now: Int64) {
+        for (number, target) in compiler.healthChecks {
+            var state = health[number] ?? HealthState()
+            guard now >= state.nextCheck, !state.isRunning else { continue }
+            state.nextCheck = now + max(1, target.check.interval.components.seconds)
+            state.isRunning = true
+            health[number] = state
+            admin.mailbox.post(.checkHealth(HealthProbe(number, target)))
+        }
+    }
+
+    func takeHealth(_ number: UpstreamNumber, _ isHealthy: Bool, _ reason: String) {
+        guard var state = health[number], let upstream = compiler.upstreams[number] else { return }
+        state.isRunning = false
+        state.streak = isHealthy == state.isHealthy ? 0 : state.streak + 1
+        if state.streak >= HealthState.checksToChange {
+            (state.isHealthy, state.streak) = (isHealthy, 0)
+            tellAll(.health(number, isHealthy: isHealthy))
+            isHealthy
+                ? log.info("\(upstream.text) is well again")
+                : log.warning("\(upstream.text) is not well: \(reason)")
+        }
+        health[number] = state
+        let isWell = state.isHealthy
+        status.change { $0.health[upstream.text] = isWell }
+    }
+}
+
+extension HealthProbe {
+    fileprivate init(_ number: UpstreamNumber, _ target: StateCompiler.HealthTarget) {
+        upstream = number
+        request = Array(
+            """
+            GET \(target.check.path) HTTP/1.1\r
+            Host: \(target.host)\r
+            User-Agent: aegis-health-check\r
+            Connection: close\r
+            \r
+
+            """.utf8)
+        var host = Host.forHealthChecks
+        host.timeouts.connect = target.check.timeout
+        host.timeouts.read = target.check.timeout
+        site = Site(host, upstreams: [number])
+    }
+}
+
+extension Upstream {
+    /// The address that stands in place of a name.
+    fileprivate var addressLiteral: IPAddress? {
+        switch transport {
+        case .unix: nil
+        case .http(let host, _), .https(let host, _):
+            IPAddress(host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host)
+        }
+    }
+
+    /// The name to look up; nil when there is none.
+    fileprivate var nameToResolve: String? {
+        guard addressLiteral == nil else { return nil }
+        return switch transport {
+        case .unix: nil
+        case .http(let host, _), .https(let host, _): host
+        }
+    }
+}

@@ -1,0 +1,267 @@
+import ConfigModel
+import Glibc
+import Issuers
+import PKI
+import State
+import Synchronization
+import SystemPackage
+
+// Gateway: the data plane and its control side.
+//
+// `Worker/` is the data plane: a thread a core, each with an event loop of its own (`EventLoop/`), buffers (`Buffers/`),
+// tables (`Routing/`) and connections. `Control/` is one thread that follows the state, makes of each change what workers
+// serve, and tells them by message; it owns the listening sockets, resolves names, checks health, and answers to signals.
+// `Observability/` counts and logs, `Admin/` answers on the admin listener.
+
+/// What a gateway is started with.
+public struct GatewayOptions: Sendable {
+    /// Opens the state; nil when there is none yet.
+    public var openState: @Sendable () throws -> (any StateStore)?
+    /// The state's file, which is watched.
+    public var statePath: String
+    /// The key that the state is sealed with, for a state that may keep one itself.
+    public var masterKey: @Sendable (any StateStore) throws -> MasterKey
+    /// Where the local CA's files are; nil for what the configuration says.
+    public var cacheDirectory: String?
+    /// How long requests may take to end when the gateway does, in milliseconds.
+    public var drainMilliseconds: Int64 = 30_000
+    /// Sockets that were handed over, by systemd or by an earlier process.
+    public var inheritedSockets: [Int32] = []
+    /// Where to say that listeners are up, by one byte; for the process that handed its sockets over.
+    public var readyDescriptor: Int32?
+    /// How to start a process of a new version: its program, and the arguments of this one.
+    public var program: [String] = []
+    /// The program's version.
+    public var version = ""
+    /// Where to log.
+    public var log: EventLog
+
+    /// Options.
+    public init(
+        statePath: String, log: EventLog, openState: @escaping @Sendable () throws -> (any StateStore)?,
+        masterKey: @escaping @Sendable (any StateStore) throws -> MasterKey
+    ) {
+        self.statePath = statePath
+        self.log = log
+        self.openState = openState
+        self.masterKey = masterKey
+    }
+}
+
+/// What the control side hears of.
+enum ControlEvent: Sendable {
+    /// The state may have changed.
+    case stateTouched
+    /// A name was looked up.
+    case resolved(Resolver.Answer)
+}
+
+/// The control side. Runs on the thread that calls `run`; everything here is confined to it.
+public final class GatewayServer {
+    let options: GatewayOptions
+    let log: EventLog
+    let events: Mailbox<ControlEvent>
+    let reports: Mailbox<WorkerReport>
+    let status = GatewayStatus()
+    let signals: SignalDescriptor
+    let resolver: Resolver
+    let node: GatewayNode
+
+    var store: (any StateStore)?
+    var sealer: Sealer?
+    var compiler = StateCompiler()
+    var position = StatePosition.start
+    var workers: [WorkerHandle] = []
+    var admin: WorkerHandle
+    var sockets: ListeningSockets
+    var tickets: TicketKeys
+    var fallback: FallbackSource
+    var fallbackDirectory: FilePath?
+    var accessLog: AccessLogSink?
+    var accessLogPath: String?
+    var listening: [String: ListenerRole] = [:]
+    var listenFailures: [String: String] = [:]
+    /// Who has yet to put a revision in force.
+    var pendingWorkers: [Int: Int] = [:]
+    var loadFailure: String?
+    var health: [UpstreamNumber: HealthState] = [:]
+    var resolvedAt: [String: Int64] = [:]
+    var resolutions: [String: Resolver.Answer] = [:]
+    var nextHeartbeat: Int64 = 0
+    var nextRotation: Int64 = 0
+    var drained = 0
+    var drainDeadline: Int64?
+    var successor: Successor?
+    var metrics = MetricsSource()
+    var isEnding = false
+
+    /// A gateway that has not begun to serve.
+    public init(_ options: GatewayOptions) throws {
+        self.options = options
+        log = options.log
+        events = try Mailbox()
+        reports = try Mailbox()
+        signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGQUIT])
+        let events = events
+        resolver = try Resolver { events.post(.resolved($0)) }
+        sockets = ListeningSockets(inherited: options.inheritedSockets)
+        tickets = try TicketKeys()
+        // Until the state says where the local CA is: one that nobody keeps.
+        let now = Int64(time(nil))
+        fallback = try FallbackSource(
+            authority: CertificateAuthority.makeRoot(
+                commonName: "Aegis Temporary CA", now: now, lifetimeSeconds: 86_400))
+        var generator = SystemRandomNumberGenerator()
+        node = GatewayNode(
+            id: GatewayNode.makeID(using: &generator), machine: SystemName.machine, process: Int(getpid()),
+            version: options.version, startedAt: now, heartbeatAt: now)
+        status.change { $0.startedAt = now }
+        admin = try WorkerHandle(number: -1, reports: reports)
+        try startAdmin()
+    }
+
+    /// Serves until it is told to end.
+    ///
+    /// - Returns: The exit code: 0 after an orderly end.
+    public func run() -> Int32 {
+        startWatching()
+        reload()
+        while !isEnding || drained < workers.count {
+            wait()
+            tick()
+            if let drainDeadline, Self.now >= drainDeadline { break }
+        }
+        end()
+        return 0
+    }
+
+    /// The time in seconds since 1970.
+    static var now: Int64 { Int64(time(nil)) }
+
+    private func startWatching() {
+        let (path, events) = (options.statePath, events)
+        NamedThread("state-watch") {
+            guard let watcher = try? StateWatcher(path: path) else { return }
+            while true {
+                watcher.wait()
+                events.post(.stateTouched)
+            }
+        }.start()
+    }
+
+    private func wait() {
+        var descriptors = [events.descriptor, reports.descriptor, signals.descriptor].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
+        // A signal or a message ends the wait; a second is the longest that anything here may be late.
+        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), 1000)
+        let taken = events.take()
+        var isTouched = false
+        for event in taken {
+            switch event {
+            case .stateTouched: isTouched = true
+            case .resolved(let answer): take(answer)
+            }
+        }
+        if isTouched { reload() }
+        for report in reports.take() { take(report) }
+        while let signal = signals.take() { take(signal: signal) }
+        if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
+    }
+
+    private var lastTick: Int64 = 0
+
+    private func tick() {
+        let now = Self.now
+        guard now != lastTick else { return }
+        lastTick = now
+        for worker in workers + [admin] { worker.mailbox.post(.tick) }
+        // The safety net under the watcher: one cheap look.
+        if !isEnding { reload() }
+        if now >= nextHeartbeat { reportNode() }
+        if now >= nextRotation { rotateTickets(now) }
+        resolveNames(now)
+        checkHealth(now)
+        retryListening()
+    }
+
+    private func rotateTickets(_ now: Int64) {
+        if nextRotation > 0, let rotated = try? tickets.rotated() {
+            tickets = rotated
+            for worker in workers + [admin] { worker.mailbox.post(.tickets(tickets)) }
+        }
+        nextRotation = now + Int64(TicketKeys.rotationSeconds)
+    }
+
+    // MARK: Workers' reports
+
+    private func take(_ report: WorkerReport) {
+        switch report {
+        case .applied(let worker, let revision):
+            pendingWorkers[worker] = revision
+            if workers.allSatisfy({ (pendingWorkers[$0.number] ?? 0) >= position.revision }) { inForce() }
+        case .upstreamFailed(let host, let upstream, let reason, let requestID):
+            log.error(
+                "no answer from \(upstream): \(reason)",
+                [("host", host), ("upstream", upstream), ("request_id", requestID)])
+        case .upstreamEjected(let upstream, let seconds):
+            log.warning(
+                "\(upstream) has failed \(UpstreamPool.failuresToEject) times in a row and is left out for \(seconds) s"
+            )
+        case .certificateFailed(let name, let reason):
+            log.error("the certificate '\(name)' can't be used: \(reason)")
+        case .acceptFailed(let code):
+            log.error("no connection can be accepted: \(SystemFailure.text(code))")
+        case .health(let upstream, let isHealthy, let reason):
+            takeHealth(upstream, isHealthy, reason)
+        case .drained(let worker):
+            if worker >= 0 { drained += 1 }
+        }
+    }
+
+    // MARK: The end
+
+    private func take(signal: Int32) {
+        switch signal {
+        case SIGHUP:
+            log.info("reading the state anew and reopening logs")
+            reopenAccessLog()
+            position.revision = min(position.revision, position.revision)
+            reload()
+        case SIGUSR2: startSuccessor()
+        case SIGQUIT:
+            drainDeadline = 0
+            isEnding = true
+        default:
+            if isEnding {
+                drainDeadline = 0
+                return
+            }
+            log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
+            drain(handedOver: false)
+        }
+    }
+
+    /// Takes no new connections, and ends when those there are done.
+    func drain(handedOver: Bool) {
+        isEnding = true
+        drainDeadline = Self.now + (options.drainMilliseconds + 999) / 1000
+        status.change { $0.phase = .draining }
+        ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")
+        reportNode()
+        for worker in workers {
+            worker.mailbox.post(.drain(limitMilliseconds: options.drainMilliseconds, handedOver: handedOver))
+        }
+    }
+
+    private func end() {
+        for worker in workers + [admin] { worker.mailbox.post(.stop) }
+        resolver.end()
+        accessLog?.close()
+        for worker in workers + [admin] { worker.wait() }
+        accessLog?.waitUntilWritten()
+        try? store?.removeNode(node.id)
+        log.info("ended")
+    }
+}

@@ -1,0 +1,129 @@
+import ConfigModel
+import Glibc
+
+/// Makes and keeps the sockets that the gateway listens on: for each address one a worker (SO_REUSEPORT), so that the kernel
+/// spreads connections and no worker waits for another. Sockets that were handed over by systemd or by an earlier process
+/// of ours are used where their address fits.
+struct ListeningSockets {
+    private struct Inherited {
+        let descriptor: Int32
+        let name: [UInt8]
+    }
+
+    private static let backlog: Int32 = 4096
+    private var inherited: [Inherited]
+    /// The descriptors in use, by address; what a successor gets.
+    private(set) var open: [String: [Int32]] = [:]
+
+    /// Takes over descriptors that are sockets.
+    init(inherited descriptors: [Int32]) {
+        inherited = descriptors.compactMap { descriptor in
+            Self.name(of: descriptor).map { Inherited(descriptor: descriptor, name: $0) }
+        }
+    }
+
+    /// Sockets for an address, one for each worker.
+    mutating func listen(at address: ListenAddress, workers: Int) throws(SystemFailure) -> [Int32] {
+        var descriptors: [Int32] = []
+        do {
+            let first = try Self.make(address, adopting: &inherited)
+            descriptors.append(contentsOf: first.prefix(workers))
+            // More than there are workers would wait for nobody: the last worker takes them too.
+            let surplus = first.dropFirst(workers)
+            let mayShare = !surplus.isEmpty || Self.isShared(first)
+            while descriptors.count < workers {
+                descriptors.append(mayShare ? dup(first[0]) : try Self.bind(address))
+            }
+            descriptors.append(contentsOf: surplus)
+        } catch {
+            descriptors.forEach(Socket.close)
+            throw error
+        }
+        open[address.text] = descriptors
+        return descriptors
+    }
+
+    /// Forgets an address; the workers close its sockets.
+    mutating func forget(_ address: String) { open[address] = nil }
+
+    /// Closes what was handed over and nobody listens on.
+    mutating func closeUnused() {
+        for socket in inherited { Socket.close(socket.descriptor) }
+        inherited = []
+    }
+
+    private static func make(_ address: ListenAddress, adopting inherited: inout [Inherited]) throws(SystemFailure)
+        -> [Int32]
+    {
+        let wanted = socketAddresses(of: address).map {
+            unsafe $0.withSockaddr { unsafe Array(UnsafeRawBufferPointer(start: $0, count: Int($1))) }
+        }
+        let adopted = inherited.filter { wanted.contains($0.name) }
+        guard !adopted.isEmpty else { return [try bind(address)] }
+        inherited.removeAll { wanted.contains($0.name) }
+        for socket in adopted {
+            _ = fcntl(socket.descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
+        }
+        return adopted.map(\.descriptor)
+    }
+
+    /// Whether a socket was bound without SO_REUSEPORT, so that no second can be.
+    private static func isShared(_ descriptors: [Int32]) -> Bool {
+        var value: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
+    }
+
+    /// Without an address: all of IPv6, which takes IPv4 too, or all of IPv4 where there is no IPv6.
+    private static func socketAddresses(of address: ListenAddress) -> [SocketAddress] {
+        if let given = address.address { return [SocketAddress(given, port: address.port)] }
+        return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
+    }
+
+    private static func bind(_ address: ListenAddress) throws(SystemFailure) -> Int32 {
+        var failure = SystemFailure("socket", code: EAFNOSUPPORT)
+        for candidate in socketAddresses(of: address) {
+            do throws(SystemFailure) {
+                return try bind(candidate)
+            } catch {
+                failure = error
+                // Only a machine without IPv6 makes IPv4 alone the answer.
+                guard [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.code) else { throw error }
+            }
+        }
+        throw failure
+    }
+
+    private static func bind(_ address: SocketAddress) throws(SystemFailure) -> Int32 {
+        let descriptor = try Socket.make(family: address.family)
+        Socket.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        Socket.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1)
+        if address.family == AF_INET6 { Socket.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        do throws(SystemFailure) {
+            guard unsafe address.withSockaddr({ unsafe Glibc.bind(descriptor, $0, $1) }) == 0 else {
+                throw SystemFailure("bind")
+            }
+            guard Glibc.listen(descriptor, backlog) == 0 else { throw SystemFailure("listen") }
+            // A connection is worth waking up for once its first bytes are there.
+            Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 1)
+        } catch {
+            Socket.close(descriptor)
+            throw error
+        }
+        return descriptor
+    }
+
+    /// The address that a socket is bound to, as the system writes it; nil for what is no socket.
+    private static func name(of descriptor: Int32) -> [UInt8]? {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &size)
+            }
+        }
+        guard result == 0 else { return nil }
+        return unsafe withUnsafeBytes(of: storage) { unsafe Array($0.prefix(Int(size))) }
+    }
+}

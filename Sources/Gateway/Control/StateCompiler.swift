@@ -1,0 +1,127 @@
+import ConfigModel
+import PKI
+import State
+
+/// Turns changes of the state into what workers serve, and remembers as much of it as the next change needs.
+///
+/// What can't be used (a key that does not open, a record that can't be read) is a problem, and leaves what was there
+/// before.
+struct StateCompiler {
+    /// The settings in force.
+    private(set) var settings = GatewaySettings()
+    /// The upstreams of all sites.
+    private(set) var upstreams = UpstreamRegistry()
+    /// What is checked how often, by the upstream's number.
+    private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
+    /// The end of validity of each certificate, in seconds since 1970, by name.
+    private(set) var expiries: [String: Int64] = [:]
+    /// What could not be put in force, by item.
+    private(set) var problems: [ItemID: String] = [:]
+    /// How many sites there are.
+    var siteCount: Int { sites.count }
+    /// Their names.
+    var siteNames: Set<String> { Set(sites.keys) }
+
+    private var sites: [String: Site] = [:]
+    private var hasSettings = false
+
+    /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
+    /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them.
+    private static let fullChecks = 64
+
+    /// A host's health check, with the name it asks for.
+    struct HealthTarget {
+        let check: HealthCheck
+        let host: String
+    }
+
+    /// Takes a change in.
+    mutating func take(_ change: StateChange, _ sealer: Sealer, _ update: inout TableUpdate) {
+        switch change {
+        case .item(let id, let item) where id.kind == .host: takeHost(id, item, &update)
+        case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
+        case .item: break
+        case .certificate(let certificate): take(certificate, sealer, &update)
+        case .challenge(let challenge):
+            update.challenges.append((Array(challenge.token.utf8), Array(challenge.keyAuthorization.utf8)))
+        case .challengeDeleted(let token): update.removedChallenges.append(Array(token.utf8))
+        case .deleted(let id):
+            problems[id] = nil
+            switch id.kind {
+            case .host: removeSite(id.name, &update)
+            case .certificate:
+                expiries[id.name] = nil
+                update.removedCertificates.append(id.name)
+            case .gateway: settings = GatewaySettings()
+            case .issuer, .edgeCertificate: break
+            }
+        }
+    }
+
+    // MARK: Settings
+
+    private mutating func takeSettings(_ id: ItemID, _ item: StoredItem) {
+        guard let settings = GatewaySettings(record: item.record) else {
+            problems[id] = "its record can't be read"
+            return
+        }
+        problems[id] = nil
+        self.settings = settings
+    }
+
+    // MARK: Hosts
+
+    private mutating func takeHost(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+        guard let host = Host(record: item.record) else {
+            problems[id] = "its record can't be read"
+            return
+        }
+        problems[id] = nil
+        let former = sites[id.name]
+        guard host.enabled else { return removeSite(id.name, &update) }
+        let numbers = host.upstreams.map { upstreams.take($0, &update) }
+        for number in numbers {
+            healthChecks[number] = host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) }
+        }
+        let site = Site(host, upstreams: numbers)
+        sites[id.name] = site
+        update.sites.append(site)
+        former?.upstreams.forEach { release($0, &update) }
+    }
+
+    private mutating func removeSite(_ name: String, _ update: inout TableUpdate) {
+        guard let site = sites.removeValue(forKey: name) else { return }
+        update.removedSites.append(name)
+        site.upstreams.forEach { release($0, &update) }
+    }
+
+    private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
+        upstreams.give(back: number, &update)
+        if upstreams[number] == nil { healthChecks[number] = nil }
+    }
+
+    // MARK: Certificates
+
+    private mutating func take(_ stored: StoredCertificate, _ sealer: Sealer, _ update: inout TableUpdate) {
+        let id = ItemID(.certificate, stored.name)
+        do {
+            let chain = try PEM.certificates(in: stored.chain)
+            guard let leaf = chain.first, Digest.sha256Text(leaf) == stored.facts.fingerprint else {
+                throw PKIError.malformed("certificate", reason: "its chain is not the one that was stored")
+            }
+            let entry = CertificateEntry(
+                name: stored.name, chain: chain, expiresAt: stored.facts.expiresAt, domains: stored.facts.domains,
+                sealedKey: stored.sealedKey, sealer: sealer)
+            if update.certificates.count < Self.fullChecks {
+                _ = try entry.credential()
+            } else {
+                _ = try sealer.open(stored.sealedKey, purpose: SealPurpose.certificateKey, row: stored.name)
+            }
+            problems[id] = nil
+            expiries[stored.name] = stored.facts.expiresAt
+            update.certificates.append(entry)
+        } catch {
+            problems[id] = "\(error)"
+        }
+    }
+}

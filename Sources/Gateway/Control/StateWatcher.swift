@@ -1,0 +1,6 @@
+import Glibc
+
+final class StateWatcher {
+    init(path: String) throws {}
+    func wait() { sleep(1) }
+}

@@ -1,0 +1,274 @@
+import ConfigModel
+import Glibc
+import HTTP1
+import State
+import Synchronization
+
+/// Where the lines of all workers go: a file or the standard output, written to by a thread of its own, so that a slow disk
+/// or a full pipe holds nobody up. What it can't take in time is dropped and counted.
+public final class AccessLogSink: Sendable {
+    /// How much may wait to be written.
+    private static let maxWaiting = 16 << 20
+
+    private let descriptor: Int32
+    private struct Waiting {
+        var chunks: [[UInt8]] = []
+        var bytes = 0
+        var isClosed = false
+        var isWritten = false
+    }
+
+    private let waiting = Mutex(Waiting())
+    private let signal: Mailbox<Void>
+
+    /// Writes to a descriptor, which this owns unless it is the standard output.
+    init(descriptor: Int32) throws(SystemFailure) {
+        self.descriptor = descriptor
+        signal = try Mailbox()
+        let thread = NamedThread("access-log") { [self] in write() }
+        thread.start()
+    }
+
+    /// Opens a file to append to, for the owner and the group to read.
+    static func open(path: String) throws(SystemFailure) -> AccessLogSink {
+        let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw SystemFailure("open") }
+        return try AccessLogSink(descriptor: descriptor)
+    }
+
+    /// Takes lines to be written; false when too much waits already.
+    func take(_ lines: [UInt8]) -> Bool {
+        let isTaken = waiting.withLock { waiting in
+            guard !waiting.isClosed, waiting.bytes + lines.count <= Self.maxWaiting else { return false }
+            waiting.chunks.append(lines)
+            waiting.bytes += lines.count
+            return true
+        }
+        if isTaken { signal.post(()) }
+        return isTaken
+    }
+
+    /// Closes after the workers, who still have it, have had time to hand over what they hold.
+    func closeLater() {
+        NamedThread("access-log-end") { [self] in
+            _ = sleep(2)
+            close()
+        }.start()
+    }
+
+    /// Waits until everything is written, a few seconds at most.
+    func waitUntilWritten() {
+        for _ in 0..<3000 {
+            if waiting.withLock({ $0.isWritten }) { return }
+            _ = usleep(1000)
+        }
+    }
+
+    /// Writes what waits, then closes.
+    func close() {
+        waiting.withLock { $0.isClosed = true }
+        signal.post(())
+    }
+
+    private func write() {
+        var poll = pollfd(fd: signal.descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            _ = unsafe Glibc.poll(&poll, 1, -1)
+            _ = signal.take()
+            let (chunks, isClosed) = waiting.withLock { waiting in
+                let taken = (waiting.chunks, waiting.isClosed)
+                (waiting.chunks, waiting.bytes) = ([], 0)
+                return taken
+            }
+            for chunk in chunks { Self.write(chunk, to: descriptor) }
+            guard isClosed else { continue }
+            if descriptor != STDOUT_FILENO { _ = Glibc.close(descriptor) }
+            waiting.withLock { $0.isWritten = true }
+            return
+        }
+    }
+
+    private static func write(_ chunk: [UInt8], to descriptor: Int32) {
+        var offset = 0
+        while offset < chunk.count {
+            // Within the array, from `offset` on.
+            let count = unsafe chunk.withUnsafeBytes { bytes in
+                unsafe Glibc.write(descriptor, bytes.baseAddress.map { unsafe $0 + offset }, bytes.count - offset)
+            }
+            if count < 0, errno == EINTR { continue }
+            // A full disk: the lines are lost, requests are not.
+            guard count > 0 else { return }
+            offset += count
+        }
+    }
+}
+
+/// A worker's lines until they go to the sink, together.
+final class AccessLogBuffer {
+    private static let size = 64 << 10
+    private static let flushMilliseconds: Int64 = 1000
+
+    private let sink: AccessLogSink
+    private let format: AccessLog.Format
+    private let metrics: WorkerMetrics
+    private let line = Scratch(capacity: 4 << 20)
+    private var lines: [UInt8] = []
+    private var lineCount: UInt64 = 0
+    private var dueAt: Int64?
+
+    init(_ sink: AccessLogSink, _ format: AccessLog.Format, _ metrics: WorkerMetrics) {
+        self.sink = sink
+        self.format = format
+        self.metrics = metrics
+        lines.reserveCapacity(Self.size + 4096)
+    }
+
+    /// Keeps what the line will say of a request; two parts with a zero byte between, around what only the end knows.
+    func begin(
+        _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ peer: PeerAddress,
+        _ clock: LoopClock
+    ) {
+        line.clear()
+        switch format {
+        case .json:
+            line.append("{\"time\":\"")
+            line.append(Array(UTCTime.rfc3339(clock.seconds).utf8))
+            line.append("\",\"client\":\"")
+            peer.write(to: line)
+            line.append("\",\"method\":\"")
+            appendEscaped(head[request.methodName.range])
+            line.append("\",\"host\":\"")
+            appendEscaped(head[request.host.range])
+            line.append("\",\"target\":\"")
+            appendEscaped(head[request.target.text.range])
+            for (name, id) in [("\",\"referer\":\"", KnownField.referer), ("\",\"user_agent\":\"", .userAgent)] {
+                guard let value = request.fields.first(id) else { continue }
+                line.append(Array(name.utf8))
+                appendEscaped(head[value.range])
+            }
+            line.append("\"\0")
+        case .combined:
+            peer.write(to: line)
+            line.append(" - - [")
+            line.append(Array(UTCTime.combinedLog(clock.seconds).utf8))
+            line.append("] \"")
+            appendEscaped(head[request.methodName.range])
+            line.append(" ")
+            appendEscaped(head[request.target.text.range])
+            line.append(request.version == .http11 ? " HTTP/1.1\" \0 \"" : " HTTP/1.0\" \0 \"")
+            if let value = request.fields.first(.referer) { appendEscaped(head[value.range]) } else { line.append("-") }
+            line.append("\" \"")
+            if let value = request.fields.first(.userAgent) {
+                appendEscaped(head[value.range])
+            } else {
+                line.append("-")
+            }
+            line.append("\"")
+        }
+        queue.append(line.bytes)
+    }
+
+    /// Completes a line.
+    func end(
+        _ parts: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
+    ) {
+        var split = 0
+        while split < parts.count, parts[split] != 0 { split += 1 }
+        line.clear()
+        line.append(parts[0..<split])
+        switch format {
+        case .json:
+            line.append(",\"status\":")
+            line.append(decimal: UInt64(status))
+            line.append(",\"bytes\":")
+            line.append(decimal: bytes)
+            line.append(",\"duration_us\":")
+            line.append(decimal: nanoseconds / 1000)
+            line.append(",\"request_id\":\"")
+            id.write(to: line)
+            if let upstream {
+                line.append("\",\"upstream\":\"")
+                line.append(upstream)
+            }
+            line.append("\"}\n")
+        case .combined:
+            line.append(decimal: UInt64(status))
+            line.append(" ")
+            line.append(decimal: bytes)
+            line.append(parts.from(min(parts.count, split + 1)))
+            line.append("\n")
+        }
+        add()
+    }
+
+    /// A line for a request that could not be read.
+    func recordRefusal(_ status: Int, _ reason: StaticString, _ peer: PeerAddress, _ id: RequestID, _ clock: LoopClock)
+    {
+        line.clear()
+        switch format {
+        case .json:
+            line.append("{\"time\":\"")
+            line.append(Array(UTCTime.rfc3339(clock.seconds).utf8))
+            line.append("\",\"client\":\"")
+            peer.write(to: line)
+            line.append("\",\"status\":")
+            line.append(decimal: UInt64(status))
+            line.append(",\"error\":\"")
+            line.append(reason)
+            line.append("\",\"request_id\":\"")
+            id.write(to: line)
+            line.append("\"}\n")
+        case .combined:
+            peer.write(to: line)
+            line.append(" - - [")
+            line.append(Array(UTCTime.combinedLog(clock.seconds).utf8))
+            line.append("] \"-\" ")
+            line.append(decimal: UInt64(status))
+            line.append(" 0 \"-\" \"-\"\n")
+        }
+        add()
+    }
+
+    private func add() {
+        unsafe lines.append(contentsOf: line.bytes.buffer)
+        lineCount += 1
+        if lines.count >= Self.size { flush() }
+    }
+
+    func flushIfDue(_ now: Int64) {
+        guard lineCount > 0 else { return }
+        guard let dueAt else {
+            self.dueAt = now + Self.flushMilliseconds
+            return
+        }
+        if now >= dueAt { flush() }
+    }
+
+    func flush() {
+        guard lineCount > 0 else { return }
+        if !sink.take(lines) { metrics.add(.droppedLogLines, lineCount) }
+        lines = []
+        lines.reserveCapacity(Self.size + 4096)
+        (lineCount, dueAt) = (0, nil)
+    }
+
+    /// Adds text so that it can't end the string that it stands in, in JSON and in the combined format alike; what is not
+    /// ASCII is taken as Latin-1.
+    private func appendEscaped(_ text: Bytes) {
+        for index in 0..<text.count {
+            let byte = text[index]
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                line.append("\\")
+                line.append(byte: byte)
+            case 0x20...0x7E: line.append(byte: byte)
+            default:
+                line.append(format == .json ? "\\u00" : "\\x")
+                line.append(byte: Self.hexDigit(byte >> 4))
+                line.append(byte: Self.hexDigit(byte & 0xF))
+            }
+        }
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+}

@@ -1,0 +1,25 @@
+import State
+import Synchronization
+
+/// What the control side knows of itself, for those who ask on the admin listener.
+final class GatewayStatus: Sendable {
+    struct Values {
+        var phase = GatewayNode.Phase.starting
+        var position = StatePosition.start
+        var sites = 0
+        var reloads = 0
+        var failedReloads = 0
+        var problems = 0
+        /// By name: the end of validity, in seconds since 1970.
+        var expiries: [String: Int64] = [:]
+        /// By upstream: whether health checks find it well.
+        var health: [String: Bool] = [:]
+        var startedAt: Int64 = 0
+    }
+
+    private let values = Mutex(Values())
+
+    var current: Values { values.withLock { $0 } }
+
+    func change(_ body: (inout Values) -> Void) { values.withLock { body(&$0) } }
+}

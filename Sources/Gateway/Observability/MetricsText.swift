@@ -1,0 +1,129 @@
+/// Everything that is counted, in the text format of Prometheus (version 0.0.4,
+/// https://prometheus.io/docs/instrumenting/exposition_formats/).
+struct MetricsText {
+    /// More certificates than this are told by the soonest end alone.
+    private static let maxCertificates = 1000
+
+    private let workers: [WorkerMetrics]
+    private let status: GatewayStatus.Values
+    private var text = ""
+
+    init(_ workers: [WorkerMetrics], _ status: GatewayStatus.Values) {
+        self.workers = workers
+        self.status = status
+    }
+
+    /// The text.
+    static func write(_ workers: [WorkerMetrics], _ status: GatewayStatus.Values) -> String {
+        var metrics = MetricsText(workers, status)
+        metrics.writeTraffic()
+        metrics.writeTLS()
+        metrics.writeUpstreams()
+        metrics.writeState()
+        return metrics.text
+    }
+
+    private mutating func writeTraffic() {
+        counter("aegis_requests_total", "Requests that were read", .requests)
+        counter("aegis_requests_malformed_total", "Requests that were refused as malformed", .malformedRequests)
+        header("aegis_responses_total", "Responses by the class of their status", "counter")
+        for (name, counter) in [
+            ("1xx", WorkerMetrics.Counter.responses1xx), ("2xx", .responses2xx), ("3xx", .responses3xx),
+            ("4xx", .responses4xx), ("5xx", .responses5xx),
+        ] {
+            text += "aegis_responses_total{class=\"\(name)\"} \(sum(counter))\n"
+        }
+        histogram("aegis_request_duration_seconds", "From a request's head to the end of its response", .request)
+        counter("aegis_client_bytes_received_total", "Bytes from clients, decrypted", .bytesReceived)
+        counter("aegis_client_bytes_sent_total", "Bytes to clients, before encryption", .bytesSent)
+        counter("aegis_connections_accepted_total", "Connections of clients", .connectionsAccepted)
+        counter("aegis_connections_refused_total", "Connections beyond the limit", .connectionsRefused)
+        let open = sum(.connectionsAccepted) - min(sum(.connectionsClosed), sum(.connectionsAccepted))
+        gauge("aegis_connections_open", "Connections of clients now", "\(open)")
+        counter("aegis_client_timeouts_total", "Clients that were too slow", .clientTimeouts)
+        counter("aegis_client_aborts_total", "Exchanges broken off with the client's connection", .clientAborts)
+        counter("aegis_tunnels_total", "Connections upgraded to another protocol", .tunnelsOpened)
+        counter("aegis_access_log_lines_dropped_total", "Lines that could not be written in time", .droppedLogLines)
+        counter("aegis_reports_suppressed_total", "Log events beyond 100 a second", .suppressedReports)
+    }
+
+    private mutating func writeTLS() {
+        header("aegis_tls_handshakes_total", "TLS handshakes by how they ended", "counter")
+        for (labels, counter) in [
+            ("result=\"ok\",version=\"1.2\"", WorkerMetrics.Counter.handshakesTLS12),
+            ("result=\"ok\",version=\"1.3\"", .handshakesTLS13), ("result=\"failed\",version=\"\"", .handshakesFailed),
+            ("result=\"aborted\",version=\"\"", .handshakesAborted),
+            ("result=\"timeout\",version=\"\"", .handshakesTimedOut),
+        ] {
+            text += "aegis_tls_handshakes_total{\(labels)} \(sum(counter))\n"
+        }
+        counter("aegis_tls_handshakes_resumed_total", "Handshakes that took up a session", .handshakesResumed)
+        histogram("aegis_tls_handshake_duration_seconds", "From the connection to the handshake's end", .handshake)
+        counter("aegis_tls_certificate_failures_total", "Certificates that could not be used", .certificateFailures)
+    }
+
+    private mutating func writeUpstreams() {
+        counter("aegis_upstream_connections_total", "New connections to upstreams", .upstreamConnections)
+        counter("aegis_upstream_reuses_total", "Requests on kept connections", .upstreamReuses)
+        counter("aegis_upstream_retries_total", "Requests tried again", .upstreamRetries)
+        counter("aegis_upstream_failures_total", "Requests that no upstream answered", .upstreamFailures)
+        counter("aegis_upstream_ejections_total", "Upstreams left out after failures", .upstreamEjections)
+        guard !status.health.isEmpty else { return }
+        header("aegis_upstream_healthy", "1 when health checks find the upstream well", "gauge")
+        for (upstream, isHealthy) in status.health.sorted(by: { $0.key < $1.key }) {
+            text += "aegis_upstream_healthy{upstream=\"\(Self.escaped(upstream))\"} \(isHealthy ? 1 : 0)\n"
+        }
+    }
+
+    private mutating func writeState() {
+        gauge("aegis_state_generation", "The generation in force", "\(status.position.generation)")
+        gauge("aegis_state_revision", "The revision in force", "\(status.position.revision)")
+        gauge("aegis_state_problems", "Items that could not be put in force", "\(status.problems)")
+        gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
+        gauge("aegis_start_time_seconds", "When the process started", "\(status.startedAt)")
+        header("aegis_reloads_total", "Changes of the state that were taken in", "counter")
+        text += "aegis_reloads_total{result=\"ok\"} \(status.reloads)\n"
+        text += "aegis_reloads_total{result=\"failed\"} \(status.failedReloads)\n"
+        if let soonest = status.expiries.values.min() {
+            gauge("aegis_certificate_soonest_not_after_seconds", "The first end of validity of all", "\(soonest)")
+        }
+        guard !status.expiries.isEmpty, status.expiries.count <= Self.maxCertificates else { return }
+        header("aegis_certificate_not_after_seconds", "The end of a certificate's validity", "gauge")
+        for (name, end) in status.expiries.sorted(by: { $0.key < $1.key }) {
+            text += "aegis_certificate_not_after_seconds{certificate=\"\(Self.escaped(name))\"} \(end)\n"
+        }
+    }
+
+    // MARK: Forms
+
+    private func sum(_ counter: WorkerMetrics.Counter) -> UInt64 { workers.reduce(0) { $0 &+ $1.value(counter) } }
+
+    private mutating func header(_ name: String, _ help: String, _ type: String) {
+        text += "# HELP \(name) \(help).\n# TYPE \(name) \(type)\n"
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ counter: WorkerMetrics.Counter) {
+        header(name, help, "counter")
+        text += "\(name) \(sum(counter))\n"
+    }
+
+    private mutating func gauge(_ name: String, _ help: String, _ value: String) {
+        header(name, help, "gauge")
+        text += "\(name) \(value)\n"
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: WorkerMetrics.Histogram) {
+        header(name, help, "histogram")
+        let values = workers.map { $0.values(histogram) }
+        var total: UInt64 = 0
+        for (index, limit) in (WorkerMetrics.bucketNanoseconds.map { "\(Double($0) / 1e9)" } + ["+Inf"]).enumerated() {
+            total += values.reduce(0) { $0 + $1.buckets[index] }
+            text += "\(name)_bucket{le=\"\(limit)\"} \(total)\n"
+        }
+        text += "\(name)_sum \(Double(values.reduce(0) { $0 + $1.sum }) / 1e9)\n\(name)_count \(total)\n"
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+}

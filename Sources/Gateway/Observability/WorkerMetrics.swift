@@ -1,0 +1,76 @@
+import Synchronization
+
+/// What a worker counts. Only the worker writes, with plain stores; others read at any time.
+@safe
+final class WorkerMetrics: Sendable {
+    enum Counter: Int, CaseIterable {
+        case requests, malformedRequests, bytesReceived, bytesSent
+        case responses1xx, responses2xx, responses3xx, responses4xx, responses5xx
+        case connectionsAccepted, connectionsClosed, connectionsRefused, acceptFailures
+        case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesFailed, handshakesAborted,
+            handshakesTimedOut
+        case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
+        case upstreamConnections, upstreamReuses, upstreamRetries, upstreamFailures, upstreamEjections
+        case suppressedReports, droppedLogLines
+    }
+
+    enum Histogram: Int, CaseIterable {
+        case request, handshake
+    }
+
+    /// The upper ends of a histogram's buckets, in nanoseconds; what takes longer is in one more.
+    static let bucketNanoseconds: [UInt64] = [
+        500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,
+        500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
+    ]
+    /// The buckets, then the count above the last, then the sum in nanoseconds.
+    private static let histogramSize = bucketNanoseconds.count + 2
+
+    // Sound to share: each place is an atomic of its own, and the memory lives as long as self.
+    private nonisolated(unsafe) let places: UnsafeMutablePointer<Atomic<UInt64>>
+    private static let count = Counter.allCases.count + Histogram.allCases.count * histogramSize
+
+    init() {
+        unsafe places = .allocate(capacity: Self.count)
+        for index in 0..<Self.count { unsafe (places + index).initialize(to: Atomic(0)) }
+    }
+
+    deinit {
+        unsafe places.deinitialize(count: Self.count)
+        unsafe places.deallocate()
+    }
+
+    func add(_ counter: Counter, _ amount: UInt64) { add(at: counter.rawValue, amount) }
+
+    func countResponse(_ status: Int) {
+        switch status {
+        case ..<200: add(.responses1xx, 1)
+        case ..<300: add(.responses2xx, 1)
+        case ..<400: add(.responses3xx, 1)
+        case ..<500: add(.responses4xx, 1)
+        default: add(.responses5xx, 1)
+        }
+    }
+
+    func observe(_ histogram: Histogram, nanoseconds: UInt64) {
+        let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
+        var bucket = 0
+        while bucket < Self.bucketNanoseconds.count, nanoseconds > Self.bucketNanoseconds[bucket] { bucket += 1 }
+        add(at: start + bucket, 1)
+        add(at: start + Self.histogramSize - 1, nanoseconds)
+    }
+
+    func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
+
+    /// The counts of a histogram's buckets, each without those below, and the sum in nanoseconds.
+    func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
+        let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
+        let values = (0..<Self.histogramSize).map { unsafe places[start + $0].load(ordering: .relaxed) }
+        return (Array(values.dropLast()), values[values.count - 1])
+    }
+
+    private func add(at place: Int, _ amount: UInt64) {
+        // One writer: load and store need no lock prefix, where wrappingAdd would take one.
+        unsafe places[place].store(places[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+}

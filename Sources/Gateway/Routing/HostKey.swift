@@ -1,0 +1,89 @@
+import HTTP1
+import PKI
+
+/// A host's name as tables look it up: lower case, without a final dot, and its hash.
+struct HostKey {
+    private(set) var bytes = InlineArray<255, UInt8>(repeating: 0)
+    private(set) var count = 0
+
+    /// The name in some bytes; nil when they are none or more than a name has.
+    init?(_ name: Bytes) {
+        guard name.count > 0, name.count <= 255 else { return nil }
+        for index in 0..<name.count { append(name[index]) }
+        dropFinalDot()
+    }
+
+    /// The name that a client's first message asks for; nil when it asks for none.
+    init?(_ hello: ClientHello) {
+        guard hello.serverNameCount > 0 else { return nil }
+        for index in 0..<hello.serverNameCount { append(hello[index]) }
+        dropFinalDot()
+    }
+
+    private mutating func append(_ byte: UInt8) {
+        bytes[count] = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+        count += 1
+    }
+
+    private mutating func dropFinalDot() {
+        if count > 1, bytes[count - 1] == UInt8(ascii: ".") { count -= 1 }
+    }
+
+    /// Where what follows the first label begins, its dot included; nil for a name of one label.
+    var parentStart: Int? {
+        for index in 0..<count where bytes[index] == UInt8(ascii: ".") { return index > 0 ? index : nil }
+        return nil
+    }
+
+    /// Whether only bytes stand in it that a host name can have.
+    var isHostName: Bool {
+        for index in 0..<count {
+            switch bytes[index] {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+                UInt8(ascii: "."), UInt8(ascii: "_"):
+                continue
+            default: return false
+            }
+        }
+        return count > 0
+    }
+
+    /// The name as text.
+    var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
+
+    /// The hash of the whole name (`from` 0), or of the wildcard above it (`from` the parent's dot).
+    func hash(from start: Int) -> UInt32 {
+        var hash = NameHash()
+        if start > 0 { hash.add(UInt8(ascii: "*")) }
+        for index in start..<count { hash.add(bytes[index]) }
+        return hash.value
+    }
+
+    /// Whether a stored name is this one (`from` 0) or the wildcard above it.
+    func equals(_ name: Bytes, from start: Int) -> Bool {
+        let prefix = start > 0 ? 1 : 0
+        guard name.count == count - start + prefix else { return false }
+        if prefix == 1, name[0] != UInt8(ascii: "*") { return false }
+        for index in start..<count where name[index - start + prefix] != bytes[index] { return false }
+        return true
+    }
+}
+
+/// FNV-1a over the bytes of a name, then mixed. Names in tables come from the operator alone, so nobody can choose ones
+/// that collide.
+struct NameHash {
+    private var state: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    mutating func add(_ byte: UInt8) { state = (state ^ UInt64(byte)) &* 0x100_0000_01B3 }
+
+    var value: UInt32 {
+        let mixed = (state ^ (state >> 32)) &* 0x9E37_79B9_7F4A_7C15
+        return UInt32(truncatingIfNeeded: mixed >> 32)
+    }
+
+    static func of(_ name: Bytes) -> UInt32 {
+        var hash = NameHash()
+        for index in 0..<name.count { hash.add(name[index]) }
+        return hash.value
+    }
+}

@@ -1,0 +1,101 @@
+import ConfigModel
+import PKI
+
+/// A site as a request sees it: values and texts by address, no reference counted. The worker's table keeps the site for as
+/// long as a connection or an exchange uses it.
+@safe
+struct SiteView {
+    private let facts: UnsafePointer<SiteFacts>
+
+    @unsafe
+    init(_ facts: UnsafePointer<SiteFacts>) { unsafe self.facts = facts }
+
+    /// The status of a fixed answer; 0 when upstreams answer.
+    var respondStatus: Int { unsafe facts.pointee.respondStatus }
+    var respondBody: Bytes { unsafe text(facts.pointee.respondBody) }
+    var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
+    var preservesHost: Bool { unsafe facts.pointee.preservesHost }
+    var balance: Host.Balance { unsafe facts.pointee.balance }
+    var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
+    /// What TLS sessions are bound to.
+    var binding: Bytes { unsafe text(facts.pointee.binding) }
+    /// The Strict-Transport-Security line; empty for none.
+    var hsts: Bytes { unsafe text(facts.pointee.hsts) }
+    /// Lines to add to requests.
+    var requestSet: Bytes { unsafe text(facts.pointee.requestSet) }
+    /// Lines to add to responses.
+    var responseSet: Bytes { unsafe text(facts.pointee.responseSet) }
+    var connectMilliseconds: Int64 { unsafe facts.pointee.connectMilliseconds }
+    var readMilliseconds: Int64 { unsafe facts.pointee.readMilliseconds }
+    var writeMilliseconds: Int64 { unsafe facts.pointee.writeMilliseconds }
+    /// How many upstreams it has.
+    var upstreamCount: Int { unsafe Int(facts.pointee.upstreams.count) / MemoryLayout<UpstreamNumber>.size }
+
+    /// The number of one of its upstreams.
+    func upstream(_ index: Int) -> UpstreamNumber {
+        let numbers = unsafe text(facts.pointee.upstreams)
+        let size = MemoryLayout<UpstreamNumber>.size
+        let bytes = numbers[index * size..<(index + 1) * size]
+        // As many bytes as a number has, laid by `Site`; they need no alignment.
+        return unsafe UnsafeRawPointer(bytes.buffer.baseAddress.unsafelyUnwrapped).loadUnaligned(
+            as: UpstreamNumber.self)
+    }
+
+    /// The most bytes of a request's body; 0 for no bound, nil for the gateway's.
+    var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes }
+    /// The first of its names.
+    var domain: Bytes {
+        let names = unsafe text(facts.pointee.names)
+        var end = 0
+        while names[end] != 0 { end += 1 }
+        return names[0..<end]
+    }
+
+    /// Whether a name (or the wildcard above it) is one of this site's.
+    func has(_ key: HostKey, from start: Int) -> Bool {
+        let names = unsafe text(facts.pointee.names)
+        var position = 0
+        for _ in unsafe 0..<facts.pointee.nameCount {
+            var end = position
+            while names[end] != 0 { end += 1 }
+            if key.equals(names[position..<end], from: start) { return true }
+            position = end + 1
+        }
+        return false
+    }
+
+    /// Whether a field of the request is not passed on.
+    func stripsFromRequest(_ name: Bytes) -> Bool { unsafe Self.contains(name, in: text(facts.pointee.requestStrip)) }
+
+    /// Whether a field of the response is not passed on.
+    func stripsFromResponse(_ name: Bytes) -> Bool { unsafe Self.contains(name, in: text(facts.pointee.responseStrip)) }
+
+    private static func contains(_ name: Bytes, in list: Bytes) -> Bool {
+        var position = 0
+        while position < list.count {
+            var end = position
+            while list[end] != 0 { end += 1 }
+            if name.equalsIgnoringCase(list[position..<end]) { return true }
+            position = end + 1
+        }
+        return false
+    }
+
+    private func text(_ stretch: SiteFacts.Stretch) -> Bytes {
+        guard let memory = unsafe facts.pointee.memory else { preconditionFailure("a site without memory") }
+        // The stretch was laid within the memory by the builder.
+        return unsafe Bytes(memory + Int(stretch.start), count: Int(stretch.count))
+    }
+}
+
+extension Bytes {
+    /// Whether these are the bytes of a text in lower case, whatever case these have.
+    func equalsIgnoringCase(_ lower: Bytes) -> Bool {
+        guard count == lower.count else { return false }
+        for index in 0..<count {
+            let byte = self[index]
+            guard (byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte) == lower[index] else { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,41 @@
+import CLinux
+import Glibc
+
+/// A thread of the system with a name that `top` shows.
+struct NamedThread {
+    private final class Start {
+        let name: String
+        let body: () -> Void
+
+        init(_ name: String, _ body: @escaping () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+
+    private let content: Start
+
+    /// A thread that will run `body`, which must not rely on the caller's thread.
+    init(_ name: String, _ body: @escaping @Sendable () -> Void) { content = Start(name, body) }
+
+    /// Starts it. It ends with its body.
+    func start() {
+        var thread = pthread_t()
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        // The new thread takes over the reference that is retained here.
+        let context = unsafe Unmanaged.passRetained(content).toOpaque()
+        let result = unsafe pthread_create(
+            &thread, &attributes,
+            { context in
+                guard let context = unsafe context else { return nil }
+                let start = unsafe Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+                _ = unsafe pthread_setname_np(pthread_self(), String(start.name.prefix(15)))
+                start.body()
+                return nil
+            }, context)
+        unsafe pthread_attr_destroy(&attributes)
+        precondition(result == 0, "no thread can be started")
+    }
+}

@@ -1,0 +1,29 @@
+import CLinux
+import Glibc
+
+/// Signals as something to be read (signalfd(2)), in place of handlers that may run anywhere.
+///
+/// They are blocked in this thread and in all that it starts afterwards.
+@safe
+final class SignalDescriptor {
+    let descriptor: Int32
+
+    init(_ signals: [Int32]) throws(SystemFailure) {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for signal in signals { unsafe sigaddset(&set, signal) }
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+        descriptor = unsafe signalfd(-1, &set, aegis_signalfd_flags)
+        guard descriptor >= 0 else { throw SystemFailure("signalfd") }
+    }
+
+    deinit { _ = close(descriptor) }
+
+    /// A signal that has come; nil when none has.
+    func take() -> Int32? {
+        var info = signalfd_siginfo()
+        // The kernel writes one whole structure or nothing.
+        let count = unsafe read(descriptor, &info, MemoryLayout<signalfd_siginfo>.size)
+        return count == MemoryLayout<signalfd_siginfo>.size ? Int32(info.ssi_signo) : nil
+    }
+}

@@ -1,0 +1,154 @@
+import ConfigModel
+import Glibc
+
+/// Where to connect to or to listen at.
+public struct SocketAddress: Sendable, Hashable {
+    /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un.
+    private let bytes: [UInt8]
+    let family: Int32
+
+    /// An address and a port.
+    init(_ address: IPAddress, port: Int) {
+        switch address.family {
+        case .v4:
+            var value = sockaddr_in()
+            value.sin_family = sa_family_t(AF_INET)
+            value.sin_port = UInt16(port).bigEndian
+            unsafe withUnsafeMutableBytes(of: &value.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
+            (bytes, family) = (Self.bytes(of: value), AF_INET)
+        case .v6:
+            var value = sockaddr_in6()
+            value.sin6_family = sa_family_t(AF_INET6)
+            value.sin6_port = UInt16(port).bigEndian
+            unsafe withUnsafeMutableBytes(of: &value.sin6_addr) { unsafe $0.copyBytes(from: address.bytes) }
+            (bytes, family) = (Self.bytes(of: value), AF_INET6)
+        }
+    }
+
+    /// A Unix domain socket; a path of at most 107 bytes.
+    init(unixPath path: String) {
+        precondition(path.utf8.count <= 107, "the configuration has checked it")
+        var value = sockaddr_un()
+        value.sun_family = sa_family_t(AF_UNIX)
+        // 107 bytes at most: a NUL follows, since the rest is zero.
+        unsafe withUnsafeMutableBytes(of: &value.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
+        (bytes, family) = (Self.bytes(of: value), AF_UNIX)
+    }
+
+    /// An address as the system gives it, with its length in bytes.
+    @unsafe
+    init?(_ address: UnsafePointer<sockaddr>, length: Int) {
+        family = unsafe Int32(address.pointee.sa_family)
+        guard family == AF_INET || family == AF_INET6 else { return nil }
+        bytes = unsafe Array(UnsafeRawBufferPointer(start: address, count: length))
+    }
+
+    /// Whether it is a socket of this machine's file system.
+    var isUnix: Bool { family == AF_UNIX }
+
+    /// The same address with another port.
+    func with(port: Int) -> SocketAddress {
+        // The port stands behind the family in both kinds of address.
+        var changed = bytes
+        changed[2] = UInt8(port >> 8)
+        changed[3] = UInt8(port & 0xFF)
+        return SocketAddress(bytes: changed, family: family)
+    }
+
+    private init(bytes: [UInt8], family: Int32) {
+        self.bytes = bytes
+        self.family = family
+    }
+
+    func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        unsafe bytes.withUnsafeBytes { buffer in
+            // The bytes are those of a sockaddr of this family; the array is not empty.
+            unsafe body(
+                buffer.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: sockaddr.self), socklen_t(buffer.count))
+        }
+    }
+
+    private static func bytes<Value>(of value: Value) -> [UInt8] {
+        unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
+    }
+}
+
+/// The address of a client, small enough to stand in its connection.
+struct PeerAddress: Equatable {
+    /// The address in network order; of IPv4 the first four. An IPv6 address that stands for an IPv4 one is that one.
+    private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
+    private(set) var isV6 = false
+    private(set) var port: UInt16 = 0
+
+    /// No address, as Unix sockets have.
+    init() {}
+
+    init(_ storage: sockaddr_storage) {
+        let family = Int32(storage.ss_family)
+        unsafe withUnsafeBytes(of: storage) { raw in
+            // The family says which kind of address the storage holds.
+            switch family {
+            case AF_INET:
+                let address = unsafe raw.loadUnaligned(as: sockaddr_in.self)
+                port = UInt16(bigEndian: address.sin_port)
+                for index in 0..<4 { bytes[index] = unsafe raw[4 + index] }
+            case AF_INET6:
+                let address = unsafe raw.loadUnaligned(as: sockaddr_in6.self)
+                port = UInt16(bigEndian: address.sin6_port)
+                let mapped =
+                    unsafe (0..<10).allSatisfy { unsafe raw[8 + $0] == 0 } && raw[18] == 0xFF && raw[19] == 0xFF
+                isV6 = !mapped
+                for index in 0..<(mapped ? 4 : 16) { bytes[index] = unsafe raw[8 + (mapped ? 12 : 0) + index] }
+            default: break
+            }
+        }
+    }
+
+    static func == (left: PeerAddress, right: PeerAddress) -> Bool {
+        left.isV6 == right.isV6 && left.port == right.port && left.hasSameAddress(as: right)
+    }
+
+    func hasSameAddress(as other: PeerAddress) -> Bool {
+        for index in 0..<16 where bytes[index] != other.bytes[index] { return false }
+        return true
+    }
+
+    /// Writes the address as text: dotted decimal, or as RFC 5952 has it.
+    func write(to output: borrowing Scratch) {
+        var source = bytes
+        var text = InlineArray<46, CChar>(repeating: 0)
+        // inet_ntop reads 4 or 16 bytes, and writes at most 46 with the final NUL.
+        let isWritten = unsafe withUnsafePointer(to: &source) { source in
+            unsafe withUnsafeMutablePointer(to: &text) { text in
+                unsafe inet_ntop(
+                    isV6 ? AF_INET6 : AF_INET, source,
+                    UnsafeMutableRawPointer(text).assumingMemoryBound(to: CChar.self), 46) != nil
+            }
+        }
+        guard isWritten else { return }
+        var index = 0
+        while index < 46, text[index] != 0 {
+            output.append(byte: UInt8(bitPattern: text[index]))
+            index += 1
+        }
+    }
+
+    /// A number for the address, the same each time, for `ip_hash`.
+    var hash: UInt32 {
+        var hash: UInt32 = 2_166_136_261
+        for index in 0..<(isV6 ? 16 : 4) { hash = (hash ^ UInt32(bytes[index])) &* 16_777_619 }
+        return hash
+    }
+
+    /// Whether a range of addresses holds this one.
+    func isIn(_ block: NetworkBlock) -> Bool {
+        guard (block.address.family == .v6) == isV6 else { return false }
+        var left = block.prefixLength
+        for index in 0..<block.address.bytes.count where left > 0 {
+            let mask = UInt8(truncatingIfNeeded: 0xFF00 >> min(8, left))
+            if bytes[index] & mask != block.address.bytes[index] & mask { return false }
+            left -= 8
+        }
+        return true
+    }
+}

@@ -1,0 +1,71 @@
+import ConfigModel
+import PKI
+
+/// An upstream as all workers know it. Immutable.
+struct UpstreamDefinition: Sendable {
+    let number: UpstreamNumber
+    let upstream: Upstream
+    /// What a request's Host says where the client's is not kept.
+    let authority: [UInt8]
+    /// The name or address that its certificate must be for; nil without TLS.
+    let serverName: String?
+    let trust: TLSClientContext.Trust
+    /// As the log names it.
+    let logName: [UInt8]
+
+    init(number: UpstreamNumber, upstream: Upstream, trust: TLSClientContext.Trust) {
+        self.number = number
+        self.upstream = upstream
+        self.trust = trust
+        logName = Array(upstream.text.utf8)
+        switch upstream.transport {
+        case .http(let host, let port):
+            authority = Array((port == 80 ? host : "\(host):\(port)").utf8)
+            serverName = nil
+        case .https(let host, let port):
+            authority = Array((port == 443 ? host : "\(host):\(port)").utf8)
+            serverName = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+        case .unix:
+            authority = Array("localhost".utf8)
+            serverName = nil
+        }
+    }
+}
+
+/// A worker's connections to one upstream, and what it has seen of it.
+struct UpstreamPool: ~Copyable {
+    /// After so many failures in a row an upstream is left out for a while.
+    static let failuresToEject = 3
+    /// How long, in milliseconds.
+    static let ejectionMilliseconds: Int64 = 10_000
+    /// How many idle connections are kept.
+    static let maxIdle = 256
+    /// How long an idle connection is kept, in milliseconds.
+    static let idleMilliseconds: Int64 = 60_000
+
+    let definition: UpstreamDefinition
+    /// Where it is; several addresses take turns.
+    var addresses: [SocketAddress] = []
+    var nextAddress = 0
+    /// Why there is no address.
+    var resolutionFailure = "its name is not resolved yet"
+    /// Whether health checks find it well; true where there are none.
+    var isHealthy = true
+    var failures = 0
+    /// Left out until then, in milliseconds.
+    var ejectedUntil: Int64 = 0
+    /// How many exchanges are with it.
+    var active = 0
+    /// Whether its definition is gone.
+    var isRetired = false
+    var newestIdle = SlotID.none
+    var oldestIdle = SlotID.none
+    var idleCount = 0
+
+    init(_ definition: UpstreamDefinition) { self.definition = definition }
+
+    /// Whether requests should go there at a time.
+    func isAvailable(at milliseconds: Int64) -> Bool {
+        isHealthy && ejectedUntil <= milliseconds && !addresses.isEmpty
+    }
+}

@@ -1,0 +1,63 @@
+import HTTP1
+
+/// A request and its response, between a client and an upstream.
+struct Exchange: ~Copyable {
+    /// How the body of the response goes to the client.
+    enum ResponseFraming {
+        /// There is none, or its length was said.
+        case plain
+        /// In chunks.
+        case chunked
+    }
+
+    /// The client that asked; `none` for a health check.
+    let client: SlotID
+    var site: SlotID
+    /// The connection that carries it; `none` while there is none.
+    var upstream = SlotID.none
+    /// The upstream it is with.
+    var pool = SlotID.none
+
+    // The request.
+    let method: HTTP1.Method
+    /// Its head as it goes upstream, kept for another try.
+    var head = ByteQueue()
+    /// Where in it the upstream's own name is to stand as Host; 0 when the client's stands there.
+    var hostOffset = 0
+    var requestBody: BodyDecoder?
+    var sendsChunks = false
+    var bodyBytesReceived: UInt64 = 0
+    /// Whether the client waits to be told to go on.
+    var expectsContinue = false
+    /// Whether a change of protocol was asked for.
+    var asksForUpgrade = false
+    var clientSpeaksHTTP11 = true
+    /// Whether a page is better than a line for an error: browsers ask for text/html first.
+    var wantsHTML = false
+    /// Whether the client keeps the connection.
+    var keepsClient: Bool
+
+    // The response.
+    var responseBody: BodyDecoder?
+    var responseFraming = ResponseFraming.plain
+    var hasResponseHead = false
+    /// Whether bytes of a response have come.
+    var hasResponseBytes = false
+    /// Whether the upstream's connection can be used again.
+    var keepsUpstream = false
+
+    // Tries.
+    var tries = 0
+    var retries = 0
+    var nextCandidate = 0
+
+    // For the log and the metrics.
+    let startedAt: UInt64
+    var status: UInt16 = 0
+    var bytesSent: UInt64 = 0
+    var logLine = ByteQueue()
+    var requestID = RequestID()
+
+    /// Whether all of the request's body has gone on its way.
+    var isRequestComplete: Bool { requestBody == nil }
+}

@@ -1,0 +1,33 @@
+import HTTP1
+import PKI
+
+/// A connection to an upstream.
+struct UpstreamConnection: ~Copyable {
+    /// Where it stands in its life.
+    enum Phase {
+        case connecting
+        case handshake
+        /// It carries an exchange.
+        case active
+        /// It waits in its pool.
+        case idle
+        /// After an upgrade: bytes pass both ways.
+        case tunnel
+    }
+
+    var transport: Transport
+    let pool: SlotID
+    var phase: Phase
+    /// The exchange it carries.
+    var exchange: SlotID
+    /// Part of a response's head.
+    var inbox = ByteQueue()
+    var scanner = HeadScanner.response
+    var deadline = Deadline()
+    /// Whether it has carried an exchange before this one.
+    var isReused = false
+    /// Its neighbours in the pool.
+    var newer = SlotID.none
+    var older = SlotID.none
+    var isQueued = false
+}

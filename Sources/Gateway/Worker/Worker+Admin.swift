@@ -1,0 +1,23 @@
+import HTTP1
+
+extension Worker {
+    /// Answers on the admin listener. The path is compared as it was sent, byte by byte: a path in any other writing is
+    /// another path, so that no rule is passed by.
+    func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
+        var path = unsafe head[requestHead.target.pathAndQuery.range].text
+        if let query = path.firstIndex(of: "?") { path = String(path[..<query]) }
+        let method = exchanges[exchange].method
+        guard method == .get || method == .head else { return self.answer(exchange, 405) }
+        guard let answer = adminHandler?.answer(path) else { return self.answer(exchange, 404) }
+        unsafe answer.body.withUnsafeBufferPointer { body in
+            let empty: StaticString = ""
+            let view = unsafe Bytes(body.baseAddress ?? empty.utf8Start, count: body.count)
+            let type: StaticString =
+                switch answer.type {
+                case .text: "text/plain; charset=utf-8"
+                case .metrics: "text/plain; version=0.0.4; charset=utf-8"
+                }
+            self.answer(exchange, status: answer.status, type: type, view)
+        }
+    }
+}

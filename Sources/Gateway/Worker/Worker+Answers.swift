@@ -1,0 +1,193 @@
+import HTTP1
+
+extension Worker {
+    /// Answers a request without an upstream, by a status alone.
+    func answer(_ exchange: SlotID, _ status: Int) {
+        let html = exchanges[exchange].wantsHTML
+        memory.page.clear()
+        GatewayAnswer.writeBody(status, exchanges[exchange].requestID, html: html, to: memory.page)
+        answer(
+            exchange, status: status, type: html ? "text/html; charset=utf-8" : "text/plain; charset=utf-8",
+            memory.page.bytes)
+    }
+
+    /// Answers with what the site's configuration says.
+    func answerFixed(_ exchange: SlotID) {
+        let view = tables.sites[exchanges[exchange].site].view
+        let body = view.respondBody
+        let isHTML = body.starts(with: "<!") || body.starts(with: "<html")
+        answer(
+            exchange, status: view.respondStatus,
+            type: isHTML ? "text/html; charset=utf-8" : "text/plain; charset=utf-8", body, addsSiteFields: true)
+    }
+
+    /// Sends a request to the same place over HTTPS: with 308 where the method and the body must stay the same.
+    func redirect(_ head: Bytes, _ exchange: SlotID) {
+        let method = exchanges[exchange].method
+        memory.page.clear()
+        memory.output.clear()
+        memory.output.append("Location: https://")
+        unsafe memory.output.append(head[requestHead.host.range])
+        if let port = unsafe settings.redirectPort {
+            memory.output.append(":")
+            memory.output.append(decimal: UInt64(port))
+        }
+        if let implied = unsafe requestHead.target.implied {
+            memory.output.append(byte: implied == UInt8(ascii: "*") ? UInt8(ascii: "/") : implied)
+        }
+        unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        memory.output.append("\r\n")
+        // The target can be longer than the page's memory, so it stands where the rest of the answer is put behind it.
+        let location = memory.output.bytes
+        answer(
+            exchange, status: method == .get || method == .head ? 301 : 308, type: "text/plain; charset=utf-8",
+            memory.page.bytes, fields: location)
+    }
+
+    /// Answers with a body of our own. `fields` are further header lines at the start of `memory.output`.
+    func answer(
+        _ exchange: SlotID, status: Int, type: StaticString, _ body: Bytes, fields: Bytes? = nil,
+        addsSiteFields: Bool = false
+    ) {
+        let client = exchanges[exchange].client
+        let keeps = canKeep(exchange, status)
+        let start = fields?.count ?? 0
+        if fields == nil { memory.output.clear() }
+        GatewayAnswer.writeStatusLine(status, to: memory.output)
+        if let fields { memory.output.append(fields) }
+        unsafe memory.output.append(clock.dateLine)
+        if !exchanges[exchange].site.isNone {
+            let view = tables.sites[exchanges[exchange].site].view
+            if clients[client].isTLS { memory.output.append(view.hsts) }
+            if addsSiteFields { memory.output.append(view.responseSet) }
+        }
+        let hasBody = status >= 200 && status != 204 && status != 304
+        if hasBody {
+            memory.output.append("Content-Type: ")
+            memory.output.append(type)
+            memory.output.append("\r\nContent-Length: ")
+            memory.output.append(decimal: UInt64(body.count))
+            memory.output.append("\r\n")
+        }
+        memory.output.append("X-Request-Id: ")
+        exchanges[exchange].requestID.write(to: memory.output)
+        memory.output.append(keeps ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n")
+        exchanges[exchange].status = UInt16(status)
+        exchanges[exchange].hasResponseHead = true
+        exchanges[exchange].keepsClient = keeps
+        guard hasBody, exchanges[exchange].method != .head else {
+            return conclude(exchange, memory.output.bytes.from(start), empty: true)
+        }
+        exchanges[exchange].bytesSent = UInt64(body.count)
+        if body.count <= memory.output.room {
+            memory.output.append(body)
+            return conclude(exchange, memory.output.bytes.from(start), empty: true)
+        }
+        guard deliver(memory.output.bytes.from(start), to: client) else { return }
+        conclude(exchange, body, empty: false)
+    }
+
+    /// Whether the connection can go on after an answer that did not wait for the request's body.
+    private func canKeep(_ exchange: SlotID, _ status: Int) -> Bool {
+        guard exchanges[exchange].keepsClient else { return false }
+        if exchanges[exchange].isRequestComplete { return true }
+        // A client that was to wait may send its body or not: nobody can tell what comes next.
+        return status < 400 && !exchanges[exchange].expectsContinue
+    }
+
+    private func conclude(_ exchange: SlotID, _ bytes: Bytes, empty: Bool) {
+        let client = exchanges[exchange].client
+        if exchanges[exchange].keepsClient, !exchanges[exchange].isRequestComplete {
+            clients[client].discarding = exchanges[exchange].requestBody
+        }
+        guard deliver(bytes, to: client) else { return }
+        finish(exchange)
+    }
+
+    /// Sends bytes to a client. False when its connection broke, and is gone with all that was on it.
+    func deliver(_ bytes: Bytes, to client: SlotID) -> Bool {
+        metrics.add(.bytesSent, UInt64(bytes.count))
+        if clients[client].transport.send(bytes, memory.wire) != nil {
+            abort(client)
+            return false
+        }
+        if !clients[client].transport.isFlushed {
+            unsafe setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
+        }
+        return true
+    }
+
+    /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
+    func refuse(_ status: Int, _ reason: StaticString, _ client: SlotID) {
+        metrics.add(.malformedRequests, 1)
+        metrics.countResponse(status)
+        let id = unsafe random.next()
+        memory.page.clear()
+        GatewayAnswer.writeBody(status, id, html: false, to: memory.page)
+        memory.output.clear()
+        GatewayAnswer.writeStatusLine(status, to: memory.output)
+        unsafe memory.output.append(clock.dateLine)
+        memory.output.append("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ")
+        memory.output.append(decimal: UInt64(memory.page.count))
+        memory.output.append("\r\nX-Request-Id: ")
+        id.write(to: memory.output)
+        memory.output.append("\r\nConnection: close\r\n\r\n")
+        memory.output.append(memory.page.bytes)
+        unsafe accessLog?.recordRefusal(status, reason, clients[client].peer, id, clock)
+        guard deliver(memory.output.bytes, to: client) else { return }
+        linger(client)
+    }
+
+    // MARK: The end of an exchange
+
+    /// Ends an exchange whose response is on its way completely.
+    func finish(_ id: SlotID) {
+        let client = exchanges[id].client
+        let keeps = exchanges[id].keepsClient && (exchanges[id].isRequestComplete || clients[client].discarding != nil)
+        let hasUnreadBody = !exchanges[id].isRequestComplete
+        record(id)
+        release(id)
+        guard keeps, !isDraining || clients[client].listener == .admin else {
+            return hasUnreadBody ? linger(client) : closeWhenFlushed(client)
+        }
+        if clients[client].transport.isFlushed {
+            unsafe setDeadline(client: client, inMilliseconds: settings.idleMilliseconds)
+        }
+        if !clients[client].inbox.isEmpty || clients[client].transport.mayRead { enqueue(client: client) }
+    }
+
+    /// Ends an exchange that can't be completed. Its client, if there is one, is for the caller to answer or to close.
+    func drop(exchange id: SlotID) {
+        exchanges[id].keepsUpstream = false
+        record(id)
+        release(id)
+    }
+
+    /// Takes an exchange apart: its upstream's connection goes back into the pool or is closed.
+    private func release(_ id: SlotID) {
+        let exchange = exchanges.remove(id)
+        if !exchange.client.isNone, clients.contains(exchange.client) { clients[exchange.client].exchange = .none }
+        if !exchange.upstream.isNone {
+            if exchange.keepsUpstream, exchange.isRequestComplete {
+                park(exchange.upstream)
+            } else {
+                close(upstream: exchange.upstream)
+            }
+        }
+        if !exchange.pool.isNone { leave(pool: exchange.pool) }
+        tables.release(site: exchange.site)
+    }
+
+    /// Counts and logs an exchange.
+    private func record(_ id: SlotID) {
+        let status = Int(exchanges[id].status)
+        metrics.countResponse(status == 0 ? 499 : status)
+        unsafe metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
+        guard let accessLog, !exchanges[id].logLine.isEmpty else { return }
+        let pool = exchanges[id].pool
+        unsafe accessLog.end(
+            exchanges[id].logLine.bytes, status: status == 0 ? 499 : status, bytes: exchanges[id].bytesSent,
+            nanoseconds: clock.nanoseconds - exchanges[id].startedAt, exchanges[id].requestID,
+            upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
+    }
+}

@@ -1,0 +1,260 @@
+import HTTP1
+
+extension Worker {
+    /// How many reads a connection does before others have their turn.
+    static let readsATurn = 4
+
+    func clientEvent(_ id: SlotID, _ readiness: Readiness) {
+        if readiness.intersects(.readable) || readiness.intersects(.hungUp) { clients[id].transport.mayRead = true }
+        if readiness.intersects(.writable), !clients[id].transport.isFlushed {
+            if clients[id].transport.flush() != nil { return abort(id) }
+            if clients[id].transport.isFlushed {
+                clientFlushed(id)
+                guard clients.contains(id) else { return }
+            } else {
+                unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+            }
+        }
+        // Nobody would read the error while the connection is paused.
+        if readiness.intersects(.hungUp), isPaused(id) { return abort(id) }
+        pumpClient(id)
+    }
+
+    /// Goes on with what has waited for its turn.
+    func continueClient(_ id: SlotID) {
+        if clients[id].phase == .open, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
+        if clients.contains(id) { pumpClient(id) }
+    }
+
+    func pumpClient(_ id: SlotID) {
+        var reads = 0
+        while clients.contains(id), clients[id].transport.mayRead, !isPaused(id) {
+            if reads == Self.readsATurn { return enqueue(client: id) }
+            reads += 1
+            switch clients[id].phase {
+            case .handshake: continueHandshake(id)
+            case .open, .tunnel, .lingering: take(clients[id].transport.receive(memory), from: id)
+            case .closing: return
+            }
+        }
+    }
+
+    /// Whether nothing is read from a client for now.
+    func isPaused(_ id: SlotID) -> Bool {
+        switch clients[id].phase {
+        case .handshake, .lingering: return false
+        case .closing: return true
+        case .tunnel:
+            let upstream = exchanges[clients[id].exchange].upstream
+            return !upstreams[upstream].transport.isFlushed
+        case .open:
+            let exchange = clients[id].exchange
+            // Answers that are not taken make no room for more requests.
+            guard !exchange.isNone else { return !clients[id].transport.isFlushed }
+            guard !exchanges[exchange].isRequestComplete else { return true }
+            let upstream = exchanges[exchange].upstream
+            return upstream.isNone || upstreams[upstream].phase != .active || !upstreams[upstream].transport.isFlushed
+        }
+    }
+
+    /// Handles what a read has brought, which lies in `memory.plain`.
+    func take(_ received: Transport.Received, from id: SlotID) {
+        switch received {
+        case .nothing: return
+        case .bytes:
+            guard memory.plain.count > 0 else { return }
+            metrics.add(.bytesReceived, UInt64(memory.plain.count))
+            switch clients[id].phase {
+            case .tunnel: relayToUpstream(id)
+            case .lingering, .closing, .handshake: return
+            case .open: takeBytes(id)
+            }
+        case .ended, .truncated: clientEnded(id)
+        case .failed: abort(id)
+        }
+    }
+
+    private func takeBytes(_ id: SlotID) {
+        if clients[id].inbox.isEmpty {
+            let bytes = memory.plain.bytes
+            let taken = process(bytes, of: id)
+            if clients.contains(id), taken < bytes.count { clients[id].inbox.append(bytes.from(taken)) }
+        } else {
+            clients[id].inbox.append(memory.plain.bytes)
+            processInbox(id)
+        }
+    }
+
+    private func processInbox(_ id: SlotID) {
+        let taken = process(clients[id].inbox.bytes, of: id)
+        if clients.contains(id) { clients[id].inbox.removeFirst(taken) }
+    }
+
+    /// Goes through bytes of a client: heads begin exchanges, bodies go on to them.
+    ///
+    /// - Returns: How many were taken. The rest is kept until more come or the connection is no longer paused. After a call
+    ///   the client may be gone.
+    private func process(_ bytes: Bytes, of id: SlotID) -> Int {
+        var offset = 0
+        while offset < bytes.count {
+            if clients[id].discarding != nil {
+                offset = discardBody(bytes, offset, of: id)
+                guard clients.contains(id), clients[id].phase == .open else { return bytes.count }
+                continue
+            }
+            if !clients[id].exchange.isNone {
+                if isPaused(id) { return offset }
+                offset = relayRequestBody(bytes, offset, of: id)
+            } else {
+                if isPaused(id) { return offset }
+                switch unsafe clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
+                case .incomplete:
+                    // The time for a head runs from its first byte.
+                    if clients[id].inbox.isEmpty {
+                        unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
+                    }
+                    return offset
+                case .malformed(let fault):
+                    refuse(fault.status, fault.reason, id)
+                    return bytes.count
+                case .complete(let headBytes):
+                    clients[id].scanner = .request
+                    beginExchange(bytes[offset..<offset + headBytes], from: id)
+                    offset += headBytes
+                }
+            }
+            guard clients.contains(id), clients[id].phase == .open else { return bytes.count }
+        }
+        return offset
+    }
+
+    /// Throws away the body of a request that was answered without it.
+    private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
+        var offset = start
+        while true {
+            guard let step = clients[id].discarding?.next(in: bytes.span, from: offset) else { return offset }
+            switch step {
+            case .data(let start, let count): offset = start + count
+            case .needMore:
+                unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+                return bytes.count
+            case .end(let end):
+                clients[id].discarding = nil
+                unsafe setDeadline(client: id, inMilliseconds: settings.idleMilliseconds)
+                return end
+            case .malformed:
+                linger(id)
+                return bytes.count
+            }
+        }
+    }
+
+    // MARK: Endings
+
+    /// The client will send nothing more.
+    private func clientEnded(_ id: SlotID) {
+        switch clients[id].phase {
+        case .tunnel: endTunnel(id)
+        case .open:
+            let exchange = clients[id].exchange
+            // What was asked for completely is answered; the client may have closed but its own half.
+            if !exchange.isNone, exchanges[exchange].isRequestComplete {
+                exchanges[exchange].keepsClient = false
+                return
+            }
+            abort(id)
+        case .handshake, .lingering, .closing: close(id)
+        }
+    }
+
+    /// Everything that was to be sent to a client is sent.
+    func clientFlushed(_ id: SlotID) {
+        switch clients[id].phase {
+        case .closing: return endWriting(id)
+        case .handshake, .lingering: return
+        case .open, .tunnel: break
+        }
+        let exchange = clients[id].exchange
+        guard !exchange.isNone else {
+            unsafe setDeadline(client: id, inMilliseconds: settings.idleMilliseconds)
+            return enqueue(client: id)
+        }
+        if exchanges[exchange].isRequestComplete { clients[id].deadline.clear() }
+        let upstream = exchanges[exchange].upstream
+        guard !upstream.isNone else { return }
+        setDeadline(upstream: upstream, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+        enqueue(upstream: upstream)
+    }
+
+    func clientTimedOut(_ id: SlotID) {
+        switch clients[id].phase {
+        case .handshake:
+            metrics.add(.handshakesTimedOut, 1)
+            close(id)
+        case .lingering, .closing: close(id)
+        case .tunnel: endTunnel(id)
+        case .open:
+            let exchange = clients[id].exchange
+            if exchange.isNone, clients[id].transport.isFlushed, clients[id].inbox.isEmpty,
+                clients[id].discarding == nil
+            {
+                return goodbye(id)
+            }
+            metrics.add(.clientTimeouts, 1)
+            // An answer that has begun, or is not taken, can't be followed by another.
+            let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
+            guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return abort(id) }
+            if !exchange.isNone { drop(exchange: exchange) }
+            refuse(408, "the request took too long", id)
+        }
+    }
+
+    /// Closes a connection on which nothing is under way, as a client expects.
+    func goodbye(_ id: SlotID) {
+        clients[id].phase = .closing
+        endWriting(id)
+    }
+
+    /// Closes after what was sent has left, and after the client had time to read it though it is still sending.
+    func linger(_ id: SlotID) {
+        clients[id].inbox.clear()
+        clients[id].phase = .lingering
+        clients[id].transport.finishWriting(memory.wire)
+        setDeadline(client: id, inMilliseconds: 2000)
+        // What has been read of an edge-triggered event is not told again.
+        enqueue(client: id)
+    }
+
+    /// Closes as soon as what was sent has left.
+    func closeWhenFlushed(_ id: SlotID) {
+        clients[id].phase = .closing
+        if clients[id].transport.isFlushed {
+            endWriting(id)
+        } else {
+            unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+        }
+    }
+
+    private func endWriting(_ id: SlotID) {
+        clients[id].transport.finishWriting(memory.wire)
+        if clients[id].transport.isFlushed { close(id) }
+    }
+
+    /// Breaks a client's connection off, with the exchange on it.
+    func abort(_ id: SlotID) {
+        let exchange = clients[id].exchange
+        if !exchange.isNone {
+            exchanges[exchange].keepsClient = false
+            metrics.add(.clientAborts, 1)
+            drop(exchange: exchange)
+        }
+        close(id)
+    }
+
+    /// Closes a client's connection, which has no exchange any more.
+    func close(_ id: SlotID) {
+        let client = clients.remove(id)
+        tables.release(site: client.site)
+        metrics.add(.connectionsClosed, 1)
+    }
+}

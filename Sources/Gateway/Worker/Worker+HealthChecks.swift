@@ -1,0 +1,42 @@
+import ConfigModel
+import HTTP1
+
+/// A question to an upstream whether it is well.
+struct HealthProbe: Sendable {
+    let upstream: UpstreamNumber
+    /// The request, with its empty line.
+    let request: [UInt8]
+    /// A site that says how long it may take.
+    let site: Site
+}
+
+extension Worker {
+    /// Asks an upstream. The answer, or that there is none, is reported.
+    func checkHealth(_ probe: HealthProbe) {
+        guard let pool = tables.pool(probe.upstream) else { return }
+        guard let site = tables.insertUnnamed(probe.site) else { return }
+        var exchange = unsafe Exchange(
+            client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
+        unsafe probe.request.withUnsafeBufferPointer { request in
+            guard let start = request.baseAddress else { return }
+            unsafe exchange.head.append(Bytes(start, count: request.count))
+        }
+        exchange.pool = pool
+        exchange.tries = 1
+        guard let id = exchanges.insert(exchange) else { return }
+        tables.use(site: site)
+        tables.pools[pool].active += 1
+        connect(id)
+    }
+
+    /// Any answer from 200 to 399 is a good one.
+    func healthCheckAnswered(_ exchange: SlotID, _ status: Int) {
+        healthCheckEnded(exchange, isHealthy: 200...399 ~= status, "it answered \(status)")
+    }
+
+    func healthCheckEnded(_ exchange: SlotID, isHealthy: Bool, _ reason: String) {
+        let number = tables.pools[exchanges[exchange].pool].definition.number
+        reports.post(.health(number, isHealthy: isHealthy, reason: reason))
+        drop(exchange: exchange)
+    }
+}

@@ -1,0 +1,88 @@
+import Glibc
+import PKI
+
+/// A listening socket of one worker.
+struct Listener: Sendable {
+    let descriptor: Int32
+    let role: ListenerRole
+    /// Its address as the file has it.
+    let address: String
+}
+
+extension Worker {
+    /// How many connections are accepted in a row before others have their turn.
+    private static let acceptBatch = 64
+
+    func listen(_ listener: Listener) {
+        do {
+            try poller.addLevelTriggered(
+                listener.descriptor,
+                Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
+            listeners.append(listener)
+        } catch {
+            Socket.close(listener.descriptor)
+        }
+    }
+
+    /// Closes listeners, after accepting what waits there.
+    func stopListening(acceptingWaiting: Bool = true, where isAffected: (Listener) -> Bool) {
+        for listener in listeners where isAffected(listener) {
+            // A handshake that the kernel has completed is a connection, which a close would reset.
+            while acceptingWaiting, accept(at: listener) {}
+            poller.remove(listener.descriptor)
+            Socket.close(listener.descriptor)
+        }
+        listeners.removeAll(where: isAffected)
+    }
+
+    func acceptClients(at descriptor: Int) {
+        guard let listener = listeners.first(where: { Int($0.descriptor) == descriptor }) else { return }
+        for _ in 0..<Self.acceptBatch {
+            guard accept(at: listener) else { return }
+        }
+    }
+
+    /// Accepts one connection; false when there is none to be had.
+    private func accept(at listener: Listener) -> Bool {
+        var peer = PeerAddress()
+        var failure: Int32 = 0
+        guard let descriptor = Socket.accept(listener.descriptor, peer: &peer, failure: &failure) else {
+            if failure != 0 {
+                metrics.add(.acceptFailures, 1)
+                report(.acceptFailed(failure))
+            }
+            return false
+        }
+        guard unsafe clients.count < settings.connections || listener.role == .admin else {
+            metrics.add(.connectionsRefused, 1)
+            Socket.close(descriptor)
+            return true
+        }
+        Socket.setNoDelay(descriptor)
+        open(descriptor, peer, listener.role)
+        return true
+    }
+
+    private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) {
+        let isTLS = role != .http
+        // Owns the descriptor from here on.
+        var transport = Transport(descriptor: descriptor)
+        if isTLS {
+            guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return }
+            transport.tls = consume tls
+        }
+        let client = unsafe ClientConnection(
+            transport: transport, listener: role, peer: peer, acceptedAt: clock.nanoseconds,
+            phase: isTLS ? .handshake : .open)
+        guard let id = clients.insert(client) else { return }
+        do {
+            try poller.add(descriptor, Token(.client, id))
+        } catch {
+            _ = clients.remove(id)
+            return
+        }
+        metrics.add(.connectionsAccepted, 1)
+        unsafe setDeadline(
+            client: id, inMilliseconds: isTLS ? settings.handshakeMilliseconds : settings.headMilliseconds)
+    }
+}

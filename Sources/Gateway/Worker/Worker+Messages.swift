@@ -1,0 +1,75 @@
+import PKI
+
+extension Worker {
+    func handle(_ message: WorkerMessage) {
+        switch message {
+        case .update(let update): apply(update)
+        case .listen(let listener): listen(listener)
+        case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
+        case .addresses(let number, let addresses, let failure):
+            guard let pool = tables.pool(number) else { return }
+            tables.pools[pool].addresses = addresses
+            if let failure { tables.pools[pool].resolutionFailure = failure }
+        case .health(let number, let isHealthy):
+            if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
+        case .tickets(let keys): serverTLS.tickets = keys
+        case .accessLog(let sink):
+            accessLog?.flush()
+            accessLog = sink.map { unsafe AccessLogBuffer($0, settings.accessLogFormat, metrics) }
+        case .tick: reportAllowance = 100
+        case .drain(let limit, let handedOver): drain(limitMilliseconds: limit, handedOver: handedOver)
+        case .checkHealth(let probe): checkHealth(probe)
+        case .fallback(let source): tables.fallback = FallbackCertificates(source)
+        case .stop: stop()
+        }
+    }
+
+    private func apply(_ update: TableUpdate) {
+        if let settings = update.settings { unsafe self.settings = settings }
+        for definition in update.upstreams {
+            if let former = tables.pool(definition.number) {
+                tables.forget(definition.number)
+                retire(pool: former)
+            }
+            _ = tables.insert(definition)
+        }
+        tables.apply(update)
+        for number in update.removedUpstreams {
+            guard let pool = tables.pool(number) else { continue }
+            tables.forget(number)
+            retire(pool: pool)
+        }
+        reports.post(.applied(worker: number, revision: update.revision))
+    }
+
+    // MARK: The end
+
+    /// Takes no new connections; those there are end with their present exchange, or after a while without one.
+    private func drain(limitMilliseconds: Int64, handedOver: Bool) {
+        isDraining = true
+        stopListening(acceptingWaiting: !handedOver) { _ in true }
+        // A client may be about to send on a connection that it was told it may keep: it gets a moment to do so.
+        let grace = min(limitMilliseconds, 1000)
+        forEachClient { id in
+            switch clients[id].phase {
+            case .tunnel:
+                tellTunnelToClose(clients[id].exchange)
+            case .open where clients[id].exchange.isNone:
+                setDeadline(client: id, inMilliseconds: grace)
+            default: break
+            }
+        }
+    }
+
+    /// All that was under way is done.
+    func finishDraining() {
+        reports.post(.drained(worker: number))
+        stop()
+    }
+
+    func forEachClient(_ body: (SlotID) -> Void) {
+        for index in clients.indices {
+            if let id = clients.id(at: index) { body(id) }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import HTTP1
+
+extension Worker {
+    /// Writes the head that goes upstream into `memory.output`: the gateway's own canonical form of what was parsed, never
+    /// bytes that were not understood.
+    func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
+        let client = exchanges[exchange].client
+        let view = tables.sites[exchanges[exchange].site].view
+        let isTrusted = isTrusted(clients[client].peer)
+        unsafe memory.output.append(head[requestHead.methodName.range])
+        memory.output.append(" ")
+        if let implied = unsafe requestHead.target.implied { memory.output.append(byte: implied) }
+        unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        memory.output.append(" HTTP/1.1\r\nHost: ")
+        if view.preservesHost { writeHost(head) } else { exchanges[exchange].hostOffset = memory.output.count }
+        memory.output.append("\r\n")
+        for index in unsafe 0..<requestHead.fields.count {
+            let field = unsafe requestHead.fields[index]
+            guard passes(field, isTrusted: isTrusted) else { continue }
+            let name = head[field.name.range]
+            if view.stripsFromRequest(name) { continue }
+            writeField(name, head[field.value.range])
+        }
+        writeForwarding(head, exchange, isTrusted: isTrusted)
+        memory.output.append(view.requestSet)
+        switch unsafe requestHead.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            memory.output.append("Content-Length: ")
+            memory.output.append(decimal: length)
+            memory.output.append("\r\n")
+        case .chunked:
+            exchanges[exchange].sendsChunks = true
+            memory.output.append("Transfer-Encoding: chunked\r\n")
+        }
+        if let upgrade = unsafe requestHead.upgrade {
+            exchanges[exchange].asksForUpgrade = true
+            memory.output.append("Connection: upgrade\r\nUpgrade: ")
+            memory.output.append(head[upgrade.range])
+            memory.output.append("\r\n")
+        }
+        memory.output.append("\r\n")
+    }
+
+    /// Whether a field of a request goes on as it is.
+    private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
+        // Some servers take '_' for '-': such a name could pass for one of the gateway's own.
+        if field.isHopByHop || field.hasUnderscore { return false }
+        switch field.id {
+        case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded: return false
+        case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .xRealIP: return isTrusted
+        default: return true
+        }
+    }
+
+    /// Says to the upstream who the client is (RFC 7239 and its forerunners). What the client says of itself counts only
+    /// when it is a trusted proxy.
+    private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool) {
+        let client = exchanges[exchange].client
+        memory.output.append("X-Forwarded-For: ")
+        if isTrusted { writeEarlier(.xForwardedFor, head) }
+        clients[client].peer.write(to: memory.output)
+        memory.output.append("\r\n")
+        if unsafe !isTrusted || requestHead.fields.first(.xForwardedProto) == nil {
+            memory.output.append("X-Forwarded-Proto: ")
+            memory.output.append(clients[client].isTLS ? "https\r\n" : "http\r\n")
+        }
+        if unsafe !isTrusted || requestHead.fields.first(.xForwardedHost) == nil {
+            memory.output.append("X-Forwarded-Host: ")
+            writeHost(head)
+            memory.output.append("\r\n")
+        }
+        if unsafe !isTrusted || requestHead.fields.first(.xRealIP) == nil {
+            memory.output.append("X-Real-IP: ")
+            clients[client].peer.write(to: memory.output)
+            memory.output.append("\r\n")
+        }
+        memory.output.append("Forwarded: ")
+        if isTrusted { writeEarlier(.forwarded, head) }
+        memory.output.append(clients[client].peer.isV6 ? "for=\"[" : "for=")
+        clients[client].peer.write(to: memory.output)
+        memory.output.append(clients[client].peer.isV6 ? "]\";host=\"" : ";host=\"")
+        writeHost(head)
+        memory.output.append(clients[client].isTLS ? "\";proto=https\r\n" : "\";proto=http\r\n")
+        memory.output.append("X-Request-Id: ")
+        exchanges[exchange].requestID.write(to: memory.output)
+        memory.output.append("\r\n")
+    }
+
+    /// Writes the values that a list-valued field came with, each before a comma.
+    private func writeEarlier(_ id: KnownField, _ head: Bytes) {
+        for index in unsafe 0..<requestHead.fields.count where unsafe requestHead.fields[index].id == id {
+            let value = unsafe head[requestHead.fields[index].value.range]
+            guard !value.isEmpty else { continue }
+            memory.output.append(value)
+            memory.output.append(", ")
+        }
+    }
+
+    /// Writes the host that was asked for, with its port.
+    private func writeHost(_ head: Bytes) {
+        unsafe memory.output.append(head[requestHead.host.range])
+        guard let port = unsafe requestHead.port else { return }
+        memory.output.append(":")
+        memory.output.append(decimal: UInt64(port))
+    }
+
+    func writeField(_ name: Bytes, _ value: Bytes) {
+        memory.output.append(name)
+        memory.output.append(": ")
+        memory.output.append(value)
+        memory.output.append("\r\n")
+    }
+}

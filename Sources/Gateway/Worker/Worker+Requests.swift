@@ -1,0 +1,180 @@
+import ConfigModel
+import HTTP1
+import PKI
+
+extension Worker {
+    /// Begins with a request, whose whole head is there.
+    func beginExchange(_ head: Bytes, from id: SlotID) {
+        clients[id].requests &+= 1
+        metrics.add(.requests, 1)
+        if let fault = unsafe requestHead.parse(head.span, limits: settings.headLimits) {
+            return refuse(fault.status, fault.reason, id)
+        }
+        var exchange = unsafe Exchange(
+            client: id, site: .none, method: requestHead.method, keepsClient: requestHead.keepAlive && !isDraining,
+            startedAt: clock.nanoseconds)
+        exchange.requestBody = unsafe requestHead.framing == .none ? nil : BodyDecoder(requestHead.framing)
+        exchange.expectsContinue = unsafe requestHead.expectsContinue
+        exchange.clientSpeaksHTTP11 = unsafe requestHead.version == .http11
+        exchange.requestID = requestID(head, from: id)
+        if let accept = unsafe requestHead.fields.first(.accept) {
+            exchange.wantsHTML = head[accept.range].starts(with: "text/html")
+        }
+        guard let exchangeID = exchanges.insert(exchange) else { return refuse(503, "too many requests at once", id) }
+        clients[id].exchange = exchangeID
+        if let log = accessLog {
+            unsafe log.begin(&exchanges[exchangeID].logLine, head, requestHead, clients[id].peer, clock)
+        }
+        route(head, exchangeID, from: id)
+    }
+
+    /// The request's identity: the one it came with from a trusted proxy, else a new one.
+    private func requestID(_ head: Bytes, from id: SlotID) -> RequestID {
+        if isTrusted(clients[id].peer), let range = unsafe requestHead.fields.first(.xRequestID),
+            let given = RequestID(head[range.range])
+        {
+            return given
+        }
+        return unsafe random.next()
+    }
+
+    /// Whether what a peer says of the client before it is believed.
+    func isTrusted(_ peer: PeerAddress) -> Bool {
+        guard unsafe !settings.trustedProxies.isEmpty else { return false }
+        return unsafe settings.trustedProxies.contains { peer.isIn($0) }
+    }
+
+    /// Finds who answers a request.
+    private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
+        if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
+        let key = unsafe HostKey(head[requestHead.host.range])
+        if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
+        guard let key, let site = tables.site(for: key) else {
+            return answer(exchange, clients[id].site.isNone ? 404 : 421)
+        }
+        let view = tables.sites[site].view
+        if clients[id].isTLS {
+            // The host that was named in the handshake and the one asked for must be the same site; a client that has
+            // named none must still keep the site's rules.
+            let isSame = clients[id].hasNamedHost ? clients[id].site == site || isSuccessor(site, of: id) : true
+            guard isSame, (clients[id].transport.tls?.version.rawValue ?? 0) >= view.leastVersion.rawValue else {
+                return answer(exchange, 421)
+            }
+        }
+        exchanges[exchange].site = site
+        tables.use(site: site)
+        if view.forcesHTTPS, !clients[id].isTLS {
+            return redirect(head, exchange)
+        }
+        if case .length(let length) = unsafe requestHead.framing, length > bodyLimit(view) {
+            return answer(exchange, 413)
+        }
+        if view.respondStatus != 0 { return answerFixed(exchange) }
+        beginProxying(head, exchange)
+    }
+
+    /// The most bytes of a body that a site takes.
+    private func bodyLimit(_ view: SiteView) -> UInt64 {
+        let limit = unsafe view.bodyBytes ?? settings.bodyBytes
+        return limit == 0 ? .max : limit
+    }
+
+    /// Whether a site has taken the place of the one that the client's handshake was for: the same host, changed since.
+    private func isSuccessor(_ site: SlotID, of id: SlotID) -> Bool {
+        let former = clients[id].site
+        guard !former.isNone, tables.sites[former].isRetired,
+            tables.sites[former].site.name == tables.sites[site].site.name
+        else { return false }
+        tables.use(site: site)
+        tables.release(site: former)
+        clients[id].site = site
+        return true
+    }
+
+    /// Answers an ACME challenge (RFC 8555 section 8.3), ahead of redirects; false when the request is for something else.
+    private func answerChallenge(_ head: Bytes, _ exchange: SlotID, from id: SlotID) -> Bool {
+        let path = unsafe head[requestHead.target.pathAndQuery.range]
+        guard path.starts(with: "/.well-known/acme-challenge/"), unsafe requestHead.target.implied == nil else {
+            return false
+        }
+        let token = path.from("/.well-known/acme-challenge/".utf8.count)
+        guard !tables.challenges.isEmpty, let text = unsafe tables.challenges[Array(token.buffer)] else { return false }
+        unsafe text.withUnsafeBufferPointer { text in
+            guard let start = text.baseAddress else { return }
+            unsafe answer(exchange, status: 200, type: "application/octet-stream", Bytes(start, count: text.count))
+        }
+        return true
+    }
+
+    /// Passes a part of a request's body on.
+    ///
+    /// - Returns: Where in the bytes to go on. The client may be gone.
+    func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
+        let exchange = clients[id].exchange
+        let upstream = exchanges[exchange].upstream
+        var offset = start
+        memory.output.clear()
+        let limit = bodyLimit(tables.sites[exchanges[exchange].site].view)
+        while true {
+            guard let step = exchanges[exchange].requestBody?.next(in: bytes.span, from: offset) else { break }
+            switch step {
+            case .data(let start, let count):
+                exchanges[exchange].bodyBytesReceived += UInt64(count)
+                guard exchanges[exchange].bodyBytesReceived <= limit else {
+                    failRequestBody(exchange, 413, "the body is too large")
+                    return bytes.count
+                }
+                appendPiece(bytes[start..<start + count], inChunks: exchanges[exchange].sendsChunks)
+                offset = start + count
+                continue
+            case .needMore:
+                offset = bytes.count
+            case .end(let end):
+                exchanges[exchange].requestBody = nil
+                if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
+                offset = end
+            case .malformed(let fault):
+                failRequestBody(exchange, fault.status, fault.reason)
+                return bytes.count
+            }
+            break
+        }
+        if let failure = upstreams[upstream].transport.send(memory.output.bytes, memory.wire) {
+            upstreamBroke(upstream, failure.reason)
+            return clients.contains(id) ? offset : bytes.count
+        }
+        let view = tables.sites[exchanges[exchange].site].view
+        if exchanges[exchange].isRequestComplete {
+            clients[id].deadline.clear()
+            setDeadline(upstream: upstream, inMilliseconds: view.readMilliseconds)
+        } else {
+            unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+            setDeadline(upstream: upstream, inMilliseconds: max(view.readMilliseconds, view.writeMilliseconds))
+        }
+        return offset
+    }
+
+    /// Puts a piece of a body behind what is to be sent.
+    func appendPiece(_ piece: Bytes, inChunks: Bool) {
+        if inChunks {
+            memory.output.append(hex: UInt64(piece.count))
+            memory.output.append("\r\n")
+        }
+        memory.output.append(piece)
+        if inChunks { memory.output.append("\r\n") }
+    }
+
+    /// The body of a request is bad: its upstream must not take what came for the whole.
+    private func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
+        let client = exchanges[exchange].client
+        guard !exchanges[exchange].hasResponseHead else { return abort(client) }
+        drop(exchange: exchange)
+        refuse(status, reason, client)
+    }
+}
+
+extension Bytes {
+    func starts(with text: StaticString) -> Bool {
+        count >= text.utf8CodeUnitCount && self[0..<text.utf8CodeUnitCount].equals(text)
+    }
+}

@@ -1,0 +1,201 @@
+import HTTP1
+
+extension Worker {
+    /// Takes bytes of an upstream's answer, which lie in `memory.plain`.
+    func takeResponse(_ id: SlotID) {
+        let exchange = upstreams[id].exchange
+        exchanges[exchange].hasResponseBytes = true
+        setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+        guard !exchanges[exchange].hasResponseHead else {
+            memory.output.clear()
+            return relayResponse(memory.plain.bytes, exchange)
+        }
+        if upstreams[id].inbox.isEmpty {
+            let bytes = memory.plain.bytes
+            let taken = readHeads(bytes, exchange, id)
+            if upstreams.contains(id), upstreams[id].exchange == exchange, taken < bytes.count {
+                upstreams[id].inbox.append(bytes.from(taken))
+            }
+        } else {
+            upstreams[id].inbox.append(memory.plain.bytes)
+            // What it holds is moved to where it stays while it is worked on.
+            memory.plain.clear()
+            guard upstreams[id].inbox.count <= memory.plain.capacity else {
+                return upstreamBroke(id, "its answer's head is too large")
+            }
+            memory.plain.append(upstreams[id].inbox.bytes)
+            upstreams[id].inbox.clear()
+            let bytes = memory.plain.bytes
+            let taken = readHeads(bytes, exchange, id)
+            if upstreams.contains(id), upstreams[id].exchange == exchange, taken < bytes.count {
+                upstreams[id].inbox.append(bytes.from(taken))
+            }
+        }
+    }
+
+    /// Reads the heads that an answer begins with, and passes the final one on with what follows it.
+    ///
+    /// - Returns: How many bytes were taken; the rest is the beginning of a head. Afterwards the exchange may be over.
+    private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
+        var offset = 0
+        while true {
+            let rest = bytes.from(offset)
+            switch upstreams[id].scanner.scan(rest.span, limits: Self.responseLimits) {
+            case .incomplete: return offset
+            case .malformed(let fault):
+                upstreamBroke(id, "its answer is malformed: \(fault.reason)")
+                return bytes.count
+            case .complete(let count):
+                upstreams[id].scanner = .response
+                let head = rest[0..<count]
+                let method = exchanges[exchange].method
+                if let fault = unsafe responseHead.parse(head.span, answering: method, limits: Self.responseLimits) {
+                    upstreamBroke(id, "its answer is malformed: \(fault.reason)")
+                    return bytes.count
+                }
+                offset += count
+                if unsafe responseHead.isInterim { continue }
+                unsafe exchanges[exchange].client.isNone
+                    ? healthCheckAnswered(exchange, responseHead.status)
+                    : beginResponse(head, bytes.from(offset), exchange, id)
+                return bytes.count
+            }
+        }
+    }
+
+    /// The most that is taken from upstreams: theirs may be larger than what clients may send.
+    private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
+
+    private func beginResponse(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
+        let client = exchanges[exchange].client
+        tables.pools[exchanges[exchange].pool].failures = 0
+        tables.pools[exchanges[exchange].pool].ejectedUntil = 0
+        if unsafe responseHead.isSwitchingProtocols {
+            guard exchanges[exchange].asksForUpgrade, exchanges[exchange].isRequestComplete else {
+                return upstreamBroke(id, "it changed the protocol without being asked to")
+            }
+            return beginTunnel(head, rest, exchange, id)
+        }
+        exchanges[exchange].status = unsafe UInt16(responseHead.status)
+        exchanges[exchange].hasResponseHead = true
+        exchanges[exchange].keepsUpstream = unsafe responseHead.keepAlive
+        exchanges[exchange].responseBody =
+            unsafe responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing)
+        memory.output.clear()
+        writeResponseHead(head, exchange, client)
+        relayResponse(rest, exchange)
+    }
+
+    /// Writes the head of the answer for the client into `memory.output`.
+    private func writeResponseHead(_ head: Bytes, _ exchange: SlotID, _ client: SlotID) {
+        let view = tables.sites[exchanges[exchange].site].view
+        let isTLS = clients[client].isTLS
+        memory.output.append("HTTP/1.1 ")
+        unsafe memory.output.append(decimal: UInt64(responseHead.status))
+        memory.output.append(" ")
+        if unsafe responseHead.reason.isEmpty {
+            unsafe memory.output.append(GatewayAnswer.reason(responseHead.status))
+        } else {
+            unsafe memory.output.append(head[responseHead.reason.range])
+        }
+        memory.output.append("\r\n")
+        writeResponseFields(head, view, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
+        if isTLS { memory.output.append(view.hsts) }
+        memory.output.append(view.responseSet)
+        switch unsafe responseHead.framing {
+        case .none: writeLengthOfNoBody(head, exchange)
+        case .length(let length):
+            memory.output.append("Content-Length: ")
+            memory.output.append(decimal: length)
+            memory.output.append("\r\n")
+        case .chunked, .untilClose:
+            if exchanges[exchange].clientSpeaksHTTP11 {
+                exchanges[exchange].responseFraming = .chunked
+                memory.output.append("Transfer-Encoding: chunked\r\n")
+            } else {
+                // RFC 9112 section 6.1: HTTP/1.0 knows no chunks; the end of the connection ends the body.
+                exchanges[exchange].keepsClient = false
+            }
+        }
+        if isDraining || !exchanges[exchange].isRequestComplete { exchanges[exchange].keepsClient = false }
+        if !exchanges[exchange].keepsClient {
+            memory.output.append("Connection: close\r\n")
+        } else if !exchanges[exchange].clientSpeaksHTTP11 {
+            memory.output.append("Connection: keep-alive\r\n")
+        }
+        memory.output.append("\r\n")
+    }
+
+    private func writeResponseFields(_ head: Bytes, _ view: SiteView, withoutHSTS: Bool) {
+        var hasDate = false
+        for index in unsafe 0..<responseHead.fields.count {
+            let field = unsafe responseHead.fields[index]
+            if field.isHopByHop { continue }
+            switch field.id {
+            case .contentLength: continue
+            case .strictTransportSecurity: if withoutHSTS { continue }
+            case .date: hasDate = true
+            default: break
+            }
+            let name = head[field.name.range]
+            if view.stripsFromResponse(name) { continue }
+            writeField(name, head[field.value.range])
+        }
+        // RFC 9110 section 6.6.1: a recipient that passes an answer on without a date adds one.
+        if !hasDate { unsafe memory.output.append(clock.dateLine) }
+    }
+
+    /// What an answer to HEAD, or 304, says of a body that is not there (RFC 9110 section 8.6).
+    private func writeLengthOfNoBody(_ head: Bytes, _ exchange: SlotID) {
+        let tellsLength = unsafe exchanges[exchange].method == .head || responseHead.status == 304
+        guard tellsLength, let length = unsafe responseHead.fields.first(.contentLength) else { return }
+        memory.output.append("Content-Length: ")
+        memory.output.append(head[length.range])
+        memory.output.append("\r\n")
+    }
+
+    /// Passes bytes of a body on, behind what already stands in `memory.output`.
+    private func relayResponse(_ bytes: Bytes, _ exchange: SlotID) {
+        let client = exchanges[exchange].client
+        var offset = 0
+        while true {
+            guard let step = exchanges[exchange].responseBody?.next(in: bytes.span, from: offset) else { break }
+            switch step {
+            case .data(let start, let count):
+                offset = start + count
+                exchanges[exchange].bytesSent += UInt64(count)
+                let piece = bytes[start..<offset]
+                // A piece that is all there is to send needs no copy.
+                let isAlone = memory.output.count == 0 && exchanges[exchange].responseFraming == .plain
+                if isAlone {
+                    guard deliver(piece, to: client) else { return }
+                } else {
+                    appendPiece(piece, inChunks: exchanges[exchange].responseFraming == .chunked)
+                }
+                continue
+            case .needMore:
+                if memory.output.count > 0 { _ = deliver(memory.output.bytes, to: client) }
+                return
+            case .end(let end):
+                offset = end
+                exchanges[exchange].responseBody = nil
+            case .malformed(let fault):
+                return upstreamBroke(exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)")
+            }
+            break
+        }
+        // What follows the answer is nobody's: the connection is in doubt.
+        if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
+        endResponse(exchange)
+    }
+
+    /// Ends an answer whose last bytes stand in `memory.output`.
+    func endResponse(_ exchange: SlotID) {
+        if exchanges[exchange].responseFraming == .chunked { memory.output.append("0\r\n\r\n") }
+        if memory.output.count > 0 {
+            guard deliver(memory.output.bytes, to: exchanges[exchange].client) else { return }
+        }
+        exchanges[exchange].responseBody = nil
+        finish(exchange)
+    }
+}

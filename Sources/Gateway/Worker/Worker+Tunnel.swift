@@ -1,0 +1,75 @@
+import HTTP1
+
+extension Worker {
+    /// Begins to pass bytes both ways, after the upstream has agreed to change the protocol and not before (RFC 9110
+    /// section 7.8): until then what a client sends is HTTP.
+    func beginTunnel(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
+        let client = exchanges[exchange].client
+        exchanges[exchange].status = 101
+        exchanges[exchange].hasResponseHead = true
+        exchanges[exchange].keepsUpstream = false
+        exchanges[exchange].keepsClient = false
+        memory.output.clear()
+        memory.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n")
+        let view = tables.sites[exchanges[exchange].site].view
+        for index in unsafe 0..<responseHead.fields.count {
+            let field = unsafe responseHead.fields[index]
+            let name = head[field.name.range]
+            // Upgrade ends at this hop, but says here what was agreed on.
+            guard field.id == .upgrade || !field.isHopByHop, !view.stripsFromResponse(name) else { continue }
+            writeField(name, head[field.value.range])
+        }
+        memory.output.append(view.responseSet)
+        memory.output.append("\r\n")
+        memory.output.append(rest)
+        upstreams[id].phase = .tunnel
+        clients[client].phase = .tunnel
+        metrics.add(.tunnelsOpened, 1)
+        exchanges[exchange].bytesSent = UInt64(rest.count)
+        guard deliver(memory.output.bytes, to: client) else { return }
+        keepTunnelAlive(exchange)
+        if !clients[client].inbox.isEmpty {
+            let failure = upstreams[id].transport.send(clients[client].inbox.bytes, memory.wire)
+            clients[client].inbox.clear()
+            if failure != nil { return endTunnel(client) }
+        }
+        if isDraining { tellTunnelToClose(exchange) }
+        enqueue(client: client)
+    }
+
+    /// Passes on what a client has sent, which lies in `memory.plain`.
+    func relayToUpstream(_ client: SlotID) {
+        let exchange = clients[client].exchange
+        let upstream = exchanges[exchange].upstream
+        exchanges[exchange].bodyBytesReceived += UInt64(memory.plain.count)
+        guard upstreams[upstream].transport.send(memory.plain.bytes, memory.wire) == nil else {
+            return endTunnel(client)
+        }
+        keepTunnelAlive(exchange)
+    }
+
+    /// Passes on what an upstream has sent, which lies in `memory.plain`.
+    func relayToClient(_ upstream: SlotID) {
+        let exchange = upstreams[upstream].exchange
+        exchanges[exchange].bytesSent += UInt64(memory.plain.count)
+        guard deliver(memory.plain.bytes, to: exchanges[exchange].client) else { return }
+        keepTunnelAlive(exchange)
+    }
+
+    /// A tunnel ends when nothing has passed for as long as an upstream may take.
+    private func keepTunnelAlive(_ exchange: SlotID) {
+        let time = tables.sites[exchanges[exchange].site].view.readMilliseconds
+        clients[exchanges[exchange].client].deadline.clear()
+        setDeadline(upstream: exchanges[exchange].upstream, inMilliseconds: time)
+    }
+
+    /// Ends a tunnel: what was received is still sent to the client, then both sides are closed.
+    func endTunnel(_ client: SlotID) {
+        let exchange = clients[client].exchange
+        guard !exchange.isNone else { return close(client) }
+        finish(exchange)
+    }
+
+    /// Tells both ends of a WebSocket that the gateway goes away (RFC 6455 section 7.4.1); others are just closed later.
+    func tellTunnelToClose(_ exchange: SlotID) {}
+}

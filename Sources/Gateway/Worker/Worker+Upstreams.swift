@@ -1,0 +1,181 @@
+import HTTP1
+
+extension Worker {
+    func upstreamEvent(_ id: SlotID, _ readiness: Readiness) {
+        if upstreams[id].phase == .connecting {
+            guard readiness.intersects([.writable, .hungUp]) else { return }
+            let code = Socket.pendingError(upstreams[id].transport.descriptor)
+            guard code == 0, !readiness.intersects(.hungUp) else {
+                return upstreamBroke(id, SystemFailure.text(code))
+            }
+            upstreamConnected(id)
+            guard upstreams.contains(id) else { return }
+        }
+        if readiness.intersects([.readable, .hungUp]) { upstreams[id].transport.mayRead = true }
+        if readiness.intersects(.writable), !upstreams[id].transport.isFlushed {
+            if let failure = upstreams[id].transport.flush() {
+                return upstreams[id].phase == .tunnel
+                    ? upstreamEnded(id, isTruncated: true)
+                    : upstreamBroke(id, failure.reason)
+            }
+            if upstreams[id].transport.isFlushed { upstreamFlushed(id) }
+            guard upstreams.contains(id) else { return }
+        }
+        pumpUpstream(id)
+    }
+
+    /// What was to be sent is sent: the client may go on with its body.
+    private func upstreamFlushed(_ id: SlotID) {
+        guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return }
+        let client = exchanges[upstreams[id].exchange].client
+        if !client.isNone { enqueue(client: client) }
+    }
+
+    func pumpUpstream(_ id: SlotID) {
+        var reads = 0
+        while upstreams.contains(id), upstreams[id].transport.mayRead, !isPaused(upstream: id) {
+            if reads == Self.readsATurn { return enqueue(upstream: id) }
+            reads += 1
+            switch upstreams[id].phase {
+            case .connecting: return
+            case .handshake: continueUpstreamHandshake(id, hasInput: true)
+            case .active, .tunnel: take(upstreams[id].transport.receive(memory), fromUpstream: id)
+            case .idle: return closeIdle(id)
+            }
+        }
+    }
+
+    /// Whether nothing is read from an upstream for now: its client has not taken what came before.
+    private func isPaused(upstream id: SlotID) -> Bool {
+        guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
+        let client = exchanges[upstreams[id].exchange].client
+        guard !client.isNone, !clients[client].transport.isFlushed else { return false }
+        // The client's deadline counts now.
+        upstreams[id].deadline.clear()
+        return true
+    }
+
+    func continueUpstreamHandshake(_ id: SlotID, hasInput: Bool) {
+        if hasInput {
+            switch upstreams[id].transport.receiveCiphertext(memory) {
+            case .bytes: break
+            case .wouldBlock: return
+            case .ended: return upstreamBroke(id, "the connection was closed during the TLS handshake")
+            case .failed(let code): return upstreamBroke(id, SystemFailure.text(code))
+            }
+        }
+        while true {
+            guard let progress = upstreams[id].transport.tls?.handshake() else { return }
+            if let failure = upstreams[id].transport.sendOutput(of: memory.wire) {
+                return upstreamBroke(id, failure.reason)
+            }
+            switch progress {
+            case .needsInput: return
+            case .needsOutput: continue
+            case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
+            case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
+            case .complete:
+                upstreams[id].phase = .active
+                // Tickets may have come along; an answer can't have.
+                let received = upstreams[id].transport.decrypt(memory)
+                guard case .bytes = received, memory.plain.count == 0 else {
+                    return upstreamBroke(id, "it sent something before the request")
+                }
+                return sendRequest(upstreams[id].exchange)
+            }
+        }
+    }
+
+    /// Handles what a read has brought, which lies in `memory.plain`.
+    private func take(_ received: Transport.Received, fromUpstream id: SlotID) {
+        switch received {
+        case .nothing: return
+        case .bytes:
+            guard memory.plain.count > 0 else { return }
+            if upstreams[id].phase == .tunnel { relayToClient(id) } else { takeResponse(id) }
+        case .ended: upstreamEnded(id, isTruncated: false)
+        case .truncated: upstreamEnded(id, isTruncated: true)
+        case .failed(let failure):
+            upstreams[id].phase == .tunnel ? upstreamEnded(id, isTruncated: true) : upstreamBroke(id, failure.reason)
+        }
+    }
+
+    /// The upstream will send nothing more.
+    private func upstreamEnded(_ id: SlotID, isTruncated: Bool) {
+        let exchange = upstreams[id].exchange
+        if upstreams[id].phase == .tunnel { return endTunnel(exchanges[exchange].client) }
+        guard exchanges[exchange].hasResponseHead else {
+            return upstreamBroke(id, "the connection was closed before an answer")
+        }
+        // A body may end with the connection only where nothing else says its end, and TLS has said that it is the end.
+        guard !isTruncated, exchanges[exchange].responseBody?.isComplete ?? true else {
+            return upstreamBroke(id, "the connection was closed within the answer")
+        }
+        memory.output.clear()
+        endResponse(exchange)
+    }
+
+    func upstreamTimedOut(_ id: SlotID) {
+        switch upstreams[id].phase {
+        case .connecting, .handshake: upstreamBroke(id, "connecting took too long", timedOut: true)
+        case .active: upstreamBroke(id, "the answer took too long", timedOut: true)
+        case .idle: closeIdle(id)
+        case .tunnel: endTunnel(exchanges[upstreams[id].exchange].client)
+        }
+    }
+
+    // MARK: The pool
+
+    /// Puts a connection whose exchange is done into its pool.
+    func park(_ id: SlotID) {
+        let pool = upstreams[id].pool
+        // Something more than the answer would be taken for the next one's.
+        guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !tables.pools[pool].isRetired, !isDraining
+        else { return close(upstream: id) }
+        if tables.pools[pool].idleCount >= UpstreamPool.maxIdle { closeIdle(tables.pools[pool].oldestIdle) }
+        upstreams[id].phase = .idle
+        upstreams[id].exchange = .none
+        upstreams[id].isReused = true
+        upstreams[id].scanner = .response
+        let newest = tables.pools[pool].newestIdle
+        upstreams[id].older = newest
+        upstreams[id].newer = .none
+        if newest.isNone { tables.pools[pool].oldestIdle = id } else { upstreams[newest].newer = id }
+        tables.pools[pool].newestIdle = id
+        tables.pools[pool].idleCount += 1
+        setDeadline(upstream: id, inMilliseconds: UpstreamPool.idleMilliseconds)
+        if upstreams[id].transport.mayRead { enqueue(upstream: id) }
+    }
+
+    /// The connection that was used last.
+    func takeIdle(from pool: SlotID) -> SlotID? {
+        let id = tables.pools[pool].newestIdle
+        guard !id.isNone else { return nil }
+        unlink(id)
+        return id
+    }
+
+    private func unlink(_ id: SlotID) {
+        let pool = upstreams[id].pool
+        let (newer, older) = (upstreams[id].newer, upstreams[id].older)
+        if newer.isNone { tables.pools[pool].newestIdle = older } else { upstreams[newer].older = older }
+        if older.isNone { tables.pools[pool].oldestIdle = newer } else { upstreams[older].newer = newer }
+        (upstreams[id].newer, upstreams[id].older) = (.none, .none)
+        tables.pools[pool].idleCount -= 1
+    }
+
+    func closeIdle(_ id: SlotID) {
+        unlink(id)
+        close(upstream: id)
+    }
+
+    /// Closes a connection that is in no pool.
+    func close(upstream id: SlotID) { _ = upstreams.remove(id) }
+
+    /// Takes a pool apart whose definition is gone, once nothing uses it.
+    func retire(pool: SlotID) {
+        tables.pools[pool].isRetired = true
+        while !tables.pools[pool].newestIdle.isNone { closeIdle(tables.pools[pool].newestIdle) }
+        if tables.pools[pool].active == 0 { _ = tables.pools.remove(pool) }
+    }
+}

@@ -1,0 +1,197 @@
+import ConfigModel
+import Glibc
+import HTTP1
+import PKI
+import State
+
+/// One thread of the data plane: its own event loop, listeners, connections, tables and memory. Nothing of it is shared or
+/// locked while requests are served; what it must know comes by message (`WorkerMessage`).
+///
+/// Its parts are in `Worker+….swift`: a connection's life runs from `+Listeners` over `+Handshake`, `+Clients`,
+/// `+Requests`, `+Proxying` and `+Upstreams` to `+Responses`. Confined to its thread.
+final class Worker {
+    let number: Int
+    let mailbox: Mailbox<WorkerMessage>
+    let reports: Mailbox<WorkerReport>
+    let metrics: WorkerMetrics
+
+    let poller: Poller
+    let clients: Slab<ClientConnection>
+    let upstreams: Slab<UpstreamConnection>
+    let exchanges: Slab<Exchange>
+    let memory: WorkerMemory
+    let tables: WorkerTables
+    @exclusivity(unchecked) var wheel: TimerWheel
+    @exclusivity(unchecked) var requestHead = RequestHead()
+    @exclusivity(unchecked) var responseHead = ResponseHead()
+    @exclusivity(unchecked) var settings: WorkerSettings
+    @exclusivity(unchecked) var clock: LoopClock
+    @exclusivity(unchecked) var random: RequestIDSource
+
+    /// What could go on at once, but lets others go first.
+    @exclusivity(unchecked) private var queue: [Token] = []
+    @exclusivity(unchecked) private var turn: [Token] = []
+    @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
+
+    let serverTLS: TLSServerContext
+    var clientTLS: [TLSClientContext.Trust: TLSClientContext] = [:]
+    var listeners: [Listener] = []
+    var accessLog: AccessLogBuffer?
+    var adminHandler: AdminHandler?
+    var reportAllowance = 0
+    /// Whether it takes no new connections and ends when those it has are done.
+    var isDraining = false
+    private var isStopped = false
+
+    init(number: Int, setup: WorkerSetup) throws {
+        self.number = number
+        mailbox = setup.mailbox
+        reports = setup.reports
+        metrics = setup.metrics
+        unsafe settings = setup.settings
+        adminHandler = setup.adminHandler
+        poller = try Poller()
+        clients = Slab(maximum: 1 << 20)
+        upstreams = Slab(maximum: 1 << 20)
+        exchanges = Slab(maximum: 1 << 20)
+        memory = WorkerMemory(headBytes: HeadLimits.largest)
+        unsafe clock = LoopClock()
+        unsafe wheel = unsafe TimerWheel(now: clock.milliseconds)
+        tables = WorkerTables(fallback: setup.fallback)
+        unsafe random = RequestIDSource()
+        serverTLS = try TLSServerContext(tickets: setup.tickets)
+        try poller.addLevelTriggered(mailbox.descriptor, Token(.mailbox))
+    }
+
+    // MARK: The loop
+
+    /// Serves until it has been told to stop, or to drain and has done so.
+    func run() {
+        while !isStopped {
+            unsafe poller.wait(milliseconds: queue.isEmpty ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
+                unsafe clock.update()
+                handle($0, $1)
+            }
+            unsafe clock.update()
+            takeTurns()
+            fireTimers()
+            unsafe accessLog?.flushIfDue(clock.milliseconds)
+            if isDraining, clients.count == 0 { finishDraining() }
+        }
+        accessLog?.flush()
+    }
+
+    private func handle(_ token: Token, _ readiness: Readiness) {
+        switch token.kind {
+        case .client: if let id = token.element(in: clients) { clientEvent(id, readiness) }
+        case .upstream: if let id = token.element(in: upstreams) { upstreamEvent(id, readiness) }
+        case .listener: acceptClients(at: Int(token.index))
+        case .mailbox: for message in mailbox.take() { handle(message) }
+        case .worker, nil: break
+        }
+    }
+
+    func stop() { isStopped = true }
+
+    /// Has a client's connection go on after others had their turn.
+    func enqueue(client id: SlotID) {
+        guard !clients[id].isQueued else { return }
+        clients[id].isQueued = true
+        unsafe queue.append(Token(.client, id))
+    }
+
+    /// Has an upstream's connection go on after others had their turn.
+    func enqueue(upstream id: SlotID) {
+        guard !upstreams[id].isQueued else { return }
+        upstreams[id].isQueued = true
+        unsafe queue.append(Token(.upstream, id))
+    }
+
+    private func takeTurns() {
+        guard unsafe !queue.isEmpty else { return }
+        unsafe swap(&queue, &turn)
+        for token in unsafe turn {
+            switch token.kind {
+            case .client:
+                guard let id = token.element(in: clients) else { continue }
+                clients[id].isQueued = false
+                continueClient(id)
+            case .upstream:
+                guard let id = token.element(in: upstreams) else { continue }
+                upstreams[id].isQueued = false
+                pumpUpstream(id)
+            default: break
+            }
+        }
+        unsafe turn.removeAll(keepingCapacity: true)
+    }
+
+    private func fireTimers() {
+        unsafe wheel.advance(to: clock.milliseconds, &dueTimers)
+        guard unsafe !dueTimers.isEmpty else { return }
+        let now = unsafe clock.milliseconds
+        for (token, tick) in unsafe dueTimers {
+            switch token.kind {
+            case .client:
+                guard let id = token.element(in: clients) else { continue }
+                if unsafe clients[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
+                    clientTimedOut(id)
+                }
+            case .upstream:
+                guard let id = token.element(in: upstreams) else { continue }
+                if unsafe upstreams[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
+                    upstreamTimedOut(id)
+                }
+            default: break
+            }
+        }
+        unsafe dueTimers.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Deadlines
+
+    func setDeadline(client id: SlotID, inMilliseconds time: Int64) {
+        unsafe clients[id].deadline.set(clock.milliseconds + time, for: Token(.client, id), in: &wheel)
+    }
+
+    func setDeadline(upstream id: SlotID, inMilliseconds time: Int64) {
+        unsafe upstreams[id].deadline.set(clock.milliseconds + time, for: Token(.upstream, id), in: &wheel)
+    }
+
+    // MARK: Reports
+
+    /// Tells the control side of something that people should know. At most 100 a second; the rest are counted.
+    func report(_ report: @autoclosure () -> WorkerReport) {
+        guard reportAllowance > 0 else {
+            metrics.add(.suppressedReports, 1)
+            return
+        }
+        reportAllowance -= 1
+        reports.post(report())
+    }
+}
+
+/// The time as of the last event: reading the clock once a batch is enough.
+struct LoopClock {
+    /// In milliseconds of the monotonic clock.
+    private(set) var milliseconds: Int64 = 0
+    /// In nanoseconds of the monotonic clock.
+    private(set) var nanoseconds: UInt64 = 0
+    /// In seconds since 1970.
+    private(set) var seconds: Int64 = 0
+    /// The Date field of the second, with its line end (RFC 9110 section 5.6.7): 37 bytes.
+    private(set) var dateLine: [UInt8] = []
+
+    init() { update() }
+
+    mutating func update() {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        milliseconds = Int64(nanoseconds / 1_000_000)
+        _ = unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        guard Int64(time.tv_sec) != seconds else { return }
+        seconds = Int64(time.tv_sec)
+        dateLine = Array("Date: \(UTCTime.http(seconds))\r\n".utf8)
+    }
+}

@@ -1,0 +1,118 @@
+import ConfigModel
+import HTTP1
+import PKI
+
+/// What the control side tells a worker.
+enum WorkerMessage: Sendable {
+    /// A change of the state.
+    case update(TableUpdate)
+    /// A socket to listen on. The worker owns it from now on.
+    case listen(Listener)
+    /// Takes no new connections from these addresses.
+    case stopListening([String])
+    /// Where an upstream is, as of now; empty when its name can't be resolved.
+    case addresses(UpstreamNumber, [SocketAddress], failure: String?)
+    /// What health checks say of an upstream.
+    case health(UpstreamNumber, isHealthy: Bool)
+    /// Asks an upstream for a path, and reports what came of it.
+    case checkHealth(HealthProbe)
+    /// Where certificates come from when the state has none.
+    case fallback(FallbackSource)
+    /// New keys for session tickets.
+    case tickets(TicketKeys)
+    /// Where requests are logged from now on.
+    case accessLog(AccessLogSink?)
+    /// A second has passed.
+    case tick
+    /// Takes no new connections, and ends after those it has; at the latest after so many milliseconds.
+    ///
+    /// When the listening sockets are `handedOver`, another process accepts what waits there.
+    case drain(limitMilliseconds: Int64, handedOver: Bool)
+    /// Ends now.
+    case stop
+}
+
+/// What changed in the state, made ready for workers: one value, shared by all of them.
+struct TableUpdate: Sendable {
+    /// The revision that these changes lead to.
+    var revision = 0
+    var generation = 0
+    var settings: WorkerSettings?
+    var sites: [Site] = []
+    var removedSites: [String] = []
+    var certificates: [CertificateEntry] = []
+    var removedCertificates: [String] = []
+    var upstreams: [UpstreamDefinition] = []
+    var removedUpstreams: [UpstreamNumber] = []
+    var challenges: [([UInt8], [UInt8])] = []
+    var removedChallenges: [[UInt8]] = []
+}
+
+/// What a worker tells the control side.
+enum WorkerReport: Sendable {
+    /// A change of the state is in force.
+    case applied(worker: Int, revision: Int)
+    /// A request could not be answered by an upstream, for this reason.
+    case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
+    /// What a health check has found.
+    case health(UpstreamNumber, isHealthy: Bool, reason: String)
+    /// An upstream is left out for a while, or taken in again.
+    case upstreamEjected(String, seconds: Int)
+    /// A certificate of the state could not be used.
+    case certificateFailed(name: String, reason: String)
+    /// No more connections can be taken; the `errno`.
+    case acceptFailed(Int32)
+    /// All connections are done.
+    case drained(worker: Int)
+}
+
+/// What a worker needs to begin.
+struct WorkerSetup {
+    let mailbox: Mailbox<WorkerMessage>
+    let reports: Mailbox<WorkerReport>
+    let metrics: WorkerMetrics
+    let settings: WorkerSettings
+    let tickets: TicketKeys
+    let fallback: FallbackSource
+    var adminHandler: AdminHandler?
+}
+
+/// The gateway's settings as workers need them.
+struct WorkerSettings: Sendable {
+    var headLimits = HeadLimits()
+    var trustedProxies: [NetworkBlock] = []
+    var handshakeMilliseconds: Int64 = 10_000
+    var headMilliseconds: Int64 = 10_000
+    var bodyProgressMilliseconds: Int64 = 30_000
+    var idleMilliseconds: Int64 = 60_000
+    /// The most bytes of a request's body where the host says nothing; 0 for no bound.
+    var bodyBytes: UInt64 = 10 << 20
+    /// How many connections a worker takes.
+    var connections = 50_000
+    /// The port that redirects to HTTPS name; nil for 443.
+    var redirectPort: Int?
+    var accessLogFormat = AccessLog.Format.json
+
+    init() {}
+
+    /// The part of one of `workers` workers.
+    init(_ settings: GatewaySettings, workers: Int) {
+        let limits = settings.limits
+        headLimits = HeadLimits(
+            maxHeadBytes: limits.headerBytes, maxFields: limits.headerFields, maxTargetBytes: limits.headerBytes / 2)
+        trustedProxies = settings.trustedProxies
+        handshakeMilliseconds = limits.handshakeTimeout.wholeMilliseconds
+        headMilliseconds = limits.requestHeaderTimeout.wholeMilliseconds
+        bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds
+        idleMilliseconds = limits.idleTimeout.wholeMilliseconds
+        bodyBytes = UInt64(limits.bodyBytes)
+        connections = max(1, (limits.connections + workers - 1) / workers)
+        redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
+        accessLogFormat = settings.accessLog.format
+    }
+}
+
+extension HeadLimits {
+    /// The most that the file allows for a head, which a worker's memory is made for.
+    static let largest = 1 << 20
+}

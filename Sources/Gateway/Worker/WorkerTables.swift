@@ -1,0 +1,223 @@
+import ConfigModel
+import PKI
+
+/// A site in a worker's table, with what this worker alone knows of it.
+struct SiteSlot: ~Copyable {
+    let site: Site
+    let view: SiteView
+    /// How many connections and exchanges use it; a site that is gone from the state stays until there is none.
+    var users = 0
+    var isRetired = false
+    /// Whose turn it is among its upstreams.
+    var rotation = 0
+}
+
+/// A certificate in a worker's table.
+struct CertificateSlot: ~Copyable {
+    let entry: CertificateEntry
+    /// Its parsed form, once a handshake has asked for it.
+    var credential: TLSCredential?
+    /// When it was last asked for, in handshakes of this worker.
+    var lastUse: UInt64 = 0
+}
+
+/// What a worker knows of the state: sites and certificates by name, ACME challenges, upstreams. Changed by messages
+/// between events, at the cost of the change. Confined to its thread.
+final class WorkerTables {
+    /// How many certificates are kept parsed at most; 6 KiB each.
+    static let parsedLimit = 2048
+
+    let sites = Slab<SiteSlot>(maximum: 1 << 21)
+    private let certificates = Slab<CertificateSlot>(maximum: 1 << 21)
+    let pools = Slab<UpstreamPool>(maximum: 1 << 21)
+    private var siteNames = NameTable()
+    private var certificateNames = NameTable()
+    private var certificateDomains = NameTable()
+    private(set) var poolByNumber: [SlotID] = []
+    private(set) var challenges: [[UInt8]: [UInt8]] = [:]
+    var fallback: FallbackCertificates
+    private var handshakes: UInt64 = 0
+    private var parsed: [SlotID] = []
+
+    init(fallback: FallbackSource) { self.fallback = FallbackCertificates(fallback) }
+
+    // MARK: Looking up
+
+    /// The site of a name: the exact one, else that of the wildcard above it.
+    func site(for key: HostKey) -> SlotID? {
+        if let exact = site(key, from: 0) { return exact }
+        guard let parent = key.parentStart else { return nil }
+        return site(key, from: parent)
+    }
+
+    private func site(_ key: HostKey, from start: Int) -> SlotID? {
+        siteNames.find(key.hash(from: start)) { index in
+            guard let id = sites.id(at: index) else { return false }
+            return sites[id].view.has(key, from: start)
+        }.flatMap { sites.id(at: $0) }
+    }
+
+    func use(site id: SlotID) { if !id.isNone { sites[id].users += 1 } }
+
+    func release(site id: SlotID) {
+        guard !id.isNone else { return }
+        sites[id].users -= 1
+        if sites[id].isRetired, sites[id].users == 0 { _ = sites.remove(id) }
+    }
+
+    /// What to show in a handshake, in this order: the site's own certificate, another of the state that is for the name,
+    /// one of the local CA. `failure` says why one of the state could not be used.
+    func credential(
+        site: SlotID?, key: HostKey?, now: Int64, failure: inout (name: String, reason: String)?
+    ) -> TLSCredential? {
+        handshakes += 1
+        if let site, let name = sites[site].site.certificateName, let slot = certificate(named: name),
+            let credential = parsedCredential(slot, &failure)
+        {
+            return credential
+        }
+        if let key, let slot = certificate(for: key), let credential = parsedCredential(slot, &failure) {
+            return credential
+        }
+        return fallback.credential(for: key, now: now)
+    }
+
+    private func certificate(named name: String) -> SlotID? {
+        certificateNames.find(NameHash.of(name)) { index in
+            certificates.id(at: index).map { certificates[$0].entry.name == name } ?? false
+        }.flatMap { certificates.id(at: $0) }
+    }
+
+    private func certificate(for key: HostKey) -> SlotID? {
+        for start in [0, key.parentStart].compactMap({ $0 }) {
+            let found = certificateDomains.find(key.hash(from: start)) { index in
+                guard let id = certificates.id(at: index) else { return false }
+                return certificates[id].entry.domains.contains { key.equals($0, from: start) }
+            }
+            if let found { return certificates.id(at: found) }
+        }
+        return nil
+    }
+
+    private func parsedCredential(
+        _ id: SlotID, _ failure: inout (name: String, reason: String)?
+    ) -> TLSCredential? {
+        certificates[id].lastUse = handshakes
+        if let credential = certificates[id].credential { return credential }
+        do {
+            let credential = try certificates[id].entry.credential()
+            certificates[id].credential = credential
+            parsed.append(id)
+            if parsed.count > Self.parsedLimit { forgetLeastUsed() }
+            return credential
+        } catch {
+            failure = (certificates[id].entry.name, "\(error)")
+            return nil
+        }
+    }
+
+    /// Gives back the parsed form of the quarter that was not asked for the longest.
+    private func forgetLeastUsed() {
+        parsed.removeAll { !certificates.contains($0) }
+        parsed.sort { certificates[$0].lastUse > certificates[$1].lastUse }
+        let kept = Self.parsedLimit * 3 / 4
+        for id in parsed.dropFirst(kept) { certificates[id].credential = nil }
+        parsed.removeLast(max(0, parsed.count - kept))
+    }
+
+    // MARK: Changing
+
+    func apply(_ update: TableUpdate) {
+        for name in update.removedSites { removeSite(named: name) }
+        for site in update.sites {
+            removeSite(named: site.name)
+            insert(site)
+        }
+        for name in update.removedCertificates { removeCertificate(named: name) }
+        for entry in update.certificates {
+            removeCertificate(named: entry.name)
+            insert(entry)
+        }
+        for token in update.removedChallenges { challenges[token] = nil }
+        for (token, answer) in update.challenges { challenges[token] = answer }
+    }
+
+    private func insert(_ site: Site) {
+        guard let id = sites.insert(SiteSlot(site: site, view: site.view)) else { return }
+        for name in site.names { siteNames.insert(NameHash.of(name), id.index) }
+    }
+
+    /// Puts a site that no name leads to; it goes with the one exchange that uses it.
+    func insertUnnamed(_ site: Site) -> SlotID? {
+        let id = sites.insert(SiteSlot(site: site, view: site.view))
+        if let id { sites[id].isRetired = true }
+        return id
+    }
+
+    private func removeSite(named name: String) {
+        let found = siteNames.find(NameHash.of(name)) { index in
+            sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.name == name } ?? false
+        }
+        guard let found, let id = sites.id(at: found) else { return }
+        for name in sites[id].site.names { siteNames.remove(NameHash.of(name), id.index) }
+        sites[id].isRetired = true
+        if sites[id].users == 0 { _ = sites.remove(id) }
+    }
+
+    private func insert(_ entry: CertificateEntry) {
+        guard let id = certificates.insert(CertificateSlot(entry: entry)) else { return }
+        certificateNames.insert(NameHash.of(entry.name), id.index)
+        for domain in entry.domains { certificateDomains.insert(NameHash.of(domain), id.index) }
+    }
+
+    private func removeCertificate(named name: String) {
+        guard let id = certificate(named: name) else { return }
+        let entry = certificates[id].entry
+        certificateNames.remove(NameHash.of(entry.name), id.index)
+        for domain in entry.domains { certificateDomains.remove(NameHash.of(domain), id.index) }
+        _ = certificates.remove(id)
+    }
+
+    // MARK: Upstreams
+
+    /// Where requests to an upstream go; nil when it is unknown.
+    func pool(_ number: UpstreamNumber) -> SlotID? {
+        guard Int(number) < poolByNumber.count else { return nil }
+        let id = poolByNumber[Int(number)]
+        return id.isNone ? nil : id
+    }
+
+    /// Puts an upstream in the place of whatever had its number.
+    func insert(_ definition: UpstreamDefinition) -> SlotID? {
+        guard let id = pools.insert(UpstreamPool(definition)) else { return nil }
+        let number = Int(definition.number)
+        while poolByNumber.count <= number { poolByNumber.append(.none) }
+        poolByNumber[number] = id
+        return id
+    }
+
+    /// Takes an upstream away; it stays until the last exchange with it is done.
+    func forget(_ number: UpstreamNumber) { poolByNumber[Int(number)] = .none }
+}
+
+extension NameHash {
+    static func of(_ name: String) -> UInt32 {
+        var hash = NameHash()
+        for byte in name.utf8 { hash.add(byte) }
+        return hash.value
+    }
+}
+
+extension HostKey {
+    /// Whether a stored name is this one (`from` 0) or the wildcard above it.
+    func equals(_ name: String, from start: Int) -> Bool {
+        let prefix = start > 0 ? 1 : 0
+        guard name.utf8.count == count - start + prefix else { return false }
+        var index = start - prefix
+        for byte in name.utf8 {
+            guard byte == (index < start ? UInt8(ascii: "*") : bytes[index]) else { return false }
+            index += 1
+        }
+        return true
+    }
+}
