@@ -8,7 +8,8 @@ public struct ResponseHead: ~Copyable {
     public private(set) var reason = ByteRange()
     /// The fields, all of them.
     public private(set) var fields = HeaderFields()
-    /// Where the body ends.
+    /// Where the body ends. A Content-Length may be among the fields of a response that has none: after HEAD and with
+    /// 304 it is to be passed on, with 1xx and 204 it is not (RFC 9110 section 8.6).
     public private(set) var framing = BodyFraming.none
     /// Whether the connection may be used again once the body has ended. False also when the framing leaves a doubt.
     public private(set) var keepAlive = false
