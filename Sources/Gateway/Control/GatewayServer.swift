@@ -171,11 +171,16 @@ public final class GatewayServer {
     }
 
     private var lastTick: Int64 = 0
+    /// How long before the end of a drain WebSockets are told to close, in seconds.
+    private static let closingSeconds: Int64 = 5
 
     private func tick() {
         let now = Self.now
         guard now != lastTick else { return }
         lastTick = now
+        if let drainDeadline, now >= drainDeadline - Self.closingSeconds {
+            for worker in workers { worker.mailbox.post(.closeTunnels) }
+        }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
         // The safety net under the watcher: one cheap look.
         if !isEnding { reload() }
@@ -227,7 +232,6 @@ public final class GatewayServer {
         case SIGHUP:
             log.info("reading the state anew and reopening logs")
             reopenAccessLog()
-            position.revision = min(position.revision, position.revision)
             reload()
         case SIGUSR2: startSuccessor()
         case SIGQUIT:
@@ -252,7 +256,10 @@ public final class GatewayServer {
         reportNode()
         for worker in workers {
             worker.mailbox.post(.drain(limitMilliseconds: options.drainMilliseconds, handedOver: handedOver))
+            // WebSockets that another process can't take over live on until the time is almost up.
+            if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
+        if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys))) }
     }
 
     private func end() {

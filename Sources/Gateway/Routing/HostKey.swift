@@ -13,11 +13,27 @@ struct HostKey {
         dropFinalDot()
     }
 
-    /// The name that a client's first message asks for; nil when it asks for none.
+    /// The name that a client's first message asks for; nil when it asks for none. An address is none (RFC 6066 section 3),
+    /// though some clients send it.
     init?(_ hello: ClientHello) {
         guard hello.serverNameCount > 0 else { return nil }
         for index in 0..<hello.serverNameCount { append(hello[index]) }
         dropFinalDot()
+        if isAddress { return nil }
+    }
+
+    /// Whether this is written like an address: no name's last label is a number, and none has a colon.
+    private var isAddress: Bool {
+        var isNumeric = true
+        for index in 0..<count {
+            switch bytes[index] {
+            case UInt8(ascii: "."): isNumeric = true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): continue
+            case UInt8(ascii: ":"): return true
+            default: isNumeric = false
+            }
+        }
+        return isNumeric
     }
 
     private mutating func append(_ byte: UInt8) {

@@ -89,6 +89,10 @@ struct SiteView {
 }
 
 extension Bytes {
+    func equalsIgnoringCase(_ lower: StaticString) -> Bool {
+        unsafe equalsIgnoringCase(Bytes(lower.utf8Start, count: lower.utf8CodeUnitCount))
+    }
+
     /// Whether these are the bytes of a text in lower case, whatever case these have.
     func equalsIgnoringCase(_ lower: Bytes) -> Bool {
         guard count == lower.count else { return false }

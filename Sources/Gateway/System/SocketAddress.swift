@@ -115,13 +115,20 @@ struct PeerAddress: Equatable {
 
     /// Writes the address as text: dotted decimal, or as RFC 5952 has it.
     func write(to output: borrowing Scratch) {
+        guard isV6 else {
+            for index in 0..<4 {
+                if index > 0 { output.append(".") }
+                output.append(decimal: UInt64(bytes[index]))
+            }
+            return
+        }
         var source = bytes
         var text = InlineArray<46, CChar>(repeating: 0)
-        // inet_ntop reads 4 or 16 bytes, and writes at most 46 with the final NUL.
+        // inet_ntop reads 16 bytes, and writes at most 46 with the final NUL.
         let isWritten = unsafe withUnsafePointer(to: &source) { source in
             unsafe withUnsafeMutablePointer(to: &text) { text in
                 unsafe inet_ntop(
-                    isV6 ? AF_INET6 : AF_INET, source,
+                    AF_INET6, source,
                     UnsafeMutableRawPointer(text).assumingMemoryBound(to: CChar.self), 46) != nil
             }
         }

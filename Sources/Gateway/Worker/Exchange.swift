@@ -46,6 +46,11 @@ struct Exchange: ~Copyable {
     /// Whether the upstream's connection can be used again.
     var keepsUpstream = false
 
+    /// The frames that go to the client, where the tunnel is a WebSocket.
+    var frames: WebSocketFrames?
+    /// Whether the client was told that the gateway goes away: nothing of the upstream's follows that.
+    var isToldToClose = false
+
     // Tries.
     var tries = 0
     var retries = 0

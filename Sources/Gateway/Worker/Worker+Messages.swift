@@ -20,6 +20,7 @@ extension Worker {
         case .drain(let limit, let handedOver): drain(limitMilliseconds: limit, handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)
         case .fallback(let source): tables.fallback = FallbackCertificates(source)
+        case .closeTunnels: closeTunnels()
         case .stop: stop()
         }
     }
@@ -51,12 +52,8 @@ extension Worker {
         // A client may be about to send on a connection that it was told it may keep: it gets a moment to do so.
         let grace = min(limitMilliseconds, 1000)
         forEachClient { id in
-            switch clients[id].phase {
-            case .tunnel:
-                tellTunnelToClose(clients[id].exchange)
-            case .open where clients[id].exchange.isNone:
+            if clients[id].phase == .open, clients[id].exchange.isNone {
                 setDeadline(client: id, inMilliseconds: grace)
-            default: break
             }
         }
     }

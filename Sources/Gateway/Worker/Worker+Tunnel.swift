@@ -12,6 +12,8 @@ extension Worker {
         memory.output.clear()
         memory.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n")
         let view = tables.sites[exchanges[exchange].site].view
+        let upgrade = unsafe responseHead.fields.first(.upgrade)
+        let isWebSocket = upgrade.map { head[$0.range].equalsIgnoringCase("websocket") } ?? false
         for index in unsafe 0..<responseHead.fields.count {
             let field = unsafe responseHead.fields[index]
             let name = head[field.name.range]
@@ -33,7 +35,11 @@ extension Worker {
             clients[client].inbox.clear()
             if failure != nil { return endTunnel(client) }
         }
-        if isDraining { tellTunnelToClose(exchange) }
+        if isWebSocket {
+            exchanges[exchange].frames = WebSocketFrames()
+            exchanges[exchange].frames?.take(rest)
+        }
+        if isClosingTunnels { tellTunnelToClose(exchange) }
         enqueue(client: client)
     }
 
@@ -51,9 +57,12 @@ extension Worker {
     /// Passes on what an upstream has sent, which lies in `memory.plain`.
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
+        guard !exchanges[exchange].isToldToClose else { return }
+        exchanges[exchange].frames?.take(memory.plain.bytes)
         exchanges[exchange].bytesSent += UInt64(memory.plain.count)
         guard deliver(memory.plain.bytes, to: exchanges[exchange].client) else { return }
         keepTunnelAlive(exchange)
+        if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
     /// A tunnel ends when nothing has passed for as long as an upstream may take.
@@ -70,6 +79,21 @@ extension Worker {
         finish(exchange)
     }
 
-    /// Tells both ends of a WebSocket that the gateway goes away (RFC 6455 section 7.4.1); others are just closed later.
-    func tellTunnelToClose(_ exchange: SlotID) {}
+    /// Tells the client of a WebSocket that the gateway goes away, as soon as no frame is cut in two by that. The client's
+    /// answer goes on to the upstream, which so learns of the end too. Other tunnels end when the time is up.
+    func tellTunnelToClose(_ exchange: SlotID) {
+        guard !exchanges[exchange].isToldToClose, exchanges[exchange].frames?.isAtBoundary == true else { return }
+        exchanges[exchange].isToldToClose = true
+        memory.output.clear()
+        memory.output.append(WebSocketFrames.goingAway)
+        _ = deliver(memory.output.bytes, to: exchanges[exchange].client)
+    }
+
+    /// Tells all WebSockets to close.
+    func closeTunnels() {
+        isClosingTunnels = true
+        forEachClient { id in
+            if clients[id].phase == .tunnel { tellTunnelToClose(clients[id].exchange) }
+        }
+    }
 }

@@ -41,6 +41,8 @@ final class Worker {
     var reportAllowance = 0
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false
+    /// Whether WebSockets are told to close.
+    var isClosingTunnels = false
     private var isStopped = false
 
     init(number: Int, setup: WorkerSetup) throws {

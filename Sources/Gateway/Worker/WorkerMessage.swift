@@ -28,6 +28,8 @@ enum WorkerMessage: Sendable {
     ///
     /// When the listening sockets are `handedOver`, another process accepts what waits there.
     case drain(limitMilliseconds: Int64, handedOver: Bool)
+    /// Tells the clients of WebSockets that the gateway goes away.
+    case closeTunnels
     /// Ends now.
     case stop
 }
