@@ -49,7 +49,9 @@ static inline void *aegis_wiping_malloc(size_t size, const char *file, int line)
 
 static inline void aegis_wiping_free(void *memory, const char *file, int line) {
     (void)file, (void)line;
-    if (memory) explicit_bzero(memory, malloc_usable_size(memory));
+    size_t size = memory ? malloc_usable_size(memory) : 0;
+    // No key is larger; the record buffers of TLS are, and come and go with every read.
+    if (size <= 12288) explicit_bzero(memory, size);
     free(memory);
 }
 
@@ -66,6 +68,8 @@ static inline void *aegis_wiping_realloc(void *memory, size_t size, const char *
 
 static inline int aegis_wipe_freed_memory(void) {
     return CRYPTO_set_mem_functions(aegis_wiping_malloc, aegis_wiping_realloc, aegis_wiping_free);
+}
+
 static inline STACK_OF(X509) *aegis_x509_stack(void) { return sk_X509_new_null(); }
 
 static inline int aegis_x509_stack_push(STACK_OF(X509) * stack, X509 *certificate) {

@@ -39,6 +39,7 @@ struct AegisGateway: ParsableCommand {
     }
 
     func run() throws {
+        OpenSSLMemory.wipeWhenFreed()
         umask(0o077)
         signal(SIGPIPE, SIG_IGN)
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"

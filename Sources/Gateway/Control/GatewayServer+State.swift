@@ -11,12 +11,19 @@ extension GatewayServer {
     func reload() {
         guard !isEnding else { return }
         do {
+            // Another file in its place, a restored one say, has another history.
+            let identity = FileIdentity(path: options.statePath)
+            if identity != stateIdentity {
+                store = nil
+                mustReadAll = true
+            }
             if store == nil { store = try options.openState() }
             guard let store else { return }
+            stateIdentity = identity
             let latest = try store.position()
-            guard latest != position || loadFailure != nil else { return }
-            // A state that is before the one in force is another state: a restored one, say.
-            try load(store, since: latest.revision < position.revision ? 0 : position.revision)
+            guard latest != position || loadFailure != nil || mustReadAll else { return }
+            try load(store, since: mustReadAll ? 0 : position.revision)
+            mustReadAll = false
             if loadFailure != nil { log.info("the state can be read again") }
             loadFailure = nil
         } catch {
@@ -36,6 +43,8 @@ extension GatewayServer {
         var compiler = revision == 0 ? StateCompiler() : self.compiler
         var update = TableUpdate()
         let reached = try store.readChanges(since: revision) { compiler.take($0, sealer, &update) }
+        // Too long ago, or never: everything is read.
+        guard let reached else { return try load(store, since: 0) }
         if revision == 0 { update.remove(whatIsMissingIn: compiler, of: self.compiler) }
         update.revision = reached.revision
         update.generation = reached.generation

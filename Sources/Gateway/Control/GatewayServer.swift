@@ -84,6 +84,10 @@ public final class GatewayServer {
     /// Who has yet to put a revision in force.
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
+    /// Which file the state is read from.
+    var stateIdentity: FileIdentity?
+    /// Whether not only changes are to be read.
+    var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]
     var resolvedAt: [String: Int64] = [:]
     var resolutions: [String: Resolver.Answer] = [:]
@@ -232,6 +236,7 @@ public final class GatewayServer {
         case SIGHUP:
             log.info("reading the state anew and reopening logs")
             reopenAccessLog()
+            mustReadAll = true
             reload()
         case SIGUSR2: startSuccessor()
         case SIGQUIT:
