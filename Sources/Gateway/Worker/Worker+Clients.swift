@@ -87,7 +87,8 @@ extension Worker {
 
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
-        if clients.contains(id) { clients[id].inbox.removeFirst(taken) }
+        // A request that was refused has taken all of it.
+        if clients.contains(id), clients[id].phase == .open { clients[id].inbox.removeFirst(taken) }
     }
 
     /// Goes through bytes of a client: heads begin exchanges, bodies go on to them.
