@@ -1,0 +1,165 @@
+"""A gateway of a test's own: its folder, ports, state, process and log."""
+
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+PROGRAMS = pathlib.Path(os.environ.get("AEGIS_PROGRAMS", ".build/debug")).resolve()
+
+# Every wait ends here: whatever takes longer has failed.
+PATIENCE = 20
+
+_random = random.Random()
+
+
+def free_port():
+    """A port nobody listens at, from below those that the system gives to outgoing connections."""
+    while True:
+        port = _random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def eventually(what, condition, patience=PATIENCE):
+    """Waits until a condition holds, and returns what it gave."""
+    end = time.monotonic() + patience
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, f"not within {patience} s: {what}"
+        time.sleep(0.01)
+
+
+class Gateway:
+    """aegis-gateway with the configuration that it serves. `config` is what aegis.yaml says, as Python values."""
+
+    def __init__(self, folder, hosts, gateway=None, **sections):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.http, self.https, self.admin = free_port(), free_port(), free_port()
+        self.config = {
+            "version": 1,
+            "state": {"path": "state.db"},
+            "encryption": {"key": {"file": "key"}},
+            "gateway": {
+                "http": [f"127.0.0.1:{self.http}"],
+                "https": [f"127.0.0.1:{self.https}"],
+                "admin": f"127.0.0.1:{self.admin}",
+                "cache_dir": "ca",
+                "workers": 2,
+                **(gateway or {}),
+            },
+            **sections,
+            "hosts": hosts,
+        }
+        (self.folder / "key").write_text("5a" * 32 + "\n")
+        self.log_path = self.folder / "gateway.log"
+        self.process = None
+
+    def host(self, domain):
+        """What the configuration says of a host."""
+        return next(host for host in self.config["hosts"] if host["domain"] == domain)
+
+    # The program.
+
+    def apply(self, expect=0):
+        """Writes aegis.yaml and applies it. JSON is YAML."""
+        (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
+        done = subprocess.run(
+            [PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 3)
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self):
+        """Starts the gateway, and waits until it serves."""
+        self.launch()
+        self.await_ready()
+        return self
+
+    def launch(self, *arguments):
+        """Starts the gateway without waiting."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_")}
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAMS / "aegis-gateway", "--state", "state.db", "--key-file", "key", *arguments],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+
+    def await_ready(self):
+        def ready():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log}"
+            try:
+                return self.ask("/readyz")[0] == 200
+            except OSError:
+                return False
+
+        eventually("the gateway is ready", ready)
+
+    def reload(self):
+        """Applies the configuration as it now is, and waits until it is in force."""
+        before = self.metric("aegis_state_revision")
+        if "Applied" in self.apply():
+            eventually("the change is in force", lambda: self.metric("aegis_state_revision") > before)
+
+    def stop(self):
+        """Ends it as an operator would, and sees that it ends well."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("the gateway does not end")
+        finally:
+            process, self.process = self.process, None
+        assert code == 0, f"the gateway has ended with {process.returncode}:\n{self.log}"
+
+    # What it says.
+
+    @property
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def await_log(self, *texts):
+        """Waits for a line of the log with all the texts in it."""
+        return eventually(
+            f"a log line with {texts}",
+            lambda: next((line for line in self.log.splitlines() if all(text in line for text in texts)), None))
+
+    def ask(self, path):
+        """Asks the admin listener: status and body."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", self.admin, timeout=PATIENCE, context=context)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name):
+        """A number from /metrics; `name` with its labels."""
+        for line in self.ask("/metrics")[1].splitlines():
+            if line.startswith(name + " "):
+                return float(line.split(" ")[-1])
+        raise AssertionError(f"there is no metric {name}")
+
+    @property
+    def root(self):
+        """The local CA's certificate file."""
+        return next(self.folder.joinpath("ca").rglob("*.pem"))
