@@ -9,6 +9,8 @@ extension Host {
                 "upstreams", \.upstreams, .list(of: .upstream, atMost: 1000, "upstreams"),
                 "Who its requests are passed on to"),
             .optional(
+                "ca_file", \.caFile, .path, "CAs trusted for https:// upstreams, in PEM; else the system's"),
+            .optional(
                 "respond", \.respond, FixedResponse.shape.shape,
                 "An answer that the gateway gives itself, in place of upstreams"),
             .defaulted("balance", \.balance, .choice("way of balancing"), "Which upstream gets a request"),

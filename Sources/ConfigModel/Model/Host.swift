@@ -38,6 +38,8 @@ public struct Host: Sendable, Equatable {
     public var enabled = true
     /// Who its requests are passed on to.
     public var upstreams: [Upstream] = []
+    /// CAs in PEM that `https://` upstreams' certificates must come from; nil: the system's. Relative to the file.
+    public var caFile: String?
     /// An answer that the gateway gives itself, in place of upstreams.
     public var respond: FixedResponse?
     /// Which upstream gets a request.

@@ -29,6 +29,9 @@ extension Rules {
             report(.warning, "health_check", in: node, "'health_check' has no effect without upstreams")
         default: break
         }
+        if host.caFile != nil, !host.upstreams.contains(where: \.isTLS) {
+            report(.warning, "ca_file", in: node, "'ca_file' has no effect without an https:// upstream")
+        }
         warnOfRepeats(host.upstreams, in: "upstreams", of: node, text: \.text)
     }
 

@@ -128,6 +128,11 @@ public struct Upstream: Sendable, Hashable {
     /// How the server is reached.
     public let transport: Transport
 
+    /// Whether it is reached over TLS.
+    public var isTLS: Bool {
+        if case .https = transport { true } else { false }
+    }
+
     /// The upstream as the file writes it; the scheme's own port is left out.
     public var text: String {
         switch transport {

@@ -41,6 +41,8 @@ extension GatewayServer {
         let started = ContinuousClock.now
         let sealer = try currentSealer(store)
         var compiler = revision == 0 ? StateCompiler() : self.compiler
+        let directory = try store.directory() ?? "."
+        compiler.directory = FilePath(directory)
         var update = TableUpdate()
         let reached = try store.readChanges(since: revision) { compiler.take($0, sealer, &update) }
         // Too long ago, or never: everything is read.
@@ -51,7 +53,6 @@ extension GatewayServer {
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: self.compiler.problems)
         self.compiler = compiler
-        let directory = try store.directory() ?? FileDescriptor.currentDirectory
         prepare(directory)
         position = reached
         startWorkers()
@@ -185,11 +186,6 @@ struct GatewayFailure: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
-}
-
-extension FileDescriptor {
-    /// The directory that the process is in.
-    fileprivate static var currentDirectory: String { "." }
 }
 
 extension TableUpdate {

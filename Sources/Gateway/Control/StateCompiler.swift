@@ -1,6 +1,7 @@
 import ConfigModel
 import PKI
 import State
+import SystemPackage
 
 /// Turns changes of the state into what workers serve, and remembers as much of it as the next change needs.
 ///
@@ -22,6 +23,8 @@ struct StateCompiler {
     /// Their names.
     var siteNames: Set<String> { Set(sites.keys) }
 
+    /// Where relative paths of the configuration start.
+    var directory = FilePath(".")
     private var sites: [String: Site] = [:]
     private var hasSettings = false
 
@@ -79,7 +82,10 @@ struct StateCompiler {
         problems[id] = nil
         let former = sites[id.name]
         guard host.enabled else { return removeSite(id.name, &update) }
-        let numbers = host.upstreams.map { upstreams.take($0, &update) }
+        let numbers = host.upstreams.map { upstream in
+            let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
+            return upstreams.take(trusted, &update, trust: trust)
+        }
         for number in numbers {
             healthChecks[number] = host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) }
         }
@@ -98,6 +104,20 @@ struct StateCompiler {
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         upstreams.give(back: number, &update)
         if upstreams[number] == nil { healthChecks[number] = nil }
+    }
+
+    /// The CAs of a file; the system's where there is none.
+    private func trust(_ caFile: String?) -> UpstreamTrust {
+        guard let caFile else { return .known(.system) }
+        let path = directory.pushing(FilePath(caFile)).string
+        do {
+            let trust = TLSClientContext.Trust.authorities(try SmallFile.read(path))
+            // Whether it can be used is known before any connection is.
+            _ = try TLSClientContext(trust: trust)
+            return .known(trust)
+        } catch {
+            return .unusable("the CAs in '\(path)' can't be used: \(error)")
+        }
     }
 
     // MARK: Certificates

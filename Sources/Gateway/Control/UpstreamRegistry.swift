@@ -1,6 +1,13 @@
 import ConfigModel
 import PKI
 
+/// An upstream, and whose certificates are believed there.
+struct TrustedUpstream: Hashable {
+    let upstream: Upstream
+    /// The file of the CAs; nil for the system's.
+    let caFile: String?
+}
+
 /// The upstreams of all sites, each once, by number. A number is given again only after nobody uses it.
 struct UpstreamRegistry {
     private struct Known {
@@ -8,19 +15,23 @@ struct UpstreamRegistry {
         var users: Int
     }
 
-    private var known: [Upstream: Known] = [:]
-    private var upstreams: [UpstreamNumber: Upstream] = [:]
+    private var known: [TrustedUpstream: Known] = [:]
+    private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
     private var free: [UpstreamNumber] = []
     private var next: UpstreamNumber = 0
 
     /// The upstream of a number.
-    subscript(number: UpstreamNumber) -> Upstream? { upstreams[number] }
+    subscript(number: UpstreamNumber) -> Upstream? { upstreams[number]?.upstream }
 
     /// All of them.
-    var all: [UpstreamNumber: Upstream] { upstreams }
+    var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
     /// The number of an upstream, which has one more user now. A new one's definition goes into the update.
-    mutating func take(_ upstream: Upstream, _ update: inout TableUpdate) -> UpstreamNumber {
+    ///
+    /// `trust` reads the CAs' file of one that is new.
+    mutating func take(
+        _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
+    ) -> UpstreamNumber {
         if let number = known[upstream]?.number {
             known[upstream]?.users += 1
             return number
@@ -35,7 +46,8 @@ struct UpstreamRegistry {
         known[upstream] = Known(number: number, users: 1)
         upstreams[number] = upstream
         update.removedUpstreams.removeAll { $0 == number }
-        update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream, trust: .system))
+        update.upstreams.append(
+            UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust(upstream.caFile)))
         return number
     }
 

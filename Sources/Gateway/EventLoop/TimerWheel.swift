@@ -7,6 +7,7 @@ struct TimerWheel: ~Copyable {
     /// The time that a tick takes: deadlines are met at most this much late.
     static let tickMilliseconds: Int64 = 16
     private static let slots = 4096
+    private static let slotsLookedAhead: Int64 = 32
 
     private var entries: [[Token]]
     private var now: Int64
@@ -46,13 +47,14 @@ struct TimerWheel: ~Copyable {
         }
     }
 
-    /// How long to sleep at most until something may come up, in milliseconds; nil when nothing is entered.
+    /// How long to sleep at most until something may come up, in milliseconds: half a second where nothing is near, since
+    /// looking farther ahead costs more than waking up. Nil when nothing is entered.
     func sleepMilliseconds(now milliseconds: Int64) -> Int64? {
         guard count > 0 else { return nil }
-        for ahead in 1...Int64(Self.slots) where !entries[Int(now + ahead) & (Self.slots - 1)].isEmpty {
+        for ahead in 1...Self.slotsLookedAhead where !entries[Int(now + ahead) & (Self.slots - 1)].isEmpty {
             return max(0, (now + ahead) * Self.tickMilliseconds - milliseconds)
         }
-        return nil
+        return Self.slotsLookedAhead * Self.tickMilliseconds
     }
 }
 

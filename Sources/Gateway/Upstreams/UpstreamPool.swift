@@ -1,6 +1,14 @@
 import ConfigModel
 import PKI
 
+/// Whose certificates are believed.
+enum UpstreamTrust: Sendable {
+    /// The CAs', as TLS has them.
+    case known(TLSClientContext.Trust)
+    /// Nobody's: the CAs' file can't be used, for this reason. Connections fail rather than trust others.
+    case unusable(String)
+}
+
 /// An upstream as all workers know it. Immutable.
 struct UpstreamDefinition: Sendable {
     let number: UpstreamNumber
@@ -9,11 +17,11 @@ struct UpstreamDefinition: Sendable {
     let authority: [UInt8]
     /// The name or address that its certificate must be for; nil without TLS.
     let serverName: String?
-    let trust: TLSClientContext.Trust
+    let trust: UpstreamTrust
     /// As the log names it.
     let logName: [UInt8]
 
-    init(number: UpstreamNumber, upstream: Upstream, trust: TLSClientContext.Trust) {
+    init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
         self.number = number
         self.upstream = upstream
         self.trust = trust

@@ -117,8 +117,12 @@ extension Worker {
             upstreams[id].phase = .active
             return sendRequest(upstreams[id].exchange)
         }
+        guard case .known(let trust) = tables.pools[pool].definition.trust else {
+            if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason) }
+            return
+        }
         do throws(PKIError) {
-            let context = try clientContext(tables.pools[pool].definition.trust)
+            let context = try clientContext(trust)
             upstreams[id].transport.tls = try TLSConnection(client: context, wire: memory.wire, serverName: serverName)
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
