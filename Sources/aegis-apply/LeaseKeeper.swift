@@ -26,7 +26,8 @@ final class LeaseKeeper: Sendable {
         }
         self.holder = holder
         self.store = store
-        let timer = DispatchSource.makeTimerSource(queue: .global())
+        // With a queue of its own, since no work may keep it from renewing.
+        let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "aegis lease"))
         let period = DispatchTimeInterval.seconds(Int(Lease.renewalSeconds))
         timer.schedule(deadline: .now() + period, repeating: period)
         // A renewal that fails shows at the next commit, which checks the lease itself.

@@ -27,8 +27,9 @@ struct Workers: Sendable {
     ) throws {
         let threads = min(count, inputs.count)
         let shared = Mailbox(Shared<Event>(running: threads))
-        for _ in 0..<threads {
-            DispatchQueue.global().async {
+        for number in 0..<threads {
+            // A queue of its own has a thread of its own; in the shared pool, work would hold up whatever else is there.
+            DispatchQueue(label: "aegis worker \(number)").async {
                 while let input = shared.state.withLock({ $0.takeInput(of: inputs) }) {
                     work(input) { event in shared.update { $0.events.append(event) } }
                 }

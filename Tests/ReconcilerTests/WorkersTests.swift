@@ -1,0 +1,54 @@
+import Dispatch
+import Synchronization
+import Testing
+
+@testable import Reconciler
+
+@Suite struct WorkersTests {
+    private struct Refusal: Error {}
+
+    @Test(
+        "Each input is worked on once, and all that is told arrives in the order of its teller",
+        arguments: [0, 1, 3, 500])
+    func everything(_ count: Int) throws {
+        var told: [(input: Int, step: Int)] = []
+        try Workers(count: 4).run(Array(0..<count)) { input, tell in
+            for step in 0..<3 { tell((input, step)) }
+        } take: {
+            told += $0
+        }
+        #expect(told.count == 3 * count)
+        for input in 0..<count { #expect(told.filter { $0.input == input }.map(\.step) == [0, 1, 2]) }
+    }
+
+    @Test("As many are worked on at once as there are workers, however few cores there are")
+    func atOnce() throws {
+        let started = Mutex(0)
+        let allStarted = DispatchSemaphore(value: 0)
+        try Workers(count: 8).run(Array(0..<8)) { (_: Int, _: (Int) -> Void) in
+            let isLast = started.withLock { count in
+                count += 1
+                return count == 8
+            }
+            // Each waits for the last: with fewer threads this would never end.
+            if isLast { for _ in 0..<8 { allStarted.signal() } }
+            allStarted.wait()
+        } take: { _ in
+        }
+        #expect(started.withLock { $0 } == 8)
+    }
+
+    @Test("When what comes of it can't be taken, the error is passed on and nothing is taken after it")
+    func failure() throws {
+        var taken = 0
+        #expect(throws: Refusal.self) {
+            try Workers(count: 2).run(Array(0..<1000)) { input, tell in
+                tell(input)
+            } take: { _ in
+                taken += 1
+                throw Refusal()
+            }
+        }
+        #expect(taken == 1)
+    }
+}
