@@ -1,0 +1,99 @@
+import Testing
+
+@testable import Gateway
+
+@Suite("Tables")
+struct TableTests {
+    @Test("A name table finds what was put, and what was taken away no more")
+    func names() {
+        var table = NameTable()
+        var expected: [UInt32: UInt32] = [:]
+        // Few different hashes, so that runs collide and holes are filled.
+        var generator = SplitMix(state: 7)
+        for step in 0..<20_000 {
+            let number = UInt32(generator.next() % 500)
+            let hash = number % 61
+            if expected[number] == nil {
+                table.insert(hash, number)
+                expected[number] = hash
+            } else {
+                table.remove(hash, number)
+                expected[number] = nil
+            }
+            guard step % 500 == 0 else { continue }
+            #expect(table.count == expected.count)
+            for candidate in UInt32(0)..<500 {
+                let found = table.find(candidate % 61) { $0 == candidate }
+                #expect(found == (expected[candidate] == nil ? nil : candidate))
+            }
+        }
+    }
+
+    @Test(
+        "Names are looked up in lower case, without one final dot, exactly before by wildcard",
+        arguments: [
+            ("App.Test", "exact"), ("app.test.", "exact"), ("www.app.test", "wild"), ("a.b.app.test", nil), ("test", nil),
+            ("x.test", nil), ("app.test..", nil),
+        ] as [(String, String?)])
+    func hostKeys(name: String, expected: String?) throws {
+        let names = ["app.test": "exact", "*.app.test": "wild"]
+        let bytes = Array(name.utf8)
+        let made = bytes.withBytes { HostKey($0) }
+        let key = try #require(made)
+        let found = [0, key.parentStart].compactMap { $0 }.lazy.compactMap { start in
+            names.first { key.equals($0.key, from: start) && key.hash(from: start) == NameHash.of($0.key) }?.value
+        }.first
+        #expect(found == expected)
+    }
+
+    @Test("A name that is none has no key")
+    func noKeys() {
+        #expect([UInt8]().withBytes { HostKey($0) } == nil)
+        #expect([UInt8](repeating: 97, count: 256).withBytes { HostKey($0) } == nil)
+        #expect([UInt8](repeating: 97, count: 255).withBytes { HostKey($0) } != nil)
+    }
+
+    @Test("A slab knows what is gone from what stands in its place")
+    func slab() throws {
+        // What can't be copied can't stand in an expectation.
+        let slab = Slab<String>(maximum: 130)
+        let ids = (0..<130).compactMap { slab.insert("\($0)") }
+        let surplus = slab.insert("one too many")
+        #expect(ids.count == 130 && surplus == nil)
+        let removed = slab.remove(ids[77])
+        let isGone = !slab.contains(ids[77])
+        #expect(removed == "77" && isGone)
+        let inserted = slab.insert("again")
+        let next = try #require(inserted)
+        #expect(next.index == ids[77].index && next != ids[77])
+        let value = slab[next]
+        let isStillGone = !slab.contains(ids[77])
+        #expect(value == "again" && isStillGone)
+        let stale = Token(.client, ids[77]).element(in: slab)
+        let fresh = Token(.client, next).element(in: slab)
+        #expect(stale == nil && fresh == next)
+    }
+}
+
+extension [UInt8] {
+    /// The bytes as a view.
+    func withBytes<Result>(_ body: (Bytes) -> Result) -> Result {
+        unsafe withUnsafeBufferPointer { buffer in
+            let empty: StaticString = ""
+            return unsafe body(Bytes(buffer.baseAddress ?? empty.utf8Start, count: buffer.count))
+        }
+    }
+}
+
+/// Numbers that look random and are the same each time.
+struct SplitMix {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
