@@ -102,7 +102,14 @@ let package = Package(
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
-        .testTarget(name: "DataPlaneTests", dependencies: ["Gateway"], swiftSettings: house),
+        .testTarget(
+            name: "DataPlaneTests",
+            dependencies: [
+                "Gateway", "SQLiteState", "State", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(

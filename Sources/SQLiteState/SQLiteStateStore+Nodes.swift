@@ -2,12 +2,10 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Puts the row of a running gateway.
+    /// Puts the row of a running gateway, and removes those of gateways that have long been dead.
     public func report(_ node: GatewayNode) throws(StateError) {
-        try write { database in
-            try execute(
-                database, "DELETE FROM nodes WHERE heartbeat_at < ?",
-                [node.heartbeatAt - GatewayNode.forgottenSeconds])
+        try writeWithoutSync { database in
+            // The revision stays: nodes are no part of what is served, and an apply plans again when it has moved.
             try execute(
                 database,
                 """
@@ -20,15 +18,17 @@ extension SQLiteStateStore {
                     node.position.revision, node.position.generation, node.phase.rawValue, node.problems,
                     node.lastProblem,
                 ])
+            try execute(
+                database, "DELETE FROM nodes WHERE heartbeat_at < ?", [node.heartbeatAt - GatewayNode.forgottenSeconds])
         }
     }
 
     /// Removes the row of a gateway that ends.
     public func removeNode(_ id: String) throws(StateError) {
-        try write { try execute($0, "DELETE FROM nodes WHERE id = ?", [id]) }
+        try writeWithoutSync { try execute($0, "DELETE FROM nodes WHERE id = ?", [id]) }
     }
 
-    /// The gateways that have reported and not ended in order.
+    /// The gateways that have reported, by machine and process.
     public func nodes() throws(StateError) -> [GatewayNode] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM nodes ORDER BY machine, process, id").map { row in

@@ -10,23 +10,49 @@ import SystemPackage
 
 /// The state in an SQLite database in WAL mode.
 public final class SQLiteStateStore: StateStore {
-    let path: String
+    /// The state's file.
+    public let path: String
     let database: DatabaseQueue
+    /// Which file was there before the database was opened.
+    private let file: StateFile.Identity?
 
     /// Opens a state for reading and writing, makes it when there is none, and brings it up to this version.
     ///
     /// Its directory and file are made for the owner alone, in one step each.
     public init(path: String) throws(StateError) {
         self.path = path
-        database = try Self.translating(path) {
+        (file, database) = try Self.translating(path) {
             try StateFile.create(path)
             // Of two first applies one makes the tables.
             return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
-                let database = try DatabaseQueue(path: path, configuration: Self.configuration(readOnly: false))
+                let file = StateFile.identity(path)
+                let database = try DatabaseQueue(path: path, configuration: Self.configuration(.making))
                 try StateSchema.migrate(database, path: path)
-                return database
+                return (file, database)
             }
         }
+    }
+
+    /// Opens a state that an apply has made, for reading and writing, and brings it up to this version; makes no file.
+    ///
+    /// It is for those who follow a state: nil when there is none yet, or an apply has only begun it.
+    ///
+    /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
+    public init?(following path: String) throws(StateError) {
+        self.path = path
+        let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path) {
+            guard StateFile.identity(path) != nil else { return nil }
+            return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
+                guard let file = StateFile.identity(path) else { return nil }
+                let database = try DatabaseQueue(
+                    path: StateFile.address(path, "mode=rw"), configuration: Self.configuration(.following))
+                guard try StateSchema.isPresent(database, path: path) else { return nil }
+                try StateSchema.migrate(database, path: path)
+                return (file, database)
+            }
+        }
+        guard let opened else { return nil }
+        (file, database) = opened
     }
 
     /// Opens a state for reading alone and without making any file; nil when there is none.
@@ -34,34 +60,35 @@ public final class SQLiteStateStore: StateStore {
     /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
     public init?(readingFrom path: String) throws(StateError) {
         self.path = path
+        file = StateFile.identity(path)
         let opened: DatabaseQueue? = try Self.translating(path) {
             guard let address = try StateFile.addressForReading(path) else { return nil }
-            let database = try DatabaseQueue(path: address, configuration: Self.configuration(readOnly: true))
+            let database = try DatabaseQueue(path: address, configuration: Self.configuration(.reading))
             return try StateSchema.current(database, path: path)
         }
         guard let opened else { return nil }
         database = opened
     }
 
-    /// Opens a state that is there for reading and writing, and brings it up to this version; nil when there is none yet.
-    /// For gateways, which wait for what apply makes.
-    public static func opening(_ path: String) throws(StateError) -> SQLiteStateStore? {
-        guard let reader = try SQLiteStateStore(readingFrom: path) else { return nil }
-        reader.close()
-        return try SQLiteStateStore(path: path)
-    }
-
     /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
     public func close() { try? database.close() }
 
-    private static func configuration(readOnly: Bool) -> GRDB.Configuration {
+    /// Whether the file that is open is still the one at its path. If not, it was deleted or replaced, and what is read
+    /// here comes from a file that nobody else writes any more.
+    public var isInPlace: Bool { file == StateFile.identity(path) }
+
+    /// What a database is opened for.
+    private enum Purpose { case making, following, reading }
+
+    private static func configuration(_ purpose: Purpose) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
-        configuration.readonly = readOnly
+        configuration.readonly = purpose == .reading
         configuration.busyMode = .timeout(10)
-        if !readOnly { configuration.journalMode = .wal }
+        // The file remembers it; setting it would write into one that an apply has only begun.
+        if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
             // FULL: what was acknowledged survives a power cut. Temporary tables never reach a file.
-            if !readOnly { try database.execute(sql: "PRAGMA synchronous = FULL") }
+            if purpose != .reading { try database.execute(sql: "PRAGMA synchronous = FULL") }
             try database.execute(sql: "PRAGMA temp_store = MEMORY")
         }
         return configuration
@@ -73,6 +100,28 @@ public final class SQLiteStateStore: StateStore {
 
     func write<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
         try Self.translating(path) { try database.write(body) }
+    }
+
+    /// Runs a single reading statement, for which `read`'s transaction would cost more than the statement.
+    func readStatement<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
+        try Self.translating(path) { try database.unsafeRead(body) }
+    }
+
+    /// Writes what may be lost with the machine, without waiting for the disk; a later synced write takes it along.
+    func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {
+        try Self.translating(path) {
+            try database.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA synchronous = NORMAL")
+                let outcome = Result {
+                    try database.inTransaction {
+                        try body(database)
+                        return .commit
+                    }
+                }
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+                try outcome.get()
+            }
+        }
     }
 
     /// Runs database work and turns what goes wrong into errors for operators, without any value of a row.

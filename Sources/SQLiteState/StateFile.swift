@@ -23,8 +23,24 @@ enum StateFile {
         guard try exists(path) else { return nil }
         // With a -wal file the database is in use, and its -shm file is there too. Without, nobody has it open: as
         // "immutable" SQLite reads the file alone, where otherwise it would make both.
-        return try exists(path + "-wal") ? path : "file:\(escaped(path))?immutable=1"
+        return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
+
+    /// A file, told apart from another one that takes its place.
+    struct Identity: Equatable {
+        let device: UInt64
+        let inode: UInt64
+    }
+
+    /// Which file is at a path; nil when there is none that we may see.
+    static func identity(_ path: String) -> Identity? {
+        (try? FilePath(path).stat()).map {
+            Identity(device: UInt64($0.rawValue.st_dev), inode: UInt64($0.rawValue.st_ino))
+        }
+    }
+
+    /// The path as a URI with a parameter.
+    static func address(_ path: String, _ parameter: String) -> String { "file:\(escaped(path))?\(parameter)" }
 
     private static func exists(_ path: String) throws -> Bool {
         do {

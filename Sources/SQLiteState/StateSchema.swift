@@ -11,17 +11,21 @@ enum StateSchema {
     ///
     /// An older version's is brought up in memory, since who reads alone writes nothing.
     static func current(_ database: DatabaseQueue, path: String) throws -> DatabaseQueue? {
-        let isCurrent: Bool? = try database.read { database in
-            guard try database.tableExists("grdb_migrations") else { return nil }
-            if try migrator.hasBeenSuperseded(database) { throw StateError.tooNew(path: path) }
-            guard try !migrator.appliedMigrations(database).isEmpty else { return nil }
-            return try migrator.hasCompletedMigrations(database)
-        }
-        guard let isCurrent, !isCurrent else { return isCurrent == nil ? nil : database }
+        guard try isPresent(database, path: path) else { return nil }
+        if try database.read(migrator.hasCompletedMigrations) { return database }
         let copy = try DatabaseQueue()
         try database.backup(to: copy)
         try migrator.migrate(copy)
         return copy
+    }
+
+    /// Whether there is a state: false for an empty file, which an apply has only begun.
+    static func isPresent(_ database: DatabaseQueue, path: String) throws -> Bool {
+        try database.read { database in
+            guard try database.tableExists("grdb_migrations") else { return false }
+            if try migrator.hasBeenSuperseded(database) { throw StateError.tooNew(path: path) }
+            return try !migrator.appliedMigrations(database).isEmpty
+        }
     }
 
     static var migrator: DatabaseMigrator {

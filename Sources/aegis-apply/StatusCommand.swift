@@ -3,10 +3,10 @@ import ConfigModel
 import Reconciler
 import State
 
-/// Shows what is in force: hosts, their certificates, and what is wrong with them.
+/// Shows what is in force: the gateways that serve it, hosts, their certificates, and what is wrong with them.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show the hosts in force with their certificates.")
+        commandName: "status", abstract: "Show the hosts in force with their certificates, and the gateways that run.")
 
     @OptionGroup var options: StateOptions
 
@@ -15,19 +15,25 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let snapshot = try options.openForReading().snapshot()
-            let rows = HostStatus.all(in: snapshot, now: currentTime())
+            let store = try options.openForReading()
+            let snapshot = try store.snapshot()
+            let now = currentTime()
+            let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
+            let rows = HostStatus.all(in: snapshot, now: now)
             switch format {
             case .json:
                 let report = PlainValue.map([
-                    ("format_version", .int(1)), ("generation", .int(snapshot.generation)),
-                    ("revision", .int(snapshot.revision)), ("hosts", .list(rows.map(\.value))),
+                    ("format_version", .int(1)), ("state", .string(store.path)),
+                    ("generation", .int(snapshot.generation)),
+                    ("revision", .int(snapshot.revision)), ("gateways", gateways.value),
+                    ("hosts", .list(rows.map(\.value))),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
-                let text = rows.isEmpty ? "no hosts\n" : table.text
-                try Terminal.print("generation \(snapshot.generation)\n\n" + text)
+                try Terminal.print(
+                    "generation \(snapshot.generation)\n\n" + gateways.text + (rows.isEmpty ? "no hosts\n" : table.text)
+                )
             }
         }
     }

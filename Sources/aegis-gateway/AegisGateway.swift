@@ -46,7 +46,7 @@ struct AegisGateway: ParsableCommand {
         let keySource = KeySource(file: keyFile)
         var options = GatewayOptions(
             statePath: path, log: EventLog(logFormat),
-            openState: { try SQLiteStateStore.opening(path) },
+            openState: { try SQLiteStateStore(following: path) },
             masterKey: { try keySource.key(for: $0) })
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
         options.drainMilliseconds = Int64(drainTimeout) * 1000

@@ -32,7 +32,8 @@ struct TableTests {
     @Test(
         "Names are looked up in lower case, without one final dot, exactly before by wildcard",
         arguments: [
-            ("App.Test", "exact"), ("app.test.", "exact"), ("www.app.test", "wild"), ("a.b.app.test", nil), ("test", nil),
+            ("App.Test", "exact"), ("app.test.", "exact"), ("www.app.test", "wild"), ("a.b.app.test", nil),
+            ("test", nil),
             ("x.test", nil), ("app.test..", nil),
         ] as [(String, String?)])
     func hostKeys(name: String, expected: String?) throws {

@@ -7,7 +7,9 @@ struct TimerTests {
     private let token = Token(.client, SlotID(index: 1, generation: 1))
 
     /// Lets time pass in steps, and gives the time at which the deadline was met.
-    private func meet(_ deadline: inout Deadline, in wheel: inout TimerWheel, from start: Int64, to end: Int64) -> Int64? {
+    private func meet(_ deadline: inout Deadline, in wheel: inout TimerWheel, from start: Int64, to end: Int64)
+        -> Int64?
+    {
         var due: [(token: Token, tick: Int64)] = []
         for now in stride(from: start, through: end, by: 5) {
             wheel.advance(to: now, &due)
@@ -17,7 +19,9 @@ struct TimerTests {
         return nil
     }
 
-    @Test("A deadline is met in time, at most two ticks late", arguments: [0, 1, 15, 16, 500, 9_999, 65_000, 65_536, 200_000])
+    @Test(
+        "A deadline is met in time, at most two ticks late",
+        arguments: [0, 1, 15, 16, 500, 9_999, 65_000, 65_536, 200_000])
     func meeting(_ distance: Int64) throws {
         var wheel = TimerWheel(now: 1_000_000)
         var deadline = Deadline()

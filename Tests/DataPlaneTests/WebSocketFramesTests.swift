@@ -16,7 +16,9 @@ struct WebSocketFramesTests {
         return bytes + (masked ? [1, 2, 3, 4] : []) + [UInt8](repeating: 0x88, count: count)
     }
 
-    @Test("Between frames, and nowhere else, there is a boundary", arguments: [0, 1, 125, 126, 300, 65_535, 65_536, 70_000])
+    @Test(
+        "Between frames, and nowhere else, there is a boundary",
+        arguments: [0, 1, 125, 126, 300, 65_535, 65_536, 70_000])
     func boundaries(_ count: Int) {
         for masked in [false, true] {
             let frames = Self.frame(count, masked: masked) + Self.frame(3, masked: masked)

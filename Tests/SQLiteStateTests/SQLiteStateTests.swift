@@ -9,29 +9,13 @@ import Testing
 @Suite struct SQLiteStateTests {
     private let folder: TemporaryFolder
     private let path: String
-    private let me = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
-    private let host = ItemID(.host, "app.example.com")
 
     init() throws {
         folder = try TemporaryFolder()
         path = folder.path("state/state.db")
     }
 
-    /// A new state whose lease we hold.
-    private func store() throws -> SQLiteStateStore {
-        let store = try SQLiteStateStore(path: path)
-        #expect(try store.acquireLease(for: me, now: 0, isFree: { _ in false }) == .acquired)
-        return store
-    }
-
-    private func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
-        StoredCertificate(
-            name: name, owner: .file, record: Array("{}".utf8),
-            facts: CertificateFacts(
-                domains: ["a.example.com", "*.example.com"], source: .localCA, issuerCommonName: "A CA", notBefore: 1,
-                expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9]),
-            chain: Array("PEM".utf8), sealedKey: key)
-    }
+    private func store() throws -> SQLiteStateStore { try .leased(path) }
 
     @Test("What is put comes back, and is stamped with the revision that put it")
     func putAndRead() throws {
@@ -45,57 +29,6 @@ import Testing
         #expect(snapshot.items[ItemID(.certificate, "shop")]?.certificate == certificate("shop").facts)
         #expect(try store.certificate(named: "shop") == certificate("shop"))
         #expect(try store.certificate(named: "none") == nil)
-    }
-
-    @Test("A reader learns what changed since a revision, deletions too")
-    func changes() throws {
-        let store = try store()
-        try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
-        try store.commit([.putCertificate(certificate("b"))], by: me)
-        #expect(try store.changes(since: 1) == [.certificate(certificate("b"))])
-        try store.commit([.deleteItem(host), .deleteItem(ItemID(.certificate, "a"))], by: me)
-        #expect(try store.readChanges(since: 2) { _ in } == StatePosition(revision: 3, generation: 0))
-        #expect(try store.changes(since: 2) == [.deleted(ItemID(.certificate, "a")), .deleted(host)])
-        try store.commit([.putItem(host, owner: .file, record: [2])], by: me)
-        let item = StoredItem(owner: .file, record: [2])
-        #expect(try store.changes(since: 2) == [.item(host, item), .deleted(ItemID(.certificate, "a"))])
-        #expect(try store.changes(since: 4) == [])
-        #expect(try store.changes(since: 0) == [.certificate(certificate("b")), .item(host, item)])
-    }
-
-    @Test("Challenges come and go like items")
-    func challenges() throws {
-        let store = try store()
-        let challenge = try #require(
-            ACMEChallenge(token: "tok_1", keyAuthorization: "tok_1.print", domain: "a.example", createdAt: 5))
-        try store.commit([.putChallenge(challenge)], by: me)
-        #expect(try store.changes(since: 0) == [.challenge(challenge)])
-        try store.commit([.deleteChallenge(token: "tok_1")], by: me)
-        #expect(try store.changes(since: 1) == [.challengeDeleted(token: "tok_1")])
-        #expect(ACMEChallenge(token: "../x", keyAuthorization: "../x.print", domain: "a", createdAt: 0) == nil)
-        #expect(ACMEChallenge(token: "a", keyAuthorization: "b.print", domain: "a", createdAt: 0) == nil)
-    }
-
-    @Test("Gateways report without raising the revision, and are forgotten a day after their last report")
-    func nodes() throws {
-        let store = try store()
-        var node = GatewayNode(id: "1", machine: "m", process: 7, version: "v", startedAt: 100, heartbeatAt: 100)
-        try store.report(node)
-        node.heartbeatAt = 103
-        node.phase = .ready
-        node.position = StatePosition(revision: 4, generation: 2)
-        try store.report(node)
-        #expect(try store.nodes() == [node])
-        #expect(try store.position() == .start)
-        #expect(node.isAlive(at: 112) && !node.isAlive(at: 113))
-        let other = GatewayNode(
-            id: "2", machine: "m", process: 8, version: "v", startedAt: 90_000, heartbeatAt: 103 + 86_401)
-        try store.report(other)
-        #expect(try store.nodes() == [other])
-        try store.removeNode("2")
-        #expect(try store.nodes().isEmpty)
-        try store.record(events: [AuditEvent(at: 1, actor: "gateway", action: "load", item: host, failure: "bad")])
-        #expect(try store.position() == .start)
     }
 
     @Test("A commit that fails changes nothing, not even the revision")
@@ -202,36 +135,47 @@ import Testing
         #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(readingFrom: path) }
     }
 
-    @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
-    func upgrade(_ version: String) throws {
+    /// A state as the given version made it.
+    private func makeOld(_ version: String) throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
         let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") }
         try StateSchema.migrator.migrate(queue, upTo: version)
         try queue.write {
             try $0.execute(sql: "INSERT INTO items VALUES ('host', 'app.example.com', 'file', x'01', 1)")
+            try $0.execute(sql: "UPDATE position SET revision = 1")
         }
         try queue.close()
+    }
+
+    @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
+    func upgrade(_ version: String) throws {
+        try makeOld(version)
         let store = try store()
         #expect(try store.snapshot().items[host]?.record == [1])
-        try store.commit([.putCertificate(certificate("a"))], by: me)
+        try store.commit([.putCertificate(certificate("a")), .putChallenge(challenge("token"))], by: me)
+        try store.report(GatewayNode(id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0))
+        #expect(try store.changes(since: 1) == [.certificate(certificate("a")), .challenge(challenge("token"))])
         #expect(try store.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
     }
 
-    @Test("A state of the first version keeps its texts, and whoever only reads it leaves it as it is")
-    func firstVersion() throws {
-        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
-        let queue = try DatabaseQueue(path: path)
-        try StateSchema.migrator.migrate(queue, upTo: StateSchema.migrator.migrations[0])
-        try queue.write {
-            try $0.execute(
-                sql: "INSERT INTO generations VALUES (1, 5, 'ops', 'aegis.yaml', '/etc', '00', x'07', 'complete', '')")
-        }
-        try queue.close()
+    @Test("Who follows brings up a state of each version too", arguments: StateSchema.migrator.migrations)
+    func upgradeByFollowing(_ version: String) throws {
+        try makeOld(version)
+        let store = try #require(try SQLiteStateStore(following: path))
+        try store.report(GatewayNode(id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0))
+        #expect(try store.changes(since: 0) == [.item(host, StoredItem(owner: .file, record: [1]))])
+        #expect(try store.nodes().map(\.id) == ["a"])
+    }
+
+    @Test("A state of each version is read as it is", arguments: StateSchema.migrator.migrations)
+    func readingOld(_ version: String) throws {
+        try makeOld(version)
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         let reader = try #require(try SQLiteStateStore(readingFrom: path))
-        #expect(try reader.sealedText(ofGeneration: 1) == [7])
+        #expect(try reader.snapshot().items[host]?.record == [1])
+        #expect(try reader.nodes() == [])
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
-        #expect(try store().sealedText(ofGeneration: 1) == [7])
     }
 
     @Test("What is older than is to be kept goes, and who asks for older changes is told to read everything")
@@ -269,6 +213,23 @@ import Testing
         #expect(try store.changes(since: 2) == [])
     }
 
+    @Test("A state of the first version keeps its texts, and whoever only reads it leaves it as it is")
+    func firstVersion() throws {
+        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
+        let queue = try DatabaseQueue(path: path)
+        try StateSchema.migrator.migrate(queue, upTo: StateSchema.migrator.migrations[0])
+        try queue.write {
+            try $0.execute(
+                sql: "INSERT INTO generations VALUES (1, 5, 'ops', 'aegis.yaml', '/etc', '00', x'07', 'complete', '')")
+        }
+        try queue.close()
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(try reader.sealedText(ofGeneration: 1) == [7])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+        #expect(try store().sealedText(ofGeneration: 1) == [7])
+    }
+
     @Test("Settings, generations and events are kept")
     func history() throws {
         let store = try store()
@@ -300,13 +261,5 @@ import Testing
         #expect(try store.certificate(named: "a") == certificate("a", key: [8]))
         #expect(try store.sealedKeys().map(\.name) == ["a", "b"])
         #expect(try store.changes(since: 1) == [.certificate(certificate("a", key: [8]))])
-    }
-}
-
-extension SQLiteStateStore {
-    /// What `readChanges` tells, as a list; nil when it can't tell.
-    fileprivate func changes(since revision: Int) throws -> [StateChange]? {
-        var changes: [StateChange] = []
-        return try readChanges(since: revision) { changes.append($0) } == nil ? nil : changes
     }
 }

@@ -143,13 +143,11 @@ public final class GatewayServer {
     static var now: Int64 { Int64(time(nil)) }
 
     private func startWatching() {
-        let (path, events) = (options.statePath, events)
+        let (path, events) = (FilePath(options.statePath), events)
         NamedThread("state-watch") {
+            // Without descriptors to be had, the look each second has to do.
             guard let watcher = try? StateWatcher(path: path) else { return }
-            while true {
-                watcher.wait()
-                events.post(.stateTouched)
-            }
+            while watcher.wait() != .stopped { events.post(.stateTouched) }
         }.start()
     }
 

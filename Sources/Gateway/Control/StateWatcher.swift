@@ -1,70 +1,186 @@
-import CLinux
 import Glibc
+import Synchronization
 import SystemPackage
 
-/// Waits for the state's files to change (inotify(7)). What is told is that something may have changed: one look at the
-/// state's position says whether it has. Where watching is not possible, the control side's own look each second has to do.
-@safe
-final class StateWatcher {
-    /// The database, its -wal and whatever takes its place; a commit writes to one of them.
-    private static let changes =
-        UInt32(IN_MODIFY) | UInt32(IN_CREATE) | UInt32(IN_MOVED_TO) | UInt32(IN_DELETE) | UInt32(IN_DELETE_SELF)
-
-    private let descriptor: Int32
-    private let directory: String
-    private let name: String
-    private var watch: Int32 = -1
-
-    init(path: String) throws(SystemFailure) {
-        let file = FilePath(path)
-        let parent = file.removingLastComponent()
-        directory = parent.isEmpty ? "." : parent.string
-        name = file.lastComponent?.string ?? path
-        descriptor = inotify_init1(Int32(IN_CLOEXEC))
-        guard descriptor >= 0 else { throw SystemFailure("inotify_init1") }
+/// Tells when the state in a directory may have changed. It knows files alone; whoever is told looks for itself.
+///
+/// A file that is written is only the beginning: SQLite writes to the -wal file, has it synced, and then makes the commit
+/// visible in shared memory, of which no event tells. So after an event it is time to look at once, and again after 1 ms,
+/// 2 ms, 4 ms and so on up to a second. This slow poll never ends: it finds a directory that is made later, and all that
+/// events do not tell (network file systems, links, no inotify left to be had).
+///
+/// One thread waits; any thread can wake or stop it.
+public final class StateWatcher: Sendable {
+    /// What ended a wait.
+    public enum Wake: Sendable {
+        /// It is time to look at the state.
+        case look
+        /// Somebody called `wake`.
+        case called
+        /// Somebody called `stop`; waiting is over for good.
+        case stopped
     }
 
-    deinit { _ = close(descriptor) }
+    /// The longest time between two looks.
+    public static let slowPoll = Duration.seconds(1)
+    /// The time from an event to the second look. The first waits for as long, since a commit is many writes.
+    private static let firstPause = Duration.milliseconds(1)
 
-    /// Waits until something has happened to the files, or to the directory if it is not there yet.
-    func wait() {
-        while true {
-            if watch < 0 {
-                watch = unsafe inotify_add_watch(descriptor, directory, Self.changes)
-                if watch < 0 {
-                    // Not there yet: it is looked for again.
-                    _ = sleep(1)
-                    continue
+    private let directory: FilePath
+    /// The names of the files whose writing matters.
+    private let names: Set<String>
+    /// -1 when there is none to be had: poll(2) passes over it.
+    private let inotify: FileDescriptor
+    /// What wakes the waiting thread: a pipe with a byte in it.
+    private let bell: (readEnd: FileDescriptor, writeEnd: FileDescriptor)
+    private let isStopped = Atomic(false)
+    private let schedule: Mutex<Schedule>
+
+    /// When to look next. Only the waiting thread uses it.
+    private struct Schedule {
+        var next = ContinuousClock.now + slowPoll
+        var pause = slowPoll
+        var watch: CInt?
+
+        mutating func looking(afterEvent: Bool) {
+            pause = afterEvent ? firstPause : min(pause * 2, slowPoll)
+            next = .now + pause
+        }
+    }
+
+    /// Watches the state whose database is, or will be, at `path`.
+    ///
+    /// What happens from now on ends a wait, so look at the state first and then wait.
+    /// - Throws: `Errno` when there are no file descriptors left.
+    public init(path: FilePath) throws(Errno) {
+        let parent = path.removingLastComponent()
+        directory = parent.isEmpty ? "." : parent
+        let name = path.lastComponent?.string ?? ""
+        names = [name, name + "-wal"]
+        bell = try FileDescriptor.pipe(options: [.nonBlocking, .closeOnExec])
+        inotify = FileDescriptor(rawValue: inotify_init1(CInt(IN_NONBLOCK) | CInt(IN_CLOEXEC)))
+        schedule = Mutex(Schedule())
+        schedule.withLock { watchDirectory(&$0) }
+    }
+
+    deinit {
+        for descriptor in [bell.readEnd, bell.writeEnd, inotify] where descriptor.rawValue >= 0 {
+            try? descriptor.close()
+        }
+    }
+
+    /// Blocks until it is time to look, or somebody calls. Events of one burst end one wait.
+    public func wait() -> Wake {
+        schedule.withLock { schedule in
+            while true {
+                if isStopped.load(ordering: .acquiring) { return .stopped }
+                let ready = poll(until: schedule.next)
+                if ready.bell {
+                    _ = read(bell.readEnd)
+                    return isStopped.load(ordering: .acquiring) ? .stopped : .called
                 }
-                return
+                var isTouched = false
+                if ready.inotify {
+                    poll(for: Self.firstPause)
+                    isTouched = readEvents()
+                }
+                guard isTouched || ContinuousClock.now >= schedule.next else { continue }
+                schedule.looking(afterEvent: isTouched)
+                watchDirectory(&schedule)
+                return .look
             }
-            if readEvents() { return }
         }
     }
 
-    /// Reads what has happened; true when it concerns the state.
-    private func readEvents() -> Bool {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        // The kernel writes whole events into the given room.
-        let count = unsafe read(descriptor, &buffer, buffer.count)
-        guard count > 0 else { return false }
-        var isConcerned = false
-        var position = 0
-        let header = MemoryLayout<inotify_event>.size
-        while position + header <= count {
-            // An event and behind it its name, of the length that it says.
-            let event = unsafe buffer.withUnsafeBytes {
-                unsafe $0.loadUnaligned(fromByteOffset: position, as: inotify_event.self)
-            }
-            let end = min(count, position + header + Int(event.len))
-            let name = buffer[(position + header)..<end].prefix { $0 != 0 }
-            if event.mask & (UInt32(IN_DELETE_SELF) | UInt32(IN_IGNORED)) != 0 {
-                watch = -1
-                isConcerned = true
-            }
-            if name.starts(with: self.name.utf8) { isConcerned = true }
-            position = end
+    /// Ends the present wait, or the next one. Several calls may end one wait.
+    public func wake() {
+        // A full pipe has woken it already.
+        _ = try? bell.writeEnd.writeAll([0])
+    }
+
+    /// Ends the present wait and all later ones.
+    public func stop() {
+        isStopped.store(true, ordering: .releasing)
+        wake()
+    }
+}
+
+// MARK: System calls
+
+extension StateWatcher {
+    /// Files written, made, deleted, and moved in or out; the directory itself deleted or moved.
+    private static let mask = [
+        IN_MODIFY, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE_SELF, IN_MOVE_SELF, IN_ONLYDIR,
+    ].reduce(UInt32(0)) { $0 | UInt32($1) }
+
+    /// Watches the directory that is at its path now. For one that is watched already this does nothing.
+    private func watchDirectory(_ schedule: inout Schedule) {
+        // The path is lent to the call alone.
+        let watch = unsafe directory.withPlatformString { path in
+            unsafe inotify_add_watch(inotify.rawValue, path, Self.mask)
         }
-        return isConcerned
+        if let old = schedule.watch, old != watch { inotify_rm_watch(inotify.rawValue, old) }
+        schedule.watch = watch < 0 ? nil : watch
+    }
+
+    private func poll(until deadline: ContinuousClock.Instant) -> (bell: Bool, inotify: Bool) {
+        var entries = [
+            pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: inotify.rawValue, events: Int16(POLLIN), revents: 0),
+        ]
+        poll(&entries, for: deadline - .now)
+        return (entries[0].revents != 0, entries[1].revents != 0)
+    }
+
+    /// Waits while events gather; a call ends it.
+    private func poll(for duration: Duration) {
+        var entries = [pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0)]
+        poll(&entries, for: duration)
+    }
+
+    private func poll(_ entries: inout [pollfd], for duration: Duration) {
+        // Up to the next millisecond, or the last part of one would be spent going round.
+        let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
+        // The entries are lent to the call alone. A signal ends it like a time that is over; the caller looks at the clock.
+        _ = unsafe Glibc.poll(&entries, nfds_t(entries.count), CInt(milliseconds))
+    }
+
+    /// Reads all events there are, and tells whether one of them matters.
+    private func readEvents() -> Bool {
+        var isRelevant = false
+        while true {
+            let events = read(inotify)
+            guard !events.isEmpty else { return isRelevant }
+            isRelevant = isRelevant || InotifyEvents(events).contains { $0.name.isEmpty || names.contains($0.name) }
+        }
+    }
+
+    private func read(_ descriptor: FileDescriptor) -> ArraySlice<UInt8> {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        // The buffer is lent to the call alone. Nothing to read is an error here, and means the same as an end.
+        let count = try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
+        return bytes.prefix(count ?? 0)
+    }
+}
+
+/// The events in what inotify gives to read (inotify(7)): watch, mask, cookie, length of the name, the name with zeros.
+private struct InotifyEvents: Sequence, IteratorProtocol {
+    struct Event {
+        /// The file in the watched directory; empty for what befalls the directory, or when events were lost.
+        let name: String
+    }
+
+    private var rest: ArraySlice<UInt8>
+
+    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+
+    mutating func next() -> Event? {
+        let header = 16
+        guard rest.count >= header else { return nil }
+        // Within the slice, whose length was checked.
+        let length = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self) }
+        let name = rest.dropFirst(header).prefix(Int(length))
+        rest = rest.dropFirst(header + Int(length))
+        return Event(name: String(decoding: name.prefix { $0 != 0 }, as: UTF8.self))
     }
 }

@@ -1,0 +1,97 @@
+import Foundation
+import SQLiteState
+import State
+import TestSupport
+import Testing
+
+/// What `status` tells of the gateways that run.
+@Suite struct StatusTests {
+    private let folder: TemporaryFolder
+    private let now = Int64(Date().timeIntervalSince1970)
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let file = "version: 1\nstate: { path: state.db }\nhosts: [{ domain: www.example.com, respond: {} }]\n"
+        _ = try folder.file("aegis.yaml", file)
+    }
+
+    private func run(_ arguments: String...) throws -> ApplyProgram.Outcome {
+        let key = String(repeating: "0123456789abcdef", count: 4)
+        return try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": key])
+    }
+
+    /// Applies, and has a gateway report something.
+    private func report(_ nodes: GatewayNode...) throws {
+        #expect(try run().status == 0)
+        let store = try SQLiteStateStore(path: folder.path("state.db"))
+        for node in nodes { try store.report(node) }
+        store.close()
+    }
+
+    /// A gateway that last reported so many seconds ago. It has just reported when that is less than nothing.
+    private func node(
+        _ machine: String, age: Int64, revision: Int, _ phase: GatewayNode.Phase = .ready, problem: String? = nil
+    ) -> GatewayNode {
+        GatewayNode(
+            id: machine, machine: machine, process: 7, version: "1.2", startedAt: 0, heartbeatAt: now - age,
+            position: StatePosition(revision: revision, generation: 1), phase: phase, problems: problem == nil ? 0 : 2,
+            lastProblem: problem)
+    }
+
+    @Test("Without a gateway status has nothing to tell of any")
+    func none() throws {
+        try report()
+        #expect(try run("status").output.hasPrefix("generation 1\n\nHOST "))
+        #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
+    }
+
+    @Test("Each gateway that runs has a line: what it serves, and whether that is all there is")
+    func gateways() throws {
+        // Reports from a clock ahead of ours are as fresh as can be, so the words do not depend on how fast this runs.
+        try report(
+            node("a", age: -100, revision: 9), node("b\u{1B}[2J", age: -100, revision: 1, .draining),
+            node("c", age: -100, revision: 9, problem: "certificate x: its key does not open"),
+            node("dead", age: 11, revision: 9))
+        let lines = try run("status").output.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(
+            lines.prefix(7).joined(separator: "\n") == """
+                generation 1
+
+                GATEWAY  PROCESS  VERSION  GENERATION  STATE             SEEN     PROBLEM
+                a        7        1.2      1           up to date        0 s ago
+                b?[2J    7        1.2      1           behind, draining  0 s ago
+                c        7        1.2      1           up to date        0 s ago  2: certificate x: its key does not open
+
+                """)
+        #expect(lines[7].hasPrefix("HOST "))
+    }
+
+    @Test("A gateway's line as data")
+    func json() throws {
+        try report(node("a", age: -100, revision: 1, .starting))
+        let data = Data(try run("status", "--format", "json").output.utf8)
+        let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        let gateways = try #require(report["gateways"] as? [[String: Any]])
+        let gateway = try #require(gateways.first as NSDictionary?)
+        #expect(gateways.count == 1)
+        let expected: [String: Any] = [
+            "id": "a", "machine": "a", "process": 7, "version": "1.2", "started_at": "1970-01-01T00:00:00Z",
+            "heartbeat_age_seconds": 0, "generation": 1, "revision": 1, "up_to_date": false, "phase": "starting",
+            "problems": 0, "last_problem": NSNull(),
+        ]
+        #expect(gateway == expected as NSDictionary)
+    }
+
+    @Test("When all gateways are dead, status says that none is running")
+    func dead() throws {
+        try report(node("a", age: 11, revision: 9))
+        #expect(try run("status").output.hasPrefix("generation 1\n\nno gateway is running\n\nHOST "))
+        #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
+    }
+
+    @Test("What gateways report makes no apply plan again, nor anything to do")
+    func reportsAreNoChange() throws {
+        try report(node("a", age: 0, revision: 9))
+        #expect(try run().output == "No changes: the state is what the file says.\n")
+    }
+}

@@ -1,0 +1,83 @@
+import Foundation
+import GRDB
+import State
+import TestSupport
+import Testing
+
+@testable import SQLiteState
+
+/// What gateways report.
+@Suite struct NodeTests {
+    private let folder: TemporaryFolder
+    private let store: SQLiteStateStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = try .leased(folder.path("state.db"))
+    }
+
+    private func node(_ id: String, at heartbeat: Int64) -> GatewayNode {
+        GatewayNode(
+            id: id, machine: "web", process: 7, version: "1.2", startedAt: 5, heartbeatAt: heartbeat,
+            position: StatePosition(revision: 4, generation: 2), phase: .ready, problems: 1,
+            lastProblem: "certificate a: its key does not open")
+    }
+
+    @Test("A node's row is what it last reported, until it ends")
+    func report() throws {
+        #expect(try store.nodes() == [])
+        try store.report(GatewayNode(id: "a", machine: "web", process: 7, version: "1", startedAt: 5, heartbeatAt: 5))
+        try store.report(node("a", at: 8))
+        try store.report(node("b", at: 9))
+        #expect(try store.nodes() == [node("a", at: 8), node("b", at: 9)])
+        try store.removeNode("a")
+        #expect(try store.nodes() == [node("b", at: 9)])
+    }
+
+    @Test("Reports and events of a node do not raise the revision, and need no lease")
+    func revision() throws {
+        try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
+        try store.releaseLease(of: me)
+        try store.report(node("a", at: 8))
+        let event = AuditEvent(at: 8, actor: "web", action: "load", item: host, failure: "its record can't be read")
+        try store.record(events: [event, event])
+        #expect(try store.position().revision == 1)
+        #expect(try store.changes(since: 1) == [])
+        #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 2)
+    }
+
+    @Test("Nodes that have been dead for a day are forgotten when another reports")
+    func forgetting() throws {
+        try store.report(node("old", at: 100))
+        try store.report(node("dead", at: 101))
+        try store.report(node("new", at: 101 + GatewayNode.forgottenSeconds))
+        #expect(try store.nodes().map(\.id) == ["dead", "new"])
+    }
+
+    @Test("A node is alive while its last report is younger than ten seconds")
+    func liveness() {
+        #expect(node("a", at: 100).isAlive(at: 109))
+        #expect(!node("a", at: 100).isAlive(at: 110))
+    }
+
+    @Test("A report leaves later commits as durable as before")
+    func durability() throws {
+        try store.report(node("a", at: 1))
+        let full = 2
+        #expect(try store.database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == full)
+        try store.database.write {
+            try $0.execute(sql: "CREATE TRIGGER no BEFORE INSERT ON nodes BEGIN SELECT RAISE(ABORT, 'no'); END")
+        }
+        #expect(throws: StateError.self) { try store.report(node("a", at: 2)) }
+        #expect(try store.database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == full)
+        #expect(try store.nodes().map(\.heartbeatAt) == [1])
+    }
+
+    @Test("An identity is 32 hex digits, each time others")
+    func identities() {
+        var generator = SystemRandomNumberGenerator()
+        let ids = (0..<100).map { _ in GatewayNode.makeID(using: &generator) }
+        #expect(Set(ids).count == 100)
+        #expect(ids.allSatisfy { $0.count == 32 && $0.allSatisfy(\.isHexDigit) })
+    }
+}

@@ -1,0 +1,40 @@
+import SQLiteState
+import State
+import Testing
+
+/// Who holds the lease in these tests.
+let me = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
+
+/// A host.
+let host = ItemID(.host, "app.example.com")
+
+/// A certificate.
+func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
+    StoredCertificate(
+        name: name, owner: .file, record: Array("{}".utf8),
+        facts: CertificateFacts(
+            domains: ["a.example.com", "*.example.com"], source: .localCA, issuerCommonName: "A CA", notBefore: 1,
+            expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9]),
+        chain: Array("PEM".utf8), sealedKey: key)
+}
+
+/// A challenge.
+func challenge(_ token: String) throws -> ACMEChallenge {
+    try #require(
+        ACMEChallenge(token: token, keyAuthorization: "\(token).thumb-print", domain: "a.example.com", createdAt: 7))
+}
+
+extension SQLiteStateStore {
+    /// A new state, or one that is there, whose lease we hold.
+    static func leased(_ path: String) throws -> SQLiteStateStore {
+        let store = try SQLiteStateStore(path: path)
+        #expect(try store.acquireLease(for: me, now: 0, isFree: { _ in false }) == .acquired)
+        return store
+    }
+
+    /// What changed since a revision, in the order in which it is told; nil when it can't be told.
+    func changes(since revision: Int) throws -> [StateChange]? {
+        var changes: [StateChange] = []
+        return try readChanges(since: revision) { changes.append($0) } == nil ? nil : changes
+    }
+}
