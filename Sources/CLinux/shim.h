@@ -19,6 +19,7 @@ static const uint32_t aegis_epoll_in = EPOLLIN;
 static const uint32_t aegis_epoll_exclusive = EPOLLIN | EPOLLEXCLUSIVE;
 static const uint32_t aegis_epoll_readable = EPOLLIN | EPOLLRDHUP;
 static const uint32_t aegis_epoll_writable = EPOLLOUT;
+static const uint32_t aegis_epoll_ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 static const uint32_t aegis_epoll_hung_up = EPOLLHUP | EPOLLERR;
 static const int aegis_epoll_cloexec = EPOLL_CLOEXEC;
 static const int aegis_eventfd_flags = EFD_CLOEXEC | EFD_NONBLOCK;

@@ -9,6 +9,8 @@ struct Readiness: OptionSet {
     static let readable = Readiness(rawValue: aegis_epoll_readable)
     /// There is room to write.
     static let writable = Readiness(rawValue: aegis_epoll_writable)
+    /// The other end will send nothing more: what there is to read comes before that.
+    static let ended = Readiness(rawValue: aegis_epoll_ended)
     /// It is broken, or closed on both sides.
     static let hungUp = Readiness(rawValue: aegis_epoll_hung_up)
 

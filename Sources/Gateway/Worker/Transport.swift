@@ -10,6 +10,8 @@ struct Transport: ~Copyable {
     private(set) var outbox = ByteQueue()
     /// Whether something may be there to read: set by an event, cleared by a read that came back short.
     var mayRead = false
+    /// Whether an event has told of the end, which no other will: reading goes on until it comes.
+    private var isEnding = false
     /// Whether the other end has said that nothing more will come.
     private(set) var hasEnded = false
 
@@ -23,6 +25,12 @@ struct Transport: ~Copyable {
     var isFlushed: Bool { outbox.isEmpty }
 
     // MARK: Reading
+
+    /// Takes note of what an event says about reading.
+    mutating func note(_ readiness: Readiness) {
+        if readiness.intersects([.readable, .ended]) { mayRead = true }
+        if readiness.intersects(.ended) { isEnding = true }
+    }
 
     /// What came of reading.
     enum Received {
@@ -102,8 +110,8 @@ struct Transport: ~Copyable {
             return 0
         }
         switch result {
-        // A short read has emptied the socket; an end that came meanwhile is an event of its own.
-        case .bytes(let count): if count < asked { mayRead = false }
+        // A short read has emptied the socket; an end that comes later is an event of its own.
+        case .bytes(let count): if count < asked, !isEnding { mayRead = false }
         case .ended: (mayRead, hasEnded) = (false, true)
         case .wouldBlock, .failed: mayRead = false
         }

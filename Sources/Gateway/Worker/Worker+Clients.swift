@@ -5,7 +5,7 @@ extension Worker {
     static let readsATurn = 4
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
-        if readiness.intersects(.readable) || readiness.intersects(.hungUp) { clients[id].transport.mayRead = true }
+        clients[id].transport.note(readiness)
         if readiness.intersects(.writable), !clients[id].transport.isFlushed {
             if clients[id].transport.flush() != nil { return abort(id) }
             if clients[id].transport.isFlushed {

@@ -11,7 +11,7 @@ extension Worker {
             upstreamConnected(id)
             guard upstreams.contains(id) else { return }
         }
-        if readiness.intersects([.readable, .hungUp]) { upstreams[id].transport.mayRead = true }
+        upstreams[id].transport.note(readiness)
         if readiness.intersects(.writable), !upstreams[id].transport.isFlushed {
             if let failure = upstreams[id].transport.flush() {
                 return upstreams[id].phase == .tunnel
