@@ -54,7 +54,10 @@ extension Worker {
                     return bytes.count
                 }
                 offset += count
-                if unsafe responseHead.isInterim { continue }
+                if unsafe responseHead.isInterim {
+                    guard relayInterim(head, exchange) else { return bytes.count }
+                    continue
+                }
                 unsafe exchanges[exchange].client.isNone
                     ? healthCheckAnswered(exchange, responseHead.status)
                     : beginResponse(head, bytes.from(offset), exchange, id)
@@ -65,6 +68,26 @@ extension Worker {
 
     /// The most that is taken from upstreams: theirs may be larger than what clients may send.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
+
+    /// Passes an interim answer on (RFC 9110 section 15.2), but for 100: no upstream is asked for that. False when the client
+    /// is gone.
+    private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
+        let client = exchanges[exchange].client
+        guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, unsafe responseHead.status != 100 else {
+            return true
+        }
+        let view = tables.sites[exchanges[exchange].site].view
+        memory.output.clear()
+        writeStatusLine(head)
+        for index in unsafe 0..<responseHead.fields.count {
+            let field = unsafe responseHead.fields[index]
+            let name = head[field.name.range]
+            guard !field.isHopByHop, field.id != .contentLength, !view.stripsFromResponse(name) else { continue }
+            writeField(name, head[field.value.range])
+        }
+        memory.output.append("\r\n")
+        return deliver(memory.output.bytes, to: client)
+    }
 
     private func beginResponse(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
@@ -90,15 +113,7 @@ extension Worker {
     private func writeResponseHead(_ head: Bytes, _ exchange: SlotID, _ client: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTLS = clients[client].isTLS
-        memory.output.append("HTTP/1.1 ")
-        unsafe memory.output.append(decimal: UInt64(responseHead.status))
-        memory.output.append(" ")
-        if unsafe responseHead.reason.isEmpty {
-            unsafe memory.output.append(GatewayAnswer.reason(responseHead.status))
-        } else {
-            unsafe memory.output.append(head[responseHead.reason.range])
-        }
-        memory.output.append("\r\n")
+        writeStatusLine(head)
         writeResponseFields(head, view, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
         if isTLS { memory.output.append(view.hsts) }
         memory.output.append(view.responseSet)
@@ -122,6 +137,18 @@ extension Worker {
             memory.output.append("Connection: close\r\n")
         } else if !exchanges[exchange].clientSpeaksHTTP11 {
             memory.output.append("Connection: keep-alive\r\n")
+        }
+        memory.output.append("\r\n")
+    }
+
+    private func writeStatusLine(_ head: Bytes) {
+        memory.output.append("HTTP/1.1 ")
+        unsafe memory.output.append(decimal: UInt64(responseHead.status))
+        memory.output.append(" ")
+        if unsafe responseHead.reason.isEmpty {
+            unsafe memory.output.append(GatewayAnswer.reason(responseHead.status))
+        } else {
+            unsafe memory.output.append(head[responseHead.reason.range])
         }
         memory.output.append("\r\n")
     }
