@@ -27,6 +27,8 @@ struct Exchange: ~Copyable {
     var requestBody: BodyDecoder?
     var sendsChunks = false
     var bodyBytesReceived: UInt64 = 0
+    /// Whether the upstream takes no more of it: what is still to come is thrown away.
+    var discardsRequestBody = false
     /// Whether the client waits to be told to go on.
     var expectsContinue = false
     /// Whether a change of protocol was asked for.

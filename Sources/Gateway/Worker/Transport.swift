@@ -178,6 +178,12 @@ struct Transport: ~Copyable {
         return nil
     }
 
+    /// Writing has failed: what waits will never leave. What has come is still to be read, up to its end.
+    mutating func giveUpWriting() {
+        outbox.clear()
+        (mayRead, isEnding) = (true, true)
+    }
+
     /// Says to the other end that nothing more will come, once everything is sent.
     mutating func finishWriting(_ wire: TLSWire) {
         if tls != nil {

@@ -112,6 +112,7 @@ extension Worker {
     func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         let exchange = clients[id].exchange
         let upstream = exchanges[exchange].upstream
+        if exchanges[exchange].discardsRequestBody { return bytes.count }
         var offset = start
         memory.output.clear()
         let limit = bodyLimit(tables.sites[exchanges[exchange].site].view)
@@ -139,9 +140,9 @@ extension Worker {
             }
             break
         }
-        if let failure = upstreams[upstream].transport.send(memory.output.bytes, memory.wire) {
-            upstreamBroke(upstream, failure.reason)
-            return clients.contains(id) ? offset : bytes.count
+        if upstreams[upstream].transport.send(memory.output.bytes, memory.wire) != nil {
+            awaitEarlyAnswer(upstream)
+            return bytes.count
         }
         let view = tables.sites[exchanges[exchange].site].view
         if exchanges[exchange].isRequestComplete {

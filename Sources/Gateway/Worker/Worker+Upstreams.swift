@@ -14,14 +14,24 @@ extension Worker {
         upstreams[id].transport.note(readiness)
         if readiness.intersects(.writable), !upstreams[id].transport.isFlushed {
             if let failure = upstreams[id].transport.flush() {
-                return upstreams[id].phase == .tunnel
-                    ? upstreamEnded(id, isTruncated: true)
-                    : upstreamBroke(id, failure.reason)
+                switch upstreams[id].phase {
+                case .tunnel: return upstreamEnded(id, isTruncated: true)
+                case .active where !exchanges[upstreams[id].exchange].isRequestComplete: awaitEarlyAnswer(id)
+                default: return upstreamBroke(id, failure.reason)
+                }
             }
             if upstreams[id].transport.isFlushed { upstreamFlushed(id) }
             guard upstreams.contains(id) else { return }
         }
         pumpUpstream(id)
+    }
+
+    /// An upstream takes no more of a request's body. It may have answered before it closed (RFC 9112 section 9.5), so what
+    /// it sent is read, up to the error that ends it.
+    func awaitEarlyAnswer(_ id: SlotID) {
+        exchanges[upstreams[id].exchange].discardsRequestBody = true
+        upstreams[id].transport.giveUpWriting()
+        enqueue(upstream: id)
     }
 
     /// What was to be sent is sent: the client may go on with its body.
