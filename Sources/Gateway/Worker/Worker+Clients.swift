@@ -247,6 +247,10 @@ extension Worker {
         if !exchange.isNone {
             exchanges[exchange].keepsClient = false
             metrics.add(.clientAborts, 1)
+            // An HTTP/1.0 client would take the end for the answer's.
+            if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
+                Socket.resetOnClose(clients[id].transport.descriptor)
+            }
             drop(exchange: exchange)
         }
         close(id)
