@@ -47,7 +47,7 @@ class Client:
     def __init__(self, port, tls=None, name=None, address="127.0.0.1"):
         self.socket = socket.create_connection((address, port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.buffer = bytearray()
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
 
@@ -85,21 +85,23 @@ class Client:
         while mark not in self.buffer:
             if not self.more():
                 raise BrokenTransfer(f"ended before {mark!r}, after {self.buffer[-200:]!r}")
-        taken, self.buffer = self.buffer.split(mark, 1)
+        taken = bytes(self.buffer[:self.buffer.index(mark)])
+        del self.buffer[:len(taken) + len(mark)]
         return taken
 
     def exactly(self, count):
         while len(self.buffer) < count:
             if not self.more():
                 raise BrokenTransfer(f"{len(self.buffer)} bytes of {count}")
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
         return taken
 
     def to_end(self):
         """Everything up to the end of the connection."""
         while self.more():
             pass
-        taken, self.buffer = self.buffer, b""
+        taken, self.buffer = bytes(self.buffer), bytearray()
         return taken
 
     def head(self):
@@ -132,16 +134,28 @@ class Client:
         return response
 
     def chunks(self):
-        body = b""
+        body = bytearray()
         while size := int(self.until(b"\r\n"), 16):
             body += self.exactly(size)
             assert self.exactly(2) == b"\r\n"
         assert self.exactly(2) == b"\r\n", "trailers"
-        return body
+        return bytes(body)
 
     def is_closed(self):
         """Waits for the end of the connection; whether nothing came before it."""
         return self.to_end() == b""
+
+
+def parse(answer):
+    """The one response that bytes are."""
+    near, far = socket.socketpair()
+    reader = Client.__new__(Client)
+    reader.socket, reader.buffer = near, bytearray(answer)
+    with near:
+        far.close()
+        response = reader.response()
+        assert reader.is_closed(), "bytes behind the answer"
+    return response
 
 
 def exchange_together(port, messages):

@@ -35,7 +35,7 @@ class Connection:
 
     socket: socket.socket
     number: int
-    buffer: bytes = b""
+    buffer: bytearray = field(default_factory=bytearray)
     received: bytearray = field(default_factory=bytearray)
 
     def send(self, data):
@@ -57,7 +57,8 @@ class Connection:
             piece = self.socket.recv(65536)
         except OSError:
             piece = b""
-        self.received += piece
+        if len(self.received) < 1 << 20:
+            self.received += piece
         self.buffer += piece
         return bool(piece)
 
@@ -65,14 +66,16 @@ class Connection:
         while mark not in self.buffer:
             if not self.more():
                 return None
-        taken, self.buffer = self.buffer.split(mark, 1)
+        taken = bytes(self.buffer[:self.buffer.index(mark)])
+        del self.buffer[:len(taken) + len(mark)]
         return taken
 
     def exactly(self, count):
         while len(self.buffer) < count:
             if not self.more():
                 return None
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
         return taken
 
     def request_head(self):
@@ -89,6 +92,7 @@ class Connection:
         """Reads a request's body; false when it does not come whole."""
         if request["Transfer-Encoding"]:
             assert request["Transfer-Encoding"] == "chunked" and request["Content-Length"] is None
+            raw, body = bytearray(request.raw), bytearray()
             while True:
                 line = self.until(b"\r\n")
                 if line is None:
@@ -96,9 +100,10 @@ class Connection:
                 data = self.exactly(int(line, 16) + 2)
                 if data is None:
                     return False
-                request.raw += line + b"\r\n" + data
-                request.body += data[:-2]
+                raw += line + b"\r\n" + data
+                body += data[:-2]
                 if len(data) == 2:
+                    request.raw, request.body = bytes(raw), bytes(body)
                     return True
         request_body = self.exactly(int(request["Content-Length"] or 0))
         if request_body is None:

@@ -1,0 +1,315 @@
+"""Upstreams that misbehave, and which of several gets a request."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+
+from client import BrokenTransfer, Client
+from gateway import eventually, free_port
+from origin import OK, Origin
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin, tmp_path_factory):
+    gateway = run_once(
+        [
+            {"domain": "app.test", "upstreams": [module_origin.url]},
+            {"domain": "slow.test", "upstreams": [module_origin.url], "timeouts": {"read": "300ms"}},
+            {"domain": "refused.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]},
+            {"domain": "nowhere.test", "upstreams": ["http://no-such-name.invalid:80"]},
+        ],
+        gateway={"workers": 1})
+    return gateway
+
+
+def post(host="app.test", path="/"):
+    return f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi"
+
+
+# One upstream.
+
+def test_a_connection_with_bytes_after_the_answer_is_not_used_again(gateway, origin):
+    poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+    origin.answers["/"] = OK + poison
+    with Client(gateway.http) as client:
+        for _ in range(3):
+            assert client.get().body == b"ok"
+    assert len({request.connection for request in origin.requests}) == 3
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_body_where_none_belongs_is_not_the_next_answer(gateway, origin, method):
+    status = "200 OK" if method == "HEAD" else "304 Not Modified"
+    origin.answers["/bad"] = f"HTTP/1.1 {status}\r\nContent-Length: 45\r\n\r\n".encode() + OK
+    with Client(gateway.http) as client:
+        assert client.ask(f"{method} /bad HTTP/1.1\r\nHost: app.test\r\n\r\n").body == b""
+        assert client.get().body == b"ok"
+    assert origin.requests[0].connection != origin.requests[1].connection
+
+
+def test_bytes_on_an_idle_connection_are_not_taken_for_an_answer(gateway, origin):
+    with Client(gateway.http) as client:
+        assert client.get().body == b"ok"
+        first = origin.connections[origin.last.connection]
+        first.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+        assert client.get().body == b"ok"
+        assert client.get().body == b"ok"
+    assert first.number not in {request.connection for request in origin.requests[1:]}
+
+
+@pytest.mark.parametrize("answer", [
+    b"garbage\r\n\r\n",
+    b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+    b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nA : b\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nA: \0\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\n: b\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 99 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000 + b"\r\n\r\n",
+    b"",
+], ids=lambda answer: answer[:60].decode("latin-1").replace("\r\n", "|").replace("\0", "NUL"))
+def test_a_malformed_answer_is_502_and_the_log_says_why(gateway, origin, answer):
+    def bad(connection, request):
+        connection.send(answer)
+        return bool(answer)
+
+    origin.answers["/"] = bad
+    with Client(gateway.http) as client:
+        response = client.ask(post())
+        assert response.status == 502
+        line = gateway.await_log("no answer from", origin.url, response["X-Request-Id"], "host=app.test")
+        assert ("malformed" in line or "protocol" in line or "too large" in line if answer else "closed" in line), line
+        assert client.get(path="/good").body == b"ok"
+    assert origin.requests[0].connection != origin.requests[1].connection
+
+
+def test_an_answer_that_takes_too_long_is_504(gateway, origin):
+    release = threading.Event()
+    origin.answers["/"] = lambda connection, request: release.wait(10) and False
+    with Client(gateway.http) as client:
+        response = client.get("slow.test")
+        assert response.status == 504
+        gateway.await_log("took too long", origin.url, response["X-Request-Id"])
+    release.set()
+
+
+def test_an_answer_that_stops_midway_breaks_off(gateway, origin):
+    release = threading.Event()
+
+    def stop_midway(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        release.wait(10)
+        return False
+
+    origin.answers["/"] = stop_midway
+    with Client(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost: slow.test\r\n\r\n")
+        with pytest.raises((BrokenTransfer, ConnectionError)):
+            client.response()
+    release.set()
+
+
+def test_an_upstream_that_refuses_is_502_and_named_in_the_log(gateway, origin):
+    upstream = gateway.host("refused.test")["upstreams"][0]
+    with Client(gateway.http) as client:
+        for _ in range(5):  # the only upstream is never left out
+            response = client.get("refused.test")
+            assert response.status == 502
+            gateway.await_log(f"no answer from {upstream}: Connection refused", response["X-Request-Id"])
+        assert client.ask(post("refused.test")).status == 502
+
+
+def test_an_upstream_without_an_address_is_502_and_the_log_says_so(gateway, origin):
+    with Client(gateway.http) as client:
+        response = client.get("nowhere.test")
+        assert response.status == 502
+        gateway.await_log("no answer from http://no-such-name.invalid", response["X-Request-Id"])
+
+
+def test_a_kept_connection_that_its_server_has_closed_costs_no_request(gateway, origin):
+    first = []
+
+    def close_on_second(connection, request):
+        if connection.number in first:
+            connection.close()
+            return False
+        first.append(connection.number)
+        connection.send(OK)
+
+    origin.answers["/"] = close_on_second
+    with Client(gateway.http) as client:
+        assert client.get().status == 200
+        assert client.get().status == 200, "repeated on a new connection"
+        assert client.ask(post()).status == 502, "not repeated"
+    assert [request.method for request in origin.requests] == ["GET", "GET", "GET", "POST"]
+
+
+def test_a_failed_upgrade_leaves_no_poisoned_connection(gateway, origin):
+    upgrade = "GET /ws HTTP/1.1\r\nHost: app.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with Client(gateway.http) as client:
+        client.send(upgrade + "GET /next HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        assert client.response().status == 200
+        assert client.response().status == 200
+    assert [request.target for request in origin.requests] == ["/ws", "/next"]
+
+
+# Several upstreams.
+
+def test_an_idempotent_request_is_repeated_elsewhere_and_no_other_is(run, make_origin):
+    bad, good = make_origin(), make_origin()
+    bad.answer = lambda connection, request: connection.reset() or False
+    gateway = run([{"domain": "app.test", "upstreams": [bad.url, good.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert [client.get().status for _ in range(4)] == [200] * 4
+    assert 1 <= len(bad.requests) <= 3 and len(good.requests) == 4
+
+
+def test_a_post_is_not_repeated_once_it_was_sent(run, make_origin):
+    bad, good = make_origin(), make_origin()
+    bad.answer = lambda connection, request: connection.reset() or False
+    gateway = run([{"domain": "app.test", "upstreams": [bad.url, good.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        statuses = [client.ask(post()).status for _ in range(4)]
+    assert sorted(statuses) == [200, 200, 502, 502]
+    assert (len(bad.requests), len(good.requests)) == (2, 2)
+
+
+def test_nothing_is_repeated_once_a_byte_has_come_back(run, make_origin):
+    bad, good = make_origin(), make_origin()
+
+    def begin(connection, request):
+        connection.send(b"HTTP/1.1 200")
+        return False
+
+    bad.answer = begin
+    gateway = run([{"domain": "app.test", "upstreams": [bad.url, good.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        statuses = [client.get().status for _ in range(4)]
+    assert sorted(statuses) == [200, 200, 502, 502]
+
+
+def test_requests_go_around_an_upstream_that_is_down(run, make_origin):
+    good, down = make_origin(), f"http://127.0.0.1:{free_port()}"
+    gateway = run([{"domain": "app.test", "upstreams": [down, good.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert [client.ask(post()).status for _ in range(10)] == [200] * 10
+    gateway.await_log(down, "left out")
+
+
+def test_round_robin_takes_turns(run, make_origin):
+    origins = [make_origin() for _ in range(3)]
+    gateway = run([{"domain": "app.test", "upstreams": [o.url for o in origins]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        for _ in range(9):
+            client.get()
+    assert [len(origin.requests) for origin in origins] == [3, 3, 3]
+
+
+def test_least_conn_goes_where_fewest_requests_are(run, make_origin):
+    busy, free = make_origin(), make_origin()
+    release = threading.Event()
+    gateway = run(
+        [{"domain": "app.test", "balance": "least_conn", "upstreams": [busy.url, free.url]}], gateway={"workers": 1})
+    busy.answer = free.answer = lambda connection, request: release.wait(10) and connection.send(OK)
+    with Client(gateway.http) as waiting, Client(gateway.http) as client:
+        waiting.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        taken = eventually("the first request", lambda: next((o for o in (busy, free) if o.requests), None))
+        other = free if taken is busy else busy
+        other.answer = OK
+        for _ in range(5):
+            assert client.get().status == 200
+        assert (len(taken.requests), len(other.requests)) == (1, 5)
+        release.set()
+        assert waiting.response().status == 200
+
+
+def test_ip_hash_keeps_to_one_upstream(run, make_origin):
+    origins = [make_origin() for _ in range(3)]
+    gateway = run([{"domain": "app.test", "balance": "ip_hash", "upstreams": [o.url for o in origins]}])
+    for _ in range(6):
+        with Client(gateway.http) as client:
+            assert client.get().status == 200
+    assert sorted(len(origin.requests) for origin in origins) == [0, 0, 6]
+
+
+def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origin):
+    sick, well = make_origin(), make_origin()
+    sick.answers["/health"] = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+    gateway = run([{
+        "domain": "app.test", "upstreams": [sick.url, well.url],
+        "health_check": {"path": "/health", "interval": "1s", "timeout": "500ms"}}])
+    gateway.await_log(sick.url, "is not well", "500")
+    assert sick.last["Host"] == "app.test"
+    with Client(gateway.http) as client:
+        for _ in range(6):
+            assert client.get().status == 200
+    assert "/" not in {request.target for request in sick.requests}
+    sick.answers.clear()
+    gateway.await_log(sick.url, "is well again")
+    with Client(gateway.http) as client:
+        for _ in range(6):
+            assert client.get().status == 200
+    assert "/" in {request.target for request in sick.requests}
+
+
+# Other transports.
+
+def test_unix_sockets_are_upstreams(run, make_origin, tmp_path):
+    origin = make_origin(path=tmp_path / "s")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "preserve_host": False}])
+    with Client(gateway.http) as client:
+        assert client.ask(post()).body == b"ok"
+        assert client.get().body == b"ok"
+    assert origin.requests[0].body == b"hi"
+
+
+def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_origin):
+    # The certificate is the local CA's, which the system does not trust.
+    maker = run(
+        [{"domain": "app.test", "respond": {"status": 200, "body": ""}}],
+        issuers={"lan": {"type": "local_ca"}}, certificates={"up": {"issuer": "lan", "domains": ["127.0.0.1"]}})
+    import subprocess
+    from gateway import PROGRAMS
+    subprocess.run(
+        [PROGRAMS / "aegis-apply", "certificates", "export", "up", "--out", "up.pem", "--with-key"],
+        cwd=maker.folder, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(maker.folder / "up.pem")
+    origin = make_origin(tls=context)
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}])
+    with Client(gateway.http) as client:
+        response = client.get()
+        assert response.status == 502
+        gateway.await_log("no answer from", origin.url, "TLS", "certificate", response["X-Request-Id"])
+    assert origin.requests == []
+
+
+def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run, make_origin):
+    origin = make_origin()
+    spoken = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def speak():
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+            spoken.set()
+            while connection.recv(4096):
+                pass
+
+    threading.Thread(target=speak, daemon=True).start()
+    gateway = run([{"domain": "app.test", "upstreams": [f"https://127.0.0.1:{listener.getsockname()[1]}"]}])
+    with Client(gateway.http) as client:
+        assert client.get().status == 502
+    assert spoken.is_set()
+    listener.close()
