@@ -162,4 +162,4 @@ class Gateway:
     @property
     def root(self):
         """The local CA's certificate file."""
-        return next(self.folder.joinpath("ca").rglob("*.pem"))
+        return self.folder / "ca" / "aegis-local-ca.crt"

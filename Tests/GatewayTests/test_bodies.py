@@ -1,6 +1,7 @@
 """Requests and answers pass through as they are, however their bytes arrive and however long their bodies are."""
 
 import hashlib
+import socket
 import threading
 import time
 
@@ -176,7 +177,6 @@ def test_pipelined_requests_are_answered_in_order(gateway, origin):
 
 
 def test_a_client_that_half_closes_still_gets_its_answer(gateway, origin):
-    import socket
     with Client(gateway.http) as client:
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         client.socket.shutdown(socket.SHUT_WR)

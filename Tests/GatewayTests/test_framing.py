@@ -93,12 +93,9 @@ def test_what_follows_a_refused_request_is_never_taken_for_a_request(gateway, or
 
 
 def test_a_chunked_body_that_goes_wrong_breaks_off_its_request_upstream(gateway, origin):
-    before = len(origin.connections)
     with Client(gateway.http) as client:
         client.send("POST /body HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        eventually("the first chunk at the origin",
-                   lambda: any(b"hello" in c.received for c in origin.connections[before:]) or
-                   any(b"/body" in c.received for c in origin.connections))
+        eventually("the first chunk at the origin", lambda: any(b"hello" in c.received for c in origin.connections))
         client.send("zz\r\n")
         assert client.response().status == 400
         assert client.is_closed()

@@ -2,18 +2,19 @@
 
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
 
 from client import BrokenTransfer, Client
-from gateway import eventually, free_port
-from origin import OK, Origin
+from gateway import PROGRAMS, eventually, free_port
+from origin import OK
 
 
 @pytest.fixture(scope="module")
-def gateway(run_once, module_origin, tmp_path_factory):
-    gateway = run_once(
+def gateway(run_once, module_origin):
+    return run_once(
         [
             {"domain": "app.test", "upstreams": [module_origin.url]},
             {"domain": "slow.test", "upstreams": [module_origin.url], "timeouts": {"read": "300ms"}},
@@ -21,7 +22,6 @@ def gateway(run_once, module_origin, tmp_path_factory):
             {"domain": "nowhere.test", "upstreams": ["http://no-such-name.invalid:80"]},
         ],
         gateway={"workers": 1})
-    return gateway
 
 
 def post(host="app.test", path="/"):
@@ -278,8 +278,6 @@ def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_ori
     maker = run(
         [{"domain": "app.test", "respond": {"status": 200, "body": ""}}],
         issuers={"lan": {"type": "local_ca"}}, certificates={"up": {"issuer": "lan", "domains": ["127.0.0.1"]}})
-    import subprocess
-    from gateway import PROGRAMS
     subprocess.run(
         [PROGRAMS / "aegis-apply", "certificates", "export", "up", "--out", "up.pem", "--with-key"],
         cwd=maker.folder, check=True, capture_output=True)
@@ -294,8 +292,7 @@ def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_ori
     assert origin.requests == []
 
 
-def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run, make_origin):
-    origin = make_origin()
+def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):
     spoken = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 

@@ -1,0 +1,144 @@
+"""What origins are told of clients: the gateway's own word, never a stranger's (RFC 7239 and its forerunners)."""
+
+import pytest
+
+from client import Client, tls_context
+from gateway import free_port
+
+CLAIMS = [
+    "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8", "X-Real-IP: 1.2.3.4", "X-Forwarded-Host: evil.test",
+    "X-Forwarded-Proto: https", "X-Forwarded-Port: 444", "X-Forwarded-Anything: yes",
+    "Forwarded: for=1.2.3.4;host=evil.test;proto=https", "X-Request-Id: given",
+]
+SPELLINGS = ["X_Forwarded_For: 1.2.3.4", "X-Forwarded_For: 1.2.3.4", "x_real_ip: 1.2.3.4", "X_Whatever: a"]
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin):
+    return run_once(
+        [
+            {"domain": "app.test", "upstreams": [module_origin.url]},
+            {"domain": "own.test", "upstreams": [module_origin.url], "preserve_host": False},
+            {
+                "domain": "changed.test", "upstreams": [module_origin.url],
+                "headers": {
+                    "request": {"set": {"X-Set": "by gateway", "X-New": "1"}, "remove": ["X-Removed", "cookie"]},
+                    "response": {"set": {"X-Set": "by gateway", "X-New": "2"}, "remove": ["X-Removed", "SERVER"]},
+                },
+            },
+        ])
+
+
+@pytest.fixture(scope="module")
+def trusting(run_once, module_origin):
+    return run_once(
+        [{"domain": "app.test", "upstreams": [module_origin.url]}], gateway={"trusted_proxies": ["127.0.0.0/8"]})
+
+
+def test_what_a_stranger_says_of_itself_is_replaced(gateway, origin):
+    with Client(gateway.http) as client:
+        client.get("app.test", "/", *CLAIMS)
+    seen = origin.last
+    assert seen["X-Forwarded-For"] == "127.0.0.1"
+    assert seen["X-Real-IP"] == "127.0.0.1"
+    assert seen["X-Forwarded-Host"] == "app.test"
+    assert seen["X-Forwarded-Proto"] == "http"
+    assert seen["Forwarded"] == 'for=127.0.0.1;host="app.test";proto=http'
+    assert seen["X-Forwarded-Port"] is None and seen["X-Forwarded-Anything"] is None
+    assert len(seen["X-Request-Id"]) == 32 and seen["X-Request-Id"] != "given"
+
+
+def test_a_trusted_proxy_is_believed(trusting, origin):
+    with Client(trusting.http) as client:
+        client.get("app.test", "/", *CLAIMS)
+    seen = origin.last
+    assert seen["X-Forwarded-For"] == "1.2.3.4, 5.6.7.8, 127.0.0.1"
+    assert seen["X-Real-IP"] == "1.2.3.4"
+    assert seen["X-Forwarded-Host"] == "evil.test"
+    assert seen["X-Forwarded-Proto"] == "https"
+    assert seen["X-Forwarded-Port"] == "444" and seen["X-Forwarded-Anything"] == "yes"
+    assert seen["Forwarded"].startswith('for=1.2.3.4;host=evil.test;proto=https, for=127.0.0.1;host="app.test"')
+    assert seen["X-Request-Id"] == "given"
+
+
+def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
+    with Client(trusting.http) as client:
+        client.get()
+    assert (origin.last["X-Forwarded-For"], origin.last["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+    assert origin.last["X-Real-IP"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("which", ["gateway", "trusting"])
+def test_names_with_underscores_do_not_pass(which, origin, request):
+    with Client(request.getfixturevalue(which).http) as client:
+        client.get("app.test", "/", *SPELLINGS)
+    assert not [name for name, _ in origin.last.fields if "_" in name]
+
+
+@pytest.mark.parametrize("which", ["gateway", "trusting"])
+def test_connection_can_not_take_away_what_the_gateway_says(which, origin, request):
+    names = "X-Forwarded-For, X-Real-IP, X-Forwarded-Host, X-Forwarded-Proto, Forwarded, X-Request-Id, Host, Authorization"
+    with Client(request.getfixturevalue(which).http) as client:
+        client.get("app.test", "/", f"Connection: keep-alive, {names}", "Authorization: a", "X-Forwarded-For: 1.1.1.1")
+    assert all(origin.last[name] for name in names.split(", "))
+
+
+def test_fields_of_the_hop_end_here(gateway, origin):
+    origin.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Hop\r\nX-Hop: a\r\nKeep-Alive: timeout=5\r\n"
+        b"Proxy-Authenticate: Basic\r\nTrailer: a\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nok")
+    with Client(gateway.http) as client:
+        response = client.get(
+            "app.test", "/", "Connection: X-Hop", "X-Hop: a", "Keep-Alive: 5", "TE: trailers", "Trailer: a",
+            "Proxy-Authorization: secret", "Proxy-Connection: close", "X-Kept: b")
+    gone = {"connection", "x-hop", "keep-alive", "te", "trailer", "proxy-authorization", "proxy-connection", "upgrade"}
+    assert not gone & {name.lower() for name, _ in origin.last.fields}
+    assert origin.last["X-Kept"] == "b"
+    assert not (gone | {"proxy-authenticate"}) & {name.lower() for name, _ in response.fields}
+    assert response.all("Set-Cookie") == ["a=1", "b=2"]
+
+
+def test_fields_are_set_and_removed_as_configured(gateway, origin):
+    origin.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Set: a\r\nx-set: b\r\nX-Removed: c\r\nServer: s\r\nX-Kept: d\r\n"
+        b"\r\nok")
+    with Client(gateway.http) as client:
+        response = client.get("changed.test", "/", "X-Set: a", "x-removed: b", "Cookie: c=1", "X-Kept: d")
+    for fields in (origin.last, response):
+        assert (fields["X-Set"], fields["X-Removed"], fields["X-Kept"]) == ("by gateway", None, "d")
+    assert origin.last["Cookie"] is None and response["Server"] is None
+    assert (origin.last["X-New"], response["X-New"]) == ("1", "2")
+
+
+def test_the_host_is_kept_or_replaced_as_configured(gateway, origin):
+    with Client(gateway.http) as client:
+        client.get("app.test:8080")
+        assert (origin.last["Host"], origin.last["X-Forwarded-Host"]) == ("app.test:8080", "app.test:8080")
+        client.get("own.test")
+        assert (origin.last["Host"], origin.last["X-Forwarded-Host"]) == (f"127.0.0.1:{origin.port}", "own.test")
+
+
+def test_over_tls_the_origin_is_told_so(gateway, origin):
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        assert client.get().status == 200
+    assert origin.last["X-Forwarded-Proto"] == "https"
+    assert origin.last["Forwarded"] == 'for=127.0.0.1;host="app.test";proto=https'
+
+
+def test_clients_of_ipv6_are_named_rightly(run, origin):
+    port = free_port()
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"http": [f"[::1]:{port}", f":{port + 1}"]})
+    with Client(port, address="::1") as client:
+        client.get()
+    assert (origin.last["X-Forwarded-For"], origin.last["X-Real-IP"]) == ("::1", "::1")
+    assert origin.last["Forwarded"] == 'for="[::1]";host="app.test";proto=http'
+    with Client(port + 1) as client:
+        client.get()
+    assert origin.last["X-Forwarded-For"] == "127.0.0.1", "not as an address of IPv6"
+
+
+def test_each_request_has_an_identity_of_its_own(gateway, origin):
+    with Client(gateway.http) as client:
+        for _ in range(50):
+            client.get()
+    assert len({request["X-Request-Id"] for request in origin.requests}) == 50

@@ -1,0 +1,162 @@
+"""Which host answers, and what the gateway answers itself."""
+
+import ssl
+
+import pytest
+
+from client import Client, tls_context
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin):
+    up = {"upstreams": [module_origin.url]}
+    answers = lambda body: {"respond": {"status": 200, "body": body}}
+    return run_once(
+        [
+            {"domain": "app.test", "aliases": ["www.app.test"], **up},
+            {"domain": "other.test", **answers("other")},
+            {"domain": "*.wild.test", **answers("wild")},
+            {"domain": "exact.wild.test", **answers("exact")},
+            {"domain": "off.test", "enabled": False, **answers("off")},
+            {"domain": "teapot.test", "respond": {"status": 418, "body": ""}},
+            {"domain": "page.test", **answers("<!doctype html><p>hello")},
+            {
+                "domain": "forced.test", "ssl_mode": "custom", "certificate": "forced", "force_https": True,
+                "hsts": {"max_age": 31536000, "include_subdomains": True, "preload": True}, **up,
+            },
+            {"domain": "open.test", "ssl_mode": "custom", "certificate": "forced", "hsts": {"max_age": 300}, **up},
+            {"domain": "modern.test", "tls_min_version": "1.3", **answers("modern")},
+        ],
+        issuers={"lan": {"type": "local_ca"}},
+        certificates={"forced": {"issuer": "lan", "domains": ["forced.test", "open.test"]}})
+
+
+def body(gateway, host):
+    with Client(gateway.http) as client:
+        response = client.get(host)
+        return response.status, response.body
+
+
+@pytest.mark.parametrize("host", ["app.test", "APP.Test", "app.test.", "app.test:80", "APP.TEST.:1234", "www.app.test"])
+def test_a_host_is_found_however_it_is_written(gateway, origin, host):
+    assert body(gateway, host) == (200, b"ok")
+
+
+@pytest.mark.parametrize("host, expected", [
+    ("a.wild.test", b"wild"), ("A.WILD.test.", b"wild"), ("exact.wild.test", b"exact"), ("EXACT.wild.test", b"exact"),
+])
+def test_a_wildcard_stands_for_one_label_and_an_exact_name_wins(gateway, host, expected):
+    assert body(gateway, host) == (200, expected)
+
+
+@pytest.mark.parametrize("host", [
+    "unknown.test", "wild.test", "a.b.wild.test", "xapp.test", "app.test.app.test", "test", "127.0.0.1", "[::1]",
+    "off.test",
+])
+def test_a_host_that_is_not_served_is_404(gateway, origin, host):
+    assert body(gateway, host)[0] == 404
+    assert origin.requests == []
+
+
+@pytest.mark.parametrize("host", ["*.wild.test", ".wild.test", "app..test", "app.test:x", "app.test/", "a@app.test"])
+def test_a_host_that_is_no_name_is_400(gateway, origin, host):
+    assert body(gateway, host)[0] == 400
+    assert origin.requests == []
+
+
+def test_a_browser_gets_a_page_and_others_a_line(gateway):
+    with Client(gateway.http) as client:
+        page = client.get("unknown.test", "/", "Accept: text/html,application/xhtml+xml")
+        assert page["Content-Type"].startswith("text/html") and b"<h1>404" in page.body
+        assert page["X-Request-Id"].encode() in page.body
+        line = client.get("unknown.test")
+        assert line["Content-Type"].startswith("text/plain") and line["X-Request-Id"].encode() in line.body
+
+
+def test_fixed_answers(gateway):
+    with Client(gateway.http) as client:
+        assert client.get("other.test").body == b"other"
+        head = client.ask("HEAD / HTTP/1.1\r\nHost: other.test\r\n\r\n")
+        assert (head.status, head["Content-Length"]) == (200, "5")
+        teapot = client.get("teapot.test")
+        assert (teapot.status, teapot.body) == (418, b"")
+        assert client.get("page.test")["Content-Type"].startswith("text/html")
+
+
+def test_a_fixed_answer_to_a_request_with_a_body_leaves_the_connection_in_step(gateway):
+    with Client(gateway.http) as client:
+        smuggled = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
+        for _ in range(3):
+            client.send(
+                b"POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: %d\r\n\r\n%s" % (len(smuggled), smuggled))
+            assert client.response().body == b"other"
+        client.send("POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+        assert client.response().body == b"other"
+        client.send("lo\r\n0\r\n\r\n")
+        assert client.get("other.test").body == b"other"
+
+
+# HTTPS and HTTP.
+
+@pytest.mark.parametrize("method, status", [
+    ("GET", 301), ("HEAD", 301), ("POST", 308), ("PUT", 308), ("DELETE", 308), ("OPTIONS", 308),
+])
+def test_plain_http_is_sent_to_https(gateway, origin, method, status):
+    with Client(gateway.http) as client:
+        response = client.ask(f"{method} /a/../b?c=d&e HTTP/1.1\r\nHost: FORCED.test:8080\r\n\r\n")
+        assert response.status == status
+        assert response["Location"].lower() == f"https://forced.test:{gateway.https}/a/../b?c=d&e"
+        assert response["Strict-Transport-Security"] is None
+        assert client.ask("GET http://forced.test/x HTTP/1.1\r\nHost: forced.test\r\n\r\n")["Location"] == (
+            f"https://forced.test:{gateway.https}/x")
+    assert origin.requests == []
+
+
+def test_a_redirect_can_not_be_led_astray(gateway):
+    with Client(gateway.http) as client:
+        response = client.get("forced.test", "//evil.test/%2e%2e")
+        assert response["Location"] == f"https://forced.test:{gateway.https}//evil.test/%2e%2e"
+
+
+@pytest.mark.parametrize("host, expected", [
+    ("forced.test", "max-age=31536000; includeSubDomains; preload"), ("open.test", "max-age=300"),
+])
+def test_hsts_is_said_over_tls_alone_and_in_our_words(gateway, origin, host, expected):
+    origin.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\n"
+        b"strict-transport-security: max-age=2\r\n\r\nok")
+    with Client(gateway.https, tls_context(), host) as client:
+        assert client.get(host)["Strict-Transport-Security"] == expected
+    with Client(gateway.http) as client:
+        assert client.get(host)["Strict-Transport-Security"] is None
+
+
+# SNI and Host.
+
+@pytest.mark.parametrize("name, host, status", [
+    ("app.test", "app.test", 200), ("APP.test", "app.test", 200), ("app.test", "APP.TEST.", 200),
+    ("app.test", "www.app.test", 200), ("www.app.test", "app.test", 200),
+    ("a.wild.test", "b.wild.test", 200), ("a.wild.test", "exact.wild.test", 421), ("exact.wild.test", "a.wild.test", 421),
+    ("app.test", "other.test", 421), ("app.test", "a.wild.test", 421), ("a.wild.test", "app.test", 421),
+    ("app.test", "unknown.test", 421), ("unknown.test", "app.test", 421), ("unknown.test", "unknown.test", 404),
+    ("off.test", "off.test", 404), ("off.test", "app.test", 421),
+    (None, "app.test", 200), (None, "unknown.test", 404),
+])
+def test_the_host_must_be_the_one_of_the_handshake(gateway, origin, name, host, status):
+    with Client(gateway.https, tls_context(), name) as client:
+        assert client.get(host).status == status
+        assert client.get(host).status == status, "and so for each request"
+    assert len(origin.requests) == (2 if status == 200 and "app.test" in host.lower() else 0)
+
+
+def test_a_connection_serves_one_host_whatever_was_asked_before(gateway, origin):
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        assert [client.get(host).status for host in ("app.test", "other.test", "www.app.test")] == [200, 421, 200]
+
+
+def test_least_version_holds_for_requests_without_a_server_name_too(gateway):
+    with Client(gateway.https, tls_context(versions=ssl.TLSVersion.TLSv1_2)) as client:
+        assert client.get("other.test").status == 200
+        assert client.get("modern.test").status == 421
+    with Client(gateway.https, tls_context(versions=ssl.TLSVersion.TLSv1_3)) as client:
+        assert client.get("modern.test").status == 200
