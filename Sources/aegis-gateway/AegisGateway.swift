@@ -42,6 +42,7 @@ struct AegisGateway: ParsableCommand {
         OpenSSLMemory.wipeWhenFreed()
         umask(0o077)
         signal(SIGPIPE, SIG_IGN)
+        DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)
         var options = GatewayOptions(

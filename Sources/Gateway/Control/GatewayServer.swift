@@ -173,6 +173,8 @@ public final class GatewayServer {
     }
 
     private var lastTick: Int64 = 0
+    private var nextAcceptComplaint: Int64 = 0
+    private static let acceptComplaintSeconds: Int64 = 10
     /// How long before the end of a drain WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
 
@@ -219,6 +221,9 @@ public final class GatewayServer {
         case .certificateFailed(let name, let reason):
             log.error("the certificate '\(name)' can't be used: \(reason)")
         case .acceptFailed(let code):
+            // It is tried again and again: once in a while is enough to be told of it.
+            guard Self.now >= nextAcceptComplaint else { return }
+            nextAcceptComplaint = Self.now + Self.acceptComplaintSeconds
             log.error("no connection can be accepted: \(SystemFailure.text(code))")
         case .health(let upstream, let isHealthy, let reason):
             takeHealth(upstream, isHealthy, reason)

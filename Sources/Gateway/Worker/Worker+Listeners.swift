@@ -12,12 +12,12 @@ struct Listener: Sendable {
 extension Worker {
     /// How many connections are accepted in a row before others have their turn.
     private static let acceptBatch = 64
+    /// How long none are accepted after one could not be.
+    private static let acceptPauseMilliseconds: Int64 = 100
 
     func listen(_ listener: Listener) {
         do {
-            try poller.addLevelTriggered(
-                listener.descriptor,
-                Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
+            if !isAcceptingPaused { try watch(listener) }
             listeners.append(listener)
         } catch {
             Socket.close(listener.descriptor)
@@ -42,6 +42,26 @@ extension Worker {
         }
     }
 
+    /// Leaves listeners alone for a while: what waits there would wake the loop again and again, though it can't be accepted
+    /// before a descriptor is free.
+    private func pauseAccepting() {
+        guard !isAcceptingPaused else { return }
+        isAcceptingPaused = true
+        for listener in listeners { poller.remove(listener.descriptor) }
+        _ = unsafe wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
+    }
+
+    /// Goes back to the listeners after a pause.
+    func resumeAccepting() {
+        isAcceptingPaused = false
+        for listener in listeners { try? watch(listener) }
+    }
+
+    private func watch(_ listener: Listener) throws(SystemFailure) {
+        try poller.addLevelTriggered(
+            listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
+    }
+
     /// Accepts one connection; false when there is none to be had.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
@@ -50,6 +70,7 @@ extension Worker {
             if failure != 0 {
                 metrics.add(.acceptFailures, 1)
                 report(.acceptFailed(failure))
+                pauseAccepting()
             }
             return false
         }

@@ -36,6 +36,8 @@ final class Worker {
     let serverTLS: TLSServerContext
     var clientTLS: [TLSClientContext.Trust: TLSClientContext] = [:]
     var listeners: [Listener] = []
+    /// Whether listeners are left alone for a while, because no connection can be accepted.
+    var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
     var reportAllowance = 0
@@ -144,6 +146,7 @@ final class Worker {
                 if unsafe upstreams[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
                     upstreamTimedOut(id)
                 }
+            case .listener: resumeAccepting()
             default: break
             }
         }
