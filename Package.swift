@@ -57,7 +57,8 @@ let package = Package(
             swiftSettings: house
         ),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .target(name: "PKI", dependencies: ["COpenSSL"], swiftSettings: house),
+        .target(name: "CWipingMemory"),
+        .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
         .target(
             name: "Issuers",
             dependencies: [

@@ -40,36 +40,6 @@ static inline void aegis_extensions_free(STACK_OF(X509_EXTENSION) * extensions) 
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 }
 
-// Memory functions that wipe what is freed, in the form of CRYPTO_set_mem_functions(3).
-
-static inline void *aegis_wiping_malloc(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size > 0 ? malloc(size) : NULL;
-}
-
-static inline void aegis_wiping_free(void *memory, const char *file, int line) {
-    (void)file, (void)line;
-    size_t size = memory ? malloc_usable_size(memory) : 0;
-    // No key is larger; the record buffers of TLS are, and come and go with every read.
-    if (size <= 12288) explicit_bzero(memory, size);
-    free(memory);
-}
-
-static inline void *aegis_wiping_realloc(void *memory, size_t size, const char *file, int line) {
-    size_t usable = memory ? malloc_usable_size(memory) : 0;
-    if (memory && size > 0 && size <= usable) return memory;
-    // Not realloc(3), which may move the bytes and leave the old ones behind.
-    void *larger = aegis_wiping_malloc(size, file, line);
-    if (size > 0 && !larger) return NULL;
-    if (larger && memory) memcpy(larger, memory, usable);
-    aegis_wiping_free(memory, file, line);
-    return larger;
-}
-
-static inline int aegis_wipe_freed_memory(void) {
-    return CRYPTO_set_mem_functions(aegis_wiping_malloc, aegis_wiping_realloc, aegis_wiping_free);
-}
-
 static inline STACK_OF(X509) *aegis_x509_stack(void) { return sk_X509_new_null(); }
 
 static inline int aegis_x509_stack_push(STACK_OF(X509) * stack, X509 *certificate) {

@@ -16,6 +16,9 @@ enum OpenSSL {
         guard call() > 0 else { throw failure(action) }
     }
 
+    /// Empties the error queue. It is empty already but for the rarest cases, and looking costs less than emptying.
+    static func clearErrors() { if ERR_peek_error() != 0 { ERR_clear_error() } }
+
     /// What the error queue holds, which is empty afterwards. Without the errors' data: that can quote the input.
     static func drainReasons() -> [String] {
         var reasons: [String] = []

@@ -62,6 +62,15 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += 1
     }
 
+    /// Adds bytes of a span.
+    func append(_ bytes: Span<UInt8>) {
+        precondition(bytes.count <= room, "the scratch memory is full")
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            unsafe append(Bytes(start, count: buffer.count))
+        }
+    }
+
     /// Adds bytes of an array.
     func append(_ bytes: [UInt8]) {
         unsafe bytes.withUnsafeBufferPointer { buffer in

@@ -32,7 +32,7 @@ struct RequestID {
     }
 
     func write(to output: borrowing Scratch) {
-        for index in 0..<Int(count) { output.append(byte: bytes[index]) }
+        output.append(bytes.span.extracting(first: Int(count)))
     }
 
     var text: String { String(decoding: (0..<Int(count)).map { bytes[$0] }, as: UTF8.self) }

@@ -79,6 +79,8 @@ struct PeerAddress: Equatable {
     private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
     private(set) var isV6 = false
     private(set) var port: UInt16 = 0
+    private var text = InlineArray<46, UInt8>(repeating: 0)
+    private var textCount: UInt8 = 0
 
     /// No address, as Unix sockets have.
     init() {}
@@ -102,6 +104,7 @@ struct PeerAddress: Equatable {
             default: break
             }
         }
+        writeText()
     }
 
     static func == (left: PeerAddress, right: PeerAddress) -> Bool {
@@ -114,29 +117,24 @@ struct PeerAddress: Equatable {
     }
 
     /// Writes the address as text: dotted decimal, or as RFC 5952 has it.
-    func write(to output: borrowing Scratch) {
-        guard isV6 else {
-            for index in 0..<4 {
-                if index > 0 { output.append(".") }
-                output.append(decimal: UInt64(bytes[index]))
-            }
-            return
-        }
+    func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
+
+    /// Makes the text, once for all requests of a connection.
+    private mutating func writeText() {
         var source = bytes
-        var text = InlineArray<46, CChar>(repeating: 0)
-        // inet_ntop reads 16 bytes, and writes at most 46 with the final NUL.
+        var written = InlineArray<46, CChar>(repeating: 0)
+        let family = isV6 ? AF_INET6 : AF_INET
+        // inet_ntop reads 4 or 16 bytes, and writes at most 46 with the final NUL.
         let isWritten = unsafe withUnsafePointer(to: &source) { source in
-            unsafe withUnsafeMutablePointer(to: &text) { text in
+            unsafe withUnsafeMutablePointer(to: &written) { target in
                 unsafe inet_ntop(
-                    AF_INET6, source,
-                    UnsafeMutableRawPointer(text).assumingMemoryBound(to: CChar.self), 46) != nil
+                    family, source, UnsafeMutableRawPointer(target).assumingMemoryBound(to: CChar.self), 46) != nil
             }
         }
         guard isWritten else { return }
-        var index = 0
-        while index < 46, text[index] != 0 {
-            output.append(byte: UInt8(bitPattern: text[index]))
-            index += 1
+        while textCount < 46, written[Int(textCount)] != 0 {
+            text[Int(textCount)] = UInt8(bitPattern: written[Int(textCount)])
+            textCount += 1
         }
     }
 

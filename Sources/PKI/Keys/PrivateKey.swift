@@ -41,9 +41,11 @@ public final class PrivateKey: Sendable {
     public convenience init(der: SecretBytes) throws(PKIError) {
         let limit = 32 << 10
         guard der.count <= limit else { throw .tooLarge("private key", limit: "32 KiB") }
-        let key = unsafe der.withBytes { bytes in
-            unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
-                unsafe d2i_AutoPrivateKey(nil, position, count)
+        let key = unsafe OpenSSLMemory.wiping {
+            unsafe der.withBytes { bytes in
+                unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
+                    unsafe d2i_AutoPrivateKey(nil, position, count)
+                }
             }
         }
         // Why OpenSSL refused it is left out: it has tried all the forms and lists the failures of each.
@@ -73,6 +75,10 @@ public final class PrivateKey: Sendable {
 
     /// The key as PKCS#8 in DER.
     public func der() throws(PKIError) -> SecretBytes {
+        try OpenSSLMemory.wiping { () throws(PKIError) in try encoded() }
+    }
+
+    private func encoded() throws(PKIError) -> SecretBytes {
         defer { extendLifetime(self) }
         let action = "writing a private key"
         let context = try unsafe OpenSSL.require(action, aegis_pkcs8_encoder(key))

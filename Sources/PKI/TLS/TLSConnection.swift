@@ -132,7 +132,7 @@ public struct TLSConnection: ~Copyable {
         var count = 0
         // One call returns at most one record.
         while count < buffer.count {
-            ERR_clear_error()
+            OpenSSL.clearErrors()
             // Within the buffer: at most what is left of it.
             let result = unsafe SSL_read(
                 ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
@@ -156,7 +156,7 @@ public struct TLSConnection: ~Copyable {
     @unsafe
     public borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
         guard bytes.count > 0 else { return nil }
-        ERR_clear_error()
+        OpenSSL.clearErrors()
         let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(clamping: bytes.count))
         return unsafe result == bytes.count ? nil : TLSFailure(of: ssl)
     }
