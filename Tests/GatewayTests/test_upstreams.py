@@ -273,22 +273,52 @@ def test_unix_sockets_are_upstreams(run, make_origin, tmp_path):
     assert origin.requests[0].body == b"hi"
 
 
-def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_origin):
-    # The certificate is the local CA's, which the system does not trust.
+def secure_origin(run, make_origin, name):
+    """An origin over TLS with a certificate of a local CA, which the system does not trust; and the CA's file."""
     maker = run(
         [{"domain": "app.test", "respond": {"status": 200, "body": ""}}],
-        issuers={"lan": {"type": "local_ca"}}, certificates={"up": {"issuer": "lan", "domains": ["127.0.0.1"]}})
+        issuers={"lan": {"type": "local_ca"}}, certificates={"up": {"issuer": "lan", "domains": [name]}})
     subprocess.run(
         [PROGRAMS / "aegis-apply", "certificates", "export", "up", "--out", "up.pem", "--with-key"],
         cwd=maker.folder, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(maker.folder / "up.pem")
-    origin = make_origin(tls=context)
+    return make_origin(tls=context), maker.root
+
+
+def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_origin):
+    origin, _ = secure_origin(run, make_origin, "127.0.0.1")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url]}])
     with Client(gateway.http) as client:
         response = client.get()
         assert response.status == 502
         gateway.await_log("no answer from", origin.url, "TLS", "certificate", response["X-Request-Id"])
+    assert origin.requests == []
+
+
+def test_an_https_upstream_of_a_ca_of_the_host_is_trusted(run, make_origin):
+    origin, root = secure_origin(run, make_origin, "127.0.0.1")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}])
+    with Client(gateway.http) as client:
+        for _ in range(2):
+            assert client.get().status == 200
+    assert len({request.connection for request in origin.requests}) == 1
+
+
+def test_an_https_upstream_with_another_name_is_502(run, make_origin):
+    origin, root = secure_origin(run, make_origin, "other.test")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}])
+    with Client(gateway.http) as client:
+        assert client.get().status == 502
+    gateway.await_log("no answer from", origin.url, "IP address mismatch")
+
+
+def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
+    origin, _ = secure_origin(run, make_origin, "127.0.0.1")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": "missing.pem"}])
+    with Client(gateway.http) as client:
+        assert client.get().status == 502
+    gateway.await_log("no answer from", "missing.pem")
     assert origin.requests == []
 
 

@@ -29,7 +29,7 @@ public final class AccessLogSink: Sendable {
         thread.start()
     }
 
-    /// Opens a file to append to, for the owner and the group to read.
+    /// Opens a file to append to; whom it is for is a matter of the umask, too.
     static func open(path: String) throws(SystemFailure) -> AccessLogSink {
         let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw SystemFailure("open") }

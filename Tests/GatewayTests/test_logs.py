@@ -1,0 +1,77 @@
+"""What the gateway writes down: the access log in its formats, and never a secret."""
+
+import json
+import re
+
+import pytest
+
+from gateway import eventually
+
+def ask(gateway, http, extra=b""):
+    with http(gateway.http) as client:
+        client.send(
+            b"GET /a?query-is-shown HTTP/1.1\r\nHost: app.test\r\nUser-Agent: \"odd\\\"\r\nReferer: http://r/\r\n"
+            b"Authorization: Bearer-canary\r\nCookie: a=cookie-canary\r\nAccept: */*\r\n" + extra + b"\r\n")
+        return client.response()
+
+
+@pytest.fixture
+def http():
+    from client import Client
+
+    return Client
+
+
+def lines(path):
+    return eventually("lines in the access log", lambda: path.exists() and path.read_text().splitlines())
+
+
+def test_json_lines_can_be_read_back(run, http):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "access.log", "format": "json"}})
+    answer = ask(gateway, http)
+    assert answer.status == 200
+    entry = json.loads(lines(gateway.folder / "access.log")[0])
+    assert entry["client"] == "127.0.0.1"
+    assert (entry["method"], entry["host"], entry["target"]) == ("GET", "app.test", '/a?query-is-shown')
+    assert (entry["status"], entry["bytes"]) == (200, 5)
+    assert (entry["user_agent"], entry["referer"]) == ('"odd\\"', "http://r/")
+    assert entry["request_id"] == answer["X-Request-Id"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
+    assert "canary" not in (gateway.folder / "access.log").read_text() + gateway.log
+
+
+def test_combined_lines_have_their_form(run, http):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "access.log", "format": "combined"}})
+    ask(gateway, http)
+    line = lines(gateway.folder / "access.log")[0]
+    assert re.fullmatch(
+        r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] '
+        r'"GET /a\?query-is-shown HTTP/1\.1" 200 5 "http://r/" "\\"odd\\\\\\""', line), line
+    assert "canary" not in line
+
+
+def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
+    origin = make_origin()
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"access_log": {"to": "access.log", "format": "json"}})
+    ask(gateway, http)
+    with http(gateway.http) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost : app.test\r\n\r\n")
+        assert client.response().status == 400
+    log = eventually("both lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 2 and found)
+    served, refused = map(json.loads, log)
+    assert served["upstream"] == origin.url
+    assert (refused["status"], refused["error"]) == (400, "white space before a colon")
+
+
+def test_the_log_on_standard_output(run, http):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "stdout", "format": "json"}})
+    ask(gateway, http)
+    gateway.await_log('"method":"GET"', '"status":200')

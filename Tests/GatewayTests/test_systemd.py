@@ -1,0 +1,55 @@
+"""The gateway under systemd: told sockets are used, and it says how it is doing (sd_listen_fds(3), sd_notify(3))."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from client import Client, tls_context
+from gateway import PATIENCE, PROGRAMS, Gateway
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}])
+    gateway.apply()
+    yield gateway
+    gateway.stop()
+
+
+def test_sockets_of_systemd_are_used_and_readiness_is_told(prepared):
+    gateway = prepared
+    with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", gateway.https))
+        listener.listen(64)
+        notices.bind(str(gateway.folder / "notify"))
+        notices.settimeout(PATIENCE)
+        # Connections that came before the gateway wait in the socket's queue.
+        early = [socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) for _ in range(8)]
+        process = os.fork()
+        if process == 0:
+            os.chdir(gateway.folder)
+            log = os.open("gateway.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(log, 2)
+            os.dup2(listener.fileno(), 3)
+            os.set_inheritable(3, True)
+            environment = dict(os.environ, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), NOTIFY_SOCKET="notify")
+            program = str(PROGRAMS / "aegis-gateway")
+            os.execve(program, [program, "--state", "state.db", "--key-file", "key"], environment)
+        try:
+            assert notices.recv(200).decode().splitlines() == ["READY=1", f"MAINPID={process}"]
+            context = tls_context(gateway.root)
+            for connection in early:
+                with context.wrap_socket(connection, server_hostname="app.test") as tls:
+                    tls.sendall(b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
+                    answer = b"".join(iter(lambda: tls.recv(4096), b""))
+                    assert answer.endswith(b"\r\n\r\nhello")
+            with Client(gateway.https, context, "app.test") as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+                assert client.response().body == b"hello"
+        finally:
+            os.kill(process, signal.SIGTERM)
+            assert notices.recv(200) == b"STOPPING=1"
+            assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
