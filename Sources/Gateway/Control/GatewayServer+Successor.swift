@@ -38,9 +38,13 @@ extension GatewayServer {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        for (index, descriptor) in descriptors.enumerated() {
-            // A copy is open in the new program, where the original closes by itself.
-            unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, Self.firstDescriptor + Int32(index))
+        // A process that is a successor itself has its sockets where the next one's go: copies stand clear of them.
+        let above = Self.firstDescriptor + Int32(descriptors.count)
+        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, above) }
+        defer { copies.forEach(Socket.close) }
+        for (index, copy) in copies.enumerated() {
+            // What it is copied to is open in the new program, where the original closes by itself.
+            unsafe posix_spawn_file_actions_adddup2(&actions, copy, Self.firstDescriptor + Int32(index))
         }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
