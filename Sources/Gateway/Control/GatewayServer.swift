@@ -263,7 +263,7 @@ public final class GatewayServer {
         ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")
         reportNode()
         for worker in workers {
-            worker.mailbox.post(.drain(limitMilliseconds: options.drainMilliseconds, handedOver: handedOver))
+            worker.mailbox.post(.drain(handedOver: handedOver))
             // WebSockets that another process can't take over live on until the time is almost up.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }

@@ -89,7 +89,7 @@ extension Worker {
 
     /// Whether the connection can go on after an answer that did not wait for the request's body.
     private func canKeep(_ exchange: SlotID, _ status: Int) -> Bool {
-        guard exchanges[exchange].keepsClient else { return false }
+        guard exchanges[exchange].keepsClient, !isDraining else { return false }
         if exchanges[exchange].isRequestComplete { return true }
         // A client that was to wait may send its body or not: nobody can tell what comes next.
         return status < 400 && !exchanges[exchange].expectsContinue
@@ -147,11 +147,11 @@ extension Worker {
         let hasUnreadBody = !exchanges[id].isRequestComplete
         record(id)
         release(id)
-        guard keeps, !isDraining || clients[client].listener == .admin else {
+        guard keeps else {
             return hasUnreadBody ? linger(client) : closeWhenFlushed(client)
         }
         if clients[client].transport.isFlushed {
-            unsafe setDeadline(client: client, inMilliseconds: settings.idleMilliseconds)
+            setDeadline(client: client, inMilliseconds: idleMilliseconds)
         }
         if !clients[client].inbox.isEmpty || clients[client].transport.mayRead { enqueue(client: client) }
     }

@@ -141,7 +141,7 @@ extension Worker {
                 return bytes.count
             case .end(let end):
                 clients[id].discarding = nil
-                unsafe setDeadline(client: id, inMilliseconds: settings.idleMilliseconds)
+                setDeadline(client: id, inMilliseconds: idleMilliseconds)
                 return end
             case .malformed:
                 linger(id)
@@ -177,7 +177,7 @@ extension Worker {
         }
         let exchange = clients[id].exchange
         guard !exchange.isNone else {
-            unsafe setDeadline(client: id, inMilliseconds: settings.idleMilliseconds)
+            setDeadline(client: id, inMilliseconds: idleMilliseconds)
             return enqueue(client: id)
         }
         if exchanges[exchange].isRequestComplete { clients[id].deadline.clear() }

@@ -16,8 +16,8 @@ extension Worker {
         case .accessLog(let sink):
             accessLog?.flush()
             accessLog = sink.map { unsafe AccessLogBuffer($0, settings.accessLogFormat, metrics) }
-        case .tick: reportAllowance = 100
-        case .drain(let limit, let handedOver): drain(limitMilliseconds: limit, handedOver: handedOver)
+        case .tick: reportAllowance = Self.reportsASecond
+        case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)
         case .fallback(let source): tables.fallback = FallbackCertificates(source)
         case .closeTunnels: closeTunnels()
@@ -46,14 +46,12 @@ extension Worker {
     // MARK: The end
 
     /// Takes no new connections; those there are end with their present exchange, or after a while without one.
-    private func drain(limitMilliseconds: Int64, handedOver: Bool) {
+    private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }
-        // A client may be about to send on a connection that it was told it may keep: it gets a moment to do so.
-        let grace = min(limitMilliseconds, 1000)
         forEachClient { id in
             if clients[id].phase == .open, clients[id].exchange.isNone {
-                setDeadline(client: id, inMilliseconds: grace)
+                setDeadline(client: id, inMilliseconds: idleMilliseconds)
             }
         }
     }
@@ -62,6 +60,13 @@ extension Worker {
     func finishDraining() {
         reports.post(.drained(worker: number))
         stop()
+    /// How long a client may take for its next request. At the end too it gets a moment: it may be about to send on a
+    /// connection that it was told it may keep.
+    var idleMilliseconds: Int64 {
+        let usual = unsafe settings.idleMilliseconds
+        return isDraining ? min(usual, 1000) : usual
+    }
+
     }
 
     func forEachClient(_ body: (SlotID) -> Void) {

@@ -40,7 +40,7 @@ final class Worker {
     var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    var reportAllowance = 0
+    var reportAllowance = reportsASecond
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false
     /// Whether WebSockets are told to close.
@@ -165,7 +165,10 @@ final class Worker {
 
     // MARK: Reports
 
-    /// Tells the control side of something that people should know. At most 100 a second; the rest are counted.
+    /// How often people are told of something in a second, at most; the rest is counted.
+    static let reportsASecond = 100
+
+    /// Tells the control side of something that people should know.
     func report(_ report: @autoclosure () -> WorkerReport) {
         guard reportAllowance > 0 else {
             metrics.add(.suppressedReports, 1)

@@ -24,10 +24,10 @@ enum WorkerMessage: Sendable {
     case accessLog(AccessLogSink?)
     /// A second has passed.
     case tick
-    /// Takes no new connections, and ends after those it has; at the latest after so many milliseconds.
+    /// Takes no new connections, and ends after those it has.
     ///
     /// When the listening sockets are `handedOver`, another process accepts what waits there.
-    case drain(limitMilliseconds: Int64, handedOver: Bool)
+    case drain(handedOver: Bool)
     /// Tells the clients of WebSockets that the gateway goes away.
     case closeTunnels
     /// Ends now.
