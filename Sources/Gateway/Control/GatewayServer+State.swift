@@ -53,6 +53,7 @@ extension GatewayServer {
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: self.compiler.problems)
         self.compiler = compiler
+        locateUpstreams(&update)
         prepare(directory)
         position = reached
         startWorkers()
@@ -60,7 +61,6 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
         applyListeners()
-        announce(update)
         status.change { status in
             status.reloads += 1
             status.sites = compiler.siteCount
@@ -144,7 +144,7 @@ extension GatewayServer {
     func inForce() {
         guard status.current.position != position else { return }
         let position = position
-        let isReady = listenFailures.isEmpty
+        let isReady = listenFailures.isEmpty && !awaitsNames
         let wasReady = status.current.phase == .ready
         status.change { status in
             status.position = position

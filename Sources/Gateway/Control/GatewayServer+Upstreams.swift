@@ -15,14 +15,13 @@ struct HealthState {
 extension GatewayServer {
     /// How often names are looked up again, in seconds. The system's resolver does not tell how long an answer is good.
     private static let resolutionSeconds: Int64 = 10
+    /// How long listening waits for the first answers, in seconds.
+    private static let longestWaitSeconds: Int64 = 3
 
-    /// Tells workers where new upstreams are, and what is known of their health.
-    func announce(_ update: TableUpdate) {
-        for number in update.removedUpstreams { health[number] = nil }
-        for definition in update.upstreams {
-            let (addresses, failure) = addresses(of: definition.upstream)
-            tellAll(.addresses(definition.number, addresses, failure: failure))
-        }
+    /// Finds out where new upstreams are; of their health nothing is known.
+    func locateUpstreams(_ update: inout TableUpdate) {
+        for number in update.removedUpstreams + update.upstreams.map(\.number) { health[number] = nil }
+        update.places = update.upstreams.map { place(of: $0.upstream, $0.number) }
     }
 
     private func tellAll(_ message: WorkerMessage) {
@@ -30,18 +29,31 @@ extension GatewayServer {
     }
 
     /// Where an upstream is, as far as it is known.
-    private func addresses(of upstream: Upstream) -> ([SocketAddress], failure: String?) {
+    private func place(of upstream: Upstream, _ number: UpstreamNumber) -> UpstreamPlace {
+        var place = UpstreamPlace(number: number)
         switch upstream.transport {
-        case .unix(let path): return ([SocketAddress(unixPath: path)], nil)
+        case .unix(let path): place.addresses = [SocketAddress(unixPath: path)]
         case .http(let host, let port), .https(let host, let port):
-            if let literal = upstream.addressLiteral { return ([SocketAddress(literal, port: port)], nil) }
-            guard let answer = resolutions[host] else {
+            if let literal = upstream.addressLiteral {
+                place.addresses = [SocketAddress(literal, port: port)]
+            } else if let answer = resolutions[host] {
+                place.addresses = answer.addresses.map { $0.with(port: port) }
+                place.failure = answer.failure
+            } else if resolvedAt[host] == nil {
                 resolver.resolve([host])
                 resolvedAt[host] = Self.now
-                return ([], nil)
             }
-            return (answer.addresses.map { $0.with(port: port) }, answer.failure)
         }
+        return place
+    }
+
+    /// Whether listening is to wait: who comes first, above all after an upgrade, should find upstreams that have an address.
+    /// Looking up may take a while, but not for ever.
+    func mustAwaitNames() -> Bool {
+        guard status.current.phase == .starting, Self.now - node.startedAt < Self.longestWaitSeconds else {
+            return false
+        }
+        return compiler.upstreams.all.values.contains { $0.nameToResolve.map { resolutions[$0] == nil } ?? false }
     }
 
     /// Looks the names of upstreams up again when it is time.
@@ -65,11 +77,11 @@ extension GatewayServer {
             return
         }
         resolutions[answer.name] = answer
+        defer { retryListening() }
         guard former?.addresses != answer.addresses || former?.failure != answer.failure else { return }
         if let failure = answer.failure { log.error(failure) }
         for (number, upstream) in compiler.upstreams.all where upstream.nameToResolve == answer.name {
-            let (addresses, failure) = addresses(of: upstream)
-            tellAll(.addresses(number, addresses, failure: failure))
+            tellAll(.place(place(of: upstream, number)))
         }
     }
 

@@ -30,7 +30,11 @@ extension GatewayServer {
                 mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics, settings: settings,
                 tickets: tickets, fallback: fallback, adminHandler: handler)
         }
-        listen(at: compiler.settings.admin, .admin)
+    }
+
+    /// Listens for admin requests at the default address as long as no state names another.
+    func listenWithoutState() {
+        if workers.isEmpty { listen(at: compiler.settings.admin, .admin) }
     }
 
     /// Starts the workers, once: how many there are is a matter of the first state.
@@ -57,6 +61,7 @@ extension GatewayServer {
         var part = TableUpdate()
         part.revision = update.revision
         part.upstreams = update.upstreams
+        part.places = update.places
         part.removedUpstreams = update.removedUpstreams
         admin.mailbox.post(.update(part))
     }
@@ -65,6 +70,8 @@ extension GatewayServer {
 
     /// Listens where the settings say, and nowhere else.
     func applyListeners() {
+        awaitsNames = mustAwaitNames()
+        guard !awaitsNames else { return }
         var wanted: [String: (ListenAddress, ListenerRole)] = [:]
         for address in compiler.settings.http { wanted[address.text] = (address, .http) }
         for address in compiler.settings.https { wanted[address.text] = (address, .https) }
@@ -104,11 +111,13 @@ extension GatewayServer {
         }
     }
 
-    /// Tries addresses again that could not be had.
+    /// Tries addresses again that could not be had, and listens at last when upstreams' names are known.
     func retryListening() {
-        guard !listenFailures.isEmpty, !workers.isEmpty else { return }
+        guard !listenFailures.isEmpty || awaitsNames, !workers.isEmpty else { return }
         applyListeners()
-        guard listenFailures.isEmpty, status.current.phase == .starting, status.current.position == position else {
+        guard listenFailures.isEmpty, !awaitsNames, status.current.phase == .starting,
+            status.current.position == position
+        else {
             return
         }
         status.change { $0.phase = .ready }

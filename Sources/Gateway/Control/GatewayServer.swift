@@ -81,6 +81,8 @@ public final class GatewayServer {
     var accessLogPath: String?
     var listening: [String: ListenerRole] = [:]
     var listenFailures: [String: String] = [:]
+    /// Whether listening has yet to begin because names of upstreams are being looked up.
+    var awaitsNames = false
     /// Who has yet to put a revision in force.
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
@@ -130,6 +132,7 @@ public final class GatewayServer {
     public func run() -> Int32 {
         startWatching()
         reload()
+        listenWithoutState()
         while !isEnding || drained < workers.count {
             wait()
             tick()

@@ -6,10 +6,7 @@ extension Worker {
         case .update(let update): apply(update)
         case .listen(let listener): listen(listener)
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
-        case .addresses(let number, let addresses, let failure):
-            guard let pool = tables.pool(number) else { return }
-            tables.pools[pool].addresses = addresses
-            if let failure { tables.pools[pool].resolutionFailure = failure }
+        case .place(let place): take(place)
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .tickets(let keys): serverTLS.tickets = keys
@@ -34,6 +31,7 @@ extension Worker {
             }
             _ = tables.insert(definition)
         }
+        update.places.forEach(take)
         tables.apply(update)
         for number in update.removedUpstreams {
             guard let pool = tables.pool(number) else { continue }
@@ -41,6 +39,12 @@ extension Worker {
             retire(pool: pool)
         }
         reports.post(.applied(worker: number, revision: update.revision))
+    }
+
+    private func take(_ place: UpstreamPlace) {
+        guard let pool = tables.pool(place.number) else { return }
+        tables.pools[pool].addresses = place.addresses
+        if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
     }
 
     // MARK: The end
@@ -56,10 +60,6 @@ extension Worker {
         }
     }
 
-    /// All that was under way is done.
-    func finishDraining() {
-        reports.post(.drained(worker: number))
-        stop()
     /// How long a client may take for its next request. At the end too it gets a moment: it may be about to send on a
     /// connection that it was told it may keep.
     var idleMilliseconds: Int64 {
@@ -67,6 +67,10 @@ extension Worker {
         return isDraining ? min(usual, 1000) : usual
     }
 
+    /// All that was under way is done.
+    func finishDraining() {
+        reports.post(.drained(worker: number))
+        stop()
     }
 
     func forEachClient(_ body: (SlotID) -> Void) {

@@ -10,8 +10,8 @@ enum WorkerMessage: Sendable {
     case listen(Listener)
     /// Takes no new connections from these addresses.
     case stopListening([String])
-    /// Where an upstream is, as of now; empty when its name can't be resolved.
-    case addresses(UpstreamNumber, [SocketAddress], failure: String?)
+    /// Where an upstream is, as of now.
+    case place(UpstreamPlace)
     /// What health checks say of an upstream.
     case health(UpstreamNumber, isHealthy: Bool)
     /// Asks an upstream for a path, and reports what came of it.
@@ -45,9 +45,20 @@ struct TableUpdate: Sendable {
     var certificates: [CertificateEntry] = []
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
+    /// Where these upstreams are, as far as it is known.
+    var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
     var removedChallenges: [[UInt8]] = []
+}
+
+/// Where an upstream is.
+struct UpstreamPlace: Sendable {
+    let number: UpstreamNumber
+    /// Empty when its name is not resolved, or can't be.
+    var addresses: [SocketAddress] = []
+    /// Why it can't be.
+    var failure: String?
 }
 
 /// What a worker tells the control side.
