@@ -2,11 +2,11 @@
 
 import pytest
 
-from client import Client, tls_context
 from gateway import Gateway
 from origin import Origin
 
 _started = []
+_figures = []
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -16,6 +16,17 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for gateway in _started:
             report.sections.append((f"log of {gateway.folder.name}", gateway.log[-6000:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for figure in _figures:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture
+def figures():
+    """What was measured, to be shown at the end."""
+    return _figures
 
 
 def _run(folder, hosts, **options):

@@ -1,10 +1,12 @@
 """A gateway of a test's own: its folder, ports, state, process and log."""
 
+import ctypes
 import http.client
 import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import ssl
@@ -40,6 +42,38 @@ def eventually(what, condition, patience=PATIENCE):
             return result
         assert time.monotonic() < end, f"not within {patience} s: {what}"
         time.sleep(0.01)
+
+
+class Successor:
+    """A gateway's process that another one has started; like Popen as far as it goes."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                ended, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return None  # its parent still lives
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, patience=PATIENCE):
+        eventually(f"the end of process {self.pid}", lambda: self.poll() is not None, patience)
+        return self.returncode
+
+
+# Processes whose parents have ended become this one's, to be waited for: PR_SET_CHILD_SUBREAPER.
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
 class Gateway:
@@ -127,6 +161,15 @@ class Gateway:
         finally:
             process, self.process = self.process, None
         assert code == 0, f"the gateway has ended with {process.returncode}:\n{self.log}"
+
+    def upgrade(self):
+        """Has it start its successor, waits until that serves, and goes on with it. Returns the former process."""
+        handovers = self.log.count("the successor serves")
+        self.process.send_signal(signal.SIGUSR2)
+        eventually("the successor serves", lambda: self.log.count("the successor serves") > handovers)
+        former = self.process
+        self.process = Successor(int(re.findall(r"started a successor process=(\d+)", self.log)[-1]))
+        return former
 
     # What it says.
 

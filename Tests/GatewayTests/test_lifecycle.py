@@ -1,0 +1,161 @@
+"""The gateway's own comings and goings: the first start, upgrades of the binary, and the end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+
+import pytest
+
+from client import Client, tls_context
+from gateway import Gateway, eventually
+from load import ASK_SOCKET, Load, answer
+
+UPGRADES = 10
+
+
+@pytest.fixture
+def upstream(make_origin):
+    origin = make_origin()
+    origin.answer = answer
+    return origin
+
+
+@pytest.fixture
+def gateway(run, upstream):
+    return run([{"domain": "app.test", "upstreams": [upstream.url]}])
+
+
+def test_upgrades_of_the_binary_lose_nothing(gateway, upstream, figures):
+    former = []
+    with Load(gateway) as load:
+        for _ in range(UPGRADES):
+            before = load.requests
+            former.append(gateway.upgrade())
+            eventually("requests after the upgrade", lambda: load.requests > before + 20)
+    for process in former:
+        assert process.wait(20) == 0
+    assert not upstream.faults
+    figures.append(
+        f"{UPGRADES} upgrades under load: {load.requests} requests and {load.messages} messages, none lost")
+
+
+def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
+    key = gateway.folder / "key"
+    key.rename(gateway.folder / "gone")
+    os.kill(gateway.process.pid, signal.SIGUSR2)
+    line = gateway.await_log("started a successor")
+    # It waits for a state that it can open; the old process serves on.
+    with Client(gateway.http) as client:
+        assert client.get("app.test", "/?id=1").status == 200
+    os.kill(int(re.search(r"process=(\d+)", line)[1]), signal.SIGKILL)
+    gateway.await_log("the successor has ended before it served")
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        assert client.get("app.test", "/?id=2").status == 200
+    (gateway.folder / "gone").rename(key)
+    former = gateway.upgrade()
+    assert former.wait(20) == 0
+
+
+def test_the_end_lets_requests_finish_and_takes_no_more(gateway, upstream):
+    release = threading.Event()
+
+    def slow(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        release.wait(10)
+        connection.send(b"world")
+
+    upstream.answers["/slow"] = slow
+    with Client(gateway.https, tls_context(), "app.test") as client, Client(gateway.http) as idle:
+        client.send("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        client.until(b"hello")
+        assert idle.get("app.test", "/?id=1").status == 200
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.await_log("ending")
+        eventually("no listener", lambda: refuses(gateway.http) and refuses(gateway.https))
+        assert gateway.ask("/readyz")[0] == 503
+        assert gateway.ask("/healthz")[0] == 200
+        last = idle.get("app.test", "/?id=2")
+        assert (last.status, last["Connection"]) == (200, "close")
+        assert gateway.process.poll() is None
+        release.set()
+        assert client.exactly(5) == b"world"
+    gateway.stop()
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def test_the_end_tells_websockets_to_close(gateway, upstream):
+    with Client(gateway.http) as client:
+        client.send(ASK_SOCKET)
+        assert client.response().status == 101
+        gateway.process.send_signal(signal.SIGTERM)
+        # A close frame with the code 1001 (RFC 6455 sections 5.5.1 and 7.4.1).
+        head = client.exactly(2)
+        assert head[0] == 0x88 and int.from_bytes(client.exactly(2)) == 1001
+    gateway.stop()
+
+
+def test_a_second_signal_ends_at_once(gateway, upstream):
+    upstream.answers["/never"] = lambda connection, request: not connection.more()
+    with Client(gateway.http) as client:
+        client.send("GET /never HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        upstream.await_requests(1)
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.await_log("ending")
+        gateway.stop()
+
+
+def test_without_a_state_it_is_alive_and_not_ready(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"status": 200, "body": "up"}}])
+    gateway.launch()
+    try:
+        gateway.await_log("listening at 127.0.0.1:9443")
+        gateway.apply()
+        gateway.await_ready()
+        gateway.await_log("no longer listening at 127.0.0.1:9443")
+        with Client(gateway.http) as client:
+            assert client.get().body == b"up"
+    finally:
+        gateway.stop()
+
+
+def test_it_listens_at_no_default_address_when_its_state_names_another(gateway):
+    assert "9443" not in gateway.log
+
+
+def test_admin_paths(gateway):
+    assert gateway.ask("/healthz") == (200, "ok\n")
+    assert gateway.ask("/readyz") == (200, "ready\n")
+    assert gateway.ask("/nothing")[0] == 404
+    status, text = gateway.ask("/metrics")
+    assert status == 200
+    for line in text.splitlines():
+        assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+', line), line
+
+
+def test_a_hangup_reopens_the_access_log(run, upstream):
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [upstream.url]}],
+        gateway={"access_log": {"to": "access.log", "format": "json"}})
+    path = gateway.folder / "access.log"
+    with Client(gateway.http) as client:
+        client.get("app.test", "/?id=1", "Authorization: Bearer secret")
+    eventually("the line", lambda: path.exists() and "/?id=1" in path.read_text())
+    path.rename(gateway.folder / "access.log.1")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually("a new file", path.exists)
+    with Client(gateway.http) as client:
+        client.get("app.test", "/?id=2")
+    eventually("the line", lambda: "/?id=2" in path.read_text())
+    lines = (path.read_text() + (gateway.folder / "access.log.1").read_text()).splitlines()
+    assert {json.loads(line)["status"] for line in lines} == {200}
+    assert "secret" not in path.read_text() + (gateway.folder / "access.log.1").read_text() + gateway.log

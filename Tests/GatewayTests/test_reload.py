@@ -1,0 +1,282 @@
+"""The state changes while the gateway serves: every request gets its full answer, and what is new is live at once."""
+
+import hashlib
+import socket
+import sqlite3
+import ssl
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import Client, tls_context
+from gateway import PATIENCE, Gateway, eventually, free_port
+from load import Load, answer
+
+CERTIFICATES = 20
+ROUNDS = 100
+
+
+@pytest.fixture
+def upstream(make_origin):
+    origin = make_origin()
+    origin.answer = answer
+    return origin
+
+
+def make_certificate(folder, name, number):
+    """A certificate of its own with its key, as an operator brings one."""
+    key, chain = folder / f"{name}-{number}.key", folder / f"{name}-{number}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+         "-subj", f"/CN={name} {number}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", chain],
+        check=True, capture_output=True)
+    return key, chain
+
+
+def fingerprint(pem):
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.read_text())).hexdigest()
+
+
+def served(gateway, name):
+    """The fingerprint of the certificate that a handshake shows."""
+    with Client(gateway.https, tls_context(), name) as client:
+        return hashlib.sha256(client.socket.getpeercert(True)).hexdigest()
+
+
+def shop(gateway, number):
+    """Puts an operator's certificate where the configuration says."""
+    key, chain = make_certificate(gateway.folder, "shop.test", number)
+    (gateway.folder / "shop.key").write_bytes(key.read_bytes())
+    (gateway.folder / "shop.pem").write_bytes(chain.read_bytes())
+    return fingerprint(chain)
+
+
+@pytest.fixture
+def gateway(tmp_path, upstream):
+    gateway = Gateway(
+        tmp_path / "gateway",
+        [
+            {"domain": "app.test", "upstreams": [upstream.url]},
+            {"domain": "shop.test", "ssl_mode": "custom", "certificate": "shop",
+             "respond": {"status": 200, "body": "shop"}},
+        ],
+        certificates={"shop": {"source": "custom", "cert": {"file": "shop.pem"}, "key": {"file": "shop.key"}}})
+    shop(gateway, 0)
+    gateway.apply()
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+class Latency:
+    """From the commit of a certificate to the first handshake that shows it."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.milliseconds = []
+
+    def measure(self, expected, change):
+        committed, shown = [], []
+
+        def watch_state():
+            with sqlite3.connect(self.gateway.folder / "state.db") as state:
+                eventually("the commit", lambda: state.execute(
+                    "SELECT 1 FROM certificates WHERE fingerprint LIKE ?", (f"%{expected}%",)).fetchone())
+                committed.append(time.monotonic())
+
+        def watch_handshakes():
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                if served(self.gateway, "shop.test") == expected:
+                    return shown.append(time.monotonic())
+
+        watchers = [threading.Thread(target=watch) for watch in (watch_state, watch_handshakes)]
+        for watcher in watchers:
+            watcher.start()
+        change()
+        for watcher in watchers:
+            watcher.join()
+        assert committed and shown
+        self.milliseconds.append(max(0, shown[0] - committed[0]) * 1000)
+
+
+def test_a_hundred_changes_lose_nothing(gateway, upstream, figures):
+    latency = Latency(gateway)
+    hosts = gateway.config["hosts"]
+    extra = None
+    revision = gateway.metric("aegis_state_revision")
+    with Load(gateway) as load:
+        for number in range(1, ROUNDS + 1):
+            match number % 5:
+                case 0:
+                    expected = shop(gateway, number)
+                    latency.measure(expected, gateway.reload)
+                    continue
+                case 1:
+                    hosts.append({"domain": f"extra{number}.test", "respond": {"status": 200, "body": f"{number}"}})
+                case 2:
+                    hosts[0]["headers"] = {"response": {"set": {"X-Round": str(number)}}}
+                case 3:
+                    gone = hosts.pop()
+                    assert gone["domain"].startswith("extra")
+                case 4:
+                    if extra is None:
+                        extra = free_port()
+                        gateway.config["gateway"]["http"].append(f"127.0.0.1:{extra}")
+                    else:
+                        gateway.config["gateway"]["http"].pop()
+                        extra = None
+            gateway.reload()
+            with Client(gateway.http) as client:
+                if number % 5 == 1:
+                    assert client.get(f"extra{number}.test").body == str(number).encode()
+                if number % 5 == 3:
+                    assert client.get(gone["domain"]).status == 404
+                if number % 5 == 2:
+                    assert client.get("app.test", "/?id=1")["X-Round"] == str(number)
+            if number % 5 == 4 and extra:
+                with Client(extra) as client:
+                    assert client.get("shop.test").body == b"shop"
+    assert gateway.metric("aegis_state_revision") >= revision + ROUNDS
+    assert not upstream.faults
+    values = sorted(latency.milliseconds)
+    figures.append(
+        f"{ROUNDS} applies under load: {load.requests} requests and {load.messages} messages, none lost; commit to "
+        f"handshake: p50 {statistics.median(values):.0f} ms, p99 {values[-1]:.0f} ms of {len(values)}")
+    assert values[-1] < 1000  # a machine that others share; the aim is 100
+
+
+def test_a_listener_that_goes_lets_its_connections_finish(gateway, upstream):
+    port = free_port()
+    gateway.config["gateway"]["http"].append(f"127.0.0.1:{port}")
+    gateway.reload()
+    with Client(port) as client:
+        assert client.get("shop.test").body == b"shop"
+        gateway.config["gateway"]["http"].pop()
+        gateway.reload()
+        with pytest.raises(ConnectionRefusedError):
+            Client(port)
+        assert client.get("shop.test").body == b"shop"
+
+
+def test_an_address_that_is_taken_is_a_problem_until_it_is_free(gateway):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        gateway.config["gateway"]["http"].append(f"127.0.0.1:{port}")
+        gateway.reload()
+        gateway.await_log(f"can't listen at 127.0.0.1:{port}", "in use")
+        assert served(gateway, "shop.test")
+    with eventually("the listener", lambda: connection_to(port)) as client:
+        assert client.get("shop.test").body == b"shop"
+
+
+def connection_to(port):
+    try:
+        return Client(port)
+    except ConnectionRefusedError:
+        return None
+
+
+def test_old_connections_go_on_under_the_changed_host(gateway, upstream):
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        assert client.get("app.test", "/?id=1").status == 200
+        gateway.host("app.test")["headers"] = {"response": {"set": {"X-New": "yes"}}}
+        gateway.reload()
+        assert client.get("app.test", "/?id=2")["X-New"] == "yes"
+        gateway.config["hosts"].remove(gateway.host("app.test"))
+        gateway.reload()
+        assert client.get("app.test", "/?id=3").status in (404, 421)
+
+
+def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
+    release = threading.Event()
+
+    def slow(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        release.wait(10)
+        connection.send(b"world")
+
+    upstream.answers["/slow"] = slow
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        client.send("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        client.until(b"hello")
+        gateway.config["hosts"].remove(gateway.host("app.test"))
+        shop(gateway, 1)
+        gateway.reload()
+        release.set()
+        assert client.exactly(5) == b"world"
+
+
+@pytest.mark.parametrize("column, value", [
+    ("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken"),
+])
+def test_a_certificate_that_can_not_be_used_leaves_the_old_one(gateway, column, value):
+    before = served(gateway, "shop.test")
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute(
+            f"UPDATE certificates SET {column} = ?, revision = (SELECT revision FROM position) WHERE name = 'shop'",
+            (value,))
+    gateway.await_log("certificate 'shop' stays as it was")
+    eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
+    assert served(gateway, "shop.test") == before
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        assert state.execute(
+            "SELECT name FROM events WHERE action = 'load' AND failure IS NOT NULL").fetchall() == [("shop",)]
+    expected = shop(gateway, 1)
+    gateway.reload()
+    assert served(gateway, "shop.test") == expected
+    assert gateway.metric("aegis_state_problems") == 0
+
+
+def test_a_host_that_can_not_be_read_leaves_the_old_one(gateway):
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute(
+            "UPDATE items SET record = ?, revision = (SELECT revision FROM position) WHERE name = 'shop.test'",
+            (b'{"domain":"shop.test","respond":17}',))
+    gateway.await_log("host 'shop.test' stays as it was")
+    with Client(gateway.https, tls_context(), "shop.test") as client:
+        assert client.get("shop.test").body == b"shop"
+
+
+def test_a_state_that_is_no_database_leaves_everything(gateway):
+    before = served(gateway, "shop.test")
+    path = gateway.folder / "state.db"
+    broken = gateway.folder / "broken"
+    broken.write_bytes(b"this is no database" * 1000)
+    broken.rename(path)
+    gateway.await_log("the state can't be taken in")
+    assert served(gateway, "shop.test") == before
+    assert gateway.metric('aegis_reloads_total{result="failed"}') >= 1
+
+
+def test_the_node_says_what_it_serves(gateway):
+    gateway.config["hosts"].append({"domain": "more.test", "respond": {"status": 200, "body": ""}})
+    gateway.reload()
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        eventually("the node's row", lambda: state.execute(
+            "SELECT 1 FROM nodes, position WHERE nodes.revision = position.revision AND phase = 'ready' "
+            "AND process = ?", (gateway.process.pid,)).fetchone())
+
+
+def test_challenges_are_answered_ahead_of_redirects(gateway):
+    gateway.host("shop.test")["force_https"] = True
+    gateway.reload()
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute(
+            "INSERT INTO challenges VALUES ('token-1', 'token-1.thumb', 'shop.test', 0, (SELECT revision FROM position))")
+
+    def answered(host):
+        with Client(gateway.http) as client:
+            response = client.get(host, "/.well-known/acme-challenge/token-1")
+            return response.status == 200 and response.body
+    assert eventually("the challenge's answer", lambda: answered("shop.test")) == b"token-1.thumb"
+    assert answered("anything.test") == b"token-1.thumb"
+    with Client(gateway.http) as client:
+        assert client.get("shop.test", "/.well-known/acme-challenge/token-2").status == 301
+        assert client.get("shop.test", "/.well-known/acme-challenge/../x").status == 301
