@@ -2,6 +2,7 @@
 // descriptors non-blocking and close-on-exec in one step.
 #ifndef AEGIS_CLINUX_H
 #define AEGIS_CLINUX_H
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -177,6 +177,7 @@ public final class GatewayServer {
 
     private var lastTick: Int64 = 0
     private var nextAcceptComplaint: Int64 = 0
+    private var idleMemory = IdleMemory()
     private static let acceptComplaintSeconds: Int64 = 10
     /// How long before the end of a drain WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
@@ -196,6 +197,9 @@ public final class GatewayServer {
         resolveNames(now)
         checkHealth(now)
         retryListening()
+        if idleMemory.shouldReturn(connections: workers.reduce(0) { $0 + $1.metrics.openConnections }) {
+            IdleMemory.giveBack()
+        }
     }
 
     private func rotateTickets(_ now: Int64) {

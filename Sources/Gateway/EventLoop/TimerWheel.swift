@@ -9,14 +9,27 @@ struct TimerWheel: ~Copyable {
     private static let slots = 4096
     private static let slotsLookedAhead: Int64 = 32
 
-    private var entries: [[Token]]
+    /// An entry, and the next of the same slot or the next that is free.
+    private struct Entry {
+        let token: Token
+        let next: Int
+    }
+
+    /// No entry.
+    private static let none = -1
+
+    /// The entries of all slots, in one piece. Memory of each slot's own would lie scattered among that of connections, and
+    /// keep pages that these leave behind from being given back.
+    private var entries: [Entry] = []
+    private var first: [Int]
+    private var firstFree = Self.none
     private var now: Int64
     private var count = 0
 
     /// A wheel that starts at a time.
     init(now milliseconds: Int64) {
         now = milliseconds / Self.tickMilliseconds
-        entries = Array(repeating: [], count: Self.slots)
+        first = Array(repeating: Self.none, count: Self.slots)
     }
 
     /// Enters a thing to come up at a time, or earlier when that is further away than the wheel is round (65 s).
@@ -25,7 +38,16 @@ struct TimerWheel: ~Copyable {
     mutating func enter(_ token: Token, at milliseconds: Int64) -> Int64 {
         let due = milliseconds / Self.tickMilliseconds + 1
         let tick = min(max(due, now + 1), now + Int64(Self.slots) - 1)
-        entries[Int(tick) & (Self.slots - 1)].append(token)
+        let slot = Int(tick) & (Self.slots - 1)
+        let entry = Entry(token: token, next: first[slot])
+        if firstFree == Self.none {
+            first[slot] = entries.count
+            entries.append(entry)
+        } else {
+            first[slot] = firstFree
+            firstFree = entries[firstFree].next
+            entries[first[slot]] = entry
+        }
         count += 1
         return tick
     }
@@ -40,10 +62,15 @@ struct TimerWheel: ~Copyable {
                 return
             }
             let slot = Int(now) & (Self.slots - 1)
-            guard !entries[slot].isEmpty else { continue }
-            for token in entries[slot] { due.append((token, now)) }
-            count -= entries[slot].count
-            entries[slot].removeAll(keepingCapacity: entries[slot].count <= 64)
+            while first[slot] != Self.none {
+                let index = first[slot]
+                let entry = entries[index]
+                due.append((entry.token, now))
+                first[slot] = entry.next
+                entries[index] = Entry(token: entry.token, next: firstFree)
+                firstFree = index
+                count -= 1
+            }
         }
     }
 
@@ -51,7 +78,7 @@ struct TimerWheel: ~Copyable {
     /// looking farther ahead costs more than waking up. Nil when nothing is entered.
     func sleepMilliseconds(now milliseconds: Int64) -> Int64? {
         guard count > 0 else { return nil }
-        for ahead in 1...Self.slotsLookedAhead where !entries[Int(now + ahead) & (Self.slots - 1)].isEmpty {
+        for ahead in 1...Self.slotsLookedAhead where first[Int(now + ahead) & (Self.slots - 1)] != Self.none {
             return max(0, (now + ahead) * Self.tickMilliseconds - milliseconds)
         }
         return Self.slotsLookedAhead * Self.tickMilliseconds

@@ -38,7 +38,7 @@ struct MetricsText {
         counter("aegis_client_bytes_sent_total", "Bytes to clients, before encryption", .bytesSent)
         counter("aegis_connections_accepted_total", "Connections of clients", .connectionsAccepted)
         counter("aegis_connections_refused_total", "Connections beyond the limit", .connectionsRefused)
-        let open = sum(.connectionsAccepted) - min(sum(.connectionsClosed), sum(.connectionsAccepted))
+        let open = workers.reduce(0) { $0 + $1.openConnections }
         gauge("aegis_connections_open", "Connections of clients now", "\(open)")
         counter("aegis_client_timeouts_total", "Clients that were too slow", .clientTimeouts)
         counter("aegis_client_aborts_total", "Exchanges broken off with the client's connection", .clientAborts)

@@ -62,6 +62,13 @@ final class WorkerMetrics: Sendable {
 
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
+    /// How many connections of clients are open.
+    var openConnections: Int {
+        // In this order: meanwhile more can be accepted, not fewer.
+        let closed = value(.connectionsClosed)
+        return max(0, Int(value(.connectionsAccepted)) - Int(closed))
+    }
+
     /// The counts of a histogram's buckets, each without those below, and the sum in nanoseconds.
     func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
