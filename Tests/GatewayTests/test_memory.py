@@ -1,0 +1,117 @@
+"""Memory: little for idle connections, none for those that are gone, and the same for a body of any size."""
+
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from client import Client, tls_context
+from gateway import eventually
+from process import forget_peak, memory_bytes, peak_memory_bytes
+
+pytestmark = pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="a sanitizer takes memory of its own")
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+CONNECTIONS = 10_000
+REQUEST = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
+
+
+def gateway_for(run, origin):
+    return run(
+        [{"domain": "app.test", "upstreams": [origin.url], "limits": {"body_bytes": "2GiB"}}],
+        gateway={"limits": {"idle_timeout": "1h"}})
+
+
+def connect(gateway, tls):
+    client = Client(gateway.https, tls, "app.test")
+    assert client.ask(REQUEST).status == 200
+    return client
+
+
+def test_an_idle_connection_takes_little_memory_and_gives_it_back(run, origin):
+    gateway = gateway_for(run, origin)
+    pid = gateway.process.pid
+    tls = tls_context()
+    # What comes once, with the first connections: tables, arenas, OpenSSL's own.
+    for client in [connect(gateway, tls) for _ in range(200)]:
+        client.close()
+    before = memory_bytes(pid)
+    with ThreadPoolExecutor(4) as threads:
+        clients = list(threads.map(lambda _: connect(gateway, tls), range(CONNECTIONS)))
+    each = (memory_bytes(pid) - before) / CONNECTIONS
+    print(f"{each / KIB:.1f} KiB for each of {CONNECTIONS} idle TLS connections")
+    assert each <= 16 * KIB
+    for client in clients:
+        client.close()
+
+    def growth():
+        return memory_bytes(pid) - before
+
+    eventually("memory is given back", lambda: growth() < CONNECTIONS * KIB)
+    print(f"{growth() / MIB:.1f} MiB remain when they are closed")
+
+
+@pytest.fixture
+def stream(run, origin):
+    """A gateway before an origin that sends 1 GiB and takes as much."""
+    piece = bytes(MIB)
+
+    def send(connection, _):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIB)
+        for _ in range(GIB // MIB):
+            connection.send(piece)
+
+    def take(connection, request):
+        left = int(request["Content-Length"]) - len(connection.buffer)
+        connection.buffer = b""
+        room = bytearray(MIB)
+        while left and (count := connection.socket.recv_into(room)):
+            left -= count
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%4d" % left)
+        return True
+
+    origin.answers["/down"] = send
+    origin.early["/up"] = take
+    return gateway_for(run, origin)
+
+
+def curl(gateway, path, *arguments):
+    done = subprocess.run(
+        ["curl", "-sSk", "--resolve", f"app.test:{gateway.https}:127.0.0.1", f"https://app.test:{gateway.https}{path}",
+         *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_gibibyte_passes_through_at_flat_memory(stream, tmp_path):
+    pid = stream.process.pid
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(GIB)
+    # Once before, with everything that comes once.
+    with Client(stream.https, tls_context(), "app.test") as client:
+        client.ask(REQUEST)
+    before = memory_bytes(pid)
+    forget_peak(pid)
+    assert curl(stream, "/down", "-o", "/dev/null", "-w", "%{size_download}") == str(GIB)
+    down = peak_memory_bytes(pid) - before
+    forget_peak(pid)
+    assert curl(stream, "/up", "-X", "POST", "-H", "Expect:", "-T", str(large)) == "   0"
+    up = peak_memory_bytes(pid) - before
+    print(f"1 GiB down took {down / MIB:.1f} MiB, up {up / MIB:.1f} MiB")
+    assert down < 10 * MIB and up < 10 * MIB
+
+
+def test_a_client_that_does_not_read_holds_up_its_upstream_not_memory(stream):
+    pid = stream.process.pid
+    with Client(stream.https, tls_context(), "app.test") as client:
+        client.ask(REQUEST)
+        before = memory_bytes(pid)
+        forget_peak(pid)
+        client.send(b"GET /down HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        assert client.head().status == 200
+        # Time enough for some hundred MiB.
+        time.sleep(1)
+        assert peak_memory_bytes(pid) - before < 10 * MIB
