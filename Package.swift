@@ -81,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "aegis-gateway",
             dependencies: [
-                "Gateway", "PKI", "SQLiteState", "State",
+                "ConfigModel", "Gateway", "Issuers", "PKI", "SQLiteState", "State",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

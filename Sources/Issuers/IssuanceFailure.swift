@@ -31,3 +31,8 @@ public struct IssuedMaterial: Sendable {
     /// Doubts that do not keep it from being used.
     public let warnings: [String]
 }
+
+extension IssuanceFailure: CustomStringConvertible {
+    /// Reason and hint in a line.
+    public var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+}

@@ -18,7 +18,7 @@ extension GatewayServer {
                 mustReadAll = true
             }
             if store == nil { store = try options.openState() }
-            guard let store else { return }
+            guard let store else { return waitForState() }
             stateIdentity = identity
             let latest = try store.position()
             guard latest != position || loadFailure != nil || mustReadAll else { return }
@@ -35,6 +35,13 @@ extension GatewayServer {
             }
             loadFailure = reason
         }
+    }
+
+    /// Says once that there is nothing to serve yet.
+    private func waitForState() {
+        guard !isWaiting else { return }
+        isWaiting = true
+        log.warning("there is no state '\(options.statePath)' yet: waiting until aegis-apply makes it")
     }
 
     private func load(_ store: any StateStore, since revision: Int) throws {

@@ -88,6 +88,8 @@ public final class GatewayServer {
     var loadFailure: String?
     /// Which file the state is read from.
     var stateIdentity: FileIdentity?
+    /// Whether it was said that there is no state.
+    var isWaiting = false
     /// Whether not only changes are to be read.
     var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]
