@@ -192,7 +192,8 @@ extension Worker {
         case .handshake:
             metrics.add(.handshakesTimedOut, 1)
             close(id)
-        case .lingering, .closing: close(id)
+        case .lingering: close(id)
+        case .closing: cutOff(id)
         case .tunnel: endTunnel(id)
         case .open:
             let exchange = clients[id].exchange
@@ -204,7 +205,7 @@ extension Worker {
             metrics.add(.clientTimeouts, 1)
             // An answer that has begun, or is not taken, can't be followed by another.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
-            guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return abort(id) }
+            guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
             if !exchange.isNone { drop(exchange: exchange) }
             refuse(408, "the request took too long", id)
         }
@@ -239,6 +240,13 @@ extension Worker {
     private func endWriting(_ id: SlotID) {
         clients[id].transport.finishWriting(memory.wire)
         if clients[id].transport.isFlushed { close(id) }
+    }
+
+    /// Breaks the connection of a client off that takes nothing. An orderly end would wait for it behind all the rest, and
+    /// the kernel would keep that for many minutes.
+    private func cutOff(_ id: SlotID) {
+        Socket.resetOnClose(clients[id].transport.descriptor)
+        abort(id)
     }
 
     /// Breaks a client's connection off, with the exchange on it.
