@@ -74,24 +74,26 @@ public final class TLSServerContext {
         return SSL_CLIENT_HELLO_RETRY
     }
 
-    /// ALPN (RFC 7301): HTTP/1.1, or no connection for clients that want something else alone.
+    /// ALPN (RFC 7301): HTTP/1.1, else HTTP/1.0, else no connection for clients that want something else alone.
     private static func selectProtocol(
         _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
         _ offered: UnsafePointer<UInt8>?, _ count: UInt32
     ) -> Int32 {
         guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
-        var position = 0
-        // OpenSSL has checked that the list's lengths add up.
-        while position < Int(count) {
-            let size = unsafe Int(offered[position])
-            guard position + 1 + size <= Int(count) else { break }
-            let name = unsafe UnsafeBufferPointer(start: offered + position + 1, count: size)
-            if unsafe name.elementsEqual("http/1.1".utf8) {
-                unsafe selected?.pointee = offered + position + 1
-                unsafe length?.pointee = UInt8(size)
-                return SSL_TLSEXT_ERR_OK
+        for wanted in ["http/1.1", "http/1.0"] {
+            var position = 0
+            // OpenSSL has checked that the list's lengths add up.
+            while position < Int(count) {
+                let size = unsafe Int(offered[position])
+                guard position + 1 + size <= Int(count) else { break }
+                let name = unsafe UnsafeBufferPointer(start: offered + position + 1, count: size)
+                if unsafe name.elementsEqual(wanted.utf8) {
+                    unsafe selected?.pointee = offered + position + 1
+                    unsafe length?.pointee = UInt8(size)
+                    return SSL_TLSEXT_ERR_OK
+                }
+                position += 1 + size
             }
-            position += 1 + size
         }
         return SSL_TLSEXT_ERR_ALERT_FATAL
     }
