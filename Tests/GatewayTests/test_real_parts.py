@@ -1,0 +1,126 @@
+"""The programs that people put before and behind a gateway: nginx, curl, wrk, websocat, sslyze."""
+
+import hashlib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from client import Client
+from gateway import PATIENCE, eventually, free_port
+
+TOOLS = pathlib.Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory):
+    """nginx that serves files and takes uploads."""
+    folder = tmp_path_factory.mktemp("nginx")
+    port = free_port()
+    (folder / "large").write_bytes(bytes(range(256)) * 40_000)
+    (folder / "small").write_bytes(b"x" * 1024)
+    (folder / "nginx.conf").write_text(f"""
+        daemon off; user root; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+            gzip on; gzip_proxied any; gzip_min_length 1; gzip_types *;
+            server {{ listen 127.0.0.1:{port}; root {folder}; location = /none {{ return 204; }} }}
+        }}""")
+    # As root it may read what the tests have made.
+    process = subprocess.Popen(["/usr/sbin/nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log"])
+    eventually("nginx", lambda: connects(port))
+    yield f"http://127.0.0.1:{port}", folder
+    process.terminate()
+    process.wait(PATIENCE)
+
+
+def connects(port):
+    try:
+        Client(port).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, nginx):
+    return run_once(
+        [{"domain": "app.test", "ssl_mode": "custom", "certificate": "app", "upstreams": [nginx[0]]}],
+        issuers={"lan": {"type": "local_ca"}},
+        certificates={"app": {"issuer": "lan", "domains": ["app.test"]}})
+
+
+def curl(gateway, path, *arguments):
+    return subprocess.run(
+        ["curl", "--silent", "--show-error", "--fail", "--cacert", gateway.root, "--max-time", str(PATIENCE),
+         "--resolve", f"app.test:{gateway.https}:127.0.0.1", "--resolve", f"app.test:{gateway.http}:127.0.0.1",
+         *arguments, path], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--http1.1", "--tlsv1.2", "--tls-max", "1.2"], ["--http1.1", "--tlsv1.3"], ["--http2"], ["--http1.0"],
+    ["--compressed"],
+], ids=" ".join)
+def test_curl_gets_what_nginx_has(gateway, nginx, arguments):
+    body = curl(gateway, f"https://app.test:{gateway.https}/large", *arguments)
+    assert hashlib.sha256(body).digest() == hashlib.sha256((nginx[1] / "large").read_bytes()).digest()
+
+
+def test_curl_asks_for_ranges_and_what_has_changed(gateway):
+    url = f"http://app.test:{gateway.http}/large"
+    assert curl(gateway, url, "--range", "1000-1009") == bytes(range(256))[1000 % 256:1000 % 256 + 10]
+    head = curl(gateway, url, "--head").decode()
+    etag = re.search(r"(?i)etag: (.*)\r", head)[1]
+    assert b"304" in curl(gateway, url, "--header", f"If-None-Match: {etag}", "--include").split(b"\r\n")[0]
+    assert b" 204 " in curl(gateway, f"http://app.test:{gateway.http}/none", "--include").split(b"\r\n")[0] + b" "
+
+
+def test_wrk_meets_no_error(gateway, figures):
+    done = subprocess.run(
+        ["wrk", "--threads", "1", "--connections", "32", "--duration", "3s", "--header", "Host: app.test",
+         f"http://127.0.0.1:{gateway.http}/small"], capture_output=True, text=True, check=True)
+    assert "Socket errors" not in done.stdout and "Non-2xx" not in done.stdout, done.stdout
+    figures.append("wrk through to nginx, debug build: " + re.search(r"Requests/sec:\s+\S+", done.stdout)[0])
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_websocat_talks_through(run, scheme):
+    """websocat at both ends."""
+    port = free_port()
+    server = subprocess.Popen([TOOLS / "websocat", "--text", f"ws-l:127.0.0.1:{port}", "mirror:"])
+    try:
+        eventually("websocat", lambda: connects(port))
+        gateway = run([{"domain": "localhost", "upstreams": [f"http://127.0.0.1:{port}"]}])
+        target = f"{scheme}://localhost:{gateway.https if scheme == 'wss' else gateway.http}/"
+        done = subprocess.run(
+            [TOOLS / "websocat", "--text", "--insecure", "--one-message", "--no-close", target],
+            input="hello through the gateway\n", capture_output=True, text=True, timeout=PATIENCE)
+        assert done.stdout == "hello through the gateway\n", done.stderr
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+
+
+def test_sslyze_finds_what_mozilla_recommends(gateway, tmp_path):
+    report = tmp_path / "report.json"
+    subprocess.run(
+        [TOOLS / "sslyze", "--mozilla_config=intermediate", "--sni=app.test", f"--json_out={report}",
+         f"127.0.0.1:{gateway.https}"], capture_output=True, text=True, timeout=PATIENCE * 10)
+    result = json.loads(report.read_text())["server_scan_results"][0]["scan_result"]
+    for old in ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1"):
+        assert result[f"{old}_cipher_suites"]["result"]["accepted_cipher_suites"] == []
+    names = [suite["cipher_suite"]["name"] for suite in
+             result["tls_1_2_cipher_suites"]["result"]["accepted_cipher_suites"]]
+    assert names and all("ECDHE" in name and ("GCM" in name or "POLY1305" in name) for name in names)
+    assert result["tls_1_3_cipher_suites"]["result"]["accepted_cipher_suites"]
+    assert not result["heartbleed"]["result"]["is_vulnerable_to_heartbleed"]
+    assert not result["openssl_ccs_injection"]["result"]["is_vulnerable_to_ccs_injection"]
+    assert not result["session_renegotiation"]["result"]["is_vulnerable_to_client_renegotiation_dos"]
+    assert result["session_renegotiation"]["result"]["supports_secure_renegotiation"]
+    assert not result["tls_compression"]["result"]["supports_compression"]
+    assert "NOT_VULNERABLE" in result["robot"]["result"]["robot_result"]

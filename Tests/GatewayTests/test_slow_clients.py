@@ -1,0 +1,150 @@
+"""Clients that are slow on purpose hold nobody up and are cut off."""
+
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import Client, tls_context
+from gateway import PATIENCE
+
+LIMITS = {
+    "request_header_timeout": "1s", "body_progress_timeout": "1s", "idle_timeout": "1s", "handshake_timeout": "1s",
+}
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin):
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (32 << 20) + bytes(32 << 20)
+    module_origin.forget()
+    module_origin.answers["/large"] = large
+    return run_once([{"domain": "localhost", "upstreams": [module_origin.url]}], gateway={"limits": LIMITS})
+
+
+class Honest:
+    """A client that asks again and again, and expects each answer soon."""
+
+    def __init__(self, gateway):
+        self.gateway, self.slowest, self.count, self.faults = gateway, 0, 0, []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join(PATIENCE)
+
+    def run(self):
+        while not self.stopping.is_set():
+            started = time.monotonic()
+            try:
+                with Client(self.gateway.http) as client:
+                    assert client.get("localhost").body == b"ok"
+            except Exception as fault:
+                self.faults.append(repr(fault))
+            self.slowest = max(self.slowest, time.monotonic() - started)
+            self.count += 1
+            self.stopping.wait(0.01)
+
+
+@pytest.mark.parametrize("attack", [
+    ["-H", "-i", "2", "-x", "10"],
+    ["-B", "-i", "2", "-s", "100000", "-x", "10"],
+    ["-X", "-n", "2", "-w", "10", "-y", "20", "-z", "5", "-k", "2"],
+], ids=["slow heads", "slow bodies", "slow reading"])
+def test_slowhttptest_is_cut_off_while_others_are_served(gateway, attack, figures):
+    target = f"http://localhost:{gateway.http}/" + ("large" if "-X" in attack else "")
+    before = gateway.metric("aegis_client_aborts_total")
+    with Honest(gateway) as honest:
+        done = subprocess.run(
+            ["slowhttptest", *attack, "-c", "300", "-r", "150", "-l", "8", "-p", "2", "-u", target],
+            capture_output=True, text=True, timeout=PATIENCE * 3)
+    output = done.stdout + done.stderr
+    assert honest.faults == [] and honest.count > 100, output[-2000:]
+    assert honest.slowest < 2
+    if "-X" in attack:
+        # It reads so slowly that it sees no end while it has something left to read.
+        assert gateway.metric("aegis_client_aborts_total") >= before + 300
+    else:
+        assert "No open connections left" in output, output[-2000:]
+    figures.append(
+        f"slowhttptest {attack[0]}: all connections cut off; {honest.count} honest requests meanwhile, the slowest "
+        f"{honest.slowest * 1000:.0f} ms")
+
+
+def dribble(connection, data, seconds):
+    """Sends byte by byte, as attackers do; returns what the gateway says to that."""
+    connection.settimeout(seconds)
+    for byte in data:
+        try:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)  # this is the attack
+        except ConnectionError:
+            break
+    answer = b""
+    try:
+        while piece := connection.recv(4096):
+            answer += piece
+    except ConnectionError:
+        pass
+    return answer
+
+
+def test_a_dribbled_head_is_408_however_steadily_it_comes(gateway):
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", gateway.http)) as connection:
+        answer = dribble(connection, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", PATIENCE)
+    assert answer.startswith(b"HTTP/1.1 408 ") or answer == b""
+    assert time.monotonic() - started < 8
+
+
+def test_a_body_that_stops_is_408(gateway):
+    with Client(gateway.http) as client:
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello")
+        assert client.response("POST").status == 408
+        assert client.is_closed()
+
+
+def test_an_idle_connection_is_closed_without_a_word(gateway):
+    with Client(gateway.https, tls_context(), "localhost") as client:
+        assert client.get("localhost").status == 200
+        assert client.is_closed()
+
+
+def test_a_reader_that_stops_is_cut_off(gateway, module_origin):
+    before = gateway.metric("aegis_client_aborts_total")
+    with Client(gateway.http) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        end = time.monotonic() + PATIENCE
+        while gateway.metric("aegis_client_aborts_total") == before:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_connections_beyond_the_limit_are_refused_and_the_rest_served(run, module_origin):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"status": 200, "body": "ok"}}],
+        gateway={"workers": 1, "limits": {"connections": 20}})
+    kept = [Client(gateway.http) for _ in range(20)]
+    assert all(client.get().status == 200 for client in kept)
+    with Client(gateway.http) as client, pytest.raises(Exception):
+        client.get()
+    assert gateway.metric("aegis_connections_refused_total") >= 1
+    assert all(client.get().status == 200 for client in kept)
+    kept.pop().close()
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with Client(gateway.http) as client:
+                assert client.get().status == 200
+                break
+        except Exception:
+            assert time.monotonic() < deadline
+    for client in kept:
+        client.close()
