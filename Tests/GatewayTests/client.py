@@ -44,8 +44,9 @@ def tls_context(root=None, versions=None, alpn=None):
 class Client:
     """One connection. `tls`: a context; `name`: the server name sent."""
 
-    def __init__(self, port, tls=None, name=None, address="127.0.0.1"):
-        self.socket = socket.create_connection((address, port), timeout=PATIENCE)
+    def __init__(self, port, tls=None, name=None, address="127.0.0.1", source=None):
+        self.socket = socket.create_connection(
+            (address, port), timeout=PATIENCE, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         if tls:

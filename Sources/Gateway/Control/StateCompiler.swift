@@ -26,7 +26,8 @@ struct StateCompiler {
     /// Where relative paths of the configuration start.
     var directory = FilePath(".")
     private var sites: [String: Site] = [:]
-    private var hasSettings = false
+    /// By their PEM: the certificates above leaves.
+    private var issuers: [[UInt8]: [[UInt8]]] = [:]
 
     /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
     /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them.
@@ -122,10 +123,19 @@ struct StateCompiler {
 
     // MARK: Certificates
 
+    /// A chain in DER, leaf first. What stands behind the leaf is the same for thousands: it is read and kept once.
+    private mutating func chain(of pem: [UInt8]) throws -> [[UInt8]] {
+        guard let end = PEM.endOfFirstBlock(in: pem) else { return try PEM.certificates(in: pem) }
+        let above = Array(pem[end...])
+        let issuers = try issuers[above] ?? PEM.certificates(in: above)
+        self.issuers[above] = issuers
+        return try PEM.certificates(in: Array(pem[..<end])) + issuers
+    }
+
     private mutating func take(_ stored: StoredCertificate, _ sealer: Sealer, _ update: inout TableUpdate) {
         let id = ItemID(.certificate, stored.name)
         do {
-            let chain = try PEM.certificates(in: stored.chain)
+            let chain = try chain(of: stored.chain)
             guard let leaf = chain.first, Digest.sha256Text(leaf) == stored.facts.fingerprint else {
                 throw PKIError.malformed("certificate", reason: "its chain is not the one that was stored")
             }

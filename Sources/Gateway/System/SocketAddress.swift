@@ -74,7 +74,7 @@ public struct SocketAddress: Sendable, Hashable {
 }
 
 /// The address of a client, small enough to stand in its connection.
-struct PeerAddress: Equatable {
+struct PeerAddress {
     /// The address in network order; of IPv4 the first four. An IPv6 address that stands for an IPv4 one is that one.
     private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
     private(set) var isV6 = false
@@ -107,13 +107,17 @@ struct PeerAddress: Equatable {
         writeText()
     }
 
-    static func == (left: PeerAddress, right: PeerAddress) -> Bool {
-        left.isV6 == right.isV6 && left.port == right.port && left.hasSameAddress(as: right)
+    /// What the connections of one client have in common: its address without the port; of IPv6 the first 64 bits, since
+    /// that is the least that one client has (RFC 6177).
+    struct Key: Hashable {
+        fileprivate let prefix: UInt64
+        fileprivate let isV6: Bool
     }
 
-    func hasSameAddress(as other: PeerAddress) -> Bool {
-        for index in 0..<16 where bytes[index] != other.bytes[index] { return false }
-        return true
+    var key: Key {
+        var prefix: UInt64 = 0
+        for index in 0..<(isV6 ? 8 : 4) { prefix = prefix << 8 | UInt64(bytes[index]) }
+        return Key(prefix: prefix, isV6: isV6)
     }
 
     /// Writes the address as text: dotted decimal, or as RFC 5952 has it.

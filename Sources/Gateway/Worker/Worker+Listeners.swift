@@ -74,7 +74,7 @@ extension Worker {
             }
             return false
         }
-        guard unsafe clients.count < settings.connections || listener.role == .admin else {
+        guard listener.role == .admin || hasRoom(for: peer) else {
             metrics.add(.connectionsRefused, 1)
             Socket.close(descriptor)
             return true
@@ -82,6 +82,13 @@ extension Worker {
         Socket.setNoDelay(descriptor)
         open(descriptor, peer, listener.role)
         return true
+    }
+
+    /// Whether one more connection of a client is within the limits.
+    private func hasRoom(for peer: PeerAddress) -> Bool {
+        guard unsafe clients.count < settings.connections else { return false }
+        guard let limit = unsafe settings.connectionsPerClient, !isTrusted(peer) else { return true }
+        return connectionsByAddress[peer.key, default: 0] < limit
     }
 
     private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) {
@@ -103,6 +110,7 @@ extension Worker {
             return
         }
         metrics.add(.connectionsAccepted, 1)
+        connectionsByAddress[peer.key, default: 0] += 1
         unsafe setDeadline(
             client: id, inMilliseconds: isTLS ? settings.handshakeMilliseconds : settings.headMilliseconds)
     }

@@ -40,6 +40,8 @@ final class Worker {
     var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
+    /// How many connections each client has.
+    var connectionsByAddress: [PeerAddress.Key: Int] = [:]
     var reportAllowance = reportsASecond
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false

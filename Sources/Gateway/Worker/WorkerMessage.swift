@@ -102,6 +102,8 @@ struct WorkerSettings: Sendable {
     var bodyBytes: UInt64 = 10 << 20
     /// How many connections a worker takes.
     var connections = 50_000
+    /// How many of them may come from one address; nil for no bound of its own.
+    var connectionsPerClient: Int?
     /// The port that redirects to HTTPS name; nil for 443.
     var redirectPort: Int?
     var accessLogFormat = AccessLog.Format.json
@@ -119,7 +121,11 @@ struct WorkerSettings: Sendable {
         bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds
         idleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
+        // The kernel spreads connections evenly enough.
         connections = max(1, (limits.connections + workers - 1) / workers)
+        if limits.connectionsPerClient > 0 {
+            connectionsPerClient = (limits.connectionsPerClient + workers - 1) / workers
+        }
         redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
         accessLogFormat = settings.accessLog.format
     }

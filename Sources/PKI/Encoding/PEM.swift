@@ -29,6 +29,17 @@ public enum PEM {
         return certificates
     }
 
+    /// Where the first block of a text in plain PEM ends, its line end included; nil when there is none.
+    public static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
+        var position = 0
+        while position + end.count <= pem.count {
+            let lineEnd = pem[position...].firstIndex(of: UInt8(ascii: "\n")) ?? pem.count
+            if pem[position..<lineEnd].starts(with: end) { return min(pem.count, lineEnd + 1) }
+            position = lineEnd + 1
+        }
+        return nil
+    }
+
     /// The blocks of a text, in its order.
     static func blocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
         guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }

@@ -1,0 +1,60 @@
+"""Bounds on what one client may take."""
+
+from client import Client, tls_context
+from gateway import eventually
+
+
+def is_turned_away(port):
+    """Whether a connection is closed without an answer; what was sent is not read, so that may be a reset."""
+    with Client(port) as client:
+        try:
+            client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
+            return client.is_closed()
+        except ConnectionError:
+            return True
+
+
+def refused(gateway):
+    return gateway.metric("aegis_connections_refused_total")
+
+
+def test_one_address_gets_no_more_connections_than_it_may(run):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"workers": 1, "limits": {"connections_per_client": 3}})
+    clients = [Client(gateway.http) for _ in range(3)]
+    try:
+        for client in clients:
+            assert client.get().status == 200
+        assert is_turned_away(gateway.http)
+        assert refused(gateway) == 1
+        # Another address is another client; one that has left makes room.
+        with Client(gateway.http, source="127.0.0.9") as other:
+            assert other.get().status == 200
+        clients.pop().close()
+        eventually("room for another", lambda: not is_turned_away(gateway.http))
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_trusted_proxies_are_not_bounded_as_one_client(run):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={
+            "workers": 1, "limits": {"connections_per_client": 2}, "trusted_proxies": ["127.0.0.1/32"]})
+    clients = [Client(gateway.http) for _ in range(6)]
+    for client in clients:
+        assert client.get().status == 200
+        client.close()
+    assert refused(gateway) == 0
+
+
+def test_there_are_never_more_connections_than_allowed(run):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}], gateway={"workers": 1, "limits": {"connections": 2}})
+    with Client(gateway.http) as first, Client(gateway.https, tls_context(), "app.test") as second:
+        assert first.get().status == second.get().status == 200
+        assert is_turned_away(gateway.http)
+        # Who looks after the gateway gets in all the same.
+        assert gateway.ask("/healthz")[0] == 200
