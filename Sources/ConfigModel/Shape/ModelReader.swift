@@ -140,7 +140,7 @@ struct ModelReader {
         var entries: [Entry] = []
         entries.reserveCapacity(document.count(of: mapping))
         var merged: [NodeID] = []
-        var index = KeyIndex(document)
+        var index = KeyIndex()
         for (key, value) in document.pairs(of: mapping) {
             guard document.kind(of: key).isScalar else {
                 fail(key, "expected a key, found \(description(of: key, quoting: false))")
@@ -149,7 +149,7 @@ struct ModelReader {
             if isMergeKey(key) {
                 show(key)
                 merged.append(value)
-            } else if let first = index.insert(key) {
+            } else if let first = index.earlier(key, among: entries, document) {
                 let note = Diagnostic.Note(position: document.position(of: first), message: "first here")
                 fail(key, "duplicate key\(nameForMessage(ofKey: key))", notes: [note])
             } else {
@@ -163,7 +163,9 @@ struct ModelReader {
     private mutating func merge(_ value: NodeID, into entries: inout [Entry], _ index: inout KeyIndex) {
         switch document.kind(of: value) {
         case .mapping:
-            for entry in self.entries(of: value) where index.insert(entry.key) == nil { entries.append(entry) }
+            for entry in self.entries(of: value) where index.earlier(entry.key, among: entries, document) == nil {
+                entries.append(entry)
+            }
         case .sequence:
             for item in document.items(of: value) {
                 guard document.kind(of: item) == .mapping else {
@@ -185,24 +187,21 @@ struct ModelReader {
     }
 }
 
-/// The keys of one mapping so far. Compares one by one while they are few, which is nearly always.
+/// Finds keys that a mapping has already. Compares one by one while they are few, which is nearly always.
 private struct KeyIndex {
     private static let fewKeys = 24
-    private let document: YAMLDocument
-    private var keys: [NodeID] = []
     private var byText: [String: NodeID] = [:]
 
-    init(_ document: YAMLDocument) { self.document = document }
-
-    /// Takes a key in; returns the earlier key of the same text, if there is one.
-    mutating func insert(_ key: NodeID) -> NodeID? {
-        if keys.count < Self.fewKeys {
-            if let first = keys.first(where: { document.scalar($0, equals: key) }) { return first }
-            keys.append(key)
+    /// The key of the same text among the entries so far; when there is none, this one is to be added to them.
+    mutating func earlier(_ key: NodeID, among entries: [ModelReader.Entry], _ document: YAMLDocument) -> NodeID? {
+        if entries.count < Self.fewKeys {
+            for index in entries.indices where document.scalar(entries[index].key, equals: key) {
+                return entries[index].key
+            }
             return nil
         }
         if byText.isEmpty {
-            for known in keys { byText[document.string(of: known)] = known }
+            for entry in entries { byText[document.string(of: entry.key)] = entry.key }
         }
         let text = document.string(of: key)
         if let first = byText[text] { return first }

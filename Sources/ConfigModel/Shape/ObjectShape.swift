@@ -8,8 +8,10 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// Tells a value where it was written.
     private let place: (@Sendable (inout Value, SourceOrigin) -> Void)?
     private let fields: [Field<Value>]
-    /// The keys of `fields`, apart: they are compared far more often than a field is used.
-    private let keys: [[UInt8]]
+    /// The keys of `fields` one after the other, and where each stands: they are compared far more often than a field is
+    /// used.
+    private let keyText: [UInt8]
+    private let keyPlaces: [Range<Int>]
 
     init(
         _ noun: String, _ summary: String, initial: Value,
@@ -21,7 +23,12 @@ struct ObjectShape<Value: Sendable>: Sendable {
         self.initial = initial
         self.place = place
         self.fields = fields
-        self.keys = fields.map { Array($0.key.utf8) }
+        self.keyText = fields.flatMap { Array($0.key.utf8) }
+        var end = 0
+        self.keyPlaces = fields.map { field in
+            defer { end += field.key.utf8.count }
+            return end..<end + field.key.utf8.count
+        }
     }
 
     var schema: SchemaFragment {
@@ -51,7 +58,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
         }
         var seen: UInt64 = 0
         for entry in reader.entries(of: node) {
-            guard let index = keys.firstIndex(where: { reader.document.scalar(entry.key, equals: $0) }) else {
+            guard let index = index(of: entry.key, in: reader.document) else {
                 // A key that was meant is not missed as well.
                 if let meant = failUnknown(entry, in: node, &reader) { seen |= 1 << UInt64(meant) }
                 continue
@@ -65,6 +72,13 @@ struct ObjectShape<Value: Sendable>: Sendable {
             reader.fail(node, "\(noun) needs '\(fields[index].key)'", hint: fields[index].hintWhenMissing)
         }
         return true
+    }
+
+    private func index(of key: NodeID, in document: YAMLDocument) -> Int? {
+        for index in keyPlaces.indices where document.scalar(key, equals: keyText, in: keyPlaces[index]) {
+            return index
+        }
+        return nil
     }
 
     /// The defaults with what one key says, without any complaint: a look ahead of reading.

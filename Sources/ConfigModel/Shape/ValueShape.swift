@@ -102,15 +102,17 @@ extension ValueShape {
                 }
                 var items: [Item] = []
                 items.reserveCapacity(nodes.count)
-                var kept: [NodeID] = []
+                var lost: Set<NodeID> = []
                 for child in nodes {
-                    guard let value = item.read(child, &reader) else { continue }
-                    items.append(value)
-                    kept.append(child)
+                    if let value = item.read(child, &reader) {
+                        items.append(value)
+                    } else {
+                        lost.insert(child)
+                    }
                 }
-                if kept.count < nodes.count {
+                if !lost.isEmpty {
                     reader.markFaulty(node)
-                    reader.keep(kept, of: node)
+                    reader.keep(nodes.filter { !lost.contains($0) }, of: node)
                 }
                 return items
             },

@@ -33,10 +33,15 @@ final class YAMLDocument: Sendable {
 
     /// Whether a scalar reads exactly like this.
     func scalar(_ id: NodeID, equals expected: [UInt8]) -> Bool {
+        scalar(id, equals: expected, in: expected.indices)
+    }
+
+    /// Whether a scalar reads exactly like a part of this.
+    func scalar(_ id: NodeID, equals expected: [UInt8], in part: Range<Int>) -> Bool {
         let node = nodes[id.index]
-        guard Int(node.second) == expected.count else { return false }
+        guard Int(node.second) == part.count else { return false }
         let start = Int(node.first)
-        for offset in expected.indices where text[start + offset] != expected[offset] { return false }
+        for offset in 0..<part.count where text[start + offset] != expected[part.lowerBound + offset] { return false }
         return true
     }
 
@@ -66,16 +71,25 @@ final class YAMLDocument: Sendable {
     }
 
     /// The keys and values of a mapping as they are written; `<<` is a key like others here.
-    func pairs(of mapping: NodeID) -> [(key: NodeID, value: NodeID)] {
-        var pairs: [(key: NodeID, value: NodeID)] = []
-        pairs.reserveCapacity(count(of: mapping))
-        var next = mapping.index + 1
-        for _ in 0..<count(of: mapping) {
-            let value = end(of: next)
-            pairs.append((resolve(next), resolve(value)))
-            next = end(of: value)
+    func pairs(of mapping: NodeID) -> Pairs {
+        Pairs(document: self, index: mapping.index + 1, left: count(of: mapping))
+    }
+
+    /// The pairs of a mapping, found one after the other: a list of them for each mapping would cost more than that.
+    struct Pairs: Sequence, IteratorProtocol {
+        fileprivate let document: YAMLDocument
+        fileprivate var index: Int
+        fileprivate var left: Int
+
+        mutating func next() -> (key: NodeID, value: NodeID)? {
+            guard left > 0 else { return nil }
+            let value = document.end(of: index)
+            defer {
+                left -= 1
+                index = document.end(of: value)
+            }
+            return (document.resolve(index), document.resolve(value))
         }
-        return pairs
     }
 
     /// How many nodes there are; identifiers are below it.
@@ -100,13 +114,13 @@ final class YAMLDocument: Sendable {
     }
 
     /// The node that an alias stands for, or the node itself.
-    private func resolve(_ index: Int) -> NodeID {
+    fileprivate func resolve(_ index: Int) -> NodeID {
         let node = nodes[index]
         return NodeID(index: node.kind == .alias ? Int(node.first) : index)
     }
 
     /// The index after a node and all below it.
-    private func end(of index: Int) -> Int {
+    fileprivate func end(of index: Int) -> Int {
         let node = nodes[index]
         return node.kind.isCollection ? Int(node.first) : index + 1
     }
