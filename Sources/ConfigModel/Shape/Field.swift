@@ -9,9 +9,12 @@ struct Field<Root: Sendable>: Sendable {
     let read: @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
     /// The value to write; nil when it is left out. The second root is the object's defaults.
     let write: @Sendable (Root, Root, RecordStyle) -> PlainValue?
+    /// Where in the object the value stands, when it is left out of records for being the default: while these bytes are
+    /// the default's, there is nothing to write. Nil where only `write` can tell.
+    let bytes: Range<Int>?
 
     private init(
-        _ key: String, isRequired: Bool = false, hintWhenMissing: String? = nil,
+        _ key: String, isRequired: Bool = false, hintWhenMissing: String? = nil, bytes: Range<Int>? = nil,
         schema: @escaping @Sendable (Root) -> SchemaFragment,
         read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool,
         write: @escaping @Sendable (Root, Root, RecordStyle) -> PlainValue?
@@ -19,6 +22,7 @@ struct Field<Root: Sendable>: Sendable {
         self.key = key
         self.isRequired = isRequired
         self.hintWhenMissing = hintWhenMissing
+        self.bytes = bytes
         self.schema = schema
         self.read = read
         self.write = write
@@ -43,7 +47,7 @@ struct Field<Root: Sendable>: Sendable {
     ) -> Field {
         let property = StoredProperty(path)
         return Field(
-            key,
+            key, bytes: property.bytes,
             schema: { defaults in
                 let standard = shape.write(property.value(of: defaults), .compact)
                 let schema = shape.schema.adding([("description", .string(summary))])
@@ -64,7 +68,7 @@ struct Field<Root: Sendable>: Sendable {
     ) -> Field {
         let property = StoredProperty(path)
         return Field(
-            key,
+            key, bytes: property.bytes,
             schema: { _ in shape.schema.adding([("description", .string(summary))]) },
             read: { node, root, reader in
                 guard let value = shape.read(node, &reader) else { return false }
@@ -99,7 +103,7 @@ struct Field<Root: Sendable>: Sendable {
         _ key: String, _ schema: SchemaFragment,
         read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
     ) -> Field {
-        Field(key, schema: { _ in schema }, read: read, write: { _, _, _ in nil })
+        Field(key, bytes: 0..<0, schema: { _ in schema }, read: read, write: { _, _, _ in nil })
     }
 
     /// A mapping whose keys fill the same object, so that the model can be flatter than the file.

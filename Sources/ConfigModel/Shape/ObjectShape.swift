@@ -1,3 +1,5 @@
+import Glibc
+
 /// A mapping with known keys that is read into a struct.
 struct ObjectShape<Value: Sendable>: Sendable {
     /// What it is called in messages, with its article: `a host`.
@@ -12,6 +14,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// used.
     private let keyText: [UInt8]
     private let keyPlaces: [Range<Int>]
+    /// The places of `fields` in a value, apart for the same reason.
+    private let valuePlaces: [Range<Int>?]
 
     init(
         _ noun: String, _ summary: String, initial: Value,
@@ -29,6 +33,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
             defer { end += field.key.utf8.count }
             return end..<end + field.key.utf8.count
         }
+        self.valuePlaces = fields.map(\.bytes)
     }
 
     var schema: SchemaFragment {
@@ -111,12 +116,31 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// The keys and values of an object, in the order of the fields.
     func entries(of value: Value, _ style: RecordStyle) -> [PlainValue.Entry] {
         var entries: [PlainValue.Entry] = []
+        let untouched = style.omitsDefaults ? untouchedFields(of: value) : 0
         // By index: to copy a field would cost more than to find that it has its default.
-        for index in fields.indices {
+        for index in fields.indices where untouched & (1 << UInt64(index)) == 0 {
             if let written = fields[index].write(value, initial, style) {
                 entries.append(PlainValue.Entry(fields[index].key, written))
             }
         }
         return entries
+    }
+
+    /// The fields that have the very bytes of their defaults, so that nothing has to be asked of them. The same bytes are the
+    /// same value; a default that came about in another way may have others, and is found by comparing values.
+    private func untouchedFields(of value: borrowing Value) -> UInt64 {
+        // The ranges are those of stored properties, and both pointers are to a whole Value.
+        unsafe withUnsafePointer(to: value) { value in
+            unsafe withUnsafePointer(to: initial) { initial in
+                let (value, initial) = unsafe (UnsafeRawPointer(value), UnsafeRawPointer(initial))
+                return valuePlaces.indices.reduce(into: 0) { untouched, index in
+                    guard let place = valuePlaces[index] else { return }
+                    let start = place.lowerBound
+                    if unsafe memcmp(value + start, initial + start, place.count) == 0 {
+                        untouched |= 1 << UInt64(index)
+                    }
+                }
+            }
+        }
     }
 }

@@ -3,6 +3,9 @@
 struct StoredProperty<Root: Sendable, Value>: Sendable {
     private let offset: Int
 
+    /// Where it stands in every Root.
+    var bytes: Range<Int> { offset..<offset + MemoryLayout<Value>.size }
+
     /// The property that a key path names: stored, without observers.
     init(_ path: WritableKeyPath<Root, Value>) {
         guard let offset = MemoryLayout<Root>.offset(of: path) else { preconditionFailure("\(path) is not stored") }
