@@ -1,13 +1,12 @@
 extension Rules {
     mutating func checkHosts() {
-        let hosts = configuration.hosts
-        for index in hosts.indices {
-            checkAnswer(of: hosts[index])
-            checkPolicy(of: hosts[index])
-            switch hosts[index].sslMode {
-            case .none: checkWithoutCertificate(hosts[index])
-            case .letsencrypt: checkIssuers(of: hosts[index])
-            case .custom: checkCertificate(of: hosts[index])
+        for host in configuration.hosts {
+            checkAnswer(of: host)
+            checkPolicy(of: host)
+            switch host.sslMode {
+            case .none: checkWithoutCertificate(host)
+            case .letsencrypt: checkIssuers(of: host)
+            case .custom: checkCertificate(of: host)
             }
         }
     }

@@ -1,8 +1,9 @@
 extension Rules {
     /// No two hosts answer to one name, and no certificate takes the name of one that is made for a host.
     mutating func checkNames() {
-        var claims: [String: (host: Int, name: Int)] = [:]
-        claims.reserveCapacity(configuration.hosts.count * 2)
+        // Each name with the first host that has it.
+        var claims: [String: Int] = [:]
+        claims.reserveCapacity(configuration.hosts.count)
         // By their indices: to copy very many hosts would cost more than to look at them.
         let hosts = configuration.hosts
         for index in hosts.indices {
@@ -20,23 +21,20 @@ extension Rules {
         }
     }
 
-    private mutating func claim(
-        _ name: DomainName, host: Int, _ position: Int, _ claims: inout [String: (host: Int, name: Int)]
-    ) {
-        guard !name.text.isEmpty, let first = claims.updateValue((host, position), forKey: name.text) else { return }
-        reportClash(of: name, host: host, position, first)
+    private mutating func claim(_ name: DomainName, host: Int, _ position: Int, _ claims: inout [String: Int]) {
+        guard !name.text.isEmpty, let first = claims.updateValue(host, forKey: name.text) else { return }
+        reportClash(of: name, host: host, position, first: first)
         claims[name.text] = first
     }
 
-    private mutating func reportClash(of name: DomainName, host: Int, _ position: Int, _ first: (host: Int, name: Int))
-    {
-        guard let place = nameNode(position, of: configuration.hosts[host]) else { return }
-        let isSameHost = host == first.host
+    private mutating func reportClash(of name: DomainName, host: Int, _ position: Int, first: Int) {
+        let hosts = configuration.hosts
+        guard let place = nameNode(position, of: hosts[host]) else { return }
         let message =
-            isSameHost
-            ? "'\(name.text)' stands twice in this host" : "'\(name.text)' is claimed by another host"
+            host == first ? "'\(name.text)' stands twice in this host" : "'\(name.text)' is claimed by another host"
         let notes =
-            nameNode(first.name, of: configuration.hosts[first.host])
+            hosts[first].names.firstIndex(of: name)
+            .flatMap { nameNode($0, of: hosts[first]) }
             .map { [Diagnostic.Note(position: reader.document.position(of: $0), message: "first here")] } ?? []
         reader.report(.error, at: place, message, notes: notes)
     }

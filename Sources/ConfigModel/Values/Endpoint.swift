@@ -9,6 +9,8 @@ struct HostPort {
 
     let host: Host
     let port: Int?
+    /// The host as it stands in a URL.
+    let hostText: String
 
     /// `host`, `host:port`, `:port` or `[v6]:port`.
     static func parse(_ text: String) throws(ValueFault) -> HostPort {
@@ -25,7 +27,8 @@ struct HostPort {
             guard let address = IPAddress(String(host)), address.family == .v6 else {
                 throw ValueFault("bad IPv6 address \(String(host).quotedForMessage)")
             }
-            return HostPort(host: .address(address), port: try port.map(parsePort))
+            return HostPort(
+                host: .address(address), port: try port.map(parsePort), hostText: "[\(address.text)]")
         }
         if let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) {
             host = text[..<colon]
@@ -36,9 +39,14 @@ struct HostPort {
             }
         }
         let number = try port.map(parsePort)
-        if host.isEmpty { return HostPort(host: .any, port: number) }
-        if let address = IPAddress(String(host)) { return HostPort(host: .address(address), port: number) }
-        return HostPort(host: .name(try parseName(String(host))), port: number)
+        if host.isEmpty { return HostPort(host: .any, port: number, hostText: "") }
+        let written = String(host)
+        // Without a colon it can only be IPv4, which has one spelling.
+        if let address = IPAddress(written) {
+            return HostPort(host: .address(address), port: number, hostText: written)
+        }
+        let name = try parseName(written)
+        return HostPort(host: .name(name), port: number, hostText: name)
     }
 
     /// A server's name. Unlike a host name of ours it may have '_', as container networks give them.
@@ -55,15 +63,6 @@ struct HostPort {
             throw ValueFault("bad port \(String(text).quotedForMessage)", hint: "a port is a number from 1 to 65535")
         }
         return port
-    }
-
-    /// The host as it stands in a URL.
-    var hostText: String {
-        switch host {
-        case .address(let address): address.family == .v6 ? "[\(address.text)]" : address.text
-        case .name(let name): name
-        case .any: ""
-        }
     }
 }
 
@@ -145,7 +144,7 @@ public struct Upstream: Sendable, Hashable {
     static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
         // Before anything else, since other messages quote the text.
-        guard !text.utf8.hasAny(of: [UInt8(ascii: "@")]) else {
+        guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
             throw ValueFault("an upstream has no user name or password")
         }
         guard let (scheme, rest) = text.splitAtScheme else {
@@ -156,7 +155,7 @@ public struct Upstream: Sendable, Hashable {
                 "unknown scheme \(scheme.quotedForMessage)", hint: "upstreams are http://, https:// or unix:/path")
         }
         let authority = String(rest.utf8.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
-        guard !authority.utf8.hasAny(of: Array("/?#".utf8)) else {
+        guard !authority.utf8.hasAny(where: isPathStart) else {
             throw ValueFault(
                 "an upstream has no path: \(text.quotedForMessage)",
                 hint: "requests are passed on with the path they came with")
@@ -170,6 +169,11 @@ public struct Upstream: Sendable, Hashable {
         return Upstream(
             transport: scheme == "http"
                 ? .http(host: host, port: parsed.port ?? 80) : .https(host: host, port: parsed.port ?? 443))
+    }
+
+    /// Whether a byte ends the authority of a URL (RFC 3986 section 3.2).
+    private static func isPathStart(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#")
     }
 
     private static func unix(_ path: String, of text: String) throws(ValueFault) -> Upstream {

@@ -17,11 +17,10 @@ public struct IPAddress: Sendable, Hashable {
 
     /// The address a text writes, as `inet_pton` reads it; nil when it is none.
     public init?(_ text: String) {
-        let isV6 = text.utf8.hasAny(of: [UInt8(ascii: ":")])
+        let isV6 = text.utf8.hasAny { $0 == UInt8(ascii: ":") }
         // Names are not worth a call, and the call would stop at a NUL.
-        guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(of: [0]) else {
-            return nil
-        }
+        guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(where: { $0 == 0 })
+        else { return nil }
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
         // inet_pton writes exactly 4 or 16 bytes, as the family says.
         let result = unsafe bytes.withUnsafeMutableBytes { buffer in
