@@ -38,13 +38,23 @@ public struct StoredItem: Sendable, Equatable {
     /// The compact record in JSON, in the language of the file.
     public var record: [UInt8]
     /// What is known of the certificate, for items of that kind.
-    public var certificate: CertificateFacts?
+    public var certificate: CertificateFacts? {
+        get { if case .certificate(let facts) = facts { facts } else { nil } }
+        set { facts = newValue.map(Facts.certificate) ?? .none }
+    }
+    private var facts: Facts
+
+    /// Kept apart, so that the very many items that are no certificates are small.
+    private indirect enum Facts: Sendable, Equatable {
+        case certificate(CertificateFacts)
+        case none
+    }
 
     /// An item.
     public init(owner: Owner, record: [UInt8], certificate: CertificateFacts? = nil) {
         self.owner = owner
         self.record = record
-        self.certificate = certificate
+        facts = certificate.map(Facts.certificate) ?? .none
     }
 }
 
