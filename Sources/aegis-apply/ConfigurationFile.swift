@@ -33,12 +33,18 @@ struct ConfigurationFile {
 
     private static func readFile(_ path: FilePath) throws -> [UInt8] {
         let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
-        return try descriptor.closeAfter { try readAll(descriptor) }
+        return try descriptor.closeAfter {
+            // Room for the whole at once. What has no size, such as a pipe, says so by an error.
+            let size = (try? descriptor.seek(offset: 0, from: .end)) ?? 0
+            _ = try? descriptor.seek(offset: 0, from: .start)
+            return try readAll(descriptor, about: Int(size))
+        }
     }
 
     /// Everything up to one byte more than the model takes, so that the model can tell that it is too much.
-    private static func readAll(_ descriptor: FileDescriptor) throws -> [UInt8] {
+    private static func readAll(_ descriptor: FileDescriptor, about size: Int = 0) throws -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(size, SourceText.maxBytes))
         var chunk = [UInt8](repeating: 0, count: 1 << 18)
         while bytes.count <= SourceText.maxBytes {
             // The buffer is only lent to the call; a count within it comes back.

@@ -36,17 +36,26 @@ public struct Sealer: Sendable {
 
     /// Seals bytes for a purpose, such as "certificate key", and a row, such as its id.
     public func seal(_ plain: SecretBytes, purpose: String, row: String) throws(SealError) -> [UInt8] {
+        try plain.withBytes { bytes throws(SealError) in try seal(bytes, purpose: purpose, row: row) }
+    }
+
+    /// The same for bytes that lie elsewhere, such as a file's text: a copy of a large one would cost as much as sealing it.
+    public func seal(_ plain: Span<UInt8>, purpose: String, row: String) throws(SealError) -> [UInt8] {
         guard plain.count <= Self.maximumBytes else { throw .tooLarge }
         do throws(PKIError) {
             let nonce = try OpenSSL.randomBytes(Self.nonceBytes)
             let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .seal)
             try cipher.authenticate(Self.place(purpose: purpose, row: row))
-            var ciphertext = [UInt8](repeating: 0, count: plain.count)
-            try plain.withBytes { bytes throws(PKIError) in
-                var output = ciphertext.mutableSpan
-                try cipher.process(bytes, into: &output)
-            }
-            return try [Self.version] + key.idBytes + nonce + ciphertext + cipher.finish(tagBytes: Self.tagBytes)
+            var envelope: [UInt8] = []
+            envelope.reserveCapacity(plain.count + Self.overheadBytes)
+            envelope += [Self.version] + key.idBytes + nonce
+            let start = envelope.count
+            envelope += repeatElement(0, count: plain.count)
+            var whole = envelope.mutableSpan
+            var ciphertext = whole._mutatingExtracting(start...)
+            try cipher.process(plain, into: &ciphertext)
+            envelope += try cipher.finish(tagBytes: Self.tagBytes)
+            return envelope
         } catch {
             throw .failed(error)
         }

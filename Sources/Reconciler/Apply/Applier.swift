@@ -74,7 +74,7 @@ public struct Applier {
 
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {
         let number = plan.generation + 1
-        let sealed = try sealer.seal(SecretBytes(origin.text), purpose: SealPurpose.generation, row: "\(number)")
+        let sealed = try sealer.seal(origin.text.span, purpose: SealPurpose.generation, row: "\(number)")
         let generation = Generation(
             number: number, startedAt: now(), who: "\(holder.user)@\(holder.machine)", fileName: origin.fileName,
             directory: origin.directory, fileHash: Digest.sha256Text(origin.text), outcome: .unfinished, summary: "")
