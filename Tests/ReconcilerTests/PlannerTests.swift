@@ -123,6 +123,22 @@ import Testing
         #expect(!rendered.contains("\u{1B}"))
     }
 
+    @Test("Very many hosts, compared in parts, give their changes in the order of the file")
+    func veryManyHosts() throws {
+        func text(_ hosts: some Sequence<Int>, changed: Set<Int> = []) -> String {
+            hosts.reduce(into: "version: 1\nhosts:\n") { text, number in
+                let status = changed.contains(number) ? 201 : 200
+                text += "  - { domain: host-\(number).example.com, respond: { status: \(status) } }\n"
+            }
+        }
+        let before = Self.snapshot(of: try Self.configuration(text(0..<10_001)))
+        let after = try Self.configuration(text((1..<10_001).reversed(), changed: [3, 4_999, 10_000]))
+        let plan = Planner(after, against: before, now: 0).plan()
+        #expect(plan.changes.map(\.item.name) == [10_000, 4_999, 3, 0].map { "host-\($0).example.com" })
+        #expect(plan.changes.map(\.action) == [.update, .update, .update, .delete])
+        #expect(plan.changes.first?.fields.map(\.path) == ["respond.status"])
+    }
+
     // MARK: Certificates that are there already
 
     private static let day: Int64 = 86_400

@@ -30,11 +30,17 @@ struct DeclaredItem {
 extension Configuration {
     /// Calls `visit` with everything the file asks for, in the order of dependence.
     func forEachItem(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
-        func visitPlain(_ id: ItemID, _ place: DeclaredItem.Place) {
-            visit(DeclaredItem(id: id, place: place, creation: .create, replacement: .update))
-        }
-        visitPlain(ItemID(.gateway, "gateway"), .gateway)
-        for index in issuers.indices { visitPlain(ItemID(.issuer, issuers[index].name), .issuer(index)) }
+        forEachItemBeforeHosts(materials: materials, visit)
+        for index in hosts.indices { visit(declaredHost(index)) }
+    }
+
+    /// The host at an index: hosts depend on all else, and nothing on them.
+    func declaredHost(_ index: Int) -> DeclaredItem { plain(ItemID(.host, hosts[index].domain.text), .host(index)) }
+
+    /// Calls `visit` with everything but the hosts, in the order of dependence.
+    func forEachItemBeforeHosts(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
+        visit(plain(ItemID(.gateway, "gateway"), .gateway))
+        for index in issuers.indices { visit(plain(ItemID(.issuer, issuers[index].name), .issuer(index))) }
         for index in certificates.indices { visit(declaredCertificate(index, materials)) }
         for index in hosts.indices where hosts[index].sslMode == .letsencrypt {
             visit(
@@ -48,7 +54,10 @@ extension Configuration {
                     id: ItemID(.edgeCertificate, edgeCertificates[index].displayName), place: .edgeCertificate(index),
                     creation: .order, replacement: .order))
         }
-        for index in hosts.indices { visitPlain(ItemID(.host, hosts[index].domain.text), .host(index)) }
+    }
+
+    private func plain(_ id: ItemID, _ place: DeclaredItem.Place) -> DeclaredItem {
+        DeclaredItem(id: id, place: place, creation: .create, replacement: .update)
     }
 
     /// The value of an item that this configuration declares.
@@ -64,7 +73,11 @@ extension Configuration {
     }
 
     /// The compact record of an item that this configuration declares, as the state keeps it.
-    func record(of item: DeclaredItem) -> [UInt8] { value(of: item).record(.compact).json() }
+    func record(of item: DeclaredItem) -> [UInt8] {
+        // Not by way of `value`, which would copy each of very many hosts into a box.
+        if case .host(let index) = item.place { return hosts[index].record(.compact).json() }
+        return value(of: item).record(.compact).json()
+    }
 
     private func declaredCertificate(_ index: Int, _ materials: [String: CertificateMaterial]) -> DeclaredItem {
         let certificate = certificates[index]

@@ -2,7 +2,7 @@ import ConfigModel
 import State
 
 /// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
-public struct Planner {
+public struct Planner: Sendable {
     private let configuration: Configuration
     private let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
@@ -24,13 +24,15 @@ public struct Planner {
 
     /// What it takes to get from the state to the file.
     public func plan() -> Plan {
-        var changes: [Change] = []
-        var known = 0
-        configuration.forEachItem(materials: materials) { item in
-            let stored = snapshot.items[item.id]
-            if stored != nil { known += 1 }
-            if let change = change(for: item, stored) { changes.append(change) }
+        var found = Comparison()
+        configuration.forEachItemBeforeHosts(materials: materials) { compare($0, &found) }
+        let parts = Parts.of(configuration.hosts.indices) { part in
+            var found = Comparison()
+            for index in part { compare(configuration.declaredHost(index), &found) }
+            return found
         }
+        var changes = found.changes + parts.flatMap(\.changes)
+        let known = parts.reduce(found.known) { $0 + $1.known }
         // Which others there are is asked only when there are any: nearly never, among very many.
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
@@ -38,6 +40,19 @@ public struct Planner {
         return Plan(
             generation: snapshot.generation, changes: changes,
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted())
+    }
+
+    /// What comes of comparing some items.
+    private struct Comparison: Sendable {
+        var changes: [Change] = []
+        /// How many of them the state has.
+        var known = 0
+    }
+
+    private func compare(_ item: DeclaredItem, _ found: inout Comparison) {
+        let stored = snapshot.items[item.id]
+        if stored != nil { found.known += 1 }
+        if let change = change(for: item, stored) { found.changes.append(change) }
     }
 
     private func undeclared() -> [ItemID: StoredItem] {
