@@ -70,6 +70,15 @@ public final class SQLiteStateStore: StateStore {
         database = opened
     }
 
+    /// Takes what was overwritten or deleted out of the files: folds the -wal file into the database and empties it.
+    ///
+    /// - Throws: `StateError` when that is not possible, as while another process reads; what was committed stays so.
+    public func scrub() throws(StateError) {
+        try Self.translating(path) {
+            _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        }
+    }
+
     /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
     public func close() { try? database.close() }
 
@@ -90,6 +99,8 @@ public final class SQLiteStateStore: StateStore {
             // FULL: what was acknowledged survives a power cut. Temporary tables never reach a file.
             if purpose != .reading { try database.execute(sql: "PRAGMA synchronous = FULL") }
             try database.execute(sql: "PRAGMA temp_store = MEMORY")
+            // A key that is deleted must not stay in free pages.
+            if purpose != .reading { try database.execute(sql: "PRAGMA secure_delete = ON") }
         }
         return configuration
     }

@@ -10,9 +10,13 @@ enum StateFile {
             let file = FilePath(path)
             try PrivateDirectory.make(file.removingLastComponent())
             // SQLite gives its -wal and -shm files the mode of this one.
-            try FileDescriptor.open(
-                file, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite]
-            ).close()
+            let descriptor = try FileDescriptor.open(
+                file, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
+            let mode = try descriptor.closeAfter { try descriptor.stat().permissions }
+            guard mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else {
+                throw StateError.failed(
+                    path: path, reason: "others can read or write it, and keys are in it; run: chmod 600 '\(path)'")
+            }
         } catch let error as Errno {
             throw StateError.failed(path: path, reason: "\(error)")
         }

@@ -128,7 +128,10 @@ struct ExportCertificate: ParsableCommand {
         do {
             let der = try Sealer(key: source.key).open(
                 certificate.sealedKey, purpose: SealPurpose.certificateKey, row: name)
-            return try PrivateKey(der: der).pem()
+            let key = try PrivateKey(der: der)
+            let leaf = try CertificateChain(pem: certificate.chain).leaf
+            guard key.matches(leaf) else { throw PKIError.keyMismatch(subject: leaf.subject) }
+            return try key.pem()
         } catch {
             throw CommandFailure(message: "the key of certificate '\(name)': \(error)")
         }

@@ -27,7 +27,8 @@ extension GatewayServer {
             if loadFailure != nil { log.info("the state can be read again") }
             loadFailure = nil
         } catch {
-            store = nil
+            // What fails in the state's own file is opened anew; a missing key, say, leaves it open to report by.
+            if error is StateError { store = nil }
             status.change { $0.failedReloads += 1 }
             let reason = "\(error)"
             if reason != loadFailure {
