@@ -142,3 +142,20 @@ def test_each_request_has_an_identity_of_its_own(gateway, origin):
         for _ in range(50):
             client.get()
     assert len({request["X-Request-Id"] for request in origin.requests}) == 50
+
+
+def test_what_a_host_sets_takes_the_place_of_what_the_gateway_says(run, make_origin):
+    origin = make_origin()
+    gateway = run([
+        {"domain": "app.test", "upstreams": [origin.url],
+         "headers": {"request": {"set": {"X-Forwarded-Proto": "https"}, "remove": ["Forwarded"]}}},
+        {"domain": "fixed.test", "respond": {"status": 200, "body": "{}"},
+         "headers": {"response": {"set": {"Content-Type": "application/json", "X-Request-Id": "mine"}}}},
+    ])
+    with Client(gateway.http) as client:
+        assert client.get().status == 200
+        answer = client.get("fixed.test")
+    assert origin.requests[0].all("X-Forwarded-Proto") == ["https"]
+    assert origin.requests[0].all("Forwarded") == []
+    assert answer.all("Content-Type") == ["application/json"]
+    assert answer.all("X-Request-Id") == ["mine"]

@@ -340,3 +340,14 @@ def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):
         assert client.get().status == 502
     assert spoken.is_set()
     listener.close()
+
+
+def test_a_chunked_request_is_not_repeated_without_its_chunks(gateway, origin):
+    """Its last chunk is gone: an upstream would wait for it, and take the next request for it."""
+    origin.answers["/close"] = lambda connection, request: connection.close()
+    with Client(gateway.http) as client:
+        assert client.get().status == 200
+        answer = client.ask(
+            b"PUT /close HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert answer.status == 502
+    assert [request.method for request in origin.requests] == ["GET", "PUT"]

@@ -12,7 +12,8 @@ enum HeaderGrammar {
     static let namePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
     /// They frame the message or belong to one connection: setting them by hand breaks both.
     private static let reserved: Set<String> = [
-        "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
+        "connection", "content-length", "host", "keep-alive", "proxy-connection",
+        "strict-transport-security", "te", "trailer",
         "transfer-encoding", "upgrade",
     ]
 
@@ -20,7 +21,8 @@ enum HeaderGrammar {
         let isToken = !name.isEmpty && name.utf8.count <= 256 && name.utf8.allSatisfy(isTokenByte)
         guard isToken else { throw ValueFault("bad header name") }
         guard !reserved.contains(name.lowercased()) else {
-            let hint = name.lowercased() == "host" ? "see preserve_host" : nil
+            let hints = ["host": "see preserve_host", "strict-transport-security": "see hsts"]
+            let hint = hints[name.lowercased()]
             throw ValueFault("header '\(name)' is the gateway's own", hint: hint)
         }
     }

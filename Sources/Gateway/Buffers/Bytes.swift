@@ -14,6 +14,9 @@ struct Bytes {
         self.count = count
     }
 
+    /// A constant text.
+    init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
+
     var isEmpty: Bool { count == 0 }
 
     subscript(index: Int) -> UInt8 {

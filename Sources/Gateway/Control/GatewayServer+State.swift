@@ -21,6 +21,8 @@ extension GatewayServer {
             guard let store else { return waitForState() }
             stateIdentity = identity
             let latest = try store.position()
+            // Tables alone are no state: an apply has only begun.
+            guard latest.revision > 0 else { return waitForState() }
             guard latest != position || loadFailure != nil || mustReadAll else { return }
             try load(store, since: mustReadAll ? 0 : position.revision)
             mustReadAll = false

@@ -6,9 +6,13 @@ struct Successor {
     let process: pid_t
     /// Becomes readable when it serves, or closed when it ends before.
     let ready: Int32
+    /// When it is given up, in seconds since 1970.
+    let deadline: Int64
 }
 
 extension GatewayServer {
+    /// How long a successor may take until it serves, in seconds.
+    private static let successorSeconds: Int64 = 60
     /// Where handed-over sockets begin in a successor.
     private static let firstDescriptor: Int32 = 200
     /// The names of the variables by which it learns of them.
@@ -18,14 +22,18 @@ extension GatewayServer {
 
     /// Starts this program anew, as it now is on disk, with the sockets that connections wait on: none is lost.
     func startSuccessor() {
-        guard successor == nil, !isEnding, !options.program.isEmpty else { return }
+        guard !isEnding, !options.program.isEmpty else { return }
+        if let successor {
+            return log.warning("a successor is starting already", [("process", "\(successor.process)")])
+        }
         var pipe: [Int32] = [0, 0]
         guard unsafe pipe2(&pipe, O_CLOEXEC) == 0 else { return log.error("no successor: \(SystemFailure("pipe2"))") }
         let descriptors = sockets.open.values.flatMap { $0 } + [pipe[1]]
         do {
             let process = try spawn(descriptors)
             _ = close(pipe[1])
-            successor = Successor(process: process, ready: pipe[0])
+            successor = Successor(
+                process: process, ready: pipe[0], deadline: Self.now + Self.successorSeconds)
             log.info("started a successor", [("process", "\(process)")])
         } catch {
             _ = close(pipe[0])
@@ -67,6 +75,14 @@ extension GatewayServer {
         }
         guard result == 0 else { throw SystemFailure("posix_spawn", code: result) }
         return process
+    }
+
+    /// Gives a successor up that does not come to serve.
+    func checkSuccessor() {
+        guard let successor, Self.now >= successor.deadline else { return }
+        log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process goes on")
+        // Its end closes the pipe, of which `successorSpoke` hears.
+        _ = kill(successor.process, SIGKILL)
     }
 
     /// The successor serves, or has ended.

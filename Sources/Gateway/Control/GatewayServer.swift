@@ -138,7 +138,10 @@ public final class GatewayServer {
         while !isEnding || drained < workers.count {
             wait()
             tick()
-            if let drainDeadline, Self.now >= drainDeadline { break }
+            if let drainDeadline, Self.now >= drainDeadline {
+                tellOfCut()
+                break
+            }
         }
         end()
         return 0
@@ -199,6 +202,7 @@ public final class GatewayServer {
         resolveNames(now)
         checkHealth(now)
         retryListening()
+        checkSuccessor()
         if idleMemory.shouldReturn(connections: workers.reduce(0) { $0 + $1.metrics.openConnections }) {
             IdleMemory.giveBack()
         }
@@ -277,6 +281,17 @@ public final class GatewayServer {
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
         if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys))) }
+    }
+
+    /// Says how many connections the end of a drain cuts off.
+    private func tellOfCut() {
+        let open = workers.reduce(UInt64(0)) { count, worker in
+            let (accepted, closed) = (
+                worker.metrics.value(.connectionsAccepted), worker.metrics.value(.connectionsClosed)
+            )
+            return count + (accepted > closed ? accepted - closed : 0)
+        }
+        if open > 0 { log.warning("the time to drain is over: \(open) connections are cut off") }
     }
 
     private func end() {

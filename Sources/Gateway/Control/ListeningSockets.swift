@@ -59,7 +59,10 @@ struct ListeningSockets {
             unsafe $0.withSockaddr { unsafe Array(UnsafeRawBufferPointer(start: $0, count: Int($1))) }
         }
         let adopted = inherited.filter { wanted.contains($0.name) }
-        guard !adopted.isEmpty else { return [try bind(address)] }
+        guard !adopted.isEmpty else {
+            try probe(address)
+            return [try bind(address)]
+        }
         inherited.removeAll { wanted.contains($0.name) }
         for socket in adopted {
             _ = fcntl(socket.descriptor, F_SETFD, FD_CLOEXEC)
@@ -79,6 +82,20 @@ struct ListeningSockets {
     private static func socketAddresses(of address: ListenAddress) -> [SocketAddress] {
         if let given = address.address { return [SocketAddress(given, port: address.port)] }
         return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
+    }
+
+    /// Sees that nobody listens there: with SO_REUSEPORT another gateway of the same user would not be in the way, and each
+    /// would get half of the connections.
+    private static func probe(_ address: ListenAddress) throws(SystemFailure) {
+        for candidate in socketAddresses(of: address) {
+            guard let descriptor = try? Socket.make(family: candidate.family) else { continue }
+            defer { Socket.close(descriptor) }
+            Socket.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+            if candidate.family == AF_INET6 { Socket.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+            let result = unsafe candidate.withSockaddr { unsafe Glibc.bind(descriptor, $0, $1) }
+            if result != 0, errno == EADDRINUSE { throw SystemFailure("bind") }
+            return
+        }
     }
 
     private static func bind(_ address: ListenAddress) throws(SystemFailure) -> Int32 {

@@ -55,23 +55,35 @@ extension Worker {
         if fields == nil { memory.output.clear() }
         GatewayAnswer.writeStatusLine(status, to: memory.output)
         if let fields { memory.output.append(fields) }
-        unsafe memory.output.append(clock.dateLine)
+        var setFields = SiteView?.none
         if !exchanges[exchange].site.isNone {
             let view = tables.sites[exchanges[exchange].site].view
             if clients[client].isTLS { memory.output.append(view.hsts) }
-            if addsSiteFields { memory.output.append(view.responseSet) }
+            if addsSiteFields {
+                memory.output.append(view.responseSet)
+                setFields = view
+            }
         }
+        // What the site sets or removes is not ours to say.
+        func says(_ name: StaticString) -> Bool { !(setFields?.stripsFromResponse(Bytes(name)) ?? false) }
+        if says("date") { unsafe memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
         if hasBody {
-            memory.output.append("Content-Type: ")
-            memory.output.append(type)
-            memory.output.append("\r\nContent-Length: ")
+            if says("content-type") {
+                memory.output.append("Content-Type: ")
+                memory.output.append(type)
+                memory.output.append("\r\n")
+            }
+            memory.output.append("Content-Length: ")
             memory.output.append(decimal: UInt64(body.count))
             memory.output.append("\r\n")
         }
-        memory.output.append("X-Request-Id: ")
-        exchanges[exchange].requestID.write(to: memory.output)
-        memory.output.append(keeps ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n")
+        if says("x-request-id") {
+            memory.output.append("X-Request-Id: ")
+            exchanges[exchange].requestID.write(to: memory.output)
+            memory.output.append("\r\n")
+        }
+        memory.output.append(keeps ? "\r\n" : "Connection: close\r\n\r\n")
         exchanges[exchange].status = UInt16(status)
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsClient = keeps
@@ -118,9 +130,13 @@ extension Worker {
     }
 
     /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
-    func refuse(_ status: Int, _ reason: StaticString, _ client: SlotID) {
-        metrics.add(.malformedRequests, 1)
-        metrics.countResponse(status)
+    ///
+    /// A request whose exchange is recorded already is not counted and logged again.
+    func refuse(_ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false) {
+        if !isRecorded {
+            metrics.add(.malformedRequests, 1)
+            metrics.countResponse(status)
+        }
         let id = unsafe random.next()
         memory.page.clear()
         GatewayAnswer.writeBody(status, id, html: false, to: memory.page)
@@ -133,7 +149,7 @@ extension Worker {
         id.write(to: memory.output)
         memory.output.append("\r\nConnection: close\r\n\r\n")
         memory.output.append(memory.page.bytes)
-        unsafe accessLog?.recordRefusal(status, reason, clients[client].peer, id, clock)
+        if !isRecorded { unsafe accessLog?.recordRefusal(status, reason, clients[client].peer, id, clock) }
         guard deliver(memory.output.bytes, to: client) else { return }
         linger(client)
     }

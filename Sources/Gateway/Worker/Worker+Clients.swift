@@ -206,8 +206,11 @@ extension Worker {
             // An answer that has begun, or is not taken, can't be followed by another.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
-            if !exchange.isNone { drop(exchange: exchange) }
-            refuse(408, "the request took too long", id)
+            if !exchange.isNone {
+                exchanges[exchange].status = 408
+                drop(exchange: exchange)
+            }
+            refuse(408, "the request took too long", id, isRecorded: !exchange.isNone)
         }
     }
 

@@ -186,7 +186,7 @@ extension Worker {
     /// An upstream could not do its part of an exchange: another gets a try, or the client learns of it.
     ///
     /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated without harm
-    /// (RFC 9110 section 9.2.2) and no byte had come back.
+    /// (RFC 9110 section 9.2.2) and no byte had come back. A chunked body, an empty one too, is not kept to be sent again.
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, canTryOthers: Bool, wasReused: Bool = false, timedOut: Bool = false
     ) {
@@ -199,7 +199,8 @@ extension Worker {
         let count = tables.sites[site].view.upstreamCount
         let canRepeat =
             !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
-            && exchanges[exchange].bodyBytesReceived == 0 && exchanges[exchange].method.isIdempotent
+            && exchanges[exchange].bodyBytesReceived == 0 && !exchanges[exchange].sendsChunks
+            && exchanges[exchange].method.isIdempotent
             && exchanges[exchange].retries == 0 && (count > 1 || wasReused) && !timedOut
         let canMoveOn = canTryOthers && exchanges[exchange].tries < count
         if canRepeat || canMoveOn {

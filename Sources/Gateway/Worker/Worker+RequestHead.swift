@@ -57,24 +57,41 @@ extension Worker {
     /// when it is a trusted proxy.
     private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool) {
         let client = exchanges[exchange].client
-        memory.output.append("X-Forwarded-For: ")
-        if isTrusted { writeEarlier(.xForwardedFor, head) }
-        clients[client].peer.write(to: memory.output)
-        memory.output.append("\r\n")
-        if unsafe !isTrusted || requestHead.fields.first(.xForwardedProto) == nil {
+        let view = tables.sites[exchanges[exchange].site].view
+        // What the site sets or removes is not ours to say; a trusted proxy has said some of it already.
+        func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
+            if isTrusted, let id, unsafe requestHead.fields.first(id) != nil { return false }
+            return !view.stripsFromRequest(Bytes(name))
+        }
+        if says("x-forwarded-for") {
+            memory.output.append("X-Forwarded-For: ")
+            if isTrusted { writeEarlier(.xForwardedFor, head) }
+            clients[client].peer.write(to: memory.output)
+            memory.output.append("\r\n")
+        }
+        if says("x-forwarded-proto", unless: .xForwardedProto) {
             memory.output.append("X-Forwarded-Proto: ")
             memory.output.append(clients[client].isTLS ? "https\r\n" : "http\r\n")
         }
-        if unsafe !isTrusted || requestHead.fields.first(.xForwardedHost) == nil {
+        if says("x-forwarded-host", unless: .xForwardedHost) {
             memory.output.append("X-Forwarded-Host: ")
             writeHost(head)
             memory.output.append("\r\n")
         }
-        if unsafe !isTrusted || requestHead.fields.first(.xRealIP) == nil {
+        if says("x-real-ip", unless: .xRealIP) {
             memory.output.append("X-Real-IP: ")
             clients[client].peer.write(to: memory.output)
             memory.output.append("\r\n")
         }
+        if says("forwarded") { writeForwarded(head, client, isTrusted: isTrusted) }
+        if says("x-request-id") {
+            memory.output.append("X-Request-Id: ")
+            exchanges[exchange].requestID.write(to: memory.output)
+            memory.output.append("\r\n")
+        }
+    }
+
+    private func writeForwarded(_ head: Bytes, _ client: SlotID, isTrusted: Bool) {
         memory.output.append("Forwarded: ")
         if isTrusted { writeEarlier(.forwarded, head) }
         memory.output.append(clients[client].peer.isV6 ? "for=\"[" : "for=")
@@ -82,9 +99,6 @@ extension Worker {
         memory.output.append(clients[client].peer.isV6 ? "]\";host=\"" : ";host=\"")
         writeHost(head)
         memory.output.append(clients[client].isTLS ? "\";proto=https\r\n" : "\";proto=http\r\n")
-        memory.output.append("X-Request-Id: ")
-        exchanges[exchange].requestID.write(to: memory.output)
-        memory.output.append("\r\n")
     }
 
     /// Writes the values that a list-valued field came with, each before a comma.

@@ -169,8 +169,9 @@ extension Worker {
     private func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
+        exchanges[exchange].status = UInt16(status)
         drop(exchange: exchange)
-        refuse(status, reason, client)
+        refuse(status, reason, client, isRecorded: true)
     }
 }
 
