@@ -81,7 +81,7 @@ struct TimerWheel: ~Copyable {
         for ahead in 1...Self.slotsLookedAhead where first[Int(now + ahead) & (Self.slots - 1)] != Self.none {
             return max(0, (now + ahead) * Self.tickMilliseconds - milliseconds)
         }
-        return Self.slotsLookedAhead * Self.tickMilliseconds
+        return max(0, (now + Self.slotsLookedAhead) * Self.tickMilliseconds - milliseconds)
     }
 }
 

@@ -74,13 +74,16 @@ final class Worker {
     /// Serves until it has been told to stop, or to drain and has done so.
     func run() {
         while !isStopped {
+            var heardUntil: Int64?
             unsafe poller.wait(milliseconds: queue.isEmpty ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
                 unsafe clock.update()
+                heardUntil = unsafe heardUntil ?? clock.milliseconds
                 handle($0, $1)
             }
             unsafe clock.update()
             takeTurns()
-            fireTimers()
+            // When this round took long, what came meanwhile still lies in sockets: its senders were not late.
+            unsafe fireTimers(now: heardUntil ?? clock.milliseconds)
             unsafe accessLog?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
         }
@@ -132,10 +135,9 @@ final class Worker {
         unsafe turn.removeAll(keepingCapacity: true)
     }
 
-    private func fireTimers() {
-        unsafe wheel.advance(to: clock.milliseconds, &dueTimers)
+    private func fireTimers(now: Int64) {
+        unsafe wheel.advance(to: now, &dueTimers)
         guard unsafe !dueTimers.isEmpty else { return }
-        let now = unsafe clock.milliseconds
         for (token, tick) in unsafe dueTimers {
             switch token.kind {
             case .client:
