@@ -7,6 +7,8 @@ extension Worker {
         let site = exchanges[exchange].site
         exchanges[exchange].nextCandidate = firstCandidate(of: site, for: exchanges[exchange].client)
         guard assign(exchange) else { return answer(exchange, 502) }
+        // From here on it is the upstream that may take its time.
+        clients[exchanges[exchange].client].deadline.clear()
         memory.output.clear()
         writeRequestHead(head, exchange)
         exchanges[exchange].head.append(memory.output.bytes)
