@@ -58,7 +58,7 @@ def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
     origin = make_origin()
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
-        gateway={"access_log": {"to": "access.log", "format": "json"}})
+        gateway={"workers": 1, "access_log": {"to": "access.log", "format": "json"}})
     ask(gateway, http)
     with http(gateway.http) as client:
         client.send(b"GET / HTTP/1.1\r\nHost : app.test\r\n\r\n")
