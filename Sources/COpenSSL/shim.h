@@ -66,6 +66,8 @@ static inline int aegis_set_groups(SSL_CTX *context, const char *groups) {
 
 static const uint64_t aegis_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t aegis_no_compression = SSL_OP_NO_COMPRESSION;
+static const uint64_t aegis_server_chooses_cipher = SSL_OP_CIPHER_SERVER_PREFERENCE;
+// Has an effect only where the server chooses.
 static const uint64_t aegis_prioritize_chacha = SSL_OP_PRIORITIZE_CHACHA;
 
 static inline void aegis_set_modes(SSL_CTX *context, long modes) { SSL_CTX_set_mode(context, modes); }

@@ -12,7 +12,8 @@ public final class TLSServerContext {
     public var tickets: TicketKeys
     let context: OpaquePointer
 
-    /// The ciphers of TLS 1.2: ephemeral keys and authenticated encryption alone.
+    /// The ciphers of TLS 1.2, best first: ephemeral keys and authenticated encryption alone. A client that wants ChaCha20 most
+    /// of all, since it has no AES in hardware, gets it.
     private static let ciphers = [
         "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
@@ -28,7 +29,8 @@ public final class TLSServerContext {
         try unsafe OpenSSL.check(action, SSL_CTX_set_cipher_list(context, Self.ciphers))
         try unsafe TLSGroups.set(on: context)
         unsafe SSL_CTX_set_options(
-            context, aegis_no_renegotiation | aegis_no_compression | aegis_prioritize_chacha)
+            context,
+            aegis_no_renegotiation | aegis_no_compression | aegis_server_chooses_cipher | aegis_prioritize_chacha)
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         unsafe aegis_set_no_session_cache(context)
         unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
