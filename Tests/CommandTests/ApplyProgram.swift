@@ -13,7 +13,13 @@ struct ApplyProgram {
     static let path = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         .appendingPathComponent("aegis-apply").path
 
-    /// Runs it in a folder; only the variables given here are set, besides PATH.
+    /// Whether it is built with a sanitizer, which makes system calls of its own.
+    static let isSanitized = ProcessInfo.processInfo.environment["AEGIS_SANITIZER"] != nil
+
+    /// What a program needs of this one's environment, by itself and where a sanitizer is in it.
+    static let environment = ProcessInfo.processInfo.environment.filter { ["PATH", "LD_PRELOAD"].contains($0.key) }
+
+    /// Runs it in a folder; only the variables given here are set, besides those.
     static func run(
         _ arguments: [String], in folder: String = FileManager.default.temporaryDirectory.path, input: String = "",
         environment: [String: String] = [:], under wrapper: [String] = []
@@ -27,8 +33,7 @@ struct ApplyProgram {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
-            .merging(environment) { _, new in new }
+        process.environment = Self.environment.merging(environment) { _, new in new }
         process.standardInput = FileHandle(forReadingAtPath: scratch.path("in"))
         process.standardOutput = FileHandle(forWritingAtPath: scratch.path("out"))
         process.standardError = FileHandle(forWritingAtPath: scratch.path("err"))
