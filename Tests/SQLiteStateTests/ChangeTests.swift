@@ -137,7 +137,7 @@ import Testing
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
-        _ = try folder.file("state/state.db", "")
+        try makePrivate(folder.file("state/state.db", ""))
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("state")) == ["state.db"])
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).isEmpty)

@@ -109,10 +109,19 @@ import Testing
         #expect(try reader.snapshot().items[host]?.record == [2])
     }
 
+    @Test("A state that others can read is refused, with what to do")
+    func wideMode() throws {
+        try store().close()
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+        let error = #expect(throws: StateError.self) { try SQLiteStateStore(path: path) }
+        #expect(error?.description.contains("run: chmod 600 '\(path)'") == true)
+    }
+
     @Test(
         "An empty file is no state yet; other files are refused", arguments: ["", "hello, this is no database at all"])
     func foreignFiles(_ content: String) throws {
         let file = try folder.file("foreign.db", content)
+        try makePrivate(file)
         if content.isEmpty {
             #expect(try SQLiteStateStore(readingFrom: file) == nil)
         } else {
@@ -131,6 +140,7 @@ import Testing
         let queue = try DatabaseQueue(path: path)
         try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99: from the future')") }
         try queue.close()
+        try makePrivate(path)
         #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(path: path) }
         #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(readingFrom: path) }
     }
@@ -146,6 +156,7 @@ import Testing
             try $0.execute(sql: "UPDATE position SET revision = 1")
         }
         try queue.close()
+        try makePrivate(path)
     }
 
     @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
@@ -223,6 +234,7 @@ import Testing
                 sql: "INSERT INTO generations VALUES (1, 5, 'ops', 'aegis.yaml', '/etc', '00', x'07', 'complete', '')")
         }
         try queue.close()
+        try makePrivate(path)
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         let reader = try #require(try SQLiteStateStore(readingFrom: path))
         #expect(try reader.sealedText(ofGeneration: 1) == [7])

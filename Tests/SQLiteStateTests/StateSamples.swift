@@ -1,3 +1,4 @@
+import Foundation
 import SQLiteState
 import State
 import Testing
@@ -22,6 +23,11 @@ func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate 
 func challenge(_ token: String) throws -> ACMEChallenge {
     try #require(
         ACMEChallenge(token: token, keyAuthorization: "\(token).thumb-print", domain: "a.example.com", createdAt: 7))
+}
+
+/// Makes a file its owner's alone, as states are.
+func makePrivate(_ path: String) throws {
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
 }
 
 extension SQLiteStateStore {
