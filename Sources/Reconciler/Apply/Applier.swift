@@ -55,19 +55,15 @@ public struct Applier {
         let (generation, text) = try generation(plan, origin)
         var run = Run(applier: self, generation: generation, pending: first)
         run.pending.append(.putGeneration(generation, sealedText: text))
-        var declared: [ItemID: DeclaredItem] = [:]
-        let wanted = Set(plan.changes.map(\.item))
-        configuration.forEachItem(materials: [:]) { if wanted.contains($0.id) { declared[$0.id] = $0 } }
-
         let changes = plan.changes.filter { $0.action != .delete }
         let early = changes.filter { $0.item.kind == .gateway || $0.item.kind == .issuer }
-        try run.put(early, declared, of: configuration)
-        try run.obtain(changes.filter { $0.item.kind == .certificate }, declared, of: configuration)
+        try run.put(early, of: configuration)
+        try run.obtain(changes.filter { $0.item.kind == .certificate }, of: configuration)
         for change in changes where change.item.kind == .edgeCertificate {
             let failure = IssuanceFailure("edge certificates are not available in this version")
             try run.take([.failed(change, failure)])
         }
-        try run.put(changes.filter { $0.item.kind == .host }, declared, of: configuration)
+        try run.put(changes.filter { $0.item.kind == .host }, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete })
         return try run.finish()
     }
@@ -119,11 +115,9 @@ extension Applier {
                 failure: failure)
         }
 
-        mutating func put(
-            _ changes: [Change], _ declared: [ItemID: DeclaredItem], of configuration: Configuration
-        ) throws {
+        mutating func put(_ changes: [Change], of configuration: Configuration) throws {
             let mutations = changes.compactMap { change in
-                declared[change.item].map {
+                change.declared.map {
                     StateMutation.putItem(change.item, owner: .file, record: configuration.record(of: $0))
                 }
             }
@@ -136,12 +130,10 @@ extension Applier {
             try commit(changes.map { .deleteItem($0.item) }, changes)
         }
 
-        mutating func obtain(
-            _ changes: [Change], _ declared: [ItemID: DeclaredItem], of configuration: Configuration
-        ) throws {
+        mutating func obtain(_ changes: [Change], of configuration: Configuration) throws {
             guard !changes.isEmpty else { return }
             let orders = changes.compactMap { change in
-                declared[change.item].map { CertificateWork.Order(change: change, item: $0) }
+                change.declared.map { CertificateWork.Order(change: change, item: $0) }
             }
             let work = CertificateWork(
                 sealer: applier.sealer, sources: applier.sources, configuration: configuration,

@@ -2,9 +2,9 @@ import ConfigModel
 import State
 
 /// An item that the file asks for.
-struct DeclaredItem {
+struct DeclaredItem: Sendable, Equatable {
     /// Where its value stands in the configuration: very many are visited, and few are copied.
-    enum Place {
+    enum Place: Sendable, Equatable {
         case gateway
         case issuer(Int)
         case certificate(Int)

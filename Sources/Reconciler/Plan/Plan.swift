@@ -52,6 +52,8 @@ public struct Change: Sendable, Equatable {
     public var fields: [FieldChange]
     /// Why, where the fields don't tell.
     public var reason: String?
+    /// What the file says of the item; nil where the item goes.
+    var declared: DeclaredItem?
 }
 
 /// One field of a change.

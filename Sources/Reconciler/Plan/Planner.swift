@@ -72,13 +72,15 @@ public struct Planner: Sendable {
             if item.unknown != nil {
                 fields.append(FieldChange(path: "fingerprint", before: .null, after: .string("known after apply")))
             }
-            return Change(action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown)
+            return Change(
+                action: item.creation, item: item.id, exists: false, fields: fields, reason: item.unknown,
+                declared: item)
         }
         guard stored.record != configuration.record(of: item) else { return refresh(of: item, stored) }
         let fields = difference(stored.record, configuration.value(of: item))
         return Change(
             action: item.replacement, item: item.id, exists: true, fields: fields,
-            reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil))
+            reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil), declared: item)
     }
 
     /// The change of a certificate whose declaration is the same: its text has changed, or it is due.
@@ -86,17 +88,19 @@ public struct Planner: Sendable {
         guard let facts = stored.certificate else { return nil }
         if let digest = item.sourceDigest, digest != facts.sourceDigest {
             return Change(
-                action: .upload, item: item.id, exists: true, fields: [], reason: "the certificate's text has changed")
+                action: .upload, item: item.id, exists: true, fields: [], reason: "the certificate's text has changed",
+                declared: item)
         }
         if let localCA, facts.source == .localCA, facts.sourceDigest != localCA {
             return Change(
-                action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now")
+                action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
+                declared: item)
         }
         let isDue = now >= Renewal.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
         guard facts.source != .custom, facts.autoRenew, item.isWanted, isDue else { return nil }
         return Change(
             action: .renew, item: item.id, exists: true, fields: [],
-            reason: Renewal.remaining(until: facts.expiresAt, at: now))
+            reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
     }
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
