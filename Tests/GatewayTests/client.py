@@ -31,9 +31,11 @@ class Response:
 
 def tls_context(root=None, versions=None, alpn=None):
     """A client's TLS settings; without a root nothing is verified."""
-    context = ssl.create_default_context(cafile=root)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if root is None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    else:
+        context.load_verify_locations(root)
     if versions:
         context.minimum_version = context.maximum_version = versions
     if alpn:

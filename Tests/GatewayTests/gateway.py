@@ -33,15 +33,15 @@ def free_port():
                 continue
 
 
-def eventually(what, condition, patience=PATIENCE):
-    """Waits until a condition holds, and returns what it gave."""
+def eventually(what, condition, patience=PATIENCE, pause=0.01):
+    """Waits until a condition holds, and returns what it gave. `pause`: seconds between two looks."""
     end = time.monotonic() + patience
     while True:
         result = condition()
         if result:
             return result
         assert time.monotonic() < end, f"not within {patience} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 class Successor:
@@ -185,7 +185,7 @@ class Gateway:
 
     def ask(self, path):
         """Asks the admin listener: status and body."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection("127.0.0.1", self.admin, timeout=PATIENCE, context=context)
         try:

@@ -13,7 +13,7 @@ from client import Client, tls_context
 from gateway import Gateway, eventually
 from load import ASK_SOCKET, Load, answer
 
-UPGRADES = 10
+UPGRADES = 20 if os.environ.get("AEGIS_LONG") else 5
 
 
 @pytest.fixture

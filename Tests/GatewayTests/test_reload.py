@@ -1,22 +1,25 @@
 """The state changes while the gateway serves: every request gets its full answer, and what is new is live at once."""
 
 import hashlib
+import math
+import os
+import pathlib
 import socket
 import sqlite3
 import ssl
 import statistics
 import subprocess
+import sys
 import threading
-import time
 
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE, Gateway, eventually, free_port
+from gateway import Gateway, eventually, free_port
+from handshake import served
 from load import Load, answer
 
-CERTIFICATES = 20
-ROUNDS = 100
+APPLIES = 200 if os.environ.get("AEGIS_LONG") else 40
 
 
 @pytest.fixture
@@ -38,12 +41,6 @@ def make_certificate(folder, name, number):
 
 def fingerprint(pem):
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.read_text())).hexdigest()
-
-
-def served(gateway, name):
-    """The fingerprint of the certificate that a handshake shows."""
-    with Client(gateway.https, tls_context(), name) as client:
-        return hashlib.sha256(client.socket.getpeercert(True)).hexdigest()
 
 
 def shop(gateway, number):
@@ -71,50 +68,26 @@ def gateway(tmp_path, upstream):
     gateway.stop()
 
 
-class Latency:
-    """From the commit of a certificate to the first handshake that shows it."""
-
-    def __init__(self, gateway):
-        self.gateway = gateway
-        self.milliseconds = []
-
-    def measure(self, expected, change):
-        committed, shown = [], []
-
-        def watch_state():
-            with sqlite3.connect(self.gateway.folder / "state.db") as state:
-                eventually("the commit", lambda: state.execute(
-                    "SELECT 1 FROM certificates WHERE fingerprint LIKE ?", (f"%{expected}%",)).fetchone())
-                committed.append(time.monotonic())
-
-        def watch_handshakes():
-            end = time.monotonic() + PATIENCE
-            while time.monotonic() < end:
-                if served(self.gateway, "shop.test") == expected:
-                    return shown.append(time.monotonic())
-
-        watchers = [threading.Thread(target=watch) for watch in (watch_state, watch_handshakes)]
-        for watcher in watchers:
-            watcher.start()
-        change()
-        for watcher in watchers:
-            watcher.join()
-        assert committed and shown
-        self.milliseconds.append(max(0, shown[0] - committed[0]) * 1000)
+@pytest.fixture
+def probe(gateway):
+    """Measures, in a process of its own that does not wait for this one's threads: see probe.py."""
+    with subprocess.Popen(
+            [sys.executable, pathlib.Path(__file__).with_name("probe.py"), gateway.folder / "state.db",
+             str(gateway.https), "shop.test"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.stdin.close()
 
 
-def test_a_hundred_changes_lose_nothing(gateway, upstream, figures):
-    latency = Latency(gateway)
+def test_applies_lose_nothing(gateway, upstream, probe, figures):
     hosts = gateway.config["hosts"]
     extra = None
+    milliseconds = []
     revision = gateway.metric("aegis_state_revision")
     with Load(gateway) as load:
-        for number in range(1, ROUNDS + 1):
-            match number % 5:
-                case 0:
-                    expected = shop(gateway, number)
-                    latency.measure(expected, gateway.reload)
-                    continue
+        for number in range(1, APPLIES + 1):
+            # A certificate in each, and in turn a host that comes, one that changes, one that goes, a listener.
+            match number % 4:
                 case 1:
                     hosts.append({"domain": f"extra{number}.test", "respond": {"status": 200, "body": f"{number}"}})
                 case 2:
@@ -122,32 +95,38 @@ def test_a_hundred_changes_lose_nothing(gateway, upstream, figures):
                 case 3:
                     gone = hosts.pop()
                     assert gone["domain"].startswith("extra")
-                case 4:
+                case 0:
                     if extra is None:
                         extra = free_port()
                         gateway.config["gateway"]["http"].append(f"127.0.0.1:{extra}")
                     else:
                         gateway.config["gateway"]["http"].pop()
                         extra = None
+            expected = shop(gateway, number)
+            print(expected, file=probe.stdin, flush=True)
             gateway.reload()
+            milliseconds.append(float(probe.stdout.readline()))
+            assert served(gateway.https, "shop.test") == expected
             with Client(gateway.http) as client:
-                if number % 5 == 1:
+                if number % 4 == 1:
                     assert client.get(f"extra{number}.test").body == str(number).encode()
-                if number % 5 == 3:
+                if number % 4 == 3:
                     assert client.get(gone["domain"]).status == 404
-                if number % 5 == 2:
+                if number % 4 == 2:
                     assert client.get("app.test", "/?id=1")["X-Round"] == str(number)
-            if number % 5 == 4 and extra:
+            if number % 4 == 0 and extra:
                 with Client(extra) as client:
                     assert client.get("shop.test").body == b"shop"
-    assert gateway.metric("aegis_state_revision") >= revision + ROUNDS
+    assert gateway.metric("aegis_state_revision") >= revision + APPLIES
     assert not upstream.faults
-    values = sorted(latency.milliseconds)
+    milliseconds.sort()
+    percentile = milliseconds[math.ceil(0.99 * len(milliseconds)) - 1]
     figures.append(
-        f"{ROUNDS} applies under load: {load.requests} requests and {load.messages} messages, none lost; commit to "
-        f"handshake: p50 {statistics.median(values):.0f} ms, p99 {values[-1]:.0f} ms of {len(values)}")
+        f"{APPLIES} applies under load: {load.requests} requests and {load.messages} messages, none lost; commit to "
+        f"handshake: p50 {statistics.median(milliseconds):.0f} ms, p99 {percentile:.0f} ms, at most "
+        f"{milliseconds[-1]:.0f} ms")
     # The aim is 100 ms for all; a machine that others share, and a build without optimization, may take longer.
-    assert statistics.median(values) < 500
+    assert statistics.median(milliseconds) < 500
 
 
 def test_a_listener_that_goes_lets_its_connections_finish(gateway, upstream):
@@ -169,7 +148,7 @@ def test_an_address_that_is_taken_is_a_problem_until_it_is_free(gateway):
         gateway.config["gateway"]["http"].append(f"127.0.0.1:{port}")
         gateway.reload()
         gateway.await_log(f"can't listen at 127.0.0.1:{port}", "in use")
-        assert served(gateway, "shop.test")
+        assert served(gateway.https, "shop.test")
     with eventually("the listener", lambda: connection_to(port)) as client:
         assert client.get("shop.test").body == b"shop"
 
@@ -215,7 +194,7 @@ def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
     ("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken"),
 ])
 def test_a_certificate_that_can_not_be_used_leaves_the_old_one(gateway, column, value):
-    before = served(gateway, "shop.test")
+    before = served(gateway.https, "shop.test")
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
@@ -223,13 +202,13 @@ def test_a_certificate_that_can_not_be_used_leaves_the_old_one(gateway, column, 
             (value,))
     gateway.await_log("certificate 'shop' stays as it was")
     eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
-    assert served(gateway, "shop.test") == before
+    assert served(gateway.https, "shop.test") == before
     with sqlite3.connect(gateway.folder / "state.db") as state:
         assert state.execute(
             "SELECT name FROM events WHERE action = 'load' AND failure IS NOT NULL").fetchall() == [("shop",)]
     expected = shop(gateway, 1)
     gateway.reload()
-    assert served(gateway, "shop.test") == expected
+    assert served(gateway.https, "shop.test") == expected
     assert gateway.metric("aegis_state_problems") == 0
 
 
@@ -245,13 +224,13 @@ def test_a_host_that_can_not_be_read_leaves_the_old_one(gateway):
 
 
 def test_a_state_that_is_no_database_leaves_everything(gateway):
-    before = served(gateway, "shop.test")
+    before = served(gateway.https, "shop.test")
     path = gateway.folder / "state.db"
     broken = gateway.folder / "broken"
     broken.write_bytes(b"this is no database" * 1000)
     broken.rename(path)
     gateway.await_log("the state can't be taken in")
-    assert served(gateway, "shop.test") == before
+    assert served(gateway.https, "shop.test") == before
     assert gateway.metric('aegis_reloads_total{result="failed"}') >= 1
 
 

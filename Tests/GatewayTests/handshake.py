@@ -1,0 +1,11 @@
+"""What a handshake shows."""
+
+import hashlib
+
+from client import Client, tls_context
+
+
+def served(port, name):
+    """The fingerprint of the certificate that is shown for a name."""
+    with Client(port, tls_context(), name) as client:
+        return hashlib.sha256(client.socket.getpeercert(True)).hexdigest()
