@@ -49,7 +49,7 @@ extension Columns {
         fingerprint, source_digest
         """
     static let certificate = facts + ", chain, sealed_key"
-    static let challenge = "token, key_authorization, domain, created_at"
+    static let challenge = "token, key_authorization, domain, created_at, kind"
 
     /// The item of a row of `item`; nil for a kind that we don't know.
     var item: (ItemID, StoredItem)? {
@@ -70,7 +70,10 @@ extension Columns {
 
     /// The challenge of a row of `challenge`; nil when it is none.
     var challenge: ACMEChallenge? {
-        ACMEChallenge(token: text(0), keyAuthorization: text(1), domain: text(2), createdAt: integer(3))
+        ACMEChallenge.Kind(rawValue: text(4)).flatMap { kind in
+            ACMEChallenge(
+                kind: kind, token: text(0), keyAuthorization: text(1), domain: text(2), createdAt: integer(3))
+        }
     }
 
     private var facts: CertificateFacts {

@@ -5,9 +5,11 @@ import State
 extension SQLiteStateStore {
     /// Carries mutations out in one transaction that raises the revision.
     @discardableResult
-    public func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int {
+    public func commit(
+        _ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name
+    ) throws(StateError) -> Int {
         try write { database in
-            try checkLease(of: holder, in: database)
+            try checkLease(lease, of: holder, in: database)
             let revision =
                 try Int.fetchOne(database, sql: "UPDATE position SET revision = revision + 1 RETURNING revision") ?? 0
             for mutation in mutations { try carryOut(mutation, revision, in: database) }
@@ -25,7 +27,19 @@ extension SQLiteStateStore {
                 ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, revision = excluded.revision
                 """, [id.kind.rawValue, id.name, owner.rawValue, Data(record), revision])
             try unmarkDeletion(of: id, in: database)
+        case .require(let id, let record): try require(id, record, in: database)
         case .putCertificate(let certificate): try put(certificate, revision, in: database)
+        case .endOrder(let certificate):
+            try execute(database, "DELETE FROM orders WHERE certificate = ?", [certificate])
+            try execute(
+                database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
+        case .resealAccount(let id, let sealedKey):
+            try execute(
+                database, "UPDATE accounts SET sealed_key = ? WHERE directory = ? AND external_key_id = ?",
+                [Data(sealedKey), id.directory, id.externalKeyID])
+        case .resealOrder(let certificate, let sealedKey):
+            try execute(
+                database, "UPDATE orders SET sealed_key = ? WHERE certificate = ?", [Data(sealedKey), certificate])
         case .resealKey(let name, let sealedKey):
             try execute(
                 database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
@@ -35,10 +49,13 @@ extension SQLiteStateStore {
             try execute(
                 database,
                 """
-                INSERT OR REPLACE INTO challenges (token, key_authorization, domain, created_at, revision)
-                VALUES (?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO challenges (token, key_authorization, domain, created_at, revision, kind)
+                VALUES (?, ?, ?, ?, ?, ?)
                 """,
-                [challenge.token, challenge.keyAuthorization, challenge.domain, challenge.createdAt, revision])
+                [
+                    challenge.token, challenge.keyAuthorization, challenge.domain, challenge.createdAt, revision,
+                    challenge.kind.rawValue,
+                ])
             try execute(
                 database, "DELETE FROM deletions WHERE kind = ? AND name = ?", [Self.challengeKind, challenge.token])
         case .deleteChallenge(let token):
@@ -60,6 +77,17 @@ extension SQLiteStateStore {
                 [outcome.rawValue, summary, number])
         case .appendEvent(let event): try append(event, in: database)
         case .prune(let retention): try prune(retention, in: database)
+        }
+    }
+
+    private func require(_ id: ItemID, _ record: [UInt8], in database: Database) throws {
+        let sql =
+            id.kind == .certificate
+            ? "SELECT 1 FROM certificates WHERE name = ? AND record = ?"
+            : "SELECT 1 FROM items WHERE name = ? AND record = ? AND kind = ?"
+        let arguments: StatementArguments = id.kind == .certificate ? [] : [id.kind.rawValue]
+        guard try Bool.fetchOne(database, sql: sql, arguments: [id.name, Data(record)] + arguments) == true else {
+            throw StateError.changedMeanwhile(id)
         }
     }
 

@@ -39,6 +39,9 @@ enum StateSchema {
         migrator.registerMigration("gateway nodes, challenges") { database in
             try database.execute(sql: nodesAndChallenges)
         }
+        migrator.registerMigration("issuance journal") { database in
+            try database.execute(sql: issuanceJournal)
+        }
         return migrator
     }
 
@@ -119,6 +122,37 @@ enum StateSchema {
             created_at INTEGER NOT NULL, revision INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX challenges_by_revision ON challenges (revision);
+        """
+
+    private static let issuanceJournal = """
+        ALTER TABLE challenges ADD COLUMN kind TEXT NOT NULL DEFAULT 'http-01';
+
+        -- Our accounts at CAs, one a directory and external account.
+        CREATE TABLE accounts (
+            directory TEXT NOT NULL, external_key_id TEXT NOT NULL, url TEXT, contact TEXT NOT NULL,
+            sealed_key BLOB NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (directory, external_key_id)
+        ) STRICT, WITHOUT ROWID;
+
+        -- What is being ordered, from before the first call to the certificate's commit.
+        CREATE TABLE orders (
+            certificate TEXT PRIMARY KEY, issuer TEXT NOT NULL, directory TEXT NOT NULL, domains TEXT NOT NULL,
+            url TEXT, is_finalized INTEGER NOT NULL, sealed_key BLOB NOT NULL, request BLOB NOT NULL,
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        -- What counts against the limits of CAs.
+        CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY, at INTEGER NOT NULL, directory TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('order', 'certificate', 'failed_authorization')), names TEXT NOT NULL,
+            is_exempt INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX ledger_by_time ON ledger (at);
+
+        -- How having and renewing certificates goes.
+        CREATE TABLE renewals (
+            certificate TEXT PRIMARY KEY, failures INTEGER NOT NULL, next_try_at INTEGER, last_failure TEXT,
+            advised_fingerprint TEXT, advised_at INTEGER, next_advice_at INTEGER
+        ) STRICT, WITHOUT ROWID;
         """
 }
 

@@ -33,6 +33,19 @@ public struct LeaseHolder: Sendable, Equatable {
 
 /// The right to do something alone, for a time.
 public struct Lease: Sendable, Equatable {
+    /// What it is the right to do.
+    public struct Name: Sendable, Hashable {
+        /// The name in the state.
+        public let text: String
+
+        /// To apply a file.
+        public static let apply = Name(text: "apply")
+        /// To renew what is due.
+        public static let maintenance = Name(text: "maintenance")
+        /// To have a certificate from a CA.
+        public static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
+    }
+
     /// How long a lease holds without being renewed, in seconds.
     public static let seconds: Int64 = 30
     /// How often its holder renews it, in seconds.

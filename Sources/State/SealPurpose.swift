@@ -2,6 +2,10 @@
 public enum SealPurpose {
     /// The private key of a certificate; the row is its name.
     public static let certificateKey = "certificate key"
+    /// The private key of a certificate that is being ordered; the row is the certificate's name.
+    public static let orderKey = "order key"
+    /// The key of an account at a CA; the row is `CAAccount.ID.row`.
+    public static let accountKey = "account key"
     /// The text of a generation; the row is its number.
     public static let generation = "generation text"
 }

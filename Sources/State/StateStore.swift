@@ -1,5 +1,5 @@
 /// Keeps the state. All of a commit happens or none of it, also when the machine dies meanwhile.
-public protocol StateStore: Sendable {
+public protocol StateStore: IssuanceJournal {
     /// All that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
@@ -17,10 +17,10 @@ public protocol StateStore: Sendable {
 
     /// Carries mutations out in one transaction that raises the revision; what they write bears the new one.
     ///
-    /// Throws `StateError.leaseLost` and changes nothing when `holder` does not hold the lease for applying.
+    /// Throws `StateError.leaseLost` and changes nothing when `holder` does not hold the lease.
     /// - Returns: The new revision.
     @discardableResult
-    func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int
+    func commit(_ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name) throws(StateError) -> Int
 
     /// Adds events without the lease for applying: for gateways, which only report. Does not raise the revision.
     func record(events: [AuditEvent]) throws(StateError)
@@ -55,21 +55,27 @@ public protocol StateStore: Sendable {
     /// The names of all certificates and their sealed keys.
     func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])]
 
-    /// Takes the lease for applying, or tells who holds it. `isFree` judges the present one.
+    /// Takes a lease, or tells who holds it. `isFree` judges the present one.
     func acquireLease(
-        for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
+        _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt
 
-    /// Holds the lease for longer. Throws `StateError.leaseLost` when another has it.
-    func renewLease(of holder: LeaseHolder, now: Int64) throws(StateError)
+    /// Holds a lease for longer. Throws `StateError.leaseLost` when another has it.
+    func renewLease(_ name: Lease.Name, of holder: LeaseHolder, now: Int64) throws(StateError)
 
-    /// Gives the lease back, if `holder` has it.
-    func releaseLease(of holder: LeaseHolder) throws(StateError)
+    /// Gives a lease back, if `holder` has it.
+    func releaseLease(_ name: Lease.Name, of holder: LeaseHolder) throws(StateError)
 }
 
 extension StateStore {
     /// The revision of the last commit; 0 before the first.
     public func revision() throws(StateError) -> Int { try position().revision }
+
+    /// Carries mutations out under the lease for applying.
+    @discardableResult
+    public func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int {
+        try commit(mutations, by: holder, under: .apply)
+    }
 }
 
 /// What came of asking for a lease.
@@ -92,10 +98,18 @@ public enum SettingName: String, Sendable, CaseIterable {
 public enum StateMutation: Sendable {
     /// Puts an item other than a certificate.
     case putItem(ItemID, owner: StoredItem.Owner, record: [UInt8])
+    /// Changes nothing, and lets the whole commit fail with `StateError.changedMeanwhile` unless the item has this record.
+    case require(ItemID, record: [UInt8])
     /// Puts a certificate.
     case putCertificate(StoredCertificate)
+    /// Ends the order that a certificate came from, and gives its lease back.
+    case endOrder(certificate: String)
     /// Changes only the sealed key of a certificate.
     case resealKey(name: String, sealedKey: [UInt8])
+    /// Changes only the sealed key of an account.
+    case resealAccount(CAAccount.ID, sealedKey: [UInt8])
+    /// Changes only the sealed key of an order.
+    case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
     /// Puts a challenge.
@@ -128,6 +142,8 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooNew(path: String)
     /// Another process has taken the lease.
     case leaseLost
+    /// An item is no longer what a commit rests on.
+    case changedMeanwhile(ItemID)
     /// Another process is in the middle of a write for longer than one takes.
     case busy(path: String)
 
@@ -138,6 +154,7 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .failed(let path, let reason): "the state '\(path)': \(reason)"
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
         case .leaseLost: "another apply has taken the lock"
+        case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
         case .busy(let path): "another process keeps the state '\(path)' locked"
         }
     }

@@ -12,7 +12,7 @@ final class LeaseKeeper: Sendable {
     init(_ store: any StateStore) throws {
         let holder = LeaseHolder.current()
         let now = currentTime()
-        let attempt = try store.acquireLease(for: holder, now: now) { lease in
+        let attempt = try store.acquireLease(.apply, for: holder, now: now) { lease in
             lease.isFree(at: now, in: holder.scope, isAlive: LeaseHolder.isAlive)
         }
         if case .held(let lease) = attempt {
@@ -31,7 +31,7 @@ final class LeaseKeeper: Sendable {
         let period = DispatchTimeInterval.seconds(Int(Lease.renewalSeconds))
         timer.schedule(deadline: .now() + period, repeating: period)
         // A renewal that fails shows at the next commit, which checks the lease itself.
-        timer.setEventHandler { try? store.renewLease(of: holder, now: currentTime()) }
+        timer.setEventHandler { try? store.renewLease(.apply, of: holder, now: currentTime()) }
         unsafe self.timer = timer
         timer.activate()
     }
@@ -39,6 +39,6 @@ final class LeaseKeeper: Sendable {
     /// Gives the lock back.
     func release() {
         unsafe timer.cancel()
-        try? store.releaseLease(of: holder)
+        try? store.releaseLease(.apply, of: holder)
     }
 }

@@ -24,7 +24,7 @@ import Testing
     /// A new state whose lease we hold.
     private func applying() throws -> SQLiteStateStore {
         let store = try SQLiteStateStore(path: path)
-        #expect(try store.acquireLease(for: me, now: 0, isFree: { _ in false }) == .acquired)
+        #expect(try store.acquireLease(.apply, for: me, now: 0, isFree: { _ in false }) == .acquired)
         return store
     }
 

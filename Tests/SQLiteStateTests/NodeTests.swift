@@ -37,7 +37,7 @@ import Testing
     @Test("Reports and events of a node do not raise the revision, and need no lease")
     func revision() throws {
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
-        try store.releaseLease(of: me)
+        try store.releaseLease(.apply, of: me)
         try store.report(node("a", at: 8))
         let event = AuditEvent(at: 8, actor: "web", action: "load", item: host, failure: "its record can't be read")
         try store.record(events: [event, event])

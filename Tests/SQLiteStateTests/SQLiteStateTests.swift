@@ -52,15 +52,15 @@ import Testing
         let store = try store()
         let other = LeaseHolder(machine: "there", scope: "other", process: 5, startTicks: 6, user: "other ops")
         #expect(
-            try store.acquireLease(for: other, now: 5, isFree: { $0.expiresAt <= 5 })
+            try store.acquireLease(.apply, for: other, now: 5, isFree: { $0.expiresAt <= 5 })
                 == .held(Lease(holder: me, since: 0, expiresAt: 30)))
-        #expect(try store.acquireLease(for: other, now: 31, isFree: { $0.expiresAt <= 31 }) == .acquired)
+        #expect(try store.acquireLease(.apply, for: other, now: 31, isFree: { $0.expiresAt <= 31 }) == .acquired)
         #expect(throws: StateError.leaseLost) { try store.commit([.deleteItem(host)], by: me) }
-        #expect(throws: StateError.leaseLost) { try store.renewLease(of: me, now: 32) }
-        try store.releaseLease(of: me)
+        #expect(throws: StateError.leaseLost) { try store.renewLease(.apply, of: me, now: 32) }
+        try store.releaseLease(.apply, of: me)
         try store.commit([.putItem(host, owner: .api, record: [])], by: other)
-        try store.releaseLease(of: other)
-        #expect(try store.acquireLease(for: me, now: 33, isFree: { _ in false }) == .acquired)
+        try store.releaseLease(.apply, of: other)
+        #expect(try store.acquireLease(.apply, for: me, now: 33, isFree: { _ in false }) == .acquired)
     }
 
     @Test("A lease is free when it has run out, or its holder on this machine is dead")

@@ -22,7 +22,9 @@ func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate 
 /// A challenge.
 func challenge(_ token: String) throws -> ACMEChallenge {
     try #require(
-        ACMEChallenge(token: token, keyAuthorization: "\(token).thumb-print", domain: "a.example.com", createdAt: 7))
+        ACMEChallenge(
+            kind: token == "alpn" ? .tlsALPN01 : .http01, token: token, keyAuthorization: "\(token).thumb-print",
+            domain: "a.example.com", createdAt: 7))
 }
 
 /// Makes a file its owner's alone, as states are.
@@ -34,7 +36,7 @@ extension SQLiteStateStore {
     /// A new state, or one that is there, whose lease we hold.
     static func leased(_ path: String) throws -> SQLiteStateStore {
         let store = try SQLiteStateStore(path: path)
-        #expect(try store.acquireLease(for: me, now: 0, isFree: { _ in false }) == .acquired)
+        #expect(try store.acquireLease(.apply, for: me, now: 0, isFree: { _ in false }) == .acquired)
         return store
     }
 

@@ -26,6 +26,16 @@ public struct Rekey {
             let sealed = try reseal(sealedKey, SealPurpose.certificateKey, name, "certificate '\(name)'")
             mutations.append(.resealKey(name: name, sealedKey: sealed))
         }
+        for account in try store.accounts() where !isDone(account.sealedKey) {
+            let sealed = try reseal(
+                account.sealedKey, SealPurpose.accountKey, account.id.row, "the account at \(account.id.directory)")
+            mutations.append(.resealAccount(account.id, sealedKey: sealed))
+        }
+        for order in try store.pendingOrders() where !isDone(order.sealedKey) {
+            let name = order.certificate
+            let sealed = try reseal(order.sealedKey, SealPurpose.orderKey, name, "the order of certificate '\(name)'")
+            mutations.append(.resealOrder(certificate: name, sealedKey: sealed))
+        }
         for number in try store.generations().map(\.number) {
             guard let text = try store.sealedText(ofGeneration: number), !isDone(text) else { continue }
             let sealed = try reseal(text, SealPurpose.generation, "\(number)", "generation \(number)")

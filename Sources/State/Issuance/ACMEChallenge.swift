@@ -1,6 +1,16 @@
-/// An answer that a CA will ask for over HTTP to see who controls a domain (RFC 8555, section 8.3).
+/// An answer that a CA will ask for to see who controls a domain.
 public struct ACMEChallenge: Sendable, Equatable {
-    /// The last part of the path that the CA asks for: 1 to 256 characters of base64url.
+    /// How the CA asks.
+    public enum Kind: String, Sendable {
+        /// By a path, over plain HTTP (RFC 8555, section 8.3).
+        case http01 = "http-01"
+        /// In a TLS handshake (RFC 8737).
+        case tlsALPN01 = "tls-alpn-01"
+    }
+
+    /// How the CA asks.
+    public let kind: Kind
+    /// What tells the challenge from others: 1 to 256 characters of base64url. Over HTTP, the last part of the path.
     public let token: String
     /// What it is answered with: the token, a dot, and the thumbprint of the account's key (section 8.1).
     public let keyAuthorization: String
@@ -12,10 +22,11 @@ public struct ACMEChallenge: Sendable, Equatable {
     /// A challenge; nil when the token or the key authorization is none.
     ///
     /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
-    public init?(token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+    public init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
         else { return nil }
+        self.kind = kind
         self.token = token
         self.keyAuthorization = keyAuthorization
         self.domain = domain

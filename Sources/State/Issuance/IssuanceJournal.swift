@@ -1,0 +1,179 @@
+/// What having certificates from CAs needs to remember, so that a crash repeats nothing and no order is made twice.
+///
+/// None of it is served, so none of it raises the revision. Who writes an order holds its certificate's lease.
+public protocol IssuanceJournal: Sendable {
+    /// The account at a CA; nil when there is none yet.
+    func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
+
+    /// All accounts.
+    func accounts() throws(StateError) -> [CAAccount]
+
+    /// Adds an account unless there is one already, and tells which there is now: of two that begin at once, both go on
+    /// with the same key.
+    func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount
+
+    /// Changes an account's address at the CA, its contact or its key.
+    func updateAccount(_ account: CAAccount) throws(StateError)
+
+    /// The order that is under way for a certificate; nil when there is none.
+    func pendingOrder(for certificate: String) throws(StateError) -> PendingOrder?
+
+    /// All orders under way, by certificate.
+    func pendingOrders() throws(StateError) -> [PendingOrder]
+
+    /// Puts an order. Throws `StateError.leaseLost` when `holder` does not hold the certificate's lease.
+    func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError)
+
+    /// Takes an order out that has come to nothing; one that succeeded ends with its certificate's commit.
+    func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError)
+
+    /// What was asked of a CA since a time.
+    func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry]
+
+    /// Adds to the ledger, and takes out of it what is older than any limit looks back.
+    func addToLedger(_ entry: LedgerEntry) throws(StateError)
+
+    /// How renewing a certificate goes; nil when nothing is known.
+    func renewal(of certificate: String) throws(StateError) -> RenewalProgress?
+
+    /// How renewing goes, for all certificates of which something is known.
+    func renewals() throws(StateError) -> [RenewalProgress]
+
+    /// Notes how renewing goes.
+    func putRenewal(_ renewal: RenewalProgress) throws(StateError)
+}
+
+/// Our account at a CA. Its key proves who we are; losing it means a new account, no more.
+public struct CAAccount: Sendable, Equatable {
+    /// Which account: one a directory, and one for each external account that is bound to.
+    public struct ID: Sendable, Hashable {
+        /// The CA's directory.
+        public let directory: String
+        /// The external account's key identifier (RFC 8555 section 7.3.4); empty without one.
+        public let externalKeyID: String
+
+        /// An identity.
+        public init(directory: String, externalKeyID: String = "") {
+            self.directory = directory
+            self.externalKeyID = externalKeyID
+        }
+
+        /// What its key is sealed for.
+        public var row: String { "\(directory) \(externalKeyID)" }
+    }
+
+    /// Which account.
+    public let id: ID
+    /// Its address at the CA; nil until the CA has told it.
+    public var url: String?
+    /// Who the CA may write to; empty for nobody.
+    public var contact: String
+    /// Its key, sealed for `id.row`.
+    public var sealedKey: [UInt8]
+    /// When it was made, in seconds since 1970.
+    public let createdAt: Int64
+
+    /// An account.
+    public init(id: ID, url: String? = nil, contact: String, sealedKey: [UInt8], createdAt: Int64) {
+        self.id = id
+        self.url = url
+        self.contact = contact
+        self.sealedKey = sealedKey
+        self.createdAt = createdAt
+    }
+}
+
+/// An order at a CA from before the first call to the certificate's commit: one for a certificate at a time.
+public struct PendingOrder: Sendable, Equatable {
+    /// The certificate it is for.
+    public let certificate: String
+    /// The issuer's name in the file.
+    public let issuer: String
+    /// Where the CA is called.
+    public let directory: String
+    /// The names it is for, in the order of the request.
+    public let domains: [String]
+    /// The order's address at the CA; nil until the CA has told it.
+    public var url: String?
+    /// Whether the CA was asked to issue: from then on it may have done so.
+    public var isFinalized: Bool
+    /// The new certificate's key, sealed for the certificate's name.
+    public let sealedKey: [UInt8]
+    /// The signing request, in DER.
+    public let request: [UInt8]
+    /// When it was begun, in seconds since 1970.
+    public let createdAt: Int64
+
+    /// An order.
+    public init(
+        certificate: String, issuer: String, directory: String, domains: [String], url: String? = nil,
+        isFinalized: Bool = false, sealedKey: [UInt8], request: [UInt8], createdAt: Int64
+    ) {
+        self.certificate = certificate
+        self.issuer = issuer
+        self.directory = directory
+        self.domains = domains
+        self.url = url
+        self.isFinalized = isFinalized
+        self.sealedKey = sealedKey
+        self.request = request
+        self.createdAt = createdAt
+    }
+}
+
+/// Something that counts against a CA's limits.
+public struct LedgerEntry: Sendable, Equatable {
+    /// What counts.
+    public enum Kind: String, Sendable {
+        /// An order was made.
+        case order
+        /// A certificate was issued.
+        case certificate
+        /// A name's authorization failed.
+        case failedAuthorization = "failed_authorization"
+    }
+
+    /// How far back an entry is kept, in seconds: longer than any limit looks.
+    public static let keptSeconds: Int64 = 8 * 86_400
+
+    /// When, in seconds since 1970.
+    public let at: Int64
+    /// The CA's directory.
+    public let directory: String
+    /// What.
+    public let kind: Kind
+    /// The names it was about.
+    public let names: [String]
+    /// Whether the CA said beforehand that it was due (RFC 9773): such orders don't count.
+    public let isExempt: Bool
+
+    /// An entry.
+    public init(at: Int64, directory: String, kind: Kind, names: [String], isExempt: Bool = false) {
+        self.at = at
+        self.directory = directory
+        self.kind = kind
+        self.names = names
+        self.isExempt = isExempt
+    }
+}
+
+/// How having or renewing a certificate goes.
+public struct RenewalProgress: Sendable, Equatable {
+    /// The certificate's name.
+    public let certificate: String
+    /// How many tries have failed since the last success.
+    public var failures = 0
+    /// When it may be tried again, in seconds since 1970; nil for at once.
+    public var nextTryAt: Int64?
+    /// Why the last try failed, in a line.
+    public var lastFailure: String?
+    /// The leaf that the CA's advice is about, as its fingerprint.
+    public var advisedFingerprint: String?
+    /// The instant picked from the window that the CA advises (RFC 9773), in seconds since 1970.
+    public var advisedAt: Int64?
+    /// When to ask for advice again.
+    public var nextAdviceAt: Int64?
+
+    /// Nothing known yet.
+    public init(certificate: String) { self.certificate = certificate }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import GRDB
+import State
+import TestSupport
+import Testing
+
+@testable import SQLiteState
+
+/// What is remembered of CAs, so that a crash repeats nothing.
+@Suite struct IssuanceTests {
+    private let folder: TemporaryFolder
+    private let store: SQLiteStateStore
+    private let other = LeaseHolder(machine: "there", scope: "boot", process: 3, startTicks: 4, user: "gateway")
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = try .leased(folder.path("state.db"))
+    }
+
+    private func order(_ certificate: String) -> PendingOrder {
+        PendingOrder(
+            certificate: certificate, issuer: "ca", directory: "https://ca.test/dir",
+            domains: ["a.example.com", "*.example.com"], sealedKey: [1], request: [2], createdAt: 3)
+    }
+
+    private func lease(_ name: Lease.Name, for holder: LeaseHolder) throws -> LeaseAttempt {
+        try store.acquireLease(name, for: holder, now: 0, isFree: { _ in false })
+    }
+
+    @Test("Of two accounts made at once the first one stays")
+    func accounts() throws {
+        let id = CAAccount.ID(directory: "https://ca.test/dir")
+        var first = CAAccount(id: id, contact: "ops@example.com", sealedKey: [1], createdAt: 5)
+        #expect(try store.account(id) == nil)
+        #expect(try store.addAccount(first) == first)
+        #expect(try store.addAccount(CAAccount(id: id, contact: "", sealedKey: [2], createdAt: 6)) == first)
+        first.url = "https://ca.test/account/1"
+        try store.updateAccount(first)
+        #expect(try store.account(id) == first)
+        let bound = CAAccount.ID(directory: "https://ca.test/dir", externalKeyID: "kid")
+        #expect(try store.account(bound) == nil)
+        try store.commit([.resealAccount(id, sealedKey: [9])], by: me)
+        #expect(try store.accounts().map(\.sealedKey) == [[9]])
+    }
+
+    @Test("Only who holds a certificate's lease writes its order; other certificates are free meanwhile")
+    func leases() throws {
+        #expect(try lease(.certificate("a"), for: me) == .acquired)
+        #expect(try lease(.certificate("b"), for: other) == .acquired)
+        guard case .held(let held) = try lease(.certificate("a"), for: other) else {
+            Issue.record("two hold one lease")
+            return
+        }
+        #expect(held.holder == me)
+        try store.putOrder(order("a"), by: me)
+        #expect(throws: StateError.leaseLost) { try store.putOrder(order("a"), by: other) }
+        #expect(throws: StateError.leaseLost) { try store.deleteOrder(for: "a", by: other) }
+        #expect(throws: StateError.leaseLost) {
+            try store.commit([.putCertificate(certificate("a"))], by: other, under: .certificate("a"))
+        }
+    }
+
+    @Test("An order is kept as it was put, and ends with its certificate's commit together with the lease")
+    func orders() throws {
+        #expect(try lease(.certificate("a"), for: other) == .acquired)
+        var order = order("a")
+        try store.putOrder(order, by: other)
+        #expect(try store.pendingOrder(for: "a") == order)
+        order.url = "https://ca.test/order/1"
+        order.isFinalized = true
+        try store.putOrder(order, by: other)
+        #expect(try store.pendingOrders() == [order])
+        try store.commit([.resealOrder(certificate: "a", sealedKey: [7])], by: me)
+        #expect(try store.pendingOrder(for: "a")?.sealedKey == [7])
+        try store.commit(
+            [.putCertificate(certificate("a")), .endOrder(certificate: "a")], by: other, under: .certificate("a"))
+        #expect(try store.pendingOrder(for: "a") == nil)
+        #expect(try lease(.certificate("a"), for: me) == .acquired)
+    }
+
+    @Test("A commit that rests on an item fails whole when the item is another now")
+    func requirement() throws {
+        try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
+        let stored = ItemID(.certificate, "a")
+        try store.commit([.require(host, record: [1]), .require(stored, record: Array("{}".utf8))], by: me)
+        let revision = try store.revision()
+        #expect(throws: StateError.changedMeanwhile(host)) {
+            try store.commit([.putCertificate(certificate("b")), .require(host, record: [2])], by: me)
+        }
+        #expect(throws: StateError.changedMeanwhile(stored)) {
+            try store.commit([.require(stored, record: [])], by: me)
+        }
+        #expect(try store.revision() == revision)
+        #expect(try store.certificate(named: "b") == nil)
+    }
+
+    @Test("The ledger tells what was asked of one CA since a time, and forgets what no limit looks back to")
+    func ledger() throws {
+        let first = LedgerEntry(at: 100, directory: "one", kind: .order, names: ["a", "b"])
+        let second = LedgerEntry(at: 200, directory: "one", kind: .certificate, names: ["a"], isExempt: true)
+        try store.addToLedger(first)
+        try store.addToLedger(second)
+        try store.addToLedger(LedgerEntry(at: 200, directory: "two", kind: .failedAuthorization, names: ["a"]))
+        #expect(try store.ledger(of: "one", since: 0) == [first, second])
+        #expect(try store.ledger(of: "one", since: 101) == [second])
+        try store.addToLedger(
+            LedgerEntry(at: 101 + LedgerEntry.keptSeconds, directory: "two", kind: .order, names: ["c"]))
+        #expect(try store.ledger(of: "one", since: 0) == [second])
+    }
+
+    @Test("How renewing goes is kept, and journals do not raise the revision")
+    func renewals() throws {
+        var renewal = RenewalProgress(certificate: "a")
+        #expect(try store.renewal(of: "a") == nil)
+        try store.putRenewal(renewal)
+        renewal.failures = 3
+        renewal.nextTryAt = 50
+        renewal.lastFailure = "no answer"
+        renewal.advisedFingerprint = "ab"
+        renewal.advisedAt = 70
+        renewal.nextAdviceAt = 60
+        try store.putRenewal(renewal)
+        #expect(try store.renewal(of: "a") == renewal)
+        #expect(try store.renewals() == [renewal])
+        #expect(try store.revision() == 0)
+    }
+}
