@@ -44,6 +44,9 @@ public struct Certificate: Sendable {
         (subjectCommonName ?? names.first?.text).map(\.oneLine) ?? "serial \(serial)"
     }
 
+    /// The serial number's content bytes in DER, a leading 00 included.
+    public var serialBytes: [UInt8] { Hex.bytes(serial) ?? [] }
+
     /// The certificate as PEM.
     public var pem: String { PEM.text("CERTIFICATE", der) }
 

@@ -121,7 +121,7 @@ extension PEM {
                 let byte = text[index]
                 if byte == UInt8(ascii: "=") {
                     padding += 1
-                } else if let value = base64Value(byte) {
+                } else if let value = Base64Alphabet.standard.value(byte) {
                     guard padding == 0 else { throw notBase64(block) }
                     group = group << 6 | UInt32(value)
                     digits += 1
@@ -146,17 +146,6 @@ extension PEM {
     private static func append(_ group: UInt32, count: Int, to output: inout OutputSpan<UInt8>) {
         for index in 0..<count { output.append(UInt8(truncatingIfNeeded: group >> UInt32(16 - 8 * index))) }
     }
-
-    private static func base64Value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
-    }
 }
 
 extension PEM {
@@ -172,7 +161,7 @@ extension PEM {
                 for index in 0..<3 { group = group << 8 | (index < count ? UInt32(der[start + index]) : 0) }
                 for index in 0..<4 {
                     let value = UInt8(group >> UInt32(18 - 6 * index) & 63)
-                    output.append(index <= count ? base64Digit(value) : UInt8(ascii: "="))
+                    output.append(index <= count ? Base64Alphabet.standard.digit(value) : UInt8(ascii: "="))
                 }
                 if start % 48 == 45 || start + 3 >= der.count { output.append(UInt8(ascii: "\n")) }
             }
@@ -189,15 +178,5 @@ extension PEM {
 
     private static func write(_ text: String, to output: inout OutputSpan<UInt8>) {
         for byte in text.utf8 { output.append(byte) }
-    }
-
-    private static func base64Digit(_ value: UInt8) -> UInt8 {
-        switch value {
-        case 0..<26: value + UInt8(ascii: "A")
-        case 26..<52: value - 26 + UInt8(ascii: "a")
-        case 52..<62: value - 52 + UInt8(ascii: "0")
-        case 62: UInt8(ascii: "+")
-        default: UInt8(ascii: "/")
-        }
     }
 }

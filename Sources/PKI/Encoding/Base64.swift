@@ -1,0 +1,88 @@
+/// The two alphabets of base64 (RFC 4648, sections 4 and 5), which differ in their last two digits.
+enum Base64Alphabet {
+    case standard
+    case url
+
+    /// The ASCII code of a value below 64.
+    func digit(_ value: UInt8) -> UInt8 {
+        switch value {
+        case 0..<26: value + UInt8(ascii: "A")
+        case 26..<52: value - 26 + UInt8(ascii: "a")
+        case 52..<62: value - 52 + UInt8(ascii: "0")
+        case 62: self == .url ? UInt8(ascii: "-") : UInt8(ascii: "+")
+        default: self == .url ? UInt8(ascii: "_") : UInt8(ascii: "/")
+        }
+    }
+
+    /// The value of an ASCII digit; nil when it is none.
+    func value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
+        case self.digit(62): 62
+        case self.digit(63): 63
+        default: nil
+        }
+    }
+}
+
+/// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
+public enum Base64URL {
+    /// The text of some bytes.
+    public static func text(_ bytes: [UInt8]) -> String {
+        var digits: [UInt8] = []
+        digits.reserveCapacity((bytes.count * 4 + 2) / 3)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let part = bytes[start..<min(start + 3, bytes.count)]
+            let group = part.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - part.count))
+            for index in 0...part.count {
+                digits.append(Base64Alphabet.url.digit(UInt8(group >> UInt32(18 - 6 * index) & 63)))
+            }
+        }
+        return String(decoding: digits, as: UTF8.self)
+    }
+
+    /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
+    public static func bytes(_ text: String) -> [UInt8]? { bytes(SecretBytes(Array(text.utf8)))?.plainCopy() }
+
+    /// The same for a secret. Padding is let pass: those who hand out keys are not as strict as the standard.
+    public static func secret(_ text: SecretBytes) -> SecretBytes? {
+        text.withBytes { text in
+            var count = text.count
+            while count > 0, text.count - count < 2, text[count - 1] == UInt8(ascii: "=") { count -= 1 }
+            guard count == text.count || text.count % 4 == 0 else { return nil }
+            return decode(text, count: count)
+        }
+    }
+
+    /// Whether all bytes are digits.
+    public static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
+        bytes.allSatisfy { Base64Alphabet.url.value($0) != nil }
+    }
+
+    private static func bytes(_ text: SecretBytes) -> SecretBytes? {
+        text.withBytes { decode($0, count: $0.count) }
+    }
+
+    private struct NotBase64: Error {}
+
+    private static func decode(_ text: Span<UInt8>, count: Int) -> SecretBytes? {
+        guard count % 4 != 1 else { return nil }
+        return try? SecretBytes(capacity: count * 3 / 4) { output throws(NotBase64) in
+            var group: UInt32 = 0
+            var bits: UInt32 = 0
+            for index in 0..<count {
+                guard let value = Base64Alphabet.url.value(text[index]) else { throw NotBase64() }
+                group = group << 6 | UInt32(value)
+                bits += 6
+                if bits >= 8 {
+                    bits -= 8
+                    output.append(UInt8(truncatingIfNeeded: group >> bits))
+                    group &= 1 << bits - 1
+                }
+            }
+            guard group == 0 else { throw NotBase64() }
+        }
+    }
+}

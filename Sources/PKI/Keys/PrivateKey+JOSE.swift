@@ -1,0 +1,112 @@
+import COpenSSL
+
+/// The algorithms of JSON Web Signatures that our account keys have (RFC 7518, section 3.1); the raw value is the name.
+public enum JWSAlgorithm: String, Sendable {
+    /// ECDSA on P-256 with SHA-256.
+    case es256 = "ES256"
+    /// ECDSA on P-384 with SHA-384.
+    case es384 = "ES384"
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    case rs256 = "RS256"
+}
+
+/// The public half of a key as JSON Web Key (RFC 7517). Numbers are big-endian bytes.
+public enum JSONWebKey: Sendable, Hashable {
+    /// A point; both coordinates are as long as the curve's field.
+    case ec(curve: String, x: [UInt8], y: [UInt8])
+    /// Modulus and exponent, without leading zeros.
+    case rsa(n: [UInt8], e: [UInt8])
+
+    /// The required members alone, in the order of their names (RFC 7638, section 3).
+    public var json: String {
+        switch self {
+        case .ec(let curve, let x, let y):
+            #"{"crv":"\#(curve)","kty":"EC","x":"\#(Base64URL.text(x))","y":"\#(Base64URL.text(y))"}"#
+        case .rsa(let n, let e):
+            #"{"e":"\#(Base64URL.text(e))","kty":"RSA","n":"\#(Base64URL.text(n))"}"#
+        }
+    }
+
+    /// The thumbprint with SHA-256 (RFC 7638) in base64url.
+    public var thumbprint: String { Base64URL.text(Digest.sha256(Array(json.utf8))) }
+}
+
+extension PrivateKey {
+    /// How this key signs. P-521 and Ed25519 are for certificates alone: not every CA takes them for accounts.
+    public var jwsAlgorithm: JWSAlgorithm {
+        get throws(PKIError) {
+            switch keyKind {
+            case .ecdsa("prime256v1", _): .es256
+            case .ecdsa("secp384r1", _): .es384
+            case .rsa: .rs256
+            default: throw .unsupportedKey(kind)
+            }
+        }
+    }
+
+    /// The public half.
+    public var jsonWebKey: JSONWebKey {
+        get throws(PKIError) {
+            switch try jwsAlgorithm {
+            case .es256: try .ec(curve: "P-256", x: number("qx", width: 32), y: number("qy", width: 32))
+            case .es384: try .ec(curve: "P-384", x: number("qx", width: 48), y: number("qy", width: 48))
+            case .rs256: try .rsa(n: number("n"), e: number("e"))
+            }
+        }
+    }
+
+    /// The signature of a message as a JWS has it (RFC 7518, sections 3.3 and 3.4): ECDSA's two numbers one after the
+    /// other, each as long as the curve's field; RSA's as it is.
+    public func signature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
+        let algorithm = try jwsAlgorithm
+        let signature = try rawSignature(of: message)
+        return switch algorithm {
+        case .es256: try Self.joined(signature, width: 32)
+        case .es384: try Self.joined(signature, width: 48)
+        case .rs256: signature
+        }
+    }
+
+    private func rawSignature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
+        let action = "signing a message"
+        let context = try unsafe OpenSSL.require(action, EVP_MD_CTX_new())
+        defer { unsafe EVP_MD_CTX_free(context) }
+        try unsafe OpenSSL.check(
+            action, withHandle { key in unsafe EVP_DigestSignInit(context, nil, keyKind.digest, nil, key) })
+        var length = 0
+        // Without a place to write to, this tells how much it will write at most.
+        try unsafe OpenSSL.check(action, EVP_DigestSign(context, nil, &length, message, message.count))
+        var signature = [UInt8](repeating: 0, count: length)
+        try unsafe OpenSSL.check(action, EVP_DigestSign(context, &signature, &length, message, message.count))
+        return Array(signature.prefix(length))
+    }
+
+    /// An ECDSA signature in DER (RFC 3279, section 2.2.3) as two numbers of fixed width.
+    private static func joined(_ der: [UInt8], width: Int) throws(PKIError) -> [UInt8] {
+        let decoded = unsafe OpenSSL.decode(der.span, free: ECDSA_SIG_free) { position, count in
+            unsafe d2i_ECDSA_SIG(nil, position, count)
+        }
+        guard let pair = unsafe decoded else { throw .openSSL("reading a signature", reasons: OpenSSL.drainReasons()) }
+        defer { unsafe ECDSA_SIG_free(pair) }
+        return try unsafe bytes(of: ECDSA_SIG_get0_r(pair), width: width)
+            + bytes(of: ECDSA_SIG_get0_s(pair), width: width)
+    }
+
+    /// A public number of the key, by OpenSSL's name; without leading zeros where no width is given.
+    private func number(_ name: String, width: Int? = nil) throws(PKIError) -> [UInt8] {
+        var number: OpaquePointer?
+        try unsafe OpenSSL.check(
+            "reading a public key", withHandle { key in unsafe EVP_PKEY_get_bn_param(key, name, &number) })
+        // Allocated for us by the call.
+        defer { unsafe BN_free(number) }
+        return try unsafe Self.bytes(of: number, width: width)
+    }
+
+    private static func bytes(of number: OpaquePointer?, width: Int?) throws(PKIError) -> [UInt8] {
+        let width = unsafe width ?? (Int(BN_num_bits(number)) + 7) / 8
+        var bytes = [UInt8](repeating: 0, count: width)
+        // Writes exactly `width` bytes or fails.
+        try unsafe OpenSSL.check("writing a number", BN_bn2binpad(number, &bytes, Int32(width)))
+        return bytes
+    }
+}
