@@ -2,36 +2,43 @@ import COpenSSL
 
 /// An extension that we write into a certificate or a request (RFC 5280, section 4.2.1).
 struct CertificateExtension {
-    let identifier: Int32
+    /// Its object identifier in dotted form.
+    let identifier: String
     let isCritical: Bool
     let value: [UInt8]
 
     static func authority(pathLength: UInt8) -> CertificateExtension {
         let value = DER.sequence([DER.isTrue, DER.integer(pathLength)])
-        return CertificateExtension(identifier: NID_basic_constraints, isCritical: true, value: value)
+        return CertificateExtension(identifier: "2.5.29.19", isCritical: true, value: value)
     }
 
     static let endEntity = CertificateExtension(
-        identifier: NID_basic_constraints, isCritical: true, value: DER.sequence([]))
+        identifier: "2.5.29.19", isCritical: true, value: DER.sequence([]))
 
     static let serverAuthentication = CertificateExtension(
-        identifier: NID_ext_key_usage, isCritical: false,
+        identifier: "2.5.29.37", isCritical: false,
         // 1.3.6.1.5.5.7.3.1, id-kp-serverAuth.
         value: DER.sequence([DER.value(tag: 0x06, [0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01])]))
 
     static func usage(_ usage: KeyUsage) -> CertificateExtension {
         let value = DER.namedBits(UInt8(truncatingIfNeeded: usage.rawValue))
-        return CertificateExtension(identifier: NID_key_usage, isCritical: true, value: value)
+        return CertificateExtension(identifier: "2.5.29.15", isCritical: true, value: value)
     }
 
     static func subjectKey(_ identifier: [UInt8]) -> CertificateExtension {
         CertificateExtension(
-            identifier: NID_subject_key_identifier, isCritical: false, value: DER.octetString(identifier))
+            identifier: "2.5.29.14", isCritical: false, value: DER.octetString(identifier))
     }
 
     static func authorityKey(_ identifier: [UInt8]) -> CertificateExtension {
         let value = DER.sequence([DER.context(0, identifier)])
-        return CertificateExtension(identifier: NID_authority_key_identifier, isCritical: false, value: value)
+        return CertificateExtension(identifier: "2.5.29.35", isCritical: false, value: value)
+    }
+
+    /// What tls-alpn-01 is answered with: the SHA-256 of the key authorization (RFC 8737, section 3).
+    static func acmeIdentifier(_ digest: [UInt8]) -> CertificateExtension {
+        CertificateExtension(
+            identifier: "1.3.6.1.5.5.7.1.31", isCritical: true, value: DER.octetString(digest))
     }
 
     /// Critical when there is no subject, since the names are then all that says whose certificate it is.
@@ -43,7 +50,7 @@ struct CertificateExtension {
         var parts: [[UInt8]] = []
         for name in names { parts.append(try name.der()) }
         return CertificateExtension(
-            identifier: NID_subject_alt_name, isCritical: isCritical, value: DER.sequence(parts))
+            identifier: "2.5.29.17", isCritical: isCritical, value: DER.sequence(parts))
     }
 
     /// A new `X509_EXTENSION`, owned by the caller.
@@ -52,8 +59,11 @@ struct CertificateExtension {
         let content = try unsafe OpenSSL.require(action, ASN1_OCTET_STRING_new())
         defer { unsafe ASN1_OCTET_STRING_free(content) }
         try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
+        let object = try unsafe OpenSSL.require(action, OBJ_txt2obj(identifier, 1))
+        defer { unsafe ASN1_OBJECT_free(object) }
+        // Keeps copies of both.
         return try unsafe OpenSSL.require(
-            action, X509_EXTENSION_create_by_NID(nil, identifier, isCritical ? 1 : 0, content))
+            action, X509_EXTENSION_create_by_OBJ(nil, object, isCritical ? 1 : 0, content))
     }
 }
 

@@ -83,10 +83,13 @@ extension SubjectName: CustomStringConvertible {
 
 extension String {
     /// The text with what would break a line, or hide in it, replaced, and at most 300 characters of it.
-    var oneLine: String {
+    var oneLine: String { oneLine(limit: 300) }
+
+    /// The same with at most `limit` characters (Unicode scalars).
+    package func oneLine(limit: Int) -> String {
         String(
             String.UnicodeScalarView(
-                unicodeScalars.prefix(300).map { scalar in
+                unicodeScalars.prefix(limit).map { scalar in
                     switch scalar.properties.generalCategory {
                     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse: "\u{FFFD}"
                     default: scalar
