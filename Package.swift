@@ -59,6 +59,12 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CWipingMemory"),
         .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .target(
+            name: "HTTPClient",
+            dependencies: ["CCurl", "PKI", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: house
+        ),
         .target(
             name: "Issuers",
             dependencies: [
@@ -112,6 +118,8 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",

@@ -7,6 +7,7 @@ readonly BUILD_PACKAGES=(
     "libsqlite3-dev:keeps the state"
     "libidn2-dev:turns international host names into A-labels"
     "libssl-dev:keys, certificates, sealing"
+    "libcurl4-openssl-dev:calls CAs, APIs and webhooks"
     "pkg-config:finds these libraries"
 )
 

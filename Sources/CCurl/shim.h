@@ -1,0 +1,79 @@
+// libcurl: HTTP for clients (https://curl.se/libcurl/c/). Functions below stand in for variadics, which Swift can't call.
+#ifndef AEGIS_CCURL_H
+#define AEGIS_CCURL_H
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+
+// What curl gives back may have been a copy of a secret field: it is wiped.
+
+static inline void aegis_curl_free(void *memory) {
+    if (!memory) return;
+    explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static inline void *aegis_curl_realloc(void *memory, size_t size) {
+    size_t usable = memory ? malloc_usable_size(memory) : 0;
+    if (memory && size <= usable) return memory;
+    // Not realloc(3), which may move the bytes and leave the old ones behind.
+    void *larger = malloc(size);
+    if (larger && memory) {
+        memcpy(larger, memory, usable);
+        aegis_curl_free(memory);
+    }
+    return larger;
+}
+
+static inline CURLcode aegis_curl_initialize(void) {
+    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, aegis_curl_free, aegis_curl_realloc, strdup, calloc);
+}
+
+static inline CURLcode aegis_curl_set_number(CURL *handle, CURLoption option, long value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+static inline CURLcode aegis_curl_set_size(CURL *handle, CURLoption option, curl_off_t value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+// The text is copied by curl.
+static inline CURLcode aegis_curl_set_text(CURL *handle, CURLoption option, const char *value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+// What is pointed at must stay until the transfer is over.
+static inline CURLcode aegis_curl_set_pointer(CURL *handle, CURLoption option, void *value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+// The bytes are copied by curl.
+static inline CURLcode aegis_curl_set_bytes(CURL *handle, CURLoption option, const void *bytes, size_t count) {
+    struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};
+    return curl_easy_setopt(handle, option, &blob);
+}
+
+typedef size_t (*aegis_curl_callback)(char *bytes, size_t size, size_t count, void *context);
+
+// `context` is the option that says what the callback is given.
+static inline CURLcode aegis_curl_set_callback(
+    CURL *handle, CURLoption option, aegis_curl_callback callback, CURLoption context, void *value) {
+    CURLcode code = curl_easy_setopt(handle, option, callback);
+    return code == CURLE_OK ? curl_easy_setopt(handle, context, value) : code;
+}
+
+// 0 when curl has no answer.
+static inline long aegis_curl_number(CURL *handle, CURLINFO info) {
+    long value = 0;
+    return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : 0;
+}
+
+// NULL when curl has no answer; else valid until the handle's next transfer.
+static inline const char *aegis_curl_text(CURL *handle, CURLINFO info) {
+    char *value = NULL;
+    return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : NULL;
+}
+#endif

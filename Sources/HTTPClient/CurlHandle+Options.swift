@@ -1,0 +1,111 @@
+import CCurl
+
+/// What curl is told of a call.
+extension CurlHandle {
+    private static let connectTimeout = Duration.seconds(10)
+    /// Idle connections older than this are not used: servers end theirs after a minute or so.
+    private static let idleSeconds = 30
+
+    func setTarget(_ target: HTTPTarget, _ settings: HTTPClient.Settings, _ timeout: Duration) throws(HTTPFailure) {
+        try set(CURLOPT_URL, target.url)
+        try set(CURLOPT_PROTOCOLS_STR, target.isEncrypted ? "https" : "http")
+        try set(CURLOPT_USERAGENT, settings.userAgent)
+        // A request at a time on a connection; and other than HTTP/2's library, curl wipes its copies of the fields.
+        try set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+        // 0 would be none.
+        try set(CURLOPT_TIMEOUT_MS, max(1, timeout.milliseconds))
+        try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, min(timeout, Self.connectTimeout).milliseconds))
+        // Neither signals nor, when time is up, a wait for the system's resolver.
+        try set(CURLOPT_NOSIGNAL, 1)
+        try set(CURLOPT_QUICK_EXIT, 1)
+        try set(CURLOPT_MAXAGE_CONN, Self.idleSeconds)
+        try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        if target.isLoopback || !settings.resolutions.isEmpty { try set(CURLOPT_PROXY, "") }
+    }
+
+    func setTrust(_ authorities: [UInt8]?) throws(HTTPFailure) {
+        try set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+        guard let authorities else { return }
+        // Copied by curl.
+        try check(unsafe aegis_curl_set_bytes(handle, CURLOPT_CAINFO_BLOB, authorities, authorities.count))
+        // Or the system's would be trusted beside them.
+        try check(unsafe aegis_curl_set_text(handle, CURLOPT_CAPATH, nil))
+    }
+
+    func setRequest(_ request: HTTPRequest) throws(HTTPFailure) {
+        if let body = request.body {
+            try set(CURLOPT_POST, 1)
+            try check(unsafe aegis_curl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, Int(body.count)))
+        } else {
+            try set(request.method == .head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
+        }
+        if request.method != .head { try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
+        // When a kept connection ends without an answer, curl sends the request again. With a body it can't, since nothing
+        // lets it read that twice; without one, what must not be done twice gets a connection of its own.
+        if request.body?.isEmpty ?? true, request.method == .post || request.method == .patch {
+            try set(CURLOPT_FRESH_CONNECT, 1)
+        }
+    }
+
+    func setCallbacks(_ transfer: Transfer) throws(HTTPFailure) {
+        // The caller keeps the transfer until curl is done.
+        let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
+        try check(
+            unsafe aegis_curl_set_callback(
+                handle, CURLOPT_WRITEFUNCTION,
+                { bytes, _, count, context in
+                    let isFine = unsafe Transfer.at(context).receive(UnsafeRawBufferPointer(start: bytes, count: count))
+                    return isFine ? count : 0
+                }, CURLOPT_WRITEDATA, context))
+        try check(
+            unsafe aegis_curl_set_callback(
+                handle, CURLOPT_HEADERFUNCTION,
+                { bytes, _, count, context in
+                    let line = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
+                    return unsafe Transfer.at(context).receiveHead(line) ? count : 0
+                }, CURLOPT_HEADERDATA, context))
+        try check(
+            unsafe aegis_curl_set_callback(
+                handle, CURLOPT_READFUNCTION,
+                { bytes, _, count, context in
+                    unsafe Transfer.at(context).give(UnsafeMutableRawBufferPointer(start: bytes, count: count))
+                }, CURLOPT_READDATA, context))
+    }
+
+    /// What is pointed at must stay until the transfer is over.
+    func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer?) throws(HTTPFailure) {
+        try check(unsafe aegis_curl_set_pointer(handle, option, pointer))
+    }
+
+    private func set(_ option: CURLoption, _ value: Int) throws(HTTPFailure) {
+        try check(unsafe aegis_curl_set_number(handle, option, value))
+    }
+
+    private func set(_ option: CURLoption, _ value: String) throws(HTTPFailure) {
+        // Copied by curl.
+        try check(unsafe aegis_curl_set_text(handle, option, value))
+    }
+
+    private func check(_ code: CURLcode) throws(HTTPFailure) {
+        // curl's texts are static.
+        guard code == CURLE_OK else {
+            throw HTTPFailure("libcurl: \(unsafe String(cString: curl_easy_strerror(code)))", mayHaveArrived: false)
+        }
+    }
+}
+
+extension Transfer {
+    /// The transfer that a callback is called for, with the count of bytes in units of 1 as curl has it.
+    fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> Transfer {
+        guard let context = unsafe context else { preconditionFailure("curl was given a transfer") }
+        // It is what setCallbacks passed, and lives until curl is done.
+        return unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    }
+}
+
+extension Duration {
+    /// In whole milliseconds.
+    fileprivate var milliseconds: Int {
+        Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
+    }
+}

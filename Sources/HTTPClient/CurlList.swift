@@ -1,0 +1,57 @@
+import CCurl
+import PKI
+
+/// A list of texts in curl's form, wiped (see CCurl's shim) and freed with its owner.
+@safe
+struct CurlList: ~Copyable {
+    private(set) var list: UnsafeMutablePointer<curl_slist>?
+
+    /// Fields that curl adds unless told not to.
+    private static let unwanted = ["Accept", "Content-Type", "Expect"]
+
+    /// A request's fields; curl adds Host, User-Agent and the framing.
+    init(fieldsOf request: HTTPRequest) throws(HTTPFailure) {
+        unsafe list = nil
+        for field in request.fields { try append(field.name, SecretBytes(Array(field.value.utf8))) }
+        if let secret = request.authorization { try append(secret.name, secret.value) }
+        let names = Set(request.fields.map { $0.name.lowercased() })
+        for name in Self.unwanted where !names.contains(name.lowercased()) { try append(SecretBytes(text: "\(name):")) }
+    }
+
+    /// Names with their addresses.
+    init(_ resolutions: [HTTPClient.Resolution]) throws(HTTPFailure) {
+        unsafe list = nil
+        for entry in resolutions {
+            try append(SecretBytes(text: "\(entry.host):\(entry.port):\(entry.address)"))
+        }
+    }
+
+    deinit { unsafe curl_slist_free_all(list) }
+
+    private mutating func append(_ name: String, _ value: SecretBytes) throws(HTTPFailure) {
+        guard HTTPField.isName(name), value.withBytes({ HTTPField.isValue($0) }) else {
+            throw HTTPFailure(
+                "the header field \(HTTPField.isName(name) ? name : "") has characters that none may have",
+                mayHaveArrived: false)
+        }
+        // The semicolon is curl's way to say that a field is empty.
+        let separator = value.count == 0 ? ";" : ": "
+        try append(SecretBytes(joining: [SecretBytes(text: name + separator), value]))
+    }
+
+    private mutating func append(_ text: SecretBytes) throws(HTTPFailure) {
+        let terminated = SecretBytes(joining: [text, SecretBytes([0])])
+        let longer = unsafe terminated.withBytes { bytes in
+            unsafe bytes.withUnsafeBytes { bytes in
+                // The text, which ends with a NUL, is copied.
+                unsafe curl_slist_append(list, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
+            }
+        }
+        guard let longer = unsafe longer else { throw HTTPFailure("there is no memory left", mayHaveArrived: false) }
+        unsafe list = unsafe longer
+    }
+}
+
+extension SecretBytes {
+    fileprivate convenience init(text: String) { self.init(Array(text.utf8)) }
+}

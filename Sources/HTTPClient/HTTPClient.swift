@@ -1,0 +1,158 @@
+import PKI
+import Synchronization
+import SystemPackage
+
+// HTTPClient: HTTP as a client, for talking to CAs, the APIs of others and webhooks; over libcurl, which no other module
+// imports.
+//
+// A call is bounded in time, in bytes and in fields, is encrypted unless the client was told otherwise, and has no memory
+// of others: no cookies, no .netrc, no caches but kept connections. Proxies are those of the environment as curl reads it:
+// https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy; this machine itself is never asked for through one.
+
+/// A client with its settings and kept connections. Several threads can send at once.
+public final class HTTPClient: Sendable {
+    /// Who says that a server is what its name says.
+    public enum Trust: Sendable {
+        /// The CAs that the system trusts.
+        case system
+        /// The CAs in a PEM file, and no others.
+        case authoritiesFile(String)
+        /// The CAs in a PEM text, and no others.
+        case authorities(pem: [UInt8])
+    }
+
+    /// A name that is not looked up.
+    public struct Resolution: Sendable {
+        /// The name, as URLs have it.
+        public let host: String
+        /// The port, as URLs have it.
+        public let port: Int
+        /// The IP address to connect to.
+        public let address: String
+
+        /// At this address is this host.
+        public init(host: String, port: Int, address: String) {
+            self.host = host
+            self.port = port
+            self.address = address
+        }
+    }
+
+    /// What holds for all calls of a client.
+    struct Settings: Sendable {
+        /// PEM; nil: the system's.
+        var authorities: [UInt8]?
+        var userAgent: String
+        var timeout: Duration
+        var maximumBytes: Int
+        var resolutions: [Resolution]
+    }
+
+    /// Idle handles beyond this many are closed.
+    private static let keptHandles = 8
+    /// The largest file of trusted certificates: the system's own has 200 KiB.
+    private static let maximumTrustBytes = 4 << 20
+
+    private let settings: Settings
+    private let maximumRedirects: Int
+    private let allowsPlainHTTP: Bool
+    /// Each keeps its own connections; the last one used is the first to be used again.
+    private let idle = Mutex<[CurlHandle]>([])
+
+    /// A client.
+    ///
+    /// - Parameters:
+    ///   - trust: Who vouches for servers. A file is read now.
+    ///   - userAgent: What the client calls itself, such as "aegis/1.0".
+    ///   - timeout: How long a call may take in all, redirects included. A connection is waited for 10 s at most.
+    ///   - maximumBytes: How large a body may be.
+    ///   - followsRedirects: How many redirects a GET or HEAD follows; after so many the redirect is the answer. None
+    ///     leads from https to http.
+    ///   - allowsPlainHTTP: Whether URLs may be http.
+    ///   - resolutions: Names that are not looked up. With any, no proxy is used.
+    /// - Throws: When the trusted certificates can't be read.
+    public init(
+        trust: Trust = .system, userAgent: String, timeout: Duration = .seconds(30), maximumBytes: Int = 1 << 20,
+        followsRedirects: Int = 0, allowsPlainHTTP: Bool = false, resolutions: [Resolution] = []
+    ) throws(HTTPFailure) {
+        settings = Settings(
+            authorities: try Self.authorities(of: trust), userAgent: userAgent, timeout: timeout,
+            maximumBytes: maximumBytes, resolutions: resolutions)
+        maximumRedirects = followsRedirects
+        self.allowsPlainHTTP = allowsPlainHTTP
+    }
+
+    /// Sends a request and waits for the answer, whatever its status. What a kept connection loses is sent again only if
+    /// the server can't have done it, or would do it once (RFC 9110 section 9.2.2).
+    public func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
+        let deadline = ContinuousClock.now + settings.timeout
+        let first = try HTTPTarget(request.url, allowsPlainHTTP: allowsPlainHTTP)
+        var (request, target, followed) = (request, first, 0)
+        while true {
+            let answer = try perform(request, target, before: deadline)
+            guard followed < maximumRedirects, request.method == .get || request.method == .head,
+                let location = answer.redirect
+            else { return answer.response }
+            target = try Self.follow(location, from: target, allowsPlainHTTP: allowsPlainHTTP)
+            if !target.hasSameOrigin(as: first) { request.authorization = nil }
+            followed += 1
+        }
+    }
+
+    private static func follow(
+        _ location: String, from target: HTTPTarget, allowsPlainHTTP: Bool
+    ) throws(HTTPFailure) -> HTTPTarget {
+        do {
+            return try HTTPTarget(location, allowsPlainHTTP: allowsPlainHTTP && !target.isEncrypted)
+        } catch {
+            throw HTTPFailure("\(target.place): redirects to a \(error.reason)", mayHaveArrived: true)
+        }
+    }
+
+    private func perform(
+        _ request: HTTPRequest, _ target: HTTPTarget, before deadline: ContinuousClock.Instant
+    ) throws(HTTPFailure) -> CurlHandle.Answer {
+        let kept = idle.withLock { $0.popLast() }
+        let handle = if let kept { kept } else { try CurlHandle() }
+        defer {
+            idle.withLock { idle in
+                if idle.count < Self.keptHandles { idle.append(handle) }
+            }
+        }
+        return try handle.perform(request, at: target, settings: settings, timeout: deadline - .now)
+    }
+
+    private static func authorities(of trust: Trust) throws(HTTPFailure) -> [UInt8]? {
+        let (pem, name): ([UInt8], String)
+        switch trust {
+        case .system: return nil
+        case .authorities(let text): (pem, name) = (text, "the PEM text")
+        case .authoritiesFile(let path): (pem, name) = (try read(path), "'\(path)'")
+        }
+        guard String(decoding: pem, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----") else {
+            throw HTTPFailure("no CA certificates to trust in \(name): expected PEM", mayHaveArrived: false)
+        }
+        return pem
+    }
+
+    private static func read(_ path: String) throws(HTTPFailure) -> [UInt8] {
+        do {
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+            return try file.closeAfter {
+                try unsafe [UInt8](unsafeUninitializedCapacity: maximumTrustBytes) { buffer, count in
+                    while count < maximumTrustBytes {
+                        // The part of the buffer that is not written yet.
+                        let rest = unsafe UnsafeMutableRawBufferPointer(
+                            rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+                        let read = try unsafe file.read(into: rest)
+                        if read == 0 { return }
+                        count += read
+                    }
+                    throw Errno.fileTooLarge
+                }
+            }
+        } catch {
+            throw HTTPFailure("can't read the CA certificates in '\(path)': \(error)", mayHaveArrived: false)
+        }
+    }
+}

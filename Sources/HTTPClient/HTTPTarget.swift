@@ -1,0 +1,62 @@
+import CCurl
+
+/// A URL that may be called, taken apart by curl itself, so that what is checked is what is called.
+struct HTTPTarget {
+    /// The URL, as curl writes it.
+    let url: String
+    let isEncrypted: Bool
+    /// The host in lower case, an IPv6 address in brackets.
+    let host: String
+    /// The host, and the port where it isn't the scheme's own.
+    let place: String
+    private let port: String
+
+    /// Reads a URL: https, or http where that is allowed, without user and password.
+    init(_ text: String, allowsPlainHTTP: Bool) throws(HTTPFailure) {
+        guard !text.utf8.contains(0), let parser = unsafe curl_url() else { throw Self.failure("it is malformed") }
+        // Freed here and nowhere else.
+        defer { unsafe curl_url_cleanup(parser) }
+        switch unsafe curl_url_set(parser, CURLUPART_URL, text, UInt32(CURLU_DISALLOW_USER)) {
+        case CURLUE_OK: break
+        case CURLUE_USER_NOT_ALLOWED: throw Self.failure("it has a user name or password")
+        case CURLUE_UNSUPPORTED_SCHEME: throw Self.failure("its scheme is not https")
+        default: throw Self.failure("it is malformed")
+        }
+        func part(_ part: CURLUPart, _ flags: Int32 = 0) -> String {
+            var value: UnsafeMutablePointer<CChar>?
+            // On success a text of curl's own, for us to free.
+            guard unsafe curl_url_get(parser, part, &value, UInt32(flags)) == CURLUE_OK, let value = unsafe value else {
+                return ""
+            }
+            defer { unsafe curl_free(value) }
+            return unsafe String(cString: value)
+        }
+        let scheme = part(CURLUPART_SCHEME).lowercased()
+        guard scheme == "https" || scheme == "http" && allowsPlainHTTP else {
+            throw Self.failure(scheme == "http" ? "http is not encrypted: https is needed" : "its scheme is not https")
+        }
+        isEncrypted = scheme == "https"
+        url = part(CURLUPART_URL)
+        host = part(CURLUPART_HOST).lowercased()
+        port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT)
+        let hasOwnPort = port == (isEncrypted ? "443" : "80")
+        place = hasOwnPort ? host : "\(host):\(port)"
+    }
+
+    /// Whether both are the same scheme, host and port, and so the same server (RFC 6454 section 5).
+    func hasSameOrigin(as other: HTTPTarget) -> Bool {
+        isEncrypted == other.isEncrypted && host == other.host && port == other.port
+    }
+
+    /// Whether this machine itself is meant (RFC 6761 section 6.3), which no proxy can be asked for.
+    var isLoopback: Bool {
+        let isAddress = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (0x30...0x39).contains($0) }
+        return host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]"
+            || isAddress && host.hasPrefix("127.")
+    }
+
+    // The URL itself is not told: paths and queries may be secrets.
+    private static func failure(_ reason: String) -> HTTPFailure {
+        HTTPFailure("bad URL: \(reason)", mayHaveArrived: false)
+    }
+}

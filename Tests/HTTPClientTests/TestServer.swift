@@ -1,0 +1,67 @@
+import Foundation
+import HTTPClient
+import PKI
+import TestSupport
+
+/// A server with a certificate of a CA of its own.
+final class TestServer: Sendable {
+    static let userAgent = "aegis/test"
+    /// One for all tests that don't look at what others asked.
+    static let shared = Result { try TestServer() }
+
+    let port: Int
+    /// A port where connections are taken and nothing is ever said.
+    let mutePort: Int
+    private let companion: Companion
+    private let pem: [UInt8]
+
+    /// A server for "ca.test" and 127.0.0.1 that speaks TLS, unless it is plain.
+    init(isPlain: Bool = false, now: Int64 = Int64(Date().timeIntervalSince1970)) throws {
+        let authority = try CertificateAuthority.makeRoot(commonName: "Test CA", now: now)
+        let key = try PrivateKey.generate(.ecdsaP256)
+        let names: [SubjectName] = [.dns("ca.test"), .ip("127.0.0.1")]
+        let leaf = try authority.issue(for: key, names: names, now: now, lifetimeSeconds: 86400)
+        pem = Array(authority.certificate.pem.utf8)
+        let folder = try TemporaryFolder()
+        let certificate = try folder.file("certificate.pem", leaf.pem)
+        let keyFile = try folder.file("key.pem", String(decoding: key.pem().plainCopy(), as: UTF8.self))
+        companion =
+            try isPlain
+            ? Companion("http_server.py") : Companion("http_server.py", certificate, keyFile)
+        let ports = companion.words.compactMap(Int.init)
+        (port, mutePort) = (ports[0], ports[1])
+    }
+
+    func url(_ path: String) -> String { "https://127.0.0.1:\(port)\(path)" }
+
+    /// A client that trusts this server's CA.
+    func client(
+        timeout: Duration = .seconds(20), maximumBytes: Int = 1 << 20, followsRedirects: Int = 0,
+        allowsPlainHTTP: Bool = false
+    ) throws -> HTTPClient {
+        try HTTPClient(
+            trust: .authorities(pem: pem), userAgent: Self.userAgent, timeout: timeout, maximumBytes: maximumBytes,
+            followsRedirects: followsRedirects, allowsPlainHTTP: allowsPlainHTTP,
+            resolutions: ["ca.test", "other.test"].map { .init(host: $0, port: port, address: "127.0.0.1") })
+    }
+
+    /// What the server has got to see: connection, method and path of each request.
+    func requests() throws -> [String] {
+        let body = try client().send(HTTPRequest(.get, url("/requests"))).body
+        let list = try JSONSerialization.jsonObject(with: Data(body)) as? [[Any]] ?? []
+        return list.map { $0.map { "\($0)" }.joined(separator: " ") }
+    }
+}
+
+/// A request as the server saw it.
+struct Echo: Decodable {
+    let method: String
+    let path: String
+    let fields: [[String]]
+    let body: String
+    let connection: Int
+
+    init(_ response: HTTPResponse) throws { self = try JSONDecoder().decode(Echo.self, from: Data(response.body)) }
+
+    func value(of name: String) -> String? { fields.first { $0[0].lowercased() == name }?[1] }
+}
