@@ -65,6 +65,7 @@ let package = Package(
             dependencies: ["CCurl", "PKI", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
+        .target(name: "ACME", dependencies: ["PKI"], swiftSettings: house),
         .target(
             name: "Issuers",
             dependencies: [

@@ -17,14 +17,18 @@ public enum JSONWebKey: Sendable, Hashable {
     /// Modulus and exponent, without leading zeros.
     case rsa(n: [UInt8], e: [UInt8])
 
-    /// The required members alone, in the order of their names (RFC 7638, section 3).
-    public var json: String {
+    /// The required members alone (RFC 7638, section 3.2), which are all that a JWS needs.
+    public var members: [String: String] {
         switch self {
         case .ec(let curve, let x, let y):
-            #"{"crv":"\#(curve)","kty":"EC","x":"\#(Base64URL.text(x))","y":"\#(Base64URL.text(y))"}"#
-        case .rsa(let n, let e):
-            #"{"e":"\#(Base64URL.text(e))","kty":"RSA","n":"\#(Base64URL.text(n))"}"#
+            ["crv": curve, "kty": "EC", "x": Base64URL.text(x), "y": Base64URL.text(y)]
+        case .rsa(let n, let e): ["e": Base64URL.text(e), "kty": "RSA", "n": Base64URL.text(n)]
         }
+    }
+
+    /// The members as JSON in the order of their names, as the thumbprint takes them. Nothing in them needs an escape.
+    public var json: String {
+        "{" + members.sorted { $0.key < $1.key }.map { #""\#($0.key)":"\#($0.value)""# }.joined(separator: ",") + "}"
     }
 
     /// The thumbprint with SHA-256 (RFC 7638) in base64url.

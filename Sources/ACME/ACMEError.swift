@@ -1,0 +1,49 @@
+import PKI
+
+/// Why a CA can't be talked to, or will not do what it was asked. The description is one line for an operator.
+public enum ACMEError: Error, Equatable {
+    /// The CA refuses, with this status, and may say how long to wait before the next try.
+    case refused(ACMEProblem, status: Int, retryAfter: Duration?)
+    /// The thing that the CA sent is not what it should be.
+    case malformed(String, reason: String)
+    /// The CA takes only accounts bound to one that it knows, and none was given.
+    case externalAccountRequired
+    /// The external account's MAC key is no base64url.
+    case badExternalAccountKey
+    /// The CA has no such profile, but those.
+    case unknownProfile(String, offered: [String])
+    /// The CA does not offer this resource of its directory.
+    case unsupported(String)
+    /// The account must be looked up or made before anything else.
+    case noAccount
+    /// A key can't sign.
+    case signing(PKIError)
+}
+
+extension ACMEError: CustomStringConvertible {
+    /// The error as one line for an operator.
+    public var description: String {
+        switch self {
+        case .refused(let problem, let status, let wait):
+            "the CA refuses (HTTP \(status)): \(problem)" + (wait.map { "; try again in \($0)" } ?? "")
+        case .malformed(let thing, let reason): "the CA's \(thing) can't be used: \(reason)"
+        case .externalAccountRequired: "the CA takes only accounts with external account binding: set 'eab'"
+        case .badExternalAccountKey: "the HMAC key of the external account is not base64url"
+        case .unknownProfile(let profile, let offered):
+            "the CA has no profile '\(profile.oneLine(limit: 100))'"
+                + (offered.isEmpty ? " and offers none" : ": it offers \(offered.joined(separator: ", "))")
+        case .unsupported(let resource): "the CA's directory has no '\(resource)'"
+        case .noAccount: "there is no account at the CA yet"
+        case .signing(let error): "\(error)"
+        }
+    }
+
+    /// The problem that the CA told of.
+    public var problem: ACMEProblem? {
+        guard case .refused(let problem, _, _) = self else { return nil }
+        return problem
+    }
+
+    /// Whether the CA refuses for this reason of RFC 8555, section 6.7, such as "rateLimited".
+    func isRefusal(_ kind: String) -> Bool { problem?.kind == kind }
+}

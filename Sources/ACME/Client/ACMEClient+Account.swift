@@ -1,0 +1,72 @@
+import PKI
+
+extension ACMEClient {
+    private struct NewAccount: Encodable {
+        var contact: [String]?
+        var externalAccountBinding: JWS?
+        var onlyReturnExisting: Bool?
+        var termsOfServiceAgreed: Bool?
+    }
+
+    private struct KeyChange: Encodable {
+        let account: String
+        let oldKey: [String: String]
+    }
+
+    /// Makes the account of this client's key, or finds it when the key has one (RFC 8555, section 7.3). The CA's terms are
+    /// agreed to.
+    ///
+    /// - Parameters:
+    ///   - contact: URLs such as "mailto:ops@example.com".
+    ///   - externalAccount: what a CA that requires one has given.
+    ///   - onlyExisting: whether none must be made: the CA refuses with `accountDoesNotExist` then.
+    @discardableResult
+    public func account(
+        contact: [String], externalAccount: ACMEExternalAccount? = nil, onlyExisting: Bool = false
+    ) throws -> ACMEAccount {
+        let directory = try directory()
+        var request = NewAccount()
+        if onlyExisting {
+            request.onlyReturnExisting = true
+        } else {
+            request.contact = contact.isEmpty ? nil : contact
+            request.termsOfServiceAgreed = true
+            if let externalAccount {
+                request.externalAccountBinding = try JWS(
+                    binding: Self.jwk(of: key), to: externalAccount, at: directory.newAccount)
+            } else if directory.isExternalAccountRequired {
+                throw ACMEError.externalAccountRequired
+            }
+        }
+        let response = try post(ACMEJSON.encode(request), to: directory.newAccount, by: .accountKey)
+        let account = try ACMEAccount(response.body, url: Self.location(of: response, "account"))
+        state.withLock { $0.account = account.url }
+        return account
+    }
+
+    /// Gives the account another key, which this client uses from then on (RFC 8555, section 7.3.5).
+    public func changeKey(to newKey: PrivateKey) throws {
+        guard let url = try directory().keyChange else { throw ACMEError.unsupported("keyChange") }
+        guard let account = accountURL else { throw ACMEError.noAccount }
+        let change = KeyChange(account: account.text, oldKey: try Self.jwk(of: key).members)
+        let inner = try JWS(ACMEJSON.encode(change), to: url, nonce: nil, key: newKey, signer: .key)
+        _ = try post(ACMEJSON.encode(inner), to: url, isRepeatable: false)
+        state.withLock { $0.key = newKey }
+    }
+
+    private static func jwk(of key: PrivateKey) throws(ACMEError) -> JSONWebKey {
+        do throws(PKIError) {
+            return try key.jsonWebKey
+        } catch {
+            throw .signing(error)
+        }
+    }
+
+    /// Where a thing that was just made is.
+    static func location(of response: ACMEHTTPResponse, _ thing: String) throws(ACMEError) -> ACMEURL {
+        guard let location = response.location else {
+            throw .malformed("answer", reason: "it does not say where the \(thing) is")
+        }
+        return try ACMEURL(location, of: "\(thing)'s URL")
+    }
+}

@@ -1,0 +1,112 @@
+import PKI
+
+extension ACMEClient {
+    /// The body of a POST that asks for a resource (RFC 8555, section 6.3).
+    static let asGet: [UInt8] = []
+    /// As often a nonce may be refused: Pebble refuses up to half of the good ones on purpose.
+    private static let maximumNonceTries = 20
+
+    /// Who a POST is signed by.
+    enum Author {
+        /// The account.
+        case account
+        /// The account's key, before the account's URL is known.
+        case accountKey
+        /// Another key, such as a certificate's.
+        case key(PrivateKey)
+    }
+
+    /// A request that needs no signature.
+    func fetch(_ method: ACMEHTTPRequest.Method, _ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
+        let request = ACMEHTTPRequest(method: method, url: url, body: [], accept: accept)
+        var backoff = Backoff()
+        while true {
+            if let response = try attempt(request, isRepeatable: true, &backoff) { return try succeeded(response) }
+        }
+    }
+
+    /// A signed request.
+    func post(
+        _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
+        isRepeatable: Bool = true
+    ) throws -> ACMEHTTPResponse {
+        var backoff = Backoff()
+        var refusedNonces = 0
+        var fresh: String?
+        while true {
+            let nonce = try fresh ?? self.nonce()
+            fresh = nil
+            let body = try ACMEJSON.encode(signed(payload, to: url, by: author, nonce: nonce))
+            let request = ACMEHTTPRequest(method: .post, url: url, body: body, accept: accept)
+            guard let response = try attempt(request, isRepeatable: isRepeatable, &backoff) else { continue }
+            if response.status == 400, refusedNonces < Self.maximumNonceTries,
+                ACMEProblem(of: response).kind == "badNonce"
+            {
+                refusedNonces += 1
+                // The answer's own is the one that is sure to be fresh.
+                fresh = response.nonce
+                continue
+            }
+            if let nonce = response.nonce { state.withLock { $0.nonces.keep(nonce) } }
+            return try succeeded(response)
+        }
+    }
+
+    /// A POST that asks for a resource.
+    func read(_ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
+        try post(Self.asGet, to: url, accept: accept)
+    }
+
+    /// How long an answer says to wait.
+    func retryAfter(_ response: ACMEHTTPResponse) -> Duration? {
+        ACMETime.retryAfter(response.retryAfter, now: now())
+    }
+
+    private func signed(_ payload: [UInt8], to url: ACMEURL, by author: Author, nonce: String) throws(ACMEError) -> JWS
+    {
+        let (key, account) = state.withLock { ($0.key, $0.account) }
+        switch author {
+        case .account:
+            guard let account else { throw .noAccount }
+            return try JWS(payload, to: url, nonce: nonce, key: key, signer: .account(account))
+        case .accountKey: return try JWS(payload, to: url, nonce: nonce, key: key, signer: .key)
+        case .key(let key): return try JWS(payload, to: url, nonce: nonce, key: key, signer: .key)
+        }
+    }
+
+    private func nonce() throws -> String {
+        if let kept = state.withLock({ $0.nonces.take() }) { return kept }
+        guard let nonce = try fetch(.head, directory().newNonce).nonce else {
+            throw ACMEError.malformed("answer from newNonce", reason: "it has no nonce")
+        }
+        return nonce
+    }
+
+    /// One try. Nil when another is to be made, after the wait before it.
+    private func attempt(
+        _ request: ACMEHTTPRequest, isRepeatable: Bool, _ backoff: inout Backoff
+    ) throws -> ACMEHTTPResponse? {
+        let response: ACMEHTTPResponse
+        do {
+            response = try edge.send(request)
+        } catch let error as any ACMEEdgeError where error.isTransient && (isRepeatable || !error.mayHaveArrived) {
+            guard let delay = backoff.delay(retryAfter: nil) else { throw error }
+            try wait(delay)
+            return nil
+        }
+        // What was answered was not done: these may be said again whatever they ask for.
+        guard response.status == 429 || 500...599 ~= response.status,
+            let delay = backoff.delay(retryAfter: retryAfter(response))
+        else { return response }
+        if let nonce = response.nonce { state.withLock { $0.nonces.keep(nonce) } }
+        try wait(delay)
+        return nil
+    }
+
+    private func succeeded(_ response: ACMEHTTPResponse) throws(ACMEError) -> ACMEHTTPResponse {
+        guard 200...299 ~= response.status else {
+            throw .refused(ACMEProblem(of: response), status: response.status, retryAfter: retryAfter(response))
+        }
+        return response
+    }
+}

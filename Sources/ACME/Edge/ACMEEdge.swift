@@ -1,0 +1,81 @@
+/// A request to a CA's server.
+public struct ACMEHTTPRequest: Sendable, Equatable {
+    /// The three methods that ACME has.
+    public enum Method: String, Sendable {
+        case get = "GET"
+        case head = "HEAD"
+        case post = "POST"
+    }
+
+    /// How it is asked.
+    public let method: Method
+    /// Where; always https.
+    public let url: ACMEURL
+    /// The body of a POST, whose content type is `application/jose+json`; else empty.
+    public let body: [UInt8]
+    /// The media type that is wanted; nil for any.
+    public let accept: String?
+}
+
+/// What a CA's server answers. Fields are as they came: the client checks them.
+public struct ACMEHTTPResponse: Sendable {
+    /// One Link field (RFC 8288).
+    public struct Link: Sendable {
+        /// The target.
+        public let url: String
+        /// What it is to the answer, such as "alternate".
+        public let rel: String
+
+        /// A link.
+        public init(url: String, rel: String) {
+            self.url = url
+            self.rel = rel
+        }
+    }
+
+    /// The status code.
+    public let status: Int
+    /// The Location field.
+    public let location: String?
+    /// The Replay-Nonce field.
+    public let replayNonce: String?
+    /// The Retry-After field: seconds, or a date.
+    public let retryAfter: String?
+    /// The Link fields.
+    public let links: [Link]
+    /// The Content-Type field.
+    public let contentType: String?
+    /// The body.
+    public let body: [UInt8]
+
+    /// An answer.
+    public init(
+        status: Int, location: String? = nil, replayNonce: String? = nil, retryAfter: String? = nil,
+        links: [Link] = [], contentType: String? = nil, body: [UInt8] = []
+    ) {
+        self.status = status
+        self.location = location
+        self.replayNonce = replayNonce
+        self.retryAfter = retryAfter
+        self.links = links
+        self.contentType = contentType
+        self.body = body
+    }
+}
+
+/// Where requests leave the module: an HTTP client that follows no redirect, bounds time and sizes, and checks the server's
+/// certificate. Several threads may send at once.
+public protocol ACMEEdge: Sendable {
+    /// Sends a request and gives what is answered, whatever its status.
+    ///
+    /// - Throws: when there is no answer; an `ACMEEdgeError` where trying again may help.
+    func send(_ request: ACMEHTTPRequest) throws -> ACMEHTTPResponse
+}
+
+/// Why there is no answer. Errors that don't conform are never followed by another try.
+public protocol ACMEEdgeError: Error {
+    /// Whether the CA may have received the request, and done as it says.
+    var mayHaveArrived: Bool { get }
+    /// Whether another try may fare better: a broken connection, but no untrusted certificate.
+    var isTransient: Bool { get }
+}

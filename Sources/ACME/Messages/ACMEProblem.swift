@@ -1,0 +1,70 @@
+import PKI
+
+/// What a CA says is wrong (RFC 7807; RFC 8555, section 6.7). Texts are on one line and cut at 2000 characters.
+public struct ACMEProblem: Sendable, Hashable {
+    /// The kind of problem as a URI, such as "urn:ietf:params:acme:error:unauthorized".
+    public let type: String
+    /// What happened, for people; empty when the CA doesn't say.
+    public let detail: String
+    /// The name that it is about, as the CA writes it.
+    public let identifier: String?
+    /// What is wrong with single names; at most 100.
+    public let subproblems: [ACMEProblem]
+
+    static let prefix = "urn:ietf:params:acme:error:"
+
+    /// The last part of a type of RFC 8555, such as "unauthorized"; nil for other types.
+    public var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
+
+    /// Of an answer that is an error. One without a problem document is told by its status and the beginning of its text.
+    init(of response: ACMEHTTPResponse) {
+        if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
+            wire.type != nil || wire.detail != nil || wire.title != nil
+        {
+            self.init(wire)
+        } else {
+            let text = String(decoding: response.body.prefix(200), as: UTF8.self).oneLine(limit: 200)
+            self.init(
+                type: "about:blank", detail: text.isEmpty ? "HTTP status \(response.status)" : text, identifier: nil,
+                subproblems: [])
+        }
+    }
+
+    /// A problem within an order or a challenge.
+    init(_ wire: Wire, depth: Int = 0) {
+        // Without a type it is "about:blank" (RFC 7807, section 4.2).
+        type = (wire.type ?? "about:blank").oneLine(limit: 200)
+        detail = (wire.detail ?? wire.title ?? "").oneLine(limit: 2000)
+        identifier = wire.identifier?.value?.oneLine(limit: 300)
+        // Subproblems have none of their own (RFC 8555, section 6.7.1).
+        subproblems = depth > 0 ? [] : (wire.subproblems ?? []).prefix(100).map { ACMEProblem($0, depth: 1) }
+    }
+
+    init(type: String, detail: String, identifier: String?, subproblems: [ACMEProblem]) {
+        self.type = type
+        self.detail = detail
+        self.identifier = identifier
+        self.subproblems = subproblems
+    }
+
+    struct Wire: Decodable {
+        struct Identifier: Decodable {
+            let value: String?
+        }
+
+        let type: String?
+        let title: String?
+        let detail: String?
+        let identifier: Identifier?
+        let subproblems: [Wire]?
+    }
+}
+
+extension ACMEProblem: CustomStringConvertible {
+    /// All of it on one line: type and detail, then the same for each name.
+    public var description: String {
+        let own = detail.isEmpty ? type : "\(type): \(detail)"
+        return ([identifier.map { "for \($0): \(own)" } ?? own] + subproblems.map(\.description)).joined(
+            separator: "; ")
+    }
+}

@@ -1,0 +1,47 @@
+import PKI
+
+/// When a CA would have a certificate renewed (RFC 9773, section 4.2). Times are in seconds since 1970.
+public struct ACMERenewalInfo: Sendable, Hashable {
+    /// The window's begin.
+    public let start: Int64
+    /// The window's end, after its begin.
+    public let end: Int64
+    /// Where people read why; we never ask for it.
+    public let explanationURL: String?
+    /// After what time the CA wants to be asked again.
+    public let retryAfter: Duration?
+
+    init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
+        let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "renewal information")
+        guard let start = ACMETime.rfc3339(wire.suggestedWindow.start),
+            let end = ACMETime.rfc3339(wire.suggestedWindow.end), start < end
+        else { throw .malformed("renewal information", reason: "its window is none") }
+        self.init(
+            start: start, end: end, explanationURL: wire.explanationURL?.oneLine(limit: 2048), retryAfter: retryAfter)
+    }
+
+    init(start: Int64, end: Int64, explanationURL: String? = nil, retryAfter: Duration? = nil) {
+        self.start = start
+        self.end = end
+        self.explanationURL = explanationURL
+        self.retryAfter = retryAfter
+    }
+
+    private struct Wire: Decodable {
+        struct Window: Decodable {
+            let start: String
+            let end: String
+        }
+
+        let suggestedWindow: Window
+        let explanationURL: String?
+    }
+}
+
+extension ACMERenewalInfo {
+    /// How a CA names a certificate (RFC 9773, section 4.1): its issuer's key, and its serial. Nil for one that does not say
+    /// which key has signed it.
+    public static func certificateID(of certificate: Certificate) -> String? {
+        certificate.authorityKeyIdentifier.map { "\(Base64URL.text($0)).\(Base64URL.text(certificate.serialBytes))" }
+    }
+}

@@ -1,0 +1,71 @@
+import PKI
+
+/// An https URL of a CA (RFC 3986): at most 2048 bytes, without user name and fragment. Kept as written, since signatures
+/// cover it so.
+public struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
+    /// The URL as the CA, or the operator, writes it.
+    public let text: String
+
+    /// The same as `text`.
+    public var description: String { text }
+
+    /// Reads a URL; `thing` says in errors what it is.
+    public init(_ text: String, of thing: String = "URL") throws(ACMEError) {
+        guard text.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
+        let shown = text.oneLine(limit: 200)
+        guard text.utf8.count > 8, text.prefix(8).lowercased() == "https://" else {
+            throw .malformed(thing, reason: "'\(shown)' is no https URL")
+        }
+        let rest = text.utf8.dropFirst(8)
+        let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        guard Self.isAuthority(authority), Self.isPathAndQuery(rest[authority.endIndex...]) else {
+            throw .malformed(thing, reason: "'\(shown)' breaks the grammar of URLs")
+        }
+        self.text = text
+    }
+
+    /// A host name or an address, and perhaps a port.
+    private static func isAuthority(_ text: Substring.UTF8View) -> Bool {
+        var host = text
+        if text.first == UInt8(ascii: "[") {
+            guard let end = text.firstIndex(of: UInt8(ascii: "]")) else { return false }
+            let address = text[text.index(after: text.startIndex)..<end]
+            guard !address.isEmpty,
+                address.allSatisfy({ isHex($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
+            else { return false }
+            host = text[text.index(after: end)...]
+        } else {
+            let name = text.prefix { $0 != UInt8(ascii: ":") }
+            guard !name.isEmpty, name.allSatisfy({ isAlphanumeric($0) || ".-_".utf8.contains($0) }) else {
+                return false
+            }
+            host = text[name.endIndex...]
+        }
+        guard host.first == UInt8(ascii: ":") else { return host.isEmpty }
+        return (1...5).contains(host.count - 1) && host.dropFirst().allSatisfy { isDigit($0) }
+    }
+
+    private static func isPathAndQuery(_ text: Substring.UTF8View) -> Bool {
+        var rest = text
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%") {
+                guard let high = rest.popFirst(), let low = rest.popFirst(), isHex(high), isHex(low) else {
+                    return false
+                }
+            } else if !isAlphanumeric(byte), !"/?:@-._~!$&'()*+,;=".utf8.contains(byte) {
+                return false
+            }
+        }
+        return true
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        isDigit(byte) || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
+    }
+
+    private static func isHex(_ byte: UInt8) -> Bool {
+        isDigit(byte) || UInt8(ascii: "a")...UInt8(ascii: "f") ~= byte | 0x20
+    }
+}

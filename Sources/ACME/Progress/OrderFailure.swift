@@ -1,0 +1,44 @@
+/// Why an order comes to nothing. The description is one line for an operator, with all that the CA has said.
+public enum OrderFailure: Error, Hashable {
+    /// What the CA says of one name, or of the whole order where there is none.
+    public struct Complaint: Sendable, Hashable {
+        /// The name as it was ordered.
+        public let name: String?
+        /// What is wrong; nil when the CA doesn't say.
+        public let problem: ACMEProblem?
+    }
+
+    /// The CA refuses: all that it says.
+    case refused([Complaint])
+    /// The name can't be authorized as wanted, only in these ways.
+    case notOffered(ACMEChallengeType, name: String, offered: [String])
+    /// The name's authorization has ended before the certificate was issued.
+    case ended(name: String, ACMEAuthorization.Status)
+    /// The CA has not come to an end in time: with these names, or with issuing where there are none.
+    case timedOut(names: [String])
+    /// The order is valid and has no certificate.
+    case noCertificate
+}
+
+extension OrderFailure: CustomStringConvertible {
+    /// The failure as one line for an operator.
+    public var description: String {
+        switch self {
+        case .refused(let complaints): complaints.map(\.description).joined(separator: "; ")
+        case .notOffered(let type, let name, let offered):
+            "the CA does not offer \(type.rawValue) for \(name): only \(offered.joined(separator: ", "))"
+        case .ended(let name, let status): "the authorization of \(name) is \(status.rawValue)"
+        case .timedOut(let names):
+            "the CA has not come to an end in \(OrderMachine.patienceSeconds / 60) minutes with "
+                + (names.isEmpty ? "issuing" : "authorizing \(names.joined(separator: ", "))")
+        case .noCertificate: "the CA says that the certificate is issued, and not where it is"
+        }
+    }
+}
+
+extension OrderFailure.Complaint: CustomStringConvertible {
+    /// The complaint as one line.
+    public var description: String {
+        "the CA refuses \(name ?? "the order"): \(problem?.description ?? "it does not say why")"
+    }
+}

@@ -1,0 +1,56 @@
+import PKI
+
+/// A signed message in the flattened JSON form (RFC 7515, section 7.2.2; RFC 8555, section 6.2).
+struct JWS: Codable {
+    let protected: String
+    let payload: String
+    let signature: String
+
+    /// Who signs: a key that the CA does not know yet, or an account.
+    enum Signer {
+        case key
+        case account(ACMEURL)
+    }
+
+    private struct Header: Encodable {
+        let alg: String
+        var jwk: [String: String]?
+        var kid: String?
+        var nonce: String?
+        let url: String
+    }
+
+    /// A message of an account, or of its key; without a nonce when it stands inside another (RFC 8555, section 7.3.5).
+    init(_ payload: [UInt8], to url: ACMEURL, nonce: String?, key: PrivateKey, signer: Signer) throws(ACMEError) {
+        do throws(PKIError) {
+            var header = Header(alg: try key.jwsAlgorithm.rawValue, nonce: nonce, url: url.text)
+            switch signer {
+            case .key: header.jwk = try key.jsonWebKey.members
+            case .account(let account): header.kid = account.text
+            }
+            try self.init(header, payload) { input throws(PKIError) in try key.signature(of: input) }
+        } catch {
+            throw .signing(error)
+        }
+    }
+
+    /// The binding of a key to an account that the CA knows (RFC 8555, section 7.3.4).
+    init(binding key: JSONWebKey, to account: ACMEExternalAccount, at url: ACMEURL) throws(ACMEError) {
+        do throws(PKIError) {
+            let header = Header(alg: "HS256", kid: account.keyID, url: url.text)
+            try self.init(header, Array(key.json.utf8)) { input throws(PKIError) in
+                try HMAC.sha256(key: account.macKey, message: input)
+            }
+        } catch {
+            throw .signing(error)
+        }
+    }
+
+    private init(
+        _ header: Header, _ payload: [UInt8], sign: ([UInt8]) throws(PKIError) -> [UInt8]
+    ) throws(PKIError) {
+        protected = Base64URL.text(ACMEJSON.encode(header))
+        self.payload = Base64URL.text(payload)
+        signature = Base64URL.text(try sign(Array("\(protected).\(self.payload)".utf8)))
+    }
+}
