@@ -59,17 +59,18 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CWipingMemory"),
         .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
+        .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
+        .target(name: "ACME", dependencies: ["CPSL", "PKI"], swiftSettings: house),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
             name: "HTTPClient",
             dependencies: ["CCurl", "PKI", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
-        .target(name: "ACME", dependencies: ["PKI"], swiftSettings: house),
         .target(
             name: "Issuers",
             dependencies: [
-                "ConfigModel", "PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system"),
+                "ACME", "ConfigModel", "HTTPClient", "PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),
@@ -79,7 +80,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
+                "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Views of the data plane's buffers, and the addressors of its slabs, say how long they live.
@@ -98,6 +99,7 @@ let package = Package(
             name: "aegis-apply",
             dependencies: [
                 "ConfigModel",
+                "Gateway",
                 "Issuers",
                 "PKI",
                 "Reconciler",
@@ -119,8 +121,6 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
-        .testTarget(
-            name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",

@@ -3,8 +3,8 @@
 # Name and purpose of each Debian package that building needs.
 readonly BUILD_PACKAGES=(
     "libyaml-dev:reads YAML"
-    "libssl-dev:keys, certificates, encryption"
     "libsqlite3-dev:keeps the state"
+    "libpsl-dev:tells which domains are registered as one"
     "libidn2-dev:turns international host names into A-labels"
     "libssl-dev:keys, certificates, sealing"
     "libcurl4-openssl-dev:calls CAs, APIs and webhooks"

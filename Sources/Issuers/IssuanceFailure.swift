@@ -1,4 +1,5 @@
 import PKI
+import State
 
 // Issuers: where certificates come from.
 //
@@ -10,11 +11,14 @@ public struct IssuanceFailure: Error, Sendable, Equatable {
     public let reason: String
     /// What to do about it.
     public let hint: String?
+    /// Before when another try is no use, in seconds since 1970; nil when nothing is known of that.
+    public let notBefore: Int64?
 
     /// A failure.
-    public init(_ reason: String, hint: String? = nil) {
+    public init(_ reason: String, hint: String? = nil, notBefore: Int64? = nil) {
         self.reason = reason
         self.hint = hint
+        self.notBefore = notBefore
     }
 
     init(_ error: PKIError, _ subject: String) { self.init("\(subject): \(error)") }
@@ -30,6 +34,8 @@ public struct IssuedMaterial: Sendable {
     public let sourceDigest: [UInt8]
     /// Doubts that do not keep it from being used.
     public let warnings: [String]
+    /// What ends its order, for the commit that stores it.
+    public var closing: [StateMutation] = []
 }
 
 extension IssuanceFailure: CustomStringConvertible {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Gateway
 import Glibc
 import Issuers
 import PKI
@@ -35,7 +36,7 @@ struct ApplyRun {
 
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
-        let keeper = try LeaseKeeper(store)
+        let keeper = try LeaseKeeper.forApplying(store)
         defer { keeper.release() }
         let source = try MasterKeySource.find(configuration, reader, store)
         // Again under the lock, if another apply has gone before.
@@ -48,9 +49,17 @@ struct ApplyRun {
         try? Terminal.print(text + [UInt8(ascii: "\n")])
 
         let report = ProgressReport(total: plan.changes.count)
+        let sealer = Sealer(key: source.key)
+        let settings = configuration.gateway
+        let board = ChallengeBoard(store: store, holder: keeper.holder) { () throws(IssuanceFailure) in
+            try ChallengeResponder(settings)
+        }
+        let orders = ACMEOrders(
+            store: store, holder: keeper.holder, sealer: sealer, secrets: reader, board: board, now: currentTime)
         let applier = Applier(
-            store: store, holder: keeper.holder, sealer: Sealer(key: source.key),
-            sources: CertificateSources(own: OwnCertificate(reader), local: authority, now: currentTime),
+            store: store, holder: keeper.holder, sealer: sealer,
+            sources: CertificateSources(
+                own: OwnCertificate(reader), local: authority, orders: orders, now: currentTime),
             now: currentTime, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)

@@ -46,7 +46,7 @@ struct RekeyCommand: ParsableCommand {
             }
             let store = try SQLiteStateStore(path: path)
             defer { store.close() }
-            let keeper = try LeaseKeeper(store)
+            let keeper = try LeaseKeeper.forApplying(store)
             defer { keeper.release() }
             let here = SecretReader(directory: ".")
             let newKey = try MasterKeySource.read(secret(newKeyEnv, newKeyFile), here)

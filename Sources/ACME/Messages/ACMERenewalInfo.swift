@@ -42,6 +42,10 @@ extension ACMERenewalInfo {
     /// How a CA names a certificate (RFC 9773, section 4.1): its issuer's key, and its serial. Nil for one that does not say
     /// which key has signed it.
     public static func certificateID(of certificate: Certificate) -> String? {
-        certificate.authorityKeyIdentifier.map { "\(Base64URL.text($0)).\(Base64URL.text(certificate.serialBytes))" }
+        certificate.authorityKeyIdentifier.map { certificateID(keyIdentifier: $0, serial: certificate.serialBytes) }
+    }
+
+    static func certificateID(keyIdentifier: [UInt8], serial: [UInt8]) -> String {
+        "\(Base64URL.text(keyIdentifier)).\(Base64URL.text(serial))"
     }
 }

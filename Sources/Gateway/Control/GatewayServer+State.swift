@@ -50,19 +50,31 @@ extension GatewayServer {
     private func load(_ store: any StateStore, since revision: Int) throws {
         let started = ContinuousClock.now
         let sealer = try currentSealer(store)
-        var compiler = revision == 0 ? StateCompiler() : self.compiler
         let directory = try store.directory() ?? "."
-        compiler.directory = FilePath(directory)
         var update = TableUpdate()
-        let reached = try store.readChanges(since: revision) { compiler.take($0, sealer, &update) }
-        // Too long ago, or never: everything is read.
-        guard let reached else { return try load(store, since: 0) }
-        if revision == 0 { update.remove(whatIsMissingIn: compiler, of: self.compiler) }
+        let reached: StatePosition
+        let problems = compiler.problems
+        if revision == 0 {
+            var compiler = StateCompiler()
+            compiler.directory = FilePath(directory)
+            // Since 0 there is always an answer.
+            reached = try store.readChanges(since: 0) { compiler.take($0, sealer, &update) } ?? .start
+            update.remove(whatIsMissingIn: compiler, of: self.compiler)
+            self.compiler = compiler
+        } else {
+            // First all is read: then nothing can fail, and the compiler is changed in place, at the cost of the change.
+            var changes: [StateChange] = []
+            guard let told = try store.readChanges(since: revision, { changes.append($0) }) else {
+                return try load(store, since: 0)
+            }
+            reached = told
+            compiler.directory = FilePath(directory)
+            for change in changes { compiler.take(change, sealer, &update) }
+        }
         update.revision = reached.revision
         update.generation = reached.generation
         self.sealer = sealer
-        tellOfProblems(compiler.problems, before: self.compiler.problems)
-        self.compiler = compiler
+        tellOfProblems(compiler.problems, before: problems)
         locateUpstreams(&update)
         prepare(directory)
         position = reached
@@ -75,7 +87,8 @@ extension GatewayServer {
             status.reloads += 1
             status.sites = compiler.siteCount
             status.problems = compiler.problems.count
-            status.expiries = compiler.expiries
+            for name in update.removedCertificates { status.expiries[name] = nil }
+            for certificate in update.certificates { status.expiries[certificate.name] = certificate.expiresAt }
         }
         let size = update.sites.count + update.certificates.count
         log.info(
@@ -202,7 +215,7 @@ extension TableUpdate {
     /// Takes away what another state had and this one has not.
     mutating func remove(whatIsMissingIn new: StateCompiler, of old: StateCompiler) {
         removedSites += old.siteNames.subtracting(new.siteNames)
-        removedCertificates += Set(old.expiries.keys).subtracting(new.expiries.keys)
+        removedCertificates += Set(old.times.keys).subtracting(new.times.keys)
         removedUpstreams += Set(old.upstreams.all.keys).subtracting(new.upstreams.all.keys)
     }
 }

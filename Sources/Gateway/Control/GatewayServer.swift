@@ -54,6 +54,10 @@ enum ControlEvent: Sendable {
     case stateTouched
     /// A name was looked up.
     case resolved(Resolver.Answer)
+    /// A certificate was had, or could not be.
+    case certificateDone(name: String, CertificateJob.Outcome)
+    /// CAs were asked when they would have certificates renewed.
+    case adviceTaken
 }
 
 /// The control side. Runs on the thread that calls `run`; everything here is confined to it.
@@ -66,6 +70,7 @@ public final class GatewayServer {
     let signals: SignalDescriptor
     let resolver: Resolver
     let node: GatewayNode
+    let holder = LeaseHolder.current()
 
     var store: (any StateStore)?
     var sealer: Sealer?
@@ -100,6 +105,7 @@ public final class GatewayServer {
     var drained = 0
     var drainDeadline: Int64?
     var successor: Successor?
+    var issuance = Issuance()
     var metrics = MetricsSource()
     var isEnding = false
 
@@ -172,9 +178,14 @@ public final class GatewayServer {
             switch event {
             case .stateTouched: isTouched = true
             case .resolved(let answer): take(answer)
+            case .certificateDone(let name, let outcome): certificateDone(name, outcome)
+            case .adviceTaken: adviceTaken()
             }
         }
-        if isTouched { reload() }
+        if isTouched {
+            reload()
+            settleWaits()
+        }
         for report in reports.take() { take(report) }
         while let signal = signals.take() { take(signal: signal) }
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
@@ -201,6 +212,8 @@ public final class GatewayServer {
         if now >= nextRotation { rotateTickets(now) }
         resolveNames(now)
         checkHealth(now)
+        settleWaits()
+        maintain(now)
         retryListening()
         checkSuccessor()
         if idleMemory.shouldReturn(connections: workers.reduce(0) { $0 + $1.metrics.openConnections }) {
@@ -233,6 +246,7 @@ public final class GatewayServer {
             )
         case .certificateFailed(let name, let reason):
             log.error("the certificate '\(name)' can't be used: \(reason)")
+        case .certificateWanted(let name): certificateWanted(name)
         case .acceptFailed(let code):
             // It is tried again and again: once in a while is enough to be told of it.
             guard Self.now >= nextAcceptComplaint else { return }

@@ -14,8 +14,12 @@ struct StateCompiler {
     private(set) var upstreams = UpstreamRegistry()
     /// What is checked how often, by the upstream's number.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
-    /// The end of validity of each certificate, in seconds since 1970, by name.
-    private(set) var expiries: [String: Int64] = [:]
+    /// The times of each certificate, by name.
+    private(set) var times: [String: CertificateTimes] = [:]
+    /// What the gateway has or renews by itself, by the certificate's name.
+    private(set) var managed: [String: ManagedCertificate] = [:]
+    /// Where certificates come from, by name.
+    private(set) var issuers: [String: Issuer] = [:]
     /// What could not be put in force, by item.
     private(set) var problems: [ItemID: String] = [:]
     /// How many sites there are.
@@ -27,7 +31,7 @@ struct StateCompiler {
     var directory = FilePath(".")
     private var sites: [String: Site] = [:]
     /// By their PEM: the certificates above leaves.
-    private var issuers: [[UInt8]: [[UInt8]]] = [:]
+    private var authorities: [[UInt8]: [[UInt8]]] = [:]
 
     /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
     /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them.
@@ -44,20 +48,26 @@ struct StateCompiler {
         switch change {
         case .item(let id, let item) where id.kind == .host: takeHost(id, item, &update)
         case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
+        case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
         case .item: break
         case .certificate(let certificate): take(certificate, sealer, &update)
         case .challenge(let challenge):
-            update.challenges.append((Array(challenge.token.utf8), Array(challenge.keyAuthorization.utf8)))
+            // One that can't be answered fails at the CA, which says so to whoever has asked.
+            try? update.add(challenge, now: GatewayServer.now)
         case .challengeDeleted(let token): update.removedChallenges.append(Array(token.utf8))
         case .deleted(let id):
             problems[id] = nil
             switch id.kind {
-            case .host: removeSite(id.name, &update)
+            case .host:
+                removeSite(id.name, &update)
+                if case .host = managed[id.name]?.declaration { managed[id.name] = nil }
             case .certificate:
-                expiries[id.name] = nil
+                times[id.name] = nil
+                if case .named = managed[id.name]?.declaration { managed[id.name] = nil }
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
-            case .issuer, .edgeCertificate: break
+            case .issuer: issuers[id.name] = nil
+            case .edgeCertificate: break
             }
         }
     }
@@ -73,6 +83,16 @@ struct StateCompiler {
         self.settings = settings
     }
 
+    private mutating func takeIssuer(_ id: ItemID, _ item: StoredItem) {
+        guard var issuer = Issuer(record: item.record) else {
+            problems[id] = "its record can't be read"
+            return
+        }
+        problems[id] = nil
+        issuer.name = id.name
+        issuers[id.name] = issuer
+    }
+
     // MARK: Hosts
 
     private mutating func takeHost(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
@@ -81,6 +101,11 @@ struct StateCompiler {
             return
         }
         problems[id] = nil
+        if let certificate = ManagedCertificate(host, record: item.record) {
+            managed[id.name] = certificate
+        } else if case .host = managed[id.name]?.declaration {
+            managed[id.name] = nil
+        }
         let former = sites[id.name]
         guard host.enabled else { return removeSite(id.name, &update) }
         let numbers = host.upstreams.map { upstream in
@@ -127,9 +152,9 @@ struct StateCompiler {
     private mutating func chain(of pem: [UInt8]) throws -> [[UInt8]] {
         guard let end = PEM.endOfFirstBlock(in: pem) else { return try PEM.certificates(in: pem) }
         let above = Array(pem[end...])
-        let issuers = try issuers[above] ?? PEM.certificates(in: above)
-        self.issuers[above] = issuers
-        return try PEM.certificates(in: Array(pem[..<end])) + issuers
+        let authorities = try authorities[above] ?? PEM.certificates(in: above)
+        self.authorities[above] = authorities
+        return try PEM.certificates(in: Array(pem[..<end])) + authorities
     }
 
     private mutating func take(_ stored: StoredCertificate, _ sealer: Sealer, _ update: inout TableUpdate) {
@@ -148,7 +173,10 @@ struct StateCompiler {
                 _ = try sealer.open(stored.sealedKey, purpose: SealPurpose.certificateKey, row: stored.name)
             }
             problems[id] = nil
-            expiries[stored.name] = stored.facts.expiresAt
+            times[stored.name] = CertificateTimes(
+                notBefore: stored.facts.notBefore, notAfter: stored.facts.expiresAt,
+                fingerprint: stored.facts.fingerprint, source: stored.facts.source)
+            if managed[stored.name] == nil { managed[stored.name] = ManagedCertificate(stored) }
             update.certificates.append(entry)
         } catch {
             problems[id] = "\(error)"

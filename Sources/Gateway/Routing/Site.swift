@@ -11,6 +11,8 @@ final class Site: Sendable {
     let names: [String]
     /// The certificate that it is bound to, by name.
     let certificateName: String?
+    /// Whether that certificate is ordered when a handshake asks for it and it is not there.
+    let ordersCertificate: Bool
     /// The upstreams, by their number in the gateway.
     let upstreams: [UpstreamNumber]
 
@@ -25,6 +27,7 @@ final class Site: Sendable {
         name = host.domain.text
         names = host.names.map(\.text)
         certificateName = host.sslMode == .letsencrypt ? host.domain.text : host.certificate
+        ordersCertificate = host.sslMode == .letsencrypt && host.enabled
         self.upstreams = upstreams
         var builder = SiteFacts.Builder()
         var facts = unsafe builder.facts(of: host, names: names)

@@ -7,6 +7,8 @@ struct ClientConnection: ~Copyable {
     enum Phase {
         /// TLS is being set up.
         case handshake
+        /// Its TLS handshake waits for a certificate that is being ordered; nothing is read meanwhile.
+        case awaitingCertificate
         /// Requests are read and answered.
         case open
         /// After an upgrade: bytes pass both ways.
@@ -27,9 +29,11 @@ struct ClientConnection: ~Copyable {
     var site = SlotID.none
     /// Whether the client has named a host in its TLS handshake.
     var hasNamedHost = false
+    /// Whether its handshake has waited for a certificate, which it does once.
+    var hasAwaited = false
     /// The exchange under way.
     var exchange = SlotID.none
-    /// Bytes that have not been looked at: part of a head, or requests that wait for their turn.
+    /// Bytes that have not been looked at: of a handshake that waits, part of a head, or requests that wait for their turn.
     var inbox = ByteQueue()
     var scanner = HeadScanner.request
     /// The body of a request that was answered without it, which is thrown away.

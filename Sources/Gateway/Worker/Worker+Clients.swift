@@ -34,7 +34,7 @@ extension Worker {
             switch clients[id].phase {
             case .handshake: continueHandshake(id)
             case .open, .tunnel, .lingering: take(clients[id].transport.receive(memory), from: id)
-            case .closing: return
+            case .closing, .awaitingCertificate: return
             }
         }
     }
@@ -43,7 +43,7 @@ extension Worker {
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
-        case .closing: return true
+        case .closing, .awaitingCertificate: return true
         case .tunnel:
             let upstream = exchanges[clients[id].exchange].upstream
             return !upstreams[upstream].transport.isFlushed
@@ -66,7 +66,7 @@ extension Worker {
             metrics.add(.bytesReceived, UInt64(memory.plain.count))
             switch clients[id].phase {
             case .tunnel: relayToUpstream(id)
-            case .lingering, .closing, .handshake: return
+            case .lingering, .closing, .handshake, .awaitingCertificate: return
             case .open: takeBytes(id)
             }
         case .ended, .truncated: clientEnded(id)
@@ -164,7 +164,7 @@ extension Worker {
                 return
             }
             abort(id)
-        case .handshake, .lingering, .closing: close(id)
+        case .handshake, .awaitingCertificate, .lingering, .closing: close(id)
         }
     }
 
@@ -172,7 +172,7 @@ extension Worker {
     func clientFlushed(_ id: SlotID) {
         switch clients[id].phase {
         case .closing: return endWriting(id)
-        case .handshake, .lingering: return
+        case .handshake, .awaitingCertificate, .lingering: return
         case .open, .tunnel: break
         }
         let exchange = clients[id].exchange
@@ -189,7 +189,7 @@ extension Worker {
 
     func clientTimedOut(_ id: SlotID) {
         switch clients[id].phase {
-        case .handshake:
+        case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
             close(id)
         case .lingering: close(id)

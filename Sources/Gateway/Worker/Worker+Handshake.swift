@@ -10,6 +10,11 @@ extension Worker {
             metrics.add(.handshakesAborted, 1)
             return close(id)
         }
+        advanceHandshake(id)
+    }
+
+    /// Takes a handshake as far as it goes with what was lent to TLS.
+    private func advanceHandshake(_ id: SlotID) {
         while true {
             guard let progress = clients[id].transport.tls?.handshake() else { return close(id) }
             if let failure = clients[id].transport.sendOutput(of: memory.wire) {
@@ -21,7 +26,10 @@ extension Worker {
             case .needsInput: return
             case .needsOutput: continue
             case .needsCertificate:
-                guard chooseCertificate(id) else {
+                switch chooseCertificate(id) {
+                case .chosen: continue
+                case .awaited(let name): return awaitCertificate(name, id)
+                case .none:
                     metrics.add(.handshakesFailed, 1)
                     return close(id)
                 }
@@ -33,36 +41,90 @@ extension Worker {
         }
     }
 
-    private func chooseCertificate(_ id: SlotID) -> Bool {
-        let key = HostKey(memory.wire.hello)
+    // MARK: Certificates that are being ordered
+
+    /// How long a handshake waits at most, in milliseconds: longer than any issuer's `on_demand_wait`.
+    private static let longestWaitMilliseconds: Int64 = 65_000
+
+    private func awaitCertificate(_ name: String, _ id: SlotID) {
+        clients[id].phase = .awaitingCertificate
+        clients[id].hasAwaited = true
+        let unread = unsafe memory.wire.unread
+        if let start = unread.baseAddress {
+            unsafe clients[id].inbox.append(Bytes(start, count: unread.count))
+        }
+        setDeadline(client: id, inMilliseconds: Self.longestWaitMilliseconds)
+        if awaitingCertificate[name] == nil { reports.post(.certificateWanted(name: name)) }
+        awaitingCertificate[name, default: []].append(id)
+    }
+
+    /// Goes on with the handshakes that have waited for a certificate, whether it has come or not.
+    func goOn(withCertificate name: String) {
+        for id in awaitingCertificate.removeValue(forKey: name) ?? [] where clients.contains(id) {
+            guard clients[id].phase == .awaitingCertificate else { continue }
+            clients[id].phase = .handshake
+            unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
+            memory.cipher.clear()
+            memory.cipher.append(clients[id].inbox.bytes)
+            clients[id].inbox.clear()
+            let bytes = unsafe memory.cipher.bytes.buffer
+            // It stays in the scratch memory until TLS has taken it.
+            if let start = bytes.baseAddress { unsafe memory.wire.lend(start, count: bytes.count) }
+            advanceHandshake(id)
+            if clients.contains(id) { pumpClient(id) }
+        }
+    }
+
+    // MARK: Choosing
+
+    /// What came of choosing a certificate.
+    private enum Choice {
+        case chosen
+        /// It is to be ordered first.
+        case awaited(name: String)
+        /// There is none, or TLS refuses it.
+        case none
+    }
+
+    private func chooseCertificate(_ id: SlotID) -> Choice {
+        let hello = memory.wire.hello
+        let key = HostKey(hello)
+        if hello.asksForChallenge, let key, clients[id].listener == .https,
+            let credential = tables.challengeCredential(for: key)
+        {
+            return clients[id].transport.tls?.choose(challenge: credential) ?? false ? .chosen : .none
+        }
         clients[id].hasNamedHost = key != nil
         var site: SlotID?
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
-        if let site {
-            clients[id].site = site
-            tables.use(site: site)
-        }
-        var failure: (name: String, reason: String)?
         let credential: TLSCredential?
         if let adminHandler, clients[id].listener == .admin {
             credential = adminHandler.credential
         } else {
-            credential = unsafe tables.credential(site: site, key: key, now: clock.seconds, failure: &failure)
+            var failure: (name: String, reason: String)?
+            let stored = tables.credential(site: site, key: key, failure: &failure)
+            if let failure {
+                metrics.add(.certificateFailures, 1)
+                report(.certificateFailed(name: failure.name, reason: failure.reason))
+            }
+            if stored == nil, !clients[id].hasAwaited, let site, tables.sites[site].site.ordersCertificate {
+                return .awaited(name: tables.sites[site].site.name)
+            }
+            credential = unsafe stored ?? tables.fallback.credential(for: key, now: clock.seconds)
         }
-        if let failure {
-            metrics.add(.certificateFailures, 1)
-            report(.certificateFailed(name: failure.name, reason: failure.reason))
+        guard let credential else { return .none }
+        guard let site else {
+            // Sessions without a site are bound to that, so that none of them reaches one.
+            let isChosen = unsafe "no site".utf8.withContiguousStorageIfAvailable { text in
+                guard let start = text.baseAddress else { return false }
+                return unsafe choose(id, credential, .v1_2, Bytes(start, count: text.count))
+            }
+            return isChosen ?? false ? .chosen : .none
         }
-        guard let credential else { return false }
-        if let site {
-            let view = tables.sites[site].view
-            return choose(id, credential, view.leastVersion, view.binding)
-        }
-        // Sessions without a site are bound to that, so that none of them reaches one.
-        return unsafe "no site".utf8.withContiguousStorageIfAvailable { text in
-            guard let start = text.baseAddress else { return false }
-            return unsafe choose(id, credential, .v1_2, Bytes(start, count: text.count))
-        } ?? false
+        clients[id].site = site
+        tables.use(site: site)
+        let view = tables.sites[site].view
+        return choose(id, credential, view.leastVersion, view.binding) ? .chosen : .none
     }
 
     private func choose(
@@ -76,6 +138,7 @@ extension Worker {
         else { return close(id) }
         metrics.add(version == .v1_3 ? .handshakesTLS13 : .handshakesTLS12, 1)
         if isResumed { metrics.add(.handshakesResumed, 1) }
+        if clients[id].transport.tls?.isValidation ?? false { return close(id) }
         unsafe metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)

@@ -9,6 +9,7 @@ extension Worker {
         case .place(let place): take(place)
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
+        case .certificateSettled(let name): goOn(withCertificate: name)
         case .tickets(let keys): serverTLS.tickets = keys
         case .accessLog(let sink):
             accessLog?.flush()

@@ -36,6 +36,8 @@ final class Worker {
     let serverTLS: TLSServerContext
     var clientTLS: [TLSClientContext.Trust: TLSClientContext] = [:]
     var listeners: [Listener] = []
+    /// The clients whose handshakes wait for a certificate, by its name. Some may be gone.
+    var awaitingCertificate: [String: [SlotID]] = [:]
     /// Whether listeners are left alone for a while, because no connection can be accepted.
     var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?

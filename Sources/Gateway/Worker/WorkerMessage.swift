@@ -18,6 +18,8 @@ enum WorkerMessage: Sendable {
     case checkHealth(HealthProbe)
     /// Where certificates come from when the state has none.
     case fallback(FallbackSource)
+    /// A certificate that handshakes wait for has come, or won't in time.
+    case certificateSettled(name: String)
     /// New keys for session tickets.
     case tickets(TicketKeys)
     /// Where requests are logged from now on.
@@ -49,7 +51,16 @@ struct TableUpdate: Sendable {
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
+    var challengeCertificates: [ChallengeEntry] = []
     var removedChallenges: [[UInt8]] = []
+}
+
+/// What validates a name in a TLS handshake (RFC 8737).
+struct ChallengeEntry: Sendable {
+    let token: [UInt8]
+    /// The server name that the CA asks for, in lower case.
+    let serverName: String
+    let credential: TLSCredential
 }
 
 /// Where an upstream is.
@@ -73,6 +84,8 @@ enum WorkerReport: Sendable {
     case upstreamEjected(String, seconds: Int)
     /// A certificate of the state could not be used.
     case certificateFailed(name: String, reason: String)
+    /// A handshake waits for a certificate that there is not yet.
+    case certificateWanted(name: String)
     /// No more connections can be taken; the `errno`.
     case acceptFailed(Int32)
     /// All connections are done.

@@ -35,6 +35,7 @@ final class WorkerTables {
     private var certificateDomains = NameTable()
     private(set) var poolByNumber: [SlotID] = []
     private(set) var challenges: [[UInt8]: [UInt8]] = [:]
+    private var challengeCertificates: [String: ChallengeEntry] = [:]
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
@@ -65,10 +66,10 @@ final class WorkerTables {
         if sites[id].isRetired, sites[id].users == 0 { _ = sites.remove(id) }
     }
 
-    /// What to show in a handshake, in this order: the site's own certificate, another of the state that is for the name,
-    /// one of the local CA. `failure` says why one of the state could not be used.
+    /// What the state has to show in a handshake: the site's own certificate, else another that is for the name. `failure` says
+    /// why one could not be used.
     func credential(
-        site: SlotID?, key: HostKey?, now: Int64, failure: inout (name: String, reason: String)?
+        site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
         handshakes += 1
         if let site, let name = sites[site].site.certificateName, let slot = certificate(named: name),
@@ -79,7 +80,12 @@ final class WorkerTables {
         if let key, let slot = certificate(for: key), let credential = parsedCredential(slot, &failure) {
             return credential
         }
-        return fallback.credential(for: key, now: now)
+        return nil
+    }
+
+    /// What validates a name by tls-alpn-01; nil when nobody has asked for that.
+    func challengeCredential(for key: HostKey) -> TLSCredential? {
+        challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
 
     private func certificate(named name: String) -> SlotID? {
@@ -138,7 +144,11 @@ final class WorkerTables {
             removeCertificate(named: entry.name)
             insert(entry)
         }
-        for token in update.removedChallenges { challenges[token] = nil }
+        for token in update.removedChallenges {
+            challenges[token] = nil
+            challengeCertificates = challengeCertificates.filter { $0.value.token != token }
+        }
+        for entry in update.challengeCertificates { challengeCertificates[entry.serverName] = entry }
         for (token, answer) in update.challenges { challenges[token] = answer }
     }
 

@@ -5,8 +5,28 @@ public struct ClientHello {
     private var name = InlineArray<255, UInt8>(repeating: 0)
     /// How long the name is; 0 when none was sent.
     public private(set) var serverNameCount = 0
+    /// Whether it wants nothing but to validate a challenge: `acme-tls/1` is the only protocol it offers (RFC 8737 section 3).
+    public private(set) var asksForChallenge = false
 
     init() {}
+
+    /// The protocol of validations by tls-alpn-01.
+    static let challengeProtocol = "acme-tls/1"
+
+    /// Reads the content of an application_layer_protocol_negotiation extension (RFC 7301 section 3.1).
+    mutating func readProtocols(_ bytes: Span<UInt8>) {
+        let name = Self.challengeProtocol.utf8
+        // The list's length, and one name with its length.
+        guard bytes.count == name.count + 3, Int(bytes[0]) << 8 | Int(bytes[1]) == name.count + 1,
+            Int(bytes[2]) == name.count
+        else { return }
+        var position = 3
+        for byte in name {
+            guard bytes[position] == byte else { return }
+            position += 1
+        }
+        asksForChallenge = true
+    }
 
     /// Reads the content of a server_name extension; an empty one stands for none.
     ///

@@ -101,9 +101,31 @@ public struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // Any address but nil: it says that the choice is made (TLSServerContext.hello).
+        // It says that the choice is made (TLSServerContext.hello), and that HTTP is to be spoken.
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
         return true
+    }
+
+    /// Says to answer the client hello with the certificate of a challenge, and to speak nothing but `acme-tls/1`.
+    ///
+    /// - Returns: False when OpenSSL refuses it.
+    public borrowing func choose(challenge credential: TLSCredential) -> Bool {
+        ERR_clear_error()
+        guard unsafe credential.use(in: ssl) else {
+            ERR_clear_error()
+            return false
+        }
+        // Another address than that of connections that speak HTTP.
+        unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_SSL_CTX(ssl)))
+        return true
+    }
+
+    /// Whether nothing is spoken but `acme-tls/1`, which ends with the handshake.
+    public var isValidation: Bool { unsafe Self.isValidation(ssl) }
+
+    /// Whether an `SSL` whose certificate was chosen is for a challenge.
+    static func isValidation(_ ssl: OpaquePointer?) -> Bool {
+        unsafe SSL_get_ex_data(ssl, 0) != UnsafeMutableRawPointer(ssl)
     }
 
     /// The version; meaningful once the handshake is complete.

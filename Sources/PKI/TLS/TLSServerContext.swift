@@ -38,8 +38,11 @@ public final class TLSServerContext {
         unsafe SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in unsafe TLSServerContext.hello(ssl, alert) }, nil)
         unsafe SSL_CTX_set_alpn_select_cb(
             context,
-            { _, selected, length, offered, count, _ in
-                unsafe TLSServerContext.selectProtocol(selected, length, offered, count)
+            { ssl, selected, length, offered, count, _ in
+                let isValidation = unsafe TLSConnection.isValidation(ssl)
+                let wanted =
+                    isValidation ? [ClientHello.challengeProtocol] : TLSServerContext.protocols
+                return unsafe TLSServerContext.select(wanted, selected, length, offered, count)
             }, nil)
         // The context outlives every SSL that asks by it: connections hold a reference to self.
         unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
@@ -56,7 +59,7 @@ public final class TLSServerContext {
 
     /// Stops the handshake at the client hello until the caller has chosen a certificate.
     private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {
-        // Application data 1 says that the choice is made (TLSConnection.choose).
+        // Application data 0 says that the choice is made (TLSConnection.choose).
         if unsafe SSL_get_ex_data(ssl, 0) != nil { return SSL_CLIENT_HELLO_SUCCESS }
         guard let data = unsafe BIO_get_data(SSL_get_rbio(ssl)) else { return SSL_CLIENT_HELLO_ERROR }
         let window = unsafe data.assumingMemoryBound(to: TLSWire.Window.self)
@@ -72,17 +75,26 @@ public final class TLSServerContext {
             }
             hello = parsed
         }
+        if unsafe SSL_client_hello_get0_ext(
+            ssl, UInt32(TLSEXT_TYPE_application_layer_protocol_negotiation), &start, &count) == 1
+        {
+            let content = unsafe UnsafeBufferPointer(start: start, count: count)
+            unsafe hello.readProtocols(Span(_unsafeElements: content))
+        }
         unsafe window.pointee.hello = hello
         return SSL_CLIENT_HELLO_RETRY
     }
 
-    /// ALPN (RFC 7301): HTTP/1.1, else HTTP/1.0, else no connection for clients that want something else alone.
-    private static func selectProtocol(
-        _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
+    private static let protocols = ["http/1.1", "http/1.0"]
+
+    /// ALPN (RFC 7301): the first that is wanted, and no connection for clients that want something else alone.
+    private static func select(
+        _ wanted: [String], _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+        _ length: UnsafeMutablePointer<UInt8>?,
         _ offered: UnsafePointer<UInt8>?, _ count: UInt32
     ) -> Int32 {
         guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
-        for wanted in ["http/1.1", "http/1.0"] {
+        for wanted in wanted {
             var position = 0
             // OpenSSL has checked that the list's lengths add up.
             while position < Int(count) {

@@ -44,8 +44,11 @@ public final class TLSWire {
         unsafe window.pointee.inputCount = count
     }
 
-    /// How many of the lent bytes nobody has read yet.
-    public var unreadInput: Int { unsafe window.pointee.inputCount }
+    /// The lent bytes that nobody has read yet.
+    @unsafe
+    public var unread: UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: window.pointee.input, count: window.pointee.inputCount)
+    }
 
     /// What is to be sent, until `takeOutput` or the next call on a connection.
     @unsafe

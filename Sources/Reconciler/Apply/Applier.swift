@@ -80,7 +80,7 @@ public struct Applier {
 
 extension Applier {
     /// How many certificates are had at once: more would only wait for each other, or for the same CA.
-    private static let certificatesAtOnce = 4
+    private static let certificatesAtOnce = 8
 
     /// One apply under way.
     private struct Run {
@@ -152,7 +152,7 @@ extension Applier {
                 switch event {
                 case .started(let change): begun.append(change)
                 case .ready(let change, let certificate, let warnings):
-                    mutations.append(.putCertificate(certificate))
+                    mutations += certificate
                     changes.append(change)
                     news += warnings.map { .warning(change.item, $0) }
                 case .failed(let change, let failure):

@@ -14,7 +14,8 @@ struct CertificateWork: Sendable {
     /// What is told meanwhile.
     enum Event: Sendable {
         case started(Change)
-        case ready(Change, StoredCertificate, warnings: [String])
+        /// What puts it into the state, in one commit.
+        case ready(Change, [StateMutation], warnings: [String])
         case failed(Change, IssuanceFailure)
     }
 
@@ -29,32 +30,16 @@ struct CertificateWork: Sendable {
         tell(.started(order.change))
         do throws(IssuanceFailure) {
             let name = order.item.id.name
-            let (material, source, autoRenew) = try sources.obtain(
-                configuration.value(of: order.item), for: users[name] ?? [], of: configuration)
-            let stored = try store(material, source, autoRenew, named: name, configuration.record(of: order.item))
-            tell(.ready(order.change, stored, warnings: material.warnings))
+            let obtained = try sources.obtain(
+                configuration.value(of: order.item), named: name, for: users[name] ?? [], from: configuration.issuers)
+            let stored = try obtained.stored(
+                named: name, owner: .file, record: configuration.record(of: order.item), sealer: sealer, now: now())
+            tell(
+                .ready(
+                    order.change, [.putCertificate(stored)] + obtained.material.closing,
+                    warnings: obtained.material.warnings))
         } catch {
             tell(.failed(order.change, error))
         }
-    }
-
-    private func store(
-        _ material: IssuedMaterial, _ source: CertificateFacts.Source, _ autoRenew: Bool, named name: String,
-        _ record: [UInt8]
-    ) throws(IssuanceFailure) -> StoredCertificate {
-        let leaf = material.chain.leaf
-        let facts = CertificateFacts(
-            domains: leaf.names.map(\.text), source: source, issuerCommonName: leaf.issuerCommonName ?? "",
-            notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: now(),
-            fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
-        let key: [UInt8]
-        do {
-            key = try sealer.seal(material.key.der(), purpose: SealPurpose.certificateKey, row: name)
-        } catch {
-            throw IssuanceFailure("its key can't be sealed: \(error)")
-        }
-        return StoredCertificate(
-            name: name, owner: .file, record: record, facts: facts, chain: Array(material.chain.pem.utf8),
-            sealedKey: key)
     }
 }

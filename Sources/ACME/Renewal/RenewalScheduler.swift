@@ -1,0 +1,90 @@
+import PKI
+
+/// A certificate that is to be renewed. Times are in seconds since 1970.
+public struct RenewalCandidate: Sendable, Hashable {
+    /// Tells it from others.
+    public var name: String
+    /// Valid from here on.
+    public var notBefore: Int64
+    /// Valid up to here.
+    public var notAfter: Int64
+    /// How long before its end the operator wants it renewed.
+    public var renewBeforeSeconds: Int64?
+    /// The instant chosen from the CA's renewal information.
+    public var advisedAt: Int64?
+    /// How often in a row its renewal has failed.
+    public var failures: Int
+    /// When that was tried last.
+    public var lastTryAt: Int64?
+
+    /// A certificate.
+    public init(
+        name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil, advisedAt: Int64? = nil,
+        failures: Int = 0, lastTryAt: Int64? = nil
+    ) {
+        self.name = name
+        self.notBefore = notBefore
+        self.notAfter = notAfter
+        self.renewBeforeSeconds = renewBeforeSeconds
+        self.advisedAt = advisedAt
+        self.failures = failures
+        self.lastTryAt = lastTryAt
+    }
+}
+
+/// When certificates are renewed: with a third of their lifetime left, half of a short one (the practice of certmagic and
+/// lego), as the operator sets it, or as the CA advises. Certificates that began together don't come due together: the hash
+/// of its name takes each forward by up to an eighth of its lifetime.
+public enum RenewalScheduler {
+    private static let shortLifetimeSeconds: Int64 = 10 * 86_400
+
+    /// From when on a certificate is due by its lifetime alone; all times in seconds since 1970.
+    public static func dueAt(notBefore: Int64, notAfter: Int64) -> Int64 {
+        let lifetime = max(0, notAfter - notBefore)
+        return notAfter - lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
+    }
+
+    /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
+    public static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
+        let planned = plannedAt(candidate, seed: seed)
+        guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
+        let delay = RetrySchedule.delaySeconds(afterFailures: candidate.failures)
+        return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
+    }
+
+    /// Those that are due, the ones that end first before the others, and when the next comes due.
+    public static func due(
+        _ candidates: some Sequence<RenewalCandidate>, now: Int64, seed: UInt64
+    ) -> (due: [RenewalCandidate], nextAt: Int64?) {
+        var due: [RenewalCandidate] = []
+        var nextAt: Int64?
+        for candidate in candidates {
+            let at = dueAt(candidate, seed: seed)
+            if at <= now { due.append(candidate) } else { nextAt = min(nextAt ?? at, at) }
+        }
+        return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
+    }
+
+    private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
+        let lifetime = max(0, candidate.notAfter - candidate.notBefore)
+        let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
+        if let advised = candidate.advisedAt {
+            // Much earlier than usual means that something is wrong with the certificate: then nobody's wish counts. Late
+            // advice must leave time for more than one try.
+            let isUrgent = advised < usual - lifetime / 10
+            if isUrgent || candidate.renewBeforeSeconds == nil {
+                return min(advised, candidate.notAfter - lifetime / 10)
+            }
+        }
+        // A wish that a short certificate can't fulfil must not have it renewed all the time.
+        let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
+        return (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
+    }
+
+    /// A part of a time from nothing up to all of it, as a hash of seed and name has it.
+    private static func part(of seconds: Int64, _ name: String, _ seed: UInt64) -> Int64 {
+        guard seconds > 0 else { return 0 }
+        let hash = Digest.sha256(Array("\(seed) \(name)".utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        return Int64(hash.multipliedFullWidth(by: UInt64(seconds)).high)
+    }
+}

@@ -1,0 +1,236 @@
+import ACME
+import ConfigModel
+import Glibc
+import Issuers
+import PKI
+import State
+import SystemPackage
+
+/// What the control side remembers of certificates that it has or renews.
+struct Issuance {
+    /// How many certificates are had at once.
+    static let jobsAtOnce = 8
+    /// From one look for what is due to the next, in seconds; the lease for it lasts longer.
+    static let lookSeconds: Int64 = 20
+    /// How many certificates' advice is asked for at one look.
+    static let adviceAtOnce = 10
+
+    /// What is being had, and what waits for that, in order.
+    var running: Set<String> = []
+    var queue: [String] = []
+    /// Until when handshakes wait for a certificate, in milliseconds of the monotonic clock, by its name.
+    var waits: [String: Int64] = [:]
+    /// How it went before, where something did not.
+    var progress: [String: RenewalProgress] = [:]
+    var nextLook: Int64 = 0
+    var isAsking = false
+    /// A connection to the state of its own: an order's commits must not hold up the control side.
+    var store: (any StateStore)?
+    /// The sources, and what they were made with.
+    var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
+}
+
+extension GatewayServer {
+    // MARK: Handshakes that wait
+
+    /// A handshake asks for a certificate that there is not: it is ordered, unless it was tried in vain lately.
+    func certificateWanted(_ name: String) {
+        guard let certificate = compiler.managed[name], status.current.phase == .ready, !isEnding else {
+            return settle(name)
+        }
+        // It may have come while the report was under way.
+        if compiler.times[name] != nil { return settle(name) }
+        let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
+        let wait = onDemandWait(for: certificate)
+        guard mayTry, wait > 0 else {
+            if mayTry { enqueue(name, isUrgent: true) }
+            return settle(name)
+        }
+        issuance.waits[name] = Self.monotonicMilliseconds + wait
+        enqueue(name, isUrgent: true)
+    }
+
+    private func onDemandWait(for certificate: ManagedCertificate) -> Int64 {
+        let waits = certificate.issuers.compactMap { name -> Int64? in
+            guard case .acme(let settings) = compiler.issuers[name]?.kind else { return nil }
+            return settings.onDemandWait.wholeMilliseconds
+        }
+        return waits.max() ?? 0
+    }
+
+    /// Lets handshakes go on that wait for a certificate, with it or without.
+    private func settle(_ name: String) {
+        issuance.waits[name] = nil
+        for worker in workers { worker.mailbox.post(.certificateSettled(name: name)) }
+    }
+
+    /// Lets handshakes go on whose certificate has come, or whose time is over.
+    func settleWaits() {
+        guard !issuance.waits.isEmpty else { return }
+        let now = Self.monotonicMilliseconds
+        for (name, end) in issuance.waits where compiler.times[name] != nil || end <= now { settle(name) }
+    }
+
+    // MARK: What is due
+
+    /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
+    func maintain(_ now: Int64) {
+        guard now >= issuance.nextLook, status.current.phase == .ready, !isEnding else { return }
+        issuance.nextLook = now + Issuance.lookSeconds
+        guard let store = issuanceStore() else { return }
+        do {
+            let progress = try store.renewals()
+            issuance.progress = Dictionary(progress.map { ($0.certificate, $0) }) { $1 }
+            let attempt = try store.acquireLease(.maintenance, for: holder, now: now) { [holder] lease in
+                lease.isFree(at: now, in: holder.scope, isAlive: LeaseHolder.isAlive)
+            }
+            guard attempt == .acquired else { return }
+        } catch {
+            return log.warning("certificates can't be looked after: \(error)")
+        }
+        for certificate in dueCertificates(now) { enqueue(certificate, isUrgent: false) }
+        askForAdvice(now)
+    }
+
+    private func dueCertificates(_ now: Int64) -> [String] {
+        var candidates: [RenewalCandidate] = []
+        var due: [String] = []
+        for (name, certificate) in compiler.managed {
+            let progress = issuance.progress[name]
+            if let next = progress?.nextTryAt, next > now { continue }
+            guard let times = compiler.times[name] else {
+                // What was never had waits for a handshake, unless it was tried and failed.
+                if progress?.nextTryAt != nil { due.append(name) }
+                continue
+            }
+            let advised = progress?.advisedFingerprint == times.fingerprint ? progress?.advisedAt : nil
+            candidates.append(
+                RenewalCandidate(
+                    name: name, notBefore: times.notBefore, notAfter: times.notAfter,
+                    renewBeforeSeconds: renewBefore(certificate), advisedAt: advised))
+        }
+        return RenewalScheduler.due(candidates, now: now, seed: 0).due.map(\.name) + due
+    }
+
+    private func renewBefore(_ certificate: ManagedCertificate) -> Int64? {
+        guard let name = certificate.issuers.first, case .acme(let settings) = compiler.issuers[name]?.kind else {
+            return nil
+        }
+        return settings.renewBefore?.components.seconds
+    }
+
+    /// Asks CAs when they would have their certificates renewed (RFC 9773), a few at a time and beside this thread.
+    private func askForAdvice(_ now: Int64) {
+        guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
+        let all = Array(compiler.issuers.values)
+        let asked = compiler.managed.values.lazy.filter { [compiler, issuance] certificate in
+            guard let times = compiler.times[certificate.name], times.source == .letsencrypt else { return false }
+            let progress = issuance.progress[certificate.name]
+            return progress?.advisedFingerprint != times.fingerprint || (progress?.nextAdviceAt ?? 0) <= now
+        }.prefix(Issuance.adviceAtOnce)
+        let certificates = Array(asked)
+        guard !certificates.isEmpty else { return }
+        issuance.isAsking = true
+        let events = events
+        NamedThread("renewal-advice") {
+            for certificate in certificates {
+                sources.takeAdvice(on: certificate.value, named: certificate.name, from: all)
+            }
+            events.post(.adviceTaken)
+        }.start()
+    }
+
+    /// What CAs advise is in the state now.
+    func adviceTaken() {
+        issuance.isAsking = false
+        issuance.nextLook = 0
+    }
+
+    // MARK: Jobs
+
+    private func enqueue(_ name: String, isUrgent: Bool) {
+        guard !issuance.running.contains(name) else { return }
+        if let place = issuance.queue.firstIndex(of: name) {
+            guard isUrgent else { return }
+            issuance.queue.remove(at: place)
+        }
+        issuance.queue.insert(name, at: isUrgent ? 0 : issuance.queue.count)
+        startJobs()
+    }
+
+    private func startJobs() {
+        while issuance.running.count < Issuance.jobsAtOnce, !issuance.queue.isEmpty {
+            let name = issuance.queue.removeFirst()
+            guard let certificate = compiler.managed[name], let store = issuanceStore(),
+                let sources = certificateSources(store), let sealer
+            else {
+                settle(name)
+                continue
+            }
+            issuance.running.insert(name)
+            let job = CertificateJob(
+                certificate: certificate, issuers: Array(compiler.issuers.values), store: store, sealer: sealer,
+                sources: sources, actor: "gateway \(node.machine) \(node.process)")
+            let events = events
+            log.info("having the certificate '\(name)'")
+            NamedThread("certificate") { events.post(.certificateDone(name: name, job.run())) }.start()
+        }
+    }
+
+    /// A job has ended.
+    func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
+        issuance.running.remove(name)
+        switch outcome {
+        case .stored:
+            issuance.progress[name] = nil
+            log.info("the certificate '\(name)' is there")
+            // Its handshakes go on when it is in force, which is now.
+            reload()
+        case .busy:
+            // It will come with a change of the state; until then there is nothing to do.
+            break
+        case .obsolete: settle(name)
+        case .failed(let failure):
+            log.error("the certificate '\(name)' can't be had: \(failure)")
+            issuance.progress[name] = (try? issuance.store?.renewal(of: name)) ?? nil
+            settle(name)
+        }
+        settleWaits()
+        startJobs()
+    }
+
+    // MARK: What jobs need
+
+    private func issuanceStore() -> (any StateStore)? {
+        if issuance.store == nil { issuance.store = try? options.openState() }
+        return issuance.store
+    }
+
+    /// Where certificates come from; made anew when the state has another key or directory.
+    private func certificateSources(_ store: any StateStore) -> CertificateSources? {
+        guard let sealer else { return nil }
+        let directory = compiler.directory.string
+        if let known = issuance.sources, known.sealerID == sealer.key.id, known.directory == directory,
+            known.cache == fallbackDirectory
+        {
+            return known.sources
+        }
+        let reader = SecretReader(directory: compiler.directory)
+        let board = ChallengeBoard(store: store, holder: holder) { () throws(IssuanceFailure) in
+            throw IssuanceFailure("no gateway serves that could answer the CA's challenge")
+        }
+        let orders = ACMEOrders(
+            store: store, holder: holder, sealer: sealer, secrets: reader, board: board, now: { Self.now })
+        let local = fallbackDirectory.flatMap { try? LocalAuthority(directory: $0, now: Self.now) }
+        let sources = CertificateSources(
+            own: OwnCertificate(reader), local: local, orders: orders, now: { Self.now })
+        issuance.sources = (sources, sealer.key.id, directory, fallbackDirectory)
+        return sources
+    }
+
+    static var monotonicMilliseconds: Int64 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+}

@@ -1,0 +1,78 @@
+import ConfigModel
+import State
+
+/// A certificate that a gateway can have or renew by itself, with what that takes. All of it comes from the state.
+struct ManagedCertificate: Sendable {
+    /// Its declaration: the item that it follows from, with the record that must still be there when it is stored.
+    enum Declaration: Sendable {
+        /// A host with `ssl_mode: letsencrypt`.
+        case host(HostCertificate)
+        /// An entry under `certificates`, which is in the state once it was had.
+        case named(NamedCertificate)
+    }
+
+    let name: String
+    let declaration: Declaration
+    /// The record of the item that it follows from.
+    let itemRecord: [UInt8]
+
+    /// Of a host; nil when none is to be made for it.
+    init?(_ host: Host, record: [UInt8]) {
+        guard host.sslMode == .letsencrypt, host.enabled else { return nil }
+        name = host.domain.text
+        declaration = .host(HostCertificate(for: host))
+        itemRecord = record
+    }
+
+    /// Of a stored certificate; nil for those of hosts, the operator's own, and those that are not renewed.
+    init?(_ stored: StoredCertificate) {
+        guard stored.facts.autoRenew, stored.facts.source != .custom,
+            var certificate = NamedCertificate(record: stored.record), case .issued = certificate.source
+        else { return nil }
+        certificate.name = stored.name
+        name = stored.name
+        declaration = .named(certificate)
+        itemRecord = stored.record
+    }
+
+    /// What it is to be.
+    var value: any Recorded {
+        switch declaration {
+        case .host(let certificate): certificate
+        case .named(let certificate): certificate
+        }
+    }
+
+    /// The record that it is stored with.
+    var record: [UInt8] {
+        switch declaration {
+        case .host(let certificate): certificate.record(.compact).json()
+        case .named: itemRecord
+        }
+    }
+
+    /// What must still be so when it is stored.
+    var requirement: StateMutation {
+        switch declaration {
+        case .host: .require(ItemID(.host, name), record: itemRecord)
+        case .named: .require(ItemID(.certificate, name), record: itemRecord)
+        }
+    }
+
+    /// The issuers it may come from, by name.
+    var issuers: [String] {
+        switch declaration {
+        case .host(let certificate): certificate.issuers
+        case .named(let certificate):
+            if case .issued(let issued) = certificate.source { [issued.issuer] } else { [] }
+        }
+    }
+}
+
+/// What is known of a stored certificate's time. Times are in seconds since 1970.
+struct CertificateTimes: Sendable {
+    let notBefore: Int64
+    let notAfter: Int64
+    let fingerprint: String
+    let source: CertificateFacts.Source
+}

@@ -1,0 +1,67 @@
+import ACME
+import ConfigModel
+import HTTPClient
+import PKI
+import State
+import SystemPackage
+
+/// Where ACME's requests leave: over libcurl, without redirects, every answer bounded in size and time.
+struct ACMEConnection: ACMEEdge {
+    private let client: HTTPClient
+
+    init(_ settings: ACMEIssuer, secrets: SecretReader) throws(IssuanceFailure) {
+        do throws(HTTPFailure) {
+            let trust: HTTPClient.Trust =
+                settings.caFile.map { .authoritiesFile(secrets.resolve($0).string) } ?? .system
+            client = try HTTPClient(trust: trust, userAgent: "aegis")
+        } catch {
+            throw IssuanceFailure(error.reason, hint: error.hint)
+        }
+    }
+
+    func send(_ request: ACMEHTTPRequest) throws -> ACMEHTTPResponse {
+        let method: HTTPMethod =
+            switch request.method {
+            case .get: .get
+            case .head: .head
+            case .post: .post
+            }
+        var fields = request.accept.map { [HTTPField("Accept", $0)] } ?? []
+        if method == .post { fields.append(HTTPField("Content-Type", "application/jose+json")) }
+        let response: HTTPResponse
+        do {
+            response = try client.send(
+                HTTPRequest(method, request.url.text, fields: fields, body: method == .post ? request.body : nil))
+        } catch {
+            throw Failure(failure: error)
+        }
+        return ACMEHTTPResponse(
+            status: response.status, location: response.value(of: "Location"),
+            replayNonce: response.value(of: "Replay-Nonce"), retryAfter: response.value(of: "Retry-After"),
+            links: response.values(of: "Link").flatMap(Self.links), contentType: response.value(of: "Content-Type"),
+            body: response.body)
+    }
+
+    /// No answer, as ACME's client wants to know it.
+    struct Failure: ACMEEdgeError, CustomStringConvertible {
+        let failure: HTTPFailure
+        var mayHaveArrived: Bool { failure.mayHaveArrived }
+        // Where there is something to do about it, trying again is no use.
+        var isTransient: Bool { failure.hint == nil }
+        var description: String { failure.description }
+    }
+
+    /// The links of a field: `<target>; rel="relation"`, separated by commas (RFC 8288 section 3).
+    private static func links(_ field: String) -> [ACMEHTTPResponse.Link] {
+        field.split(separator: "<").compactMap { part in
+            guard let end = part.firstIndex(of: ">") else { return nil }
+            let parameters = part[part.index(after: end)...].split(whereSeparator: { $0 == ";" || $0 == "," })
+            for parameter in parameters {
+                let pair = parameter.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " && $0 != "\"" } }
+                guard pair.count == 2, pair[0].lowercased() == "rel" else { continue }
+                return ACMEHTTPResponse.Link(url: String(part[..<end]), rel: pair[1])
+            }
+            return nil
+        }
+    }
+}

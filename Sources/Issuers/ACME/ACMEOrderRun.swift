@@ -1,0 +1,210 @@
+import ACME
+import ConfigModel
+import PKI
+import State
+
+/// One order at one CA, from the journal's first line to the checked certificate.
+struct ACMEOrderRun {
+    let need: CertificateNeed
+    let issuer: CertificateNeed.Issuer
+    let store: any StateStore
+    let holder: LeaseHolder
+    let sealer: Sealer
+    let secrets: SecretReader
+    let board: ChallengeBoard
+    let accounts: ACMEAccounts
+    let now: @Sendable () -> Int64
+
+    private var settings: ACMEIssuer { issuer.settings }
+
+    func obtain() throws -> IssuedMaterial {
+        let client = try accounts.client(for: settings)
+        if let pending = try resumable() {
+            do {
+                return try carryOut(pending, client)
+            } catch let error as ACMEError where error.isGone {
+                // The CA has forgotten it: nothing can come of it any more.
+                try store.deleteOrder(for: need.name, by: holder)
+            }
+        }
+        return try carryOut(begin(), client)
+    }
+
+    // MARK: The journal
+
+    /// The order that was begun for just this; another one is of no use.
+    private func resumable() throws -> PendingOrder? {
+        guard let pending = try store.pendingOrder(for: need.name) else { return nil }
+        if pending.directory == settings.directory.text, pending.domains == need.names { return pending }
+        try store.deleteOrder(for: need.name, by: holder)
+        return nil
+    }
+
+    /// A new order's line, with the key that its certificate will have.
+    private func begin() throws -> PendingOrder {
+        let key = try PrivateKey.generate(KeyAlgorithm(need.keyType ?? settings.keyType))
+        let request = try CertificateRequest(key: key, names: try identifiers())
+        let pending = PendingOrder(
+            certificate: need.name, issuer: issuer.name, directory: settings.directory.text, domains: need.names,
+            sealedKey: try sealer.seal(key.der(), purpose: SealPurpose.orderKey, row: need.name),
+            request: request.der, createdAt: now())
+        try store.putOrder(pending, by: holder)
+        return pending
+    }
+
+    private func identifiers() throws(PKIError) -> [SubjectName] {
+        try need.names.map { (name) throws(PKIError) in try SubjectName(name) }
+    }
+
+    // MARK: The order
+
+    private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
+        var pending = begun
+        let url: ACMEURL
+        if let known = pending.url {
+            url = try ACMEURL(known, of: "order")
+        } else {
+            url = try place(client).url
+            pending.url = url.text
+            try store.putOrder(pending, by: holder)
+        }
+        var published: [Published] = []
+        defer { published.forEach(withdraw) }
+        var machine = OrderMachine(answering: settings.challenge.type)
+        while true {
+            let order = try client.order(at: url)
+            let authorizations =
+                order.status == .pending || order.status == .invalid
+                ? try order.authorizations.map { try client.authorization(at: $0) } : []
+            switch machine.next(order: order, authorizations: authorizations, now: now()) {
+            case .answer(let answers):
+                published.append(try publish(answers, client))
+                for answer in answers {
+                    try client.answer(answer.challenge)
+                    machine.answered(answer.challenge)
+                }
+            case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
+            case .finalize:
+                pending.isFinalized = true
+                try store.putOrder(pending, by: holder)
+                _ = try client.finalize(order, csr: pending.request)
+            case .download:
+                let chain = try client.certificates(of: order, preferredChain: settings.preferredChain)
+                return try check(chain, pending)
+            case .failed(let failure):
+                try store.deleteOrder(for: need.name, by: holder)
+                try note(failure)
+                throw IssuanceFailure("\(failure)")
+            }
+        }
+    }
+
+    /// Places the order; at a CA that has forgotten our account, after that was made again.
+    private func place(_ client: ACMEClient) throws -> ACMEOrder {
+        let names = try identifiers()
+        let order: ACMEOrder
+        do {
+            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: try replaced())
+        } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {
+            try accounts.renew(client, settings)
+            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: try replaced())
+        }
+        try record(.order)
+        return order
+    }
+
+    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5).
+    private func replaced() throws -> String? {
+        guard let former = try store.certificate(named: need.name), former.facts.source == .letsencrypt,
+            let chain = try? CertificateChain(pem: former.chain)
+        else { return nil }
+        return ACMERenewalInfo.certificateID(of: chain.leaf)
+    }
+
+    // MARK: Challenges
+
+    /// What has been put where the CA looks.
+    private enum Published {
+        case onBoard(tokens: [String])
+    }
+
+    private func publish(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
+        let challenges = try answers.map { answer in
+            let authorization = try client.keyAuthorization(answer.challenge)
+            let challenge = ACMEChallenge(
+                kind: settings.challenge == .tlsALPN01 ? .tlsALPN01 : .http01, token: authorization.token,
+                keyAuthorization: authorization.text, domain: answer.authorization.identifier.text, createdAt: now())
+            guard let challenge else {
+                throw IssuanceFailure("the CA's challenge for \(answer.authorization.name) is none")
+            }
+            return challenge
+        }
+        try board.publish(challenges, for: need.name)
+        return .onBoard(tokens: challenges.map(\.token))
+    }
+
+    private func withdraw(_ published: Published) {
+        switch published {
+        case .onBoard(let tokens): board.withdraw(tokens: tokens, for: need.name)
+        }
+    }
+
+    // MARK: The end
+
+    /// The certificate, if a client would take it for what was asked: of our key, for all names, valid now, signed all the
+    /// way.
+    private func check(_ pem: [UInt8], _ pending: PendingOrder) throws -> IssuedMaterial {
+        let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
+        let key = try PrivateKey(der: der)
+        let chain = try CertificateChain(pem: pem, key: key)
+        let missing = need.names.filter { !chain.leaf.names.map(\.text).contains($0) }
+        guard missing.isEmpty else {
+            throw IssuanceFailure("the CA's certificate is not for \(missing.joined(separator: ", "))")
+        }
+        let time = now()
+        // Clocks may differ a little.
+        guard chain.leaf.notBefore <= time + 300, time < chain.leaf.notAfter else {
+            throw IssuanceFailure(
+                "the CA's certificate is valid from \(UTCTime.text(chain.leaf.notBefore)) to"
+                    + " \(UTCTime.text(chain.leaf.notAfter)), and not now", hint: "is this machine's clock right?")
+        }
+        try chain.leaf.checkStrength()
+        try record(.certificate)
+        return IssuedMaterial(
+            chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)])
+    }
+
+    private func record(_ kind: LedgerEntry.Kind) throws {
+        try store.addToLedger(
+            LedgerEntry(at: now(), directory: settings.directory.text, kind: kind, names: need.names))
+    }
+
+    private func note(_ failure: OrderFailure) throws {
+        guard case .refused(let complaints) = failure else { return }
+        let names = Set(complaints.compactMap(\.name))
+        for name in names.sorted() {
+            try store.addToLedger(
+                LedgerEntry(
+                    at: now(), directory: settings.directory.text, kind: .failedAuthorization, names: [name]))
+        }
+    }
+}
+
+extension ACMEIssuer.Challenge {
+    /// The challenge's type as ACME's client knows it.
+    var type: ACMEChallengeType {
+        switch self {
+        case .http01: .http01
+        case .tlsALPN01: .tlsALPN01
+        case .dns01: .dns01
+        }
+    }
+}
+
+extension ACMEError {
+    /// Whether the CA does not know what was asked about.
+    var isGone: Bool {
+        guard case .refused(_, let status, _) = self else { return false }
+        return status == 404 || status == 410
+    }
+}

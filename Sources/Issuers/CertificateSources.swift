@@ -1,0 +1,133 @@
+import ConfigModel
+import PKI
+import State
+
+/// Finds who makes a certificate, and asks.
+public struct CertificateSources: Sendable {
+    private let own: OwnCertificate
+    private let local: LocalAuthority?
+    private let orders: ACMEOrders
+    private let now: @Sendable () -> Int64
+
+    /// The sources; `local` is nil where there is no local CA. `now` gives seconds since 1970.
+    public init(
+        own: OwnCertificate, local: LocalAuthority?, orders: ACMEOrders, now: @escaping @Sendable () -> Int64
+    ) {
+        self.own = own
+        self.local = local
+        self.orders = orders
+        self.now = now
+    }
+
+    /// Has a certificate that is declared, and names it as the state does.
+    ///
+    /// `users` are the hosts that an operator's own certificate must cover. Blocks for as long as a CA takes: minutes, at
+    /// worst.
+    public func obtain(
+        _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer]
+    ) throws(IssuanceFailure) -> ObtainedCertificate {
+        switch value {
+        case let certificate as HostCertificate:
+            return ObtainedCertificate(
+                material: try orders.obtain(
+                    CertificateNeed(
+                        name: name, names: certificate.domains.map(\.text),
+                        issuers: try certificate.issuers.map { (issuer) throws(IssuanceFailure) in
+                            try Self.acmeIssuer(issuer, in: issuers)
+                        })), source: .letsencrypt, autoRenew: true)
+        case let certificate as NamedCertificate: return try obtain(certificate, for: users, from: issuers)
+        default: throw IssuanceFailure("'\(name)' is no certificate")
+        }
+    }
+
+    private func obtain(
+        _ certificate: NamedCertificate, for users: [DomainName], from issuers: [Issuer]
+    ) throws(IssuanceFailure) -> ObtainedCertificate {
+        switch certificate.source {
+        case .custom(let custom):
+            return ObtainedCertificate(
+                material: try own.load(custom, for: users, now: now()), source: .custom, autoRenew: false)
+        case .issued(let issued):
+            guard let issuer = issuers.first(where: { $0.name == issued.issuer }) else {
+                throw IssuanceFailure("unknown issuer '\(issued.issuer)'")
+            }
+            let names = issued.domains.map(\.text)
+            switch issuer.kind {
+            case .localCA:
+                guard let local else { throw IssuanceFailure("there is no local CA here") }
+                let algorithm = KeyAlgorithm(issued.keyType ?? .ecdsaP256)
+                return ObtainedCertificate(
+                    material: try local.issue(for: names, algorithm, now: now()), source: .localCA,
+                    autoRenew: issued.autoRenew)
+            case .acme(let acme):
+                let need = CertificateNeed(
+                    name: certificate.name, names: names, issuers: [.init(name: issuer.name, settings: acme)],
+                    keyType: issued.keyType)
+                return ObtainedCertificate(
+                    material: try orders.obtain(need), source: .letsencrypt, autoRenew: issued.autoRenew)
+            case .cloudflareOrigin:
+                throw IssuanceFailure(
+                    "issuers of type \(issuer.typeName) are not available in this version",
+                    hint: "all else is in force; until then the host is served with the fallback certificate")
+            }
+        }
+    }
+
+    /// Asks the CA of a certificate that is stored when it would have it renewed, and notes that in the state. Issuers that
+    /// give no advice, or can't be reached, are asked again later.
+    public func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
+        let issuer =
+            switch value {
+            case let certificate as HostCertificate: certificate.issuers.first
+            case let certificate as NamedCertificate:
+                if case .issued(let issued) = certificate.source { issued.issuer } else { nil as String? }
+            default: nil as String?
+            }
+        guard let issuer, let settings = try? Self.acmeIssuer(issuer, in: issuers).settings else { return }
+        orders.takeAdvice(on: name, from: settings)
+    }
+
+    private static func acmeIssuer(
+        _ name: String, in issuers: [Issuer]
+    ) throws(IssuanceFailure) -> CertificateNeed.Issuer {
+        guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {
+            throw IssuanceFailure("there is no ACME issuer '\(name)'")
+        }
+        return CertificateNeed.Issuer(name: name, settings: settings)
+    }
+}
+
+/// A certificate that was had, before it is stored.
+public struct ObtainedCertificate: Sendable {
+    /// Chain and key.
+    public let material: IssuedMaterial
+    /// Where it came from.
+    public let source: CertificateFacts.Source
+    /// Whether it is renewed before it expires.
+    public let autoRenew: Bool
+
+    /// The certificate as the state keeps it, its key sealed. `now` is in seconds since 1970.
+    public func stored(
+        named name: String, owner: StoredItem.Owner, record: [UInt8], sealer: Sealer, now: Int64
+    ) throws(IssuanceFailure) -> StoredCertificate {
+        let leaf = material.chain.leaf
+        let facts = CertificateFacts(
+            domains: leaf.names.map(\.text), source: source, issuerCommonName: leaf.issuerCommonName ?? "",
+            notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: now,
+            fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
+        let key: [UInt8]
+        do {
+            key = try sealer.seal(material.key.der(), purpose: SealPurpose.certificateKey, row: name)
+        } catch {
+            throw IssuanceFailure("its key can't be sealed: \(error)")
+        }
+        return StoredCertificate(
+            name: name, owner: owner, record: record, facts: facts, chain: Array(material.chain.pem.utf8),
+            sealedKey: key)
+    }
+}
+
+extension KeyAlgorithm {
+    /// The algorithm of a kind of key in the file.
+    init(_ type: KeyType) { self = KeyAlgorithm(rawValue: type.rawValue) ?? .ecdsaP256 }
+}

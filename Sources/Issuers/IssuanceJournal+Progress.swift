@@ -1,0 +1,20 @@
+import ACME
+import State
+
+extension IssuanceJournal {
+    /// Notes that a certificate could not be had, and when the next try is worth it. `now` is in seconds since 1970.
+    public func noteFailure(_ failure: IssuanceFailure, of certificate: String, now: Int64) throws(StateError) {
+        var progress = try renewal(of: certificate) ?? RenewalProgress(certificate: certificate)
+        progress.failures += 1
+        let delay = RetrySchedule.delaySeconds(afterFailures: progress.failures)
+        progress.nextTryAt = max(now + delay, failure.notBefore ?? 0)
+        progress.lastFailure = failure.reason
+        try putRenewal(progress)
+    }
+
+    /// Notes that a certificate was had. What the CA has advised on the former one is of no use any more.
+    public func noteSuccess(of certificate: String) throws(StateError) {
+        guard try renewal(of: certificate) != nil else { return }
+        try putRenewal(RenewalProgress(certificate: certificate))
+    }
+}

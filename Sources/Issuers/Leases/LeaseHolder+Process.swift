@@ -1,0 +1,60 @@
+import Glibc
+import State
+import SystemPackage
+
+extension LeaseHolder {
+    /// This process, run by a user as the environment names it.
+    public static func current() -> LeaseHolder {
+        LeaseHolder(
+            machine: machineName(), scope: processScope(), process: Int(getpid()),
+            startTicks: startTicks(of: Int(getpid())) ?? 0,
+            user: userName() ?? "uid \(getuid())")
+    }
+
+    /// The boot and the PID namespace: a process number of another says nothing here.
+    private static func processScope() -> String {
+        var link = [CChar](repeating: 0, count: 64)
+        // At most the buffer's length is written.
+        let count = unsafe readlink("/proc/self/ns/pid", &link, link.count)
+        let namespace = String(decoding: link.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let boot = content(of: "/proc/sys/kernel/random/boot_id").filter { !$0.isWhitespace }
+        return "\(boot)/\(namespace)"
+    }
+
+    private static func content(of path: String) -> String {
+        guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return "" }
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        // The buffer is lent to the call alone.
+        let count = try? descriptor.closeAfter {
+            try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
+        }
+        return String(decoding: bytes.prefix(count ?? 0), as: UTF8.self)
+    }
+
+    private static func userName() -> String? {
+        guard let text = unsafe getenv("USER") else { return nil }
+        // A text of the environment, which nobody changes.
+        let name = unsafe String(cString: text)
+        let printable = name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
+        return name.isEmpty ? nil : String(String.UnicodeScalarView(printable))
+    }
+
+    private static func machineName() -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        // The last byte stays 0 whatever is written before it.
+        guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            .replacing(" ", with: "-")
+    }
+
+    /// Whether the holder still runs; for holders of this machine.
+    public static func isAlive(_ holder: LeaseHolder) -> Bool { startTicks(of: holder.process) == holder.startTicks }
+
+    /// Field 22 of a process's stat (proc(5)); nil when there is no such process.
+    private static func startTicks(of process: Int) -> UInt64? {
+        let text = content(of: "/proc/\(process)/stat")
+        // The second field is a name in parentheses that may have spaces.
+        let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+}

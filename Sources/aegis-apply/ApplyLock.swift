@@ -1,0 +1,19 @@
+import Issuers
+import State
+
+extension LeaseKeeper {
+    /// Takes the lock for applying; fails with who has it since when.
+    static func forApplying(_ store: any StateStore) throws -> LeaseKeeper {
+        do {
+            return try LeaseKeeper(.apply, in: store)
+        } catch let held as Held {
+            let other = held.lease.holder
+            throw CommandFailure(
+                message:
+                    "another apply is running: \(other.user) on \(other.machine), process \(other.process),"
+                    + " since \(UTCTime.text(held.lease.since))",
+                hint: "wait for it, or stop it; a lock that is not renewed ends by itself after \(Lease.seconds) s",
+                status: ExitStatus.locked)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+"""The gateway has certificates itself: when a handshake asks for one, and when one is due."""
+
+import sqlite3
+import ssl
+import threading
+import time
+
+from client import Client, tls_context
+from gateway import eventually
+
+
+def host(domain, **settings):
+    return {"domain": domain, "ssl_mode": "letsencrypt", "respond": {"body": domain}, **settings}
+
+
+def forget(gateway, name):
+    """Takes a certificate out of the state, as if it could never be had."""
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute("DELETE FROM certificates WHERE name = ?", (name,))
+        state.execute("INSERT INTO deletions SELECT 'certificate', ?, revision FROM position", (name,))
+
+
+def without_certificate(site, hosts, **options):
+    """A gateway that serves hosts, the first of them without its certificate, and how many the CA has issued."""
+    gateway, ca = site(hosts, **options)
+    gateway.apply()
+    forget(gateway, hosts[0]["domain"])
+    gateway.start()
+    return gateway, ca, len(ca.issued)
+
+
+def test_a_first_handshake_orders_the_certificate_once_for_all_clients(site):
+    gateway, ca, before = without_certificate(
+        site, [host("app.test"), {"domain": "plain.test", "respond": {"body": "plain"}}])
+    trust = tls_context(ca.root())
+    bodies, faults = [], []
+
+    def ask():
+        try:
+            with Client(gateway.https, trust, "app.test") as client:
+                bodies.append(client.get("app.test").body)
+        except (OSError, AssertionError) as fault:
+            faults.append(repr(fault))
+
+    clients = [threading.Thread(target=ask) for _ in range(100)]
+    for client in clients:
+        client.start()
+    # Others are served meanwhile.
+    with Client(gateway.https, tls_context(), "plain.test") as client:
+        assert client.get("plain.test").body == b"plain"
+    for client in clients:
+        client.join()
+    assert not faults
+    assert bodies == [b"app.test"] * 100
+    assert gateway.log.count("having the certificate 'app.test'") == 1
+    assert len(ca.issued) == before + 1
+
+
+def test_a_handshake_waits_no_longer_than_it_may(site):
+    gateway, ca, _ = without_certificate(site, [host("app.test")], issuer={"on_demand_wait": "1s"})
+    super(type(ca), ca).stop()
+    begun = time.monotonic()
+    with Client(gateway.https, tls_context(gateway.root), "app.test") as client:
+        assert client.get("app.test").body == b"app.test"
+    assert time.monotonic() - begun < 8
+
+
+def test_names_that_are_not_configured_order_nothing(site):
+    gateway, ca, before = without_certificate(site, [host("app.test")])
+    with Client(gateway.https, tls_context(gateway.root), "other.test") as client:
+        assert client.get("other.test").status == 404
+    assert len(ca.issued) == before
+    assert "having the certificate" not in gateway.log
+
+
+def test_what_is_due_is_renewed_and_served(site):
+    gateway, ca = site([host("app.test")])
+    gateway.apply()
+    gateway.start()
+    context = tls_context(ca.root())
+    with Client(gateway.https, context, "app.test") as client:
+        before = client.socket.getpeercert(True)
+    # As if it had been issued long ago.
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute(
+            "UPDATE certificates SET not_before = not_before - 10000000, expires_at = unixepoch() + 86400, "
+            "revision = (SELECT revision FROM position)")
+
+    def renewed():
+        with Client(gateway.https, context, "app.test") as client:
+            return client.socket.getpeercert(True) != before
+
+    eventually("the new certificate", renewed, patience=60)
+    assert len(ca.issued) == 2
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        assert state.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+        assert state.execute("SELECT count(*) FROM challenges").fetchone() == (0,)
+        assert state.execute("SELECT count(*) FROM leases WHERE name LIKE 'certificate%'").fetchone() == (0,)
