@@ -313,6 +313,16 @@ def test_an_https_upstream_with_another_name_is_502(run, make_origin):
     gateway.await_log("no answer from", origin.url, "IP address mismatch")
 
 
+def test_what_a_broken_client_has_sent_reaches_no_upstream(run, make_origin):
+    origin, root = secure_origin(run, make_origin, "127.0.0.1")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}], gateway={"workers": 1})
+    with Client(gateway.https) as broken:
+        broken.send(b"this is no TLS, but there is much of it")
+        assert broken.is_closed()
+    with Client(gateway.http) as client:
+        assert client.ask(post()).status == 200
+
+
 def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
     origin, _ = secure_origin(run, make_origin, "127.0.0.1")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": "missing.pem"}])

@@ -64,6 +64,7 @@ extension Worker {
             guard clients[id].phase == .awaitingCertificate else { continue }
             clients[id].phase = .handshake
             unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
+            memory.wire.revoke()
             memory.cipher.clear()
             memory.cipher.append(clients[id].inbox.bytes)
             clients[id].inbox.clear()

@@ -73,6 +73,9 @@ extension Worker {
             case .ended: return upstreamBroke(id, "the connection was closed during the TLS handshake")
             case .failed(let code): return upstreamBroke(id, SystemFailure.text(code))
             }
+        } else {
+            // A client that has failed may have left bytes.
+            memory.wire.revoke()
         }
         while true {
             guard let progress = upstreams[id].transport.tls?.handshake() else { return }

@@ -44,6 +44,9 @@ public final class TLSWire {
         unsafe window.pointee.inputCount = count
     }
 
+    /// Takes back what was lent: what one connection has left unread is no other's.
+    public func revoke() { unsafe (window.pointee.input, window.pointee.inputCount) = (nil, 0) }
+
     /// The lent bytes that nobody has read yet.
     @unsafe
     public var unread: UnsafeBufferPointer<UInt8> {
