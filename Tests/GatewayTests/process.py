@@ -1,7 +1,11 @@
 """What the system says of a process."""
 
+import contextlib
 import os
 import pathlib
+import signal
+
+from gateway import eventually
 
 
 def descriptors(pid):
@@ -13,6 +17,23 @@ def cpu_seconds(pid):
     """The processor time that it has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def held(pid):
+    """Stops a process, all of its threads, and has it go on in the end: what comes meanwhile it sees together."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        threads = pathlib.Path(f"/proc/{pid}/task")
+        eventually("a standstill", lambda: all(_state(thread) == "T" for thread in threads.iterdir()))
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _state(thread):
+    """How a thread fares, as a letter of proc(5)."""
+    return (thread / "stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 def memory_bytes(pid):

@@ -1,5 +1,6 @@
 """Upstreams that misbehave, and which of several gets a request."""
 
+import os
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from client import BrokenTransfer, Client
 from gateway import PROGRAMS, eventually, free_port
 from origin import OK
+from process import held
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,21 @@ def test_bytes_on_an_idle_connection_are_not_taken_for_an_answer(gateway, origin
         assert client.get().body == b"ok"
         assert client.get().body == b"ok"
     assert first.number not in {request.connection for request in origin.requests[1:]}
+
+
+@pytest.mark.parametrize("unasked", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", b""], ids=["bytes", "the end"])
+def test_what_comes_with_a_request_is_seen_before_its_connection_is_used(gateway, origin, unasked):
+    """Both wait when the gateway looks, the request first."""
+    with Client(gateway.http) as client:
+        assert client.get().body == b"ok"
+        first = origin.connections[origin.last.connection]
+        retries = gateway.metric("aegis_upstream_retries_total")
+        with held(gateway.process.pid):
+            client.send(post())
+            first.send(unasked) if unasked else first.close()
+        assert client.response().body == b"ok"
+    assert first.number != origin.last.connection
+    assert gateway.metric("aegis_upstream_retries_total") == retries
 
 
 @pytest.mark.parametrize("answer", [
@@ -303,6 +320,23 @@ def test_an_https_upstream_of_a_ca_of_the_host_is_trusted(run, make_origin):
         for _ in range(2):
             assert client.get().status == 200
     assert len({request.connection for request in origin.requests}) == 1
+
+
+def test_a_kept_connection_with_half_a_record_on_it_is_not_used_again(run, make_origin):
+    origin, root = secure_origin(run, make_origin, "127.0.0.1")
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}], gateway={"workers": 1})
+
+    def half_a_record_more(connection, request):
+        # In one segment: TLS takes both from the socket, and can give only the answer.
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        connection.send(OK)
+        os.write(connection.socket.fileno(), b"\x17\x03\x03\x00\x40half")
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    origin.answers["/half"] = half_a_record_more
+    with Client(gateway.http) as client:
+        assert client.get(path="/half").body == b"ok"
+        assert client.ask(post()).body == b"ok"
 
 
 def test_an_https_upstream_with_another_name_is_502(run, make_origin):

@@ -27,6 +27,16 @@ enum Socket {
         }
     }
 
+    /// Whether nothing has come: no byte, no end, no error.
+    static func isSilent(_ descriptor: Int32) -> Bool {
+        var byte: UInt8 = 0
+        while true {
+            let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK))
+            if count >= 0 { return false }
+            if errno != EINTR { return errno == EAGAIN }
+        }
+    }
+
     /// Sends what the kernel has room for.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>, more: Bool = false) -> IOResult {
         let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)

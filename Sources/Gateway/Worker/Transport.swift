@@ -32,6 +32,9 @@ struct Transport: ~Copyable {
         if readiness.intersects(.ended) { isEnding = true }
     }
 
+    /// Whether nothing waits to be read, not even an end that no event has told of yet.
+    mutating func isSilent() -> Bool { !(tls?.hasPending ?? false) && Socket.isSilent(descriptor) }
+
     /// What came of reading.
     enum Received {
         /// Bytes, in the worker's `plain` scratch memory; none when only TLS's own messages have come.

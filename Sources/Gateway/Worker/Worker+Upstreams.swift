@@ -160,12 +160,20 @@ extension Worker {
         if upstreams[id].transport.mayRead { enqueue(upstream: id) }
     }
 
-    /// The connection that was used last.
+    /// The connection that was used last, of those that are as they should be: what has come unasked would be taken for the
+    /// next answer. Events close such a connection, but one may wait behind the event that is being handled, or come after
+    /// the batch was fetched: hence the look at the socket, a system call a reuse.
     func takeIdle(from pool: SlotID) -> SlotID? {
-        let id = tables.pools[pool].newestIdle
-        guard !id.isNone else { return nil }
-        unlink(id)
-        return id
+        while true {
+            let id = tables.pools[pool].newestIdle
+            guard !id.isNone else { return nil }
+            guard upstreams[id].transport.isSilent() else {
+                closeIdle(id)
+                continue
+            }
+            unlink(id)
+            return id
+        }
     }
 
     private func unlink(_ id: SlotID) {

@@ -172,6 +172,9 @@ public struct TLSConnection: ~Copyable {
         return .bytes(count)
     }
 
+    /// Whether bytes have been taken from the wire that nobody has read yet, be it a part of a record.
+    public var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
+
     /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty one.
     ///
     /// - Returns: Why that was not possible; nil when it was.
