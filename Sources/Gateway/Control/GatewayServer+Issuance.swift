@@ -66,7 +66,7 @@ extension GatewayServer {
 
     /// Lets handshakes go on whose certificate has come, or whose time is over.
     func settleWaits() {
-        guard !issuance.waits.isEmpty else { return }
+        guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
         for (name, end) in issuance.waits where compiler.times[name] != nil || end <= now { settle(name) }
     }

@@ -9,7 +9,7 @@ extension GatewayServer {
     /// Looks whether the state has changed, and puts what has changed in force. A state that can't be read leaves the
     /// present one.
     func reload() {
-        guard !isEnding else { return }
+        guard !isEnding, heldChange == nil else { return }
         do {
             // Another file in its place, a restored one say, has another history.
             let identity = FileIdentity(path: options.statePath)
@@ -75,9 +75,25 @@ extension GatewayServer {
         update.generation = reached.generation
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: problems)
+        heldChange = HeldChange(
+            update: update, position: reached, directory: directory, started: started,
+            names: askForNames(of: update), deadline: Self.now + HeldChange.longestSeconds)
+        putHeldChangeInForce()
+    }
+
+    /// Puts the change in force that was read, once its names are known or have taken too long.
+    ///
+    /// - Returns: Whether it did so: then it is time to look for what has changed meanwhile.
+    @discardableResult
+    func putHeldChangeInForce() -> Bool {
+        guard !isEnding, let change = heldChange,
+            change.names.allSatisfy({ resolutions[$0] != nil }) || Self.now >= change.deadline
+        else { return false }
+        heldChange = nil
+        var update = change.update
         locateUpstreams(&update)
-        prepare(directory)
-        position = reached
+        prepare(change.directory)
+        position = change.position
         startWorkers()
         update.settings = WorkerSettings(compiler.settings, workers: workers.count)
         for worker in workers { worker.mailbox.post(.update(update)) }
@@ -92,8 +108,9 @@ extension GatewayServer {
         }
         let size = update.sites.count + update.certificates.count
         log.info(
-            "generation \(reached.generation) is being put in force: \(size) hosts and certificates changed",
-            [("revision", "\(reached.revision)"), ("took", "\(ContinuousClock.now - started)")])
+            "generation \(position.generation) is being put in force: \(size) hosts and certificates changed",
+            [("revision", "\(position.revision)"), ("took", "\(ContinuousClock.now - change.started)")])
+        return true
     }
 
     /// What opens the state's keys; found again when they were sealed anew.
@@ -167,7 +184,7 @@ extension GatewayServer {
     func inForce() {
         guard status.current.position != position else { return }
         let position = position
-        let isReady = listenFailures.isEmpty && !awaitsNames
+        let isReady = listenFailures.isEmpty
         let wasReady = status.current.phase == .ready
         status.change { status in
             status.position = position
@@ -202,6 +219,23 @@ extension GatewayServer {
         // Lost reports follow again.
         try? store.report(row)
     }
+}
+
+/// A change of the state that is ready to be put in force, but for the names of new upstreams: whoever comes first should
+/// find upstreams that have an address. Looking up may take a while, but not for ever.
+struct HeldChange {
+    /// How long a change waits, in whole seconds of the clock.
+    static let longestSeconds: Int64 = 3
+
+    let update: TableUpdate
+    let position: StatePosition
+    let directory: String
+    /// When it was found.
+    let started: ContinuousClock.Instant
+    /// The names of its new upstreams.
+    let names: Set<String>
+    /// When it is put in force all the same, in seconds since 1970.
+    let deadline: Int64
 }
 
 /// Why the gateway could not do something, for its log.

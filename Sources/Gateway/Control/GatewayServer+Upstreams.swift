@@ -15,8 +15,6 @@ struct HealthState {
 extension GatewayServer {
     /// How often names are looked up again, in seconds. The system's resolver does not tell how long an answer is good.
     private static let resolutionSeconds: Int64 = 10
-    /// How long listening waits for the first answers, in seconds.
-    private static let longestWaitSeconds: Int64 = 3
 
     /// Finds out where new upstreams are; of their health nothing is known.
     func locateUpstreams(_ update: inout TableUpdate) {
@@ -39,26 +37,23 @@ extension GatewayServer {
             } else if let answer = resolutions[host] {
                 place.addresses = answer.addresses.map { $0.with(port: port) }
                 place.failure = answer.failure
-            } else if resolvedAt[host] == nil {
-                resolver.resolve([host])
-                resolvedAt[host] = Self.now
             }
         }
         return place
     }
 
-    /// Whether listening is to wait: who comes first, above all after an upgrade, should find upstreams that have an address.
-    /// Looking up may take a while, but not for ever.
-    func mustAwaitNames() -> Bool {
-        guard status.current.phase == .starting, Self.now - node.startedAt < Self.longestWaitSeconds else {
-            return false
-        }
-        return compiler.upstreams.all.values.contains { $0.nameToResolve.map { resolutions[$0] == nil } ?? false }
+    /// The names of new upstreams. Those of which nothing is known yet begin to be looked up.
+    func askForNames(of update: TableUpdate) -> Set<String> {
+        let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
+        let unknown = names.filter { resolutions[$0] == nil }
+        for name in unknown { resolvedAt[name] = Self.now }
+        if !unknown.isEmpty { resolver.resolve(Array(unknown)) }
+        return names
     }
 
     /// Looks the names of upstreams up again when it is time.
     func resolveNames(_ now: Int64) {
-        let names = Set(compiler.upstreams.all.values.compactMap(\.nameToResolve))
+        let names = Set(compiler.upstreams.all.values.compactMap(\.nameToResolve)).union(heldChange?.names ?? [])
         for name in resolvedAt.keys where !names.contains(name) {
             resolvedAt[name] = nil
             resolutions[name] = nil
@@ -77,7 +72,6 @@ extension GatewayServer {
             return
         }
         resolutions[answer.name] = answer
-        defer { retryListening() }
         guard former?.addresses != answer.addresses || former?.failure != answer.failure else { return }
         if let failure = answer.failure { log.error(failure) }
         for (number, upstream) in compiler.upstreams.all where upstream.nameToResolve == answer.name {

@@ -34,7 +34,7 @@ extension GatewayServer {
 
     /// Listens for admin requests at the default address as long as no state names another.
     func listenWithoutState() {
-        if workers.isEmpty { listen(at: compiler.settings.admin, .admin) }
+        if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
     }
 
     /// Starts the workers, once: how many there are is a matter of the first state.
@@ -70,8 +70,6 @@ extension GatewayServer {
 
     /// Listens where the settings say, and nowhere else.
     func applyListeners() {
-        awaitsNames = mustAwaitNames()
-        guard !awaitsNames else { return }
         var wanted: [String: (ListenAddress, ListenerRole)] = [:]
         for address in compiler.settings.http { wanted[address.text] = (address, .http) }
         for address in compiler.settings.https { wanted[address.text] = (address, .https) }
@@ -111,11 +109,11 @@ extension GatewayServer {
         }
     }
 
-    /// Tries addresses again that could not be had, and listens at last when upstreams' names are known.
+    /// Tries addresses again that could not be had.
     func retryListening() {
-        guard !listenFailures.isEmpty || awaitsNames, !workers.isEmpty else { return }
+        guard !listenFailures.isEmpty, !workers.isEmpty else { return }
         applyListeners()
-        guard listenFailures.isEmpty, !awaitsNames, status.current.phase == .starting,
+        guard listenFailures.isEmpty, status.current.phase == .starting,
             status.current.position == position
         else {
             return

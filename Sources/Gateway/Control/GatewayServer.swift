@@ -86,8 +86,8 @@ public final class GatewayServer {
     var accessLogPath: String?
     var listening: [String: ListenerRole] = [:]
     var listenFailures: [String: String] = [:]
-    /// Whether listening has yet to begin because names of upstreams are being looked up.
-    var awaitsNames = false
+    /// What waits for names of upstreams to be looked up. Nothing later is read meanwhile.
+    var heldChange: HeldChange?
     /// Who has yet to put a revision in force.
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
@@ -182,7 +182,7 @@ public final class GatewayServer {
             case .adviceTaken: adviceTaken()
             }
         }
-        if isTouched {
+        if putHeldChangeInForce() || isTouched {
             reload()
             settleWaits()
         }
@@ -206,8 +206,9 @@ public final class GatewayServer {
             for worker in workers { worker.mailbox.post(.closeTunnels) }
         }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
+        putHeldChangeInForce()
         // The safety net under the watcher: one cheap look.
-        if !isEnding { reload() }
+        reload()
         if now >= nextHeartbeat { reportNode() }
         if now >= nextRotation { rotateTickets(now) }
         resolveNames(now)
