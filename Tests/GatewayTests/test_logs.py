@@ -2,10 +2,11 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
-from gateway import eventually
+from gateway import PROGRAMS, eventually
 
 def ask(gateway, http, extra=b""):
     with http(gateway.http) as client:
@@ -67,6 +68,22 @@ def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
     served, refused = map(json.loads, log)
     assert served["upstream"] == origin.url
     assert (refused["status"], refused["error"]) == (400, "white space before a colon")
+
+
+def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "missing/access.log", "format": "json"}})
+    assert ask(gateway, http).status == 200
+    assert gateway.metric("aegis_state_problems") == 1
+    status = subprocess.run(
+        [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True, text=True)
+    assert "missing/access.log" in status.stdout and "No such file" in status.stdout, status.stdout + status.stderr
+    (gateway.folder / "missing").mkdir()
+    eventually("the problem's end", lambda: gateway.metric("aegis_state_problems") == 0)
+    ask(gateway, http)
+    assert json.loads(lines(gateway.folder / "missing/access.log")[0])["status"] == 200
+    assert gateway.log.count("can't be opened") == 1
 
 
 def test_the_log_on_standard_output(run, http):

@@ -102,7 +102,6 @@ extension GatewayServer {
         status.change { status in
             status.reloads += 1
             status.sites = compiler.siteCount
-            status.problems = compiler.problems.count
             for name in update.removedCertificates { status.expiries[name] = nil }
             for certificate in update.certificates { status.expiries[certificate.name] = certificate.expiresAt }
         }
@@ -165,7 +164,8 @@ extension GatewayServer {
         }
     }
 
-    /// Opens the access log, again when it was open: the file may have been moved away.
+    /// Opens the access log, again when it was open: the file may have been moved away. When that fails, lines go on to where
+    /// they went before, if anywhere, and each second it is tried again.
     func reopenAccessLog() {
         let former = accessLog
         do {
@@ -173,9 +173,19 @@ extension GatewayServer {
                 path == "-" ? try AccessLogSink(descriptor: STDOUT_FILENO) : try AccessLogSink.open(path: path)
             }
         } catch {
-            log.error("the access log '\(accessLogPath ?? "")' can't be opened: \(error)")
+            let reason = "the access log '\(accessLogPath ?? "")' can't be opened: \(error)"
+            if accessLogFailure != reason {
+                log.error(reason)
+                nextHeartbeat = 0
+            }
+            accessLogFailure = reason
             return
         }
+        if accessLogFailure != nil {
+            log.info("the access log is as it should be again")
+            nextHeartbeat = 0
+        }
+        accessLogFailure = nil
         for worker in workers { worker.mailbox.post(.accessLog(accessLog)) }
         former?.closeLater()
     }
@@ -205,17 +215,24 @@ extension GatewayServer {
         sockets.closeUnused()
     }
 
+    /// What is not as the configuration says, what most people notice first.
+    private var problems: [String] {
+        Array(listenFailures.values) + [accessLogFailure].compactMap(\.self) + Array(compiler.problems.values)
+    }
+
     /// Puts this gateway's row into the state.
     func reportNode() {
         nextHeartbeat = Self.now + GatewayNode.heartbeatSeconds
+        let problems = problems
+        status.change { $0.problems = problems.count }
         guard let store else { return }
         var row = node
         let current = status.current
         row.heartbeatAt = Self.now
         row.position = current.position
         row.phase = current.phase
-        row.problems = compiler.problems.count + listenFailures.count
-        row.lastProblem = loadFailure ?? listenFailures.values.first ?? compiler.problems.values.first
+        row.problems = problems.count
+        row.lastProblem = loadFailure ?? problems.first
         // Lost reports follow again.
         try? store.report(row)
     }

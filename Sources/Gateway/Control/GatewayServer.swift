@@ -84,6 +84,8 @@ public final class GatewayServer {
     var fallbackDirectory: FilePath?
     var accessLog: AccessLogSink?
     var accessLogPath: String?
+    /// Why the access log can't be opened.
+    var accessLogFailure: String?
     var listening: [String: ListenerRole] = [:]
     var listenFailures: [String: String] = [:]
     /// What waits for names of upstreams to be looked up. Nothing later is read meanwhile.
@@ -216,6 +218,7 @@ public final class GatewayServer {
         settleWaits()
         maintain(now)
         retryListening()
+        if accessLogFailure != nil { reopenAccessLog() }
         checkSuccessor()
         if idleMemory.shouldReturn(connections: workers.reduce(0) { $0 + $1.metrics.openConnections }) {
             IdleMemory.giveBack()

@@ -78,7 +78,7 @@ struct MetricsText {
     private mutating func writeState() {
         gauge("aegis_state_generation", "The generation in force", "\(status.position.generation)")
         gauge("aegis_state_revision", "The revision in force", "\(status.position.revision)")
-        gauge("aegis_state_problems", "Items that could not be put in force", "\(status.problems)")
+        gauge("aegis_state_problems", "Items, listeners and logs that could not be put in force", "\(status.problems)")
         gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
         gauge("aegis_start_time_seconds", "When the process started", "\(status.startedAt)")
         header("aegis_reloads_total", "Changes of the state that were taken in", "counter")
