@@ -1,5 +1,9 @@
 """Bounds on what one client may take."""
 
+import contextlib
+
+import pytest
+
 from client import Client, tls_context
 from gateway import eventually
 
@@ -36,6 +40,18 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
     finally:
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize("limit", ["connections", "connections_per_client"])
+def test_a_limit_holds_for_all_workers_together(run, limit):
+    """However unevenly the kernel spreads connections over them."""
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}], gateway={"workers": 4, "limits": {limit: 12}})
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            assert stack.enter_context(Client(gateway.http)).get().status == 200
+        assert is_turned_away(gateway.http)
+    eventually("room for another", lambda: not is_turned_away(gateway.http))
 
 
 def test_trusted_proxies_are_not_bounded_as_one_client(run):

@@ -95,7 +95,7 @@ extension GatewayServer {
         prepare(change.directory)
         position = change.position
         startWorkers()
-        update.settings = WorkerSettings(compiler.settings, workers: workers.count)
+        update.settings = WorkerSettings(compiler.settings)
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
         applyListeners()

@@ -27,8 +27,9 @@ extension GatewayServer {
         let settings = WorkerSettings()
         handle.start {
             WorkerSetup(
-                mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics, settings: settings,
-                tickets: tickets, fallback: fallback, adminHandler: handler)
+                mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics,
+                connections: ConnectionCounts(), settings: settings, tickets: tickets, fallback: fallback,
+                adminHandler: handler)
         }
     }
 
@@ -42,13 +43,14 @@ extension GatewayServer {
         guard workers.isEmpty else { return }
         let count = compiler.settings.workers ?? SystemName.processors
         let (fallback, tickets) = (fallback, tickets)
-        let settings = WorkerSettings(compiler.settings, workers: count)
+        let settings = WorkerSettings(compiler.settings)
+        let connections = ConnectionCounts()
         for number in 0..<count {
             guard let handle = try? WorkerHandle(number: number, reports: reports) else { continue }
             handle.start {
                 WorkerSetup(
-                    mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics, settings: settings,
-                    tickets: tickets, fallback: fallback)
+                    mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics,
+                    connections: connections, settings: settings, tickets: tickets, fallback: fallback)
             }
             if let accessLog { handle.mailbox.post(.accessLog(accessLog)) }
             workers.append(handle)

@@ -271,8 +271,7 @@ extension Worker {
     func close(_ id: SlotID) {
         let client = clients.remove(id)
         tables.release(site: client.site)
-        let count = (connectionsByAddress[client.peer.key] ?? 1) - 1
-        connectionsByAddress[client.peer.key] = count > 0 ? count : nil
+        connections.leave(client.peer.key)
         metrics.add(.connectionsClosed, 1)
     }
 }

@@ -74,44 +74,45 @@ extension Worker {
             }
             return false
         }
-        guard listener.role == .admin || hasRoom(for: peer) else {
+        guard admits(peer, listener.role) else {
             metrics.add(.connectionsRefused, 1)
             Socket.close(descriptor)
             return true
         }
         Socket.setNoDelay(descriptor)
-        open(descriptor, peer, listener.role)
+        if !open(descriptor, peer, listener.role) { connections.leave(peer.key) }
         return true
     }
 
-    /// Whether one more connection of a client is within the limits.
-    private func hasRoom(for peer: PeerAddress) -> Bool {
-        guard unsafe clients.count < settings.connections else { return false }
-        guard let limit = unsafe settings.connectionsPerClient, !isTrusted(peer) else { return true }
-        return connectionsByAddress[peer.key, default: 0] < limit
+    /// Counts one more connection of a client, if it is within the limits.
+    private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
+        guard role != .admin else { return connections.admit(peer.key, total: nil, perClient: nil) }
+        return unsafe connections.admit(
+            peer.key, total: settings.connections, perClient: isTrusted(peer) ? nil : settings.connectionsPerClient)
     }
 
-    private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) {
+    /// Begins with a connection, which this owns from here on; false when that fails.
+    private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let isTLS = role != .http
         // Owns the descriptor from here on.
         var transport = Transport(descriptor: descriptor)
         if isTLS {
-            guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return }
+            guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }
             transport.tls = consume tls
         }
         let client = unsafe ClientConnection(
             transport: transport, listener: role, peer: peer, acceptedAt: clock.nanoseconds,
             phase: isTLS ? .handshake : .open)
-        guard let id = clients.insert(client) else { return }
+        guard let id = clients.insert(client) else { return false }
         do {
             try poller.add(descriptor, Token(.client, id))
         } catch {
             _ = clients.remove(id)
-            return
+            return false
         }
         metrics.add(.connectionsAccepted, 1)
-        connectionsByAddress[peer.key, default: 0] += 1
         unsafe setDeadline(
             client: id, inMilliseconds: isTLS ? settings.handshakeMilliseconds : settings.headMilliseconds)
+        return true
     }
 }

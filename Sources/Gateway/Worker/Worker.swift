@@ -5,7 +5,8 @@ import PKI
 import State
 
 /// One thread of the data plane: its own event loop, listeners, connections, tables and memory. Nothing of it is shared or
-/// locked while requests are served; what it must know comes by message (`WorkerMessage`).
+/// locked while requests are served; what it must know comes by message (`WorkerMessage`). Connections alone are counted over
+/// all workers, as they come and go.
 ///
 /// Its parts are in `Worker+….swift`: a connection's life runs from `+Listeners` over `+Handshake`, `+Clients`,
 /// `+Requests`, `+Proxying` and `+Upstreams` to `+Responses`. Confined to its thread.
@@ -14,6 +15,7 @@ final class Worker {
     let mailbox: Mailbox<WorkerMessage>
     let reports: Mailbox<WorkerReport>
     let metrics: WorkerMetrics
+    let connections: ConnectionCounts
 
     let poller: Poller
     let clients: Slab<ClientConnection>
@@ -42,8 +44,6 @@ final class Worker {
     var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    /// How many connections each client has.
-    var connectionsByAddress: [PeerAddress.Key: Int] = [:]
     var reportAllowance = reportsASecond
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false
@@ -56,6 +56,7 @@ final class Worker {
         mailbox = setup.mailbox
         reports = setup.reports
         metrics = setup.metrics
+        connections = setup.connections
         unsafe settings = setup.settings
         adminHandler = setup.adminHandler
         poller = try Poller()

@@ -97,6 +97,7 @@ struct WorkerSetup {
     let mailbox: Mailbox<WorkerMessage>
     let reports: Mailbox<WorkerReport>
     let metrics: WorkerMetrics
+    let connections: ConnectionCounts
     let settings: WorkerSettings
     let tickets: TicketKeys
     let fallback: FallbackSource
@@ -113,9 +114,9 @@ struct WorkerSettings: Sendable {
     var idleMilliseconds: Int64 = 60_000
     /// The most bytes of a request's body where the host says nothing; 0 for no bound.
     var bodyBytes: UInt64 = 10 << 20
-    /// How many connections a worker takes.
+    /// How many connections all workers take together.
     var connections = 50_000
-    /// How many of them may come from one address; nil for no bound of its own.
+    /// How many of them may come from one client; nil for no bound of its own.
     var connectionsPerClient: Int?
     /// The port that redirects to HTTPS name; nil for 443.
     var redirectPort: Int?
@@ -123,8 +124,8 @@ struct WorkerSettings: Sendable {
 
     init() {}
 
-    /// The part of one of `workers` workers.
-    init(_ settings: GatewaySettings, workers: Int) {
+    /// What the file says.
+    init(_ settings: GatewaySettings) {
         let limits = settings.limits
         headLimits = HeadLimits(
             maxHeadBytes: limits.headerBytes, maxFields: limits.headerFields, maxTargetBytes: limits.headerBytes / 2)
@@ -134,11 +135,8 @@ struct WorkerSettings: Sendable {
         bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds
         idleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
-        // The kernel spreads connections evenly enough.
-        connections = max(1, (limits.connections + workers - 1) / workers)
-        if limits.connectionsPerClient > 0 {
-            connectionsPerClient = (limits.connectionsPerClient + workers - 1) / workers
-        }
+        connections = limits.connections
+        connectionsPerClient = limits.connectionsPerClient > 0 ? limits.connectionsPerClient : nil
         redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
         accessLogFormat = settings.accessLog.format
     }
