@@ -49,6 +49,17 @@ def test_a_wildcard_stands_for_one_label_and_an_exact_name_wins(gateway, host, e
     assert body(gateway, host) == (200, expected)
 
 
+@pytest.mark.parametrize("host", ["app.test", "other.test", "forced.test", "unknown.test"])
+def test_trace_is_refused(gateway, origin, host):
+    """What it reflects are cookies and passwords."""
+    with Client(gateway.http) as client:
+        answer = client.ask(f"TRACE / HTTP/1.1\r\nHost: {host}\r\nCookie: a=b\r\n\r\n")
+        assert answer.status == 405 and b"a=b" not in answer.body
+        assert "GET" in answer["Allow"].split(", ") and "TRACE" not in answer["Allow"]
+        assert client.get().status == 200
+    assert [request.method for request in origin.requests] == ["GET"]
+
+
 @pytest.mark.parametrize("host", [
     "unknown.test", "wild.test", "a.b.wild.test", "xapp.test", "app.test.app.test", "test", "127.0.0.1", "[::1]",
     "off.test",

@@ -41,6 +41,7 @@ enum GatewayAnswer {
         switch status {
         case 400: "The request is malformed."
         case 404: "No such host is served here."
+        case 405: "The request's method is not allowed here."
         case 408: "The request took too long to arrive."
         case 413: "The request's body is larger than this host allows."
         case 414: "The request's target is too long."

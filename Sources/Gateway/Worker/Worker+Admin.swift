@@ -7,7 +7,7 @@ extension Worker {
         var path = unsafe head[requestHead.target.pathAndQuery.range].text
         if let query = path.firstIndex(of: "?") { path = String(path[..<query]) }
         let method = exchanges[exchange].method
-        guard method == .get || method == .head else { return self.answer(exchange, 405) }
+        guard method == .get || method == .head else { return refuseMethod(exchange, allowing: "GET, HEAD") }
         guard let answer = adminHandler?.answer(path) else { return self.answer(exchange, 404) }
         unsafe answer.body.withUnsafeBufferPointer { body in
             let empty: StaticString = ""

@@ -1,14 +1,24 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request without an upstream, by a status alone.
-    func answer(_ exchange: SlotID, _ status: Int) {
+    /// Answers a request without an upstream, by a status alone. `fields` are further header lines at the start of
+    /// `memory.output`.
+    func answer(_ exchange: SlotID, _ status: Int, fields: Bytes? = nil) {
         let html = exchanges[exchange].wantsHTML
         memory.page.clear()
         GatewayAnswer.writeBody(status, exchanges[exchange].requestID, html: html, to: memory.page)
         answer(
             exchange, status: status, type: html ? "text/html; charset=utf-8" : "text/plain; charset=utf-8",
-            memory.page.bytes)
+            memory.page.bytes, fields: fields)
+    }
+
+    /// Refuses a request's method and names those that are not refused (RFC 9110 section 15.5.6).
+    func refuseMethod(_ exchange: SlotID, allowing methods: StaticString) {
+        memory.output.clear()
+        memory.output.append("Allow: ")
+        memory.output.append(methods)
+        memory.output.append("\r\n")
+        answer(exchange, 405, fields: memory.output.bytes)
     }
 
     /// Answers with what the site's configuration says.

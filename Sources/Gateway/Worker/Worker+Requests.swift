@@ -47,6 +47,10 @@ extension Worker {
     /// Finds who answers a request.
     private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
+        // It would show whoever can have a browser send it what that has sent: cookies, passwords.
+        if exchanges[exchange].method == .trace {
+            return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        }
         let key = unsafe HostKey(head[requestHead.host.range])
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
         guard let key, let site = tables.site(for: key) else {
