@@ -142,6 +142,29 @@ def test_admin_paths(gateway):
         assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+', line), line
 
 
+@pytest.mark.parametrize("host, status", [
+    ("127.0.0.1", 200), ("127.0.0.1:9443", 200), ("[::1]:1", 200), ("192.0.2.7", 200), ("localhost", 200),
+    ("LocalHost.:80", 200), (socket.gethostname(), 200), (socket.gethostname().split(".")[0], 200),
+    ("evil.test", 421), ("localhost.evil.test", 421), ("127.0.0.1.evil.test", 421),
+    (f"{socket.gethostname()}.evil.test", 421), ("app.test", 421),
+])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_the_admin_listener_answers_as_this_machine_alone(gateway, host, path, status):
+    with Client(gateway.admin, tls_context()) as client:
+        assert client.get(host, path).status == status
+
+
+def test_a_health_check_needs_no_host(gateway):
+    with Client(gateway.admin, tls_context()) as client:
+        assert client.ask("GET /healthz HTTP/1.0\r\n\r\n").status == 200
+
+
+def test_the_admin_listener_says_which_methods_it_takes(gateway):
+    with Client(gateway.admin, tls_context()) as client:
+        answer = client.ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        assert (answer.status, answer["Allow"]) == (405, "GET, HEAD")
+
+
 def test_a_hangup_reopens_the_access_log(run, upstream):
     gateway = run(
         [{"domain": "app.test", "upstreams": [upstream.url]}],

@@ -4,6 +4,8 @@ import PKI
 struct AdminHandler: Sendable {
     /// What the admin listener shows in handshakes.
     let credential: TLSCredential
+    /// Which hosts it answers as.
+    let hosts: AdminHosts
     /// The answer to a path; nil where there is nothing.
     let answer: @Sendable (_ path: String) -> AdminAnswer?
 }

@@ -11,7 +11,7 @@ extension GatewayServer {
         guard let credential else { throw GatewayFailure("no certificate can be made for the admin listener") }
         let metrics = MetricsSource()
         self.metrics = metrics
-        let handler = AdminHandler(credential: credential) { path in
+        let handler = AdminHandler(credential: credential, hosts: AdminHosts(machine: node.machine)) { path in
             let current = status.current
             switch path {
             case "/healthz": return AdminAnswer(body: Array("ok\n".utf8))
