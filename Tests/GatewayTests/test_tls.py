@@ -286,6 +286,31 @@ def test_what_is_no_handshake_is_refused_and_harms_nobody(gateway, data):
         assert client.get("one.test").status == 200
 
 
+@pytest.mark.parametrize("start", [
+    b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n", b"P",
+    b"POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 300000\r\n\r\n" + b"a" * 300_000,
+], ids=lambda start: start[:8].decode())
+@pytest.mark.parametrize("port", ["https", "admin"])
+def test_plain_http_at_a_tls_port_is_told_so(gateway, port, start):
+    failed = 'aegis_tls_handshakes_total{result="failed",version=""}'
+    before = gateway.metric(failed)
+    with Client(getattr(gateway, port)) as client:
+        client.send(start)
+        answer = client.response()
+        assert (answer.status, answer["Content-Type"]) == (400, "text/plain; charset=utf-8")
+        assert b"plain HTTP request was sent to a port that speaks HTTPS" in answer.body
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.is_closed()
+    assert gateway.metric(failed) == before + (port == "https")
+
+
+@pytest.mark.parametrize("start", [b"Hello", b"GET/ HTTP/1.1\r\n\r\n", b"get / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_what_is_neither_http_nor_tls_gets_no_answer(gateway, start):
+    with Client(gateway.https) as client:
+        client.send(start)
+        assert client.is_closed()
+
+
 @pytest.mark.parametrize("data", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 def test_a_slow_handshake_is_cut_off(gateway, data):
     before = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')

@@ -66,8 +66,11 @@ enum GatewayAnswer {
         output.append("\r\n")
     }
 
-    /// Writes the body of an error: a page for browsers, a line for all others.
-    static func writeBody(_ status: Int, _ id: RequestID, html: Bool, to output: borrowing Scratch) {
+    /// Writes the body of an error: a page for browsers, lines for all others, with an explanation of their own if need be.
+    static func writeBody(
+        _ status: Int, _ id: RequestID, html: Bool, _ explanation: StaticString? = nil, to output: borrowing Scratch
+    ) {
+        let explanation = explanation ?? Self.explanation(status)
         if html {
             output.append(
                 "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>")
@@ -78,14 +81,14 @@ enum GatewayAnswer {
             output.append("small{opacity:.6}</style><h1>")
             writeTitle(status, to: output)
             output.append("</h1><p>")
-            output.append(explanation(status))
+            output.append(explanation)
             output.append("<p><small>Request ")
             id.write(to: output)
             output.append("</small>\n")
         } else {
             writeTitle(status, to: output)
             output.append("\n")
-            output.append(explanation(status))
+            output.append(explanation)
             output.append("\nRequest ")
             id.write(to: output)
             output.append("\n")

@@ -141,15 +141,19 @@ extension Worker {
 
     /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
     ///
-    /// A request whose exchange is recorded already is not counted and logged again.
-    func refuse(_ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false) {
+    /// A request whose exchange is recorded already is not counted and logged again. `explanation` tells the client more
+    /// than the status does; `reason` is for the log.
+    func refuse(
+        _ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false,
+        explanation: StaticString? = nil
+    ) {
         if !isRecorded {
             metrics.add(.malformedRequests, 1)
             metrics.countResponse(status)
         }
         let id = unsafe random.next()
         memory.page.clear()
-        GatewayAnswer.writeBody(status, id, html: false, to: memory.page)
+        GatewayAnswer.writeBody(status, id, html: false, explanation, to: memory.page)
         memory.output.clear()
         GatewayAnswer.writeStatusLine(status, to: memory.output)
         unsafe memory.output.append(clock.dateLine)

@@ -4,7 +4,7 @@ extension Worker {
     /// Goes on with a client's TLS handshake, with what has come for it.
     func continueHandshake(_ id: SlotID) {
         switch clients[id].transport.receiveCiphertext(memory) {
-        case .bytes: break
+        case .bytes: if isPlainRequest(memory.cipher.bytes, from: id) { return refusePlainRequest(id) }
         case .wouldBlock: return
         case .ended, .failed:
             metrics.add(.handshakesAborted, 1)
@@ -39,6 +39,24 @@ extension Worker {
                 return close(id)
             }
         }
+    }
+
+    /// Whether a connection begins with a method's letters, which no TLS does.
+    private func isPlainRequest(_ bytes: Bytes, from id: SlotID) -> Bool {
+        guard clients[id].transport.tls?.isUntouched ?? false else { return false }
+        var letters = 0
+        while letters < bytes.count, UInt8(ascii: "A")...UInt8(ascii: "Z") ~= bytes[letters] { letters += 1 }
+        return letters > 0 && (letters == bytes.count || bytes[letters] == UInt8(ascii: " "))
+    }
+
+    /// Tells a client that has mistaken the port, in its own language.
+    private func refusePlainRequest(_ id: SlotID) {
+        metrics.add(.handshakesFailed, 1)
+        memory.wire.revoke()
+        clients[id].transport.tls = nil
+        refuse(
+            400, "plain HTTP at a port for HTTPS", id,
+            explanation: "A plain HTTP request was sent to a port that speaks HTTPS.")
     }
 
     // MARK: Certificates that are being ordered

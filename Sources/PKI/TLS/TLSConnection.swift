@@ -73,6 +73,9 @@ public struct TLSConnection: ~Copyable {
         case failed(TLSFailure)
     }
 
+    /// Whether the handshake has yet to begin.
+    public var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
+
     /// Goes on with the handshake.
     public borrowing func handshake() -> Progress {
         ERR_clear_error()
