@@ -40,16 +40,20 @@ public struct OwnCertificate: Sendable {
         return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
+    /// That a certificate does not cover hosts, and what it is for: some of each.
+    public static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
+        let hosts = hosts.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
+        let has = names.prefix(5).joined(separator: ", ")
+        return "does not cover \(hosts); it is for \(has.isEmpty ? "no name" : has)"
+    }
+
     /// Whether a leaf may be served for hosts at a time; the doubts that do not keep it from it.
     private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
         throws(IssuanceFailure) -> [String]
     {
         let uncovered = hosts.filter { !leaf.covers($0.text) }
         guard uncovered.isEmpty else {
-            let names = uncovered.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
-            let has = leaf.names.prefix(5).map(\.text).joined(separator: ", ")
-            throw IssuanceFailure(
-                "\(custom.certificate): it does not cover \(names); it is for \(has.isEmpty ? "no name" : has)")
+            throw IssuanceFailure("\(custom.certificate): it \(misses(uncovered, leaf.names.map(\.text)))")
         }
         guard leaf.notBefore <= now else {
             throw IssuanceFailure("\(custom.certificate): it is not valid before \(UTCTime.text(leaf.notBefore))")

@@ -23,18 +23,19 @@ enum CertificateMaterials {
         for certificate in configuration.certificates {
             guard case .custom(let custom) = certificate.source else { continue }
             let stored = snapshot.items[ItemID(.certificate, certificate.name)]?.certificate
+            let hosts = users[certificate.name] ?? []
             do throws(IssuanceFailure) {
                 let digest = try OwnCertificate(reader).digest(of: custom)
                 materials[certificate.name] = .readable(digest: digest)
-                let hosts = users[certificate.name] ?? []
                 if let stored, digest == stored.sourceDigest {
-                    warnings += expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
+                    warnings += doubts(of: certificate, stored, hosts)
                 } else if checks, (try? reader.read(custom.key)) != nil {
                     warnings += refusal(of: certificate, custom, hosts, reader)
                 }
             } catch {
                 materials[certificate.name] = .unreadable("known after apply")
                 warnings.append(warning(custom.certificate, certificate, error, isStored: stored != nil))
+                if let stored { warnings += doubts(of: certificate, stored, hosts) }
             }
             guard stored == nil else { continue }
             do throws(IssuanceFailure) {
@@ -68,14 +69,22 @@ enum CertificateMaterials {
         }
     }
 
+    /// What speaks against a stored certificate.
+    private static func doubts(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
+        -> [Diagnostic]
+    {
+        expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
+    }
+
     /// Hosts that were given a stored certificate which is not for them.
     private static func coverage(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {
-        hosts.filter { !stored.covers($0.names) }.map { host in
+        let names = stored.domains.prefix(5).joined(separator: ", ")
+        return hosts.filter { !stored.covers($0.names) }.map { host in
             .warning(
                 at: host.origin, "certificate '\(certificate.name)' does not cover all names of '\(host.domain.text)'",
-                hint: "it is for \(stored.domains.prefix(5).joined(separator: ", "))")
+                hint: "it is for \(names); a host that is new or changes is refused")
         }
     }
 

@@ -284,14 +284,33 @@ import Testing
         #expect(try sql("SELECT name FROM certificates ORDER BY name") == "new\nweb\n")
     }
 
-    @Test("A host that is given a certificate of others is warned about")
+    @Test("A host is refused a certificate that is stored and not for it, and stays as it was")
     func uncoveredHost() throws {
         try makeOwn()
         try write(Self.twoHosts)
         #expect(try apply().status == 0)
-        try write(Self.twoHosts + "\n  - { domain: x.example.com, respond: {}, ssl_mode: custom, certificate: own }")
-        #expect(try apply("--dry-run").errors.contains("certificate 'own' does not cover all names of 'x.example.com'"))
-        #expect(try apply().errors.contains("certificate 'own' does not cover all names of 'x.example.com'"))
+        let moved = Self.twoHosts.replacing("certificate: web }", with: "certificate: own }")
+        try write(moved + "\n  - { domain: x.example.com, respond: {}, ssl_mode: custom, certificate: own }")
+        let plan = try apply("--dry-run")
+        #expect(plan.status == 0)
+        #expect(
+            plan.errors.contains(
+                "aegis.yaml:11:5: warning: certificate 'own' does not cover all names of 'x.example.com'"))
+        let outcome = try apply()
+        #expect(outcome.status == 3)
+        for host in ["www", "x"] {
+            let words =
+                "host \(host).example.com: \(host == "x" ? "create" : "update") failed: certificate 'own' does not"
+            #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        }
+        #expect(outcome.output.hasSuffix("Nothing is applied: 2 failed.\n"))
+        #expect(try apply("status").output.contains("www.example.com  web"))
+        #expect(try sql("SELECT count(*) FROM items WHERE kind = 'host'") == "2\n")
+        #expect(try sql("SELECT name FROM events WHERE failure IS NOT NULL").hasPrefix("www.example.com\n"))
+        // Of an old state's host nothing is asked until it changes.
+        _ = try sql("UPDATE certificates SET domains = 'other.example.com' WHERE name = 'own'")
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
         #expect(try apply("status").output.contains("its certificate does not cover all its names"))
     }
 

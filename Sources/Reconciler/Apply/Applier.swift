@@ -63,7 +63,7 @@ public struct Applier {
             let failure = IssuanceFailure("edge certificates are not available in this version")
             try run.take([.failed(change, failure)])
         }
-        try run.put(changes.filter { $0.item.kind == .host }, of: configuration)
+        try run.putHosts(changes.filter { $0.item.kind == .host }, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete })
         return try run.finish()
     }
@@ -122,6 +122,22 @@ extension Applier {
                 }
             }
             try commit(mutations, changes)
+        }
+
+        /// Puts hosts, but for those that were given an own certificate which is not for them: such a host stays as it was.
+        mutating func putHosts(_ changes: [Change], of configuration: Configuration) throws {
+            var coverage = CertificateCoverage(store: applier.store)
+            var covered: [Change] = []
+            var failed: [CertificateWork.Event] = []
+            for change in changes {
+                if let failure = try coverage.failure(of: change, in: configuration) {
+                    failed.append(.failed(change, failure))
+                } else {
+                    covered.append(change)
+                }
+            }
+            try take(failed)
+            try put(covered, of: configuration)
         }
 
         /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
