@@ -117,7 +117,7 @@ public struct ObtainedCertificate: Sendable {
             fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
         let key: [UInt8]
         do {
-            key = try sealer.seal(material.key.der(), purpose: SealPurpose.certificateKey, row: name)
+            key = try sealer.sealKey(material.key.der(), ofCertificate: name, fingerprint: leaf.fingerprint)
         } catch {
             throw IssuanceFailure("its key can't be sealed: \(error)")
         }

@@ -1,6 +1,6 @@
 /// What sealed bytes are for: part of what they are bound to.
 public enum SealPurpose {
-    /// The private key of a certificate; the row is its name.
+    /// The private key of a certificate; the row is its name, the partner its leaf's fingerprint.
     public static let certificateKey = "certificate key"
     /// The private key of a certificate that is being ordered; the row is the certificate's name.
     public static let orderKey = "order key"

@@ -52,8 +52,8 @@ public protocol StateStore: IssuanceJournal {
     /// The directory that the file's relative paths start from, as of the latest generation; nil before the first.
     func directory() throws(StateError) -> String?
 
-    /// The names of all certificates and their sealed keys.
-    func sealedKeys() throws(StateError) -> [(name: String, sealedKey: [UInt8])]
+    /// Calls `body` with each certificate, by name, as one transaction sees them. `body` must not use this store.
+    func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError)
 
     /// Takes a lease, or tells who holds it. `isFree` judges the present one.
     func acquireLease(

@@ -77,12 +77,12 @@ struct ApplyRun {
         if let store, let key { try checkKeys(store, key) }
     }
 
-    /// Names the certificates whose stored keys can't be served: nothing else would tell before a handshake needs them.
+    /// Names the stored certificates that can't be served: nothing else would tell before a handshake needs them.
     private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
         let damaged = try KeyCheck.damaged(in: store, Sealer(key: key))
         guard !damaged.isEmpty else { return }
         for (name, reason) in damaged {
-            Terminal.complain("aegis-apply: the key of certificate '\(name)': \(reason)\n")
+            Terminal.complain("aegis-apply: certificate '\(name)' can't be served: \(reason)\n")
         }
         Terminal.complain(
             "hint: restore the state from a backup; or take them and their hosts out of the file, apply, and put them back\n"

@@ -126,12 +126,7 @@ struct ExportCertificate: ParsableCommand {
         let reader = SecretReader(directory: known?.file.directory ?? ".")
         let source = try MasterKeySource.find(known?.configuration, reader, store)
         do {
-            let der = try Sealer(key: source.key).open(
-                certificate.sealedKey, purpose: SealPurpose.certificateKey, row: name)
-            let key = try PrivateKey(der: der)
-            let leaf = try CertificateChain(pem: certificate.chain).leaf
-            guard key.matches(leaf) else { throw PKIError.keyMismatch(subject: leaf.subject) }
-            return try key.pem()
+            return try PrivateKey(der: certificate.openKey(Sealer(key: source.key))).pem()
         } catch {
             throw CommandFailure(message: "the key of certificate '\(name)': \(error)")
         }

@@ -42,12 +42,18 @@ enum MasterKeySource {
                     message: "the state is sealed with the encryption key \(id), and no key is given",
                     hint: "set \(variable) to that key, or encryption.key in the file")
             }
-            let first = try store.sealedKeys().first.map { " (certificate '\($0.name)' among others)" } ?? ""
+            let first = try firstCertificate(in: store).map { " (certificate '\($0.name)' among others)" } ?? ""
             throw CommandFailure(
                 message: "the state is sealed with another encryption key: \(id)\(first), and this is \(source.key.id)",
                 hint: "give the key it was sealed with, or change it with 'aegis-apply rekey'")
         }
         return source
+    }
+
+    private static func firstCertificate(in store: any StateStore) throws -> StoredCertificate? {
+        var first: StoredCertificate?
+        try store.forEachCertificate { first = first ?? $0 }
+        return first
     }
 
     private static func candidate(_ configuration: Configuration?, _ reader: SecretReader, _ store: any StateStore)

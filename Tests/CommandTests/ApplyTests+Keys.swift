@@ -1,4 +1,5 @@
 import Foundation
+import PKI
 import TestSupport
 import Testing
 
@@ -62,7 +63,7 @@ extension ApplyTests {
         let idle = try apply()
         #expect(idle.status == 3)
         for name in ["own", "web"] {
-            #expect(idle.errors.contains("the key of certificate '\(name)': the sealed bytes"))
+            #expect(idle.errors.contains("certificate '\(name)' can't be served: the sealed bytes"))
         }
         let swapped = try apply("certificates", "export", "own", "--out", "x.pem", "--with-key")
         #expect(swapped.status == 1)
@@ -72,6 +73,81 @@ extension ApplyTests {
         )
         let rekeyed = try apply("rekey", "--new-key-env", "NEW_KEY", "--old-key-env", "AEGIS_SSL_KEY")
         #expect(rekeyed.status == 1)
+    }
+
+    struct Tampering: Sendable, CustomStringConvertible {
+        let description: String
+        let sql: String
+        var isSealedByEarlierVersion = false
+    }
+
+    @Test(
+        "A chain or key of another certificate, or of an earlier time, is noticed before a handshake needs it",
+        arguments: [
+            Tampering(
+                description: "chains swapped", sql: "chain = (SELECT chain FROM b WHERE b.name <> certificates.name)"),
+            Tampering(
+                description: "all but keys swapped",
+                sql: "(chain, fingerprint) = (SELECT chain, fingerprint FROM b WHERE b.name <> certificates.name)"),
+            Tampering(
+                description: "the same, in a state of an earlier version",
+                sql: "(chain, fingerprint) = (SELECT chain, fingerprint FROM b WHERE b.name <> certificates.name)",
+                isSealedByEarlierVersion: true),
+            Tampering(
+                description: "earlier keys", sql: "sealed_key = (SELECT old FROM b WHERE b.name = certificates.name)"),
+        ])
+    func tampering(_ sample: Tampering) throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        _ = try sql("CREATE TABLE b AS SELECT name, chain, fingerprint, sealed_key AS old FROM certificates")
+        // New certificates for the same names.
+        try makeOwn()
+        try FileManager.default.removeItem(atPath: folder.path("cache"))
+        #expect(try apply().output.hasSuffix("1 issued, 1 uploaded.\n"))
+        if sample.isSealedByEarlierVersion { try sealAsEarlierVersions() }
+        _ = try sql(
+            "UPDATE b SET (chain, fingerprint) = (SELECT chain, fingerprint FROM certificates c WHERE c.name = b.name)")
+        #expect(try apply().output.hasPrefix("No changes"))
+        _ = try sql("UPDATE certificates SET \(sample.sql)")
+        let idle = try apply()
+        #expect(idle.status == 3)
+        for name in ["own", "web"] {
+            #expect(idle.errors.contains("certificate '\(name)' can't be served: "), "\(idle.errors)")
+        }
+        #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key").status == 1)
+        #expect(
+            try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").status == (sample.isSealedByEarlierVersion ? 1 : 0))
+    }
+
+    @Test("Keys that an earlier version has sealed serve as they are, and rekey binds them to their leaves")
+    func earlierSeals() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try sealAsEarlierVersions()
+        #expect(try apply().output.hasPrefix("No changes"))
+        #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key").status == 0)
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 2 anew"))
+        #expect(try sql("SELECT DISTINCT hex(substr(sealed_key, 1, 1)) FROM certificates") == "02\n")
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 0 anew"))
+        #expect(try apply().output.hasPrefix("No changes"))
+    }
+
+    /// Seals the keys in the state for their rows alone.
+    private func sealAsEarlierVersions() throws {
+        let sealer = Sealer(key: try MasterKey(hex: Self.key))
+        let rows = try sql("SELECT name, fingerprint, hex(sealed_key) FROM certificates").split(separator: "\n")
+        for row in rows.map({ $0.split(separator: "|").map(String.init) }) {
+            let digits = Array(row[2])
+            let sealed = stride(from: 0, to: digits.count, by: 2).compactMap {
+                UInt8(String(digits[$0...($0 + 1)]), radix: 16)
+            }
+            let key = try sealer.open(sealed, purpose: "certificate key", row: row[0], partner: row[1])
+            let earlier = try sealer.seal(key, purpose: "certificate key", row: row[0])
+            let text = earlier.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+            _ = try sql("UPDATE certificates SET sealed_key = x'\(text)' WHERE name = '\(row[0])'")
+        }
     }
 
     @Test("A wrong or missing key is told even when there is nothing to do")

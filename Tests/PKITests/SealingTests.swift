@@ -37,6 +37,26 @@ import Testing
         }
     }
 
+    @Test("What was sealed with a partner opens with no other, and what had none opens with any")
+    func partners() throws {
+        let plain = SecretBytes(Array("key".utf8))
+        let sealed = try sealer.seal(plain, purpose: "p", row: "r", partner: "leaf")
+        #expect(sealed.first == 2 && Sealer.hasPartner(sealed))
+        #expect(try sealer.open(sealed, purpose: "p", row: "r", partner: "leaf") == plain)
+        for partner in [nil, "", "leaf2"] {
+            #expect(throws: SealError.damaged) { try sealer.open(sealed, purpose: "p", row: "r", partner: partner) }
+        }
+        #expect(throws: SealError.damaged) { try sealer.open(sealed, purpose: "p", row: "rleaf") }
+        let lonely = try sealer.seal(plain, purpose: "p", row: "r")
+        #expect(!Sealer.hasPartner(lonely))
+        #expect(try sealer.open(lonely, purpose: "p", row: "r", partner: "leaf") == plain)
+        // The version can't be changed afterwards.
+        #expect(throws: SealError.damaged) {
+            try sealer.open([1] + sealed[1...], purpose: "p", row: "r", partner: "leaf")
+        }
+        #expect(throws: SealError.damaged) { try sealer.open([2] + lonely[1...], purpose: "p", row: "r") }
+    }
+
     @Test("An envelope that was cut off at any length does not open")
     func truncated() throws {
         let sealed = try sealer.seal(SecretBytes([UInt8](repeating: 9, count: 40)), purpose: "p", row: "r")
@@ -107,6 +127,10 @@ import Testing
             "014916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa508498b0f13f6a0597a7244abea5ba322bae1")
         let plain = try sealer.open(sealed, purpose: "certificate key", row: "42")
         #expect(plain.string == "attack at dawn")
+        let partnered = Self.bytes(
+            "024916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa50849f8f1fcbe730e6c5c48ae3dd0e2defcd1")
+        #expect(
+            try sealer.open(partnered, purpose: "certificate key", row: "42", partner: "ab").string == "attack at dawn")
     }
 
     private static func bytes(_ hex: String) -> [UInt8] {

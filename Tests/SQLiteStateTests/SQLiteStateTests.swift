@@ -271,7 +271,9 @@ import Testing
         try store.commit([.putCertificate(certificate("a")), .putCertificate(certificate("b"))], by: me)
         try store.commit([.resealKey(name: "a", sealedKey: [8])], by: me)
         #expect(try store.certificate(named: "a") == certificate("a", key: [8]))
-        #expect(try store.sealedKeys().map(\.name) == ["a", "b"])
+        var all: [StoredCertificate] = []
+        try store.forEachCertificate { all.append($0) }
+        #expect(all == [certificate("a", key: [8]), certificate("b")])
         #expect(try store.changes(since: 1) == [.certificate(certificate("a", key: [8]))])
     }
 }

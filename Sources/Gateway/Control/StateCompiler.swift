@@ -34,7 +34,8 @@ struct StateCompiler {
     private var authorities: [[UInt8]: [[UInt8]]] = [:]
 
     /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
-    /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them.
+    /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them, and the seal says
+    /// that the key is the leaf's.
     private static let fullChecks = 64
 
     /// A host's health check, with the name it asks for.
@@ -170,7 +171,7 @@ struct StateCompiler {
             if update.certificates.count < Self.fullChecks {
                 _ = try entry.credential()
             } else {
-                _ = try sealer.open(stored.sealedKey, purpose: SealPurpose.certificateKey, row: stored.name)
+                _ = try entry.openKey()
             }
             problems[id] = nil
             times[stored.name] = CertificateTimes(

@@ -1,3 +1,4 @@
+import Issuers
 import PKI
 import State
 
@@ -26,9 +27,13 @@ final class CertificateEntry: Sendable {
         self.sealer = sealer
     }
 
+    /// Opens the key alone: whether it belongs to this name and leaf, unless an earlier version has sealed it.
+    func openKey() throws -> SecretBytes {
+        try sealer.openKey(sealedKey, ofCertificate: name, fingerprint: Digest.sha256Text(chain.first ?? []))
+    }
+
     /// Opens the key and parses the chain.
     func credential() throws -> TLSCredential {
-        let key = try PrivateKey(der: sealer.open(sealedKey, purpose: SealPurpose.certificateKey, row: name))
-        return try TLSCredential(chain: chain, key: key)
+        try TLSCredential(chain: chain, key: PrivateKey(der: openKey()))
     }
 }

@@ -97,8 +97,7 @@ public final class ACMEOrders: Sendable {
             guard let known = try store.certificate(named: need.name), known.facts.createdAt >= begun,
                 Set(known.facts.domains) == Set(need.names)
             else { return nil }
-            let der = try sealer.open(known.sealedKey, purpose: SealPurpose.certificateKey, row: need.name)
-            let key = try PrivateKey(der: der)
+            let key = try known.openKey(sealer)
             return IssuedMaterial(
                 chain: try CertificateChain(pem: known.chain, key: key), key: key, sourceDigest: [], warnings: [],
                 closing: [.endOrder(certificate: need.name)])

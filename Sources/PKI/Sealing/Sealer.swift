@@ -2,8 +2,9 @@ import COpenSSL
 
 /// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that they open only at their own place.
 ///
-/// An envelope is: version (1 byte, 1), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version, purpose
-/// and row are authenticated with it. With random nonces one key is good for 2^32 seals.
+/// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version, purpose and
+/// row are authenticated with it; in version 2 also the secret's partner, what it is good for nothing without, such as the
+/// certificate of a key. With random nonces one key is good for 2^32 seals.
 public struct Sealer: Sendable {
     /// Seals, and opens what it has sealed.
     public let key: MasterKey
@@ -15,7 +16,8 @@ public struct Sealer: Sendable {
     /// By how much an envelope is larger than what is in it.
     public static let overheadBytes = headerBytes + nonceBytes + tagBytes
 
-    private static let version: UInt8 = 1
+    private static let lonely: UInt8 = 1
+    private static let partnered: UInt8 = 2
     private static let headerBytes = 9
     private static let nonceBytes = 12
     private static let tagBytes = 16
@@ -29,26 +31,36 @@ public struct Sealer: Sendable {
     /// The id of the key that an envelope was sealed with, without opening it.
     public static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
         guard let version = sealed.first else { throw .truncated }
-        guard version == Self.version else { throw .unknownVersion(version) }
+        guard version == lonely || version == partnered else { throw .unknownVersion(version) }
         guard sealed.count >= overheadBytes else { throw .truncated }
         return Hex.text(sealed[1..<headerBytes])
     }
 
-    /// Seals bytes for a purpose, such as "certificate key", and a row, such as its id.
-    public func seal(_ plain: SecretBytes, purpose: String, row: String) throws(SealError) -> [UInt8] {
-        try plain.withBytes { bytes throws(SealError) in try seal(bytes, purpose: purpose, row: row) }
+    /// Whether an envelope opens only with the partner that it was sealed with.
+    public static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
+
+    /// Seals bytes for a purpose, such as "certificate key", a row, such as its id, and a partner, where it has one.
+    public func seal(_ plain: SecretBytes, purpose: String, row: String, partner: String? = nil) throws(SealError)
+        -> [UInt8]
+    {
+        try plain.withBytes { bytes throws(SealError) in
+            try seal(bytes, purpose: purpose, row: row, partner: partner)
+        }
     }
 
     /// The same for bytes that lie elsewhere, such as a file's text: a copy of a large one would cost as much as sealing it.
-    public func seal(_ plain: Span<UInt8>, purpose: String, row: String) throws(SealError) -> [UInt8] {
+    public func seal(_ plain: Span<UInt8>, purpose: String, row: String, partner: String? = nil) throws(SealError)
+        -> [UInt8]
+    {
         guard plain.count <= Self.maximumBytes else { throw .tooLarge }
         do throws(PKIError) {
             let nonce = try OpenSSL.randomBytes(Self.nonceBytes)
             let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .seal)
-            try cipher.authenticate(Self.place(purpose: purpose, row: row))
+            let version = partner == nil ? Self.lonely : Self.partnered
+            try cipher.authenticate(Self.place(version, [purpose, row] + (partner.map { [$0] } ?? [])))
             var envelope: [UInt8] = []
             envelope.reserveCapacity(plain.count + Self.overheadBytes)
-            envelope += [Self.version] + key.idBytes + nonce
+            envelope += [version] + key.idBytes + nonce
             let start = envelope.count
             envelope += repeatElement(0, count: plain.count)
             var whole = envelope.mutableSpan
@@ -61,8 +73,10 @@ public struct Sealer: Sendable {
         }
     }
 
-    /// Opens what was sealed for the same purpose and row.
-    public func open(_ sealed: [UInt8], purpose: String, row: String) throws(SealError) -> SecretBytes {
+    /// Opens what was sealed for the same purpose and row, and for the same partner if for one.
+    public func open(_ sealed: [UInt8], purpose: String, row: String, partner: String? = nil) throws(SealError)
+        -> SecretBytes
+    {
         let id = try Self.keyID(of: sealed)
         guard sealed.count - Self.overheadBytes <= Self.maximumBytes else { throw .tooLarge }
         guard let key = ([key] + olderKeys).first(where: { $0.id == id }) else {
@@ -73,7 +87,8 @@ public struct Sealer: Sendable {
         do throws(PKIError) {
             let nonce = Array(sealed[Self.headerBytes..<nonceEnd])
             let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .open)
-            try cipher.authenticate(Self.place(purpose: purpose, row: row))
+            let partner = Self.hasPartner(sealed) ? partner.map { [$0] } ?? [] : []
+            try cipher.authenticate(Self.place(sealed[0], [purpose, row] + partner))
             let plain = try SecretBytes(capacity: tagStart - nonceEnd) { output throws(PKIError) in
                 output.append(repeating: 0, count: tagStart - nonceEnd)
                 var bytes = output.mutableSpan
@@ -88,8 +103,8 @@ public struct Sealer: Sendable {
     }
 
     /// The additional data: each part with its length before it, so that no two places read the same.
-    private static func place(purpose: String, row: String) -> [UInt8] {
-        [purpose, row].reduce(into: [version]) { data, part in
+    private static func place(_ version: UInt8, _ parts: [String]) -> [UInt8] {
+        parts.reduce(into: [version]) { data, part in
             let length = UInt64(part.utf8.count)
             data += (0..<8).map { UInt8(truncatingIfNeeded: length >> (56 - 8 * $0)) }
             data += part.utf8

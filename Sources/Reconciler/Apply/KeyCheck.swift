@@ -1,18 +1,19 @@
+import Issuers
 import PKI
 import State
 
-/// Finds private keys that do not open: damaged, or moved to another certificate's row.
+/// Finds stored certificates that can't be served: damaged, or parts of them moved there from others or from earlier times.
 public enum KeyCheck {
-    /// The certificates whose keys a sealer can't open at their place, with the reason; some microseconds each.
+    /// The certificates whose leaf and key do not belong together at their place, with the reason; some microseconds each.
     public static func damaged(in store: any StateStore, _ sealer: Sealer) throws(StateError) -> [(
         name: String, reason: String
     )] {
         var damaged: [(name: String, reason: String)] = []
-        for (name, sealedKey) in try store.sealedKeys() {
-            do throws(SealError) {
-                _ = try sealer.open(sealedKey, purpose: SealPurpose.certificateKey, row: name)
+        try store.forEachCertificate { certificate in
+            do {
+                _ = try certificate.openKey(sealer)
             } catch {
-                damaged.append((name, "\(error)"))
+                damaged.append((certificate.name, "\(error)"))
             }
         }
         return damaged

@@ -1,3 +1,4 @@
+import Issuers
 import PKI
 import State
 
@@ -14,7 +15,7 @@ public struct Rekey {
         sealer = Sealer(key: newKey, olderKeys: [oldKey])
     }
 
-    /// Seals all keys and texts anew in one transaction, and takes a key kept in the state out of it.
+    /// Seals all keys and texts anew in one transaction, keys for their leaves too, and takes a key kept in the state out of it.
     ///
     /// `now` is in seconds since 1970.
     ///
@@ -22,10 +23,16 @@ public struct Rekey {
     /// - Throws: `RekeyError` naming the first that does not open; then nothing is changed.
     public func run(now: Int64) throws -> Int {
         var mutations: [StateMutation] = []
-        for (name, sealedKey) in try store.sealedKeys() where !isDone(sealedKey) {
-            let sealed = try reseal(sealedKey, SealPurpose.certificateKey, name, "certificate '\(name)'")
-            mutations.append(.resealKey(name: name, sealedKey: sealed))
+        var failure: RekeyError?
+        try store.forEachCertificate { certificate in
+            guard failure == nil, !isDone(certificate.sealedKey) || !certificate.isKeyBoundToLeaf else { return }
+            do {
+                mutations.append(.resealKey(name: certificate.name, sealedKey: try reseal(certificate)))
+            } catch {
+                failure = RekeyError(description: "certificate '\(certificate.name)': \(error)")
+            }
         }
+        if let failure { throw failure }
         for account in try store.accounts() where !isDone(account.sealedKey) {
             let sealed = try reseal(
                 account.sealedKey, SealPurpose.accountKey, account.id.row, "the account at \(account.id.directory)")
@@ -52,6 +59,12 @@ public struct Rekey {
     }
 
     private func isDone(_ sealed: [UInt8]) -> Bool { (try? Sealer.keyID(of: sealed)) == sealer.key.id }
+
+    private func reseal(_ certificate: StoredCertificate) throws -> [UInt8] {
+        let key = try certificate.openKey(sealer)
+        return try sealer.sealKey(
+            key, ofCertificate: certificate.name, fingerprint: certificate.facts.fingerprint)
+    }
 
     private func reseal(_ sealed: [UInt8], _ purpose: String, _ row: String, _ subject: String) throws -> [UInt8] {
         do {
