@@ -36,7 +36,7 @@ enum MasterKeySource {
         -> MasterKeySource
     {
         let source = try candidate(configuration, reader, store)
-        if let id = try store.setting(.sealingKeyID).map({ String(decoding: $0, as: UTF8.self) }), id != source.key.id {
+        if let id = try sealingKeyID(of: store), id != source.key.id {
             guard source.isKnown else {
                 throw CommandFailure(
                     message: "the state is sealed with the encryption key \(id), and no key is given",
@@ -48,6 +48,19 @@ enum MasterKeySource {
                 hint: "give the key it was sealed with, or change it with 'aegis-apply rekey'")
         }
         return source
+    }
+
+    /// The id of the key that a state is sealed with, as it says or, when its settings are lost, as what is sealed says;
+    /// nil before anything is sealed.
+    private static func sealingKeyID(of store: any StateStore) throws -> String? {
+        if let id = try store.setting(.sealingKeyID) { return String(decoding: id, as: UTF8.self) }
+        let text = try store.sealedText(ofGeneration: store.position().generation)
+        guard let sealed = try firstCertificate(in: store)?.sealedKey ?? text else { return nil }
+        do {
+            return try Sealer.keyID(of: sealed)
+        } catch {
+            throw CommandFailure(message: "the state does not say which key it is sealed with: \(error)")
+        }
     }
 
     private static func firstCertificate(in store: any StateStore) throws -> StoredCertificate? {

@@ -150,6 +150,28 @@ extension ApplyTests {
         }
     }
 
+    @Test("A state whose settings were lost is not given a new key")
+    func lostSettings() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        for loss in ["DELETE FROM settings", "DELETE FROM certificates"] {
+            _ = try sql(loss)
+            for arguments in [[], ["certificates", "export", "own", "--out", "x.pem", "--with-key"]] {
+                let before = try sql("SELECT revision FROM position")
+                let refused = try ApplyProgram.run(arguments, in: folder.path)
+                #expect(refused.status == 1)
+                #expect(try sql("SELECT revision FROM position") == before)
+                guard arguments.isEmpty else { continue }
+                #expect(refused.errors.contains("the state is sealed with the encryption key"), "\(refused.errors)")
+            }
+            #expect(try apply(key: String(repeating: "ab", count: 32)).errors.contains("sealed with another"))
+        }
+        // The right key mends them.
+        #expect(try apply().status == 0)
+        #expect(try sql("SELECT name FROM settings") == "sealing_key_id\n")
+    }
+
     @Test("A wrong or missing key is told even when there is nothing to do")
     func wrongKeyWithoutChanges() throws {
         try makeOwn()
