@@ -19,11 +19,11 @@ public final class ChallengeResponder: ChallengeAnswerer {
             let fallback = try FallbackSource(
                 authority: CertificateAuthority.makeRoot(
                     commonName: "Aegis Temporary CA", now: Int64(time(nil)), lifetimeSeconds: 86_400))
-            let (handle, workerSettings) = (worker, WorkerSettings(settings, workers: 1))
+            let (handle, workerSettings) = (worker, WorkerSettings(settings))
             handle.start {
                 WorkerSetup(
-                    mailbox: handle.mailbox, reports: reports, metrics: handle.metrics, settings: workerSettings,
-                    tickets: tickets, fallback: fallback)
+                    mailbox: handle.mailbox, reports: reports, metrics: handle.metrics, connections: ConnectionCounts(),
+                    settings: workerSettings, tickets: tickets, fallback: fallback)
             }
         } catch {
             throw IssuanceFailure("no gateway is alive, and challenges can't be answered here: \(error)")

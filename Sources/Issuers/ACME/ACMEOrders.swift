@@ -97,7 +97,7 @@ public final class ACMEOrders: Sendable {
             guard let known = try store.certificate(named: need.name), known.facts.createdAt >= begun,
                 Set(known.facts.domains) == Set(need.names)
             else { return nil }
-            let key = try known.openKey(sealer)
+            let key = try PrivateKey(der: known.openKey(sealer))
             return IssuedMaterial(
                 chain: try CertificateChain(pem: known.chain, key: key), key: key, sourceDigest: [], warnings: [],
                 closing: [.endOrder(certificate: need.name)])
