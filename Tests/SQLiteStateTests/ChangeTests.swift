@@ -65,7 +65,7 @@ import Testing
     func challenges() throws {
         let store = try store()
         #expect(try store.commit([.putChallenge(challenge("one")), .putChallenge(challenge("alpn"))], by: me) == 1)
-        #expect(try store.changes(since: 0) == [.challenge(challenge("one")), .challenge(challenge("alpn"))])
+        #expect(try store.changes(since: 0) == [.challenge(challenge("alpn")), .challenge(challenge("one"))])
         #expect(try store.commit([.deleteChallenge(token: "one")], by: me) == 2)
         #expect(try store.changes(since: 1) == [.challengeDeleted(token: "one")])
         try store.commit([.putChallenge(challenge("one"))], by: me)
