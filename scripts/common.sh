@@ -6,6 +6,7 @@ readonly BUILD_PACKAGES=(
     "libsqlite3-dev:keeps the state"
     "libpsl-dev:tells which domains are registered as one"
     "libidn2-dev:turns international host names into A-labels"
+    "libpsl-dev:tells which domains are registered as one"
     "libssl-dev:keys, certificates, sealing"
     "libcurl4-openssl-dev:calls CAs, APIs and webhooks"
     "pkg-config:finds these libraries"

@@ -38,8 +38,9 @@ public struct RateLimits: Sendable, Hashable {
 extension RateLimits.Limit: CustomStringConvertible {
     /// Such as "5 in 7 days".
     public var description: String {
-        let (count, unit) =
-            windowSeconds % 86_400 == 0 ? (windowSeconds / 86_400, "day") : (windowSeconds / 3600, "hour")
-        return "\(self.count) in \(count == 1 ? "a \(unit)" : "\(count) \(unit)s")"
+        let isDays = windowSeconds % 86_400 == 0
+        let count = windowSeconds / (isDays ? 86_400 : 3600)
+        let window = count == 1 ? (isDays ? "a day" : "an hour") : "\(count) \(isDays ? "days" : "hours")"
+        return "\(self.count) in \(window)"
     }
 }
