@@ -74,7 +74,8 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .target(name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
+        .target(
+            name: "Reconciler", dependencies: ["ACME", "ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
         .target(name: "HTTP1", swiftSettings: house),
         .systemLibrary(name: "CLinux"),
         .target(

@@ -164,13 +164,6 @@ import Testing
         #expect(plan.changes.first?.reason == reason)
     }
 
-    @Test("A short-lived certificate is renewed at half its lifetime")
-    func shortLifetime() {
-        #expect(Renewal.dueAt(notBefore: 0, notAfter: 6 * Self.day) == 3 * Self.day)
-        #expect(Renewal.dueAt(notBefore: 0, notAfter: 90 * Self.day) == 60 * Self.day)
-        #expect(Renewal.dueAt(notBefore: 5, notAfter: 0) == 0)
-    }
-
     @Test("The operator's own certificate is taken in again when its text has changed")
     func changedText() throws {
         func plan(_ digest: [UInt8]) throws -> Plan {

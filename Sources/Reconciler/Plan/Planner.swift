@@ -1,3 +1,4 @@
+import ACME
 import ConfigModel
 import State
 
@@ -96,7 +97,7 @@ public struct Planner: Sendable {
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
                 declared: item)
         }
-        let isDue = now >= Renewal.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
+        let isDue = now >= RenewalScheduler.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
         guard facts.source != .custom, facts.autoRenew, item.isWanted, isDue else { return nil }
         return Change(
             action: .renew, item: item.id, exists: true, fields: [],
