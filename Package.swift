@@ -112,6 +112,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
+        .testTarget(name: "ACMETests", dependencies: ["ACME", "PKI"], swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "DataPlaneTests",

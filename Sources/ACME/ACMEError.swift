@@ -25,7 +25,8 @@ extension ACMEError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let problem, let status, let wait):
-            "the CA refuses (HTTP \(status)): \(problem)" + (wait.map { "; try again in \($0)" } ?? "")
+            "the CA refuses (HTTP \(status)): \(problem)"
+                + (wait.map { "; try again in \($0.components.seconds) s" } ?? "")
         case .malformed(let thing, let reason): "the CA's \(thing) can't be used: \(reason)"
         case .externalAccountRequired: "the CA takes only accounts with external account binding: set 'eab'"
         case .badExternalAccountKey: "the HMAC key of the external account is not base64url"

@@ -2,10 +2,15 @@ import PKI
 
 /// Why a certificate is revoked (RFC 5280, section 5.3.1); the raw value is the code.
 public enum ACMERevocationReason: Int, Sendable {
+    /// Nothing is said.
     case unspecified = 0
+    /// Somebody else may have the key.
     case keyCompromise = 1
+    /// The subject is another now.
     case affiliationChanged = 3
+    /// There is a newer certificate.
     case superseded = 4
+    /// It is not needed any more.
     case cessationOfOperation = 5
 }
 
@@ -30,8 +35,13 @@ extension ACMEClient {
         let authority = try Self.authorities(of: response.body)
         guard let preferredChain, !authority.contains(preferredChain) else { return response.body }
         for link in response.links.filter({ $0.rel == "alternate" }).prefix(Self.maximumAlternates) {
-            let other = try read(ACMEURL(link.url, of: "alternate chain's URL"), accept: Self.chainType).body
-            if try Self.authorities(of: other).contains(preferredChain) { return other }
+            let alternate = try ACMEURL(link.url, of: "alternate chain's URL")
+            do {
+                let other = try read(alternate, accept: Self.chainType).body
+                if try Self.authorities(of: other).contains(preferredChain) { return other }
+            } catch let error as ACMEError where error.problem != nil {
+                // Better another chain than no certificate.
+            }
         }
         return response.body
     }

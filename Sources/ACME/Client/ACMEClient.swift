@@ -16,7 +16,7 @@ public final class ACMEClient: Sendable {
     struct State {
         var key: PrivateKey
         var account: ACMEURL?
-        var directory: ACMEDirectory?
+        var directory: (value: ACMEDirectory, readAt: Int64)?
         var nonces = NoncePool()
     }
 
@@ -49,11 +49,12 @@ public final class ACMEClient: Sendable {
     /// The account's URL, once known.
     public var accountURL: ACMEURL? { state.withLock { $0.account } }
 
-    /// Where everything is; asked for once.
+    /// Where everything is; asked for once a day, since a gateway runs for months.
     public func directory() throws -> ACMEDirectory {
-        if let known = state.withLock({ $0.directory }) { return known }
+        let now = now()
+        if let known = state.withLock({ $0.directory }), now - known.readAt < 86_400 { return known.value }
         let directory = try ACMEDirectory(fetch(.get, directoryURL).body)
-        state.withLock { $0.directory = directory }
+        state.withLock { $0.directory = (directory, now) }
         return directory
     }
 

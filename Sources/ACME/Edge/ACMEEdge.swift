@@ -2,8 +2,11 @@
 public struct ACMEHTTPRequest: Sendable, Equatable {
     /// The three methods that ACME has.
     public enum Method: String, Sendable {
+        /// For the directory and renewal information.
         case get = "GET"
+        /// For nonces.
         case head = "HEAD"
+        /// For all else.
         case post = "POST"
     }
 

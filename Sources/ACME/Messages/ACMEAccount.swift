@@ -4,7 +4,12 @@ import PKI
 public struct ACMEAccount: Sendable, Hashable {
     /// Where an account stands (RFC 8555, section 7.1.6).
     public enum Status: String, Sendable, Decodable {
-        case valid, deactivated, revoked
+        /// It can be used.
+        case valid
+        /// Given up by its owner.
+        case deactivated
+        /// Taken back by the CA.
+        case revoked
     }
 
     /// Its URL, which is also its key's identifier.

@@ -14,14 +14,32 @@ public enum ACMEChallengeType: String, Sendable {
 public struct ACMEAuthorization: Sendable, Hashable {
     /// Where an authorization stands (RFC 8555, section 7.1.6).
     public enum Status: String, Sendable, Decodable {
-        case pending, valid, invalid, deactivated, expired, revoked
+        /// A challenge is still to be answered.
+        case pending
+        /// The name may be used.
+        case valid
+        /// A challenge has failed.
+        case invalid
+        /// Given up by the account.
+        case deactivated
+        /// It was valid, too long ago.
+        case expired
+        /// Taken back by the CA.
+        case revoked
     }
 
     /// One way to get the authorization (RFC 8555, section 8).
     public struct Challenge: Sendable, Hashable {
         /// Where a challenge stands (RFC 8555, section 7.1.6).
         public enum Status: String, Sendable, Decodable {
-            case pending, processing, valid, invalid
+            /// It waits for its answer.
+            case pending
+            /// The CA is looking at the answer.
+            case processing
+            /// The answer was right.
+            case valid
+            /// It was not.
+            case invalid
         }
 
         /// What it asks for.

@@ -82,7 +82,10 @@ public struct OrderMachine: Sendable {
     /// Of an order that has failed. The reasons stand with the authorizations, which may have been looked at too early.
     private mutating func explain(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization]) -> Step {
         var complaints = authorizations.flatMap(complaints)
-        if let problem = order.error { complaints.insert(OrderFailure.Complaint(name: nil, problem: problem), at: 0) }
+        // Pebble repeats a name's problem here.
+        if let problem = order.error, !complaints.contains(where: { $0.problem == problem }) {
+            complaints.insert(OrderFailure.Complaint(name: nil, problem: problem), at: 0)
+        }
         let pending = authorizations.filter { $0.status == .pending }
         if complaints.isEmpty, !pending.isEmpty, !hasAskedForReasons {
             hasAskedForReasons = true

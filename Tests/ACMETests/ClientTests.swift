@@ -1,0 +1,277 @@
+import PKI
+import Testing
+
+@testable import ACME
+
+@Suite struct ClientTests {
+    static let names: [ACMEIdentifier] = [.dns("www.example.com"), .ip("192.0.2.1")]
+
+    @Test("An account is made with the key in the message, and is used from then on")
+    func account() throws {
+        let edge = ScriptedEdge([
+            .json(#"{"status": "valid", "orders": "https://ca.test/o"}"#, status: 201, location: "https://ca.test/a/9"),
+            .order,
+        ])
+        let client = try edge.client(hasAccount: false)
+        #expect(throws: ACMEError.noAccount) { try client.order(at: ACMEURL("https://ca.test/order/1")) }
+        let account = try client.account(contact: ["mailto:ops@example.com"])
+        #expect(account.url.text == "https://ca.test/a/9")
+        #expect(account.status == .valid)
+        _ = try client.newOrder(identifiers: Self.names, profile: "short")
+
+        let messages = try edge.messages
+        #expect(messages[0].header.jwk == (try client.key.jsonWebKey.members))
+        #expect(messages[0].header.kid == nil)
+        #expect(messages[0].payload == #"{"contact":["mailto:ops@example.com"],"termsOfServiceAgreed":true}"#)
+        #expect(messages[1].header.jwk == nil)
+        #expect(messages[1].header.kid == "https://ca.test/a/9")
+        #expect(
+            messages[1].payload
+                == #"{"identifiers":[{"type":"dns","value":"www.example.com"},{"type":"ip","value":"192.0.2.1"}],"#
+                + #""profile":"short"}"#)
+        #expect(messages.map(\.header.url) == ["https://ca.test/account", "https://ca.test/order"])
+        // The nonce of the first answer serves the second message.
+        #expect(messages.map(\.header.nonce) == ["nonce-2", "nonce-3"])
+        #expect(edge.requests.allSatisfy { $0.method == .post })
+        #expect(edge.isDone)
+    }
+
+    @Test("An account that must exist is only looked up")
+    func existingAccount() throws {
+        let edge = ScriptedEdge([.problem("accountDoesNotExist")])
+        let error = #expect(throws: ACMEError.self) {
+            try edge.client(hasAccount: false).account(contact: ["mailto:x@example.com"], onlyExisting: true)
+        }
+        #expect(error?.problem?.kind == "accountDoesNotExist")
+        #expect(try edge.messages[0].payload == #"{"onlyReturnExisting":true}"#)
+    }
+
+    @Test("A CA that wants external accounts gets one, or the operator is told")
+    func externalAccount() throws {
+        let directory = ScriptedEdge.directory.replacing(
+            #""meta": {"#, with: #""meta": {"externalAccountRequired": true,"#)
+        let edge = ScriptedEdge(
+            directory: directory, [.json(#"{"status": "valid"}"#, location: "https://ca.test/a/9")])
+        let client = try edge.client(hasAccount: false)
+        #expect(throws: ACMEError.externalAccountRequired) { try client.account(contact: []) }
+        #expect(edge.requests.isEmpty)
+        let external = try ACMEExternalAccount(keyID: "k", encodedKey: SecretBytes(Array("a2V5".utf8)))
+        try client.account(contact: [], externalAccount: external)
+        #expect(try edge.messages[0].payload.hasPrefix(#"{"externalAccountBinding":{"payload":""#))
+    }
+
+    @Test("A nonce that is refused is followed by the fresh one, twenty times and no more")
+    func badNonce() throws {
+        let refusals = Array(repeating: ScriptedEdge.Answer.problem("badNonce"), count: 20)
+        let edge = ScriptedEdge(refusals + [.order])
+        _ = try edge.client().newOrder(identifiers: Self.names)
+        // nonce-1 came from newNonce, each next one with the refusal before.
+        #expect(try edge.messages.compactMap(\.header.nonce) == (1...21).map { "nonce-\($0)" })
+        #expect(edge.waits.isEmpty)
+
+        let worse = ScriptedEdge(refusals + [.problem("badNonce")])
+        let error = #expect(throws: ACMEError.self) { try worse.client().newOrder(identifiers: Self.names) }
+        #expect(error?.problem?.kind == "badNonce")
+    }
+
+    @Test("A nonce that breaks the grammar is not used")
+    func strangeNonce() throws {
+        let strange = ACMEHTTPResponse(status: 200, replayNonce: "a\"b", body: Array(Samples.order("ready").utf8))
+        let edge = ScriptedEdge([.response(strange), .response(strange)])
+        let client = try edge.client()
+        for _ in 0..<2 { _ = try client.order(at: ACMEURL("https://ca.test/order/1")) }
+        #expect(try edge.messages.map(\.header.nonce) == ["nonce-1", "nonce-3"])
+    }
+
+    @Test("Few nonces are kept, and the youngest is used first")
+    func noncePool() {
+        var pool = NoncePool()
+        for number in 1...20 { pool.keep("\(number)") }
+        #expect((0..<9).map { _ in pool.take() } == (13...20).reversed().map { "\($0)" } + [nil])
+    }
+
+    @Test("A busy CA is asked again, after growing delays or as it wishes, for a minute")
+    func busy() throws {
+        let edge = ScriptedEdge([
+            .json("", status: 500), .problem("rateLimited", status: 429), .json("", status: 503, retryAfter: "7"),
+            .order,
+        ])
+        _ = try edge.client().newOrder(identifiers: Self.names)
+        #expect(edge.waits == [.seconds(1), .seconds(2), .seconds(7)])
+        #expect(Set(try edge.messages.compactMap(\.header.nonce)).count == 4)
+
+        let dead = ScriptedEdge(Array(repeating: .json("", status: 503), count: 7))
+        let error = #expect(throws: ACMEError.self) { try dead.client().newOrder(identifiers: Self.names) }
+        #expect(error?.description == "the CA refuses (HTTP 503): about:blank: HTTP status 503")
+        #expect(dead.waits.reduce(.zero, +) == .seconds(47))
+        #expect(dead.isDone)
+    }
+
+    @Test("A CA that wants to be left alone for long is, and the operator is told how long")
+    func rateLimited() throws {
+        let edge = ScriptedEdge([.problem("rateLimited", status: 429, retryAfter: "7200")])
+        let error = #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
+        guard case .refused(_, 429, .seconds(7200)) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(
+            error?.description
+                == "the CA refuses (HTTP 429): urn:ietf:params:acme:error:rateLimited: said the CA; "
+                + "try again in 7200 s")
+        #expect(edge.waits.isEmpty)
+    }
+
+    @Test("What must not happen twice is not repeated when it may have arrived; all else is")
+    func lostAnswers() throws {
+        let ordering = ScriptedEdge([.lost(mayHaveArrived: false), .lost(mayHaveArrived: true)])
+        #expect(throws: ScriptedEdge.Lost.self) { try ordering.client().newOrder(identifiers: Self.names) }
+        #expect(ordering.isDone)
+
+        let finalizing = ScriptedEdge([.order, .lost(mayHaveArrived: true)])
+        let client = try finalizing.client()
+        let order = try client.newOrder(identifiers: Self.names)
+        #expect(throws: ScriptedEdge.Lost.self) { try client.finalize(order, csr: [1]) }
+
+        let reading = ScriptedEdge([.lost(mayHaveArrived: true), .lost(mayHaveArrived: true), .order])
+        _ = try reading.client().order(at: order.url)
+        #expect(reading.waits == [.seconds(1), .seconds(2)])
+
+        let changing = ScriptedEdge([.lost(mayHaveArrived: true)])
+        let changed = try changing.client()
+        #expect(throws: ScriptedEdge.Lost.self) { try changed.changeKey(to: ScriptedEdge.rsaKey.get()) }
+        #expect(changed.key === (try ScriptedEdge.ecKey.get()))
+    }
+
+    @Test("An order says which certificate it replaces, and again without when another has done so")
+    func replaces() throws {
+        let edge = ScriptedEdge([.problem("alreadyReplaced", status: 409), .order])
+        _ = try edge.client().newOrder(identifiers: [.dns("*.example.com")], replaces: "aki.serial")
+        let rest = #"{"identifiers":[{"type":"dns","value":"*.example.com"}]"#
+        #expect(try edge.messages.map(\.payload) == [rest + #","replaces":"aki.serial"}"#, rest + "}"])
+
+        let twice = ScriptedEdge(Array(repeating: .problem("alreadyReplaced", status: 409), count: 2))
+        #expect(throws: ACMEError.self) { try twice.client().newOrder(identifiers: Self.names, replaces: "a.b") }
+        #expect(twice.isDone)
+
+        let old = ScriptedEdge(
+            directory: ScriptedEdge.directory.replacing("renewalInfo", with: "renewalThing"), [.order])
+        _ = try old.client().newOrder(identifiers: [.dns("*.example.com")], replaces: "aki.serial")
+        #expect(try old.messages.map(\.payload) == [rest + "}"])
+    }
+
+    @Test("A profile that the CA doesn't have is an error before anything is ordered")
+    func unknownProfile() throws {
+        let edge = ScriptedEdge([])
+        let error = #expect(throws: ACMEError.self) {
+            try edge.client().newOrder(identifiers: Self.names, profile: "shrot")
+        }
+        #expect(error?.description == "the CA has no profile 'shrot': it offers classic, short")
+        let none = ScriptedEdge(directory: ScriptedEdge.directory.replacing("profiles", with: "x"), [])
+        #expect(throws: ACMEError.unknownProfile("short", offered: [])) {
+            try none.client().newOrder(identifiers: Self.names, profile: "short")
+        }
+    }
+
+    @Test(
+        "An order whose place is missing or not https is refused",
+        arguments: [nil, "http://ca.test/order/1", "/order/1"])
+    func orderPlace(_ location: String?) throws {
+        let edge = ScriptedEdge([.json(Samples.order("pending"), status: 201, location: location)])
+        #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
+    }
+
+    @Test("Resources are asked for by POST with nothing in it")
+    func postAsGet() throws {
+        let edge = ScriptedEdge([
+            .json(Samples.order("pending"), retryAfter: "4"),
+            .json(Samples.authorization("a.test", challenges: [Samples.challenge("http-01", 1)]), retryAfter: "5"),
+            .json(Samples.challenge("http-01", 1, status: "processing")),
+            .json(Samples.authorization("a.test", status: "deactivated", challenges: [])),
+        ])
+        let client = try edge.client()
+        #expect(try client.order(at: ACMEURL("https://ca.test/order/1")).retryAfter == .seconds(4))
+        let authorization = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
+        #expect(authorization.retryAfter == .seconds(5))
+        #expect(try client.answer(authorization.challenges[0]).status == .processing)
+        #expect(try client.deactivate(authorization).status == .deactivated)
+        #expect(try edge.messages.map(\.payload) == ["", "", "{}", #"{"status":"deactivated"}"#])
+        #expect(
+            try edge.messages.map(\.header.url) == [
+                "https://ca.test/order/1", "https://ca.test/authz/1", "https://ca.test/challenge/1",
+                "https://ca.test/authz/1",
+            ])
+    }
+
+    @Test("A request that had arrived before is not an error when it is sent again")
+    func finalize() throws {
+        let edge = ScriptedEdge([
+            .order, .json(Samples.order("processing")), .problem("orderNotReady", status: 403),
+            .json(Samples.order("processing")), .problem("orderNotReady", status: 403), .json(Samples.order("pending")),
+        ])
+        let client = try edge.client()
+        let order = try client.newOrder(identifiers: Self.names)
+        #expect(try client.finalize(order, csr: [0xFB, 0xFF]).status == .processing)
+        #expect(try client.finalize(order, csr: [0xFB, 0xFF]).status == .processing)
+        #expect(throws: ACMEError.self) { try client.finalize(order, csr: [1]) }
+        let messages = try edge.messages
+        #expect(messages[1].payload == #"{"csr":"-_8"}"#)
+        #expect(messages[1].header.url == "https://ca.test/order/1/finalize")
+        #expect(messages[3].header.url == "https://ca.test/order/1")
+    }
+
+    @Test("The key is changed with a message of the new one inside one of the old one")
+    func changeKey() throws {
+        let edge = ScriptedEdge([.json("{}"), .order])
+        let old = try ScriptedEdge.ecKey.get()
+        let new = try ScriptedEdge.rsaKey.get()
+        let client = try edge.client()
+        try client.changeKey(to: new)
+        _ = try client.order(at: ACMEURL("https://ca.test/order/1"))
+        let messages = try edge.messages
+        #expect(messages.map(\.header.alg) == ["ES256", "RS256"])
+        let inner = try Message(Array(messages[0].payload.utf8))
+        #expect(inner.header.alg == "RS256")
+        #expect(inner.header.jwk == (try new.jsonWebKey.members))
+        #expect(inner.header.url == "https://ca.test/key")
+        #expect(inner.header.nonce == nil)
+        #expect(inner.payload == #"{"account":"https://ca.test/account/1","oldKey":\#(try old.jsonWebKey.json)}"#)
+        #expect(inner.signature == (try new.signature(of: inner.input)))
+    }
+
+    @Test("A certificate is revoked by the account or by its own key, and once is enough")
+    func revoke() throws {
+        let edge = ScriptedEdge([.json(""), .problem("alreadyRevoked"), .problem("unauthorized", status: 403)])
+        let client = try edge.client()
+        let own = try ScriptedEdge.rsaKey.get()
+        try client.revoke([0xFB, 0xFF], reason: .keyCompromise)
+        try client.revoke([0xFB, 0xFF], reason: .superseded, key: own)
+        #expect(throws: ACMEError.self) { try client.revoke([1], reason: .unspecified) }
+        let messages = try edge.messages
+        #expect(messages[0].payload == #"{"certificate":"-_8","reason":1}"#)
+        #expect(messages[0].header.kid == "https://ca.test/account/1")
+        #expect(messages[1].header.jwk == (try own.jsonWebKey.members))
+    }
+
+    @Test("Renewal information is asked for in the open, below its place")
+    func renewalInfo() throws {
+        let edge = ScriptedEdge([
+            .json(
+                """
+                {"suggestedWindow": {"start": "2027-01-15T08:00:00Z", "end": "2027-01-17T08:00:00Z"},
+                "explanationURL": "https://ca.test/why"}
+                """, retryAfter: "21600"),
+            .json(#"{"suggestedWindow": {"start": "2027-01-15T08:00:00Z", "end": "2027-01-15T08:00:00Z"}}"#),
+        ])
+        let client = try edge.client(hasAccount: false)
+        let info = try client.renewalInfo("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
+        #expect(
+            info
+                == ACMERenewalInfo(
+                    start: 1_800_000_000, end: 1_800_172_800, explanationURL: "https://ca.test/why",
+                    retryAfter: .seconds(21_600)))
+        #expect(edge.requests[0].method == .get)
+        #expect(edge.requests[0].url.text == "https://ca.test/renewal/aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
+        #expect(throws: ACMEError.self) { try client.renewalInfo("a.b") }
+    }
+}

@@ -1,0 +1,202 @@
+import Testing
+
+@testable import ACME
+
+@Suite struct OrderMachineTests {
+    private func order(_ status: String, more: String = "", retryAfter: Duration? = nil) throws -> ACMEOrder {
+        try ACMEOrder(
+            Array(Samples.order(status, more: more).utf8), url: ACMEURL("https://ca.test/order/1"),
+            retryAfter: retryAfter)
+    }
+
+    private func authorization(
+        _ number: Int, _ status: String = "pending", challenge: String = "pending", types: [String] = ["http-01"],
+        error: String = "", retryAfter: Duration? = nil
+    ) throws -> ACMEAuthorization {
+        let challenges = types.map { Samples.challenge($0, number, status: challenge, more: error) }
+        return try ACMEAuthorization(
+            Array(Samples.authorization("\(number).test", status: status, challenges: challenges).utf8),
+            url: ACMEURL("https://ca.test/authz/\(number)"), retryAfter: retryAfter)
+    }
+
+    @Test("An order goes from challenges to its certificate")
+    func wholeWay() throws {
+        var machine = OrderMachine(answering: .http01)
+        var authorizations = try [authorization(1), authorization(2, "valid", challenge: "valid"), authorization(3)]
+        guard
+            case .answer(let answers) = machine.next(
+                order: try order("pending"), authorizations: authorizations, now: 0)
+        else {
+            Issue.record("nothing to answer")
+            return
+        }
+        #expect(answers.map(\.authorization.name) == ["1.test", "3.test"])
+        #expect(answers.map(\.challenge.token) == ["token-1", "token-3"])
+
+        // The first is told of; then everything stops and is looked at again.
+        machine.answered(answers[0].challenge)
+        #expect(
+            machine.next(order: try order("pending"), authorizations: authorizations, now: 1) == .answer([answers[1]]))
+        machine.answered(answers[1].challenge)
+        let urls = [authorizations[0].url, authorizations[2].url]
+        #expect(
+            machine.next(order: try order("pending"), authorizations: authorizations, now: 2)
+                == .await(authorizations: urls, after: .milliseconds(250)))
+        authorizations[0] = try authorization(1, "valid", challenge: "valid")
+        #expect(
+            machine.next(order: try order("pending"), authorizations: authorizations, now: 3)
+                == .await(authorizations: [urls[1]], after: .milliseconds(500)))
+        authorizations[2] = try authorization(3, "valid", challenge: "valid")
+        // The order may lag behind its authorizations.
+        #expect(
+            machine.next(order: try order("pending"), authorizations: authorizations, now: 4)
+                == .await(authorizations: [], after: .seconds(1)))
+        #expect(machine.next(order: try order("ready"), authorizations: authorizations, now: 5) == .finalize)
+        #expect(
+            machine.next(order: try order("processing"), authorizations: authorizations, now: 6)
+                == .awaitIssuance(after: .milliseconds(250)))
+        let issued = try order("valid", more: #", "certificate": "https://ca.test/cert/1""#)
+        #expect(
+            machine.next(order: issued, authorizations: authorizations, now: 7)
+                == .download(try ACMEURL("https://ca.test/cert/1")))
+    }
+
+    @Test("A challenge that is being processed after a crash is awaited, not answered again")
+    func resumed() throws {
+        var machine = OrderMachine(answering: .http01)
+        let pending = try authorization(1, challenge: "processing")
+        #expect(
+            machine.next(order: try order("pending"), authorizations: [pending], now: 0)
+                == .await(authorizations: [pending.url], after: .milliseconds(250)))
+    }
+
+    @Test("Looking again waits longer and longer, or as the CA says within bounds")
+    func delays() throws {
+        var delay = PollDelay()
+        let own = (0..<7).map { _ in delay.next(retryAfter: nil) }
+        #expect(
+            own == [
+                .milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(5), .seconds(5),
+            ])
+        #expect(delay.next(retryAfter: .zero) == .seconds(1))
+        #expect(delay.next(retryAfter: .seconds(7)) == .seconds(7))
+        #expect(delay.next(retryAfter: .seconds(3600)) == .seconds(60))
+
+        var machine = OrderMachine(answering: .http01)
+        let authorizations = try [
+            authorization(1, challenge: "processing", retryAfter: .seconds(3)),
+            authorization(2, challenge: "processing"),
+        ]
+        guard
+            case .await(_, .seconds(3)) = machine.next(
+                order: try order("pending", retryAfter: .seconds(9)), authorizations: authorizations, now: 0)
+        else {
+            Issue.record("the CA's wish is not heard")
+            return
+        }
+    }
+
+    @Test("After five minutes of validation, and again of issuance, the CA is given up on")
+    func patience() throws {
+        var machine = OrderMachine(answering: .http01)
+        let pending = try authorization(1, challenge: "processing")
+        let processing = try order("processing")
+        for now: Int64 in [0, 299] {
+            guard case .await = machine.next(order: try order("pending"), authorizations: [pending], now: now) else {
+                Issue.record("given up at \(now) s")
+                return
+            }
+        }
+        let failure = OrderFailure.timedOut(names: ["1.test"])
+        #expect(machine.next(order: try order("pending"), authorizations: [pending], now: 300) == .failed(failure))
+        #expect(
+            failure.description == "the CA has not come to an end in 5 minutes with authorizing 1.test")
+        #expect(
+            machine.next(order: processing, authorizations: [], now: 301) == .awaitIssuance(after: .milliseconds(250)))
+        #expect(
+            machine.next(order: processing, authorizations: [], now: 601) == .failed(.timedOut(names: [])))
+    }
+
+    static let refusal = #", "error": {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "404"}"#
+
+    @Test("All that the CA says of failed names is told, wherever it stands")
+    func refused() throws {
+        let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
+        // Boulder marks the challenge before the authorization.
+        let failing = try authorization(2, challenge: "invalid", error: Self.refusal)
+        let silent = try authorization(3, "invalid", challenge: "pending")
+        var machine = OrderMachine(answering: .http01)
+        guard
+            case .failed(let failure) = machine.next(
+                order: try order("pending"), authorizations: [failed, failing, silent], now: 0)
+        else {
+            Issue.record("it goes on")
+            return
+        }
+        #expect(
+            failure.description
+                == "the CA refuses 1.test: urn:ietf:params:acme:error:unauthorized: 404; "
+                + "the CA refuses 2.test: urn:ietf:params:acme:error:unauthorized: 404; "
+                + "the CA refuses 3.test: it does not say why")
+    }
+
+    @Test("The reasons of an order that has failed are looked for once")
+    func invalidOrder() throws {
+        var machine = OrderMachine(answering: .http01)
+        let stale = try authorization(1, challenge: "processing")
+        #expect(
+            machine.next(order: try order("invalid"), authorizations: [stale], now: 0)
+                == .await(authorizations: [stale.url], after: .zero))
+        let nothing = OrderFailure.Complaint(name: nil, problem: nil)
+        #expect(
+            machine.next(order: try order("invalid"), authorizations: [stale], now: 0) == .failed(.refused([nothing])))
+        let explained = try order(
+            "invalid", more: #", "error": {"type": "urn:ietf:params:acme:error:caa", "detail": "no"}"#)
+        guard case .failed(let failure) = machine.next(order: explained, authorizations: [], now: 0) else {
+            Issue.record("it goes on")
+            return
+        }
+        #expect(failure.description == "the CA refuses the order: urn:ietf:params:acme:error:caa: no")
+
+        // The same as of a name is told once.
+        let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
+        let repeated = try order("invalid", more: Self.refusal)
+        guard case .failed(.refused(let complaints)) = machine.next(order: repeated, authorizations: [failed], now: 0)
+        else {
+            Issue.record("it goes on")
+            return
+        }
+        #expect(complaints.map(\.name) == ["1.test"])
+    }
+
+    @Test("An authorization that has ended fails the order", arguments: ["expired", "deactivated", "revoked"])
+    func ended(_ status: String) throws {
+        var machine = OrderMachine(answering: .http01)
+        guard
+            case .failed(let failure) = machine.next(
+                order: try order("pending"), authorizations: [try authorization(1, status)], now: 0)
+        else {
+            Issue.record("it goes on")
+            return
+        }
+        #expect(failure.description == "the authorization of 1.test is \(status)")
+    }
+
+    @Test("A challenge that is not offered fails the order, and those offered are named")
+    func notOffered() throws {
+        var machine = OrderMachine(answering: .tlsALPN01)
+        let authorization = try authorization(1, types: ["http-01", "dns-01", "dns-account-01"])
+        let failure = OrderFailure.notOffered(
+            .tlsALPN01, name: "1.test", offered: ["http-01", "dns-01", "dns-account-01"])
+        #expect(machine.next(order: try order("pending"), authorizations: [authorization], now: 0) == .failed(failure))
+        #expect(
+            failure.description
+                == "the CA does not offer tls-alpn-01 for 1.test: only http-01, dns-01, dns-account-01")
+    }
+
+    @Test("A valid order without a certificate is a failure")
+    func noCertificate() throws {
+        var machine = OrderMachine(answering: .http01)
+        #expect(machine.next(order: try order("valid"), authorizations: [], now: 0) == .failed(.noCertificate))
+    }
+}

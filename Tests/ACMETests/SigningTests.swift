@@ -1,0 +1,68 @@
+import PKI
+import Testing
+
+@testable import ACME
+
+@Suite struct SigningTests {
+    @Test("A message of an account names it, its nonce and its place, and is signed")
+    func account() throws {
+        let key = try ScriptedEdge.rsaKey.get()
+        let jws = try JWS(
+            Array("{}".utf8), to: ACMEURL("https://ca.test/order"), nonce: "abc", key: key,
+            signer: .account(ACMEURL("https://ca.test/account/1")))
+        let message = try Message(ACMEJSON.encode(jws))
+        #expect(message.header.alg == "RS256")
+        #expect(message.header.kid == "https://ca.test/account/1")
+        #expect(message.header.jwk == nil)
+        #expect(message.header.nonce == "abc")
+        #expect(message.header.url == "https://ca.test/order")
+        #expect(message.payload == "{}")
+        // This kind of signature has nothing random in it.
+        #expect(message.signature == (try key.signature(of: message.input)))
+    }
+
+    @Test("A message of a key that the CA doesn't know carries it", arguments: [KeyAlgorithm.ecdsaP256, .ecdsaP384])
+    func key(_ algorithm: KeyAlgorithm) throws {
+        let key = try PrivateKey.generate(algorithm)
+        let jws = try JWS([], to: ACMEURL("https://ca.test/account"), nonce: "abc", key: key, signer: .key)
+        let message = try Message(ACMEJSON.encode(jws))
+        #expect(message.header.alg == (algorithm == .ecdsaP256 ? "ES256" : "ES384"))
+        #expect(message.header.jwk == (try key.jsonWebKey.members))
+        #expect(message.header.kid == nil)
+        #expect(message.signature.count == (algorithm == .ecdsaP256 ? 64 : 96))
+    }
+
+    @Test("An external account is bound as RFC 8555, section 7.3.4, shows it")
+    func externalAccount() throws {
+        let key = try ScriptedEdge.ecKey.get()
+        let macKey = SecretBytes(Array("a key of 32 bytes for the binding".utf8))
+        let account = try ACMEExternalAccount(
+            keyID: "kid \"1\"", encodedKey: SecretBytes(Array(Base64URL.text(macKey.plainCopy()).utf8)))
+        let jws = try JWS(binding: key.jsonWebKey, to: account, at: ACMEURL("https://ca.test/account"))
+        let message = try Message(ACMEJSON.encode(jws))
+        #expect(message.header.alg == "HS256")
+        #expect(message.header.kid == "kid \"1\"")
+        #expect(message.header.url == "https://ca.test/account")
+        #expect(message.header.nonce == nil)
+        #expect(message.header.jwk == nil)
+        #expect(message.payload == (try key.jsonWebKey.json))
+        #expect(message.signature == (try HMAC.sha256(key: macKey, message: message.input)))
+    }
+
+    @Test("A MAC key that is no base64url is refused", arguments: ["", "not base64!", "Zm9v=="])
+    func badMACKey(_ text: String) {
+        #expect(throws: ACMEError.badExternalAccountKey) {
+            try ACMEExternalAccount(keyID: "1", encodedKey: SecretBytes(Array(text.utf8)))
+        }
+    }
+
+    @Test("A challenge is answered with its token and the account key's thumbprint")
+    func keyAuthorization() throws {
+        let key = try ScriptedEdge.ecKey.get()
+        let challenge = try ACMEAuthorization.Challenge(Array(Samples.challenge("dns-01", 7).utf8))
+        let authorization = try ACMEKeyAuthorization(challenge, key: key)
+        #expect(authorization.text == "token-7.\(try key.jsonWebKey.thumbprint)")
+        #expect(authorization.dnsValue == Base64URL.text(Digest.sha256(Array(authorization.text.utf8))))
+        #expect(authorization.dnsValue.utf8.count == 43)
+    }
+}
