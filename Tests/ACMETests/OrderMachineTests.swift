@@ -109,8 +109,7 @@ import Testing
         }
         let failure = OrderFailure.timedOut(names: ["1.test"])
         #expect(machine.next(order: try order("pending"), authorizations: [pending], now: 300) == .failed(failure))
-        #expect(
-            failure.description == "the CA has not come to an end in 5 minutes with authorizing 1.test")
+        #expect(failure.description == "the CA has not come to an end with authorizing 1.test")
         #expect(
             machine.next(order: processing, authorizations: [], now: 301) == .awaitIssuance(after: .milliseconds(250)))
         #expect(
@@ -192,6 +191,14 @@ import Testing
         #expect(
             failure.description
                 == "the CA does not offer tls-alpn-01 for 1.test: only http-01, dns-01, dns-account-01")
+    }
+
+    @Test("An order that stays ready is finalized five times and no more")
+    func alwaysReady() throws {
+        var machine = OrderMachine(answering: .http01)
+        let ready = try order("ready")
+        let steps = (0..<6).map { machine.next(order: ready, authorizations: [], now: $0) }
+        #expect(steps == Array(repeating: .finalize, count: 5) + [.failed(.timedOut(names: []))])
     }
 
     @Test("A valid order without a certificate is a failure")

@@ -14,7 +14,7 @@ public enum OrderFailure: Error, Hashable {
     case notOffered(ACMEChallengeType, name: String, offered: [String])
     /// The name's authorization has ended before the certificate was issued.
     case ended(name: String, ACMEAuthorization.Status)
-    /// The CA has not come to an end in time: with these names, or with issuing where there are none.
+    /// The CA has not come to an end: with these names, or with issuing where there are none.
     case timedOut(names: [String])
     /// The order is valid and has no certificate.
     case noCertificate
@@ -29,7 +29,7 @@ extension OrderFailure: CustomStringConvertible {
             "the CA does not offer \(type.rawValue) for \(name): only \(offered.joined(separator: ", "))"
         case .ended(let name, let status): "the authorization of \(name) is \(status.rawValue)"
         case .timedOut(let names):
-            "the CA has not come to an end in \(OrderMachine.patienceSeconds / 60) minutes with "
+            "the CA has not come to an end with "
                 + (names.isEmpty ? "issuing" : "authorizing \(names.joined(separator: ", "))")
         case .noCertificate: "the CA says that the certificate is issued, and not where it is"
         }

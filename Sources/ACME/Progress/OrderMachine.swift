@@ -28,11 +28,15 @@ public struct OrderMachine: Sendable {
     /// How long the CA may take to validate, and again to issue, in seconds.
     public static let patienceSeconds: Int64 = 300
 
+    /// As often an order may be ready: again when a request got lost, but a CA can't have us send it without end.
+    private static let maximumFinalizations = 5
+
     private enum Phase { case authorizing, issuing }
 
     private let type: ACMEChallengeType
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
+    private var finalizations = 0
     private var delay = PollDelay()
     /// What is awaited, and since when.
     private var awaited: (phase: Phase, since: Int64)?
@@ -47,13 +51,18 @@ public struct OrderMachine: Sendable {
     public mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
-        case .ready: .finalize
+        case .ready: finalize()
         case .processing:
             overdue(.issuing, now, names: []).map { .failed($0) }
                 ?? .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
         case .valid: order.certificate.map { .download($0) } ?? .failed(.noCertificate)
         case .invalid: explain(order, authorizations)
         }
+    }
+
+    private mutating func finalize() -> Step {
+        finalizations += 1
+        return finalizations > Self.maximumFinalizations ? .failed(.timedOut(names: [])) : .finalize
     }
 
     private mutating func authorize(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization], _ now: Int64) -> Step {
