@@ -52,11 +52,28 @@ import Testing
         #expect(key.thumbprint == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
     }
 
-    @Test("HMAC-SHA-256 gives what RFC 4231 says in its second case")
+    @Test("HMAC gives what RFC 4231 says in its second case")
     func hmac() throws {
-        let code = try HMAC.sha256(
-            key: SecretBytes(Array("Jefe".utf8)), message: Array("what do ya want for nothing?".utf8))
-        #expect(Hex.text(code) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        let (key, message) = (SecretBytes(Array("Jefe".utf8)), Array("what do ya want for nothing?".utf8))
+        #expect(
+            try Hex.text(HMAC.sha256(key: key, message: message))
+                == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        #expect(
+            try Hex.text(HMAC.code(.sha384, key: key, message: message)) == """
+                af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649
+                """)
+        #expect(
+            try Hex.text(HMAC.code(.sha512, key: key, message: message)) == """
+                164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
+                9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737
+                """)
+    }
+
+    @Test("base64 has its own last two digits, and padding or none")
+    func base64() {
+        func bytes(_ text: String) -> [UInt8]? { Base64.secret(SecretBytes(Array(text.utf8)))?.plainCopy() }
+        #expect(bytes("+/8=") == [0xFB, 0xFF] && bytes("+/8") == [0xFB, 0xFF] && bytes("") == [])
+        #expect(bytes("-_8=") == nil && bytes("+/9=") == nil && bytes("+/8==") == nil && bytes("a b=") == nil)
     }
 
     @Test("A JWS signature is one that the openssl command verifies", arguments: KeyAlgorithm.allCases)

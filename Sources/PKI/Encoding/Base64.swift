@@ -25,6 +25,44 @@ enum Base64Alphabet {
         default: nil
         }
     }
+
+    /// The bytes of a text with its padding, or without.
+    fileprivate func decodePadded(_ text: SecretBytes) -> SecretBytes? {
+        text.withBytes { text in
+            var count = text.count
+            while count > 0, text.count - count < 2, text[count - 1] == UInt8(ascii: "=") { count -= 1 }
+            guard count == text.count || text.count % 4 == 0 else { return nil }
+            return decode(text, count: count)
+        }
+    }
+
+    private struct NotBase64: Error {}
+
+    /// The bytes of as many digits.
+    fileprivate func decode(_ text: Span<UInt8>, count: Int) -> SecretBytes? {
+        guard count % 4 != 1 else { return nil }
+        return try? SecretBytes(capacity: count * 3 / 4) { output throws(NotBase64) in
+            var group: UInt32 = 0
+            var bits: UInt32 = 0
+            for index in 0..<count {
+                guard let value = value(text[index]) else { throw NotBase64() }
+                group = group << 6 | UInt32(value)
+                bits += 6
+                if bits >= 8 {
+                    bits -= 8
+                    output.append(UInt8(truncatingIfNeeded: group >> bits))
+                    group &= 1 << bits - 1
+                }
+            }
+            guard group == 0 else { throw NotBase64() }
+        }
+    }
+}
+
+/// base64 (RFC 4648, section 4), as keys for DNS updates are handed out.
+public enum Base64 {
+    /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
+    public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
 }
 
 /// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
@@ -44,45 +82,15 @@ public enum Base64URL {
     }
 
     /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
-    public static func bytes(_ text: String) -> [UInt8]? { bytes(SecretBytes(Array(text.utf8)))?.plainCopy() }
+    public static func bytes(_ text: String) -> [UInt8]? {
+        SecretBytes(Array(text.utf8)).withBytes { Base64Alphabet.url.decode($0, count: $0.count) }?.plainCopy()
+    }
 
     /// The same for a secret. Padding is let pass: those who hand out keys are not as strict as the standard.
-    public static func secret(_ text: SecretBytes) -> SecretBytes? {
-        text.withBytes { text in
-            var count = text.count
-            while count > 0, text.count - count < 2, text[count - 1] == UInt8(ascii: "=") { count -= 1 }
-            guard count == text.count || text.count % 4 == 0 else { return nil }
-            return decode(text, count: count)
-        }
-    }
+    public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.url.decodePadded(text) }
 
     /// Whether all bytes are digits.
     public static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
         bytes.allSatisfy { Base64Alphabet.url.value($0) != nil }
-    }
-
-    private static func bytes(_ text: SecretBytes) -> SecretBytes? {
-        text.withBytes { decode($0, count: $0.count) }
-    }
-
-    private struct NotBase64: Error {}
-
-    private static func decode(_ text: Span<UInt8>, count: Int) -> SecretBytes? {
-        guard count % 4 != 1 else { return nil }
-        return try? SecretBytes(capacity: count * 3 / 4) { output throws(NotBase64) in
-            var group: UInt32 = 0
-            var bits: UInt32 = 0
-            for index in 0..<count {
-                guard let value = Base64Alphabet.url.value(text[index]) else { throw NotBase64() }
-                group = group << 6 | UInt32(value)
-                bits += 6
-                if bits >= 8 {
-                    bits -= 8
-                    output.append(UInt8(truncatingIfNeeded: group >> bits))
-                    group &= 1 << bits - 1
-                }
-            }
-            guard group == 0 else { throw NotBase64() }
-        }
     }
 }
