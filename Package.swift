@@ -67,6 +67,12 @@ let package = Package(
             dependencies: ["CCurl", "PKI", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
+        .systemLibrary(name: "CLDNS", pkgConfig: "ldns", providers: [.apt(["libldns-dev"])]),
+        .target(
+            name: "DNS",
+            dependencies: ["CLDNS", "PKI", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: house
+        ),
         .target(
             name: "Issuers",
             dependencies: [
@@ -122,6 +128,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
+        .testTarget(name: "DNSTests", dependencies: ["DNS", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(

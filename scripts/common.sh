@@ -9,6 +9,7 @@ readonly BUILD_PACKAGES=(
     "libpsl-dev:tells which domains are registered as one"
     "libssl-dev:keys, certificates, sealing"
     "libcurl4-openssl-dev:calls CAs, APIs and webhooks"
+    "libldns-dev:reads what name servers answer"
     "pkg-config:finds these libraries"
 )
 

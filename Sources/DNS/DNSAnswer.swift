@@ -1,0 +1,108 @@
+import CLDNS
+
+/// A record of an answer.
+struct DNSRecord {
+    /// Whose it is, as DNSName.text(ofWire:) has it.
+    let owner: String
+    /// The number of its type.
+    let type: UInt16
+    /// The fields of its data as libldns takes them apart, names uncompressed; none in a question.
+    let fields: [[UInt8]]
+    /// Where it begins in the message.
+    let start: Int
+
+    func isOf(_ type: DNSRecordType) -> Bool { self.type == type.rawValue }
+}
+
+/// A server's answer, taken apart.
+struct DNSAnswer {
+    private static let headerBytes = 12
+    /// More records than this are read in no answer.
+    private static let maximumRecords = 1000
+
+    let id: UInt16
+    let isResponse: Bool
+    /// The number of its DNSOperation.
+    let operation: UInt8
+    /// Whether there is more than fitted into a datagram.
+    let isTruncated: Bool
+    /// The response code (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
+    let code: Int
+    let question: DNSRecord?
+    /// What answers the question.
+    let records: [DNSRecord]
+    /// The signature, which is the last record of all.
+    let signature: DNSRecord?
+
+    /// Reads a message; nil when it is broken.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count >= Self.headerBytes else { return nil }
+        func number(_ position: Int) -> UInt16 { UInt16(bigEndianBytes: bytes[position..<position + 2]) }
+        let (flags, counts) = (number(2), [4, 6, 8, 10].map { Int(number($0)) })
+        id = number(0)
+        isResponse = flags & 0x8000 != 0
+        operation = UInt8(flags >> 11 & 0xF)
+        isTruncated = flags & 0x0200 != 0
+        code = Int(flags & 0xF)
+        guard counts[0] <= 1, counts.reduce(0, +) <= Self.maximumRecords else { return nil }
+        var position = Self.headerBytes
+        var question: DNSRecord?
+        var records: [DNSRecord] = []
+        var last: DNSRecord?
+        for (section, count) in counts.enumerated() {
+            for _ in 0..<count {
+                guard let record = Self.record(in: bytes, at: &position, isQuestion: section == 0) else {
+                    // What was cut off asks for TCP; all else is broken.
+                    guard isTruncated else { return nil }
+                    (self.question, self.records, signature) = (question, [], nil)
+                    return
+                }
+                if section == 0 { question = record }
+                if section == 1 { records.append(record) }
+                if section == 3 { last = record }
+            }
+        }
+        self.question = question
+        self.records = records
+        signature = last.flatMap { $0.isOf(.tsig) ? $0 : nil }
+    }
+
+    /// The name that a name stands for: the end of the aliases that the answer has for it.
+    func canonicalName(of name: String) -> String {
+        var name = name
+        // As many as records, so that a circle ends.
+        for _ in records {
+            let alias = records.first { $0.owner == name && $0.isOf(.cname) }
+            guard let target = alias?.fields.first else { break }
+            name = DNSName.text(ofWire: target)
+        }
+        return name
+    }
+
+    /// The records of a type that the answer has for a name, or for what it stands for.
+    func records(of type: DNSRecordType, for name: DNSName) -> [DNSRecord] {
+        let owner = canonicalName(of: name.text)
+        return records.filter { $0.owner == owner && $0.isOf(type) }
+    }
+
+    private static func record(in bytes: [UInt8], at position: inout Int, isQuestion: Bool) -> DNSRecord? {
+        var record: UnsafeMutablePointer<ldns_rr>?
+        let start = position
+        // Reads within the given size alone, and gives a record of its own for us to free.
+        let status = unsafe ldns_wire2rr(
+            &record, bytes, bytes.count, &position, isQuestion ? LDNS_SECTION_QUESTION : LDNS_SECTION_ANSWER)
+        guard status == LDNS_STATUS_OK, let record = unsafe record else { return nil }
+        defer { unsafe ldns_rr_free(record) }
+        // Its parts live as long as the record, and are copied.
+        let fields = unsafe (0..<ldns_rr_rd_count(record)).map { unsafe content(of: ldns_rr_rdf(record, $0)) }
+        return unsafe DNSRecord(
+            owner: DNSName.text(ofWire: content(of: ldns_rr_owner(record))),
+            type: UInt16(truncatingIfNeeded: ldns_rr_get_type(record).rawValue), fields: fields, start: start)
+    }
+
+    /// The bytes of a part of a living record.
+    private static func content(of field: UnsafeMutablePointer<ldns_rdf>?) -> [UInt8] {
+        guard let field = unsafe field, let data = unsafe ldns_rdf_data(field) else { return [] }
+        return unsafe Array(UnsafeBufferPointer(start: data, count: ldns_rdf_size(field)))
+    }
+}

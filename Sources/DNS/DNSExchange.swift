@@ -1,0 +1,77 @@
+import Glibc
+
+/// Sends a message to a server and waits for its answer: over UDP, and over TCP when the answer is too large for that
+/// (RFC 7766). Nothing but an answer to that very message is taken; what else comes is waited past.
+struct DNSExchange {
+    /// So many addresses of a server are tried.
+    private static let maximumAddresses = 4
+
+    let server: DNSServer
+    /// How long each address is waited for, with each protocol.
+    let timeout: Duration
+
+    /// The answer, and its bytes. `bytes` are the message's, perhaps signed.
+    func send(_ message: DNSMessage, _ bytes: [UInt8]) throws(DNSFailure) -> (DNSAnswer, [UInt8]) {
+        var failure = DNSFailure("\(server): no address")
+        for address in try SocketAddress.all(of: server).prefix(Self.maximumAddresses) {
+            do throws(ExchangeFault) {
+                let answer = try overUDP(message, bytes, address)
+                return answer.0.isTruncated ? try overTCP(message, bytes, address) : answer
+            } catch {
+                failure = DNSFailure("\(server): \(words(error))")
+            }
+        }
+        throw failure
+    }
+
+    private func overUDP(
+        _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
+    ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
+        // Connected, so that the kernel takes datagrams of this server alone.
+        let socket = try DNSSocket(SOCK_DGRAM, to: address, before: .now + timeout)
+        try socket.send(bytes)
+        while true {
+            let received = try socket.receive(atMost: Int(UInt16.max))
+            if let answer = message.answer(in: received) { return (answer, received) }
+        }
+    }
+
+    private func overTCP(
+        _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
+    ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
+        let socket = try DNSSocket(SOCK_STREAM, to: address, before: .now + timeout)
+        // Each message has its length before it (RFC 1035 section 4.2.2).
+        try socket.send(UInt16(bytes.count).bigEndianBytes + bytes)
+        let length = try receive(2, from: socket)
+        let received = try receive(Int(bigEndianBytes: length), from: socket)
+        guard let answer = message.answer(in: received) else { throw .isBroken }
+        return (answer, received)
+    }
+
+    private func receive(_ count: Int, from socket: borrowing DNSSocket) throws(ExchangeFault) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            let part = try socket.receive(atMost: count - bytes.count)
+            guard !part.isEmpty else { throw .isBroken }
+            bytes += part
+        }
+        return bytes
+    }
+
+    private func words(_ fault: ExchangeFault) -> String {
+        switch fault {
+        case .isLate: "no answer within \(timeout)"
+        case .isBroken: "the answer is broken"
+        // The text for an errno is copied at once.
+        case .system(let code): unsafe String(cString: strerror(code)).lowercased()
+        }
+    }
+}
+
+/// Why a server could not be talked to.
+enum ExchangeFault: Error {
+    case isLate
+    case isBroken
+    /// errno.
+    case system(Int32)
+}

@@ -1,0 +1,24 @@
+// DNS: asks name servers, and changes TXT records by dynamic updates (RFC 1035, 2136, 8945).
+//
+// Messages are values: `DNSMessage` writes and reads them, over libldns, which no other module imports; `TSIG` signs them
+// and checks signatures. `DNSExchange` alone touches sockets. A call has its own sockets, a bound in time, and takes no
+// answer but to its own question.
+
+/// Why DNS did not give what was asked.
+public struct DNSFailure: Error, Sendable, Equatable {
+    /// What went wrong and where, in one line.
+    public let reason: String
+    /// What to do about it.
+    public let hint: String?
+
+    /// A failure.
+    public init(_ reason: String, hint: String? = nil) {
+        self.reason = reason
+        self.hint = hint
+    }
+}
+
+extension DNSFailure: CustomStringConvertible {
+    /// Reason and hint in a line.
+    public var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+}

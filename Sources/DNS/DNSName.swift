@@ -1,0 +1,57 @@
+/// A name whose labels are letters, digits, '-' and '_', in lower case and without the final dot.
+struct DNSName: Hashable, CustomStringConvertible {
+    let text: String
+
+    /// Reads a name (RFC 1035 section 2.3.4 on lengths); '_' is what service names have (RFC 8552).
+    init(_ text: String) throws(DNSFailure) {
+        let name = text.utf8.last == UInt8(ascii: ".") ? text.dropLast() : text[...]
+        let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        let isName =
+            name.utf8.count <= 253
+            && labels.allSatisfy { (1...63).contains($0.count) && $0.allSatisfy(Self.isPlain) }
+        guard isName else {
+            let shown = text.unicodeScalars.allSatisfy { $0.isASCII && $0.value > 0x20 && $0.value < 0x7F }
+            throw DNSFailure(shown ? "'\(text.prefix(300))' is no DNS name" : "a DNS name has characters that none has")
+        }
+        self.text = name.lowercased()
+    }
+
+    private init(known text: Substring) { self.text = String(text) }
+
+    /// The name without its first label; nil at the top.
+    var parent: DNSName? {
+        text.firstIndex(of: ".").map { DNSName(known: text[text.index(after: $0)...]) }
+    }
+
+    /// Whether the name is a zone's own or below it.
+    func isInside(_ zone: DNSName) -> Bool { text == zone.text || text.hasSuffix("." + zone.text) }
+
+    /// Labels with their lengths, as messages have them (RFC 1035 section 3.1).
+    var wire: [UInt8] {
+        text.utf8.split(separator: UInt8(ascii: ".")).flatMap { [UInt8($0.count)] + $0 } + [0]
+    }
+
+    var description: String { text }
+
+    /// The text of a name in wire form; bytes that no plain name has are written as \DDD.
+    static func text(ofWire wire: [UInt8]) -> String {
+        var labels: [String] = []
+        var position = 0
+        while position < wire.count, wire[position] > 0 {
+            let end = min(wire.count, position + 1 + Int(wire[position]))
+            labels.append(
+                wire[position + 1..<end].map { byte in
+                    isPlain(byte)
+                        ? String(decoding: [byte], as: UTF8.self).lowercased()
+                        : "\\" + String(repeating: "0", count: byte < 10 ? 2 : byte < 100 ? 1 : 0) + "\(byte)"
+                }.joined())
+            position = end
+        }
+        return labels.joined(separator: ".")
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte & 0xDF) && byte < 0x80
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+    }
+}

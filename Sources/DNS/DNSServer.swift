@@ -1,0 +1,61 @@
+import SystemPackage
+
+/// A name server.
+public struct DNSServer: Sendable, Hashable, CustomStringConvertible {
+    /// An address, or a name that is looked up when the server is asked.
+    public let host: String
+    /// Its port, for UDP and TCP.
+    public let port: UInt16
+
+    /// The port of DNS.
+    public static let defaultPort: UInt16 = 53
+    private static let resolverFile = "/etc/resolv.conf"
+
+    /// A server.
+    public init(host: String, port: UInt16 = defaultPort) {
+        self.host = host
+        self.port = port
+    }
+
+    /// Reads `host`, `host:port` or `[IPv6]:port`.
+    public init(_ text: String) throws(DNSFailure) {
+        let bad = DNSFailure("'\(text.prefix(300))' is no name server", hint: "write it as host:port")
+        let isBracketed = text.hasPrefix("[")
+        let split = isBracketed ? text.firstIndex(of: "]") : text.lastIndex(of: ":") ?? text.endIndex
+        guard let split else { throw bad }
+        let rest = isBracketed ? text[text.index(after: split)...] : text[split...]
+        let port = rest.isEmpty ? Self.defaultPort : rest.hasPrefix(":") ? UInt16(rest.dropFirst()) : nil
+        let host = isBracketed ? text[..<split].dropFirst() : text[..<split]
+        let isHost = !host.isEmpty && host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        guard let port, port > 0, isHost, isBracketed == host.utf8.contains(UInt8(ascii: ":")) else { throw bad }
+        self.init(host: String(host), port: port)
+    }
+
+    /// The server as `host:port`, an IPv6 address in brackets.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// The servers that the system asks; this machine's own when none is named (resolv.conf(5)).
+    static func ofSystem() throws(DNSFailure) -> [DNSServer] {
+        do {
+            let file = try FileDescriptor.open(FilePath(resolverFile), .readOnly, options: .closeOnExec)
+            let text = try file.closeAfter {
+                try unsafe String(unsafeUninitializedCapacity: 1 << 16) { buffer in
+                    // The buffer is written from its start, as far as the file goes.
+                    try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
+                }
+            }
+            return named(in: text)
+        } catch {
+            throw DNSFailure("can't read \(resolverFile): \(error)")
+        }
+    }
+
+    /// The servers that a file in the form of resolv.conf(5) names.
+    static func named(in text: String) -> [DNSServer] {
+        let servers = text.split(whereSeparator: \.isNewline).compactMap { line in
+            let words = line.split(whereSeparator: \.isWhitespace)
+            return words.count >= 2 && words[0] == "nameserver" ? DNSServer(host: String(words[1])) : nil
+        }
+        return servers.isEmpty ? [DNSServer(host: "127.0.0.1")] : servers
+    }
+}

@@ -1,0 +1,127 @@
+import Glibc
+
+/// A socket that is connected to a server, with a moment after which it waits no more.
+struct DNSSocket: ~Copyable {
+    private let descriptor: Int32
+    private let deadline: ContinuousClock.Instant
+
+    /// Connects, with SOCK_DGRAM or SOCK_STREAM.
+    init(_ kind: __socket_type, to address: SocketAddress, before deadline: ContinuousClock.Instant)
+        throws(ExchangeFault)
+    {
+        let flags = Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        descriptor = socket(address.family, Int32(kind.rawValue) | flags, 0)
+        self.deadline = deadline
+        guard descriptor >= 0 else { throw .system(errno) }
+        guard address.connect(descriptor) != 0 else { return }
+        guard errno == EINPROGRESS else { throw .system(errno) }
+        try wait(for: POLLOUT)
+        var (code, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
+        // Writes an Int32.
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { throw .system(errno) }
+        guard code == 0 else { throw .system(code) }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Sends all bytes.
+    func send(_ bytes: [UInt8]) throws(ExchangeFault) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // Reads the rest alone.
+            let sent = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if sent >= 0 { rest = rest.dropFirst(sent) } else { try retry(errno, POLLOUT) }
+        }
+    }
+
+    /// What comes next: a datagram, or some bytes of a stream; none at a stream's end.
+    func receive(atMost count: Int) throws(ExchangeFault) -> [UInt8] {
+        while true {
+            try wait(for: POLLIN)
+            var code: Int32 = 0
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, received in
+                // Writes at most as many bytes as there is room for.
+                let result = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                if result < 0 { code = errno }
+                received = max(0, result)
+            }
+            if code == 0 { return bytes }
+            try retry(code, POLLIN)
+        }
+    }
+
+    private func retry(_ code: Int32, _ event: Int32) throws(ExchangeFault) {
+        guard code == EAGAIN || code == EINTR else { throw .system(code) }
+        try wait(for: event)
+    }
+
+    private func wait(for event: Int32) throws(ExchangeFault) {
+        while true {
+            let left = (deadline - .now).components
+            guard left.seconds >= 0, left.attoseconds >= 0 else { throw .isLate }
+            let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000 + 1
+            var state = pollfd(fd: descriptor, events: Int16(event), revents: 0)
+            // One structure, which it writes to.
+            let ready = unsafe poll(&state, 1, Int32(clamping: milliseconds))
+            if ready > 0 { return }
+            guard ready == 0 || errno == EINTR else { throw .system(errno) }
+        }
+    }
+}
+
+/// Where a socket connects to.
+struct SocketAddress {
+    private let storage: sockaddr_storage
+    private let length: socklen_t
+
+    /// AF_INET or AF_INET6.
+    var family: Int32 { Int32(storage.ss_family) }
+
+    /// The addresses of a server, in the order that the system prefers.
+    static func all(of server: DNSServer) throws(DNSFailure) -> [SocketAddress] {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+        unsafe hints.ai_flags = AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = unsafe getaddrinfo(server.host, "\(server.port)", &hints, &list)
+        // A static text.
+        guard code == 0 else { throw DNSFailure("\(server): \(unsafe String(cString: gai_strerror(code)))") }
+        defer { unsafe freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var entry = unsafe list
+        // The list ends with nil, and its addresses fit a sockaddr_storage by its definition.
+        while let info = unsafe entry {
+            var storage = sockaddr_storage()
+            let length = unsafe min(Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
+            unsafe withUnsafeMutableBytes(of: &storage) { bytes in
+                unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: info.pointee.ai_addr, count: length))
+            }
+            addresses.append(SocketAddress(storage: storage, length: socklen_t(length)))
+            unsafe entry = unsafe info.pointee.ai_next
+        }
+        return addresses
+    }
+
+    /// What connect(2) gives.
+    func connect(_ descriptor: Int32) -> Int32 {
+        // A sockaddr_storage is laid out to stand for any sockaddr.
+        unsafe withUnsafePointer(to: storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(descriptor, $0, length)
+            }
+        }
+    }
+
+    /// The text of an IPv4 or IPv6 address of 4 or 16 bytes (RFC 5952).
+    static func text(ofIP bytes: [UInt8]) -> String? {
+        guard bytes.count == 4 || bytes.count == 16 else { return nil }
+        return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
+            // Reads 4 or 16 bytes as the family says, and ends the text within the given size.
+            let text = unsafe inet_ntop(
+                bytes.count == 4 ? AF_INET : AF_INET6, bytes, buffer.baseAddress, socklen_t(buffer.count))
+            return unsafe text.map { unsafe String(cString: $0) }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import PKI
+
+/// A key for signed updates (RFC 8945), which both sides have.
+public struct DNSUpdateKey: Sendable {
+    /// The hash functions of the key's HMAC.
+    public enum Algorithm: String, Sendable, CaseIterable {
+        /// HMAC with SHA-256.
+        case sha256 = "hmac-sha256"
+        /// HMAC with SHA-384.
+        case sha384 = "hmac-sha384"
+        /// HMAC with SHA-512.
+        case sha512 = "hmac-sha512"
+    }
+
+    let name: DNSName
+    let algorithm: Algorithm
+    let secret: SecretBytes
+
+    /// A key: its name at the server, and its secret in base64.
+    public init(name: String, algorithm: Algorithm, secret: SecretBytes) throws(DNSFailure) {
+        self.name = try DNSName(name)
+        self.algorithm = algorithm
+        guard let secret = Base64.secret(secret), secret.count > 0 else {
+            throw DNSFailure("the secret of the TSIG key '\(self.name)' is not base64")
+        }
+        self.secret = secret
+    }
+}
+
+/// Signatures of messages with a shared key (RFC 8945). Not left to libldns, whose version 1.8 mistakes the name of
+/// hmac-sha384 and copies the secret about.
+struct TSIG {
+    /// How far clocks may differ, in seconds.
+    private static let fudgeSeconds: UInt16 = 300
+    private static let headerBytes = 12
+    private static let anyClass: UInt16 = 255
+
+    /// Why a signature, or a message for its signature, was not accepted (RFC 8945 section 5.2).
+    enum Fault: Error, Equatable {
+        case unsigned
+        case otherKey
+        case wrongCode
+        case wrongTime
+    }
+
+    let key: DNSUpdateKey
+
+    /// The message with its signature, and the code that its answer's is bound to. `now` is in seconds since 1970.
+    func signed(_ message: [UInt8], now: Int64) throws(DNSFailure) -> (bytes: [UInt8], code: [UInt8]) {
+        let variables = Variables(time: Array(now.bigEndianBytes.suffix(6)), fudge: Self.fudgeSeconds.bigEndianBytes)
+        let code = try self.code(of: message, variables)
+        let data: [[UInt8]] = [
+            algorithmName, variables.time, variables.fudge, UInt16(code.count).bigEndianBytes, code,
+            Array(message[..<2]), variables.error, [0, 0],
+        ]
+        let kind = [DNSRecordType.tsig.rawValue, Self.anyClass].flatMap(\.bigEndianBytes)
+        let length = UInt16(data.reduce(0) { $0 + $1.count })
+        let record = [key.name.wire, kind, [0, 0, 0, 0], length.bigEndianBytes] + data
+        return (Self.changingAdditional(of: message, by: 1) + record.joined(), code)
+    }
+
+    /// Checks the signature of an answer to a message with this code.
+    func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
+        guard let signature = answer.signature, signature.fields.count == 7 else { throw .unsigned }
+        let fields = signature.fields
+        guard signature.owner == key.name.text,
+            DNSName.text(ofWire: fields[0]) == DNSName.text(ofWire: algorithmName)
+        else { throw .otherKey }
+        // As it was signed: with the identifier that it had then, and without the signature.
+        let unsigned = Self.changingAdditional(of: Array(bytes[..<signature.start]), by: -1)
+        let message = fields[4] + unsigned.dropFirst(2)
+        let variables = Variables(
+            time: fields[1], fudge: fields[2], error: fields[5], other: Array(fields[6].dropFirst(2)))
+        let request = UInt16(code.count).bigEndianBytes + code
+        // Whole codes alone, although the standard lets them be cut.
+        guard let expected = try? self.code(of: request + message, variables), !expected.isEmpty,
+            SecretBytes(expected) == SecretBytes(Array(fields[3].dropFirst(2)))
+        else { throw .wrongCode }
+        let difference = now - Int64(bigEndianBytes: variables.time)
+        guard abs(difference) <= Int64(bigEndianBytes: variables.fudge) else { throw .wrongTime }
+    }
+
+    /// The error that an answer's signature names (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time.
+    static func error(of answer: DNSAnswer) -> Int {
+        guard let fields = answer.signature?.fields, fields.count == 7 else { return 0 }
+        return Int(bigEndianBytes: fields[5])
+    }
+
+    /// What is signed beside the message (RFC 8945 section 4.3.3), as messages have it.
+    private struct Variables {
+        let time: [UInt8]
+        let fudge: [UInt8]
+        var error: [UInt8] = [0, 0]
+        var other: [UInt8] = []
+    }
+
+    private var algorithmName: [UInt8] {
+        [UInt8(key.algorithm.rawValue.utf8.count)] + key.algorithm.rawValue.utf8 + [0]
+    }
+
+    private func code(of message: [UInt8], _ variables: Variables) throws(DNSFailure) -> [UInt8] {
+        let hash: HMAC.Hash =
+            switch key.algorithm {
+            case .sha256: .sha256
+            case .sha384: .sha384
+            case .sha512: .sha512
+            }
+        let signed: [[UInt8]] = [
+            message, key.name.wire, Self.anyClass.bigEndianBytes, [0, 0, 0, 0], algorithmName, variables.time,
+            variables.fudge, variables.error, UInt16(variables.other.count).bigEndianBytes, variables.other,
+        ]
+        do {
+            return try HMAC.code(hash, key: key.secret, message: Array(signed.joined()))
+        } catch {
+            throw DNSFailure("the update can't be signed: \(error)")
+        }
+    }
+
+    /// The message with another number of additional records in its header.
+    private static func changingAdditional(of message: [UInt8], by change: Int) -> [UInt8] {
+        let count = Int(bigEndianBytes: message[10..<headerBytes]) + change
+        return message[..<10] + UInt16(truncatingIfNeeded: count).bigEndianBytes + message[headerBytes...]
+    }
+}
