@@ -76,7 +76,8 @@ let package = Package(
         .target(
             name: "Issuers",
             dependencies: [
-                "ACME", "ConfigModel", "HTTPClient", "PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system"),
+                "ACME", "ConfigModel", "HTTPClient", "PKI", "PrivateFiles", "State",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),
@@ -130,6 +131,8 @@ let package = Package(
         ),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
