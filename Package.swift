@@ -106,6 +106,7 @@ let package = Package(
         .executableTarget(
             name: "aegis-apply",
             dependencies: [
+                "ACME",
                 "ConfigModel",
                 "Gateway",
                 "Issuers",

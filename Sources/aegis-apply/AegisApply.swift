@@ -68,7 +68,7 @@ struct AegisApply: ParsableCommand {
         version: "aegis-apply \(Version.number)",
         subcommands: [
             ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
-            RollbackCommand.self, RekeyCommand.self, CertificatesCommand.self,
+            RollbackCommand.self, RenewCommand.self, RekeyCommand.self, CertificatesCommand.self,
         ],
         defaultSubcommand: ApplyCommand.self
     )

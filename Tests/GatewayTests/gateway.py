@@ -108,13 +108,13 @@ class Gateway:
 
     # The program.
 
-    def apply(self, expect=0):
-        """Writes aegis.yaml and applies it. JSON is YAML."""
+    def apply(self, expect=0, everything=False):
+        """Writes aegis.yaml and applies it. JSON is YAML. Returns what was printed, on request of errors too."""
         (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
         done = subprocess.run(
-            [PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 3)
+            [PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 6)
         assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr if everything else done.stdout
 
     def start(self):
         """Starts the gateway, and waits until it serves."""

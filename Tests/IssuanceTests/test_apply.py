@@ -4,33 +4,157 @@ import subprocess
 
 import pytest
 
-from client import Client, tls_context
+from gateway import PROGRAMS
+from hosts import host, nothing_is_left, rows, shown
 
-
-def host(domain, **settings):
-    return {"domain": domain, "ssl_mode": "letsencrypt", "respond": {"body": domain}, **settings}
-
-
-def shown(site, ca, name):
-    """The body that a client gets that trusts the CA alone."""
-    with Client(site.https, tls_context(ca.root()), name) as client:
-        return client.get(name).body.decode()
+EXTERNAL_ACCOUNT = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W")
 
 
 @pytest.mark.parametrize("challenge", ["http-01", "tls-alpn-01"])
 @pytest.mark.parametrize("serving", [True, False])
 def test_a_certificate_is_had(site, challenge, serving):
-    gateway, ca = site([host("app.test", aliases=["www.app.test"])], issuer={"challenge": challenge})
+    # Half of all good nonces are refused.
+    gateway, ca = site(
+        [host("app.test", aliases=["www.app.test"], force_https=True)], issuer={"challenge": challenge},
+        ca={"nonce_rejection": 50})
     if serving:
         # The gateway serves an earlier state: the certificate is the apply's to have.
-        gateway.config["hosts"][0]["ssl_mode"] = "none"
+        gateway.config["hosts"][0].update(ssl_mode="none", force_https=False)
         gateway.apply()
         gateway.start()
-        gateway.config["hosts"][0]["ssl_mode"] = "letsencrypt"
+        gateway.config["hosts"][0].update(ssl_mode="letsencrypt", force_https=True)
         gateway.reload()
     else:
         gateway.apply()
         gateway.start()
     assert shown(gateway, ca, "app.test") == "app.test"
     assert shown(gateway, ca, "www.app.test") == "app.test"
+    assert nothing_is_left(gateway)
     assert "No changes" in gateway.apply()
+    assert len(ca.issued) == 1
+
+
+def test_named_certificates_and_addresses_come_from_the_ca(site):
+    gateway, ca = site(
+        [{"domain": "app.test", "ssl_mode": "custom", "certificate": "shared", "respond": {"body": "app.test"}}],
+        issuer={"key_type": "rsa-2048", "challenge": "tls-alpn-01"},
+        certificates={"shared": {"issuer": "letsencrypt", "domains": ["app.test", "other.test", "127.0.0.1"]}})
+    gateway.apply()
+    gateway.start()
+    assert shown(gateway, ca, "app.test") == "app.test"
+    show = subprocess.run([PROGRAMS / "aegis-apply", "certificates", "show", "shared"], cwd=gateway.folder,
+                          capture_output=True, text=True, check=True).stdout
+    assert "app.test, other.test, 127.0.0.1" in show
+
+
+def test_an_external_account_is_bound(site):
+    gateway, ca = site(
+        [host("app.test")], ca={"external_account": EXTERNAL_ACCOUNT},
+        issuer={"eab": {"kid": EXTERNAL_ACCOUNT[0], "hmac_key": {"file": "hmac"}}})
+    (gateway.folder / "hmac").write_text(EXTERNAL_ACCOUNT[1] + "\n")
+    gateway.apply()
+    assert len(ca.issued) == 1
+    assert rows(gateway, "SELECT external_key_id FROM accounts") == [("kid-1",)]
+
+
+def test_a_ca_that_wants_an_external_account_is_told_of_by_name(site):
+    gateway, ca = site([host("app.test")], ca={"external_account": EXTERNAL_ACCOUNT})
+    said = gateway.apply(expect=3, everything=True)
+    assert "certificate app.test: issue failed: the CA takes only accounts with external account binding" in said
+    assert "eab" in said
+
+
+def test_a_ca_that_has_forgotten_us_gets_the_account_again(site):
+    gateway, ca = site([host("app.test")])
+    gateway.apply()
+    before = rows(gateway, "SELECT sealed_key FROM accounts")
+    ca.restart_empty()
+    gateway.config["hosts"].append(host("other.test"))
+    gateway.apply()
+    gateway.start()
+    assert shown(gateway, ca, "other.test") == "other.test"
+    assert rows(gateway, "SELECT sealed_key FROM accounts") == before
+
+
+def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site):
+    gateway, ca = site([host("app.test"), host("bad.test")])
+    # Its address is another machine's.
+    ca.names.tell("add-a", {"host": "bad.test.", "addresses": ["127.0.0.9"]})
+    said = gateway.apply(expect=3, everything=True)
+    assert "certificate bad.test: issue failed: the CA refuses bad.test: urn:ietf:params:acme:error:connection" in said
+    assert "127.0.0.9" in said
+    gateway.start()
+    assert shown(gateway, ca, "app.test") == "app.test"
+    assert nothing_is_left(gateway)
+    assert rows(gateway, "SELECT failures, last_failure LIKE '%connection%' FROM renewals") == [(1, 1)]
+    # What was amended is had by the next apply.
+    ca.names.tell("clear-a", {"host": "bad.test."})
+    gateway.apply()
+    assert shown(gateway, ca, "bad.test") == "bad.test"
+
+
+def test_the_next_issuer_is_asked_when_the_first_does_not_give(site):
+    gateway, ca = site([host("app.test", issuers=["dead", "letsencrypt"])])
+    gateway.config["issuers"]["dead"] = {**ca.issuer, "directory": ca.directory.replace("/dir", "/nothing")}
+    gateway.apply()
+    gateway.start()
+    assert shown(gateway, ca, "app.test") == "app.test"
+
+
+def test_limits_delay_and_say_until_when(site):
+    gateway, ca = site([host("app.test")], issuer={"rate_limits": "letsencrypt"})
+    gateway.apply()
+    for _ in range(4):
+        done = renew(gateway, "app.test", "--force")
+        assert done.returncode == 0, done.stderr
+    done = renew(gateway, "app.test", "--force")
+    assert done.returncode == 3
+    assert "exactly these names (5 in 7 days) is reached; not before 20" in done.stderr
+    assert len(ca.issued) == 5
+
+
+def renew(gateway, *arguments):
+    return subprocess.run(
+        [PROGRAMS / "aegis-apply", "renew", *arguments], cwd=gateway.folder, capture_output=True, text=True,
+        timeout=120)
+
+
+def test_certificates_are_renewed_on_request(site):
+    gateway, ca = site([host("app.test"), host("other.test")])
+    gateway.apply()
+    gateway.start()
+    assert renew(gateway).stdout == "Nothing is due.\n"
+    before = rows(gateway, "SELECT name, fingerprint, sealed_key FROM certificates ORDER BY name")
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    after = rows(gateway, "SELECT name, fingerprint, sealed_key FROM certificates ORDER BY name")
+    assert before[1] == after[1]
+    assert before[0][1] != after[0][1] and before[0][2] != after[0][2]
+    done = renew(gateway, "app.tset", "--force")
+    assert done.returncode == 1
+    assert "there is no certificate 'app.tset'" in done.stderr and "did you mean 'app.test'?" in done.stderr
+    assert shown(gateway, ca, "app.test") == "app.test"
+
+
+def test_rekey_seals_accounts_too(site):
+    gateway, ca = site([host("app.test")])
+    gateway.apply()
+    (gateway.folder / "new").write_text("6b" * 32)
+    subprocess.run([PROGRAMS / "aegis-apply", "rekey", "--new-key-file", "new"], cwd=gateway.folder, check=True,
+                   capture_output=True)
+    (gateway.folder / "key").write_text("6b" * 32)
+    gateway.config["hosts"].append(host("other.test"))
+    gateway.apply()
+    assert len(ca.issued) == 2
+    assert len(rows(gateway, "SELECT * FROM accounts")) == 1
+
+
+def test_no_secret_is_in_the_state_or_in_what_is_said(site):
+    gateway, ca = site(
+        [host("app.test")], ca={"external_account": EXTERNAL_ACCOUNT},
+        issuer={"eab": {"kid": EXTERNAL_ACCOUNT[0], "hmac_key": {"file": "hmac"}}})
+    (gateway.folder / "hmac").write_text(EXTERNAL_ACCOUNT[1])
+    said = gateway.apply(everything=True)
+    content = b"".join(path.read_bytes() for path in gateway.folder.glob("state.db*"))
+    for text in (said.encode(), content):
+        assert EXTERNAL_ACCOUNT[1].encode() not in text
+        assert b"PRIVATE KEY" not in text

@@ -1,16 +1,12 @@
 """The gateway has certificates itself: when a handshake asks for one, and when one is due."""
 
 import sqlite3
-import ssl
 import threading
 import time
 
 from client import Client, tls_context
 from gateway import eventually
-
-
-def host(domain, **settings):
-    return {"domain": domain, "ssl_mode": "letsencrypt", "respond": {"body": domain}, **settings}
+from hosts import host, nothing_is_left, serial
 
 
 def forget(gateway, name):
@@ -78,9 +74,7 @@ def test_what_is_due_is_renewed_and_served(site):
     gateway, ca = site([host("app.test")])
     gateway.apply()
     gateway.start()
-    context = tls_context(ca.root())
-    with Client(gateway.https, context, "app.test") as client:
-        before = client.socket.getpeercert(True)
+    before = serial(gateway, "app.test")
     # As if it had been issued long ago.
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
@@ -88,13 +82,6 @@ def test_what_is_due_is_renewed_and_served(site):
             "UPDATE certificates SET not_before = not_before - 10000000, expires_at = unixepoch() + 86400, "
             "revision = (SELECT revision FROM position)")
 
-    def renewed():
-        with Client(gateway.https, context, "app.test") as client:
-            return client.socket.getpeercert(True) != before
-
-    eventually("the new certificate", renewed, patience=60)
+    eventually("the new certificate", lambda: serial(gateway, "app.test") != before, patience=60)
     assert len(ca.issued) == 2
-    with sqlite3.connect(gateway.folder / "state.db") as state:
-        assert state.execute("SELECT count(*) FROM orders").fetchone() == (0,)
-        assert state.execute("SELECT count(*) FROM challenges").fetchone() == (0,)
-        assert state.execute("SELECT count(*) FROM leases WHERE name LIKE 'certificate%'").fetchone() == (0,)
+    eventually("the end of the order", lambda: nothing_is_left(gateway))

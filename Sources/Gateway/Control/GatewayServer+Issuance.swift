@@ -169,7 +169,7 @@ extension GatewayServer {
             }
             issuance.running.insert(name)
             let job = CertificateJob(
-                certificate: certificate, issuers: Array(compiler.issuers.values), store: store, sealer: sealer,
+                certificate, issuers: Array(compiler.issuers.values), store: store, sealer: sealer,
                 sources: sources, actor: "gateway \(node.machine) \(node.process)")
             let events = events
             log.info("having the certificate '\(name)'")

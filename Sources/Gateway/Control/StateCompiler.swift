@@ -1,4 +1,5 @@
 import ConfigModel
+import Issuers
 import PKI
 import State
 import SystemPackage

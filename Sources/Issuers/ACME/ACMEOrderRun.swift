@@ -90,7 +90,7 @@ struct ACMEOrderRun {
                 _ = try client.finalize(order, csr: pending.request)
             case .download:
                 let chain = try client.certificates(of: order, preferredChain: settings.preferredChain)
-                return try check(chain, pending)
+                return try check(chain, pending, client)
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
@@ -102,20 +102,25 @@ struct ACMEOrderRun {
     /// Places the order; at a CA that has forgotten our account, after that was made again.
     private func place(_ client: ACMEClient) throws -> ACMEOrder {
         let names = try identifiers()
+        let former = try replaced(client)
+        let limits = ACMELimits(settings, store: store)
+        // What the CA knows as a renewal does not count.
+        if former == nil { try limits.check(names, now: now()) }
         let order: ACMEOrder
         do {
-            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: try replaced())
+            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: former)
         } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {
             try accounts.renew(client, settings)
-            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: try replaced())
+            order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: former)
         }
-        try record(.order)
+        try limits.note(.order, need.names, isExempt: former != nil, now: now())
         return order
     }
 
-    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5).
-    private func replaced() throws -> String? {
-        guard let former = try store.certificate(named: need.name), former.facts.source == .letsencrypt,
+    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5); nil at a CA that does not.
+    private func replaced(_ client: ACMEClient) throws -> String? {
+        guard try client.directory().renewalInfo != nil, let former = try store.certificate(named: need.name),
+            former.facts.source == .letsencrypt,
             let chain = try? CertificateChain(pem: former.chain)
         else { return nil }
         return ACMERenewalInfo.certificateID(of: chain.leaf)
@@ -153,7 +158,7 @@ struct ACMEOrderRun {
 
     /// The certificate, if a client would take it for what was asked: of our key, for all names, valid now, signed all the
     /// way.
-    private func check(_ pem: [UInt8], _ pending: PendingOrder) throws -> IssuedMaterial {
+    private func check(_ pem: [UInt8], _ pending: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
         let chain = try CertificateChain(pem: pem, key: key)
@@ -169,23 +174,17 @@ struct ACMEOrderRun {
                     + " \(UTCTime.text(chain.leaf.notAfter)), and not now", hint: "is this machine's clock right?")
         }
         try chain.leaf.checkStrength()
-        try record(.certificate)
+        let isExempt = try replaced(client) != nil
+        try ACMELimits(settings, store: store).note(.certificate, need.names, isExempt: isExempt, now: time)
         return IssuedMaterial(
             chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)])
     }
 
-    private func record(_ kind: LedgerEntry.Kind) throws {
-        try store.addToLedger(
-            LedgerEntry(at: now(), directory: settings.directory.text, kind: kind, names: need.names))
-    }
-
     private func note(_ failure: OrderFailure) throws {
         guard case .refused(let complaints) = failure else { return }
-        let names = Set(complaints.compactMap(\.name))
-        for name in names.sorted() {
-            try store.addToLedger(
-                LedgerEntry(
-                    at: now(), directory: settings.directory.text, kind: .failedAuthorization, names: [name]))
+        let limits = ACMELimits(settings, store: store)
+        for name in Set(complaints.compactMap(\.name)).sorted() {
+            try limits.note(.failedAuthorization, [name], now: now())
         }
     }
 }

@@ -39,11 +39,10 @@ public final class ACMEOrders: Sendable {
     ///
     /// When another process was having it meanwhile, what that one stored is the result.
     public func obtain(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
-        let begun = now()
-        let keeper = try takeLease(need.name, since: begun)
+        let (keeper, known) = try takeLease(need.name)
         do throws(IssuanceFailure) {
             let material: IssuedMaterial
-            if let done = try stored(need, since: begun) { material = done } else { material = try order(need) }
+            if let done = try stored(need, besides: known) { material = done } else { material = try order(need) }
             keeper.stopRenewing()
             return material
         } catch {
@@ -73,33 +72,39 @@ public final class ACMEOrders: Sendable {
         try? store.putRenewal(progress)
     }
 
-    private func takeLease(_ name: String, since begun: Int64) throws(IssuanceFailure) -> LeaseKeeper {
-        while true {
-            do {
-                return try LeaseKeeper(.certificate(name), in: store)
-            } catch let held as LeaseKeeper.Held {
-                let other = held.lease.holder
-                guard now() - begun < Self.patienceSeconds else {
+    /// The lease, and the fingerprint of the certificate that there was when we began to ask for it; nil for none.
+    private func takeLease(_ name: String) throws(IssuanceFailure) -> (LeaseKeeper, known: String?) {
+        do {
+            let known = try store.certificate(named: name)?.facts.fingerprint
+            let end = now() + Self.patienceSeconds
+            while true {
+                do {
+                    return (try LeaseKeeper(.certificate(name), in: store), known)
+                } catch let held as LeaseKeeper.Held where now() >= end {
+                    let other = held.lease.holder
                     throw IssuanceFailure(
                         "process \(other.process) on \(other.machine) is having it since"
                             + " \(UTCTime.text(held.lease.since))")
+                } catch is LeaseKeeper.Held {
+                    Pause.wait(.milliseconds(250))
                 }
-            } catch {
-                throw IssuanceFailure("\(error)")
             }
-            Pause.wait(.milliseconds(250))
+        } catch let failure as IssuanceFailure {
+            throw failure
+        } catch {
+            throw IssuanceFailure("\(error)")
         }
     }
 
-    /// What another process has stored since we began.
-    private func stored(_ need: CertificateNeed, since begun: Int64) throws(IssuanceFailure) -> IssuedMaterial? {
+    /// What another process has stored while we waited for the lease.
+    private func stored(_ need: CertificateNeed, besides known: String?) throws(IssuanceFailure) -> IssuedMaterial? {
         do {
-            guard let known = try store.certificate(named: need.name), known.facts.createdAt >= begun,
-                Set(known.facts.domains) == Set(need.names)
+            guard let stored = try store.certificate(named: need.name), stored.facts.fingerprint != known,
+                Set(stored.facts.domains) == Set(need.names)
             else { return nil }
-            let key = try PrivateKey(der: known.openKey(sealer))
+            let key = try PrivateKey(der: stored.openKey(sealer))
             return IssuedMaterial(
-                chain: try CertificateChain(pem: known.chain, key: key), key: key, sourceDigest: [], warnings: [],
+                chain: try CertificateChain(pem: stored.chain, key: key), key: key, sourceDigest: [], warnings: [],
                 closing: [.endOrder(certificate: need.name)])
         } catch {
             throw IssuanceFailure("\(error)")

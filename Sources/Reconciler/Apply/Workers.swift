@@ -2,9 +2,12 @@ import Dispatch
 import Synchronization
 
 /// Does work on several threads at once and hands all that comes of it to one, so that only the work has to be shareable.
-struct Workers: Sendable {
+public struct Workers: Sendable {
     /// How many pieces of work are done at once.
-    let count: Int
+    private let count: Int
+
+    /// So many at once.
+    public init(count: Int) { self.count = count }
 
     private struct Shared<Event: Sendable> {
         var next = 0
@@ -21,7 +24,7 @@ struct Workers: Sendable {
     /// Does `work` for each input; `take` gets what it tells, in batches of what is there, on the calling thread.
     ///
     /// When `take` throws, what is under way is finished, nothing more is begun, and the error is passed on.
-    func run<Input: Sendable, Event: Sendable>(
+    public func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
         take: ([Event]) throws -> Void
     ) throws {

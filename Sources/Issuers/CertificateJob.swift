@@ -1,31 +1,44 @@
 import ConfigModel
 import Glibc
-import Issuers
 import PKI
 import State
 
-/// Has one certificate and stores it: what a thread beside the control side does.
-struct CertificateJob: Sendable {
-    let certificate: ManagedCertificate
-    /// All issuers of the state.
-    let issuers: [Issuer]
-    let store: any StateStore
-    let sealer: Sealer
-    let sources: CertificateSources
-    let actor: String
+/// Has one certificate and stores it, from the state alone: for gateways, and for operators who want one renewed.
+public struct CertificateJob: Sendable {
+    private let certificate: ManagedCertificate
+    private let issuers: [Issuer]
+    private let store: any StateStore
+    private let sealer: Sealer
+    private let sources: CertificateSources
+    private let actor: String
+
+    /// A job. `issuers` are all of the state; `actor` is who is named in events.
+    public init(
+        _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
+        sources: CertificateSources, actor: String
+    ) {
+        self.certificate = certificate
+        self.issuers = issuers
+        self.store = store
+        self.sealer = sealer
+        self.sources = sources
+        self.actor = actor
+    }
 
     /// What came of it.
-    enum Outcome: Sendable {
+    public enum Outcome: Sendable {
         /// It is in the state.
         case stored
         /// Another process is having it.
         case busy
         /// It was changed or deleted meanwhile.
         case obsolete
+        /// It could not be had.
         case failed(IssuanceFailure)
     }
 
-    func run() -> Outcome {
+    /// Does it. Blocks for as long as a CA takes.
+    public func run() -> Outcome {
         let name = certificate.name
         do {
             let keeper = try LeaseKeeper(.certificate(name), in: store)

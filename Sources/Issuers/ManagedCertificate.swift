@@ -1,23 +1,25 @@
 import ConfigModel
 import State
 
-/// A certificate that a gateway can have or renew by itself, with what that takes. All of it comes from the state.
-struct ManagedCertificate: Sendable {
+/// A certificate that can be had or renewed from the state alone, with what that takes.
+public struct ManagedCertificate: Sendable {
     /// Its declaration: the item that it follows from, with the record that must still be there when it is stored.
-    enum Declaration: Sendable {
+    public enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
         /// An entry under `certificates`, which is in the state once it was had.
         case named(NamedCertificate)
     }
 
-    let name: String
-    let declaration: Declaration
+    /// Its name in the state.
+    public let name: String
+    /// What it follows from.
+    public let declaration: Declaration
     /// The record of the item that it follows from.
     let itemRecord: [UInt8]
 
     /// Of a host; nil when none is to be made for it.
-    init?(_ host: Host, record: [UInt8]) {
+    public init?(_ host: Host, record: [UInt8]) {
         guard host.sslMode == .letsencrypt, host.enabled else { return nil }
         name = host.domain.text
         declaration = .host(HostCertificate(for: host))
@@ -25,7 +27,7 @@ struct ManagedCertificate: Sendable {
     }
 
     /// Of a stored certificate; nil for those of hosts, the operator's own, and those that are not renewed.
-    init?(_ stored: StoredCertificate) {
+    public init?(_ stored: StoredCertificate) {
         guard stored.facts.autoRenew, stored.facts.source != .custom,
             var certificate = NamedCertificate(record: stored.record), case .issued = certificate.source
         else { return nil }
@@ -36,7 +38,7 @@ struct ManagedCertificate: Sendable {
     }
 
     /// What it is to be.
-    var value: any Recorded {
+    public var value: any Recorded {
         switch declaration {
         case .host(let certificate): certificate
         case .named(let certificate): certificate
@@ -60,19 +62,11 @@ struct ManagedCertificate: Sendable {
     }
 
     /// The issuers it may come from, by name.
-    var issuers: [String] {
+    public var issuers: [String] {
         switch declaration {
         case .host(let certificate): certificate.issuers
         case .named(let certificate):
             if case .issued(let issued) = certificate.source { [issued.issuer] } else { [] }
         }
     }
-}
-
-/// What is known of a stored certificate's time. Times are in seconds since 1970.
-struct CertificateTimes: Sendable {
-    let notBefore: Int64
-    let notAfter: Int64
-    let fingerprint: String
-    let source: CertificateFacts.Source
 }

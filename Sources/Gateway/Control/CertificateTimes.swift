@@ -1,0 +1,9 @@
+import State
+
+/// What is known of a stored certificate's time. Times are in seconds since 1970.
+struct CertificateTimes: Sendable {
+    let notBefore: Int64
+    let notAfter: Int64
+    let fingerprint: String
+    let source: CertificateFacts.Source
+}

@@ -1,0 +1,49 @@
+import ACME
+import ConfigModel
+import PKI
+import State
+
+/// What a CA's published limits allow, by the ledger of what was asked of it: an order that would be refused is not placed,
+/// since refusals may count too.
+struct ACMELimits {
+    private let directory: String
+    private let limits: RateLimits?
+    private let store: any IssuanceJournal
+
+    init(_ settings: ACMEIssuer, store: any IssuanceJournal) {
+        directory = settings.directory.text
+        self.store = store
+        let isLetsEncrypt =
+            directory.split(separator: "/").dropFirst().first?.hasSuffix(".api.letsencrypt.org") ?? false
+        limits = settings.rateLimits.map { $0 == .letsencrypt } ?? isLetsEncrypt ? .letsEncrypt : nil
+    }
+
+    /// - Throws: `IssuanceFailure` with the time when an order for these names may be placed, if not now.
+    func check(_ names: [SubjectName], now: Int64) throws {
+        guard let limits else { return }
+        let entries = try store.ledger(of: directory, since: now - LedgerEntry.keptSeconds)
+        let ledger = RateLimitLedger(entries.filter { !$0.isExempt }.flatMap(\.events), limits: limits)
+        guard case .from(let time, let limit) = ledger.permission(for: names, now: now) else { return }
+        throw IssuanceFailure(
+            "\(limit); not before \(UTCTime.text(time))", hint: "a gateway that runs will have it then", notBefore: time
+        )
+    }
+
+    /// Notes what counts. It is kept for CAs without limits too: they may be given some.
+    func note(_ kind: LedgerEntry.Kind, _ names: [String], isExempt: Bool = false, now: Int64) throws {
+        try store.addToLedger(
+            LedgerEntry(at: now, directory: directory, kind: kind, names: names, isExempt: isExempt))
+    }
+}
+
+extension LedgerEntry {
+    /// The entry as the limits count it.
+    fileprivate var events: [RateLimitLedger.Event] {
+        let identifiers = names.compactMap { try? SubjectName($0) }
+        return switch kind {
+        case .order: [RateLimitLedger.Event(.order, at: at)]
+        case .certificate: [RateLimitLedger.Event(.certificate(identifiers), at: at)]
+        case .failedAuthorization: identifiers.map { RateLimitLedger.Event(.failedAuthorization($0), at: at) }
+        }
+    }
+}
