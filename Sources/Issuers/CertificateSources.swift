@@ -5,13 +5,14 @@ import State
 /// Finds who makes a certificate, and asks.
 public struct CertificateSources: Sendable {
     private let own: OwnCertificate
-    private let local: LocalAuthority?
+    private let local: Result<LocalAuthority, IssuanceFailure>
     private let orders: ACMEOrders
     private let now: @Sendable () -> Int64
 
-    /// The sources; `local` is nil where there is no local CA. `now` gives seconds since 1970.
+    /// The sources; `now` gives seconds since 1970. Without a local CA only what it was to issue fails.
     public init(
-        own: OwnCertificate, local: LocalAuthority?, orders: ACMEOrders, now: @escaping @Sendable () -> Int64
+        own: OwnCertificate, local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders,
+        now: @escaping @Sendable () -> Int64
     ) {
         self.own = own
         self.local = local
@@ -54,10 +55,9 @@ public struct CertificateSources: Sendable {
             let names = issued.domains.map(\.text)
             switch issuer.kind {
             case .localCA:
-                guard let local else { throw IssuanceFailure("there is no local CA here") }
                 let algorithm = KeyAlgorithm(issued.keyType ?? .ecdsaP256)
                 return ObtainedCertificate(
-                    material: try local.issue(for: names, algorithm, now: now()), source: .localCA,
+                    material: try local.get().issue(for: names, algorithm, now: now()), source: .localCA,
                     autoRenew: issued.autoRenew)
             case .acme(let acme):
                 let need = CertificateNeed(

@@ -69,19 +69,38 @@ public struct LocalAuthority: Sendable {
         let pair = FilePair(directory, rootName)
         switch (try PrivateFile.read(pair.certificate), try PrivateFile.read(pair.key)) {
         case (let certificate?, let key?):
-            let chain = try CertificateChain(pem: certificate.plainCopy())
-            return try CertificateAuthority(key: PrivateKey(pem: key), certificate: chain.leaf)
+            let root = try readRoot(pair, certificate, key)
+            guard now < root.certificate.notAfter else {
+                let end = UTCTime.text(root.certificate.notAfter)
+                throw IssuanceFailure("the local CA '\(pair.certificate)' expired on \(end)", hint: renewal)
+            }
+            return root
         case (.some, nil):
             throw IssuanceFailure(
                 "'\(pair.certificate)' is there, but its key '\(pair.key)' is not",
-                hint: "put the key back, or delete the certificate to have a new CA made, which clients must then trust"
-            )
+                hint: "put the key back, or \(renewal)")
         case (nil, _):
             // A key without certificate is what a crash leaves behind here: nobody can have trusted it yet.
             let root = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: now)
             try PrivateFile.write(root.key.pem(), to: pair.key)
             try PrivateFile.write(SecretBytes(Array(root.certificate.pem.utf8)), to: pair.certificate)
             return root
+        }
+    }
+
+    private static let renewal =
+        "delete certificate and key to have a new CA made, which clients must then trust"
+
+    private static func readRoot(_ pair: FilePair, _ certificate: SecretBytes, _ key: SecretBytes)
+        throws(IssuanceFailure) -> CertificateAuthority
+    {
+        do throws(PKIError) {
+            let chain = try CertificateChain(pem: certificate.plainCopy())
+            return try CertificateAuthority(key: PrivateKey(pem: key), certificate: chain.leaf)
+        } catch {
+            throw IssuanceFailure(
+                "the local CA '\(pair.certificate)' and its key can't be used: \(error)",
+                hint: "put both back from a backup, or \(renewal)")
         }
     }
 

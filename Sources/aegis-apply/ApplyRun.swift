@@ -25,7 +25,9 @@ struct ApplyRun {
         let found = try early.wait()
         // A deploy with the wrong key is to fail at once, not when something changes.
         let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
-        let authority = try openAuthority(cache)
+        let authority = Result { () throws(IssuanceFailure) in
+            try LocalAuthority(directory: cache, now: currentTime())
+        }
         let first = plan(found.snapshot, authority)
         if first.plan.isEmpty {
             file.complain(
@@ -90,21 +92,19 @@ struct ApplyRun {
         throw ExitStatus.itemsFailed
     }
 
-    private func plan(_ snapshot: StateSnapshot, _ authority: LocalAuthority) -> (plan: Plan, warnings: [Diagnostic]) {
-        let (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
-        return (
-            Planner(
-                configuration, against: snapshot, materials: materials, localCA: authority.digest,
-                now: currentTime()
-            ).plan(), warnings
-        )
-    }
-
-    private func openAuthority(_ cache: FilePath) throws -> LocalAuthority {
-        do {
-            return try LocalAuthority(directory: cache, now: currentTime())
-        } catch {
-            throw CommandFailure(message: error.reason, hint: error.hint)
+    private func plan(_ snapshot: StateSnapshot, _ authority: Result<LocalAuthority, IssuanceFailure>)
+        -> (plan: Plan, warnings: [Diagnostic])
+    {
+        var (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
+        var localCA: [UInt8]?
+        switch authority {
+        case .success(let authority): localCA = authority.digest
+        // Nothing else needs it: what it is to issue fails by name.
+        case .failure(let failure): warnings.append(.warning(at: .none, failure.reason, hint: failure.hint))
         }
+        let plan = Planner(
+            configuration, against: snapshot, materials: materials, localCA: localCA, now: currentTime()
+        ).plan()
+        return (plan, warnings)
     }
 }

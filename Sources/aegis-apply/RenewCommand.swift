@@ -152,7 +152,8 @@ private struct ManagedState {
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
             ?? directory.pushing(FilePath(settings.cacheDirectory))
         let sources = CertificateSources(
-            own: OwnCertificate(reader), local: try? LocalAuthority(directory: cache, now: currentTime()),
+            own: OwnCertificate(reader),
+            local: Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) },
             orders: orders, now: currentTime)
         return wanted.map { certificate in
             let job = CertificateJob(

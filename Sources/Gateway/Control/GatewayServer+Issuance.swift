@@ -221,7 +221,10 @@ extension GatewayServer {
         }
         let orders = ACMEOrders(
             store: store, holder: holder, sealer: sealer, secrets: reader, board: board, now: { Self.now })
-        let local = fallbackDirectory.flatMap { try? LocalAuthority(directory: $0, now: Self.now) }
+        let local = Result { () throws(IssuanceFailure) in
+            guard let directory = fallbackDirectory else { throw IssuanceFailure("there is no local CA here") }
+            return try LocalAuthority(directory: directory, now: Self.now)
+        }
         let sources = CertificateSources(
             own: OwnCertificate(reader), local: local, orders: orders, now: { Self.now })
         issuance.sources = (sources, sealer.key.id, directory, fallbackDirectory)
