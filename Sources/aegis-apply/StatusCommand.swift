@@ -43,7 +43,7 @@ extension HostStatus {
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",
-            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? "",
+            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? warning ?? "",
         ]
     }
 
@@ -63,6 +63,7 @@ extension HostStatus {
             ("expires_at", expiresAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
             ("days_left", daysLeft.map(PlainValue.int) ?? .null),
             ("problem", problem.map(PlainValue.string) ?? .null),
+            ("warning", warning.map(PlainValue.string) ?? .null),
         ])
     }
 }

@@ -1,4 +1,5 @@
 import ConfigModel
+import Issuers
 import State
 
 /// A host as it is served, in a line.
@@ -7,7 +8,8 @@ public struct HostStatus: Sendable {
     public let name: String
     /// Whether it is served at all.
     public let isEnabled: Bool
-    /// The name of its certificate; nil for the fallback.
+    /// The name of the stored certificate that it is served with: its own, else one that is for its name; nil for the
+    /// fallback.
     public let certificate: String?
     /// The common name of the certificate's issuer.
     public let issuer: String?
@@ -17,31 +19,72 @@ public struct HostStatus: Sendable {
     public let daysLeft: Int?
     /// What is wrong with it.
     public let problem: String?
+    /// What will be wrong with it if nobody does anything; nil when there is a problem already.
+    public let warning: String?
+
+    /// From how many days before its end a certificate that is not being renewed is a problem.
+    private static let problemDays: Int64 = 7
 
     /// All hosts of a state, by name.
     public static func all(in snapshot: StateSnapshot, now: Int64) -> [HostStatus] {
-        snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
-            .map { HostStatus($0.key.name, Host(record: $0.value.record), snapshot, now) }
+        let others = CertificatesByDomain(snapshot)
+        return snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
+            .map { HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, now) }
     }
 
-    private init(_ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ now: Int64) {
+    private init(
+        _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain, _ now: Int64
+    ) {
+        func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
         isEnabled = host?.enabled ?? false
         let wanted = host?.sslMode == .letsencrypt ? name : host?.certificate
-        let facts = wanted.flatMap { snapshot.items[ItemID(.certificate, $0)]?.certificate }
-        certificate = facts == nil ? nil : wanted
-        issuer = facts?.issuerCommonName
-        expiresAt = facts?.expiresAt
-        daysLeft = facts.map { Int(($0.expiresAt - now) / 86_400) }
+        let own = wanted.flatMap(facts)
+        let served = own == nil ? host.flatMap { others.certificate(for: $0.domain) } : wanted
+        let shown = own ?? served.flatMap(facts)
+        certificate = served
+        issuer = shown?.issuerCommonName
+        expiresAt = shown?.expiresAt
+        daysLeft = shown.map { Int(($0.expiresAt - now) / 86_400) }
         problem =
-            switch (host, wanted, facts) {
+            switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
-            case (_?, let wanted?, nil): "certificate '\(wanted)' is missing"
-            case (let host?, _, let facts?) where !facts.covers(host.names):
+            case (_?, let wanted?, nil):
+                "certificate '\(wanted)' is missing" + (served.map { ", '\($0)' stands in" } ?? "")
+            case (let host?, _, let own?) where !own.covers(host.names):
                 "its certificate does not cover all its names"
-            case (_?, _, let facts?) where facts.expiresAt <= now: "its certificate has expired"
-            case (_?, _, let facts?) where facts.expiresAt - now < 7 * 86_400: "its certificate expires soon"
+            case (_?, _, let own?) where own.expiresAt <= now: "its certificate has expired"
+            case (_?, _, let own?) where own.isLeft(toExpireWithin: Self.problemDays, now):
+                "its certificate is about to expire"
             case (let host?, _, _): host.enabled ? nil : "disabled"
             }
+        let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
+        warning = problem == nil && isExpiring ? "its certificate expires soon" : nil
+    }
+}
+
+extension CertificateFacts {
+    /// Whether it ends within some days, and nothing renews it or what does is late.
+    fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
+        expiresAt - now < days * 86_400
+            && !(autoRenew && now < Renewal.dueAt(notBefore: notBefore, notAfter: expiresAt))
+    }
+}
+
+/// Which of the stored certificates is for a name: what a gateway shows for a host whose own is not there.
+private struct CertificatesByDomain {
+    private var names: [String: String] = [:]
+
+    init(_ snapshot: StateSnapshot) {
+        for (id, item) in snapshot.items {
+            for domain in item.certificate?.domains ?? [] {
+                // Of several any may be shown; here it is always the same.
+                names[domain] = min(names[domain] ?? id.name, id.name)
+            }
+        }
+    }
+
+    func certificate(for domain: DomainName) -> String? {
+        names[domain.text] ?? (domain.isWildcard ? nil : names["*.\(domain.parent)"])
     }
 }

@@ -1,0 +1,82 @@
+import ConfigModel
+import Reconciler
+import State
+import Testing
+
+/// What `status` tells of a host, by what is stored.
+@Suite struct HostStatusTests {
+    private static let day: Int64 = 86_400
+
+    private static func certificate(
+        _ name: String, _ domains: [String], from start: Int64 = 0, until end: Int64, autoRenew: Bool = false
+    ) -> (ItemID, StoredItem) {
+        let facts = CertificateFacts(
+            domains: domains, source: autoRenew ? .localCA : .custom, issuerCommonName: "CA", notBefore: start * day,
+            expiresAt: end * day, autoRenew: autoRenew, createdAt: 0, fingerprint: "")
+        return (ItemID(.certificate, name), StoredItem(owner: .file, record: [], certificate: facts))
+    }
+
+    /// The status on day 1000 of a host `a.example.com` that names the certificate `own`.
+    private static func status(_ certificates: (ItemID, StoredItem)..., host: String? = nil) throws -> HostStatus {
+        let own = #"{"domain":"a.example.com","respond":{},"ssl_mode":"custom","certificate":"own"}"#
+        var items = Dictionary(uniqueKeysWithValues: certificates)
+        items[ItemID(.host, "a.example.com")] = StoredItem(owner: .file, record: Array((host ?? own).utf8))
+        let all = HostStatus.all(in: StateSnapshot(generation: 1, items: items), now: 1000 * day)
+        return try #require(all.first)
+    }
+
+    struct Ending: Sendable, CustomStringConvertible {
+        let description: String
+        var start: Int64 = 900
+        let end: Int64
+        var autoRenew = false
+        var problem: String?
+        var warning: String?
+    }
+
+    @Test(
+        "A certificate that ends is told in time: an own one a month before, a renewed one when its renewal is late",
+        arguments: [
+            Ending(description: "own, 31 days", end: 1031),
+            Ending(description: "own, 29 days", end: 1029, warning: "its certificate expires soon"),
+            Ending(description: "own, 7 days", end: 1007, warning: "its certificate expires soon"),
+            Ending(description: "own, 6 days", end: 1006, problem: "its certificate is about to expire"),
+            Ending(description: "own, over", end: 1000, problem: "its certificate has expired"),
+            Ending(description: "renewed, 35 of 90 days", start: 945, end: 1035, autoRenew: true),
+            Ending(
+                description: "renewed, 29 of 90 days", start: 939, end: 1029, autoRenew: true,
+                warning: "its certificate expires soon"),
+            Ending(
+                description: "renewed, 6 of 90 days", start: 916, end: 1006, autoRenew: true,
+                problem: "its certificate is about to expire"),
+            Ending(description: "renewed, 4 of 6 days", start: 998, end: 1004, autoRenew: true),
+            Ending(
+                description: "renewed, 2 of 6 days", start: 996, end: 1002, autoRenew: true,
+                problem: "its certificate is about to expire"),
+        ])
+    func endings(_ sample: Ending) throws {
+        let status = try Self.status(
+            Self.certificate(
+                "own", ["a.example.com"], from: sample.start, until: sample.end, autoRenew: sample.autoRenew))
+        #expect(status.certificate == "own")
+        #expect(status.problem == sample.problem)
+        #expect(status.warning == sample.warning)
+    }
+
+    @Test("Without its own certificate a host is told with the stored one that is for its name, else with none")
+    func standIn() throws {
+        let none = try Self.status(Self.certificate("other", ["b.example.com", "*.a.example.com"], until: 2000))
+        #expect(none.certificate == nil && none.expiresAt == nil)
+        #expect(none.problem == "certificate 'own' is missing")
+        let kept = try Self.status(
+            Self.certificate("wild", ["*.example.com"], until: 1500),
+            Self.certificate("x", ["a.example.com"], until: 2000))
+        #expect(kept.certificate == "x" && kept.daysLeft == 1000)
+        #expect(kept.problem == "certificate 'own' is missing, 'x' stands in")
+        let wild = try Self.status(
+            Self.certificate("wild", ["*.example.com"], until: 1005),
+            host: #"{"domain":"a.example.com","respond":{},"ssl_mode":"none"}"#)
+        #expect(wild.certificate == "wild" && wild.issuer == "CA")
+        #expect(wild.problem == nil && wild.warning == nil)
+    }
+}
