@@ -86,6 +86,12 @@ public final class SQLiteStateStore: StateStore {
     /// here comes from a file that nobody else writes any more.
     public var isInPlace: Bool { file == StateFile.identity(path) }
 
+    /// What to do about a file that others than its owner can read or write; nil when they can't. To make a state of such
+    /// a file is refused; who follows one had better serve it and say so.
+    public var exposure: String? {
+        (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
+    }
+
     /// What a database is opened for.
     private enum Purpose { case making, following, reading }
 

@@ -13,13 +13,16 @@ enum StateFile {
             let descriptor = try FileDescriptor.open(
                 file, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
             let mode = try descriptor.closeAfter { try descriptor.stat().permissions }
-            guard mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else {
-                throw StateError.failed(
-                    path: path, reason: "others can read or write it, and keys are in it; run: chmod 600 '\(path)'")
-            }
+            if let exposure = exposure(mode, path) { throw StateError.failed(path: path, reason: exposure) }
         } catch let error as Errno {
             throw StateError.failed(path: path, reason: "\(error)")
         }
+    }
+
+    /// What to do about a file that others than its owner can read or write; nil when they can't.
+    static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
+        guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
+        return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
     }
 
     /// What to open for reading so that SQLite makes no file; nil when there is no state.

@@ -45,9 +45,15 @@ struct AegisGateway: ParsableCommand {
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)
+        let log = EventLog(logFormat)
         var options = GatewayOptions(
-            statePath: path, log: EventLog(logFormat),
-            openState: { try SQLiteStateStore(following: path) },
+            statePath: path, log: log,
+            openState: {
+                let store = try SQLiteStateStore(following: path)
+                // Refusing would take down what was served up to now.
+                if let exposure = store?.exposure { log.warning("the state '\(path)': \(exposure)") }
+                return store
+            },
             masterKey: { try keySource.key(for: $0) })
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
         options.drainMilliseconds = Int64(drainTimeout) * 1000

@@ -42,6 +42,16 @@ def test_upgrades_of_the_binary_lose_nothing(gateway, upstream, figures):
         f"{UPGRADES} upgrades under load: {load.requests} requests and {load.messages} messages, none lost")
 
 
+def test_a_state_that_others_can_read_is_served_with_a_warning(gateway):
+    assert "chmod" not in gateway.log
+    gateway.stop()
+    (gateway.folder / "state.db").chmod(0o644)
+    gateway.start()
+    gateway.await_log("warning: the state 'state.db': others can read or write it", "chmod 600")
+    with Client(gateway.http) as client:
+        assert client.get("app.test", "/?id=1").status == 200
+
+
 def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
     key = gateway.folder / "key"
     key.rename(gateway.folder / "gone")

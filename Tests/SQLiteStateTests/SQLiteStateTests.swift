@@ -109,12 +109,17 @@ import Testing
         #expect(try reader.snapshot().items[host]?.record == [2])
     }
 
-    @Test("A state that others can read is refused, with what to do")
+    @Test("A state that others can read is refused by who makes states, with what to do")
     func wideMode() throws {
         try store().close()
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
         let error = #expect(throws: StateError.self) { try SQLiteStateStore(path: path) }
         #expect(error?.description.contains("run: chmod 600 '\(path)'") == true)
+        // Who follows it serves it, and can say so.
+        let following = try #require(try SQLiteStateStore(following: path))
+        #expect(following.exposure?.contains("run: chmod 600 '\(path)'") == true)
+        try makePrivate(path)
+        #expect(following.exposure == nil)
     }
 
     @Test(

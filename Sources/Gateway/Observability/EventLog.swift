@@ -19,7 +19,8 @@ public struct EventLog: Sendable {
     public init(_ format: Format) { self.format = format }
 
     func info(_ message: String, _ fields: [(String, String)] = []) { write(.info, message, fields) }
-    func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
+    /// Writes what people had better look at.
+    public func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
     func error(_ message: String, _ fields: [(String, String)] = []) { write(.error, message, fields) }
 
     private func write(_ level: Level, _ message: String, _ fields: [(String, String)]) {
