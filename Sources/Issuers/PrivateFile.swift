@@ -10,11 +10,28 @@ public enum PrivateFile {
     /// A file's content of at most `maxBytes`, the rest is left; nil when there is no such file.
     static func read(_ path: FilePath) throws -> SecretBytes? {
         do {
-            let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            let descriptor = try open(path)
             return try descriptor.closeAfter { try readAll(descriptor, atMost: maxBytes) }
         } catch Errno.noSuchFileOrDirectory {
             return nil
         }
+    }
+
+    /// Opens a file for reading. What is no regular file is refused, since it could be waited for without an end; but for
+    /// descriptors of our own that go by a file's name, such as a shell's `<(…)`.
+    static func open(_ path: FilePath) throws -> FileDescriptor {
+        if path == "/dev/stdin" || ["/dev/fd", "/proc/self/fd"].contains(path.removingLastComponent()) {
+            return try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+        }
+        // A pipe would be waited for here already.
+        let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+        do {
+            try checkIsFile(descriptor.stat().type)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+        return descriptor
     }
 
     /// What a descriptor still has, up to a limit, without leaving a copy behind.
@@ -49,7 +66,7 @@ public enum PrivateFile {
 
     /// Writes a file for the owner alone: beside its place under a name that a later write reuses, synced, then renamed.
     public static func write(_ content: SecretBytes, to path: FilePath) throws {
-        if let kind = try? existingKind(path), kind != S_IFREG { throw Errno.fileExists }
+        if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
         // What a crash has left under this name is nobody's.
@@ -83,14 +100,20 @@ public enum PrivateFile {
         }
     }
 
-    /// What stands at a path, a link itself; throws when nothing does.
-    private static func existingKind(_ path: FilePath) throws -> mode_t {
-        var status = stat()
-        try check(unsafe path.withPlatformString { unsafe lstat($0, &status) })
-        return status.st_mode & S_IFMT
+    private static func checkIsFile(_ type: FileType) throws {
+        switch type {
+        case .regular: break
+        case .directory: throw Errno.isDirectory
+        default: throw NoRegularFile()
+        }
     }
 
     private static func check(_ result: CInt) throws {
         if result != 0 { throw Errno(rawValue: errno) }
     }
+}
+
+/// What stands in the place of a file is a pipe, a device, a socket or, where one is to be written, a link.
+private struct NoRegularFile: Error, CustomStringConvertible {
+    let description = "it is no regular file"
 }

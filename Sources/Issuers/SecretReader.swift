@@ -20,7 +20,7 @@ public struct SecretReader: Sendable {
         return directory.pushing(path)
     }
 
-    /// The secret, without one newline at its end. The failure says where it should have been.
+    /// The secret, without one line end (LF or CR LF) after it in a file. The failure says where it should have been.
     public func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         switch secret.source {
         case .inline(let text): return SecretBytes(Array(text.utf8))
@@ -37,7 +37,7 @@ public struct SecretReader: Sendable {
     private func readFile(_ path: String) throws(IssuanceFailure) -> SecretBytes {
         let content: SecretBytes
         do {
-            let descriptor = try FileDescriptor.open(resolve(path), .readOnly, options: .closeOnExec)
+            let descriptor = try PrivateFile.open(resolve(path))
             content = try descriptor.closeAfter {
                 try PrivateFile.readAll(descriptor, atMost: PrivateFile.maxBytes + 1)
             }
@@ -46,7 +46,11 @@ public struct SecretReader: Sendable {
         }
         guard content.count <= PrivateFile.maxBytes else { throw IssuanceFailure("'\(path)' is larger than 1 MiB") }
         return content.withBytes { bytes in
-            let end = !bytes.isEmpty && bytes[bytes.count - 1] == UInt8(ascii: "\n") ? bytes.count - 1 : bytes.count
+            var end = bytes.count
+            for byte in [UInt8(ascii: "\n"), UInt8(ascii: "\r")] {
+                guard end > 0, bytes[end - 1] == byte else { break }
+                end -= 1
+            }
             return SecretBytes(capacity: end) { output in
                 for index in 0..<end { output.append(bytes[index]) }
             }

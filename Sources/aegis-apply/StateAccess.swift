@@ -63,10 +63,12 @@ struct StateOptions: ParsableArguments {
     func configuration() throws -> (file: ConfigurationFile, configuration: Configuration)? {
         guard state == nil else { return nil }
         let file = try ConfigurationFile.read(config)
-        if file.parsed.configuration == nil {
+        do {
+            return (file, try file.validated(.text))
+        } catch {
             Terminal.complain("hint: --state PATH finds the state without the file\n")
+            throw error
         }
-        return (file, try file.validated(.text))
     }
 
     /// The state for reading; ends the program when there is none.

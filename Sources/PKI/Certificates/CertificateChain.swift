@@ -41,6 +41,7 @@ public struct CertificateChain: Sendable, Hashable {
         let text = pem.span
         let labels = ["CERTIFICATE", "X509 CERTIFICATE"]
         let blocks = try PEM.blocks(in: text).filter { labels.contains($0.label) }
+        if blocks.isEmpty, PEM.isDER(text) { throw .notPEM(command: "x509") }
         // Before the costly part; the text may well hold some of them twice.
         guard blocks.count <= 2 * maximumCertificates else {
             throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")

@@ -71,6 +71,11 @@ public enum PEM {
         return blocks
     }
 
+    /// Whether a text without blocks is DER: a sequence that is long, or begins with a number as keys do.
+    static func isDER(_ text: Span<UInt8>) -> Bool {
+        text.count > 2 && text[0] == 0x30 && ((0x81...0x84).contains(text[1]) || text[2] == 0x02)
+    }
+
     private static func cutOff(_ label: String) -> PKIError {
         .malformed("PEM text", reason: "the block '\(label)' does not end")
     }

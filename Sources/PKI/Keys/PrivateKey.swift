@@ -61,7 +61,9 @@ public final class PrivateKey: Sendable {
     public convenience init(pem: SecretBytes) throws(PKIError) {
         let der = try pem.withBytes { text throws(PKIError) in
             let blocks = try PEM.blocks(in: text).filter { $0.label.hasSuffix("PRIVATE KEY") }
-            guard let block = blocks.first else { throw PKIError.noPrivateKey }
+            guard let block = blocks.first else {
+                throw PEM.isDER(text) ? PKIError.notPEM(command: "pkey") : PKIError.noPrivateKey
+            }
             guard blocks.count == 1 else { throw PKIError.severalPrivateKeys(blocks.count) }
             if block.isEncrypted || block.label == "ENCRYPTED PRIVATE KEY" { throw PKIError.encryptedKey }
             guard ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"].contains(block.label) else {

@@ -1,0 +1,89 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Files that are not what they should be: each is told in words that say what to do.
+extension ApplyTests {
+    @Test(
+        "A certificate or key in DER is refused with the command that converts it", arguments: ["own.pem", "own.key"])
+    func derFiles(_ name: String) throws {
+        try makeOwn()
+        let command = name == "own.pem" ? "x509" : "pkey"
+        let der = try Tool.data("openssl", command, "-in", folder.path(name), "-outform", "der")
+        try der.write(to: URL(fileURLWithPath: folder.path(name)))
+        try write(Self.twoHosts)
+        let outcome = try apply()
+        #expect(outcome.status == 3)
+        let words = "file \(name): this is DER, not PEM: convert it with openssl \(command) -inform der "
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(try apply("--dry-run").errors.contains(words))
+    }
+
+    @Test("A pipe in the place of a certificate or key is refused at once", arguments: ["own.pem", "own.key"])
+    func pipes(_ name: String) throws {
+        try makeOwn()
+        try FileManager.default.removeItem(atPath: folder.path(name))
+        #expect(try Tool.run("mkfifo", folder.path(name)).status == 0)
+        try write(Self.twoHosts)
+        #expect(try apply("--dry-run").errors.contains("cannot read '\(name)': it is no regular file"))
+        let outcome = try apply()
+        #expect(outcome.status == 3)
+        #expect(outcome.errors.contains("certificate own: upload failed: cannot read '\(name)': it is no regular file"))
+    }
+
+    @Test("A key is taken from a shell's pipe, and from a file with the line end of another system")
+    func keyFiles() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let script = "cd '\(folder.path)' && '\(ApplyProgram.path)' rekey --new-key-file <(printf %064d 7)"
+        let piped = try Tool.run("env", "AEGIS_SSL_KEY=\(Self.key)", "bash", "-c", script)
+        #expect(piped.output.hasPrefix("Sealed 3 anew"))
+        let key = String(repeating: "0", count: 63) + "7"
+        _ = try folder.file("key", key + "\r\n")
+        try write("encryption: { key: { file: key } }\n" + Self.twoHosts)
+        let outcome = try apply(key: nil)
+        #expect(outcome.output.hasPrefix("No changes"), "\(outcome.errors)")
+        _ = try folder.file("key", key + "\r\n\n")
+        #expect(try apply(key: nil).errors.contains("64 hex digits"))
+    }
+
+    @Test("An export goes into a file and says what else is in its place")
+    func exportPlaces() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        #expect(
+            try apply("certificates", "export", "own", "--out", "cache").errors
+                == "aegis-apply: cannot write 'cache': Is a directory\n")
+        try FileManager.default.createSymbolicLink(atPath: folder.path("link"), withDestinationPath: "own.pem")
+        #expect(
+            try apply("certificates", "export", "own", "--out", "link").errors
+                == "aegis-apply: cannot write 'link': it is no regular file\n")
+    }
+
+    @Test("A command that needs only the state says last how it can do without a file that is wrong")
+    func hintOrder() throws {
+        try write("version: 1\nhots: []\n")
+        for arguments in [["rollback", "1"], ["status"]] {
+            let outcome = try ApplyProgram.run(arguments, in: folder.path)
+            #expect(outcome.status == 65)
+            #expect(outcome.errors.hasPrefix("aegis.yaml:2:1: error: "), "\(outcome.errors)")
+            #expect(
+                outcome.errors.hasSuffix("1 error in aegis.yaml\nhint: --state PATH finds the state without the file\n")
+            )
+        }
+    }
+
+    @Test("An empty file is a state that was only begun: apply makes one of it")
+    func emptyState() throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: false)
+        let attributes = [FileAttributeKey.posixPermissions: 0o600]
+        #expect(
+            FileManager.default.createFile(atPath: folder.path("state/state.db"), contents: nil, attributes: attributes)
+        )
+        #expect(try apply().output.hasSuffix("Applied generation 1: 4 created, 1 issued, 1 uploaded.\n"))
+    }
+}
