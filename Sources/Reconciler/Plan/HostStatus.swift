@@ -1,3 +1,4 @@
+import ACME
 import ConfigModel
 import Issuers
 import State
@@ -67,7 +68,7 @@ extension CertificateFacts {
     /// Whether it ends within some days, and nothing renews it or what does is late.
     fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
         expiresAt - now < days * 86_400
-            && !(autoRenew && now < Renewal.dueAt(notBefore: notBefore, notAfter: expiresAt))
+            && !(autoRenew && now < RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt))
     }
 }
 
