@@ -139,6 +139,36 @@ import Testing
         #expect(plan.changes.first?.fields.map(\.path) == ["respond.status"])
     }
 
+    @Test(
+        "The value of a header that is a secret by its name is in no plan",
+        arguments: [
+            "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Auth-Token", "X-Api-Key",
+            "Ocp-Apim-Subscription-Key", "X-Client-Secret",
+        ])
+    func secretHeaders(_ name: String) throws {
+        func configuration(_ value: String) throws -> Configuration {
+            try Self.configuration(
+                """
+                version: 1
+                hosts:
+                  - domain: a.example.com
+                    respond: {}
+                    headers: { request: { set: { \(name): \(value) } }, response: { set: { \(name): \(value) } } }
+                """)
+        }
+        let before = try configuration("canary1")
+        for plan in [
+            Planner(before, against: .empty, now: 0).plan(),
+            Planner(try configuration("canary2"), against: Self.snapshot(of: before), now: 0).plan(),
+        ] {
+            let outputs = [PlanTextRenderer().text(plan), PlanJSONRenderer().json(plan, warnings: .list([]))]
+            for output in outputs.map({ String(decoding: $0, as: UTF8.self) }) {
+                #expect(output.contains("a.example.com"))
+                #expect(!output.contains("canary"), "\(output)")
+            }
+        }
+    }
+
     // MARK: Certificates that are there already
 
     private static let day: Int64 = 86_400

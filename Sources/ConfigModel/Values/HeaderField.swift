@@ -37,9 +37,10 @@ enum HeaderGrammar {
     /// Whether the values of a header are secrets, by its name.
     static func isSensitive(_ name: String) -> Bool {
         let name = name.lowercased()
-        return ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].contains {
-            name.contains($0)
-        }
+        return name.hasSuffix("-key")
+            || ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].contains {
+                name.contains($0)
+            }
     }
 
     /// `tchar` of RFC 9110 section 5.6.2.
