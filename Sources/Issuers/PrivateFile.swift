@@ -64,20 +64,22 @@ public enum PrivateFile {
         }
     }
 
-    /// Writes a file for the owner alone: beside its place under a name that a later write reuses, synced, then renamed.
+    /// Writes a file for the owner alone: beside its place, synced, then renamed.
+    ///
+    /// Until it is synced it has no name, where the file system has such files: killed then, it is gone. Otherwise it has a
+    /// name that a later write reuses.
     public static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
         // What a crash has left under this name is nobody's.
         _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
-        let descriptor = try FileDescriptor.open(
-            temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
-            permissions: .ownerReadWrite)
+        let (descriptor, isNamed) = try create(temporary)
         do {
             try descriptor.closeAfter {
                 try write(content, to: descriptor)
                 try check(fsync(descriptor.rawValue))
+                if !isNamed { try link(descriptor, to: temporary) }
             }
             let isRenamed = unsafe temporary.withPlatformString { from in
                 unsafe path.withPlatformString { unsafe rename(from, $0) }
@@ -87,9 +89,36 @@ public enum PrivateFile {
             _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
             throw error
         }
-        let directory = path.removingLastComponent()
-        let folder = try FileDescriptor.open(directory.isEmpty ? "." : directory, .readOnly, options: .closeOnExec)
+        let folder = try FileDescriptor.open(directory(of: path), .readOnly, options: .closeOnExec)
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
+    }
+
+    /// A new file for the owner alone, without a name where there is such a thing (O_TMPFILE in open(2)).
+    private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
+        let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
+        do {
+            let file = try FileDescriptor.open(
+                directory(of: path), .writeOnly, options: [withoutName, .closeOnExec], permissions: .ownerReadWrite)
+            return (file, false)
+        } catch Errno.notSupported, Errno.isDirectory {
+            let file = try FileDescriptor.open(
+                path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
+                permissions: .ownerReadWrite)
+            return (file, true)
+        }
+    }
+
+    /// Gives an open file a name.
+    private static func link(_ descriptor: FileDescriptor, to path: FilePath) throws {
+        let isLinked = unsafe path.withPlatformString {
+            unsafe linkat(AT_FDCWD, "/proc/self/fd/\(descriptor.rawValue)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW)
+        }
+        try check(isLinked)
+    }
+
+    private static func directory(of path: FilePath) -> FilePath {
+        let directory = path.removingLastComponent()
+        return directory.isEmpty ? "." : directory
     }
 
     /// Writes to an open file without leaving a copy behind.

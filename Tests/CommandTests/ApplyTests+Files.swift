@@ -62,6 +62,38 @@ extension ApplyTests {
                 == "aegis-apply: cannot write 'link': it is no regular file\n")
     }
 
+    @Test(
+        "An export that is killed before its file is whole leaves nothing, or what the next one takes away",
+        .enabled(if: !ApplyProgram.isSanitized), arguments: [true, false])
+    func killedExport(_ hasFilesWithoutName: Bool) throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        try FileManager.default.createDirectory(atPath: folder.path("out"), withIntermediateDirectories: false)
+        func export(_ faults: String...) throws -> ApplyProgram.Outcome {
+            // The first opening of the folder is for a file without a name, which strace has no path of.
+            let paths = ["-P", "out", "-P", folder.path("out/.own.pem.aegis-new")]
+            let refusal = paths + ["-e", "inject=openat:error=EOPNOTSUPP:when=1"]
+            let rules = (hasFilesWithoutName ? [] : refusal) + faults.flatMap { ["-e", $0] }
+            return try ApplyProgram.run(
+                ["certificates", "export", "own", "--out", "out/own.pem", "--with-key"], in: folder.path,
+                environment: ["AEGIS_SSL_KEY": Self.key],
+                under: ["strace", "-f", "-qq", "-o", folder.path("trace"), "-e", "trace=openat,fsync,linkat"] + rules)
+        }
+        func trace() throws -> String { try String(contentsOfFile: folder.path("trace"), encoding: .utf8) }
+        func files() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder.path("out")) }
+        _ = try export("inject=fsync:signal=SIGKILL:when=1")
+        let isNamed = try trace().contains("EOPNOTSUPP")
+        #expect(isNamed || hasFilesWithoutName)
+        #expect(try files() == (isNamed ? [".own.pem.aegis-new"] : []))
+        let outcome = try export()
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try files() == ["own.pem"])
+        #expect(try trace().contains("linkat(") != isNamed)
+        #expect(try export().status == 0, "a file that is there is replaced")
+        #expect(try files() == ["own.pem"])
+    }
+
     @Test("A command that needs only the state says last how it can do without a file that is wrong")
     func hintOrder() throws {
         try write("version: 1\nhots: []\n")

@@ -19,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 
-KILL_CALLS = ["pwrite64", "write", "fsync", "fdatasync", "ftruncate", "rename", "unlink", "mkdir", "openat"]
-ERROR_CALLS = ["pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "mkdir"]
+KILL_CALLS = ["pwrite64", "write", "fsync", "fdatasync", "ftruncate", "linkat", "rename", "unlink", "mkdir", "openat"]
+ERROR_CALLS = ["pwrite64", "fsync", "fdatasync", "ftruncate", "linkat", "rename", "mkdir"]
 EXPECTED = {
     "aegis.yaml", "own.pem", "own.key", "state/state.db",
     *(f"cache/{name}.{ending}" for ending in ("crt", "key")
