@@ -76,7 +76,7 @@ let package = Package(
         .target(
             name: "Issuers",
             dependencies: [
-                "ACME", "ConfigModel", "HTTPClient", "PKI", "PrivateFiles", "State",
+                "ACME", "ConfigModel", "DNS", "HTTPClient", "PKI", "PrivateFiles", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
@@ -134,6 +134,9 @@ let package = Package(
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "IssuersTests", dependencies: ["ConfigModel", "DNS", "HTTPClient", "Issuers", "TestSupport"],
+            swiftSettings: house),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",

@@ -10,6 +10,14 @@ public struct DNSLookup: Sendable {
         public let value: String
     }
 
+    /// A part of the tree of names that certain servers answer for.
+    public struct Zone: Sendable, Hashable {
+        /// The name that it begins at.
+        public let name: String
+        /// The names of its servers, in alphabetical order.
+        public let nameServers: [String]
+    }
+
     private let servers: [DNSServer]
     private let timeout: Duration
     private let tries: Int
@@ -56,16 +64,16 @@ public struct DNSLookup: Sendable {
         return try ask(.question(name, .txt)).canonicalName(of: name.text)
     }
 
-    /// The names of the servers of the zone that a name is in, in alphabetical order.
-    public func nameServers(ofZoneOf name: String) throws(DNSFailure) -> [String] {
-        var zone: DNSName? = try DNSName(name)
-        while let candidate = zone {
+    /// The zone that a name is in, whether or not there is such a name.
+    public func zone(of name: String) throws(DNSFailure) -> Zone {
+        var next: DNSName? = try DNSName(name)
+        while let candidate = next {
             // Each zone begins with its SOA.
             if try !records(.soa, of: candidate, isAliasFollowed: false).isEmpty {
-                return try records(.ns, of: candidate).compactMap { $0.fields.first.map(DNSName.text(ofWire:)) }
-                    .sorted()
+                let servers = try records(.ns, of: candidate).compactMap { $0.fields.first.map(DNSName.text(ofWire:)) }
+                return Zone(name: candidate.text, nameServers: servers.sorted())
             }
-            zone = candidate.parent
+            next = candidate.parent
         }
         throw DNSFailure("no zone was found that '\(name)' is in")
     }

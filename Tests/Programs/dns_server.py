@@ -13,7 +13,7 @@ from pathlib import Path
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0zMg=="
 CONFIG = """
 server:
-    listen: 127.0.0.1@{port}
+    listen: [127.0.0.1@{port}, 127.0.0.2@{port}]
     rundir: "{folder}"
     udp-workers: 1
     tcp-workers: 1
@@ -65,9 +65,10 @@ $TTL 60
 @ CAA 128 IssueWild ";"
 ns1 A 127.0.0.1
 ns2 A 127.0.0.2
-ns2 AAAA ::1
+both A 192.0.2.1
+both AAAA 2001:db8::1
 alias CNAME second
-second CNAME ns2
+second CNAME both
 circle CNAME circle
 text TXT "one " "and two" "\\195\\164"
 text TXT "other"

@@ -9,7 +9,7 @@ import sys
 import threading
 from urllib.parse import parse_qs, urlsplit
 
-requests = []  # what came, as [connection, method, path]
+requests = []  # what came, as [connection, method, path, the beginning of the body, authorization]
 context = None
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,7 +74,9 @@ def serve(plain, connection):
         with context.wrap_socket(plain, server_side=True) if context else plain as client:
             stream = client.makefile("rb")
             while request := read(stream):
-                requests.append([connection, request["method"], request["path"]])
+                authorization = next((value for name, value in request["fields"] if name == "Authorization"), "")
+                body = request["body"][:1000]
+                requests.append([connection, request["method"], request["path"], body, authorization])
                 answered = answer(request, connection)
                 if not answered:
                     return

@@ -1,0 +1,137 @@
+import ConfigModel
+import DNS
+import HTTPClient
+import PKI
+
+/// The TXT records that answer dns-01 (RFC 8555 section 8.4): has them written and removed, and waits until they are seen.
+///
+/// A name can need several values at once, as a wildcard's and its parent's do; each comes and goes by itself.
+struct DNSChallengeRecords: Sendable {
+    private enum Writer {
+        case nameServer(DNSUpdater)
+        case webhook(HTTPClient, url: String, authorization: SecretField?)
+    }
+
+    private static let timeToLive: UInt32 = 60
+    /// How much of what a webhook complains about is passed on.
+    private static let complaintCharacters = 200
+
+    private let writer: Writer
+    private let propagation: DNSPropagation
+
+    /// For who is declared to write the records; secrets are read now.
+    ///
+    /// - Parameters:
+    ///   - now: Seconds since 1970.
+    ///   - wait: Lets time go by.
+    ///   - system: Looks names up as this machine does.
+    ///   - port: Where a zone's servers are asked.
+    init(
+        _ provider: DNSProvider, secrets: SecretReader, now: @escaping @Sendable () -> Int64,
+        wait: @escaping @Sendable (Duration) -> Void = Pause.wait,
+        system: DNSLookup = DNSLookup(timeout: .seconds(3)), port: UInt16 = DNSServer.defaultPort
+    ) throws(IssuanceFailure) {
+        let primary: DNSPropagation.Primary?
+        let waiting: DNSProvider.PropagationWait
+        switch provider.method {
+        case .rfc2136(let settings):
+            let server = try Self.dns { () throws(DNSFailure) in try DNSServer(settings.server) }
+            let key = try settings.tsig.map { (key) throws(IssuanceFailure) in try Self.key(key, secrets) }
+            let updater = try Self.dns { () throws(DNSFailure) in
+                try DNSUpdater(server: server, zone: settings.zone, key: key)
+            }
+            writer = .nameServer(updater)
+            primary = DNSPropagation.Primary(server: server, zone: settings.zone)
+            waiting = settings.waiting
+        case .webhook(let settings):
+            let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
+            // Which URLs may be plain HTTP was checked with the file: those of this machine.
+            let client = try Self.http { () throws(HTTPFailure) in
+                try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
+            }
+            writer = .webhook(client, url: settings.url.text, authorization: token.map(SecretField.bearer))
+            primary = nil
+            waiting = settings.waiting
+        }
+        propagation = DNSPropagation(waiting, primary: primary, now: now, wait: wait, system: system, port: port)
+    }
+
+    /// Has a value written at a name, such as "_acme-challenge.example.com".
+    func present(name: String, value: String) throws(IssuanceFailure) {
+        try write("present", name, value) { (updater) throws(DNSFailure) in
+            try updater.add(txt: value, at: name, timeToLive: Self.timeToLive)
+        }
+    }
+
+    /// Has the value removed; others at the name stay.
+    func cleanup(name: String, value: String) throws(IssuanceFailure) {
+        try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }
+    }
+
+    /// Returns when all who must see the value do.
+    func awaitPropagation(name: String, value: String) throws(IssuanceFailure) {
+        try propagation.await(name: name, value: value)
+    }
+
+    private func write(
+        _ action: String, _ name: String, _ value: String, update: (DNSUpdater) throws(DNSFailure) -> Void
+    ) throws(IssuanceFailure) {
+        switch writer {
+        case .nameServer(let updater): try Self.dns { () throws(DNSFailure) in try update(updater) }
+        case .webhook(let client, let url, let authorization):
+            let body = PlainValue.map([
+                ("action", .string(action)), ("name", .string(name)), ("value", .string(value)),
+            ])
+            let request = HTTPRequest(
+                .post, url, fields: [HTTPField("Content-Type", "application/json")], authorization: authorization,
+                body: body.json())
+            let response = try Self.http { () throws(HTTPFailure) in try client.send(request) }
+            guard (200...299).contains(response.status) else {
+                let complaint = Self.line(response.body)
+                throw IssuanceFailure(
+                    "the webhook answered \(action) with \(response.status)\(complaint.isEmpty ? "" : ": ")\(complaint)"
+                )
+            }
+        }
+    }
+
+    /// The beginning of a body, in one line.
+    private static func line(_ body: [UInt8]) -> String {
+        let text = String(decoding: body.prefix(4 * complaintCharacters), as: UTF8.self)
+        let words = text.split { character in
+            character.isWhitespace || character.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        }
+        return String(words.joined(separator: " ").prefix(complaintCharacters))
+    }
+
+    private static func key(_ key: TSIGKey, _ secrets: SecretReader) throws(IssuanceFailure) -> DNSUpdateKey {
+        let algorithm: DNSUpdateKey.Algorithm =
+            switch key.algorithm {
+            case .sha256: .sha256
+            case .sha384: .sha384
+            case .sha512: .sha512
+            }
+        let secret = try secrets.read(key.secret)
+        return try dns { () throws(DNSFailure) in
+            try DNSUpdateKey(name: key.name, algorithm: algorithm, secret: secret)
+        }
+    }
+
+    /// Work with name servers.
+    private static func dns<Result>(_ work: () throws(DNSFailure) -> Result) throws(IssuanceFailure) -> Result {
+        do throws(DNSFailure) {
+            return try work()
+        } catch {
+            throw IssuanceFailure(error.reason, hint: error.hint)
+        }
+    }
+
+    /// Work with web services.
+    private static func http<Result>(_ work: () throws(HTTPFailure) -> Result) throws(IssuanceFailure) -> Result {
+        do throws(HTTPFailure) {
+            return try work()
+        } catch {
+            throw IssuanceFailure(error.reason, hint: error.hint)
+        }
+    }
+}

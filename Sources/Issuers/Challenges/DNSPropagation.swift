@@ -1,0 +1,115 @@
+import ConfigModel
+import DNS
+
+/// Waits until a TXT record is seen where a CA will look: by the resolvers that are declared, or else by each server of
+/// the name's zone.
+struct DNSPropagation: Sendable {
+    /// The server that the record was written to.
+    struct Primary: Sendable {
+        let server: DNSServer
+        let zone: String
+    }
+
+    /// Who must see the record.
+    private struct Observer {
+        let label: String
+        let lookup: DNSLookup
+        /// The name that it is asked for.
+        let name: String
+
+        /// Why it does not see the value yet; nil when it does.
+        func objection(to value: String) -> String? {
+            do throws(DNSFailure) {
+                let texts = try lookup.txt(name)
+                if texts.contains(value) { return nil }
+                return texts.isEmpty ? "\(label) has no TXT record there" : "\(label) has other TXT records there"
+            } catch {
+                return error.reason
+            }
+        }
+    }
+
+    private static let firstPause = Duration.milliseconds(500)
+    private static let longestPause = Duration.seconds(5)
+
+    private let settings: DNSProvider.PropagationWait
+    private let primary: Primary?
+    private let now: @Sendable () -> Int64
+    private let wait: @Sendable (Duration) -> Void
+    private let system: DNSLookup
+    private let port: UInt16
+
+    init(
+        _ settings: DNSProvider.PropagationWait, primary: Primary?, now: @escaping @Sendable () -> Int64,
+        wait: @escaping @Sendable (Duration) -> Void, system: DNSLookup, port: UInt16
+    ) {
+        self.settings = settings
+        self.primary = primary
+        self.now = now
+        self.wait = wait
+        self.system = system
+        self.port = port
+    }
+
+    /// Returns when all see the value, and fails when some don't in time.
+    func await(name: String, value: String) throws(IssuanceFailure) {
+        let seconds = settings.timeout.components.seconds
+        let deadline = now() + seconds
+        var pending: [Observer]
+        do throws(DNSFailure) {
+            pending = try observers(of: name)
+        } catch {
+            throw IssuanceFailure(
+                "who has to see '\(name)' was not found: \(error.reason)",
+                hint: error.hint ?? "'resolvers' names some that have to")
+        }
+        var pause = Self.firstPause
+        while true {
+            var objections: [String] = []
+            pending.removeAll { observer in
+                guard let objection = observer.objection(to: value) else { return true }
+                objections.append(objection)
+                return false
+            }
+            guard let objection = objections.first else { return }
+            guard now() < deadline else {
+                throw IssuanceFailure(
+                    "the TXT record at '\(name)' is not seen after \(seconds) s: \(objection)",
+                    hint: "'propagation_timeout' says how long it may take")
+            }
+            wait(pause)
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    private func observers(of name: String) throws(DNSFailure) -> [Observer] {
+        guard settings.resolvers.isEmpty else {
+            return try settings.resolvers.map { (resolver) throws(DNSFailure) in
+                Observer(label: resolver, lookup: DNSLookup(servers: [try DNSServer(resolver)]), name: name)
+            }
+        }
+        if let primary {
+            // A zone that the world does not know, as a private one, is known by its primary server.
+            let zone = try? system.zone(of: name)
+            guard let zone, zone.name == primary.zone else {
+                let lookup = DNSLookup(servers: [primary.server])
+                return [Observer(label: primary.server.description, lookup: lookup, name: name)]
+            }
+            return try observers(of: name, in: zone)
+        }
+        // Who writes elsewhere has an alias here.
+        let target = try system.canonicalName(of: name)
+        return try observers(of: target, in: system.zone(of: target))
+    }
+
+    private func observers(of name: String, in zone: DNSLookup.Zone) throws(DNSFailure) -> [Observer] {
+        let observers = try zone.nameServers.map { (server) throws(DNSFailure) in
+            let addresses = try system.addresses(server)
+            guard !addresses.isEmpty else { throw DNSFailure("the name server '\(server)' has no address") }
+            let servers = addresses.map { DNSServer(host: $0, port: port) }
+            return Observer(label: server, lookup: DNSLookup(servers: servers), name: name)
+        }
+        guard !observers.isEmpty else { throw DNSFailure("the zone '\(zone.name)' has no name servers") }
+        return observers
+    }
+}
