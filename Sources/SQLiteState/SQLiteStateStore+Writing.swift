@@ -145,6 +145,10 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
         }
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
+        // What is gone is neither ordered nor renewed; a host's certificate has its name.
+        guard id.kind == .certificate || id.kind == .host else { return }
+        try execute(database, "DELETE FROM orders WHERE certificate = ?", [id.name])
+        try execute(database, "DELETE FROM renewals WHERE certificate = ?", [id.name])
     }
 
     private func markDeletion(_ kind: String, _ name: String, _ revision: Int, in database: Database) throws {

@@ -57,13 +57,14 @@ class Names(Part):
 class Pebble(Part):
     """The CA. `http` and `https`: the ports at which it validates names."""
 
-    def __init__(self, folder, http, https, nonce_rejection=5, external_account=None, program="pebble", **settings):
+    def __init__(self, folder, http, https, nonce_rejection=5, external_account=None, program="pebble", resolver=None, **settings):
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder / "pebble.log")
         self.folder = folder
         self.program = program
         self.nonce_rejection = nonce_rejection
         self.names = Names(folder)
+        self.resolver = resolver or self.names.port
         self.port, self.management = free_port(), free_port()
         self.certificate = folder / "pebble.pem"
         subprocess.run(
@@ -93,7 +94,7 @@ class Pebble(Part):
         path = self.folder / "pebble.json"
         path.write_text(json.dumps({"pebble": self.config}))
         self.launch(
-            self.program, "-config", str(path), "-dnsserver", f"127.0.0.1:{self.names.port}",
+            self.program, "-config", str(path), "-dnsserver", f"127.0.0.1:{self.resolver}",
             PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(self.nonce_rejection))
         eventually("the CA", self._answers)
 

@@ -78,6 +78,16 @@ import Testing
         #expect(try lease(.certificate("a"), for: me) == .acquired)
     }
 
+    @Test("What is deleted is neither ordered nor renewed any more", arguments: [ItemKind.certificate, .host])
+    func deletion(kind: ItemKind) throws {
+        #expect(try lease(.certificate("a"), for: me) == .acquired)
+        try store.putOrder(order("a"), by: me)
+        try store.putRenewal(RenewalProgress(certificate: "a"))
+        try store.commit([.deleteItem(ItemID(kind, "a"))], by: me)
+        #expect(try store.pendingOrders() == [])
+        #expect(try store.renewals() == [])
+    }
+
     @Test("A commit that rests on an item fails whole when the item is another now")
     func requirement() throws {
         try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
