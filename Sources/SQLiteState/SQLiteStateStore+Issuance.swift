@@ -39,12 +39,12 @@ extension SQLiteStateStore {
             try execute(
                 database,
                 """
-                UPDATE accounts SET url = ?, contact = ?, sealed_key = ?
+                UPDATE accounts SET url = ?, contact = ?, sealed_key = ?, sealed_next_key = ?
                 WHERE directory = ? AND external_key_id = ?
                 """,
                 [
-                    account.url, account.contact, Data(account.sealedKey), account.id.directory,
-                    account.id.externalKeyID,
+                    account.url, account.contact, Data(account.sealedKey), account.sealedNextKey.map { Data($0) },
+                    account.id.directory, account.id.externalKeyID,
                 ])
         }
     }
@@ -158,7 +158,8 @@ extension CAAccount {
     fileprivate init(_ row: Row) {
         self.init(
             id: ID(directory: row["directory"], externalKeyID: row["external_key_id"]), url: row["url"],
-            contact: row["contact"], sealedKey: Array(row["sealed_key"] as Data), createdAt: row["created_at"])
+            contact: row["contact"], sealedKey: Array(row["sealed_key"] as Data),
+            sealedNextKey: (row["sealed_next_key"] as Data?).map { Array($0) }, createdAt: row["created_at"])
     }
 }
 

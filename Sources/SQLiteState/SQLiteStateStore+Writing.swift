@@ -33,10 +33,11 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM orders WHERE certificate = ?", [certificate])
             try execute(
                 database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
-        case .resealAccount(let id, let sealedKey):
+        case .resealAccount(let id, let sealedKey, let sealedNextKey):
             try execute(
-                database, "UPDATE accounts SET sealed_key = ? WHERE directory = ? AND external_key_id = ?",
-                [Data(sealedKey), id.directory, id.externalKeyID])
+                database,
+                "UPDATE accounts SET sealed_key = ?, sealed_next_key = ? WHERE directory = ? AND external_key_id = ?",
+                [Data(sealedKey), sealedNextKey.map { Data($0) }, id.directory, id.externalKeyID])
         case .resealOrder(let certificate, let sealedKey):
             try execute(
                 database, "UPDATE orders SET sealed_key = ? WHERE certificate = ?", [Data(sealedKey), certificate])

@@ -130,7 +130,8 @@ enum StateSchema {
         -- Our accounts at CAs, one a directory and external account.
         CREATE TABLE accounts (
             directory TEXT NOT NULL, external_key_id TEXT NOT NULL, url TEXT, contact TEXT NOT NULL,
-            sealed_key BLOB NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (directory, external_key_id)
+            sealed_key BLOB NOT NULL, sealed_next_key BLOB, created_at INTEGER NOT NULL,
+            PRIMARY KEY (directory, external_key_id)
         ) STRICT, WITHOUT ROWID;
 
         -- What is being ordered, from before the first call to the certificate's commit.

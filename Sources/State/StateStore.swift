@@ -106,8 +106,8 @@ public enum StateMutation: Sendable {
     case endOrder(certificate: String)
     /// Changes only the sealed key of a certificate.
     case resealKey(name: String, sealedKey: [UInt8])
-    /// Changes only the sealed key of an account.
-    case resealAccount(CAAccount.ID, sealedKey: [UInt8])
+    /// Changes only the sealed keys of an account.
+    case resealAccount(CAAccount.ID, sealedKey: [UInt8], sealedNextKey: [UInt8]?)
     /// Changes only the sealed key of an order.
     case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.

@@ -69,6 +69,7 @@ struct AegisApply: ParsableCommand {
         subcommands: [
             ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
             RollbackCommand.self, RenewCommand.self, RekeyCommand.self, CertificatesCommand.self,
+            AccountsCommand.self,
         ],
         defaultSubcommand: ApplyCommand.self
     )

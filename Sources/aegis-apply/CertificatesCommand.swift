@@ -11,8 +11,10 @@ import SystemPackage
 /// Looks into the certificates of the state.
 struct CertificatesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "certificates", abstract: "List, show and export certificates.",
-        subcommands: [ListCertificates.self, ShowCertificate.self, ExportCertificate.self],
+        commandName: "certificates", abstract: "List, show, export and revoke certificates.",
+        subcommands: [
+            ListCertificates.self, ShowCertificate.self, ExportCertificate.self, RevokeCertificate.self,
+        ],
         defaultSubcommand: ListCertificates.self)
 }
 
@@ -135,7 +137,7 @@ struct ExportCertificate: ParsableCommand {
 
 extension SQLiteStateStore {
     /// A certificate; ends the program when there is none of that name.
-    fileprivate func required(_ name: String) throws -> StoredCertificate {
+    func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) { return certificate }
         let names = try snapshot().items.keys.filter { $0.kind == .certificate }.map(\.name)
         let near = Suggestion.nearest(to: name, in: names.sorted().prefix(10_000))

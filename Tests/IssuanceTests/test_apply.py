@@ -1,5 +1,6 @@
 """aegis-apply has certificates from a real CA: with a gateway that answers challenges, and without one."""
 
+import sqlite3
 import subprocess
 
 import pytest
@@ -133,6 +134,44 @@ def test_certificates_are_renewed_on_request(site):
     assert done.returncode == 1
     assert "there is no certificate 'app.tset'" in done.stderr and "did you mean 'app.test'?" in done.stderr
     assert shown(gateway, ca, "app.test") == "app.test"
+
+
+def aegis(gateway, *arguments):
+    return subprocess.run(
+        [PROGRAMS / "aegis-apply", *arguments], cwd=gateway.folder, capture_output=True, text=True, timeout=120)
+
+
+def test_an_account_gets_another_key_and_gateways_follow(site):
+    gateway, ca = site([host("app.test")])
+    gateway.apply()
+    gateway.start()
+    account = rows(gateway, "SELECT url, sealed_key FROM accounts")
+    done = aegis(gateway, "accounts", "rollover", "letsencrypt")
+    assert done.returncode == 0, done.stderr
+    changed = rows(gateway, "SELECT url, sealed_key FROM accounts")
+    assert changed[0][0] == account[0][0] and changed[0][1] != account[0][1]
+    assert account[0][0] in aegis(gateway, "accounts").stdout
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    # Killed between the CA's answer and the state: both keys are there, and the one that the CA has is found.
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        state.execute("UPDATE accounts SET sealed_next_key = sealed_key, sealed_key = ?", (account[0][1],))
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    assert rows(gateway, "SELECT sealed_key, sealed_next_key FROM accounts") == [(changed[0][1], None)]
+    done = aegis(gateway, "accounts", "rollover", "nobody")
+    assert done.returncode == 1 and "there are: letsencrypt" in done.stderr
+
+
+def test_a_certificate_is_revoked_for_a_reason(site):
+    gateway, ca = site([host("app.test"), {"domain": "plain.test", "respond": {"body": ""}}])
+    gateway.apply()
+    done = aegis(gateway, "certificates", "revoke", "app.test", "--reason", "key-compromise")
+    assert done.returncode == 0, done.stderr
+    assert "Revoked 'app.test'" in done.stdout
+    assert "POST /revoke-cert" in ca.log
+    assert rows(gateway, "SELECT count(*) FROM events WHERE action = 'revoke' AND name = 'app.test'") == [(1,)]
+    assert aegis(gateway, "certificates", "revoke", "app.test").returncode == 64
+    done = aegis(gateway, "certificates", "revoke", "other.test", "--reason", "superseded")
+    assert done.returncode == 1 and "there is no certificate 'other.test'" in done.stderr
 
 
 def test_rekey_seals_accounts_too(site):

@@ -39,8 +39,12 @@ import Testing
         #expect(try store.account(id) == first)
         let bound = CAAccount.ID(directory: "https://ca.test/dir", externalKeyID: "kid")
         #expect(try store.account(bound) == nil)
-        try store.commit([.resealAccount(id, sealedKey: [9])], by: me)
+        first.sealedNextKey = [4]
+        try store.updateAccount(first)
+        #expect(try store.account(id) == first)
+        try store.commit([.resealAccount(id, sealedKey: [9], sealedNextKey: nil)], by: me)
         #expect(try store.accounts().map(\.sealedKey) == [[9]])
+        #expect(try store.accounts().map(\.sealedNextKey) == [nil])
     }
 
     @Test("Only who holds a certificate's lease writes its order; other certificates are free meanwhile")

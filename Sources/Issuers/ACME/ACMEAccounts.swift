@@ -11,8 +11,15 @@ final class ACMEAccounts: Sendable {
     private let sealer: Sealer
     private let secrets: SecretReader
     private let now: @Sendable () -> Int64
-    /// One conversation for each account, with its nonces and connections, for as long as the issuer stays the same.
-    private let conversations = Mutex<[CAAccount.ID: (settings: ACMEIssuer, client: ACMEClient)]>([:])
+    /// One conversation for each account, with its nonces and connections.
+    private let conversations = Mutex<[CAAccount.ID: Conversation]>([:])
+
+    /// Good for as long as issuer and key stay the same; another process may change the key.
+    private struct Conversation {
+        let settings: ACMEIssuer
+        let sealedKey: [UInt8]
+        let client: ACMEClient
+    }
 
     init(store: any StateStore, sealer: Sealer, secrets: SecretReader, now: @escaping @Sendable () -> Int64) {
         self.store = store
@@ -27,9 +34,12 @@ final class ACMEAccounts: Sendable {
     func client(for settings: ACMEIssuer) throws -> ACMEClient {
         try conversations.withLock { conversations in
             let id = CAAccount.ID(settings)
-            if let known = conversations[id], known.settings == settings { return known.client }
-            let client = try open(id, settings)
-            conversations[id] = (settings, client)
+            let sealedKey = try store.account(id)?.sealedKey
+            if let known = conversations[id], known.settings == settings, known.sealedKey == sealedKey {
+                return known.client
+            }
+            let (client, account) = try open(id, settings)
+            conversations[id] = Conversation(settings: settings, sealedKey: account.sealedKey, client: client)
             return client
         }
     }
@@ -41,17 +51,58 @@ final class ACMEAccounts: Sendable {
         try register(client, &account, settings)
     }
 
-    private func open(_ id: CAAccount.ID, _ settings: ACMEIssuer) throws -> ACMEClient {
+    /// Gives an account another key. A crash leaves both keys in the state; whoever comes next finds which the CA has.
+    func changeKey(_ settings: ACMEIssuer) throws {
+        try conversations.withLock { conversations in
+            let id = CAAccount.ID(settings)
+            guard try store.account(id) != nil else { throw IssuanceFailure("there is no account at \(id.directory)") }
+            // Made anew, so that a change that was begun is ended first.
+            let (client, found) = try open(id, settings)
+            var account = found
+            let key = try PrivateKey.generate(.ecdsaP256)
+            let sealed = try sealer.seal(key.der(), purpose: SealPurpose.accountKey, row: id.row)
+            account.sealedNextKey = sealed
+            try store.updateAccount(account)
+            try client.changeKey(to: key)
+            account.sealedKey = sealed
+            account.sealedNextKey = nil
+            try store.updateAccount(account)
+            conversations[id] = Conversation(settings: settings, sealedKey: sealed, client: client)
+        }
+    }
+
+    private func open(_ id: CAAccount.ID, _ settings: ACMEIssuer) throws -> (ACMEClient, CAAccount) {
         var account = try store.account(id) ?? make(id)
-        let der = try sealer.open(account.sealedKey, purpose: SealPurpose.accountKey, row: id.row)
-        let client = ACMEClient(
-            directory: try ACMEURL(id.directory, of: "directory"), key: try PrivateKey(der: der),
-            account: try account.url.map { (text) throws(ACMEError) in try ACMEURL(text, of: "account") },
-            edge: try ACMEConnection(settings, secrets: secrets), wait: Pause.wait, now: now)
+        if let next = account.sealedNextKey {
+            if try hasAccount(key: next, id, settings) { account.sealedKey = next }
+            account.sealedNextKey = nil
+            try store.updateAccount(account)
+        }
+        let client = try client(key: account.sealedKey, url: account.url, id, settings)
         if account.url == nil || account.contact != settings.email ?? "" {
             try register(client, &account, settings)
         }
-        return client
+        return (client, account)
+    }
+
+    private func client(
+        key sealed: [UInt8], url: String?, _ id: CAAccount.ID, _ settings: ACMEIssuer
+    ) throws -> ACMEClient {
+        let der = try sealer.open(sealed, purpose: SealPurpose.accountKey, row: id.row)
+        return ACMEClient(
+            directory: try ACMEURL(id.directory, of: "directory"), key: try PrivateKey(der: der),
+            account: try url.map { (text) throws(ACMEError) in try ACMEURL(text, of: "account") },
+            edge: try ACMEConnection(settings, secrets: secrets), wait: Pause.wait, now: now)
+    }
+
+    /// Whether the CA has an account of this key.
+    private func hasAccount(key: [UInt8], _ id: CAAccount.ID, _ settings: ACMEIssuer) throws -> Bool {
+        do {
+            _ = try client(key: key, url: nil, id, settings).account(contact: [], onlyExisting: true)
+            return true
+        } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {
+            return false
+        }
     }
 
     /// A new account, whose key is in the state before the CA sees it.

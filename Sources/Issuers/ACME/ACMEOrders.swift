@@ -51,6 +51,26 @@ public final class ACMEOrders: Sendable {
         }
     }
 
+    /// Has a CA revoke a certificate in DER, which can't be taken back.
+    public func revoke(
+        _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer
+    ) throws(IssuanceFailure) {
+        do {
+            try accounts.client(for: settings).revoke(certificate, reason: reason)
+        } catch {
+            throw error as? IssuanceFailure ?? IssuanceFailure("\(error)")
+        }
+    }
+
+    /// Gives our account at a CA another key (RFC 8555 section 7.3.5).
+    public func changeAccountKey(at settings: ACMEIssuer) throws(IssuanceFailure) {
+        do {
+            try accounts.changeKey(settings)
+        } catch {
+            throw error as? IssuanceFailure ?? IssuanceFailure("\(error)")
+        }
+    }
+
     /// Asks a CA when it would have a certificate renewed (RFC 9773), picks an instant of that window, and notes it.
     func takeAdvice(on name: String, from settings: ACMEIssuer) {
         guard let stored = try? store.certificate(named: name),

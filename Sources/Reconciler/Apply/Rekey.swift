@@ -34,9 +34,12 @@ public struct Rekey {
         }
         if let failure { throw failure }
         for account in try store.accounts() where !isDone(account.sealedKey) {
-            let sealed = try reseal(
-                account.sealedKey, SealPurpose.accountKey, account.id.row, "the account at \(account.id.directory)")
-            mutations.append(.resealAccount(account.id, sealedKey: sealed))
+            let subject = "the account at \(account.id.directory)"
+            let keys = try [account.sealedKey, account.sealedNextKey].map { key in
+                try key.map { try reseal($0, SealPurpose.accountKey, account.id.row, subject) }
+            }
+            mutations.append(
+                .resealAccount(account.id, sealedKey: keys[0] ?? account.sealedKey, sealedNextKey: keys[1]))
         }
         for order in try store.pendingOrders() where !isDone(order.sealedKey) {
             let name = order.certificate

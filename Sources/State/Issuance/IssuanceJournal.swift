@@ -12,7 +12,7 @@ public protocol IssuanceJournal: Sendable {
     /// with the same key.
     func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount
 
-    /// Changes an account's address at the CA, its contact or its key.
+    /// Changes an account's address at the CA, its contact or its keys.
     func updateAccount(_ account: CAAccount) throws(StateError)
 
     /// The order that is under way for a certificate; nil when there is none.
@@ -70,15 +70,21 @@ public struct CAAccount: Sendable, Equatable {
     public var contact: String
     /// Its key, sealed for `id.row`.
     public var sealedKey: [UInt8]
+    /// The key that the CA is being told to take in place of `sealedKey`, sealed likewise; nil when there is none.
+    public var sealedNextKey: [UInt8]?
     /// When it was made, in seconds since 1970.
     public let createdAt: Int64
 
     /// An account.
-    public init(id: ID, url: String? = nil, contact: String, sealedKey: [UInt8], createdAt: Int64) {
+    public init(
+        id: ID, url: String? = nil, contact: String, sealedKey: [UInt8], sealedNextKey: [UInt8]? = nil,
+        createdAt: Int64
+    ) {
         self.id = id
         self.url = url
         self.contact = contact
         self.sealedKey = sealedKey
+        self.sealedNextKey = sealedNextKey
         self.createdAt = createdAt
     }
 }

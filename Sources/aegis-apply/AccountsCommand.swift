@@ -1,0 +1,93 @@
+import ArgumentParser
+import ConfigModel
+import Issuers
+import PKI
+import SQLiteState
+import State
+import SystemPackage
+
+/// Looks after our accounts at CAs.
+struct AccountsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "accounts", abstract: "List accounts at CAs, and give one another key.",
+        subcommands: [ListAccounts.self, ChangeAccountKey.self], defaultSubcommand: ListAccounts.self)
+}
+
+struct ListAccounts: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the accounts.")
+
+    @OptionGroup var options: StateOptions
+
+    @Option(help: "How to print it: text or json.")
+    var format = OutputFormat.text
+
+    func run() throws {
+        try reporting {
+            let accounts = try options.openForReading().accounts()
+            switch format {
+            case .json:
+                let report = PlainValue.map([
+                    ("format_version", .int(1)), ("accounts", .list(accounts.map(\.value))),
+                ])
+                try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
+            case .text:
+                let rows = accounts.map { account in
+                    [account.id.directory, account.url ?? "", account.contact, UTCTime.text(account.createdAt)]
+                }
+                try Terminal.print(
+                    rows.isEmpty
+                        ? "no accounts\n" : TextTable(["DIRECTORY", "ACCOUNT", "CONTACT", "CREATED"], rows).text)
+            }
+        }
+    }
+}
+
+struct ChangeAccountKey: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollover", abstract: "Give the account of an issuer another key (RFC 8555 section 7.3.5).")
+
+    @Argument(help: "The issuer's name in the file.")
+    var issuer: String
+
+    @OptionGroup var options: StateOptions
+
+    func run() throws {
+        try reporting {
+            let access = try IssuerAccess(options)
+            defer { access.store.close() }
+            let settings = try access.state.acmeIssuer(named: issuer)
+            do throws(IssuanceFailure) {
+                try access.orders.changeAccountKey(at: settings)
+            } catch {
+                throw CommandFailure(message: "issuer '\(issuer)': \(error.reason)", hint: error.hint)
+            }
+            try Terminal.print("The account at \(settings.directory.text) has another key now.\n")
+        }
+    }
+}
+
+/// A state with what talks to its CAs.
+struct IssuerAccess {
+    let store: SQLiteStateStore
+    let state: ManagedState
+    let orders: ACMEOrders
+
+    init(_ options: StateOptions) throws {
+        let known = try options.configuration()
+        store = try SQLiteStateStore(path: options.openForReading().path)
+        state = try ManagedState(store)
+        let reader = SecretReader(directory: FilePath(try store.directory() ?? "."))
+        let source = try MasterKeySource.find(known?.configuration, reader, store)
+        orders = state.orders(store, Sealer(key: source.key), reader)
+    }
+}
+
+extension CAAccount {
+    fileprivate var value: PlainValue {
+        .map([
+            ("directory", .string(id.directory)), ("external_key_id", .string(id.externalKeyID)),
+            ("url", url.map(PlainValue.string) ?? .null), ("contact", .string(contact)),
+            ("created_at", .string(UTCTime.rfc3339(createdAt))),
+        ])
+    }
+}

@@ -1,0 +1,75 @@
+import ACME
+import ArgumentParser
+import ConfigModel
+import Issuers
+import PKI
+import SQLiteState
+import State
+
+struct RevokeCertificate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be taken back.",
+        discussion: """
+            It is served on until another takes its place: have one with 'aegis-apply renew NAME --force' first, unless the \
+            key is in wrong hands.
+            """)
+
+    /// Why, as RFC 5280 section 5.3.1 names it.
+    enum Reason: String, ExpressibleByArgument, CaseIterable {
+        case unspecified
+        case keyCompromise = "key-compromise"
+        case superseded
+        case cessationOfOperation = "cessation-of-operation"
+
+        var code: ACMERevocationReason {
+            switch self {
+            case .unspecified: .unspecified
+            case .keyCompromise: .keyCompromise
+            case .superseded: .superseded
+            case .cessationOfOperation: .cessationOfOperation
+            }
+        }
+    }
+
+    @Argument(help: "Its name.")
+    var name: String
+
+    @Option(help: "Why: unspecified, key-compromise, superseded or cessation-of-operation.")
+    var reason: Reason
+
+    @OptionGroup var options: StateOptions
+
+    func run() throws {
+        try reporting {
+            let access = try IssuerAccess(options)
+            defer { access.store.close() }
+            let certificate = try access.store.required(name)
+            guard certificate.facts.source == .letsencrypt, let managed = access.state.certificates[name] else {
+                throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
+            }
+            let leaf = try CertificateChain(pem: certificate.chain).leaf
+            // Of several issuers the one that has issued it takes it.
+            var failures: [String] = []
+            for issuer in managed.issuers {
+                let settings = try access.state.acmeIssuer(named: issuer)
+                do {
+                    try access.orders.revoke(leaf.der, reason: reason.code, by: settings)
+                    try access.store.record(events: [event()])
+                    return try Terminal.print(
+                        "Revoked '\(name)', serial \(leaf.serial).\n"
+                            + "It is served on until another takes its place: aegis-apply renew \(name) --force\n")
+                } catch let failure as IssuanceFailure {
+                    failures.append("\(issuer): \(failure.reason)")
+                }
+            }
+            throw CommandFailure(message: "'\(name)' is not revoked: \(failures.joined(separator: "; "))")
+        }
+    }
+
+    private func event() -> AuditEvent {
+        let holder = LeaseHolder.current()
+        return AuditEvent(
+            at: currentTime(), actor: "\(holder.user)@\(holder.machine)", action: "revoke",
+            item: ItemID(.certificate, name))
+    }
+}
