@@ -12,12 +12,14 @@ extension SQLiteStateStore {
             try checkLease(lease, of: holder, in: database)
             let revision =
                 try Int.fetchOne(database, sql: "UPDATE position SET revision = revision + 1 RETURNING revision") ?? 0
-            for mutation in mutations { try carryOut(mutation, revision, in: database) }
+            for mutation in mutations { try carryOut(mutation, revision, by: holder, in: database) }
             return revision
         }
     }
 
-    private func carryOut(_ mutation: StateMutation, _ revision: Int, in database: Database) throws {
+    private func carryOut(
+        _ mutation: StateMutation, _ revision: Int, by holder: LeaseHolder, in database: Database
+    ) throws {
         switch mutation {
         case .putItem(let id, let owner, let record):
             try execute(
@@ -30,7 +32,10 @@ extension SQLiteStateStore {
         case .require(let id, let record): try require(id, record, in: database)
         case .putCertificate(let certificate): try put(certificate, revision, in: database)
         case .endOrder(let certificate):
+            try checkLease(.certificate(certificate), of: holder, in: database)
             try execute(database, "DELETE FROM orders WHERE certificate = ?", [certificate])
+            // Failures are over, and advice was on the former leaf.
+            try execute(database, "DELETE FROM renewals WHERE certificate = ?", [certificate])
             try execute(
                 database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
         case .resealAccount(let id, let sealedKey, let sealedNextKey):

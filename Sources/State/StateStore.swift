@@ -102,7 +102,8 @@ public enum StateMutation: Sendable {
     case require(ItemID, record: [UInt8])
     /// Puts a certificate.
     case putCertificate(StoredCertificate)
-    /// Ends the order that a certificate came from, and gives its lease back.
+    /// Ends the order that a certificate came from, forgets what went wrong before, and gives its lease back, which whoever
+    /// commits must hold.
     case endOrder(certificate: String)
     /// Changes only the sealed key of a certificate.
     case resealKey(name: String, sealedKey: [UInt8])

@@ -20,20 +20,21 @@ struct StatusCommand: ParsableCommand {
             let now = currentTime()
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, now: now)
+            let failing = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
             switch format {
             case .json:
                 let report = PlainValue.map([
                     ("format_version", .int(1)), ("state", .string(store.path)),
                     ("generation", .int(snapshot.generation)),
                     ("revision", .int(snapshot.revision)), ("gateways", gateways.value),
-                    ("hosts", .list(rows.map(\.value))),
+                    ("hosts", .list(rows.map(\.value))), ("failing", .list(failing.map(\.value))),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
-                try Terminal.print(
-                    "generation \(snapshot.generation)\n\n" + gateways.text + (rows.isEmpty ? "no hosts\n" : table.text)
-                )
+                let hosts = rows.isEmpty ? "no hosts\n" : table.text
+                let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
+                try Terminal.print("generation \(snapshot.generation)\n\n" + gateways.text + hosts + tries)
             }
         }
     }
@@ -64,6 +65,23 @@ extension HostStatus {
             ("days_left", daysLeft.map(PlainValue.int) ?? .null),
             ("problem", problem.map(PlainValue.string) ?? .null),
             ("warning", warning.map(PlainValue.string) ?? .null),
+        ])
+    }
+}
+
+extension RenewalProgress {
+    /// That it could not be had, in a line.
+    fileprivate var line: String {
+        let next = nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
+        let times = failures == 1 ? "once" : "\(failures) times"
+        return "certificate \(certificate) could not be had \(times)\(next): \(lastFailure ?? "")\n"
+    }
+
+    fileprivate var value: PlainValue {
+        .map([
+            ("certificate", .string(certificate)), ("failures", .int(failures)),
+            ("next_try_at", nextTryAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
+            ("reason", lastFailure.map(PlainValue.string) ?? .null),
         ])
     }
 }
