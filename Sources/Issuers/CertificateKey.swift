@@ -26,11 +26,9 @@ extension StoredCertificate {
     ///
     /// - Throws: `IssuanceFailure`, `SealError` or `PKIError` when something was damaged, or moved here from elsewhere.
     public func openKey(_ sealer: Sealer, comparesUnbound: Bool = true) throws -> SecretBytes {
-        // What stands behind the leaf makes no difference here, and may be long.
-        let end = PEM.endOfFirstBlock(in: chain) ?? chain.count
-        guard let leaf = try PEM.certificates(in: Array(chain[..<end])).first,
-            Digest.sha256Text(leaf) == facts.fingerprint
-        else { throw IssuanceFailure("its chain is not the one that was stored") }
+        guard let leaf = try PEM.firstCertificate(in: chain), Digest.sha256Text(leaf) == facts.fingerprint else {
+            throw IssuanceFailure("its chain is not the one that was stored")
+        }
         let der = try sealer.openKey(sealedKey, ofCertificate: name, fingerprint: facts.fingerprint)
         guard comparesUnbound, !isKeyBoundToLeaf else { return der }
         let certificate = try Certificate(der: leaf)

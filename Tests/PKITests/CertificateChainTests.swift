@@ -178,6 +178,18 @@ struct TestChain {
         }
     }
 
+    @Test("The first certificate of a text is had without a look at what follows")
+    func firstCertificate() throws {
+        let text = PEM.text("CERTIFICATE", [1, 2, 3])
+        for rest in ["", PEM.text("CERTIFICATE", [4]), "-----BEGIN CERTIFICATE-----\ncut off"] {
+            #expect(try PEM.firstCertificate(in: Array((text + rest).utf8)) == [1, 2, 3])
+        }
+        for other in ["", "hello", PEM.text("PRIVATE KEY", [4]) + text] {
+            #expect(try PEM.firstCertificate(in: Array(other.utf8)) == nil)
+        }
+        #expect(throws: PKIError.self) { try PEM.firstCertificate(in: Array(text.utf8.dropLast(10))) }
+    }
+
     @Test("PEM of any length is written as the openssl command writes it")
     func writing() throws {
         let folder = try Folder()

@@ -29,6 +29,14 @@ public enum PEM {
         return certificates
     }
 
+    /// The DER of a text's first block, such as the leaf of a chain; nil when that is no certificate. What stands behind it
+    /// is not looked at.
+    public static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
+        let text = pem.span
+        guard let block = try blocks(in: text, atMost: 1).first, block.label == "CERTIFICATE" else { return nil }
+        return try content(of: block, in: text).plainCopy()
+    }
+
     /// Where the first block of a text in plain PEM ends, its line end included; nil when there is none.
     public static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
@@ -40,15 +48,16 @@ public enum PEM {
         return nil
     }
 
-    /// The blocks of a text, in its order.
-    static func blocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
+    /// The blocks of a text, in its order; of very many only the first.
+    static func blocks(in text: Span<UInt8>, atMost limit: Int = .max) throws(PKIError) -> [Block] {
         guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }
         var blocks: [Block] = []
         var open: Block?
         var position = 0
-        while position < text.count {
-            let line = trimmed(lineFrom: position, of: text)
-            let next = endOfLine(from: position, of: text) + 1
+        while position < text.count, blocks.count < limit {
+            let lineEnd = endOfLine(from: position, of: text)
+            let line = trimmed(position..<lineEnd, of: text)
+            let next = lineEnd + 1
             if let label = label(of: line, prefix: begin, in: text) {
                 guard open == nil else { throw cutOff(open?.label ?? label) }
                 open = Block(label: label, body: next..<next)
@@ -87,10 +96,10 @@ public enum PEM {
     }
 
     /// A line without the white space, or the byte order mark, around it.
-    private static func trimmed(lineFrom start: Int, of text: Span<UInt8>) -> Range<Int> {
+    private static func trimmed(_ line: Range<Int>, of text: Span<UInt8>) -> Range<Int> {
         let isSpace = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-        var end = endOfLine(from: start, of: text)
-        var first = start
+        var end = line.upperBound
+        var first = line.lowerBound
         if end - first >= 3, text[first] == 0xEF, text[first + 1] == 0xBB, text[first + 2] == 0xBF { first += 3 }
         while first < end, isSpace(text[first]) { first += 1 }
         while end > first, isSpace(text[end - 1]) { end -= 1 }
