@@ -1,15 +1,31 @@
 import ConfigModel
 import Glibc
 import PKI
+import State
 import SystemPackage
 
 /// Looks up what the file only refers to: variables and files.
 public struct SecretReader: Sendable {
     /// Where relative paths start.
     public let directory: FilePath
+    /// Finds a secret that stands in the file by its fingerprint, where the file is not at hand.
+    private let kept: @Sendable (String) throws -> SecretBytes?
 
     /// A reader for a file in this directory.
-    public init(directory: FilePath) { self.directory = directory }
+    public init(directory: FilePath) {
+        self.directory = directory
+        kept = { _ in nil }
+    }
+
+    /// A reader for those who work from the state alone: secrets that stand in the file are sealed there.
+    public init(directory: FilePath, store: any StateStore, sealer: Sealer) {
+        self.directory = directory
+        kept = { fingerprint in
+            try store.sealedSecrets()[fingerprint].map {
+                try sealer.open($0, purpose: SealPurpose.issuerSecret, row: fingerprint)
+            }
+        }
+    }
 
     /// A path of the file, as it is from the working directory.
     public func resolve(_ path: String) -> FilePath {
@@ -24,7 +40,13 @@ public struct SecretReader: Sendable {
     public func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         switch secret.source {
         case .inline(let text): return SecretBytes(Array(text.utf8))
-        case .fingerprint: throw IssuanceFailure("the secret stood in a file that is not at hand")
+        case .fingerprint(let fingerprint):
+            do {
+                if let secret = try kept(fingerprint) { return secret }
+            } catch {
+                throw IssuanceFailure("the secret that stands in the file: \(error)")
+            }
+            throw IssuanceFailure("the secret stood in a file that is not at hand")
         case .environment(let name):
             guard let value = Self.variable(name) else {
                 throw IssuanceFailure("the variable \(name) is not set")

@@ -49,6 +49,17 @@ extension SQLiteStateStore {
         }
     }
 
+    /// The secrets that stand in the file, sealed.
+    public func sealedSecrets() throws(StateError) -> [String: [UInt8]] {
+        try read { database in
+            var secrets: [String: [UInt8]] = [:]
+            try Columns.forEach(database, "SELECT fingerprint, sealed FROM secrets") {
+                secrets[$0.text(0)] = $0.bytes(1)
+            }
+            return secrets
+        }
+    }
+
     /// The generations, newest first.
     public func generations() throws(StateError) -> [Generation] {
         try read { database in

@@ -51,6 +51,16 @@ extension SQLiteStateStore {
                 database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
                 [Data(sealedKey), revision, name])
         case .deleteItem(let id): try delete(id, revision, in: database)
+        case .putSecret(let fingerprint, let sealed):
+            try execute(
+                database, "INSERT OR REPLACE INTO secrets (fingerprint, sealed) VALUES (?, ?)",
+                [fingerprint, Data(sealed)])
+        case .keepSecrets(let fingerprints):
+            let kept = Set(fingerprints)
+            for fingerprint in try String.fetchAll(database, sql: "SELECT fingerprint FROM secrets")
+            where !kept.contains(fingerprint) {
+                try execute(database, "DELETE FROM secrets WHERE fingerprint = ?", [fingerprint])
+            }
         case .putChallenge(let challenge):
             try execute(
                 database,

@@ -149,6 +149,9 @@ enum StateSchema {
         ) STRICT;
         CREATE INDEX ledger_by_time ON ledger (at);
 
+        -- Secrets of issuers that stand in the file, for who renews without it.
+        CREATE TABLE secrets (fingerprint TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
         -- How having and renewing certificates goes.
         CREATE TABLE renewals (
             certificate TEXT PRIMARY KEY, failures INTEGER NOT NULL, next_try_at INTEGER, last_failure TEXT,

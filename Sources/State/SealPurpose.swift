@@ -6,6 +6,8 @@ public enum SealPurpose {
     public static let orderKey = "order key"
     /// The key of an account at a CA; the row is `CAAccount.ID.row`.
     public static let accountKey = "account key"
+    /// A secret of an issuer that stands in the file; the row is its fingerprint.
+    public static let issuerSecret = "issuer secret"
     /// The text of a generation; the row is its number.
     public static let generation = "generation text"
 }

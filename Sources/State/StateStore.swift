@@ -43,6 +43,9 @@ public protocol StateStore: IssuanceJournal {
     /// A setting; nil when there is none of that name.
     func setting(_ name: SettingName) throws(StateError) -> [UInt8]?
 
+    /// The secrets that stand in the file, sealed, by their fingerprints.
+    func sealedSecrets() throws(StateError) -> [String: [UInt8]]
+
     /// The generations, newest first.
     func generations() throws(StateError) -> [Generation]
 
@@ -113,6 +116,10 @@ public enum StateMutation: Sendable {
     case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
+    /// Puts a secret that stands in the file, sealed for its fingerprint.
+    case putSecret(fingerprint: String, sealed: [UInt8])
+    /// Takes all secrets out but these.
+    case keepSecrets(fingerprints: [String])
     /// Puts a challenge.
     case putChallenge(ACMEChallenge)
     /// Takes a challenge out.

@@ -76,9 +76,10 @@ struct IssuerAccess {
         let known = try options.configuration()
         store = try SQLiteStateStore(path: options.openForReading().path)
         state = try ManagedState(store)
-        let reader = SecretReader(directory: FilePath(try store.directory() ?? "."))
-        let source = try MasterKeySource.find(known?.configuration, reader, store)
-        orders = state.orders(store, Sealer(key: source.key), reader)
+        let directory = FilePath(try store.directory() ?? ".")
+        let source = try MasterKeySource.find(known?.configuration, SecretReader(directory: directory), store)
+        let sealer = Sealer(key: source.key)
+        orders = state.orders(store, sealer, SecretReader(directory: directory, store: store, sealer: sealer))
     }
 }
 

@@ -76,7 +76,7 @@ struct ManagedState {
     func jobs(
         _ wanted: [ManagedCertificate], _ store: SQLiteStateStore, _ sealer: Sealer, _ directory: FilePath
     ) -> [(name: String, job: CertificateJob)] {
-        let reader = SecretReader(directory: directory)
+        let reader = SecretReader(directory: directory, store: store, sealer: sealer)
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
             ?? directory.pushing(FilePath(settings.cacheDirectory))

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 
 import pytest
 
+from gateway import PROGRAMS as BINARIES
 from gateway import eventually
 from hosts import host, nothing_is_left, rows, shown
 
@@ -93,6 +95,21 @@ def test_a_webhook_that_refuses_is_quoted_without_its_token(site, webhook):
     gateway.apply()
     assert nothing_is_left(gateway)
     assert ca.log.count("Added order") == 1
+
+
+def test_a_secret_that_stands_in_the_file_serves_renewals_too(site, webhook):
+    gateway, ca = by_webhook(site, webhook, [host("*.app.test")], token=TOKEN)
+    gateway.apply()
+    content = b"".join(path.read_bytes() for path in gateway.folder.glob("state.db*"))
+    assert TOKEN.encode() not in content
+    # From the state alone: the file is not at hand.
+    (gateway.folder / "aegis.yaml").unlink()
+    done = subprocess.run(
+        [BINARIES / "aegis-apply", "renew", "--state", "state.db", "--all", "--force"], cwd=gateway.folder,
+        capture_output=True, text=True, timeout=60, env={**os.environ, "AEGIS_SSL_KEY": "5a" * 32})
+    assert done.returncode == 0, done.stderr
+    assert len(ca.issued) == 2
+    assert {authorization for authorization, _ in webhook.calls} == {f"Bearer {TOKEN}"}
 
 
 @pytest.fixture

@@ -59,3 +59,23 @@ public enum KeyType: String, ChoiceValue {
     /// RSA with 4096 bits.
     case rsa4096 = "rsa-4096"
 }
+
+extension Issuer {
+    /// The secrets that it refers to.
+    public var secrets: [Secret] {
+        switch kind {
+        case .acme(let settings): [settings.externalAccount?.hmacKey].compactMap(\.self) + (settings.dns?.secrets ?? [])
+        case .cloudflareOrigin(let settings): [settings.apiToken, settings.originCAKey].compactMap(\.self)
+        case .localCA: []
+        }
+    }
+}
+
+extension DNSProvider {
+    fileprivate var secrets: [Secret] {
+        switch method {
+        case .rfc2136(let settings): [settings.tsig?.secret].compactMap(\.self)
+        case .webhook(let settings): [settings.token].compactMap(\.self)
+        }
+    }
+}

@@ -40,8 +40,9 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     /// A mirror without children, so that dumps don't show secrets either.
     public var customMirror: Mirror { Mirror(self, children: []) }
 
-    /// 32 bits (FNV-1a) that tell of a change. Kept in the state alone: of a weak secret they would confirm a guess.
-    private var fingerprint: String {
+    /// 32 bits (FNV-1a) of a secret that stands in the file, which tell of a change; empty for others. Kept in the state alone: of
+    /// a weak secret they would confirm a guess.
+    public var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }
         let hash = text.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }

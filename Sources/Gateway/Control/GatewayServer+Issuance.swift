@@ -215,7 +215,7 @@ extension GatewayServer {
         {
             return known.sources
         }
-        let reader = SecretReader(directory: compiler.directory)
+        let reader = SecretReader(directory: compiler.directory, store: store, sealer: sealer)
         let board = ChallengeBoard(store: store, holder: holder) { () throws(IssuanceFailure) in
             throw IssuanceFailure("no gateway serves that could answer the CA's challenge")
         }

@@ -68,6 +68,18 @@ public struct Applier {
         return try run.finish()
     }
 
+    /// Seals the secrets of issuers that stand in the file, and takes out those that no longer do.
+    private func secrets(of issuers: [Issuer], changed names: Set<String>) throws -> [StateMutation] {
+        let sealed = try issuers.filter { names.contains($0.name) }.flatMap(\.secrets).compactMap { secret in
+            guard case .inline(let text) = secret.source else { return nil as StateMutation? }
+            let row = secret.fingerprint
+            return .putSecret(
+                fingerprint: row,
+                sealed: try sealer.seal(SecretBytes(Array(text.utf8)), purpose: SealPurpose.issuerSecret, row: row))
+        }
+        return sealed + [.keepSecrets(fingerprints: issuers.flatMap(\.secrets).map(\.fingerprint))]
+    }
+
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {
         let number = plan.generation + 1
         let sealed = try sealer.seal(origin.text.span, purpose: SealPurpose.generation, row: "\(number)")
@@ -121,7 +133,9 @@ extension Applier {
                     StateMutation.putItem(change.item, owner: .file, record: configuration.record(of: $0))
                 }
             }
-            try commit(mutations, changes)
+            let names = Set(changes.lazy.filter { $0.item.kind == .issuer }.map(\.item.name))
+            let secrets = names.isEmpty ? [] : try applier.secrets(of: configuration.issuers, changed: names)
+            try commit(mutations + secrets, changes)
         }
 
         /// Puts hosts, but for those that were given an own certificate which is not for them: such a host stays as it was.

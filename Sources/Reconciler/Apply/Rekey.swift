@@ -41,6 +41,10 @@ public struct Rekey {
             mutations.append(
                 .resealAccount(account.id, sealedKey: keys[0] ?? account.sealedKey, sealedNextKey: keys[1]))
         }
+        for (fingerprint, secret) in try store.sealedSecrets() where !isDone(secret) {
+            let sealed = try reseal(secret, SealPurpose.issuerSecret, fingerprint, "a secret of an issuer")
+            mutations.append(.putSecret(fingerprint: fingerprint, sealed: sealed))
+        }
         for order in try store.pendingOrders() where !isDone(order.sealedKey) {
             let name = order.certificate
             let sealed = try reseal(order.sealedKey, SealPurpose.orderKey, name, "the order of certificate '\(name)'")
