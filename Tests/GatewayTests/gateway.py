@@ -108,11 +108,15 @@ class Gateway:
 
     # The program.
 
-    def apply(self, expect=0, everything=False):
-        """Writes aegis.yaml and applies it. JSON is YAML. Returns what was printed, on request of errors too."""
+    def run_apply(self, *wrapper):
+        """Writes aegis.yaml, which as JSON is YAML too, and applies it, come of it what may. `wrapper`: what it is run by."""
         (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
-        done = subprocess.run(
-            [PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 6)
+        return subprocess.run(
+            [*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 6)
+
+    def apply(self, expect=0, everything=False):
+        """Applies the configuration. Returns what was printed, on request of errors too."""
+        done = self.run_apply()
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr if everything else done.stdout
 

@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "GatewayTests"))
 
 from gateway import Gateway  # noqa: E402
 from pebble import Pebble  # noqa: E402
+from stand import Stand  # noqa: E402
 
 _parts = []
 _figures = []
@@ -51,3 +52,13 @@ def site(tmp_path):
     for part in made:
         _parts.remove(part)
         part.stop()
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory):
+    """A CA behind a proxy, for all tests of a module."""
+    made = Stand(tmp_path_factory.mktemp("stand"))
+    _parts.append(made.ca)
+    yield made
+    _parts.remove(made.ca)
+    made.stop()

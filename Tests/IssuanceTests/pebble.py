@@ -57,23 +57,25 @@ class Names(Part):
 class Pebble(Part):
     """The CA. `http` and `https`: the ports at which it validates names."""
 
-    def __init__(self, folder, http, https, nonce_rejection=5, external_account=None, program="pebble", resolver=None, **settings):
+    def __init__(self, folder, http, https, nonce_rejection=5, external_account=None, program="pebble", resolver=None,
+                 authorization_reuse=50, **settings):
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder / "pebble.log")
         self.folder = folder
         self.program = program
         self.nonce_rejection = nonce_rejection
+        self.authorization_reuse = authorization_reuse
         self.names = Names(folder)
         self.resolver = resolver or self.names.port
         self.port, self.management = free_port(), free_port()
-        self.certificate = folder / "pebble.pem"
+        self.certificate, self.key = folder / "pebble.pem", folder / "pebble.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
              "-subj", "/CN=pebble", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-keyout", folder / "pebble.key", "-out", self.certificate], check=True, capture_output=True)
+             "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
         self.config = {
             "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}",
-            "certificate": str(self.certificate), "privateKey": str(folder / "pebble.key"), "httpPort": http,
+            "certificate": str(self.certificate), "privateKey": str(self.key), "httpPort": http,
             "tlsPort": https, "ocspResponderURL": "", **settings,
         }
         if external_account:
@@ -95,18 +97,20 @@ class Pebble(Part):
         path.write_text(json.dumps({"pebble": self.config}))
         self.launch(
             self.program, "-config", str(path), "-dnsserver", f"127.0.0.1:{self.resolver}",
-            PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(self.nonce_rejection))
+            PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(self.nonce_rejection),
+            PEBBLE_AUTHZREUSE=str(self.authorization_reuse))
         eventually("the CA", self._answers)
 
     def _answers(self):
         assert self.process.poll() is None, self.log
         try:
-            with urllib.request.urlopen(self.directory, timeout=5, context=self._trust()):
+            with urllib.request.urlopen(self.directory, timeout=5, context=self.trust):
                 return True
         except OSError:
             return False
 
-    def _trust(self):
+    @property
+    def trust(self):
         return ssl.create_default_context(cafile=self.certificate)
 
     def restart_empty(self):
@@ -117,7 +121,7 @@ class Pebble(Part):
     def root(self, number=0):
         """The file of the root that its chains end in."""
         with urllib.request.urlopen(
-                f"https://localhost:{self.management}/roots/{number}", timeout=5, context=self._trust()) as answer:
+                f"https://localhost:{self.management}/roots/{number}", timeout=5, context=self.trust) as answer:
             path = self.folder / f"root{number}.pem"
             path.write_bytes(answer.read())
             return path

@@ -1,0 +1,129 @@
+"""A stand-in for the road to a CA: passes calls on, counts them, and breaks one on demand."""
+
+import contextlib
+import http.client
+import http.server
+import ssl
+import threading
+
+from gateway import PATIENCE, free_port
+
+
+class Call:
+    """One request on its way to the CA. A fault is a function of it."""
+
+    def __init__(self, handler, ca, body):
+        self._handler = handler
+        self.ca = ca
+        self._body = body
+        self.method, self.path = handler.command, handler.path
+
+    def pass_on(self):
+        """The CA's answer: status, header fields, body."""
+        connection = http.client.HTTPSConnection("localhost", self.ca.port, timeout=PATIENCE, context=self.ca.trust)
+        with contextlib.closing(connection):
+            # With the Host that the client has sent, from which the CA makes all URLs.
+            connection.request(self.method, self.path, self._body, dict(self._handler.headers))
+            answer = connection.getresponse()
+            body = answer.read()
+            fields = [(name, value) for name, value in answer.getheaders()
+                      if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")]
+            return answer.status, fields, body
+
+    def answer(self, status, fields=(), body=b"", length=None):
+        """Answers the client; `length`: another length than the body's."""
+        handler = self._handler
+        handler.send_response(status)
+        for name, value in fields:
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        handler.end_headers()
+        if self.method != "HEAD":
+            handler.wfile.write(body)
+
+    def answer_without_end(self, piece):
+        """Answers for as long as the client takes it."""
+        handler = self._handler
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        while self.method != "HEAD":
+            handler.wfile.write(piece)
+
+    def hang_up(self):
+        self._handler.close_connection = True
+
+
+class Proxy:
+    """In front of a CA, under the CA's own certificate."""
+
+    def __init__(self, ca):
+        self.port = free_port()
+        self.calls = []
+        self.broken = None
+        self._ca = ca
+        self._lock = threading.Lock()
+        self._place, self._fault, self._path, self._count = None, None, "/", 0
+        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(ca.certificate, ca.key)
+        self._server.context = context
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    @property
+    def issuer(self):
+        """The issuer as aegis.yaml says it."""
+        return {**self._ca.issuer, "directory": f"https://localhost:{self.port}/dir"}
+
+    def arm(self, place, fault, path="/"):
+        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so."""
+        with self._lock:
+            self.calls.clear()
+            self.broken = None
+            self._place, self._fault, self._path, self._count = place, fault, path, 0
+
+    def take(self, call):
+        with self._lock:
+            self.calls.append((call.method, call.path))
+            self._count += call.path.startswith(self._path)
+            fault = self._fault if call.path.startswith(self._path) and self._count == self._place else None
+            if fault:
+                self.broken = self.calls[-1]
+        if fault:
+            fault(call)
+        else:
+            call.answer(*call.pass_on())
+
+    def _handler(proxy):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = PATIENCE
+            disable_nagle_algorithm = True
+
+            def handle_any(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                proxy.take(Call(self, proxy._ca, body))
+
+            do_GET = do_HEAD = do_POST = handle_any
+
+            def log_message(self, *arguments):
+                pass
+
+        return Handler
+
+    def stop(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def finish_request(self, request, address):
+        # Clients leave when they like, and some are killed.
+        with contextlib.suppress(OSError):
+            with self.context.wrap_socket(request, server_side=True) as connection:
+                self.RequestHandlerClass(connection, address, self)
