@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from gateway import PROGRAMS
+from gateway import PROGRAMS, eventually
 from hosts import host, nothing_is_left, rows, shown
 
 EXTERNAL_ACCOUNT = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W")
@@ -32,6 +32,18 @@ def test_a_certificate_is_had(site, challenge, serving):
     assert shown(gateway, ca, "www.app.test") == "app.test"
     assert nothing_is_left(gateway)
     assert "No changes" in gateway.apply()
+    assert len(ca.issued) == 1
+
+
+def test_a_gateway_that_waits_for_its_first_state_is_no_obstacle(site):
+    gateway, ca = site([host("app.test")])
+    gateway.launch()
+    eventually("the gateway", lambda: "waiting until aegis-apply makes it" in gateway.log)
+    gateway.apply()
+    gateway.await_ready()
+    revision, = rows(gateway, "SELECT revision FROM position")[0]
+    eventually("all of it is in force", lambda: gateway.metric("aegis_state_revision") == revision)
+    assert shown(gateway, ca, "app.test") == "app.test"
     assert len(ca.issued) == 1
 
 

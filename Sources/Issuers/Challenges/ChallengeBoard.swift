@@ -21,6 +21,8 @@ public final class ChallengeBoard: Sendable {
 
     /// How long a gateway that is alive may take to put a change in force, in milliseconds.
     private static let patienceMilliseconds = 15_000
+    /// How long a gateway may take to start, in milliseconds.
+    private static let startMilliseconds = 5_000
     private static let pauseMilliseconds = 10
 
     /// A board for who holds the certificates' leases. `makeAnswerer` is called when no gateway is alive, once.
@@ -44,17 +46,30 @@ public final class ChallengeBoard: Sendable {
         var waited = 0
         while true {
             let nodes = try liveNodes()
-            if nodes.isEmpty { return try answerHere(challenges) }
-            guard let late = nodes.first(where: { $0.position.revision < revision }) else { return }
+            guard let late = nodes.first(where: { $0.position.revision < revision }) else {
+                guard nodes.isEmpty else { return }
+                do throws(IssuanceFailure) {
+                    return try answerHere(challenges)
+                } catch {
+                    // The address may be a gateway's that is just starting.
+                    guard waited < Self.startMilliseconds else { throw error }
+                    pause(&waited)
+                    continue
+                }
+            }
             guard waited < Self.patienceMilliseconds else {
                 let problem = late.lastProblem.map { ": \($0)" } ?? ""
                 throw IssuanceFailure(
                     "the gateway on \(late.machine) (process \(late.process)) does not follow the state\(problem)",
                     hint: "look into its log")
             }
-            _ = usleep(useconds_t(Self.pauseMilliseconds * 1000))
-            waited += Self.pauseMilliseconds
+            pause(&waited)
         }
+    }
+
+    private func pause(_ waited: inout Int) {
+        Pause.wait(.milliseconds(Self.pauseMilliseconds))
+        waited += Self.pauseMilliseconds
     }
 
     /// Takes challenges away that were asked or are no longer.
