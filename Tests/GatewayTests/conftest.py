@@ -1,37 +1,15 @@
-"""What the gateway's tests share. Logs of all gateways that a failed test has used are shown with the failure."""
+"""What the gateway's tests share."""
 
 import pytest
 
 from gateway import Gateway
 from origin import Origin
-
-_started = []
-_figures = []
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    if report.failed:
-        for gateway in _started:
-            report.sections.append((f"log of {gateway.folder.name}", gateway.log[-6000:]))
-
-
-def pytest_terminal_summary(terminalreporter):
-    for figure in _figures:
-        terminalreporter.write_line(figure)
-
-
-@pytest.fixture
-def figures():
-    """What was measured, to be shown at the end."""
-    return _figures
+from reporting import parts
 
 
 def _run(folder, hosts, **options):
     gateway = Gateway(folder, hosts, **options)
-    _started.append(gateway)
+    parts.append(gateway)
     gateway.apply()
     return gateway.start()
 
@@ -47,7 +25,7 @@ def run(tmp_path):
 
     yield start
     for gateway in running:
-        _started.remove(gateway)
+        parts.remove(gateway)
         gateway.stop()
 
 
@@ -62,7 +40,7 @@ def run_once(tmp_path_factory):
 
     yield start
     for gateway in running:
-        _started.remove(gateway)
+        parts.remove(gateway)
         gateway.stop()
 
 

@@ -1,38 +1,10 @@
-"""What the tests of issuance share: gateways and CAs. Logs are shown with the failure."""
-
-import pathlib
-import sys
+"""What the tests of issuance share: gateways with CAs."""
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "GatewayTests"))
-
-from gateway import Gateway  # noqa: E402
-from pebble import Pebble  # noqa: E402
-from stand import Stand  # noqa: E402
-
-_parts = []
-_figures = []
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    if report.failed:
-        for part in _parts:
-            report.sections.append((f"log of {part.log_path}", part.log[-6000:]))
-
-
-def pytest_terminal_summary(terminalreporter):
-    for figure in _figures:
-        terminalreporter.write_line(figure)
-
-
-@pytest.fixture
-def figures():
-    """What was measured, to be shown at the end."""
-    return _figures
+from gateway import Gateway
+from pebble import Pebble
+from reporting import parts
 
 
 @pytest.fixture
@@ -45,12 +17,12 @@ def site(tmp_path):
         pebble = Pebble(tmp_path / f"{name}-ca", instance.http, instance.https, **(ca or {}))
         instance.config.setdefault("issuers", {})["letsencrypt"] = {**pebble.issuer, **(issuer or {})}
         made.extend([instance, pebble])
-        _parts.extend([instance, pebble])
+        parts.extend([instance, pebble])
         return instance, pebble
 
     yield make
     for part in made:
-        _parts.remove(part)
+        parts.remove(part)
         part.stop()
 
 
@@ -60,5 +32,5 @@ def stand(tmp_path_factory):
     made = Stand(tmp_path_factory.mktemp("stand"))
     _parts.append(made.ca)
     yield made
-    _parts.remove(made.ca)
+    parts.remove(made.ca)
     made.stop()

@@ -1,0 +1,30 @@
+"""What all tests in Python share. Logs of all that a failed test has used are shown with the failure."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "GatewayTests"))
+
+import reporting  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for part in reporting.parts:
+            report.sections.append((f"log of {part.log_path}", part.log[-6000:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for figure in reporting.figures:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture
+def figures():
+    """What was measured, to be shown at the end."""
+    return reporting.figures
