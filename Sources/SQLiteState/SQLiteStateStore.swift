@@ -27,6 +27,8 @@ public final class SQLiteStateStore: StateStore {
             return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 let file = StateFile.identity(path)
                 let database = try DatabaseQueue(path: path, configuration: Self.configuration(.making))
+                // GRDB lowers it where it turns WAL on, after the configuration had its say.
+                try database.inDatabase { try $0.execute(sql: Self.syncEachCommit) }
                 try StateSchema.migrate(database, path: path)
                 return (file, database)
             }
@@ -95,6 +97,9 @@ public final class SQLiteStateStore: StateStore {
     /// What a database is opened for.
     private enum Purpose { case making, following, reading }
 
+    /// What was acknowledged survives a power cut.
+    private static let syncEachCommit = "PRAGMA synchronous = FULL"
+
     private static func configuration(_ purpose: Purpose) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.readonly = purpose == .reading
@@ -102,8 +107,8 @@ public final class SQLiteStateStore: StateStore {
         // The file remembers it; setting it would write into one that an apply has only begun.
         if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
-            // FULL: what was acknowledged survives a power cut. Temporary tables never reach a file.
-            if purpose != .reading { try database.execute(sql: "PRAGMA synchronous = FULL") }
+            if purpose != .reading { try database.execute(sql: Self.syncEachCommit) }
+            // Temporary tables never reach a file.
             try database.execute(sql: "PRAGMA temp_store = MEMORY")
             // A key that is deleted must not stay in free pages.
             if purpose != .reading { try database.execute(sql: "PRAGMA secure_delete = ON") }
@@ -135,7 +140,7 @@ public final class SQLiteStateStore: StateStore {
                         return .commit
                     }
                 }
-                try database.execute(sql: "PRAGMA synchronous = FULL")
+                try database.execute(sql: Self.syncEachCommit)
                 try outcome.get()
             }
         }

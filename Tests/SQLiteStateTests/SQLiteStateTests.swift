@@ -31,6 +31,17 @@ import Testing
         #expect(try store.certificate(named: "none") == nil)
     }
 
+    @Test("Commits are synced to disk, whoever has opened the state, and after what is not")
+    func synced() throws {
+        let maker = try store()
+        let follower = try #require(try SQLiteStateStore(following: path))
+        for store in [maker, follower] {
+            try store.removeNode("none")
+            // 2 is FULL.
+            #expect(try store.database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
+        }
+    }
+
     @Test("A commit that fails changes nothing, not even the revision")
     func atomicity() throws {
         let store = try store()
