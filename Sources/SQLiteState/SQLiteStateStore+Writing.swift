@@ -33,9 +33,8 @@ extension SQLiteStateStore {
         case .putCertificate(let certificate): try put(certificate, revision, in: database)
         case .endOrder(let certificate):
             try checkLease(.certificate(certificate), of: holder, in: database)
-            try execute(database, "DELETE FROM orders WHERE certificate = ?", [certificate])
             // Failures are over, and advice was on the former leaf.
-            try execute(database, "DELETE FROM renewals WHERE certificate = ?", [certificate])
+            try forgetIssuance(of: certificate, revision, in: database)
             try execute(
                 database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
         case .resealAccount(let id, let sealedKey, let sealedNextKey):
@@ -61,16 +60,17 @@ extension SQLiteStateStore {
             where !kept.contains(fingerprint) {
                 try execute(database, "DELETE FROM secrets WHERE fingerprint = ?", [fingerprint])
             }
-        case .putChallenge(let challenge):
+        case .putChallenge(let challenge, let certificate):
             try execute(
                 database,
                 """
-                INSERT OR REPLACE INTO challenges (token, key_authorization, domain, created_at, revision, kind)
-                VALUES (?, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO challenges
+                    (token, key_authorization, domain, created_at, revision, kind, certificate)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     challenge.token, challenge.keyAuthorization, challenge.domain, challenge.createdAt, revision,
-                    challenge.kind.rawValue,
+                    challenge.kind.rawValue, certificate,
                 ])
             try execute(
                 database, "DELETE FROM deletions WHERE kind = ? AND name = ?", [Self.challengeKind, challenge.token])
@@ -163,8 +163,18 @@ extension SQLiteStateStore {
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
         // What is gone is neither ordered nor renewed; a host's certificate has its name.
         guard id.kind == .certificate || id.kind == .host else { return }
-        try execute(database, "DELETE FROM orders WHERE certificate = ?", [id.name])
-        try execute(database, "DELETE FROM renewals WHERE certificate = ?", [id.name])
+        try forgetIssuance(of: id.name, revision, in: database)
+    }
+
+    /// Takes out a certificate's order, how it went, and challenges: who was killed has left some.
+    private func forgetIssuance(of certificate: String, _ revision: Int, in database: Database) throws {
+        try execute(
+            database,
+            "INSERT OR REPLACE INTO deletions SELECT ?, token, ? FROM challenges WHERE certificate = ?",
+            [Self.challengeKind, revision, certificate])
+        for table in ["orders", "renewals", "challenges"] {
+            try execute(database, "DELETE FROM \(table) WHERE certificate = ?", [certificate])
+        }
     }
 
     private func markDeletion(_ kind: String, _ name: String, _ revision: Int, in database: Database) throws {

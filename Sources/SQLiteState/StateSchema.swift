@@ -126,6 +126,7 @@ enum StateSchema {
 
     private static let issuanceJournal = """
         ALTER TABLE challenges ADD COLUMN kind TEXT NOT NULL DEFAULT 'http-01';
+        ALTER TABLE challenges ADD COLUMN certificate TEXT NOT NULL DEFAULT '';
 
         -- Our accounts at CAs, one a directory and external account.
         CREATE TABLE accounts (

@@ -105,8 +105,8 @@ public enum StateMutation: Sendable {
     case require(ItemID, record: [UInt8])
     /// Puts a certificate.
     case putCertificate(StoredCertificate)
-    /// Ends the order that a certificate came from, forgets what went wrong before, and gives its lease back, which whoever
-    /// commits must hold.
+    /// Ends the order that a certificate came from, with all challenges that were put for it, forgets what went wrong
+    /// before, and gives its lease back, which whoever commits must hold.
     case endOrder(certificate: String)
     /// Changes only the sealed key of a certificate.
     case resealKey(name: String, sealedKey: [UInt8])
@@ -120,8 +120,8 @@ public enum StateMutation: Sendable {
     case putSecret(fingerprint: String, sealed: [UInt8])
     /// Takes all secrets out but these.
     case keepSecrets(fingerprints: [String])
-    /// Puts a challenge.
-    case putChallenge(ACMEChallenge)
+    /// Puts a challenge of a certificate's order.
+    case putChallenge(ACMEChallenge, certificate: String)
     /// Takes a challenge out.
     case deleteChallenge(token: String)
     /// Sets a setting.

@@ -32,7 +32,7 @@ import Testing
         let issuer = ItemID(.issuer, "lan")
         let gateway = ItemID(.gateway, "gateway")
         #expect(try store.readChanges(since: 0) { _ in Issue.record("there is nothing") } == .start)
-        try store.commit([.putChallenge(challenge("token")), put(host), put(edge)], by: me)
+        try store.commit([.putChallenge(challenge("token"), certificate: "a"), put(host), put(edge)], by: me)
         try store.commit([.putCertificate(certificate("a")), put(issuer), put(gateway)], by: me)
         try store.commit([put(ItemID(.host, "gone")), .putCertificate(certificate("gone"))], by: me)
         try store.commit([.deleteItem(ItemID(.host, "gone")), .deleteItem(ItemID(.certificate, "gone"))], by: me)
@@ -64,12 +64,31 @@ import Testing
     @Test("Challenges come and go like all else")
     func challenges() throws {
         let store = try store()
-        #expect(try store.commit([.putChallenge(challenge("one")), .putChallenge(challenge("alpn"))], by: me) == 1)
+        #expect(
+            try store.commit(
+                [
+                    .putChallenge(challenge("one"), certificate: "a"),
+                    .putChallenge(challenge("alpn"), certificate: "a"),
+                ], by: me) == 1)
         #expect(try store.changes(since: 0) == [.challenge(challenge("alpn")), .challenge(challenge("one"))])
         #expect(try store.commit([.deleteChallenge(token: "one")], by: me) == 2)
         #expect(try store.changes(since: 1) == [.challengeDeleted(token: "one")])
-        try store.commit([.putChallenge(challenge("one"))], by: me)
+        try store.commit([.putChallenge(challenge("one"), certificate: "a")], by: me)
         #expect(try store.changes(since: 1) == [.challenge(challenge("one"))])
+    }
+
+    @Test("Challenges go with what they were put for, and leave others'")
+    func leftChallenges() throws {
+        let store = try store()
+        try store.commit(
+            [
+                .putCertificate(certificate("a")), .putChallenge(challenge("one"), certificate: "a"),
+                .putChallenge(challenge("alpn"), certificate: "b"),
+            ], by: me)
+        try store.commit([.deleteItem(ItemID(.certificate, "a"))], by: me)
+        let changes = try #require(try store.changes(since: 1))
+        #expect(changes.contains(.challengeDeleted(token: "one")))
+        #expect(!changes.contains(.challengeDeleted(token: "alpn")))
     }
 
     struct BadChallenge: Sendable, CustomStringConvertible {

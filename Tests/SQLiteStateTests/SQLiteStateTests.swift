@@ -180,7 +180,8 @@ import Testing
         try makeOld(version)
         let store = try store()
         #expect(try store.snapshot().items[host]?.record == [1])
-        try store.commit([.putCertificate(certificate("a")), .putChallenge(challenge("token"))], by: me)
+        try store.commit(
+            [.putCertificate(certificate("a")), .putChallenge(challenge("token"), certificate: "a")], by: me)
         try store.report(GatewayNode(id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0))
         #expect(try store.changes(since: 1) == [.certificate(certificate("a")), .challenge(challenge("token"))])
         #expect(try store.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")

@@ -41,7 +41,8 @@ public final class ChallengeBoard: Sendable {
     func publish(_ challenges: [ACMEChallenge], for certificate: String) throws(IssuanceFailure) {
         let revision = try writing { () throws(StateError) in
             try store.commit(
-                challenges.map(StateMutation.putChallenge), by: holder, under: .certificate(certificate))
+                challenges.map { .putChallenge($0, certificate: certificate) }, by: holder,
+                under: .certificate(certificate))
         }
         var waited = 0
         while true {
@@ -75,7 +76,7 @@ public final class ChallengeBoard: Sendable {
     /// Takes challenges away that were asked or are no longer.
     func withdraw(tokens: [String], for certificate: String) {
         answerer.withLock { $0 }?.withdraw(tokens: tokens)
-        // What stays for want of a lease goes with the next order, and answers nobody who does not know the token.
+        // What stays for want of a lease goes with the order's end, and answers nobody who does not know the token.
         let mutations = tokens.map { StateMutation.deleteChallenge(token: $0) }
         _ = try? store.commit(mutations, by: holder, under: .certificate(certificate))
     }
