@@ -5,6 +5,7 @@ import pytest
 from gateway import Gateway
 from pebble import Pebble
 from reporting import parts
+from stand import Stand
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def site(tmp_path):
 def stand(tmp_path_factory):
     """A CA behind a proxy, for all tests of a module."""
     made = Stand(tmp_path_factory.mktemp("stand"))
-    _parts.append(made.ca)
+    parts.append(made.ca)
     yield made
     parts.remove(made.ca)
     made.stop()
