@@ -3,10 +3,12 @@ extension ACMERenewalInfo {
     public static let errorDelaySeconds: Int64 = 6 * 3600
 
     /// The instant at which to renew, in seconds since 1970 (RFC 9773, section 4.2): the one that was chosen before, as long
-    /// as it lies in the window; else a new one, evenly random. One that is past means now.
-    public func instant(keeping chosen: Int64? = nil, using generator: inout some RandomNumberGenerator) -> Int64 {
+    /// as it lies in the window; else one that `random` picks. One that is past means now.
+    public func instant(
+        keeping chosen: Int64? = nil, random: (Range<Int64>) -> Int64 = { Int64.random(in: $0) }
+    ) -> Int64 {
         if let chosen, start..<end ~= chosen { return chosen }
-        return Int64.random(in: start..<end, using: &generator)
+        return random(start..<end)
     }
 
     /// After how many seconds to ask again: as the CA says within a minute and a day, six hours when it doesn't.

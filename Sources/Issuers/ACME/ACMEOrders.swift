@@ -79,11 +79,10 @@ public final class ACMEOrders: Sendable {
         var progress = (try? store.renewal(of: name)) ?? RenewalProgress(certificate: name)
         if progress.advisedFingerprint != leaf.fingerprint { progress.advisedAt = nil }
         progress.advisedFingerprint = leaf.fingerprint
-        var generator = SystemRandomNumberGenerator()
         do {
             guard let id = ACMERenewalInfo.certificateID(of: leaf) else { throw ACMEError.unsupported("renewalInfo") }
             let advice = try accounts.client(for: settings).renewalInfo(id)
-            progress.advisedAt = advice.instant(keeping: progress.advisedAt, using: &generator)
+            progress.advisedAt = advice.instant(keeping: progress.advisedAt)
             progress.nextAdviceAt = now() + advice.checkDelaySeconds
         } catch {
             // A CA without advice may have some one day.
