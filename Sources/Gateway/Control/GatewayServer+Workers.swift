@@ -44,13 +44,14 @@ extension GatewayServer {
         let count = compiler.settings.workers ?? SystemName.processors
         let (fallback, tickets) = (fallback, tickets)
         let settings = WorkerSettings(compiler.settings)
-        let connections = ConnectionCounts()
+        let (connections, identity) = (ConnectionCounts(), node.id)
         for number in 0..<count {
             guard let handle = try? WorkerHandle(number: number, reports: reports) else { continue }
             handle.start {
                 WorkerSetup(
                     mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics,
-                    connections: connections, settings: settings, tickets: tickets, fallback: fallback)
+                    connections: connections, settings: settings, tickets: tickets, fallback: fallback,
+                    identity: identity)
             }
             if let accessLog { handle.mailbox.post(.accessLog(accessLog)) }
             workers.append(handle)

@@ -1,5 +1,6 @@
 import ConfigModel
 import HTTP1
+import Issuers
 import PKI
 
 extension Worker {
@@ -101,13 +102,19 @@ extension Worker {
         guard path.starts(with: "/.well-known/acme-challenge/"), unsafe requestHead.target.implied == nil else {
             return false
         }
-        let token = path.from("/.well-known/acme-challenge/".utf8.count)
-        guard !tables.challenges.isEmpty, let text = unsafe tables.challenges[Array(token.buffer)] else { return false }
+        let token = unsafe Array(path.from("/.well-known/acme-challenge/".utf8.count).buffer)
+        guard let text = tables.challenges[token] ?? probeAnswer(to: token) else { return false }
         unsafe text.withUnsafeBufferPointer { text in
             guard let start = text.baseAddress else { return }
             unsafe answer(exchange, status: 200, type: "application/octet-stream", Bytes(start, count: text.count))
         }
         return true
+    }
+
+    /// What shows who looks whether challenges would come here that they do; nil when the token is not such a one.
+    private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
+        guard let identity, GatewayProbe.isToken(token) else { return nil }
+        return GatewayProbe.answer(to: token, from: identity)
     }
 
     /// Passes a part of a request's body on.

@@ -44,6 +44,8 @@ final class Worker {
     var isAcceptingPaused = false
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
+    /// The gateway's identity in the state.
+    let identity: String?
     var reportAllowance = reportsASecond
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false
@@ -59,6 +61,7 @@ final class Worker {
         connections = setup.connections
         unsafe settings = setup.settings
         adminHandler = setup.adminHandler
+        identity = setup.identity
         poller = try Poller()
         clients = Slab(maximum: 1 << 20)
         upstreams = Slab(maximum: 1 << 20)

@@ -101,6 +101,8 @@ struct WorkerSetup {
     let settings: WorkerSettings
     let tickets: TicketKeys
     let fallback: FallbackSource
+    /// What tells this gateway from others to those who read the state; nil where nobody asks.
+    var identity: String?
     var adminHandler: AdminHandler?
 }
 
