@@ -30,12 +30,8 @@ public struct CertificateSources: Sendable {
         switch value {
         case let certificate as HostCertificate:
             return ObtainedCertificate(
-                material: try orders.obtain(
-                    CertificateNeed(
-                        name: name, names: certificate.domains.map(\.text),
-                        issuers: try certificate.issuers.map { (issuer) throws(IssuanceFailure) in
-                            try Self.acmeIssuer(issuer, in: issuers)
-                        })), source: .letsencrypt, autoRenew: true)
+                material: try orders.obtain(CertificateNeed(of: certificate, named: name, from: issuers)),
+                source: .letsencrypt, autoRenew: true)
         case let certificate as NamedCertificate: return try obtain(certificate, for: users, from: issuers)
         default: throw IssuanceFailure("'\(name)' is no certificate")
         }
@@ -61,8 +57,7 @@ public struct CertificateSources: Sendable {
                     autoRenew: issued.autoRenew)
             case .acme(let acme):
                 let need = CertificateNeed(
-                    name: certificate.name, names: names, issuers: [.init(name: issuer.name, settings: acme)],
-                    keyType: issued.keyType)
+                    of: issued, named: certificate.name, from: .init(name: issuer.name, settings: acme))
                 return ObtainedCertificate(
                     material: try orders.obtain(need), source: .letsencrypt, autoRenew: issued.autoRenew)
             case .cloudflareOrigin:
@@ -83,17 +78,8 @@ public struct CertificateSources: Sendable {
                 if case .issued(let issued) = certificate.source { issued.issuer } else { nil as String? }
             default: nil as String?
             }
-        guard let issuer, let settings = try? Self.acmeIssuer(issuer, in: issuers).settings else { return }
+        guard let issuer, let settings = try? CertificateNeed.Issuer(issuer, in: issuers).settings else { return }
         orders.takeAdvice(on: name, from: settings)
-    }
-
-    private static func acmeIssuer(
-        _ name: String, in issuers: [Issuer]
-    ) throws(IssuanceFailure) -> CertificateNeed.Issuer {
-        guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {
-            throw IssuanceFailure("there is no ACME issuer '\(name)'")
-        }
-        return CertificateNeed.Issuer(name: name, settings: settings)
     }
 }
 

@@ -26,4 +26,43 @@ public struct CertificateNeed: Sendable {
         self.issuers = issuers
         self.keyType = keyType
     }
+
+    /// What a declared certificate needs; nil when it does not come from an ACME CA.
+    public init?(_ value: any Recorded, named name: String, from issuers: [ConfigModel.Issuer]) {
+        switch value {
+        case let certificate as HostCertificate:
+            guard let need = try? CertificateNeed(of: certificate, named: name, from: issuers) else { return nil }
+            self = need
+        case let certificate as NamedCertificate:
+            guard case .issued(let issued) = certificate.source, let issuer = try? Issuer(issued.issuer, in: issuers)
+            else { return nil }
+            self.init(of: issued, named: name, from: issuer)
+        default: return nil
+        }
+    }
+
+    /// Of a host's certificate.
+    init(
+        of certificate: HostCertificate, named name: String, from issuers: [ConfigModel.Issuer]
+    ) throws(IssuanceFailure) {
+        self.init(
+            name: name, names: certificate.domains.map(\.text),
+            issuers: try certificate.issuers.map { (issuer) throws(IssuanceFailure) in try Issuer(issuer, in: issuers) }
+        )
+    }
+
+    /// Of a certificate that is declared by itself.
+    init(of issued: IssuedCertificate, named name: String, from issuer: Issuer) {
+        self.init(name: name, names: issued.domains.map(\.text), issuers: [issuer], keyType: issued.keyType)
+    }
+}
+
+extension CertificateNeed.Issuer {
+    /// The ACME issuer of this name.
+    init(_ name: String, in issuers: [Issuer]) throws(IssuanceFailure) {
+        guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {
+            throw IssuanceFailure("there is no ACME issuer '\(name)'")
+        }
+        self.init(name: name, settings: settings)
+    }
 }
