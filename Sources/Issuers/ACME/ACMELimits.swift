@@ -8,9 +8,10 @@ import State
 struct ACMELimits {
     private let directory: String
     private let limits: RateLimits?
-    private let store: any IssuanceJournal
+    /// Nil where there is no state yet, and so nothing was asked for.
+    private let store: (any IssuanceJournal)?
 
-    init(_ settings: ACMEIssuer, store: any IssuanceJournal) {
+    init(_ settings: ACMEIssuer, store: (any IssuanceJournal)?) {
         directory = settings.directory.text
         self.store = store
         let isLetsEncrypt =
@@ -18,20 +19,29 @@ struct ACMELimits {
         limits = settings.rateLimits.map { $0 == .letsencrypt } ?? isLetsEncrypt ? .letsEncrypt : nil
     }
 
+    /// What counts against the limits; nil at a CA whose limits are not kept to.
+    func ledger(now: Int64) throws(StateError) -> RateLimitLedger? {
+        guard let limits else { return nil }
+        let entries = try store?.ledger(of: directory, since: now - LedgerEntry.keptSeconds) ?? []
+        return RateLimitLedger(entries.filter { !$0.isExempt }.flatMap(\.events), limits: limits)
+    }
+
     /// - Throws: `IssuanceFailure` with the time when an order for these names may be placed, if not now.
     func check(_ names: [SubjectName], now: Int64) throws {
-        guard let limits else { return }
-        let entries = try store.ledger(of: directory, since: now - LedgerEntry.keptSeconds)
-        let ledger = RateLimitLedger(entries.filter { !$0.isExempt }.flatMap(\.events), limits: limits)
-        guard case .from(let time, let limit) = ledger.permission(for: names, now: now) else { return }
-        throw IssuanceFailure(
+        guard case .from(let time, let limit) = try ledger(now: now)?.permission(for: names, now: now) else { return }
+        throw Self.refusal(until: time, limit)
+    }
+
+    /// Why an order is not placed yet.
+    static func refusal(until time: Int64, _ limit: String) -> IssuanceFailure {
+        IssuanceFailure(
             "\(limit); not before \(UTCTime.text(time))", hint: "a gateway that runs will have it then", notBefore: time
         )
     }
 
     /// Notes what counts. It is kept for CAs without limits too: they may be given some.
     func note(_ kind: LedgerEntry.Kind, _ names: [String], isExempt: Bool = false, now: Int64) throws {
-        try store.addToLedger(
+        try store?.addToLedger(
             LedgerEntry(at: now, directory: directory, kind: kind, names: names, isExempt: isExempt))
     }
 }
