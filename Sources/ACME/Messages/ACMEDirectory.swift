@@ -62,3 +62,14 @@ extension ACMEURL {
         try self.init(text, of: thing)
     }
 }
+
+extension ACMEDirectory {
+    /// Asks for a directory, once: who only wants to see does not wait until a busy CA has time.
+    public init(at url: ACMEURL, over edge: any ACMEEdge) throws {
+        let response = try edge.send(ACMEHTTPRequest(method: .get, url: url, body: [], accept: nil))
+        guard 200...299 ~= response.status else {
+            throw ACMEError.refused(ACMEProblem(of: response), status: response.status, retryAfter: nil)
+        }
+        try self.init(response.body)
+    }
+}

@@ -9,11 +9,14 @@ import SystemPackage
 struct ACMEConnection: ACMEEdge {
     private let client: HTTPClient
 
-    init(_ settings: ACMEIssuer, secrets: SecretReader) throws(IssuanceFailure) {
+    /// A connection whose calls take no longer than `timeout`.
+    init(
+        _ settings: ACMEIssuer, secrets: SecretReader, timeout: Duration = .seconds(30)
+    ) throws(IssuanceFailure) {
         do throws(HTTPFailure) {
             let trust: HTTPClient.Trust =
                 settings.caFile.map { .authoritiesFile(secrets.resolve($0).string) } ?? .system
-            client = try HTTPClient(trust: trust, userAgent: "aegis")
+            client = try HTTPClient(trust: trust, userAgent: "aegis", timeout: timeout)
         } catch {
             throw IssuanceFailure(error.reason, hint: error.hint)
         }

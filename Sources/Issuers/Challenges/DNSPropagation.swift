@@ -38,10 +38,14 @@ struct DNSPropagation: Sendable {
     private let wait: @Sendable (Duration) -> Void
     private let system: DNSLookup
     private let port: UInt16
+    private let timeout: Duration
+    private let tries: Int
 
+    /// `timeout` and `tries` bound what each server is asked.
     init(
         _ settings: DNSProvider.PropagationWait, primary: Primary?, now: @escaping @Sendable () -> Int64,
-        wait: @escaping @Sendable (Duration) -> Void, system: DNSLookup, port: UInt16
+        wait: @escaping @Sendable (Duration) -> Void, system: DNSLookup, port: UInt16,
+        timeout: Duration = .seconds(5), tries: Int = 2
     ) {
         self.settings = settings
         self.primary = primary
@@ -49,6 +53,8 @@ struct DNSPropagation: Sendable {
         self.wait = wait
         self.system = system
         self.port = port
+        self.timeout = timeout
+        self.tries = tries
     }
 
     /// Returns when all see the value, and fails when some don't in time.
@@ -82,18 +88,29 @@ struct DNSPropagation: Sendable {
         }
     }
 
+    /// Why those do not answer who must see records at a name, and don't.
+    func silent(about name: String) throws(DNSFailure) -> [String] {
+        try observers(of: name).compactMap { observer in
+            do throws(DNSFailure) {
+                _ = try observer.lookup.txt(observer.name)
+                return nil
+            } catch {
+                return error.reason
+            }
+        }
+    }
+
     private func observers(of name: String) throws(DNSFailure) -> [Observer] {
         guard settings.resolvers.isEmpty else {
             return try settings.resolvers.map { (resolver) throws(DNSFailure) in
-                Observer(label: resolver, lookup: DNSLookup(servers: [try DNSServer(resolver)]), name: name)
+                Observer(label: resolver, lookup: lookup([try DNSServer(resolver)]), name: name)
             }
         }
         if let primary {
             // A zone that the world does not know, as a private one, is known by its primary server.
             let zone = try? system.zone(of: name)
             guard let zone, zone.name == primary.zone else {
-                let lookup = DNSLookup(servers: [primary.server])
-                return [Observer(label: primary.server.description, lookup: lookup, name: name)]
+                return [Observer(label: primary.server.description, lookup: lookup([primary.server]), name: name)]
             }
             return try observers(of: name, in: zone)
         }
@@ -107,9 +124,13 @@ struct DNSPropagation: Sendable {
             let addresses = try system.addresses(server)
             guard !addresses.isEmpty else { throw DNSFailure("the name server '\(server)' has no address") }
             let servers = addresses.map { DNSServer(host: $0, port: port) }
-            return Observer(label: server, lookup: DNSLookup(servers: servers), name: name)
+            return Observer(label: server, lookup: lookup(servers), name: name)
         }
         guard !observers.isEmpty else { throw DNSFailure("the zone '\(zone.name)' has no name servers") }
         return observers
+    }
+
+    private func lookup(_ servers: [DNSServer]) -> DNSLookup {
+        DNSLookup(servers: servers, timeout: timeout, tries: tries)
     }
 }
