@@ -1,0 +1,119 @@
+import ConfigModel
+import DNS
+import PKI
+
+/// Whether a name's CAA records let a CA issue for it (RFC 8659 section 4; RFC 8657 for accounts and methods).
+struct CAAPolicy {
+    /// Who would issue, for whom and how.
+    struct Issuance {
+        /// The names that the CA goes by; none where it does not say.
+        let identities: [String]
+        /// Our account at the CA; nil before there is one.
+        let account: String?
+        /// How control over the name is shown.
+        let method: ACMEIssuer.Challenge
+        /// Whether it is for a wildcard.
+        let isWildcard: Bool
+    }
+
+    /// What every CA knows; RFC 8659 sections 4.2 to 4.4.
+    private static let knownTags: Set = ["issue", "issuewild", "iodef"]
+    /// The bit of a property that must not be passed over (RFC 8659 section 4.1).
+    private static let critical: UInt8 = 0x80
+
+    /// The records that decide: those of the name, or else of the nearest parent that has some.
+    let records: [DNSLookup.CAARecord]
+
+    /// What stands against it, as what the records do; nil when nothing does.
+    func objection(to issuance: Issuance) -> String? {
+        if let unknown = records.first(where: { $0.flags & Self.critical != 0 && !Self.knownTags.contains($0.tag) }) {
+            return
+                "have the critical property '\(unknown.tag.oneLine(limit: 100))', which a CA that does not know it stops at"
+        }
+        let forWildcards = records.filter { issuance.isWildcard && $0.tag == "issuewild" }
+        let properties = forWildcards.isEmpty ? records.filter { $0.tag == "issue" } : forWildcards
+        guard !properties.isEmpty else { return nil }
+        let values = properties.compactMap { CAAIssueValue($0.value) }
+        let issuers = values.map(\.issuer).filter { !$0.isEmpty }
+        let what = issuance.isWildcard ? "issue wildcards" : "issue"
+        guard !issuers.isEmpty else { return "let no CA \(what)" }
+        let allowed = "let only \(Set(issuers).sorted().joined(separator: ", ").oneLine(limit: 300)) \(what)"
+        guard !issuance.identities.isEmpty else { return "\(allowed), and the CA does not say by which name it goes" }
+        let identities = issuance.identities.map { $0.lowercased() }
+        let objections = values.filter { identities.contains($0.issuer) }.map { $0.objection(to: issuance) }
+        guard let first = objections.first else {
+            return "\(allowed), and the CA is \(identities.map { $0.oneLine(limit: 253) }.joined(separator: ", "))"
+        }
+        return objections.contains(nil) ? nil : first
+    }
+}
+
+/// The value of an `issue` or `issuewild` property, taken apart (RFC 8659 section 4.2).
+struct CAAIssueValue: Equatable {
+    /// The CA's name in lower case; empty: no CA.
+    let issuer: String
+    /// What narrows it down.
+    let parameters: [(tag: String, value: String)]
+
+    static func == (left: CAAIssueValue, right: CAAIssueValue) -> Bool {
+        left.issuer == right.issuer && left.parameters.elementsEqual(right.parameters, by: ==)
+    }
+
+    /// Reads a value; nil when it breaks the grammar, and then it lets nobody issue.
+    init?(_ text: String) {
+        var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmed)
+        issuer = String(parts.removeFirst()).lowercased()
+        // A final semicolon, or one alone, has nothing behind it.
+        if parts.last?.isEmpty == true { parts.removeLast() }
+        guard issuer.isEmpty || issuer.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(Self.isLabel)
+        else { return nil }
+        var parameters: [(String, String)] = []
+        for part in parts {
+            guard let equals = part.firstIndex(of: "=") else { return nil }
+            let (tag, value) = (part[..<equals].trimmed, part[part.index(after: equals)...].trimmed)
+            guard Self.isLabel(tag), value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+            parameters.append((tag.lowercased(), String(value)))
+        }
+        self.parameters = parameters
+    }
+
+    /// What the parameters have against an issuance by this CA.
+    func objection(to issuance: CAAPolicy.Issuance) -> String? {
+        let accounts = values(of: "accounturi")
+        if !accounts.isEmpty, accounts != issuance.account.map({ [$0] }) ?? [] {
+            let ours = issuance.account.map { "ours is \($0)" } ?? "we have none yet"
+            return
+                "let \(issuer) issue only for the account \(accounts.joined(separator: " and ").oneLine(limit: 300)), and \(ours)"
+        }
+        let methods = values(of: "validationmethods")
+        let allowed = methods.first?.split(separator: ",").map { $0.lowercased() } ?? []
+        if !methods.isEmpty, methods.count > 1 || !allowed.contains(issuance.method.rawValue) {
+            let names = methods.map { $0.isEmpty ? "none" : $0 }.joined(separator: " and ")
+            return
+                "let \(issuer) issue only by \(names.oneLine(limit: 300)), and its challenge is \(issuance.method.rawValue)"
+        }
+        return nil
+    }
+
+    /// Given twice, a parameter can't be met.
+    private func values(of tag: String) -> [String] { parameters.filter { $0.tag == tag }.map(\.value) }
+
+    /// Letters and digits, with hyphens between them.
+    private static func isLabel(_ text: Substring) -> Bool {
+        !text.isEmpty && !text.hasPrefix("-") && !text.hasSuffix("-")
+            && text.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || byte < 0x80 && (0x41...0x5A).contains(byte & 0xDF)
+                    || byte == UInt8(ascii: "-")
+            }
+    }
+}
+
+extension Substring {
+    /// Without blanks and tabs at its ends.
+    fileprivate var trimmed: Substring {
+        var rest = self
+        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
+        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
+        return rest
+    }
+}

@@ -1,0 +1,77 @@
+import ACME
+import ConfigModel
+import DNS
+import PKI
+import State
+
+/// What can be known of an ACME CA, and be doubted, before anything is ordered from it.
+struct IssuerInspection: Sendable {
+    /// What was found.
+    struct Findings: Sendable {
+        /// Nil when it can't be read.
+        var directory: ACMEDirectory?
+        /// Our account at the CA; nil before there is one.
+        var account: String?
+        /// Reasons and hints.
+        var doubts: [IssuanceFailure] = []
+    }
+
+    let secrets: SecretReader
+    let store: (any StateStore)?
+    /// Looks names up.
+    let system: DNSLookup
+    /// How long the CA's server, and each name server, may take.
+    let timeout: Duration
+
+    func inspect(_ settings: ACMEIssuer) -> Findings {
+        var findings = Findings()
+        let account = try? store?.account(CAAccount.ID(settings))
+        findings.account = account?.url
+        do {
+            let url = try ACMEURL(settings.directory.text, of: "directory")
+            let connection = try ACMEConnection(settings, secrets: secrets, timeout: timeout)
+            let directory = try ACMEDirectory(at: url, over: connection)
+            findings.directory = directory
+            findings.doubts = Self.doubts(of: settings, directory, hasAccount: account?.url != nil)
+        } catch let failure as IssuanceFailure {
+            findings.doubts.append(failure)
+        } catch let failure as ACMEConnection.Failure {
+            findings.doubts.append(IssuanceFailure(failure.failure.reason, hint: failure.failure.hint))
+        } catch {
+            findings.doubts.append(IssuanceFailure("\(error)"))
+        }
+        if settings.challenge == .dns01, let dns = settings.dns { findings.doubts += doubts(of: dns) }
+        return findings
+    }
+
+    /// What the CA's directory says against how it is to be used.
+    static func doubts(of settings: ACMEIssuer, _ directory: ACMEDirectory, hasAccount: Bool) -> [IssuanceFailure] {
+        var doubts: [IssuanceFailure] = []
+        if let profile = settings.profile, directory.profiles[profile] == nil {
+            let error = ACMEError.unknownProfile(profile, offered: directory.profiles.keys.sorted())
+            doubts.append(IssuanceFailure("\(error)"))
+        }
+        if directory.isExternalAccountRequired, settings.externalAccount == nil, !hasAccount {
+            doubts.append(IssuanceFailure("\(ACMEError.externalAccountRequired)"))
+        }
+        return doubts
+    }
+
+    /// Whether those answer who write dns-01's records, and who must see them. A webhook is not called for nothing.
+    private func doubts(of provider: DNSProvider) -> [IssuanceFailure] {
+        guard case .rfc2136(let settings) = provider.method else { return [] }
+        do throws(DNSFailure) {
+            let server = try DNSServer(settings.server)
+            let zone = try DNSLookup(servers: [server], timeout: timeout, tries: 1).zone(of: settings.zone)
+            guard zone.name == settings.zone else {
+                return [IssuanceFailure("\(server) does not know the zone '\(settings.zone)'")]
+            }
+            let propagation = DNSPropagation(
+                settings.waiting, primary: .init(server: server, zone: settings.zone), now: { 0 }, wait: { _ in },
+                system: system, port: DNSServer.defaultPort, timeout: timeout, tries: 1)
+            return try propagation.silent(about: "_acme-challenge.\(settings.zone)").map { IssuanceFailure($0) }
+        } catch {
+            return [IssuanceFailure(error.reason, hint: error.hint)]
+        }
+    }
+}

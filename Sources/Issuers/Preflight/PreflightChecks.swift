@@ -1,0 +1,234 @@
+import ACME
+import ConfigModel
+import DNS
+import PKI
+import State
+import Synchronization
+
+// Preflight: asks the outside, before anything is ordered, what would keep a CA from issuing. What it finds are doubts: a CA
+// sees the world from elsewhere, and the world may be another when it looks. Nothing is changed by it, neither here nor there.
+// What is judged (`CAAPolicy`, answers, directories, limits) is apart from what asks.
+
+/// The checks that are made before certificates are had from ACME CAs. Threads may share them.
+///
+/// First the CAs are looked at, then the names, in any order: each call asks a few servers, and waits no longer than
+/// `timeout` for each.
+public final class PreflightChecks: Sendable {
+    /// How long a server may take to answer.
+    public static let timeout = Duration.seconds(5)
+    /// When so many lookups have failed one after the other, no more are made: nobody answers.
+    private static let patience = 16
+
+    /// Where the outside is; what is not the world's is for tests.
+    public struct Outside: Sendable {
+        /// The name server that is asked, as host:port; nil: those of the system.
+        public var resolver: String?
+        /// The port at which CAs ask for http-01's answers.
+        public var httpPort = 80
+
+        /// The world.
+        public init() {}
+    }
+
+    /// What was found out about a CA.
+    public struct CA: Sendable {
+        let issuer: CertificateNeed.Issuer
+        let findings: IssuerInspection.Findings
+        /// What is doubtful about it.
+        public let warnings: [Diagnostic]
+    }
+
+    private let lookup: DNSLookup
+    private let inspection: IssuerInspection
+    private let store: (any StateStore)?
+    private let now: Int64
+    private let probe: ChallengeProbe?
+    /// What answers the probe when no gateway does, as long as these checks live.
+    private let answerer: (any ChallengeAnswerer)?
+    private let silence = Mutex((failures: 0, skipped: 0))
+    /// What can't be checked at all.
+    public let warnings: [Diagnostic]
+
+    /// Checks for certificates that are needed.
+    ///
+    /// - Parameters:
+    ///   - store: The state, which is only read; nil when there is none yet.
+    ///   - now: Seconds since 1970.
+    ///   - makeAnswerer: Answers http-01 in place of gateways; called when none is alive and a CA would ask for it.
+    public init(
+        for needs: [CertificateNeed], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
+        makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
+    ) throws(IssuanceFailure) {
+        do throws(DNSFailure) {
+            // Half the time for each of two tries.
+            lookup = DNSLookup(
+                servers: try outside.resolver.map { (text) throws(DNSFailure) in [try DNSServer(text)] } ?? [],
+                timeout: Self.timeout / 2, tries: 2)
+        } catch {
+            throw IssuanceFailure(error.reason, hint: error.hint)
+        }
+        inspection = IssuerInspection(secrets: secrets, store: store, system: lookup, timeout: Self.timeout)
+        self.store = store
+        self.now = now
+        guard needs.contains(where: { $0.issuers.contains { $0.settings.challenge == .http01 } }) else {
+            (probe, answerer, warnings) = (nil, nil, [])
+            return
+        }
+        do throws(IssuanceFailure) {
+            let ready = try Self.prepare(store, now: now, makeAnswerer)
+            probe = ChallengeProbe(
+                token: ready.token, answers: ready.answers, port: outside.httpPort, timeout: Self.timeout)
+            (answerer, warnings) = (ready.answerer, [])
+        } catch {
+            (probe, answerer) = (nil, nil)
+            warnings = [.warning(at: .none, "http-01 was not tried: \(error.reason)", hint: error.hint)]
+        }
+    }
+
+    /// Who will answer a probe: the gateways that are alive, or else this process.
+    private static func prepare(
+        _ store: (any StateStore)?, now: Int64, _ makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
+    ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
+        var generator = SystemRandomNumberGenerator()
+        let token = GatewayProbe.makeToken(using: &generator)
+        let nodes = ((try? store?.nodes()) ?? []).filter { $0.phase == .ready && $0.isAlive(at: now) }
+        func answer(_ identity: String) -> [UInt8] { GatewayProbe.answer(to: Array(token.utf8), from: identity) }
+        guard nodes.isEmpty else { return (token, nodes.map { answer($0.id) }, nil) }
+        let own = answer(GatewayNode.makeID(using: &generator))
+        guard
+            let challenge = ACMEChallenge(
+                kind: .http01, token: token, keyAuthorization: "\(token).\(String(decoding: own, as: UTF8.self))",
+                domain: "", createdAt: now)
+        else { throw IssuanceFailure("the probe's token is none") }
+        let answerer = try makeAnswerer()
+        try answerer.answer([challenge])
+        return (token, [Array(challenge.keyAuthorization.utf8)], answerer)
+    }
+
+    /// Looks at a CA.
+    public func look(at issuer: Issuer) -> CA? {
+        guard case .acme(let settings) = issuer.kind else { return nil }
+        let findings = inspection.inspect(settings)
+        let warnings = findings.doubts.map { doubt in
+            Diagnostic.warning(at: issuer.origin, "issuer '\(issuer.name)': \(doubt.reason)", hint: doubt.hint)
+        }
+        return CA(issuer: .init(name: issuer.name, settings: settings), findings: findings, warnings: warnings)
+    }
+
+    // MARK: Names
+
+    /// What is doubtful about a name of a certificate that these CAs are to issue. `origin` is where that was written.
+    public func check(_ name: String, at origin: SourceOrigin, with authorities: [CA]) -> [Diagnostic] {
+        guard let subject = try? SubjectName(name) else { return [] }
+        let looked: (addresses: [String], warnings: [Diagnostic]) =
+            if case .dns = subject { lookUp(name, at: origin, authorities) } else { ([name], []) }
+        guard let probe, authorities.contains(where: { $0.issuer.settings.challenge == .http01 }) else {
+            return looked.warnings
+        }
+        return looked.warnings
+            + probe.objections(to: name, at: looked.addresses).map { objection in
+                .warning(at: origin, "http-01 of '\(name)': \(objection.text)", hint: objection.hint)
+            }
+    }
+
+    /// The addresses of a name, and what is doubtful about what the DNS says of it.
+    private func lookUp(
+        _ name: String, at origin: SourceOrigin, _ authorities: [CA]
+    ) -> (addresses: [String], warnings: [Diagnostic]) {
+        let isAnswered = silence.withLock { silence in
+            if silence.failures >= Self.patience { silence.skipped += 1 }
+            return silence.failures < Self.patience
+        }
+        guard isAnswered else { return ([], []) }
+        var (addresses, warnings): ([String], [Diagnostic]) = ([], [])
+        do throws(DNSFailure) {
+            if !name.hasPrefix("*.") {
+                addresses = try lookup.addresses(name)
+                if addresses.isEmpty { warnings.append(.warning(at: origin, "'\(name)' has no address in the DNS")) }
+            }
+            warnings += try caaWarnings(of: name, at: origin, authorities)
+            silence.withLock { $0.failures = 0 }
+        } catch {
+            silence.withLock { $0.failures += 1 }
+            warnings.append(
+                .warning(
+                    at: origin, "'\(name)' can't be looked up: \(error.reason)",
+                    hint: error.hint ?? "a CA that can't look it up does not issue"))
+        }
+        return (addresses, warnings)
+    }
+
+    /// What was left out in the end.
+    public var omissions: [Diagnostic] {
+        let skipped = silence.withLock { $0.skipped }
+        guard skipped > 0 else { return [] }
+        return [.warning(at: .none, "\(skipped) more names were not looked up: no name server answers")]
+    }
+
+    private func caaWarnings(
+        of name: String, at origin: SourceOrigin, _ authorities: [CA]
+    ) throws(DNSFailure) -> [Diagnostic] {
+        let isWildcard = name.hasPrefix("*.")
+        guard let (owner, records) = try caaRecords(above: isWildcard ? String(name.dropFirst(2)) : name) else {
+            return []
+        }
+        let policy = CAAPolicy(records: records)
+        return authorities.compactMap { authority in
+            // Without its directory, a CA's names are not known.
+            guard let directory = authority.findings.directory else { return nil }
+            let issuance = CAAPolicy.Issuance(
+                identities: directory.caaIdentities, account: authority.findings.account,
+                method: authority.issuer.settings.challenge, isWildcard: isWildcard)
+            return policy.objection(to: issuance).map { objection in
+                .warning(
+                    at: origin,
+                    "'\(name)' and issuer '\(authority.issuer.name)': the CAA records of '\(owner)' \(objection)")
+            }
+        }
+    }
+
+    /// The CAA records that hold for a name, and whose they are (RFC 8659 section 3); nil when there are none up to the root.
+    private func caaRecords(above name: String) throws(DNSFailure) -> (String, [DNSLookup.CAARecord])? {
+        var owner = name[...]
+        while true {
+            let records = try lookup.caa(String(owner))
+            if !records.isEmpty { return (String(owner), records) }
+            guard let dot = owner.firstIndex(of: ".") else { return nil }
+            owner = owner[owner.index(after: dot)...]
+        }
+    }
+
+    // MARK: Limits
+
+    /// Which certificates would not be ordered now, and until when, if all of these are ordered in this order.
+    ///
+    /// `isHad` tells those that there are already: a CA that knows renewals does not count theirs.
+    public func limitWarnings(
+        _ needs: [(need: CertificateNeed, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
+    ) -> [Diagnostic] {
+        let directories = Dictionary(authorities.map { ($0.issuer.name, $0.findings.directory) }) { first, _ in first }
+        var ledgers: [String: RateLimitLedger?] = [:]
+        return needs.compactMap { need, origin, isHad in
+            guard let issuer = need.issuers.first, let names = try? need.names.map({ try SubjectName($0) }) else {
+                return nil
+            }
+            if isHad, directories[issuer.name]??.renewalInfo != nil { return nil }
+            // Limits are the directory's, however many issuers have it.
+            let key = issuer.settings.directory.text
+            if ledgers[key] == nil {
+                ledgers[key] = .some(try? ACMELimits(issuer.settings, store: store).ledger(now: now))
+            }
+            guard case .some(.some(var ledger)) = ledgers[key] else { return nil }
+            if case .from(let time, let limit) = ledger.permission(for: names, now: now) {
+                let failure = ACMELimits.refusal(until: time, limit)
+                return .warning(
+                    at: origin, "certificate '\(need.name)', issuer '\(issuer.name)': \(failure.reason)",
+                    hint: failure.hint)
+            }
+            ledger.note(.init(.order, at: now))
+            ledger.note(.init(.certificate(names), at: now))
+            ledgers[key] = ledger
+            return nil
+        }
+    }
+}
