@@ -41,17 +41,19 @@ struct AegisApply: ParsableCommand {
         commandName: "aegis-apply",
         abstract: "Bring certificates and hosts in line with aegis.yaml.",
         usage: """
-            aegis-apply [FILE] [--dry-run] [--format text|json] [--detailed-exitcode]
+            aegis-apply [FILE] [--dry-run [--preflight] [--format text|json] [--detailed-exitcode]]
             aegis-apply <subcommand>
             """,
         discussion: """
             Without a subcommand the file is applied (FILE is aegis.yaml when left out, '-' the standard input).
               --dry-run             show what would happen and change nothing
+              --preflight           with --dry-run: ask DNS and CAs what stands in the way
               --format text|json    how to print it
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes
 
             Examples:
               aegis-apply --dry-run              what would happen? (changes nothing)
+              aegis-apply --dry-run --preflight  could the certificates be had?
               aegis-apply                        make it so
               aegis-apply --dry-run --format json | jq .summary
               aegis-apply validate site.yaml     is the file right?

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Gateway
 import Glibc
 import Issuers
 import Reconciler
@@ -18,6 +19,9 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing: no file is made, no network touched, no secret needed.")
     var dryRun = false
 
+    @Flag(help: "With --dry-run: ask name servers, CAs and the names themselves whether certificates could be had.")
+    var preflight = false
+
     @Option(help: "How to print the plan: text or json.")
     var format = OutputFormat.text
 
@@ -26,6 +30,9 @@ struct ApplyCommand: ParsableCommand {
 
     func validate() throws {
         if detailedExitcode, !dryRun { throw ValidationError("--detailed-exitcode goes with --dry-run.") }
+        if preflight, !dryRun {
+            throw ValidationError("--preflight goes with --dry-run: without it the CAs themselves are asked.")
+        }
         if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
     }
 
@@ -49,7 +56,7 @@ struct ApplyCommand: ParsableCommand {
     private func endAtOnce(_ status: ExitCode) -> Never { Glibc.exit(status.rawValue) }
 
     private func show(_ file: ConfigurationFile, _ configuration: Configuration, _ early: EarlyState) throws {
-        let snapshot = try early.wait().snapshot
+        let (store, snapshot) = try { ($0.store, $0.snapshot) }(early.wait())
         let (materials, found) = CertificateMaterials.look(
             for: configuration, in: file, snapshot, checks: true)
         let authority = LocalAuthority.digest(in: CertificateMaterials.cacheDirectory(configuration, file))
@@ -57,7 +64,8 @@ struct ApplyCommand: ParsableCommand {
             configuration, against: snapshot, materials: materials, localCA: authority, now: currentTime()
         ).plan()
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
-        let warnings = unsafeKey + (file.parsed.diagnostics + found).sorted { $0.position < $1.position }
+        let doubts = preflight ? try preflightWarnings(plan, file, configuration, store, snapshot) : []
+        let warnings = unsafeKey + (file.parsed.diagnostics + found + doubts).sorted { $0.position < $1.position }
         switch format {
         case .json:
             let values = DiagnosticRenderer(file.source, file.parsed.visibility).values(warnings)
@@ -68,5 +76,25 @@ struct ApplyCommand: ParsableCommand {
             try Terminal.print(renderer.text(plan))
         }
         endAtOnce(detailedExitcode && !plan.isEmpty ? ExitStatus.hasChanges : .success)
+    }
+
+    /// What stands in the way of the certificates that the plan has from CAs.
+    private func preflightWarnings(
+        _ plan: Plan, _ file: ConfigurationFile, _ configuration: Configuration, _ store: SQLiteStateStore?,
+        _ snapshot: StateSnapshot
+    ) throws -> [Diagnostic] {
+        // Where the world is another; see CONTRIBUTING.md.
+        var outside = PreflightChecks.Outside()
+        outside.resolver = Terminal.environment("AEGIS_PREFLIGHT_RESOLVER")
+        outside.httpPort = Terminal.environment("AEGIS_PREFLIGHT_HTTP_PORT").flatMap(Int.init) ?? outside.httpPort
+        // Only http-01 is tried.
+        var settings = configuration.gateway
+        settings.https = []
+        return try Preflight(plan, of: configuration, against: snapshot).run { (needs) throws(IssuanceFailure) in
+            try PreflightChecks(
+                for: needs, outside: outside, secrets: SecretReader(directory: file.directory), store: store,
+                now: currentTime()
+            ) { () throws(IssuanceFailure) in try ChallengeResponder(settings) }
+        }
     }
 }

@@ -33,6 +33,8 @@ import Testing
             Case("an unknown option", "--dry-rum", 64),
             Case("an unknown format", "--dry-run --format yaml", 64),
             Case("options that don't go together", "good.yaml --detailed-exitcode", 64),
+            Case("preflight for an apply", "good.yaml --preflight", 64),
+            Case("a plan with preflight", "good.yaml --dry-run --preflight", 0),
             Case("help", "--help", 0),
             Case("a subcommand's help", "validate --help", 0),
             Case("the version", "--version", 0),
@@ -179,7 +181,10 @@ import Testing
     @Test("Help names what people look for")
     func help() throws {
         let help = try ApplyProgram.run(["--help"]).output
-        for word in ["--dry-run", "--format", "--detailed-exitcode", "validate", "schema", "Exit codes:", "65"] {
+        let words = [
+            "--dry-run", "--preflight", "--format", "--detailed-exitcode", "validate", "schema", "Exit codes:", "65",
+        ]
+        for word in words {
             #expect(help.contains(word), "\(word)")
         }
         #expect(try ApplyProgram.run(["--version"]).output.hasPrefix("aegis-apply "))
