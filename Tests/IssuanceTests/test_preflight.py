@@ -44,7 +44,7 @@ def line_of(gateway, text):
 
 
 class Server:
-    """Answers every GET with the same, over TLS when there is a certificate."""
+    """Answers every GET with the same, over TLS when there is a certificate with its key."""
 
     def __init__(self, address, status, body=b"", fields=(), certificate=None):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ class Server:
         self.server = http.server.ThreadingHTTPServer(address, Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            context.load_cert_chain(*certificate)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -84,10 +84,10 @@ def named(site):
 
     def make(hosts, meta=None, **options):
         gateway, ca = site(hosts, **options)
-        with urllib.request.urlopen(ca.directory, timeout=5, context=ca._trust()) as answer:
+        with urllib.request.urlopen(ca.directory, timeout=5, context=ca.trust) as answer:
             directory = json.load(answer)
         directory["meta"] = {**directory.get("meta", {}), "caaIdentities": ["ca.test"], **(meta or {})}
-        server = Server(("127.0.0.1", 0), 200, json.dumps(directory).encode(), certificate=ca.certificate)
+        server = Server(("127.0.0.1", 0), 200, json.dumps(directory).encode(), certificate=(ca.certificate, ca.key))
         servers.append(server)
         gateway.config["issuers"]["letsencrypt"]["directory"] = f"https://localhost:{server.port}/dir"
         return gateway, ca
@@ -141,7 +141,8 @@ def test_names_that_lead_elsewhere_are_told_of_with_where(named):
     fields = [("Location", "https://elsewhere.test/")]
     with Server(("127.0.0.8", gateway.http), 301, fields=fields), socket.create_server(("127.0.0.7", gateway.http)):
         found = dict(preflight(gateway, ca))
-    said = {name: found.pop(line_of(gateway, f'"{name}.test"')) for name in ("away", "closed", "mute", "broken", "slow")}
+    names = ("away", "closed", "mute", "broken", "slow")
+    said = {name: found.pop(line_of(gateway, f'"{name}.test"')) for name in names}
     assert found == {}
     assert said["away"] == ("http-01 of 'away.test': it is not our gateway that answers, but HTTP 301 to "
                             "https://elsewhere.test/, at 127.0.0.8")
@@ -224,7 +225,7 @@ def test_limits_that_are_reached_say_until_when(site):
     found = preflight(gateway, ca)
     assert {path: text for path, text in content(gateway.folder).items() if path.suffix != ".yaml"} == before
     assert [line for line, _ in found] == [line_of(gateway, f'"n{number}.app.test"') for number in (49, 50)]
-    assert "'letsencrypt': the limit of certificates for app.test (50 in 7 days) is reached; not before 20" in found[0][1]
+    assert "the limit of certificates for app.test (50 in 7 days) is reached; not before 20" in found[0][1]
 
 
 def test_name_servers_that_do_not_answer_are_told_of(site):
