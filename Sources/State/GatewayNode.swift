@@ -67,4 +67,7 @@ public struct GatewayNode: Sendable, Equatable {
 
     /// Whether it still runs, as far as its reports tell.
     public func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
+
+    /// Whether it serves what comes, challenges among that.
+    public func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
 }

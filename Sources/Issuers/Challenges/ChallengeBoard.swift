@@ -92,7 +92,7 @@ public final class ChallengeBoard: Sendable {
     private func liveNodes() throws(IssuanceFailure) -> [GatewayNode] {
         let now = Int64(time(nil))
         let nodes = try writing { () throws(StateError) in try store.nodes() }
-        return nodes.filter { $0.phase == .ready && $0.isAlive(at: now) }
+        return nodes.filter { $0.isServing(at: now) }
     }
 
     private func writing<Value>(_ work: () throws(StateError) -> Value) throws(IssuanceFailure) -> Value {

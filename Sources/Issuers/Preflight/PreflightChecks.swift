@@ -91,7 +91,7 @@ public final class PreflightChecks: Sendable {
     ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
         var generator = SystemRandomNumberGenerator()
         let token = GatewayProbe.makeToken(using: &generator)
-        let nodes = ((try? store?.nodes()) ?? []).filter { $0.phase == .ready && $0.isAlive(at: now) }
+        let nodes = ((try? store?.nodes()) ?? []).filter { $0.isServing(at: now) }
         func answer(_ identity: String) -> [UInt8] { GatewayProbe.answer(to: Array(token.utf8), from: identity) }
         guard nodes.isEmpty else { return (token, nodes.map { answer($0.id) }, nil) }
         let own = answer(GatewayNode.makeID(using: &generator))
