@@ -25,6 +25,8 @@ struct ACMEOrderRun {
             } catch let error as ACMEError where error.isGone {
                 // The CA has forgotten it: nothing can come of it any more.
                 try store.deleteOrder(for: need.name, by: holder)
+            } catch is FailedBefore {
+                // As when the CA looked for answers while nobody was there to give them: that says nothing of now.
             }
         }
         return try carryOut(begin(), client)
@@ -57,6 +59,9 @@ struct ACMEOrderRun {
     }
 
     // MARK: The order
+
+    /// An order that was taken up had failed with nothing of this run's doing.
+    private struct FailedBefore: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         var pending = begun
@@ -94,6 +99,7 @@ struct ACMEOrderRun {
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
+                if begun.url != nil, published.isEmpty { throw FailedBefore() }
                 throw IssuanceFailure("\(failure)")
             }
         }
