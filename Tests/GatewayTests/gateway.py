@@ -108,11 +108,20 @@ class Gateway:
 
     # The program.
 
-    def run_apply(self, *wrapper):
-        """Writes aegis.yaml, which as JSON is YAML too, and applies it, come of it what may. `wrapper`: what it is run by."""
+    def launch_apply(self, *wrapper, **streams):
+        """Writes aegis.yaml, which as JSON is YAML too, and begins to apply it. `wrapper`: what it is run by."""
         (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
-        return subprocess.run(
-            [*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE * 6)
+        return subprocess.Popen([*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, text=True, **streams)
+
+    def run_apply(self, *wrapper):
+        """Applies the configuration, come of it what may: exit code, and what it has said."""
+        with self.launch_apply(*wrapper, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=PATIENCE * 6)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def apply(self, expect=0, everything=False):
         """Applies the configuration. Returns what was printed, on request of errors too."""

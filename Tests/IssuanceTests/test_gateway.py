@@ -1,20 +1,11 @@
 """The gateway has certificates itself: when a handshake asks for one, and when one is due."""
 
-import sqlite3
 import threading
 import time
 
 from client import Client, tls_context
 from gateway import eventually
-from hosts import host, nothing_is_left, serial
-
-
-def forget(gateway, name):
-    """Takes a certificate out of the state, as if it could never be had."""
-    with sqlite3.connect(gateway.folder / "state.db") as state:
-        state.execute("UPDATE position SET revision = revision + 1")
-        state.execute("DELETE FROM certificates WHERE name = ?", (name,))
-        state.execute("INSERT INTO deletions SELECT 'certificate', ?, revision FROM position", (name,))
+from hosts import age, forget, host, nothing_is_left, serial
 
 
 def without_certificate(site, hosts, **options):
@@ -75,13 +66,7 @@ def test_what_is_due_is_renewed_and_served(site):
     gateway.apply()
     gateway.start()
     before = serial(gateway, "app.test")
-    # As if it had been issued long ago.
-    with sqlite3.connect(gateway.folder / "state.db") as state:
-        state.execute("UPDATE position SET revision = revision + 1")
-        state.execute(
-            "UPDATE certificates SET not_before = not_before - 10000000, expires_at = unixepoch() + 86400, "
-            "revision = (SELECT revision FROM position)")
-
+    age(gateway, "app.test")
     eventually("the new certificate", lambda: serial(gateway, "app.test") != before, patience=60)
     assert len(ca.issued) == 2
     eventually("the end of the order", lambda: nothing_is_left(gateway))
