@@ -12,7 +12,8 @@ from pebble import Names, Part
 
 
 class Caddy(Part):
-    """The CA. It validates at ports 80 and 443 alone, and finds addresses as the system does; TXT records it asks of `names`."""
+    """The CA. It validates at ports 80 and 443 alone, and finds addresses as the system does; TXT records it asks of
+    `names`."""
 
     def __init__(self, folder, **settings):
         folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,8 @@ def test_many_names_are_had_at_once(stand, figures, monkeypatch):
                 assert client.get("plain.test").body == b"plain"
             latencies.append(time.monotonic() - asked)
             with contextlib.suppress(OSError, AssertionError):
-                memory.append((len(stand.ca.issued) - before, memory_bytes(apply.pid), memory_bytes(gateway.process.pid)))
+                issued = len(stand.ca.issued) - before
+                memory.append((issued, memory_bytes(apply.pid), memory_bytes(gateway.process.pid)))
         seconds = time.monotonic() - begun
         said = terminal.finish()
         assert apply.returncode == 0, said

@@ -1,0 +1,142 @@
+"""Profiles, and when a CA would have its certificates renewed (RFC 9773), by a newer Pebble than Debian's stable has.
+
+scripts/pebble-sid fetches it; where it could not, these tests are skipped.
+"""
+
+import contextlib
+import json
+import pathlib
+import sqlite3
+import time
+import urllib.request
+
+import pytest
+
+from gateway import eventually
+from hosts import host, nothing_is_left, rows, serial, shown
+from stand import Stand
+from test_apply import renew
+
+PROGRAM = pathlib.Path(".build/pebble-sid/usr/bin/pebble").resolve()
+DAY = 86_400
+PROFILES = {"default": {"description": "usual", "validityPeriod": 90 * DAY},
+            "shortlived": {"description": "short", "validityPeriod": 6 * DAY}}
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid could not fetch a newer Pebble")
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory):
+    made = Stand(tmp_path_factory.mktemp("stand"), program=PROGRAM, profiles=PROFILES)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def served(stand):
+    """A gateway with its certificate, not yet started."""
+    gateway = stand.gateway([host("app.test")])
+    stand.proxy.arm(None, None)
+    gateway.apply()
+    yield gateway
+    gateway.stop()
+
+
+def advise(ca, gateway, start, end):
+    """Has the CA advise a window on a gateway's certificate; in seconds from now."""
+    (chain,), = rows(gateway, "SELECT chain FROM certificates WHERE name = 'app.test'")
+    leaf = chain.decode().split("-----END")[0] + "-----END CERTIFICATE-----\n"
+    stamps = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset)) for offset in (start, end)]
+    window = {"suggestedWindow": dict(zip(("start", "end"), stamps))}
+    request = urllib.request.Request(
+        f"https://localhost:{ca.management}/set-renewal-info/",
+        json.dumps({"certificate": leaf, "ariResponse": json.dumps(window)}).encode())
+    with urllib.request.urlopen(request, timeout=5, context=ca.trust):
+        pass
+
+
+def advised(gateway):
+    """The instant in the state that was chosen from the CA's window; None when none was."""
+    return next((at for at, in rows(gateway, "SELECT advised_at FROM renewals WHERE certificate = 'app.test'")), None)
+
+
+def forget_when_to_ask(gateway):
+    """As if the time had come to ask for advice again."""
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE renewals SET next_advice_at = 0")
+
+
+def asked(stand):
+    """How often the CA was asked for advice."""
+    return sum(1 for method, path in stand.proxy.calls if method == "GET" and path != "/dir")
+
+
+def test_a_profile_is_asked_for(stand):
+    gateway = stand.gateway([host("app.test")], issuer={"profile": "shortlived"})
+    gateway.apply()
+    (lifetime,), = rows(gateway, "SELECT expires_at - not_before FROM certificates WHERE name = 'app.test'")
+    assert abs(lifetime - 6 * DAY) < 60
+
+
+def test_a_profile_that_the_ca_does_not_have_is_refused_in_words(stand):
+    gateway = stand.gateway([host("app.test")], issuer={"profile": "shortlive"})
+    before = len(stand.ca.issued)
+    said = gateway.apply(expect=3, everything=True)
+    line = next(line for line in said.splitlines() if "issue failed" in line)
+    assert "'shortlive'" in line and "default, shortlived" in line
+    assert len(stand.ca.issued) == before
+
+
+def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
+    before = len(stand.ca.issued)
+    advise(stand.ca, served, -2 * DAY, -DAY)
+    served.start()
+    former = serial(served, "app.test")
+    eventually("the new certificate", lambda: serial(served, "app.test") != former, patience=60)
+    eventually("the end of the order", lambda: nothing_is_left(served))
+    assert shown(served, stand.ca, "app.test") == "app.test"
+    # As a renewal, which limits leave alone.
+    assert "is a replacement of" in stand.ca.log
+    assert rows(served, "SELECT is_exempt FROM ledger WHERE kind = 'order' ORDER BY id") == [(0,), (1,)]
+    # The new one's window is to come: it is left at that. A gateway that starts looks at once.
+    served.stop()
+    served.start()
+    eventually("advice on the new one", lambda: (advised(served) or 0) > time.time() + DAY, patience=60)
+    assert len(stand.ca.issued) == before + 1
+
+
+def test_advice_is_kept_over_restarts(stand, served):
+    before = len(stand.ca.issued)
+    advise(stand.ca, served, 10 * DAY, 20 * DAY)
+    served.start()
+    chosen = eventually("advice", lambda: advised(served), patience=60)
+    assert 10 * DAY - 60 <= chosen - time.time() <= 20 * DAY
+    times = asked(stand)
+    served.stop()
+    served.start()
+    assert advised(served) == chosen
+    assert asked(stand) == times
+    # Asked again, it keeps what it has chosen while that is in the window, and chooses anew when it is not.
+    for window, stays in [((9 * DAY, 21 * DAY), True), ((30 * DAY, 40 * DAY), False)]:
+        served.stop()
+        advise(stand.ca, served, *window)
+        forget_when_to_ask(served)
+        served.start()
+        eventually("another question", lambda: asked(stand) > times, patience=60)
+        times = asked(stand)
+        eventually("its answer", lambda: (advised(served) == chosen) == stays, patience=60)
+    assert len(stand.ca.issued) == before
+
+
+def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand, served):
+    before = len(stand.ca.issued)
+    backup = (served.folder / "state.db").read_bytes()
+    assert renew(served, "app.test", "--force").returncode == 0
+    (served.folder / "state.db").write_bytes(backup)
+    stand.proxy.arm(None, None)
+    done = renew(served, "app.test", "--force")
+    assert done.returncode == 0, done.stderr
+    # Refused as replaced already, and placed.
+    assert [path for _, path in stand.proxy.calls].count("/order-plz") == 2
+    assert len(stand.ca.issued) == before + 2
+    assert nothing_is_left(served)
