@@ -32,7 +32,7 @@ public struct OwnCertificate: Sendable {
         let chain: CertificateChain
         do throws(PKIError) {
             chain = try CertificateChain(pem: text.plainCopy(), key: key)
-            try chain.leaf.checkStrength()
+            try chain.checkStrength()
         } catch {
             throw IssuanceFailure(error, "\(custom.certificate)")
         }
@@ -54,6 +54,10 @@ public struct OwnCertificate: Sendable {
         let uncovered = hosts.filter { !leaf.covers($0.text) }
         guard uncovered.isEmpty else {
             throw IssuanceFailure("\(custom.certificate): it \(misses(uncovered, leaf.names.map(\.text)))")
+        }
+        let usages = ["1.3.6.1.5.5.7.3.1", "2.5.29.37.0"]
+        guard leaf.extendedKeyUsages.isEmpty || leaf.extendedKeyUsages.contains(where: usages.contains) else {
+            throw IssuanceFailure("\(custom.certificate): it is not for servers (extended key usage)")
         }
         guard leaf.notBefore <= now else {
             throw IssuanceFailure("\(custom.certificate): it is not valid before \(UTCTime.text(leaf.notBefore))")

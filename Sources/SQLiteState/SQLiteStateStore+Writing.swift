@@ -135,6 +135,8 @@ extension SQLiteStateStore {
                 Data(certificate.chain), Data(certificate.sealedKey), revision,
             ])
         try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
+        // Failures are over, and advice was on the former leaf.
+        try execute(database, "DELETE FROM renewals WHERE certificate = ?", [certificate.name])
     }
 
     private func put(_ generation: Generation, _ sealedText: [UInt8], in database: Database) throws {

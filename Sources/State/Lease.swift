@@ -65,8 +65,9 @@ public struct Lease: Sendable, Equatable {
         self.expiresAt = expiresAt
     }
 
-    /// Whether another may take it: it has run out, or its holder, in the same scope, is dead.
+    /// Whether another may take it: it has run out, was taken when the clock was far ahead, or its holder, in the same scope,
+    /// is dead.
     public func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
-        expiresAt <= now || (holder.scope == scope && !isAlive(holder))
+        expiresAt <= now || expiresAt - now > 10 * Self.seconds || (holder.scope == scope && !isAlive(holder))
     }
 }

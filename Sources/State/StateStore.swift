@@ -103,7 +103,7 @@ public enum StateMutation: Sendable {
     case putItem(ItemID, owner: StoredItem.Owner, record: [UInt8])
     /// Changes nothing, and lets the whole commit fail with `StateError.changedMeanwhile` unless the item has this record.
     case require(ItemID, record: [UInt8])
-    /// Puts a certificate.
+    /// Puts a certificate, and forgets what went wrong with it before.
     case putCertificate(StoredCertificate)
     /// Ends the order that a certificate came from, with all challenges that were put for it, forgets what went wrong
     /// before, and gives its lease back, which whoever commits must hold.

@@ -53,13 +53,19 @@ struct RekeyCommand: ParsableCommand {
             let oldKey = try oldKey(known, store, here, newKey)
             let count = try Rekey(store: store, holder: keeper.holder, oldKey: oldKey, newKey: newKey).run(
                 now: currentTime())
-            try store.scrub()
             try Terminal.print("Sealed \(count) anew under the key \(newKey.id). Give this key from now on.\n")
+            let scrubbing = Result { try store.scrub() }
             let now = currentTime()
             for node in try store.nodes() where node.isAlive(at: now) {
                 try Terminal.print(
                     "Restart the gateway on \(node.machine) (process \(node.process)) with this key: until then it"
                         + " serves what it has, and takes no change in.\n")
+            }
+            // The rekey is done all the same: whoever threw the new key away now would lose everything.
+            if case .failure(let error) = scrubbing {
+                throw CommandFailure(
+                    message: "what the old key has sealed still stands in the file's unused parts: \(error)",
+                    hint: "run the same command again when nobody reads the state for long")
             }
         }
     }

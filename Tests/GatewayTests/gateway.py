@@ -21,13 +21,20 @@ PATIENCE = 20
 _random = random.Random()
 
 
+# Ports given out before: who got one may not listen yet, or listen again later.
+_given = set()
+
+
 def free_port():
-    """A port nobody listens at, from below those that the system gives to outgoing connections."""
+    """A port nobody listens at, from below those that the system gives to outgoing connections. Each comes once."""
     while True:
         port = _random.randrange(20000, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
             except OSError:
                 continue

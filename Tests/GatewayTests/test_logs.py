@@ -1,6 +1,7 @@
 """What the gateway writes down: the access log in its formats, and never a secret."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -84,6 +85,29 @@ def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):
     ask(gateway, http)
     assert json.loads(lines(gateway.folder / "missing/access.log")[0])["status"] == 200
     assert gateway.log.count("can't be opened") == 1
+
+
+@pytest.mark.parametrize("form", ["json", "combined"])
+def test_a_text_of_any_length_fits_into_a_line(run, http, form):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "access.log", "format": form}, "limits": {"header_bytes": "1MiB"}})
+    with http(gateway.http) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nUser-Agent: " + b"\xff" * 1_040_000 + b"\r\n\r\n")
+        assert client.response().status == 200
+    line = lines(gateway.folder / "access.log")[0]
+    assert "..." in line and len(line) < 1_000_000
+
+
+def test_a_pipe_that_nobody_reads_yet_is_a_log_too(run, http, tmp_path):
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": str(pipe), "format": "combined"}})
+    assert ask(gateway, http).status == 200
+    with open(pipe, "rb", buffering=0) as reader:
+        assert b"GET /a?query-is-shown" in reader.readline()
 
 
 def test_the_log_on_standard_output(run, http):

@@ -260,7 +260,8 @@ def test_challenges_are_answered_ahead_of_redirects(gateway):
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
-            "INSERT INTO challenges VALUES ('token-1', 'token-1.thumb', 'shop.test', 0, (SELECT revision FROM position), 'http-01')")
+            "INSERT INTO challenges (token, key_authorization, domain, created_at, revision) "
+            "SELECT 'token-1', 'token-1.thumb', 'shop.test', 0, revision FROM position")
 
     def answered(host):
         with Client(gateway.http) as client:

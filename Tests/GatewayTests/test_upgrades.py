@@ -145,3 +145,24 @@ def test_the_end_at_one_side_is_the_end_at_the_other(gateway, origin):
     with Client(gateway.http) as client:
         open_socket(client).send("hello")
         assert client.to_end() == b"last words"
+
+
+def test_a_client_that_does_not_read_its_tunnel_is_cut_off(run, make_origin):
+    flooding = make_origin()
+
+    def flood(connection, _):
+        connection.send(AGREE)
+        try:
+            while True:
+                connection.send(bytes(1 << 16))
+        except OSError:
+            return False
+
+    flooding.answers["/socket"] = flood
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [flooding.url]}],
+        gateway={"limits": {"body_progress_timeout": "1s"}})
+    with Client(gateway.http) as client:
+        client.send(ASK)
+        client.until(b"\r\n\r\n")
+        eventually("the end of the tunnel", lambda: gateway.metric("aegis_connections_open") == 0)

@@ -281,6 +281,39 @@ def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origi
 
 # Other transports.
 
+def test_another_try_goes_to_another_upstream_though_none_is_well(run, make_origin):
+    serving = make_origin()
+    serving.answers["/healthz"] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}", serving.url],
+          "health_check": {"path": "/healthz", "interval": "1s"}}])
+    gateway.await_log("is not well", serving.url)
+    with Client(gateway.http) as client:
+        assert [client.get("app.test").status for _ in range(10)] == [200] * 10
+
+
+def test_a_check_is_its_hosts_own_and_ends_with_it(run, make_origin):
+    shared = make_origin()
+    shared.answers["/healthz"] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    other = make_origin()
+    gateway = run([
+        {"domain": "checking.test", "upstreams": [shared.url, other.url],
+         "health_check": {"path": "/healthz", "interval": "1s"}},
+        {"domain": "later.test", "upstreams": [shared.url]},
+    ])
+    gateway.await_log("is not well", shared.url)
+    del gateway.host("checking.test")["health_check"]
+    gateway.reload()
+
+    def served():
+        with Client(gateway.http) as client:
+            for _ in range(4):
+                client.get("checking.test", "/served")
+        return [request for request in shared.requests if request.target == "/served"]
+
+    eventually("requests to what is no longer checked", served)
+
+
 def test_unix_sockets_are_upstreams(run, make_origin, tmp_path):
     origin = make_origin(path=tmp_path / "s")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "preserve_host": False}])

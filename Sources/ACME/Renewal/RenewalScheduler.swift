@@ -37,10 +37,14 @@ public struct RenewalCandidate: Sendable, Hashable {
 /// of its name takes each forward by up to an eighth of its lifetime.
 public enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
+    /// The year 9999 is the last that a certificate can name.
+    private static let possibleSeconds: Int64 = 400_000_000_000
 
     /// From when on a certificate is due by its lifetime alone; all times in seconds since 1970.
     public static func dueAt(notBefore: Int64, notAfter: Int64) -> Int64 {
-        let lifetime = max(0, notAfter - notBefore)
+        // A time that no certificate can have counts as long past.
+        guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
+        let lifetime = notAfter - notBefore
         return notAfter - lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
     }
 
@@ -66,6 +70,7 @@ public enum RenewalScheduler {
     }
 
     private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
+        guard candidate.notAfter < possibleSeconds, candidate.notBefore > -possibleSeconds else { return 0 }
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
         if let advised = candidate.advisedAt {

@@ -123,6 +123,11 @@ public struct HeaderRules: Sendable, Equatable {
         public var set: [HeaderField] = []
         /// Names of fields to take away.
         public var remove: [String] = []
+
+        /// How many bytes the fields to set may have together, as they are sent.
+        public static let maximumBytes = 32 << 10
+        /// How many bytes the fields to set have.
+        public var setBytes: Int { self.set.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 } }
     }
 
     /// On the way to the upstream.

@@ -3,6 +3,7 @@ extension Rules {
         for host in configuration.hosts {
             checkAnswer(of: host)
             checkPolicy(of: host)
+            checkHeaders(of: host)
             switch host.sslMode {
             case .none: checkWithoutCertificate(host)
             case .letsencrypt: checkIssuers(of: host)
@@ -61,6 +62,15 @@ extension Rules {
             report(
                 .error, "preload", in: policy, unlessFaulty: ["include_subdomains"],
                 "preload needs include_subdomains", hint: "set include_subdomains: true")
+        }
+    }
+
+    private mutating func checkHeaders(of host: Host) {
+        for (key, changes) in [("request", host.headers.request), ("response", host.headers.response)]
+        where changes.setBytes > HeaderRules.Changes.maximumBytes {
+            report(
+                .error, "headers", key, "set", in: host.origin.node,
+                "the fields to set have \(changes.setBytes) bytes together", hint: "at most 32 KiB are sent")
         }
     }
 

@@ -1,9 +1,5 @@
-import PKI
-
 /// Who answers on the admin listener.
 struct AdminHandler: Sendable {
-    /// What the admin listener shows in handshakes.
-    let credential: TLSCredential
     /// Which hosts it answers as.
     let hosts: AdminHosts
     /// The answer to a path; nil where there is nothing.

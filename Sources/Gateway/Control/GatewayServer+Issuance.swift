@@ -75,7 +75,9 @@ extension GatewayServer {
 
     /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
     func maintain(_ now: Int64) {
-        guard now >= issuance.nextLook, status.current.phase == .ready, !isEnding else { return }
+        guard now >= issuance.nextLook, !compiler.managed.isEmpty, status.current.phase == .ready, !isEnding else {
+            return
+        }
         issuance.nextLook = now + Issuance.lookSeconds
         guard let store = issuanceStore() else { return }
         do {

@@ -83,6 +83,12 @@ extension GatewayServer {
 
     /// Has upstreams checked whose time has come.
     func checkHealth(_ now: Int64) {
+        // What is no longer checked counts as well.
+        for (number, state) in health where compiler.healthChecks[number] == nil {
+            health[number] = nil
+            if !state.isHealthy { tellAll(.health(number, isHealthy: true)) }
+            if let upstream = compiler.upstreams[number] { status.change { $0.health[upstream.text] = nil } }
+        }
         for (number, target) in compiler.healthChecks {
             var state = health[number] ?? HealthState()
             guard now >= state.nextCheck, !state.isRunning else { continue }

@@ -7,11 +7,9 @@ extension GatewayServer {
     /// Starts the admin listener's worker. Requests there never hold up a client's, and the other way round.
     func startAdmin() throws {
         let (handle, fallback, tickets, status) = (admin, fallback, tickets, status)
-        let credential = FallbackCertificates(fallback).credential(for: nil, now: Self.now)
-        guard let credential else { throw GatewayFailure("no certificate can be made for the admin listener") }
         let metrics = MetricsSource()
         self.metrics = metrics
-        let handler = AdminHandler(credential: credential, hosts: AdminHosts(machine: node.machine)) { path in
+        let handler = AdminHandler(hosts: AdminHosts(machine: node.machine)) { path in
             let current = status.current
             switch path {
             case "/healthz": return AdminAnswer(body: Array("ok\n".utf8))

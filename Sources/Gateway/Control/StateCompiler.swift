@@ -13,8 +13,9 @@ struct StateCompiler {
     private(set) var settings = GatewaySettings()
     /// The upstreams of all sites.
     private(set) var upstreams = UpstreamRegistry()
-    /// What is checked how often, by the upstream's number.
+    /// What is checked how often, by the upstream's number: as the first host by name has it, of those that share it.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
+    private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
     /// The times of each certificate, by name.
     private(set) var times: [String: CertificateTimes] = [:]
     /// What the gateway has or renews by itself, by the certificate's name.
@@ -102,6 +103,11 @@ struct StateCompiler {
             problems[id] = "its record can't be read"
             return
         }
+        let limit = HeaderRules.Changes.maximumBytes
+        guard host.headers.request.setBytes <= limit, host.headers.response.setBytes <= limit else {
+            problems[id] = "the headers to set have more than 32 KiB"
+            return
+        }
         problems[id] = nil
         if let certificate = ManagedCertificate(host, record: item.record) {
             managed[id.name] = certificate
@@ -114,8 +120,9 @@ struct StateCompiler {
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
             return upstreams.take(trusted, &update, trust: trust)
         }
+        former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
-            healthChecks[number] = host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) }
+            setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) })
         }
         let site = Site(host, upstreams: numbers)
         sites[id.name] = site
@@ -126,12 +133,18 @@ struct StateCompiler {
     private mutating func removeSite(_ name: String, _ update: inout TableUpdate) {
         guard let site = sites.removeValue(forKey: name) else { return }
         update.removedSites.append(name)
+        site.upstreams.forEach { setCheck($0, of: name, nil) }
         site.upstreams.forEach { release($0, &update) }
+    }
+
+    private mutating func setCheck(_ number: UpstreamNumber, of host: String, _ target: HealthTarget?) {
+        checksByHost[number, default: [:]][host] = target
+        if checksByHost[number]?.isEmpty == true { checksByHost[number] = nil }
+        healthChecks[number] = checksByHost[number]?.min { $0.key < $1.key }?.value
     }
 
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         upstreams.give(back: number, &update)
-        if upstreams[number] == nil { healthChecks[number] = nil }
     }
 
     /// The CAs of a file; the system's where there is none.

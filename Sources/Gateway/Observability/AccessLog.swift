@@ -31,9 +31,17 @@ public final class AccessLogSink: Sendable {
 
     /// Opens a file to append to; whom it is for is a matter of the umask, too.
     static func open(path: String) throws(SystemFailure) -> AccessLogSink {
-        let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+        // For reading too: so a pipe (fifo(7)) can be opened before anybody reads it, and outlives its reader.
+        let isPipe = isPipe(path)
+        let descriptor = unsafe Glibc.open(
+            path, (isPipe ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw SystemFailure("open") }
         return try AccessLogSink(descriptor: descriptor)
+    }
+
+    private static func isPipe(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
     }
 
     /// Takes lines to be written; false when too much waits already.
@@ -112,6 +120,8 @@ final class AccessLogBuffer {
     private let format: AccessLog.Format
     private let metrics: WorkerMetrics
     private let line = Scratch(capacity: 4 << 20)
+    /// How much of a client's text goes into a line, in bytes: escaped it may be six times as long, and a line has several.
+    private static let longestText = 64 << 10
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
     private var dueAt: Int64?
@@ -255,7 +265,8 @@ final class AccessLogBuffer {
     /// Adds text so that it can't end the string that it stands in, in JSON and in the combined format alike; what is not
     /// ASCII is taken as Latin-1.
     private func appendEscaped(_ text: Bytes) {
-        for index in 0..<text.count {
+        defer { if text.count > Self.longestText { line.append("...") } }
+        for index in 0..<min(text.count, Self.longestText) {
             let byte = text[index]
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):

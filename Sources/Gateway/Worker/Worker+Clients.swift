@@ -180,7 +180,7 @@ extension Worker {
             setDeadline(client: id, inMilliseconds: idleMilliseconds)
             return enqueue(client: id)
         }
-        if exchanges[exchange].isRequestComplete { clients[id].deadline.clear() }
+        if exchanges[exchange].isRequestComplete || clients[id].phase == .tunnel { clients[id].deadline.clear() }
         let upstream = exchanges[exchange].upstream
         guard !upstream.isNone else { return }
         setDeadline(upstream: upstream, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)

@@ -117,8 +117,8 @@ extension Worker {
         var site: SlotID?
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
         let credential: TLSCredential?
-        if let adminHandler, clients[id].listener == .admin {
-            credential = adminHandler.credential
+        if clients[id].listener == .admin {
+            credential = unsafe tables.fallback.credential(for: key, now: clock.seconds)
         } else {
             var failure: (name: String, reason: String)?
             let stored = tables.credential(site: site, key: key, failure: &failure)

@@ -48,17 +48,17 @@ extension Worker {
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
         var chosen: SlotID?
+        var place = 0
         for offset in 0..<count {
             let index = (exchanges[exchange].nextCandidate + offset) % count
             guard let pool = tables.pool(tables.sites[site].view.upstream(index)) else { continue }
-            if unsafe tables.pools[pool].isAvailable(at: clock.milliseconds) {
-                exchanges[exchange].nextCandidate = (index + 1) % count
-                chosen = pool
-                break
-            }
-            if chosen == nil { chosen = pool }
+            let isAvailable = unsafe tables.pools[pool].isAvailable(at: clock.milliseconds)
+            if isAvailable || chosen == nil { (chosen, place) = (pool, index) }
+            if isAvailable { break }
         }
         guard let chosen else { return false }
+        // Another try goes to another one.
+        exchanges[exchange].nextCandidate = (place + 1) % count
         exchanges[exchange].tries += 1
         exchanges[exchange].pool = chosen
         tables.pools[chosen].active += 1

@@ -68,7 +68,9 @@ extension Worker {
     /// A tunnel ends when nothing has passed for as long as an upstream may take.
     private func keepTunnelAlive(_ exchange: SlotID) {
         let time = tables.sites[exchanges[exchange].site].view.readMilliseconds
-        clients[exchanges[exchange].client].deadline.clear()
+        let client = exchanges[exchange].client
+        // A client that does not read has a deadline of its own for that.
+        if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: exchanges[exchange].upstream, inMilliseconds: time)
     }
 

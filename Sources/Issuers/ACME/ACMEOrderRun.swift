@@ -204,7 +204,7 @@ struct ACMEOrderRun {
                 "the CA's certificate is valid from \(UTCTime.text(chain.leaf.notBefore)) to"
                     + " \(UTCTime.text(chain.leaf.notAfter)), and not now", hint: "is this machine's clock right?")
         }
-        try chain.leaf.checkStrength()
+        try chain.checkStrength()
         let isExempt = try replaced(client) != nil
         try ACMELimits(settings, store: store).note(.certificate, need.names, isExempt: isExempt, now: time)
         return IssuedMaterial(

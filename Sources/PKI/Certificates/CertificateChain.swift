@@ -9,6 +9,11 @@ public struct CertificateChain: Sendable, Hashable {
     /// All of it as PEM, the leaf first.
     public var pem: String { certificates.map(\.pem).joined() }
 
+    /// Refuses what TLS could not show: weak keys, and weak signatures but for a root's own, anywhere in the chain.
+    public func checkStrength() throws(PKIError) {
+        for certificate in certificates { try certificate.checkStrength() }
+    }
+
     /// More certificates than this are refused.
     public static let maximumCertificates = 20
 

@@ -186,8 +186,10 @@ extension Applier {
                     changes.append(change)
                     news += warnings.map { .warning(change.item, $0) }
                 case .failed(let change, let failure):
-                    // A gateway tries again, and must know when that is worth it.
-                    try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
+                    // A gateway tries again what comes from issuers, and must know when that is worth it.
+                    if change.item.kind == .certificate, change.action != .upload {
+                        try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
+                    }
                     failed.append(self.event(change, failure: failure.reason))
                     news.append(.failed(change.item, change.action, failure))
                 }
