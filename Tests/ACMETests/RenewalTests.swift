@@ -98,6 +98,25 @@ import Testing
             } == 40)
     }
 
+    @Test("What is due as soon as it is had is had again after a while only", arguments: [true, false])
+    func pause(isAdvised: Bool) {
+        // A clock that is 75 days ahead, or advice for the past.
+        let had = (isAdvised ? 1 : 75) * Self.day
+        let at = RenewalScheduler.dueAt(
+            candidate {
+                $0.advisedAt = isAdvised ? 0 : nil
+                $0.obtainedAt = had
+            }, seed: 1)
+        #expect(at == had + 6 * 3600)
+        // A short one has less time.
+        let short = candidate {
+            $0.notAfter = 80
+            $0.advisedAt = 0
+            $0.obtainedAt = 0
+        }
+        #expect(RenewalScheduler.dueAt(short, seed: 1) == 10)
+    }
+
     @Test("After failures it waits, a little longer than the schedule says, never before it is due")
     func failures() {
         let due = RenewalScheduler.dueAt(candidate(), seed: 1)

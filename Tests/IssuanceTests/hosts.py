@@ -47,5 +47,5 @@ def age(gateway, name):
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
-            "UPDATE certificates SET not_before = not_before - 10000000, expires_at = unixepoch() + 86400, "
-            "revision = (SELECT revision FROM position) WHERE name = ?", (name,))
+            "UPDATE certificates SET not_before = not_before - 10000000, created_at = created_at - 10000000, "
+            "expires_at = unixepoch() + 86400, revision = (SELECT revision FROM position) WHERE name = ?", (name,))

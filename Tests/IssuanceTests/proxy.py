@@ -78,7 +78,7 @@ class Proxy:
         return {**self._ca.issuer, "directory": f"https://localhost:{self.port}/dir"}
 
     def arm(self, place, fault, path="/"):
-        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so."""
+        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so; None breaks them all."""
         with self._lock:
             self.calls.clear()
             self.broken = None
@@ -87,8 +87,10 @@ class Proxy:
     def take(self, call):
         with self._lock:
             self.calls.append((call.method, call.path))
-            self._count += call.path.startswith(self._path)
-            fault = self._fault if call.path.startswith(self._path) and self._count == self._place else None
+            fault = None
+            if call.path.startswith(self._path):
+                self._count += 1
+                fault = self._fault if self._place in (None, self._count) else None
             if fault:
                 self.broken = self.calls[-1]
         if fault:

@@ -19,6 +19,8 @@ from test_apply import renew
 
 PROGRAM = pathlib.Path(".build/pebble-sid/usr/bin/pebble").resolve()
 DAY = 86_400
+# Where Pebble gives it.
+ADVICE = "/draft-ietf-acme-ari-03/renewalInfo/"
 PROFILES = {"default": {"description": "usual", "validityPeriod": 90 * DAY},
             "shortlived": {"description": "short", "validityPeriod": 6 * DAY}}
 
@@ -60,6 +62,11 @@ def advised(gateway):
     return next((at for at, in rows(gateway, "SELECT advised_at FROM renewals WHERE certificate = 'app.test'")), None)
 
 
+def had_long_ago(gateway):
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE certificates SET created_at = created_at - ?", (DAY,))
+
+
 def forget_when_to_ask(gateway):
     """As if the time had come to ask for advice again."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
@@ -68,7 +75,7 @@ def forget_when_to_ask(gateway):
 
 def asked(stand):
     """How often the CA was asked for advice."""
-    return sum(1 for method, path in stand.proxy.calls if method == "GET" and path != "/dir")
+    return sum(1 for _, path in stand.proxy.calls if path.startswith(ADVICE))
 
 
 def test_a_profile_is_asked_for(stand):
@@ -90,6 +97,8 @@ def test_a_profile_that_the_ca_does_not_have_is_refused_in_words(stand):
 def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
     before = len(stand.ca.issued)
     advise(stand.ca, served, -2 * DAY, -DAY)
+    # What was had just now is left alone for some hours, or a CA could have us renew without end.
+    had_long_ago(served)
     served.start()
     former = serial(served, "app.test")
     eventually("the new certificate", lambda: serial(served, "app.test") != former, patience=60)
@@ -140,3 +149,22 @@ def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand
     assert [path for _, path in stand.proxy.calls].count("/order-plz") == 2
     assert len(stand.ca.issued) == before + 2
     assert nothing_is_left(served)
+
+
+def test_a_ca_that_always_wants_a_renewal_does_not_have_one_after_the_other(stand, served):
+    before = len(stand.ca.issued)
+    had_long_ago(served)
+
+    def want(call):
+        past = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * DAY)) for days in (2, 1)]
+        body = json.dumps({"suggestedWindow": {"start": past[0], "end": past[1]}}).encode()
+        call.answer(200, [("Content-Type", "application/json")], body)
+
+    stand.proxy.arm(None, want, ADVICE)
+    served.start()
+    eventually("a renewal", lambda: len(stand.ca.issued) == before + 1)
+    served.stop()
+    served.start()
+    eventually("advice on the new one", lambda: advised(served))
+    served.stop()
+    assert len(stand.ca.issued) == before + 1

@@ -12,6 +12,8 @@ public struct RenewalCandidate: Sendable, Hashable {
     public var renewBeforeSeconds: Int64?
     /// The instant chosen from the CA's renewal information.
     public var advisedAt: Int64?
+    /// When it was had; nil where that is not known.
+    public var obtainedAt: Int64?
     /// How often in a row its renewal has failed.
     public var failures: Int
     /// When that was tried last.
@@ -20,13 +22,14 @@ public struct RenewalCandidate: Sendable, Hashable {
     /// A certificate.
     public init(
         name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil, advisedAt: Int64? = nil,
-        failures: Int = 0, lastTryAt: Int64? = nil
+        obtainedAt: Int64? = nil, failures: Int = 0, lastTryAt: Int64? = nil
     ) {
         self.name = name
         self.notBefore = notBefore
         self.notAfter = notAfter
         self.renewBeforeSeconds = renewBeforeSeconds
         self.advisedAt = advisedAt
+        self.obtainedAt = obtainedAt
         self.failures = failures
         self.lastTryAt = lastTryAt
     }
@@ -39,6 +42,7 @@ public enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
     /// The year 9999 is the last that a certificate can name.
     private static let possibleSeconds: Int64 = 400_000_000_000
+    private static let longestPauseSeconds: Int64 = 6 * 3600
 
     /// From when on a certificate is due by its lifetime alone; all times in seconds since 1970.
     public static func dueAt(notBefore: Int64, notAfter: Int64) -> Int64 {
@@ -50,7 +54,7 @@ public enum RenewalScheduler {
 
     /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
     public static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
-        let planned = plannedAt(candidate, seed: seed)
+        let planned = max(plannedAt(candidate, seed: seed), earliestAt(candidate))
         guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
         let delay = RetrySchedule.delaySeconds(afterFailures: candidate.failures)
         return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
@@ -67,6 +71,13 @@ public enum RenewalScheduler {
             if at <= now { due.append(candidate) } else { nextAt = min(nextAt ?? at, at) }
         }
         return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
+    }
+
+    /// Not before this: by a clock that is wrong, or by advice, a certificate may be due as soon as it is had, and the next
+    /// one as well.
+    private static func earliestAt(_ candidate: RenewalCandidate) -> Int64 {
+        guard let obtainedAt = candidate.obtainedAt else { return .min }
+        return obtainedAt + min(max(0, candidate.notAfter - obtainedAt) / 8, longestPauseSeconds)
     }
 
     private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {

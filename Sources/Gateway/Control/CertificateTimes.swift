@@ -4,6 +4,8 @@ import State
 struct CertificateTimes: Sendable {
     let notBefore: Int64
     let notAfter: Int64
+    /// When it was had.
+    let obtainedAt: Int64
     let fingerprint: String
     let source: CertificateFacts.Source
 }

@@ -109,7 +109,7 @@ extension GatewayServer {
             candidates.append(
                 RenewalCandidate(
                     name: name, notBefore: times.notBefore, notAfter: times.notAfter,
-                    renewBeforeSeconds: renewBefore(certificate), advisedAt: advised))
+                    renewBeforeSeconds: renewBefore(certificate), advisedAt: advised, obtainedAt: times.obtainedAt))
         }
         return RenewalScheduler.due(candidates, now: now, seed: 0).due.map(\.name) + due
     }

@@ -190,7 +190,7 @@ struct StateCompiler {
             problems[id] = nil
             times[stored.name] = CertificateTimes(
                 notBefore: stored.facts.notBefore, notAfter: stored.facts.expiresAt,
-                fingerprint: stored.facts.fingerprint, source: stored.facts.source)
+                obtainedAt: stored.facts.createdAt, fingerprint: stored.facts.fingerprint, source: stored.facts.source)
             if managed[stored.name] == nil { managed[stored.name] = ManagedCertificate(stored) }
             update.certificates.append(entry)
         } catch {
