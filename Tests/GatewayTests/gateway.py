@@ -136,18 +136,18 @@ class Gateway:
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr if everything else done.stdout
 
-    def start(self):
-        """Starts the gateway, and waits until it serves."""
-        self.launch()
+    def start(self, *wrapper):
+        """Starts the gateway, and waits until it serves. `wrapper`: what it is run by."""
+        self.launch(wrapper=wrapper)
         self.await_ready()
         return self
 
-    def launch(self, *arguments):
+    def launch(self, *arguments, wrapper=()):
         """Starts the gateway without waiting."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_")}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAMS / "aegis-gateway", "--state", "state.db", "--key-file", "key", *arguments],
+                [*wrapper, PROGRAMS / "aegis-gateway", "--state", "state.db", "--key-file", "key", *arguments],
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def await_ready(self):
