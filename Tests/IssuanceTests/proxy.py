@@ -78,7 +78,7 @@ class Proxy:
         return {**self._ca.issuer, "directory": f"https://localhost:{self.port}/dir"}
 
     def arm(self, place, fault, path="/"):
-        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so; None breaks them all."""
+        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so; None breaks all."""
         with self._lock:
             self.calls.clear()
             self.broken = None

@@ -74,8 +74,8 @@ def test_short_certificates_never_end_in_service(stand_with, figures):
 def ahead(days):
     """What runs a program with a clock that is days ahead.
 
-    The faketime program would stay in between as a parent; its library alone does not. That adds to the environment of the
-    first program, which moves it away from where Swift finds the arguments: so `env` is that one, and then the gateway.
+    The faketime program would stay in between as a parent; its library alone does not. That adds to the environment of
+    the first program, which moves it away from where Swift finds the arguments: so `env` is that one.
     """
     shared = pathlib.Path("/dev/shm")
     before = set(shared.glob("*faketime*"))
