@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import time
@@ -162,9 +163,11 @@ class Gateway:
 
     def reload(self):
         """Applies the configuration as it now is, and waits until it is in force."""
-        before = self.metric("aegis_state_revision")
-        if "Applied" in self.apply():
-            eventually("the change is in force", lambda: self.metric("aegis_state_revision") > before)
+        self.apply()
+        # An apply commits several times.
+        with sqlite3.connect(self.folder / "state.db") as state:
+            revision, = state.execute("SELECT revision FROM position").fetchone()
+        eventually("the change is in force", lambda: self.metric("aegis_state_revision") >= revision)
 
     def stop(self):
         """Ends it as an operator would, and sees that it ends well."""

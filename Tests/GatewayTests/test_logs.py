@@ -77,9 +77,15 @@ def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):
         gateway={"access_log": {"to": "missing/access.log", "format": "json"}})
     assert ask(gateway, http).status == 200
     assert gateway.metric("aegis_state_problems") == 1
-    status = subprocess.run(
-        [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True, text=True)
-    assert "missing/access.log" in status.stdout and "No such file" in status.stdout, status.stdout + status.stderr
+
+    def status():
+        return subprocess.run(
+            [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True,
+            text=True, check=True).stdout
+
+    # The gateway's row comes a moment after it is ready.
+    eventually(
+        "the problem in status", lambda: "missing/access.log" in (said := status()) and "No such file" in said)
     (gateway.folder / "missing").mkdir()
     eventually("the problem's end", lambda: gateway.metric("aegis_state_problems") == 0)
     ask(gateway, http)
