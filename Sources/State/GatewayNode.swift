@@ -58,9 +58,9 @@ public struct GatewayNode: Sendable, Equatable {
     }
 
     /// A new identity: 128 random bits in lower-case hex.
-    public static func makeID(using generator: inout some RandomNumberGenerator) -> String {
+    public static func makeID() -> String {
         (0..<2).map { _ in
-            let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 16)
+            let digits = String(UInt64.random(in: .min ... .max), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits
         }.joined()
     }

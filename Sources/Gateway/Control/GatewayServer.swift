@@ -127,9 +127,8 @@ public final class GatewayServer {
         fallback = try FallbackSource(
             authority: CertificateAuthority.makeRoot(
                 commonName: "Aegis Temporary CA", now: now, lifetimeSeconds: 86_400))
-        var generator = SystemRandomNumberGenerator()
         node = GatewayNode(
-            id: GatewayNode.makeID(using: &generator), machine: SystemName.machine, process: Int(getpid()),
+            id: GatewayNode.makeID(), machine: SystemName.machine, process: Int(getpid()),
             version: options.version, startedAt: now, heartbeatAt: now)
         status.change { $0.startedAt = now }
         admin = try WorkerHandle(number: -1, reports: reports)

@@ -9,8 +9,8 @@ public enum GatewayProbe {
     private static let digits = 32
 
     /// A token that was never asked for.
-    public static func makeToken(using generator: inout some RandomNumberGenerator) -> String {
-        let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    public static func makeToken() -> String {
+        let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max) }
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 

@@ -89,12 +89,11 @@ public final class PreflightChecks: Sendable {
     private static func prepare(
         _ store: (any StateStore)?, now: Int64, _ makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
-        var generator = SystemRandomNumberGenerator()
-        let token = GatewayProbe.makeToken(using: &generator)
+        let token = GatewayProbe.makeToken()
         let nodes = ((try? store?.nodes()) ?? []).filter { $0.isServing(at: now) }
         func answer(_ identity: String) -> [UInt8] { GatewayProbe.answer(to: Array(token.utf8), from: identity) }
         guard nodes.isEmpty else { return (token, nodes.map { answer($0.id) }, nil) }
-        let own = answer(GatewayNode.makeID(using: &generator))
+        let own = answer(GatewayNode.makeID())
         guard
             let challenge = ACMEChallenge(
                 kind: .http01, token: token, keyAuthorization: "\(token).\(String(decoding: own, as: UTF8.self))",
