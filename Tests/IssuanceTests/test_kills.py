@@ -5,6 +5,7 @@ written; else at a sample.
 """
 
 import contextlib
+import http.client
 import os
 import pathlib
 import signal
@@ -148,10 +149,9 @@ def kill_again_and_again(stand, gateway, places, run, figures):
         former = fingerprint(gateway)
         run(place)
         await_end_or_certificate(gateway, former)
-        died = gateway.process.poll()
-        if died is None:
+        if is_alive(gateway):
             break
-        assert died == -signal.SIGKILL
+        assert gateway.process.wait(PATIENCE) == -signal.SIGKILL
         gateway.process = None
         # Else its row would count as a live gateway's for ten seconds, and be waited for.
         forget_nodes(gateway)
@@ -174,6 +174,14 @@ def kill_again_and_again(stand, gateway, places, run, figures):
 def forget_nodes(gateway):
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("DELETE FROM nodes")
+
+
+def is_alive(gateway):
+    """Whether it has not been killed: who was a moment ago may not be reaped yet, but answers no more."""
+    try:
+        return gateway.ask("/readyz")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def fingerprint(gateway):
@@ -202,6 +210,7 @@ def traced(pid, *rules):
                                          for task in pathlib.Path(f"/proc/{pid}/task").iterdir()))
         yield
     finally:
-        # It lets go of what it traces.
-        tracer.send_signal(signal.SIGINT)
+        # The kernel lets go of what a killed tracer has traced. A tracer that is asked to end waits for the process's
+        # first thread, and for ever when that one has been killed meanwhile and others are not reaped yet.
+        tracer.kill()
         tracer.wait(PATIENCE)
