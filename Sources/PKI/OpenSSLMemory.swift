@@ -11,6 +11,13 @@ public enum OpenSSLMemory {
         precondition(isSet == 1, "OpenSSL is in use already")
     }
 
+    /// Keeps OpenSSL from giving back what all threads share when the program ends: threads that still work with it then
+    /// would use what is gone. To be called once, before anything else of PKI is used but `wipeWhenFreed`.
+    public static func keepWhenProgramEnds() {
+        // OPENSSL_init_crypto(3): no exit handler is registered.
+        OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
+    }
+
     /// Runs work on a key, during which this thread's frees are wiped.
     static func wiping<Result, Failure: Error>(_ work: () throws(Failure) -> Result) throws(Failure) -> Result {
         aegis_set_wiping(1)

@@ -13,6 +13,7 @@ struct AegisApply: ParsableCommand {
         // Whatever a library asks for: nobody else may read what is made here.
         umask(0o077)
         OpenSSLMemory.wipeWhenFreed()
+        OpenSSLMemory.keepWhenProgramEnds()
         refuseMisspeltCommand()
         main(nil)
     }

@@ -40,6 +40,7 @@ struct AegisGateway: ParsableCommand {
 
     func run() throws {
         OpenSSLMemory.wipeWhenFreed()
+        OpenSSLMemory.keepWhenProgramEnds()
         umask(0o077)
         signal(SIGPIPE, SIG_IGN)
         DescriptorLimit.raise()
