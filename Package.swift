@@ -60,13 +60,15 @@ let package = Package(
         .target(name: "CWipingMemory"),
         .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
         .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
-        .target(name: "ACME", dependencies: ["CPSL", "PKI"], swiftSettings: house),
+        .target(name: "Remote", swiftSettings: house),
+        .target(name: "ACME", dependencies: ["CPSL", "PKI", "Remote"], swiftSettings: house),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
             name: "HTTPClient",
             dependencies: ["CCurl", "PKI", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
+        .target(name: "Cloudflare", dependencies: ["HTTPClient", "PKI", "Remote"], swiftSettings: house),
         .systemLibrary(name: "CLDNS", pkgConfig: "ldns", providers: [.apt(["libldns-dev"])]),
         .target(
             name: "DNS",
@@ -76,7 +78,7 @@ let package = Package(
         .target(
             name: "Issuers",
             dependencies: [
-                "ACME", "ConfigModel", "DNS", "HTTPClient", "PKI", "PrivateFiles", "State",
+                "ACME", "Cloudflare", "ConfigModel", "DNS", "HTTPClient", "PKI", "PrivateFiles", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
@@ -120,7 +122,9 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
-        .testTarget(name: "ACMETests", dependencies: ["ACME", "PKI"], swiftSettings: house),
+        .testTarget(name: "ACMETests", dependencies: ["ACME", "PKI", "Remote"], swiftSettings: house),
+        .testTarget(
+            name: "CloudflareTests", dependencies: ["Cloudflare", "HTTPClient", "PKI"], swiftSettings: house),
         .testTarget(name: "ConfigModelTests", dependencies: ["ConfigModel", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "DataPlaneTests",

@@ -1,12 +1,15 @@
-/// How long a request is tried: delays of 1, 2, 4 … 16 s, or what the CA says, as long as they fit into a minute.
-struct Backoff {
+/// How long a request is tried: delays of 1, 2, 4 … 16 s, or what the server says, as long as they fit into a minute.
+public struct Backoff: Sendable {
     private static let budget = Duration.seconds(60)
     private static let longest = Duration.seconds(16)
     private var spent = Duration.zero
     private var next = Duration.seconds(1)
 
+    /// Before the first try.
+    public init() {}
+
     /// The delay before the next try; nil when there should be none.
-    mutating func delay(retryAfter: Duration?) -> Duration? {
+    public mutating func delay(retryAfter: Duration?) -> Duration? {
         // Zero would have us hammer a server that is in trouble.
         let delay = retryAfter.map { max($0, .seconds(1)) } ?? next
         guard spent + delay <= Self.budget else { return nil }

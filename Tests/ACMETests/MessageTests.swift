@@ -1,3 +1,4 @@
+import Remote
 import Testing
 
 @testable import ACME
@@ -205,7 +206,7 @@ import Testing
 
     @Test("Times of RFC 3339 are read", arguments: times)
     func time(_ time: Time) {
-        #expect(ACMETime.rfc3339(time.text) == time.seconds)
+        #expect(RemoteTime.rfc3339(time.text) == time.seconds)
     }
 
     @Test(
@@ -215,6 +216,6 @@ import Testing
             ("soon", nil), ("-5", nil), ("1.5", nil), ("99999999999", nil), ("Fri, 15 Jan 2027 08:02:00 CET", nil),
         ])
     func retryAfter(_ text: String, _ seconds: Int64?) {
-        #expect(ACMETime.retryAfter(text, now: ScriptedEdge.now) == seconds.map { .seconds($0) })
+        #expect(RemoteTime.retryAfter(text, now: ScriptedEdge.now) == seconds.map { .seconds($0) })
     }
 }

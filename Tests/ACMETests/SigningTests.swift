@@ -1,4 +1,5 @@
 import PKI
+import Remote
 import Testing
 
 @testable import ACME
@@ -10,7 +11,7 @@ import Testing
         let jws = try JWS(
             Array("{}".utf8), to: ACMEURL("https://ca.test/order"), nonce: "abc", key: key,
             signer: .account(ACMEURL("https://ca.test/account/1")))
-        let message = try Message(ACMEJSON.encode(jws))
+        let message = try Message(RemoteJSON.encode(jws))
         #expect(message.header.alg == "RS256")
         #expect(message.header.kid == "https://ca.test/account/1")
         #expect(message.header.jwk == nil)
@@ -25,7 +26,7 @@ import Testing
     func key(_ algorithm: KeyAlgorithm) throws {
         let key = try PrivateKey.generate(algorithm)
         let jws = try JWS([], to: ACMEURL("https://ca.test/account"), nonce: "abc", key: key, signer: .key)
-        let message = try Message(ACMEJSON.encode(jws))
+        let message = try Message(RemoteJSON.encode(jws))
         #expect(message.header.alg == (algorithm == .ecdsaP256 ? "ES256" : "ES384"))
         #expect(message.header.jwk == (try key.jsonWebKey.members))
         #expect(message.header.kid == nil)
@@ -39,7 +40,7 @@ import Testing
         let account = try ACMEExternalAccount(
             keyID: "kid \"1\"", encodedKey: SecretBytes(Array(Base64URL.text(macKey.plainCopy()).utf8)))
         let jws = try JWS(binding: key.jsonWebKey, to: account, at: ACMEURL("https://ca.test/account"))
-        let message = try Message(ACMEJSON.encode(jws))
+        let message = try Message(RemoteJSON.encode(jws))
         #expect(message.header.alg == "HS256")
         #expect(message.header.kid == "kid \"1\"")
         #expect(message.header.url == "https://ca.test/account")

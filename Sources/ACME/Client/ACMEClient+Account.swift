@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 extension ACMEClient {
     private struct NewAccount: Encodable {
@@ -38,7 +39,7 @@ extension ACMEClient {
                 throw ACMEError.externalAccountRequired
             }
         }
-        let response = try post(ACMEJSON.encode(request), to: directory.newAccount, by: .accountKey)
+        let response = try post(RemoteJSON.encode(request), to: directory.newAccount, by: .accountKey)
         let account = try ACMEAccount(response.body, url: Self.location(of: response, "account"))
         state.withLock { $0.account = account.url }
         return account
@@ -49,8 +50,8 @@ extension ACMEClient {
         guard let url = try directory().keyChange else { throw ACMEError.unsupported("keyChange") }
         guard let account = accountURL else { throw ACMEError.noAccount }
         let change = KeyChange(account: account.text, oldKey: try Self.jwk(of: key).members)
-        let inner = try JWS(ACMEJSON.encode(change), to: url, nonce: nil, key: newKey, signer: .key)
-        _ = try post(ACMEJSON.encode(inner), to: url, isRepeatable: false)
+        let inner = try JWS(RemoteJSON.encode(change), to: url, nonce: nil, key: newKey, signer: .key)
+        _ = try post(RemoteJSON.encode(inner), to: url, isRepeatable: false)
         state.withLock { $0.key = newKey }
     }
 

@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// Why a certificate is revoked (RFC 5280, section 5.3.1); the raw value is the code.
 public enum ACMERevocationReason: Int, Sendable {
@@ -68,7 +69,7 @@ extension ACMEClient {
         guard let url = try directory().revokeCert else { throw ACMEError.unsupported("revokeCert") }
         let request = Revocation(certificate: Base64URL.text(certificate), reason: reason.rawValue)
         do {
-            _ = try post(ACMEJSON.encode(request), to: url, by: key.map { .key($0) } ?? .account)
+            _ = try post(RemoteJSON.encode(request), to: url, by: key.map { .key($0) } ?? .account)
         } catch let error as ACMEError where error.isRefusal("alreadyRevoked") {
             // What was wanted is so: an earlier try may have arrived.
         }

@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 extension ACMEClient {
     private struct NewOrder: Encodable {
@@ -34,10 +35,10 @@ extension ACMEClient {
         request.replaces = directory.renewalInfo == nil ? nil : replaces
         let response: ACMEHTTPResponse
         do {
-            response = try post(ACMEJSON.encode(request), to: directory.newOrder, isRepeatable: false)
+            response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
         } catch let error as ACMEError where request.replaces != nil && error.isRefusal("alreadyReplaced") {
             request.replaces = nil
-            response = try post(ACMEJSON.encode(request), to: directory.newOrder, isRepeatable: false)
+            response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
         }
         return try order(response, at: Self.location(of: response, "order"))
     }
@@ -51,21 +52,21 @@ extension ACMEClient {
     /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1).
     @discardableResult
     public func answer(_ challenge: ACMEAuthorization.Challenge) throws -> ACMEAuthorization.Challenge {
-        try ACMEAuthorization.Challenge(post(ACMEJSON.encode(Nothing()), to: challenge.url).body)
+        try ACMEAuthorization.Challenge(post(RemoteJSON.encode(Nothing()), to: challenge.url).body)
     }
 
     /// Gives an authorization up (RFC 8555, section 7.5.2).
     @discardableResult
     public func deactivate(_ authorization: ACMEAuthorization) throws -> ACMEAuthorization {
         try self.authorization(
-            post(ACMEJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
+            post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
 
     /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). Also when an earlier one had
     /// arrived though its answer was lost, the order as it stands is given.
     public func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> ACMEOrder {
         do {
-            let payload = ACMEJSON.encode(Finalization(csr: Base64URL.text(csr)))
+            let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
             return try self.order(post(payload, to: order.finalize, isRepeatable: false), at: order.url)
         } catch let error as ACMEError where error.isRefusal("orderNotReady") {
             let current = try self.order(at: order.url)

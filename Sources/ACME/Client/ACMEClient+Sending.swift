@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 extension ACMEClient {
     /// The body of a POST that asks for a resource (RFC 8555, section 6.3).
@@ -36,7 +37,7 @@ extension ACMEClient {
         while true {
             let nonce = try fresh ?? self.nonce()
             fresh = nil
-            let body = try ACMEJSON.encode(signed(payload, to: url, by: author, nonce: nonce))
+            let body = try RemoteJSON.encode(signed(payload, to: url, by: author, nonce: nonce))
             let request = ACMEHTTPRequest(method: .post, url: url, body: body, accept: accept)
             guard let response = try attempt(request, isRepeatable: isRepeatable, &backoff) else { continue }
             if response.status == 400, refusedNonces < Self.maximumNonceTries,
@@ -59,7 +60,7 @@ extension ACMEClient {
 
     /// How long an answer says to wait.
     func retryAfter(_ response: ACMEHTTPResponse) -> Duration? {
-        ACMETime.retryAfter(response.retryAfter, now: now())
+        RemoteTime.retryAfter(response.retryAfter, now: now())
     }
 
     private func signed(_ payload: [UInt8], to url: ACMEURL, by author: Author, nonce: String) throws(ACMEError) -> JWS

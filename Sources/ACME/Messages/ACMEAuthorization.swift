@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// How control over a name is shown. The raw value is the type's name.
 public enum ACMEChallengeType: String, Sendable {
@@ -85,7 +86,7 @@ public struct ACMEAuthorization: Sendable, Hashable {
         status = wire.status
         challenges = try wire.challenges.compactMap(\.known).map { (wire) throws(ACMEError) in try Challenge(wire) }
         offeredTypes = wire.challenges.map { $0.type.oneLine(limit: 100) }
-        expires = wire.expires.flatMap(ACMETime.rfc3339)
+        expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
     }
 

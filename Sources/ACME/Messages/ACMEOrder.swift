@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// What a certificate is ordered for: a host name, perhaps a wildcard, or an address (RFC 8738).
 public typealias ACMEIdentifier = SubjectName
@@ -54,7 +55,7 @@ public struct ACMEOrder: Sendable, Hashable {
         finalize = try ACMEURL(wire.finalize, of: "order's finalize")
         certificate = try ACMEURL(ifAny: wire.certificate, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
-        expires = wire.expires.flatMap(ACMETime.rfc3339)
+        expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
     }
 

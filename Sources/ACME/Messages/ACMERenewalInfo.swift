@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// When a CA would have a certificate renewed (RFC 9773, section 4.2). Times are in seconds since 1970.
 public struct ACMERenewalInfo: Sendable, Hashable {
@@ -13,8 +14,8 @@ public struct ACMERenewalInfo: Sendable, Hashable {
 
     init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "renewal information")
-        guard let start = ACMETime.rfc3339(wire.suggestedWindow.start),
-            let end = ACMETime.rfc3339(wire.suggestedWindow.end), start < end
+        guard let start = RemoteTime.rfc3339(wire.suggestedWindow.start),
+            let end = RemoteTime.rfc3339(wire.suggestedWindow.end), start < end
         else { throw .malformed("renewal information", reason: "its window is none") }
         self.init(
             start: start, end: end, explanationURL: wire.explanationURL?.oneLine(limit: 2048), retryAfter: retryAfter)

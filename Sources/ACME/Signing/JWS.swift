@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// A signed message in the flattened JSON form (RFC 7515, section 7.2.2; RFC 8555, section 6.2).
 struct JWS: Codable {
@@ -49,7 +50,7 @@ struct JWS: Codable {
     private init(
         _ header: Header, _ payload: [UInt8], sign: ([UInt8]) throws(PKIError) -> [UInt8]
     ) throws(PKIError) {
-        protected = Base64URL.text(ACMEJSON.encode(header))
+        protected = Base64URL.text(RemoteJSON.encode(header))
         self.payload = Base64URL.text(payload)
         signature = Base64URL.text(try sign(Array("\(protected).\(self.payload)".utf8)))
     }

@@ -1,0 +1,165 @@
+import PKI
+import Remote
+
+/// A certificate pack of a zone's edge (https://developers.cloudflare.com/api/resources/ssl/subresources/certificate_packs/).
+public struct CertificatePack: Sendable, Equatable {
+    /// How Cloudflare knows it.
+    public let id: String
+    /// Where it stands, in Cloudflare's words: `active`, `pending_validation` and many others.
+    public let status: String
+    /// What was ordered, as far as it is told.
+    public let order: CertificatePackOrder?
+    /// When its first certificate ends, in seconds since 1970; nil before there is one.
+    public let expiresAt: Int64?
+    /// What the operator must do to have it validated, a line each.
+    public let validation: [String]
+    /// What went wrong with its validation, in the server's words.
+    public let problems: [String]
+}
+
+/// What is ordered.
+public struct CertificatePackOrder: Sendable, Equatable, Codable {
+    let type: String
+    let hosts: [String]
+    let authority: String
+    let validation: String
+    let validityDays: Int
+    let hasBranding: Bool
+
+    private enum CodingKeys: String, CodingKey {
+        case type, hosts
+        case authority = "certificate_authority"
+        case validation = "validation_method"
+        case validityDays = "validity_days"
+        case hasBranding = "cloudflare_branding"
+    }
+
+    /// An order for names, the zone's apex among them. Authority and validation are in the words of the API.
+    public init(hosts: [String], authority: String, validation: String, validityDays: Int, hasBranding: Bool) {
+        type = "advanced"
+        self.hosts = hosts.sorted()
+        self.authority = authority
+        self.validation = validation
+        self.validityDays = validityDays
+        self.hasBranding = hasBranding
+    }
+
+    /// The order in an answer. Throws when a part of it is not told.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        type = try values.decode(String.self, forKey: .type)
+        hosts = try values.decode([String].self, forKey: .hosts).map { $0.lowercased() }.sorted()
+        authority = try values.decode(String.self, forKey: .authority)
+        validation = try values.decode(String.self, forKey: .validation)
+        validityDays = try values.decode(Int.self, forKey: .validityDays)
+        hasBranding = try values.decodeIfPresent(Bool.self, forKey: .hasBranding) ?? false
+    }
+
+    /// The order as a text, the same for the same order.
+    public var text: String { String(decoding: RemoteJSON.encode(self), as: UTF8.self) }
+}
+
+extension CertificatePack: Decodable {
+    private enum Key: String, CodingKey {
+        case id, status, certificates
+        case records = "validation_records"
+        case errors = "validation_errors"
+    }
+
+    private struct Certificate: Decodable {
+        let expires: String?
+
+        enum CodingKeys: String, CodingKey {
+            case expires = "expires_on"
+        }
+    }
+
+    private struct Record: Decodable {
+        let txtName: String?
+        let txtValue: String?
+        let httpURL: String?
+        let httpBody: String?
+        let cname: String?
+        let cnameTarget: String?
+        let emails: [String]?
+
+        enum CodingKeys: String, CodingKey {
+            case cname, emails
+            case txtName = "txt_name"
+            case txtValue = "txt_value"
+            case httpURL = "http_url"
+            case httpBody = "http_body"
+            case cnameTarget = "cname_target"
+        }
+
+        /// What it asks for, in the form that an operator needs.
+        var lines: [String] {
+            var lines: [String] = []
+            if let txtName, let txtValue { lines.append("TXT \(txtName) = \(txtValue)") }
+            if let cname, let cnameTarget { lines.append("CNAME \(cname) = \(cnameTarget)") }
+            if let httpURL, let httpBody { lines.append("HTTP \(httpURL) answers \(httpBody)") }
+            if let emails, !emails.isEmpty { lines.append("e-mail to \(emails.joined(separator: ", "))") }
+            return lines.map { $0.oneLine(limit: 1000) }
+        }
+    }
+
+    private struct Complaint: Decodable {
+        let message: String?
+    }
+
+    /// Lines that are kept.
+    private static let maximumLines = 100
+
+    /// Reads it from an answer's result.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
+        status = try values.decode(String.self, forKey: .status).oneLine(limit: 60)
+        order = try? CertificatePackOrder(from: decoder)
+        expiresAt = try values.decodeIfPresent([Certificate].self, forKey: .certificates)?
+            .compactMap { $0.expires.flatMap(CloudflareTime.seconds) }.min()
+        let records = try values.decodeIfPresent([Record].self, forKey: .records) ?? []
+        validation = Array(records.flatMap(\.lines).prefix(Self.maximumLines))
+        let errors = try values.decodeIfPresent([Complaint].self, forKey: .errors) ?? []
+        problems = errors.prefix(Self.maximumLines).compactMap { $0.message?.oneLine(limit: 500) }
+    }
+}
+
+extension CloudflareClient {
+    /// Orders a pack.
+    public func order(_ order: CertificatePackOrder, inZone zone: String) throws(CloudflareError) -> CertificatePack {
+        try call(.post, "\(Self.packs(zone))/order", body: RemoteJSON.encode(order), of: "certificate pack")
+    }
+
+    /// A pack as it is now. Throws an error that `isGone` when there is none.
+    public func pack(_ id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
+        try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
+    }
+
+    /// All packs of a zone, whatever their status, as `id` and what was ordered.
+    public func packs(inZone zone: String) throws(CloudflareError) -> [CertificatePack] {
+        var all: [CertificatePack] = []
+        let _: Never? = try first(in: "\(Self.packs(zone))?status=all&", of: "list of certificate packs") {
+            (pack: CertificatePack) -> Never? in
+            all.append(pack)
+            return nil
+        }
+        return all
+    }
+
+    /// Has a pack in `validation_timed_out` validated again.
+    public func restartValidation(of id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
+        try call(.patch, "\(Self.packs(zone))/\(id)", of: "certificate pack")
+    }
+
+    /// Deletes a pack. One that is not there is no error.
+    public func deletePack(_ id: String, inZone zone: String) throws(CloudflareError) {
+        do throws(CloudflareError) {
+            let _: Removed = try call(.delete, "\(Self.packs(zone))/\(id)", of: "answer to a deletion")
+        } catch  where error.isGone {
+            return
+        }
+    }
+
+    private static func packs(_ zone: String) -> String { "/zones/\(zone)/ssl/certificate_packs" }
+}

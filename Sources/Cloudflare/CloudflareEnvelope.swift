@@ -1,0 +1,69 @@
+import PKI
+
+/// What every answer is wrapped in.
+struct CloudflareEnvelope<Result: Decodable>: Decodable {
+    struct Info: Decodable {
+        let totalPages: Int?
+
+        enum CodingKeys: String, CodingKey {
+            case totalPages = "total_pages"
+        }
+    }
+
+    let result: Result?
+    let resultInfo: Info?
+
+    enum CodingKeys: String, CodingKey {
+        case result
+        case resultInfo = "result_info"
+    }
+}
+
+/// The result where something was removed: what it says is of no interest.
+struct Removed: Decodable {}
+
+/// Whether an answer tells of success, and what it complains of else.
+struct CloudflareVerdict: Decodable {
+    let success: Bool?
+    let errors: [Complaint]?
+
+    struct Complaint: Decodable {
+        struct Source: Decodable {
+            let pointer: String?
+        }
+
+        let code: Int?
+        let message: String?
+        let documentation: String?
+        let source: Source?
+        /// Older parts of the API tell the cause here.
+        let chain: [Link]?
+
+        enum CodingKeys: String, CodingKey {
+            case code, message, source
+            case documentation = "documentation_url"
+            case chain = "error_chain"
+        }
+    }
+
+    struct Link: Decodable {
+        let code: Int?
+        let message: String?
+    }
+
+    /// As many are shown.
+    private static let maximumComplaints = 10
+
+    var complaints: [CloudflareRefusal.Complaint] {
+        (errors ?? []).prefix(Self.maximumComplaints).map { error in
+            let causes = (error.chain ?? []).prefix(Self.maximumComplaints).map { link in
+                ": \((link.message ?? "").oneLine(limit: 500))\(link.code.map { " (code \($0))" } ?? "")"
+            }
+            let place = error.source?.pointer.map { ", at \($0.oneLine(limit: 200))" } ?? ""
+            let more = error.documentation.map { ", see \($0.oneLine(limit: 300))" } ?? ""
+            return CloudflareRefusal.Complaint(
+                code: error.code ?? 0,
+                message: (error.message ?? "").oneLine(limit: 1000) + causes.joined() + place + more)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import HTTPClient
+import PKI
+
+/// Why Cloudflare did not do what it was asked. The description is one line for an operator.
+public enum CloudflareError: Error, Sendable, Equatable {
+    /// It refuses, in its own words.
+    case refused(CloudflareRefusal)
+    /// What it sent is not what it should be; `status` tells whether it has done what it was asked.
+    case malformed(String, reason: String, status: Int, ray: String?)
+    /// There was no answer.
+    case noAnswer(HTTPFailure)
+
+    /// Whether it may have done what it was asked although nobody was told so.
+    public var mayBeDone: Bool {
+        switch self {
+        case .refused: false
+        case .malformed(_, _, let status, _): 200...299 ~= status
+        case .noAnswer(let failure): failure.mayHaveArrived
+        }
+    }
+
+    /// Whether there is no such thing as was asked about.
+    public var isGone: Bool {
+        guard case .refused(let refusal) = self else { return false }
+        return refusal.status == 404 || refusal.status == 410
+    }
+
+    /// What to do about it.
+    public var hint: String? {
+        switch self {
+        case .refused(let refusal): refusal.hint
+        case .malformed: "is base_url right?"
+        case .noAnswer(let failure): failure.hint
+        }
+    }
+}
+
+extension CloudflareError: CustomStringConvertible {
+    /// The error as one line for an operator.
+    public var description: String {
+        switch self {
+        case .refused(let refusal): "\(refusal)"
+        case .malformed(let thing, let reason, let status, let ray):
+            "Cloudflare's \(thing) can't be used (HTTP \(status)\(CloudflareRefusal.suffix(ray))): \(reason)"
+        case .noAnswer(let failure): failure.reason
+        }
+    }
+}
+
+/// A refusal, as the envelope of an answer tells it (https://developers.cloudflare.com/fundamentals/api/reference/).
+public struct CloudflareRefusal: Sendable, Equatable {
+    /// One complaint.
+    public struct Complaint: Sendable, Equatable {
+        /// Its number.
+        public let code: Int
+        /// What it says, in one line, with the place in the request and the address of the documentation where it tells them.
+        public let message: String
+
+        /// A complaint.
+        public init(code: Int, message: String) {
+            self.code = code
+            self.message = message
+        }
+    }
+
+    /// The numbers that mean something to us.
+    enum Code {
+        static let authentication = 10000
+        static let transient = 1100
+        static let noCertificateManager = 1450
+    }
+
+    /// The status code.
+    public let status: Int
+    /// What it complains of; empty where the answer was no envelope.
+    public let complaints: [Complaint]
+    /// What Cloudflare's support asks for: the CF-Ray field.
+    public let ray: String?
+    /// How long to leave it alone, in seconds.
+    public let retryAfterSeconds: Int64?
+
+    /// A refusal.
+    public init(status: Int, complaints: [Complaint], ray: String? = nil, retryAfterSeconds: Int64? = nil) {
+        self.status = status
+        self.complaints = complaints
+        self.ray = ray
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    /// Whether it is worth asking again soon.
+    var isTransient: Bool { status == 429 || 500...599 ~= status || has(Code.transient) }
+
+    var hint: String? {
+        if has(Code.authentication) {
+            return
+                "the token needs the permission Zone, SSL and Certificates, Edit for this zone, and must not have expired"
+        }
+        if has(Code.noCertificateManager) {
+            return "certificate packs need the zone to have Advanced Certificate Manager"
+        }
+        return nil
+    }
+
+    private func has(_ code: Int) -> Bool { complaints.contains { $0.code == code } }
+
+    static func suffix(_ ray: String?) -> String { ray.map { ", CF-Ray \($0)" } ?? "" }
+}
+
+extension CloudflareRefusal: CustomStringConvertible {
+    /// The refusal as one line.
+    public var description: String {
+        let words = complaints.map { "\($0.message) (code \($0.code))" }.joined(separator: "; ")
+        let wait = retryAfterSeconds.map { "; try again in \($0) s" } ?? ""
+        return "Cloudflare refuses (HTTP \(status)\(Self.suffix(ray)))" + (words.isEmpty ? "" : ": \(words)") + wait
+    }
+}

@@ -1,0 +1,12 @@
+import Remote
+
+/// Times as Cloudflare writes them.
+enum CloudflareTime {
+    /// Seconds since 1970 of a time by RFC 3339, or in the form `2020-12-25 06:27:00 +0000 UTC`; nil when it is neither.
+    static func seconds(_ text: String) -> Int64? {
+        if let seconds = RemoteTime.rfc3339(text) { return seconds }
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard 3...4 ~= words.count, words[2].utf8.count == 5, words.count == 3 || words[3] == "UTC" else { return nil }
+        return RemoteTime.rfc3339("\(words[0])T\(words[1])\(words[2].prefix(3)):\(words[2].suffix(2))")
+    }
+}

@@ -1,0 +1,113 @@
+import PKI
+import Remote
+
+/// A certificate of Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates/).
+public struct OriginCertificate: Sendable, Equatable {
+    /// How Cloudflare knows it.
+    public let id: String
+    /// The leaf in PEM, without issuers.
+    public let pem: [UInt8]
+    /// The request that it was issued for, in PEM; nil where it is not told.
+    public let request: String?
+    /// When it ends, in seconds since 1970; nil where that can't be read.
+    public let expiresAt: Int64?
+    /// When it was revoked, in seconds since 1970; nil: it was not.
+    public let revokedAt: Int64?
+}
+
+extension OriginCertificate: Decodable {
+    private enum Key: String, CodingKey {
+        case id, certificate, csr
+        case expires = "expires_on"
+        case revoked = "revoked_at"
+    }
+
+    /// Reads it from an answer's result.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
+        pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
+        request = try values.decodeIfPresent(String.self, forKey: .csr)
+        expiresAt = try values.decodeIfPresent(String.self, forKey: .expires).flatMap(CloudflareTime.seconds)
+        // What was never revoked may be told as the year 1.
+        revokedAt = try values.decodeIfPresent(String.self, forKey: .revoked).flatMap(CloudflareTime.seconds)
+            .flatMap { $0 > 0 ? $0 : nil }
+    }
+}
+
+/// An identifier of a thing at Cloudflare: it becomes a part of paths.
+struct CloudflareID {
+    let text: String
+
+    /// Letters, digits and hyphens, at most 100.
+    init(_ text: String, at decoder: any Decoder) throws {
+        let isPlain = text.utf8.allSatisfy { byte in
+            byte == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+                || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
+        }
+        guard isPlain, 1...100 ~= text.utf8.count else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "no identifier of Cloudflare"))
+        }
+        self.text = text
+    }
+}
+
+/// What is asked of the Origin CA.
+public struct OriginRequest: Sendable, Encodable {
+    let csr: String
+    let hostnames: [String]
+    let type: String
+    let validity: Int
+
+    private enum CodingKeys: String, CodingKey {
+        case csr, hostnames
+        case type = "request_type"
+        case validity = "requested_validity"
+    }
+
+    /// A request for names. `type` is `origin-rsa` or `origin-ecc`, as the request's key is; `validity` is in days.
+    public init(_ request: CertificateRequest, hostnames: [String], type: String, validity: Int) {
+        csr = request.pem
+        self.hostnames = hostnames
+        self.type = type
+        self.validity = validity
+    }
+}
+
+extension CloudflareClient {
+    /// Has a certificate issued.
+    public func issue(_ request: OriginRequest) throws(CloudflareError) -> OriginCertificate {
+        try call(.post, "/certificates", body: RemoteJSON.encode(request), of: "certificate")
+    }
+
+    /// The certificate that a zone has for this very request; nil when there is none.
+    public func certificate(
+        for request: CertificateRequest, inZone zone: String
+    ) throws(CloudflareError) -> OriginCertificate? {
+        try first(in: "/certificates?zone_id=\(zone)&", of: "list of certificates") { (found: OriginCertificate) in
+            guard let text = found.request, let other = try? CertificateRequest(pem: Array(text.utf8)),
+                other.der == request.der, found.revokedAt == nil
+            else { return nil }
+            return found
+        }
+    }
+
+    /// A certificate as it is now. Throws an error that `isGone` when there is none.
+    public func certificate(_ id: String) throws(CloudflareError) -> OriginCertificate {
+        try call(.get, "/certificates/\(id)", of: "certificate")
+    }
+
+    /// Revokes a certificate, which can't be undone. One that is revoked, or is not there, is no error.
+    public func revoke(_ id: String) throws(CloudflareError) {
+        do throws(CloudflareError) {
+            let _: Removed = try call(.delete, "/certificates/\(id)", of: "answer to a revocation")
+        } catch  where error.isGone {
+            return
+        } catch .refused(let refusal) {
+            // It may be refused for what it asks being so already.
+            let state = try? certificate(id)
+            guard state?.revokedAt != nil else { throw .refused(refusal) }
+        }
+    }
+}

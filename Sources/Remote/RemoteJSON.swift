@@ -1,0 +1,47 @@
+// Remote: what the clients of others' services share: JSON of a bounded size, times, and how often to ask again. Pure.
+
+import FoundationEssentials
+
+/// JSON, both ways.
+public enum RemoteJSON {
+    /// The longest text that is read: 1 MiB.
+    public static let maximumBytes = 1 << 20
+
+    /// Why a text can't be read.
+    public struct Fault: Error, Sendable, Equatable {
+        /// The reason, to stand behind a colon.
+        public let reason: String
+    }
+
+    /// Reads a text. Members that the type does not have are ignored.
+    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(Fault) -> Value {
+        guard bytes.count <= maximumBytes else { throw Fault(reason: "it is larger than 1 MiB") }
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes))
+        } catch let error as DecodingError {
+            throw Fault(reason: reason(error))
+        } catch {
+            throw Fault(reason: "it is no JSON")
+        }
+    }
+
+    /// Writes a value that consists of texts, numbers, flags and lists of them, its members in the order of their names.
+    public static func encode(_ value: some Encodable) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(value))
+        } catch {
+            preconditionFailure("our own messages can be written")
+        }
+    }
+
+    private static func reason(_ error: DecodingError) -> String {
+        switch error {
+        case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of the wrong type"
+        default: "it is no JSON"
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import HTTPClient
+import PKI
+import Testing
+
+@testable import Cloudflare
+
+struct ClientTests {
+    private static let certificate = #"{"id":"12","certificate":"PEM","csr":"CSR","expires_on":"2030-01-02T03:04:05Z"}"#
+    private static let request: CertificateRequest = {
+        do {
+            return try CertificateRequest(key: .generate(.ecdsaP256), names: [SubjectName("a.test")])
+        } catch {
+            fatalError("\(error)")
+        }
+    }()
+    private static let order = OriginRequest(request, hostnames: ["a.test"], type: "origin-ecc", validity: 7)
+
+    @Test(arguments: [
+        ScriptedTransport.Step.answer(400, ScriptedTransport.refusal(1100)),
+        .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "3")]), .answer(503, "<html>"),
+        .lost(mayHaveArrived: false),
+    ])
+    func `What was not done is asked again`(step: ScriptedTransport.Step) throws {
+        let server = ScriptedTransport([step, .answer(200, ScriptedTransport.success(Self.certificate))])
+        let issued = try server.client.issue(Self.order)
+        #expect(issued.id == "12" && issued.expiresAt == 1_893_553_445)
+        #expect(server.requests.count == 2)
+        if case .answer(429, _, _) = step { #expect(server.delays == [3]) } else { #expect(server.delays == [1]) }
+    }
+
+    @Test func `An order that may have arrived is not repeated, and known to be in doubt`() throws {
+        let server = ScriptedTransport([.lost(mayHaveArrived: true)])
+        let error = #expect(throws: CloudflareError.self) { try server.client.issue(Self.order) }
+        #expect(error?.mayBeDone == true)
+        #expect(server.requests.count == 1)
+    }
+
+    @Test func `A success that can't be read is in doubt, a refusal is not`() throws {
+        let garbage = ScriptedTransport([.answer(200, "what?")])
+        #expect(#expect(throws: CloudflareError.self) { try garbage.client.issue(Self.order) }?.mayBeDone == true)
+        let empty = ScriptedTransport([.answer(200, ScriptedTransport.success("null"))])
+        #expect(#expect(throws: CloudflareError.self) { try empty.client.issue(Self.order) }?.mayBeDone == true)
+        let refusal = ScriptedTransport([.answer(400, ScriptedTransport.refusal(1004))])
+        #expect(#expect(throws: CloudflareError.self) { try refusal.client.issue(Self.order) }?.mayBeDone == false)
+    }
+
+    @Test func `A refusal is told in the server's words, in one line, without the token`() throws {
+        let body = #"""
+            {"success":false,"errors":[{"code":10000,"message":"Authentication error","documentation_url":"https://docs.test",
+            "source":{"pointer":"/csr"}}]}
+            """#
+        let server = ScriptedTransport([.answer(403, body)])
+        let error = try #require(#expect(throws: CloudflareError.self) { try server.client.issue(Self.order) })
+        #expect(
+            "\(error)" == "Cloudflare refuses (HTTP 403, CF-Ray 8f00-TXL): Authentication error, at /csr, "
+                + "see https://docs.test (code 10000)")
+        #expect(error.hint?.contains("permission") == true)
+        #expect(server.requests.count == 1)
+    }
+
+    @Test func `A server in trouble is left alone after a minute, one that says so at once`() throws {
+        let busy = ScriptedTransport(Array(repeating: .answer(500, ""), count: 20))
+        #expect(throws: CloudflareError.self) { try busy.client.issue(Self.order) }
+        #expect(busy.delays.reduce(0, +) <= 60 && busy.requests.count > 5)
+        let full = ScriptedTransport([
+            .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "300")])
+        ])
+        let error = try #require(#expect(throws: CloudflareError.self) { try full.client.issue(Self.order) })
+        #expect("\(error)".hasSuffix("; try again in 300 s"))
+        #expect(full.requests.count == 1)
+    }
+
+    @Test func `The certificate of a request is looked for on all pages`() throws {
+        let other = ScriptedTransport.success("[\(Self.certificate)]", info: #"{"total_pages":2}"#)
+        let csr = Self.request.pem.replacing("\n", with: #"\n"#)
+        let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":"2020-12-25 06:27:00 +0000 UTC"}"#
+        let server = ScriptedTransport([.answer(200, other), .answer(200, ScriptedTransport.success("[\(ours)]"))])
+        let found = try #require(try server.client.certificate(for: Self.request, inZone: "abc"))
+        #expect(found.id == "13" && found.expiresAt == 1_608_877_620)
+        #expect(
+            server.calls == [
+                "GET https://api.test/v4/certificates?zone_id=abc&page=1&per_page=50",
+                "GET https://api.test/v4/certificates?zone_id=abc&page=2&per_page=50",
+            ])
+    }
+
+    @Test func `To revoke what is revoked, or is not there, is no error`() throws {
+        let gone = ScriptedTransport([.answer(404, ScriptedTransport.refusal(1101))])
+        try gone.client.revoke("12")
+        let revoked = #"{"id":"12","revoked_at":"2026-01-02T03:04:05Z"}"#
+        let before = ScriptedTransport([
+            .answer(400, ScriptedTransport.refusal(1014)), .answer(200, ScriptedTransport.success(revoked)),
+        ])
+        try before.client.revoke("12")
+        let refused = ScriptedTransport([
+            .answer(400, ScriptedTransport.refusal(1014)), .answer(200, ScriptedTransport.success(Self.certificate)),
+        ])
+        #expect(throws: CloudflareError.self) { try refused.client.revoke("12") }
+    }
+
+    @Test func `A lost deletion is said again`() throws {
+        let server = ScriptedTransport([
+            .lost(mayHaveArrived: true), .answer(404, ScriptedTransport.refusal(1101)),
+        ])
+        try server.client.deletePack("p", inZone: "abc")
+        #expect(server.requests.count == 2)
+    }
+
+    @Test(arguments: ["../x", "", "a/b", "é", String(repeating: "1", count: 101)])
+    func `What is no identifier becomes part of no path`(id: String) {
+        let server = ScriptedTransport([
+            .answer(200, ScriptedTransport.success(#"{"id":"\#(id)","certificate":"PEM"}"#))
+        ])
+        #expect(throws: CloudflareError.self) { try server.client.issue(Self.order) }
+    }
+
+    @Test(arguments: [
+        ("2020-12-25T06:27:00Z", 1_608_877_620), ("2020-12-25 06:27:00 +0000 UTC", 1_608_877_620),
+        ("2020-12-25 07:27:00 +0100", 1_608_877_620), ("2020-12-25 06:27:00", nil), ("", nil), ("soon", nil),
+        ("2020-12-25 06:27:00 +0000 CET", nil), ("0001-01-01T00:00:00Z", -62_135_596_800),
+    ])
+    func `Times come in two forms`(text: String, seconds: Int64?) {
+        #expect(CloudflareTime.seconds(text) == seconds)
+    }
+}
+
+struct PackTests {
+    private static let pack = #"""
+        {"id":"p-1","type":"advanced","status":"pending_validation","hosts":["*.a.test","a.test"],
+        "certificate_authority":"google","validation_method":"txt","validity_days":90,"cloudflare_branding":false,
+        "validation_records":[{"txt_name":"_acme-challenge.a.test","txt_value":"x","status":"pending"},
+        {"http_url":"http://a.test/y","http_body":"z"},{"emails":["me@a.test","you@a.test"]}],
+        "validation_errors":[{"message":"SERVFAIL"}],
+        "certificates":[{"id":"c","expires_on":"2030-01-02T03:04:05Z"}]}
+        """#
+
+    @Test func `A pack tells where it stands and what is to be done`() throws {
+        let server = ScriptedTransport([.answer(200, ScriptedTransport.success(Self.pack))])
+        let pack = try server.client.pack("p-1", inZone: "abc")
+        #expect(pack.status == "pending_validation" && pack.expiresAt == 1_893_553_445)
+        #expect(
+            pack.validation == [
+                "TXT _acme-challenge.a.test = x", "HTTP http://a.test/y answers z", "e-mail to me@a.test, you@a.test",
+            ])
+        #expect(pack.problems == ["SERVFAIL"])
+    }
+
+    @Test func `An order is known again, in whatever order its names come`() throws {
+        let server = ScriptedTransport([.answer(200, ScriptedTransport.success("[\(Self.pack)]"))])
+        let order = CertificatePackOrder(
+            hosts: ["a.test", "*.a.test"], authority: "google", validation: "txt", validityDays: 90, hasBranding: false)
+        let packs = try server.client.packs(inZone: "abc")
+        #expect(packs.map(\.order?.text) == [order.text])
+        #expect(
+            order.text == #"{"certificate_authority":"google","cloudflare_branding":false,"#
+                + #""hosts":["*.a.test","a.test"],"type":"advanced","validation_method":"txt","validity_days":90}"#)
+    }
+}
