@@ -11,11 +11,13 @@ public struct CertificateJob: Sendable {
     private let sealer: Sealer
     private let sources: CertificateSources
     private let actor: String
+    private let startsAnew: Bool
 
-    /// A job. `issuers` are all of the state; `actor` is who is named in events.
+    /// A job. `issuers` are all of the state; `actor` is who is named in events; `startsAnew` gives up an order of which nobody
+    /// can tell whether a certificate has come.
     public init(
         _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
-        sources: CertificateSources, actor: String
+        sources: CertificateSources, actor: String, startsAnew: Bool = false
     ) {
         self.certificate = certificate
         self.issuers = issuers
@@ -23,6 +25,7 @@ public struct CertificateJob: Sendable {
         self.sealer = sealer
         self.sources = sources
         self.actor = actor
+        self.startsAnew = startsAnew
     }
 
     /// What came of it.
@@ -60,7 +63,8 @@ public struct CertificateJob: Sendable {
 
     private func obtain(_ holder: LeaseHolder) throws {
         let name = certificate.name
-        let obtained = try sources.obtain(certificate.value, named: name, for: [], from: issuers)
+        let obtained = try sources.obtain(
+            certificate.value, named: name, for: [], from: issuers, startsAnew: startsAnew)
         let stored = try obtained.stored(
             named: name, owner: .file, record: certificate.record, sealer: sealer, now: Self.now)
         try store.commit(

@@ -7,38 +7,39 @@ public struct CertificateSources: Sendable {
     private let own: OwnCertificate
     private let local: Result<LocalAuthority, IssuanceFailure>
     private let orders: ACMEOrders
+    private let origin: OriginOrders
     private let now: @Sendable () -> Int64
 
-    /// The sources; `now` gives seconds since 1970. Without a local CA only what it was to issue fails.
-    public init(
-        own: OwnCertificate, local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders,
-        now: @escaping @Sendable () -> Int64
-    ) {
-        self.own = own
+    /// The sources. Without a local CA only what it was to issue fails.
+    public init(local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceTools) {
+        own = OwnCertificate(tools.secrets)
         self.local = local
         self.orders = orders
-        self.now = now
+        origin = OriginOrders(tools: tools)
+        now = tools.now
     }
 
     /// Has a certificate that is declared, and names it as the state does.
     ///
-    /// `users` are the hosts that an operator's own certificate must cover. Blocks for as long as a CA takes: minutes, at
-    /// worst.
+    /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` gives up an order of which nobody can
+    /// tell whether a certificate has come. Blocks for as long as a CA takes: minutes, at worst.
     public func obtain(
-        _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer]
+        _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer],
+        startsAnew: Bool = false
     ) throws(IssuanceFailure) -> ObtainedCertificate {
         switch value {
         case let certificate as HostCertificate:
             return ObtainedCertificate(
                 material: try orders.obtain(CertificateNeed(of: certificate, named: name, from: issuers)),
                 source: .letsencrypt, autoRenew: true)
-        case let certificate as NamedCertificate: return try obtain(certificate, for: users, from: issuers)
+        case let certificate as NamedCertificate:
+            return try obtain(certificate, for: users, from: issuers, startsAnew: startsAnew)
         default: throw IssuanceFailure("'\(name)' is no certificate")
         }
     }
 
     private func obtain(
-        _ certificate: NamedCertificate, for users: [DomainName], from issuers: [Issuer]
+        _ certificate: NamedCertificate, for users: [DomainName], from issuers: [Issuer], startsAnew: Bool
     ) throws(IssuanceFailure) -> ObtainedCertificate {
         switch certificate.source {
         case .custom(let custom):
@@ -60,10 +61,11 @@ public struct CertificateSources: Sendable {
                     of: issued, named: certificate.name, from: .init(name: issuer.name, settings: acme))
                 return ObtainedCertificate(
                     material: try orders.obtain(need), source: .letsencrypt, autoRenew: issued.autoRenew)
-            case .cloudflareOrigin:
-                throw IssuanceFailure(
-                    "issuers of type \(issuer.typeName) are not available in this version",
-                    hint: "all else is in force; until then the host is served with the fallback certificate")
+            case .cloudflareOrigin(let settings):
+                let need = OriginNeed(of: issued, named: certificate.name, from: issuer.name, settings)
+                return ObtainedCertificate(
+                    material: try origin.obtain(need, startsAnew: startsAnew), source: .cloudflareOrigin,
+                    autoRenew: issued.autoRenew)
             }
         }
     }
@@ -109,7 +111,7 @@ public struct ObtainedCertificate: Sendable {
         }
         return StoredCertificate(
             name: name, owner: owner, record: record, facts: facts, chain: Array(material.chain.pem.utf8),
-            sealedKey: key)
+            sealedKey: key, remote: material.remote)
     }
 }
 

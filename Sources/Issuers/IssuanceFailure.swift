@@ -36,6 +36,8 @@ public struct IssuedMaterial: Sendable {
     public let warnings: [String]
     /// What ends its order, for the commit that stores it.
     public var closing: [StateMutation] = []
+    /// How its provider knows it, where it has one that does.
+    public var remote: RemoteCertificate?
 }
 
 extension IssuanceFailure: CustomStringConvertible {

@@ -48,7 +48,7 @@ extension Columns {
         name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
         fingerprint, source_digest
         """
-    static let certificate = facts + ", chain, sealed_key"
+    static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
 
     /// The item of a row of `item`; nil for a kind that we don't know.
@@ -65,7 +65,13 @@ extension Columns {
     /// The certificate of a row of `certificate`.
     var certificate: StoredCertificate {
         StoredCertificate(
-            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(12), sealedKey: bytes(13))
+            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(12), sealedKey: bytes(13),
+            remote: remote)
+    }
+
+    private var remote: RemoteCertificate? {
+        let id = text(14)
+        return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(15))
     }
 
     /// The challenge of a row of `challenge`; nil when it is none.

@@ -45,6 +45,7 @@ extension SQLiteStateStore {
         case .resealOrder(let certificate, let sealedKey):
             try execute(
                 database, "UPDATE orders SET sealed_key = ? WHERE certificate = ?", [Data(sealedKey), certificate])
+        case .supersede(let certificate): try supersede(certificate, in: database)
         case .resealKey(let name, let sealedKey):
             try execute(
                 database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
@@ -119,20 +120,21 @@ extension SQLiteStateStore {
             database,
             """
             INSERT INTO certificates (name, owner, record, domains, source, issuer_common_name, not_before, expires_at,
-                auto_renew, created_at, fingerprint, source_digest, chain, sealed_key, revision)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                auto_renew, created_at, fingerprint, source_digest, chain, sealed_key, remote_id, request, revision)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, domains = excluded.domains,
                 source = excluded.source, issuer_common_name = excluded.issuer_common_name,
                 not_before = excluded.not_before, expires_at = excluded.expires_at, auto_renew = excluded.auto_renew,
                 created_at = excluded.created_at, fingerprint = excluded.fingerprint,
                 source_digest = excluded.source_digest, chain = excluded.chain, sealed_key = excluded.sealed_key,
-                revision = excluded.revision
+                remote_id = excluded.remote_id, request = excluded.request, revision = excluded.revision
             """,
             [
                 certificate.name, certificate.owner.rawValue, Data(certificate.record),
                 facts.domains.joined(separator: " "), facts.source.rawValue, facts.issuerCommonName, facts.notBefore,
                 facts.expiresAt, facts.autoRenew, facts.createdAt, facts.fingerprint, Data(facts.sourceDigest),
-                Data(certificate.chain), Data(certificate.sealedKey), revision,
+                Data(certificate.chain), Data(certificate.sealedKey), certificate.remote?.id ?? "",
+                Data(certificate.remote?.request ?? []), revision,
             ])
         try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
         // Failures are over, and advice was on the former leaf.
@@ -164,6 +166,9 @@ extension SQLiteStateStore {
         }
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
         // What is gone is neither ordered nor renewed; a host's certificate has its name.
+        if id.kind == .edgeCertificate {
+            try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [id.name])
+        }
         guard id.kind == .certificate || id.kind == .host else { return }
         try forgetIssuance(of: id.name, revision, in: database)
     }

@@ -42,6 +42,9 @@ enum StateSchema {
         migrator.registerMigration("issuance journal") { database in
             try database.execute(sql: issuanceJournal)
         }
+        migrator.registerMigration("certificates at Cloudflare") { database in
+            try database.execute(sql: cloudflare)
+        }
         return migrator
     }
 
@@ -158,6 +161,24 @@ enum StateSchema {
             certificate TEXT PRIMARY KEY, failures INTEGER NOT NULL, next_try_at INTEGER, last_failure TEXT,
             advised_fingerprint TEXT, advised_at INTEGER, next_advice_at INTEGER
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let cloudflare = """
+        ALTER TABLE certificates ADD COLUMN remote_id TEXT NOT NULL DEFAULT '';
+        ALTER TABLE certificates ADD COLUMN request BLOB NOT NULL DEFAULT x'';
+
+        -- What others have taken the place of, until it is revoked.
+        CREATE TABLE superseded (
+            id TEXT PRIMARY KEY, certificate TEXT NOT NULL, issuer TEXT NOT NULL, since INTEGER NOT NULL,
+            failures INTEGER NOT NULL, next_try_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        -- Packs of edge certificates, from before the first call. The numbers of those that are gone don't come again.
+        CREATE TABLE edge_packs (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, certificate TEXT NOT NULL, zone TEXT NOT NULL,
+            ordered TEXT NOT NULL, former_ids TEXT NOT NULL, id TEXT, status TEXT NOT NULL, expires_at INTEGER,
+            notes TEXT NOT NULL, ordered_at INTEGER NOT NULL, checked_at INTEGER NOT NULL, since INTEGER NOT NULL
+        ) STRICT;
         """
 }
 

@@ -23,6 +23,9 @@ public struct LeaseHolder: Sendable, Equatable {
     /// The holder as one text, which `init(text:)` reads.
     public var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
 
+    /// Who is named in events: user and machine.
+    public var actor: String { "\(user)@\(machine)" }
+
     /// The holder of a text; nil when it is none.
     public init?(text: String) {
         let parts = text.split(separator: " ", maxSplits: 4).map(String.init)
@@ -44,6 +47,8 @@ public struct Lease: Sendable, Equatable {
         public static let maintenance = Name(text: "maintenance")
         /// To have a certificate from a CA.
         public static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
+        /// To order a certificate pack, and to follow it.
+        public static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
     }
 
     /// How long a lease holds without being renewed, in seconds.

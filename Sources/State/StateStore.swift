@@ -108,6 +108,8 @@ public enum StateMutation: Sendable {
     /// Ends the order that a certificate came from, with all challenges that were put for it, forgets what went wrong
     /// before, and gives its lease back, which whoever commits must hold.
     case endOrder(certificate: String)
+    /// Notes that a certificate is to be revoked now that another has its place.
+    case supersede(SupersededCertificate)
     /// Changes only the sealed key of a certificate.
     case resealKey(name: String, sealedKey: [UInt8])
     /// Changes only the sealed keys of an account.

@@ -12,11 +12,13 @@ public struct StoredCertificate: Sendable, Equatable {
     public var chain: [UInt8]
     /// The private key, sealed for the row of this name.
     public var sealedKey: [UInt8]
+    /// How its provider knows it, where it has one that does.
+    public var remote: RemoteCertificate?
 
     /// A certificate.
     public init(
         name: String, owner: StoredItem.Owner, record: [UInt8], facts: CertificateFacts, chain: [UInt8],
-        sealedKey: [UInt8]
+        sealedKey: [UInt8], remote: RemoteCertificate? = nil
     ) {
         self.name = name
         self.owner = owner
@@ -24,5 +26,6 @@ public struct StoredCertificate: Sendable, Equatable {
         self.facts = facts
         self.chain = chain
         self.sealedKey = sealedKey
+        self.remote = remote
     }
 }

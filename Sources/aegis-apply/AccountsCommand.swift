@@ -57,7 +57,7 @@ struct ChangeAccountKey: ParsableCommand {
             defer { access.store.close() }
             let settings = try access.state.acmeIssuer(named: issuer)
             do throws(IssuanceFailure) {
-                try access.orders.changeAccountKey(at: settings)
+                try access.state.orders(access.tools).changeAccountKey(at: settings)
             } catch {
                 throw CommandFailure(message: "issuer '\(issuer)': \(error.reason)", hint: error.hint)
             }
@@ -70,7 +70,7 @@ struct ChangeAccountKey: ParsableCommand {
 struct IssuerAccess {
     let store: SQLiteStateStore
     let state: ManagedState
-    let orders: ACMEOrders
+    let tools: IssuanceTools
 
     init(_ options: StateOptions) throws {
         let known = try options.configuration()
@@ -79,7 +79,31 @@ struct IssuerAccess {
         let directory = FilePath(try store.directory() ?? ".")
         let source = try MasterKeySource.find(known?.configuration, SecretReader(directory: directory), store)
         let sealer = Sealer(key: source.key)
-        orders = state.orders(store, sealer, SecretReader(directory: directory, store: store, sealer: sealer))
+        tools = IssuanceTools(
+            store: store, holder: .current(), sealer: sealer,
+            secrets: SecretReader(directory: directory, store: store, sealer: sealer), now: currentTime)
+    }
+}
+
+extension IssuerAccess {
+    /// Revokes what others have taken the place of, and tells what could not be.
+    func revokeSuperseded() throws {
+        try OriginRevocations(tools).revokeSuperseded(issuers: Array(state.issuers.values)).tell()
+    }
+}
+
+extension [AuditEvent] {
+    /// Tells what came of revoking certificates.
+    func tell() throws {
+        for event in self {
+            if let failure = event.failure {
+                Terminal.complain(
+                    "aegis-apply: the former certificate of '\(event.item.name)' is not revoked yet: \(failure)\n"
+                        + "hint: it is tried again by the next apply, and by a gateway that runs\n")
+            } else {
+                try? Terminal.print("Revoked the former certificate of '\(event.item.name)'.\n")
+            }
+        }
     }
 }
 

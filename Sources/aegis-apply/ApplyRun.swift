@@ -56,20 +56,21 @@ struct ApplyRun {
         let board = ChallengeBoard(store: store, holder: keeper.holder) { () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        let orders = ACMEOrders(
-            store: store, holder: keeper.holder, sealer: sealer, secrets: reader, board: board, now: currentTime)
-        let applier = Applier(
+        let tools = IssuanceTools(
             store: store, holder: keeper.holder, sealer: sealer,
-            sources: CertificateSources(
-                own: OwnCertificate(reader), local: authority, orders: orders, now: currentTime),
-            now: currentTime, progress: report.tell)
+            secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
+        let applier = Applier(
+            tools, sources: CertificateSources(local: authority, orders: ACMEOrders(tools, board: board), tools),
+            progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
         let isFirst = try store.setting(.sealingKeyID) == nil
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
         report.finish()
+        let revoked = try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers)
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
+        try revoked.tell()
         try checkKeys(store, source.key)
         if outcome.failures > 0 { throw ExitStatus.itemsFailed }
     }

@@ -41,9 +41,9 @@ struct ManagedState {
         }
     }
 
-    /// Those of these names, or all; ends the program at a name that is none.
-    func select(_ names: [String]) throws -> [ManagedCertificate] {
-        if names.isEmpty { return certificates.values.sorted { $0.name < $1.name } }
+    /// Those of these names; without names all, or none. Ends the program at a name that is none.
+    func select(_ names: [String], orAll: Bool) throws -> [ManagedCertificate] {
+        if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
             if let certificate = certificates[name] { return certificate }
             if stored[name] != nil {
@@ -60,35 +60,30 @@ struct ManagedState {
 
     func isDue(_ name: String, now: Int64) -> Bool {
         guard let facts = stored[name] else { return true }
-        return now >= RenewalScheduler.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
+        return now >= facts.dueAt
     }
 
     /// What has certificates from CAs, for this process.
-    func orders(_ store: SQLiteStateStore, _ sealer: Sealer, _ reader: SecretReader) -> ACMEOrders {
-        let holder = LeaseHolder.current()
-        let board = ChallengeBoard(store: store, holder: holder) { [settings] () throws(IssuanceFailure) in
+    func orders(_ tools: IssuanceTools) -> ACMEOrders {
+        let board = ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        return ACMEOrders(
-            store: store, holder: holder, sealer: sealer, secrets: reader, board: board, now: currentTime)
+        return ACMEOrders(tools, board: board)
     }
 
     func jobs(
-        _ wanted: [ManagedCertificate], _ store: SQLiteStateStore, _ sealer: Sealer, _ directory: FilePath
+        _ wanted: [ManagedCertificate], _ tools: IssuanceTools, startsAnew: Bool
     ) -> [(name: String, job: CertificateJob)] {
-        let reader = SecretReader(directory: directory, store: store, sealer: sealer)
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
-            ?? directory.pushing(FilePath(settings.cacheDirectory))
+            ?? tools.secrets.resolve(settings.cacheDirectory)
         let sources = CertificateSources(
-            own: OwnCertificate(reader),
             local: Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) },
-            orders: orders(store, sealer, reader), now: currentTime)
-        let holder = LeaseHolder.current()
+            orders: orders(tools), tools)
         return wanted.map { certificate in
             let job = CertificateJob(
-                certificate, issuers: Array(issuers.values), store: store, sealer: sealer, sources: sources,
-                actor: "\(holder.user)@\(holder.machine)")
+                certificate, issuers: Array(issuers.values), store: tools.store, sealer: tools.sealer,
+                sources: sources, actor: tools.holder.actor, startsAnew: startsAnew)
             return (certificate.name, job)
         }
     }

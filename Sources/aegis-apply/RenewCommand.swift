@@ -34,24 +34,39 @@ struct RenewCommand: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let known = try options.configuration()
-            let path = try options.openForReading().path
-            let store = try SQLiteStateStore(path: path)
-            defer { store.close() }
-            let state = try ManagedState(store)
+            let access = try IssuerAccess(options)
+            defer { access.store.close() }
+            let state = access.state
+            let givenUp = force ? try giveUpDoubtful(access) : []
             let now = currentTime()
-            let wanted = try state.select(names).filter { force || state.isDue($0.name, now: now) }
-            guard !wanted.isEmpty else { return try Terminal.print("Nothing is due.\n") }
-            let directory = FilePath(try store.directory() ?? ".")
-            let source = try MasterKeySource.find(known?.configuration, SecretReader(directory: directory), store)
-            let jobs = state.jobs(wanted, store, Sealer(key: source.key), directory)
-            let failures = try carryOut(jobs, state)
+            let wanted = try state.select(names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty)
+                .filter { force || state.isDue($0.name, now: now) }
+            guard !wanted.isEmpty else {
+                if givenUp.isEmpty { try Terminal.print("Nothing is due.\n") }
+                return
+            }
+            let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force))
+            try access.revokeSuperseded()
             if failures > 0 { throw ExitStatus.itemsFailed }
         }
     }
 
+    /// Gives up the orders of certificates that the state does not have yet, and tells of it: only an apply can have those.
+    private func giveUpDoubtful(_ access: IssuerAccess) throws -> [String] {
+        let begun = Set(try access.store.pendingOrders().map(\.certificate))
+        let givenUp = names.filter { begun.contains($0) && access.state.certificates[$0] == nil }
+        for name in givenUp {
+            let keeper = try LeaseKeeper(.certificate(name), in: access.store)
+            defer { keeper.release() }
+            try access.store.deleteOrder(for: name, by: keeper.holder)
+            try Terminal.print(
+                "The order of '\(name)' is given up; 'aegis-apply' has another certificate issued.\n")
+        }
+        return givenUp
+    }
+
     /// Runs the jobs, several at once, and tells of each. How many failed.
-    private func carryOut(_ jobs: [(name: String, job: CertificateJob)], _ state: ManagedState) throws -> Int {
+    private func carryOut(_ jobs: [(name: String, job: CertificateJob)]) throws -> Int {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
         try Workers(count: 8).run(jobs) { entry, tell in

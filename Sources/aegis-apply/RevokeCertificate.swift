@@ -48,12 +48,13 @@ struct RevokeCertificate: ParsableCommand {
                 throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
             }
             let leaf = try CertificateChain(pem: certificate.chain).leaf
+            let orders = access.state.orders(access.tools)
             // Of several issuers the one that has issued it takes it.
             var failures: [String] = []
             for issuer in managed.issuers {
                 let settings = try access.state.acmeIssuer(named: issuer)
                 do {
-                    try access.orders.revoke(leaf.der, reason: reason.code, by: settings)
+                    try orders.revoke(leaf.der, reason: reason.code, by: settings)
                     try access.store.record(events: [event()])
                     return try Terminal.print(
                         "Revoked '\(name)', serial \(leaf.serial).\n"
@@ -67,9 +68,7 @@ struct RevokeCertificate: ParsableCommand {
     }
 
     private func event() -> AuditEvent {
-        let holder = LeaseHolder.current()
-        return AuditEvent(
-            at: currentTime(), actor: "\(holder.user)@\(holder.machine)", action: "revoke",
-            item: ItemID(.certificate, name))
+        AuditEvent(
+            at: currentTime(), actor: LeaseHolder.current().actor, action: "revoke", item: ItemID(.certificate, name))
     }
 }

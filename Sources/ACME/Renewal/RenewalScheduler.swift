@@ -10,6 +10,8 @@ public struct RenewalCandidate: Sendable, Hashable {
     public var notAfter: Int64
     /// How long before its end the operator wants it renewed.
     public var renewBeforeSeconds: Int64?
+    /// How long before its end it is renewed at most; nil for no bound.
+    public var longestLeadSeconds: Int64?
     /// The instant chosen from the CA's renewal information.
     public var advisedAt: Int64?
     /// When it was had; nil where that is not known.
@@ -21,13 +23,15 @@ public struct RenewalCandidate: Sendable, Hashable {
 
     /// A certificate.
     public init(
-        name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil, advisedAt: Int64? = nil,
-        obtainedAt: Int64? = nil, failures: Int = 0, lastTryAt: Int64? = nil
+        name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil,
+        longestLeadSeconds: Int64? = nil, advisedAt: Int64? = nil, obtainedAt: Int64? = nil, failures: Int = 0,
+        lastTryAt: Int64? = nil
     ) {
         self.name = name
         self.notBefore = notBefore
         self.notAfter = notAfter
         self.renewBeforeSeconds = renewBeforeSeconds
+        self.longestLeadSeconds = longestLeadSeconds
         self.advisedAt = advisedAt
         self.obtainedAt = obtainedAt
         self.failures = failures
@@ -44,12 +48,14 @@ public enum RenewalScheduler {
     private static let possibleSeconds: Int64 = 400_000_000_000
     private static let longestPauseSeconds: Int64 = 6 * 3600
 
-    /// From when on a certificate is due by its lifetime alone; all times in seconds since 1970.
-    public static func dueAt(notBefore: Int64, notAfter: Int64) -> Int64 {
+    /// From when on a certificate is due by its lifetime alone, or at most so long before its end; all times in seconds since
+    /// 1970.
+    public static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
         // A time that no certificate can have counts as long past.
         guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
         let lifetime = notAfter - notBefore
-        return notAfter - lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
+        let lead = lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
+        return notAfter - min(lead, longestLeadSeconds ?? lead)
     }
 
     /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
@@ -94,7 +100,12 @@ public enum RenewalScheduler {
         }
         // A wish that a short certificate can't fulfil must not have it renewed all the time.
         let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
-        return (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
+        let planned = (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
+        // Here the spread is what comes after the bound.
+        let bound = candidate.longestLeadSeconds.map {
+            candidate.notAfter - $0 + part(of: $0 / 4, candidate.name, seed)
+        }
+        return max(planned, bound ?? planned)
     }
 
     /// A part of a time from nothing up to all of it, as a hash of seed and name has it.

@@ -8,4 +8,6 @@ struct CertificateTimes: Sendable {
     let obtainedAt: Int64
     let fingerprint: String
     let source: CertificateFacts.Source
+    /// How long before its end it is renewed at most, in seconds; nil for no bound.
+    let longestLeadSeconds: Int64?
 }

@@ -24,6 +24,7 @@ struct Issuance {
     var progress: [String: RenewalProgress] = [:]
     var nextLook: Int64 = 0
     var isAsking = false
+    var isRevoking = false
     /// A connection to the state of its own: an order's commits must not hold up the control side.
     var store: (any StateStore)?
     /// The sources, and what they were made with.
@@ -92,6 +93,7 @@ extension GatewayServer {
         }
         for certificate in dueCertificates(now) { enqueue(certificate, isUrgent: false) }
         askForAdvice(now)
+        revokeSuperseded()
     }
 
     private func dueCertificates(_ now: Int64) -> [String] {
@@ -109,7 +111,8 @@ extension GatewayServer {
             candidates.append(
                 RenewalCandidate(
                     name: name, notBefore: times.notBefore, notAfter: times.notAfter,
-                    renewBeforeSeconds: renewBefore(certificate), advisedAt: advised, obtainedAt: times.obtainedAt))
+                    renewBeforeSeconds: renewBefore(certificate), longestLeadSeconds: times.longestLeadSeconds,
+                    advisedAt: advised, obtainedAt: times.obtainedAt))
         }
         return RenewalScheduler.due(candidates, now: now, seed: 0).due.map(\.name) + due
     }
@@ -139,6 +142,26 @@ extension GatewayServer {
                 sources.takeAdvice(on: certificate.value, named: certificate.name, from: all)
             }
             events.post(.adviceTaken)
+        }.start()
+    }
+
+    /// Revokes what others have taken the place of, beside this thread.
+    private func revokeSuperseded() {
+        guard !issuance.isRevoking, let store = issuanceStore(), let tools = issuanceTools(store),
+            let waiting = try? store.supersededCertificates(), !waiting.isEmpty
+        else { return }
+        issuance.isRevoking = true
+        let issuers = Array(compiler.issuers.values)
+        let (events, log) = (events, log)
+        NamedThread("revocations") {
+            for event in (try? OriginRevocations(tools).revokeSuperseded(issuers: issuers)) ?? [] {
+                if let failure = event.failure {
+                    log.error("the former certificate of '\(event.item.name)' is not revoked yet: \(failure)")
+                } else {
+                    log.info("the former certificate of '\(event.item.name)' is revoked")
+                }
+            }
+            events.post(.revocationsDone)
         }.start()
     }
 
@@ -188,6 +211,8 @@ extension GatewayServer {
             log.info("the certificate '\(name)' is there")
             // Its handshakes go on when it is in force, which is now.
             reload()
+            // The former one may be to be revoked.
+            issuance.nextLook = 0
         case .busy:
             // It will come with a change of the state; until then there is nothing to do.
             break
@@ -217,20 +242,25 @@ extension GatewayServer {
         {
             return known.sources
         }
-        let reader = SecretReader(directory: compiler.directory, store: store, sealer: sealer)
+        guard let tools = issuanceTools(store) else { return nil }
         let board = ChallengeBoard(store: store, holder: holder) { () throws(IssuanceFailure) in
             throw IssuanceFailure("no gateway serves that could answer the CA's challenge")
         }
-        let orders = ACMEOrders(
-            store: store, holder: holder, sealer: sealer, secrets: reader, board: board, now: { Self.now })
         let local = Result { () throws(IssuanceFailure) in
             guard let directory = fallbackDirectory else { throw IssuanceFailure("there is no local CA here") }
             return try LocalAuthority(directory: directory, now: Self.now)
         }
-        let sources = CertificateSources(
-            own: OwnCertificate(reader), local: local, orders: orders, now: { Self.now })
+        let sources = CertificateSources(local: local, orders: ACMEOrders(tools, board: board), tools)
         issuance.sources = (sources, sealer.key.id, directory, fallbackDirectory)
         return sources
+    }
+
+    private func issuanceTools(_ store: any StateStore) -> IssuanceTools? {
+        sealer.map { sealer in
+            IssuanceTools(
+                store: store, holder: holder, sealer: sealer,
+                secrets: SecretReader(directory: compiler.directory, store: store, sealer: sealer), now: { Self.now })
+        }
     }
 
     static var monotonicMilliseconds: Int64 {

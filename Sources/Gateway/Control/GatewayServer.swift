@@ -58,6 +58,8 @@ enum ControlEvent: Sendable {
     case certificateDone(name: String, CertificateJob.Outcome)
     /// CAs were asked when they would have certificates renewed.
     case adviceTaken
+    /// What others have taken the place of was revoked, as far as it could be.
+    case revocationsDone
 }
 
 /// The control side. Runs on the thread that calls `run`; everything here is confined to it.
@@ -181,6 +183,7 @@ public final class GatewayServer {
             case .resolved(let answer): take(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
+            case .revocationsDone: issuance.isRevoking = false
             }
         }
         if putHeldChangeInForce() || isTouched {

@@ -190,7 +190,8 @@ struct StateCompiler {
             problems[id] = nil
             times[stored.name] = CertificateTimes(
                 notBefore: stored.facts.notBefore, notAfter: stored.facts.expiresAt,
-                obtainedAt: stored.facts.createdAt, fingerprint: stored.facts.fingerprint, source: stored.facts.source)
+                obtainedAt: stored.facts.createdAt, fingerprint: stored.facts.fingerprint, source: stored.facts.source,
+                longestLeadSeconds: stored.facts.longestLeadSeconds)
             if managed[stored.name] == nil { managed[stored.name] = ManagedCertificate(stored) }
             update.certificates.append(entry)
         } catch {

@@ -193,16 +193,9 @@ struct ACMEOrderRun {
         let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
         let chain = try CertificateChain(pem: pem, key: key)
-        let missing = need.names.filter { !chain.leaf.names.map(\.text).contains($0) }
-        guard missing.isEmpty else {
-            throw IssuanceFailure("the CA's certificate is not for \(missing.joined(separator: ", "))")
-        }
         let time = now()
-        // Clocks may differ a little.
-        guard chain.leaf.notBefore <= time + 300, time < chain.leaf.notAfter else {
-            throw IssuanceFailure(
-                "the CA's certificate is valid from \(UTCTime.text(chain.leaf.notBefore)) to"
-                    + " \(UTCTime.text(chain.leaf.notAfter)), and not now", hint: "is this machine's clock right?")
+        if let misfit = chain.leaf.misfit(for: need.names, now: time) {
+            throw IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
         }
         try chain.checkStrength()
         let isExempt = try replaced(client) != nil

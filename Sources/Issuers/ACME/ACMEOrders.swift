@@ -9,45 +9,26 @@ import State
 /// order's address before it is answered, its finalization before it is asked for. Who is killed leaves an order that the next
 /// one takes up. The certificate's lease sees to it that one process at a time orders it. Threads may share it.
 public final class ACMEOrders: Sendable {
-    private let store: any StateStore
-    private let holder: LeaseHolder
-    private let sealer: Sealer
-    private let secrets: SecretReader
+    private let tools: IssuanceTools
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
-    private let now: @Sendable () -> Int64
 
-    /// How long another process may take with the same certificate, in seconds.
-    private static let patienceSeconds: Int64 = 300
-
-    /// For who holds, or will hold, the certificates' leases. `now` gives seconds since 1970.
-    public init(
-        store: any StateStore, holder: LeaseHolder, sealer: Sealer, secrets: SecretReader, board: ChallengeBoard,
-        now: @escaping @Sendable () -> Int64
-    ) {
-        self.store = store
-        self.holder = holder
-        self.sealer = sealer
-        self.secrets = secrets
+    /// Orders for this process, whose challenges are put on `board`.
+    public init(_ tools: IssuanceTools, board: ChallengeBoard) {
+        self.tools = tools
         self.board = board
-        self.now = now
-        accounts = ACMEAccounts(store: store, sealer: sealer, secrets: secrets, now: now)
+        accounts = ACMEAccounts(store: tools.store, sealer: tools.sealer, secrets: tools.secrets, now: tools.now)
     }
+
+    private var store: any StateStore { tools.store }
 
     /// Has a certificate from the first of its issuers that gives one. Its order and its lease end with the commit of the
     /// material's `closing`.
     ///
     /// When another process was having it meanwhile, what that one stored is the result.
     public func obtain(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
-        let (keeper, known) = try takeLease(need.name)
-        do throws(IssuanceFailure) {
-            let material: IssuedMaterial
-            if let done = try stored(need, besides: known) { material = done } else { material = try order(need) }
-            keeper.stopRenewing()
-            return material
-        } catch {
-            keeper.release()
-            throw error
+        try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
+            () throws(IssuanceFailure) in try order(need)
         }
     }
 
@@ -83,51 +64,12 @@ public final class ACMEOrders: Sendable {
             guard let id = ACMERenewalInfo.certificateID(of: leaf) else { throw ACMEError.unsupported("renewalInfo") }
             let advice = try accounts.client(for: settings).renewalInfo(id)
             progress.advisedAt = advice.instant(keeping: progress.advisedAt)
-            progress.nextAdviceAt = now() + advice.checkDelaySeconds
+            progress.nextAdviceAt = tools.now() + advice.checkDelaySeconds
         } catch {
             // A CA without advice may have some one day.
-            progress.nextAdviceAt = now() + ACMERenewalInfo.errorDelaySeconds
+            progress.nextAdviceAt = tools.now() + ACMERenewalInfo.errorDelaySeconds
         }
         try? store.putRenewal(progress)
-    }
-
-    /// The lease, and the fingerprint of the certificate that there was when we began to ask for it; nil for none.
-    private func takeLease(_ name: String) throws(IssuanceFailure) -> (LeaseKeeper, known: String?) {
-        do {
-            let known = try store.certificate(named: name)?.facts.fingerprint
-            let end = now() + Self.patienceSeconds
-            while true {
-                do {
-                    return (try LeaseKeeper(.certificate(name), in: store), known)
-                } catch let held as LeaseKeeper.Held where now() >= end {
-                    let other = held.lease.holder
-                    throw IssuanceFailure(
-                        "process \(other.process) on \(other.machine) is having it since"
-                            + " \(UTCTime.text(held.lease.since))")
-                } catch is LeaseKeeper.Held {
-                    Pause.wait(.milliseconds(250))
-                }
-            }
-        } catch let failure as IssuanceFailure {
-            throw failure
-        } catch {
-            throw IssuanceFailure("\(error)")
-        }
-    }
-
-    /// What another process has stored while we waited for the lease.
-    private func stored(_ need: CertificateNeed, besides known: String?) throws(IssuanceFailure) -> IssuedMaterial? {
-        do {
-            guard let stored = try store.certificate(named: need.name), stored.facts.fingerprint != known,
-                Set(stored.facts.domains) == Set(need.names)
-            else { return nil }
-            let key = try PrivateKey(der: stored.openKey(sealer))
-            return IssuedMaterial(
-                chain: try CertificateChain(pem: stored.chain, key: key), key: key, sourceDigest: [], warnings: [],
-                closing: [.endOrder(certificate: need.name)])
-        } catch {
-            throw IssuanceFailure("\(error)")
-        }
     }
 
     private func order(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
@@ -146,8 +88,8 @@ public final class ACMEOrders: Sendable {
         for issuer in issuers {
             do {
                 let run = ACMEOrderRun(
-                    need: need, issuer: issuer, store: store, holder: holder, sealer: sealer, secrets: secrets,
-                    board: board, accounts: accounts, now: now)
+                    need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
+                    secrets: tools.secrets, board: board, accounts: accounts, now: tools.now)
                 return try run.obtain()
             } catch let failure as IssuanceFailure {
                 failures.append((issuer.name, failure))

@@ -9,25 +9,21 @@ import State
 /// Killed at any instant, it leaves whole items: the next apply plans what is missing and goes on. A certificate that can't
 /// be had does not stop the others, nor the hosts that use it: they are served with the fallback certificate.
 public struct Applier {
-    private let store: any StateStore
-    private let holder: LeaseHolder
-    private let sealer: Sealer
+    private let tools: IssuanceTools
     private let sources: CertificateSources
-    private let now: @Sendable () -> Int64
     private let progress: (ApplyProgress) -> Void
 
-    /// An applier for somebody who holds the lease. `now` gives seconds since 1970; `progress` is told of each change.
-    public init(
-        store: any StateStore, holder: LeaseHolder, sealer: Sealer, sources: CertificateSources,
-        now: @escaping @Sendable () -> Int64, progress: @escaping (ApplyProgress) -> Void
-    ) {
-        self.store = store
-        self.holder = holder
-        self.sealer = sealer
+    /// An applier for somebody who holds the lease. `progress` is told of each change.
+    public init(_ tools: IssuanceTools, sources: CertificateSources, progress: @escaping (ApplyProgress) -> Void) {
+        self.tools = tools
         self.sources = sources
-        self.now = now
         self.progress = progress
     }
+
+    private var store: any StateStore { tools.store }
+    private var holder: LeaseHolder { tools.holder }
+    private var sealer: Sealer { tools.sealer }
+    private var now: @Sendable () -> Int64 { tools.now }
 
     /// What is applied, for the history.
     public struct Origin: Sendable {
@@ -64,7 +60,7 @@ public struct Applier {
             try run.take([.failed(change, failure)])
         }
         try run.putHosts(changes.filter { $0.item.kind == .host }, of: configuration)
-        try run.delete(plan.changes.filter { $0.action == .delete })
+        try run.delete(plan.changes.filter { $0.action == .delete }, of: configuration)
         return try run.finish()
     }
 
@@ -77,14 +73,29 @@ public struct Applier {
                 fingerprint: row,
                 sealed: try sealer.seal(SecretBytes(Array(text.utf8)), purpose: SealPurpose.issuerSecret, row: row))
         }
-        return sealed + [.keepSecrets(fingerprints: issuers.flatMap(\.secrets).map(\.fingerprint))]
+        return sealed
+    }
+
+    /// Does at a provider what an item's going asks for.
+    private func carryOut(_ retirement: Retirement, of item: ItemID) throws(IssuanceFailure) {
+        switch retirement {
+        case .revoke(let settings):
+            let stored: StoredCertificate?
+            do throws(StateError) {
+                stored = try store.certificate(named: item.name)
+            } catch {
+                throw IssuanceFailure("\(error)")
+            }
+            if let remote = stored?.remote { try OriginRevocations(tools).revoke(remote.id, settings) }
+        case .deletePack: throw IssuanceFailure("edge certificates are not available in this version")
+        }
     }
 
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {
         let number = plan.generation + 1
         let sealed = try sealer.seal(origin.text.span, purpose: SealPurpose.generation, row: "\(number)")
         let generation = Generation(
-            number: number, startedAt: now(), who: "\(holder.user)@\(holder.machine)", fileName: origin.fileName,
+            number: number, startedAt: now(), who: holder.actor, fileName: origin.fileName,
             directory: origin.directory, fileHash: Digest.sha256Text(origin.text), outcome: .unfinished, summary: "")
         return (generation, sealed)
     }
@@ -101,6 +112,8 @@ extension Applier {
         /// What goes into the commit of the first change, the generation among it.
         var pending: [StateMutation]
         var outcome = ApplyOutcome()
+        /// Whether secrets of the file were put, so that others may be there no longer.
+        var hasNewSecrets = false
 
         /// Commits changes, and what failed meanwhile.
         private mutating func commit(
@@ -135,6 +148,7 @@ extension Applier {
             }
             let names = Set(changes.lazy.filter { $0.item.kind == .issuer }.map(\.item.name))
             let secrets = names.isEmpty ? [] : try applier.secrets(of: configuration.issuers, changed: names)
+            hasNewSecrets = hasNewSecrets || !names.isEmpty
             try commit(mutations + secrets, changes)
         }
 
@@ -155,9 +169,34 @@ extension Applier {
         }
 
         /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
-        mutating func delete(_ all: [Change]) throws {
+        mutating func delete(_ all: [Change], of configuration: Configuration) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
-            try commit(changes.map { .deleteItem($0.item) }, changes)
+            // Who is an issuer no more may still be asked to revoke.
+            let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
+            try retire(dependent.filter { $0.retirement != nil })
+            let plain = dependent.filter { $0.retirement == nil }
+            try commit(plain.map { .deleteItem($0.item) }, plain)
+            guard outcome.failures == 0 else { return }
+            let rest = changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway }
+            guard !rest.isEmpty || hasNewSecrets else { return }
+            try commit(
+                rest.map { .deleteItem($0.item) } + [.keepSecrets(fingerprints: configuration.secretFingerprints)], rest
+            )
+        }
+
+        /// Does what is to be done at providers, and takes out each item once that is done.
+        private mutating func retire(_ changes: [Change]) throws {
+            for change in changes {
+                guard let retirement = change.retirement else { continue }
+                applier.progress(.started(change.item, .delete))
+                do throws(IssuanceFailure) {
+                    try applier.carryOut(retirement, of: change.item)
+                } catch {
+                    try take([.failed(change, error)])
+                    continue
+                }
+                try commit([.deleteItem(change.item)], [change])
+            }
         }
 
         mutating func obtain(_ changes: [Change], of configuration: Configuration) throws {
@@ -217,6 +256,11 @@ extension Applier {
 }
 
 extension Configuration {
+    /// The secrets that those who work from the state alone may need, by their fingerprints.
+    fileprivate var secretFingerprints: [String] {
+        (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
+    }
+
     /// The names that each certificate's hosts answer to.
     fileprivate var certificateUsers: [String: [DomainName]] {
         var users: [String: [DomainName]] = [:]

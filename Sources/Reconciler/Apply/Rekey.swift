@@ -58,7 +58,7 @@ public struct Rekey {
         let count = mutations.count
         mutations.append(.putSetting(.sealingKeyID, Array(sealer.key.id.utf8)))
         mutations.append(.deleteSetting(.masterKey))
-        let actor = "\(holder.user)@\(holder.machine)"
+        let actor = holder.actor
         mutations.append(
             .appendEvent(AuditEvent(at: now, actor: actor, action: "rekey", item: ItemID(.gateway, "gateway"))))
         try store.commit(mutations, by: holder)

@@ -1,4 +1,3 @@
-import ACME
 import ConfigModel
 import Issuers
 import State
@@ -68,7 +67,7 @@ extension CertificateFacts {
     /// Whether it ends within some days, and nothing renews it or what does is late.
     fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
         expiresAt - now < days * 86_400
-            && !(autoRenew && now < RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt))
+            && !(autoRenew && now < dueAt)
     }
 }
 

@@ -54,6 +54,24 @@ public struct Change: Sendable, Equatable {
     public var reason: String?
     /// What the file says of the item; nil where the item goes.
     var declared: DeclaredItem?
+    /// What is done about it at its provider, where the item goes.
+    var retirement: Retirement?
+}
+
+/// What is done at a provider when an item goes.
+enum Retirement: Sendable, Equatable {
+    /// The certificate is revoked.
+    case revoke(CloudflareOriginIssuer)
+    /// The pack is deleted.
+    case deletePack(EdgeCertificate)
+
+    /// What it means, behind `no longer in the file`.
+    var words: String {
+        switch self {
+        case .revoke: "it is revoked at Cloudflare, which can't be undone"
+        case .deletePack: "it is deleted at Cloudflare"
+        }
+    }
 }
 
 /// One field of a change.

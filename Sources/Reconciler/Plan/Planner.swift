@@ -1,5 +1,5 @@
-import ACME
 import ConfigModel
+import Issuers
 import State
 
 /// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
@@ -97,8 +97,7 @@ public struct Planner: Sendable {
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
                 declared: item)
         }
-        let isDue = now >= RenewalScheduler.dueAt(notBefore: facts.notBefore, notAfter: facts.expiresAt)
-        guard facts.source != .custom, facts.autoRenew, item.isWanted, isDue else { return nil }
+        guard facts.source != .custom, facts.autoRenew, item.isWanted, now >= facts.dueAt else { return nil }
         return Change(
             action: .renew, item: item.id, exists: true, fields: [],
             reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
@@ -118,8 +117,35 @@ public struct Planner: Sendable {
     }
 
     private func deletions(of others: [ItemID: StoredItem]) -> [Change] {
-        others.filter { $0.value.owner == .file }.keys
-            .sorted(by: >)
-            .map { Change(action: .delete, item: $0, exists: true, fields: [], reason: "no longer in the file") }
+        others.filter { $0.value.owner == .file }.sorted { $0.key > $1.key }.map { id, item in
+            let retirement = retirement(of: id, item)
+            return Change(
+                action: .delete, item: id, exists: true, fields: [],
+                reason: "no longer in the file" + (retirement.map { "; \($0.words)" } ?? ""), retirement: retirement)
+        }
+    }
+
+    private func retirement(of id: ItemID, _ item: StoredItem) -> Retirement? {
+        switch id.kind {
+        case .edgeCertificate:
+            guard let certificate = EdgeCertificate(record: item.record), certificate.onRemoval == .delete else {
+                return nil
+            }
+            return .deletePack(certificate)
+        case .certificate:
+            guard item.certificate?.source == .cloudflareOrigin,
+                case .issued(let issued)? = NamedCertificate(record: item.record)?.source,
+                case .cloudflareOrigin(let settings)? = issuer(named: issued.issuer)?.kind,
+                settings.onRemoval == .revoke
+            else { return nil }
+            return .revoke(settings)
+        case .gateway, .issuer, .host: return nil
+        }
+    }
+
+    /// The issuer as the file has it; one that goes too, as the state has it.
+    private func issuer(named name: String) -> Issuer? {
+        configuration.issuers.first { $0.name == name }
+            ?? snapshot.items[ItemID(.issuer, name)].flatMap { Issuer(record: $0.record) }
     }
 }

@@ -41,6 +41,25 @@ public protocol IssuanceJournal: Sendable {
 
     /// Notes how renewing goes.
     func putRenewal(_ renewal: RenewalProgress) throws(StateError)
+
+    /// The certificates that are still to be revoked, the oldest first.
+    func supersededCertificates() throws(StateError) -> [SupersededCertificate]
+
+    /// Changes how revoking goes.
+    func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError)
+
+    /// Takes out a certificate that was revoked.
+    func deleteSuperseded(id: String) throws(StateError)
+
+    /// The packs of edge certificates, by certificate and then the oldest first.
+    func edgePacks() throws(StateError) -> [EdgePack]
+
+    /// Puts a pack, and gives it a number when it has none. Throws `StateError.leaseLost` when `holder` does not hold the edge
+    /// certificate's lease.
+    func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack
+
+    /// Takes a pack out.
+    func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError)
 }
 
 /// Our account at a CA. Its key proves who we are; losing it means a new account, no more.

@@ -1,0 +1,55 @@
+import Cloudflare
+import ConfigModel
+import Glibc
+import HTTPClient
+import PKI
+import State
+
+extension CloudflareClient {
+    /// The conversation of an issuer.
+    init(_ settings: CloudflareOriginIssuer, secrets: SecretReader) throws(IssuanceFailure) {
+        let credential: SecretField
+        switch settings.authMethod {
+        case .apiToken:
+            guard let token = settings.apiToken else { throw IssuanceFailure("the issuer has no 'api_token'") }
+            credential = .bearer(try secrets.read(token))
+        case .originCAKey:
+            guard let key = settings.originCAKey else { throw IssuanceFailure("the issuer has no 'origin_ca_key'") }
+            credential = SecretField("X-Auth-User-Service-Key", try secrets.read(key))
+        }
+        try self.init(settings.baseURL, settings.caFile, credential, secrets)
+    }
+
+    /// The conversation of an edge certificate.
+    init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
+        try self.init(settings.baseURL, settings.caFile, .bearer(secrets.read(settings.apiToken)), secrets)
+    }
+
+    private init(
+        _ url: ServiceURL, _ caFile: String?, _ credential: SecretField, _ secrets: SecretReader
+    ) throws(IssuanceFailure) {
+        let client: HTTPClient
+        do throws(HTTPFailure) {
+            let trust: HTTPClient.Trust = caFile.map { .authoritiesFile(secrets.resolve($0).string) } ?? .system
+            client = try HTTPClient(trust: trust, userAgent: "aegis")
+        } catch {
+            throw IssuanceFailure(error.reason, hint: error.hint)
+        }
+        var base = url.text
+        while base.hasSuffix("/") { base.removeLast() }
+        self.init(
+            baseURL: base, credential: credential,
+            transport: { (request) throws(HTTPFailure) in try client.send(request) }, wait: Pause.wait,
+            now: { Int64(time(nil)) })
+    }
+}
+
+extension IssuanceFailure {
+    /// What Cloudflare did not do. `now` is in seconds since 1970.
+    init(_ error: CloudflareError, now: Int64) {
+        var notBefore: Int64?
+        if case .refused(let refusal) = error { notBefore = refusal.retryAfterSeconds.map { now + $0 } }
+        let until = notBefore.map { "; not before \(UTCTime.text($0))" } ?? ""
+        self.init("\(error)\(until)", hint: error.hint, notBefore: notBefore)
+    }
+}

@@ -1,0 +1,176 @@
+import Cloudflare
+import ConfigModel
+import PKI
+import State
+
+/// A certificate that is to be had from Cloudflare's Origin CA.
+struct OriginNeed {
+    /// Its name in the state.
+    let name: String
+    /// The names it is for.
+    let names: [String]
+    /// The issuer's name in the file.
+    let issuer: String
+    /// How it is talked to.
+    let settings: CloudflareOriginIssuer
+    /// The zone whose list has the certificate; nil where none is told.
+    let zone: String?
+
+    init(of issued: IssuedCertificate, named name: String, from issuer: String, _ settings: CloudflareOriginIssuer) {
+        self.name = name
+        names = issued.domains.map(\.text)
+        self.issuer = issuer
+        self.settings = settings
+        zone = issued.zoneID ?? settings.zoneID
+    }
+}
+
+/// Has certificates from Cloudflare's Origin CA, so that a crash repeats nothing.
+///
+/// Key and request are in the state's journal before the call, with a mark that it is made. Who finds the mark looks into the
+/// zone's list for the certificate of just that request. Where no zone is told nobody can look, and nobody asks again by himself.
+struct OriginOrders: Sendable {
+    let tools: IssuanceTools
+
+    private var store: any StateStore { tools.store }
+
+    /// Has a certificate. Its order and its lease end with the commit of the material's `closing`.
+    ///
+    /// `startsAnew` gives up an order in doubt, of which a certificate may have come that nobody has.
+    func obtain(_ need: OriginNeed, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
+        try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
+            () throws(IssuanceFailure) in
+            do {
+                return try order(need, CloudflareClient(need.settings, secrets: tools.secrets), startsAnew: startsAnew)
+            } catch let failure as IssuanceFailure {
+                throw failure
+            } catch let error as CloudflareError {
+                throw IssuanceFailure(error, now: tools.now())
+            } catch {
+                throw IssuanceFailure("\(error)")
+            }
+        }
+    }
+
+    private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
+        var pending = try resumable(need)
+        // From the mark on it may have been issued.
+        if let marked = pending, marked.isFinalized {
+            if let zone = need.zone {
+                let request = try CertificateRequest(der: marked.request)
+                if let found = try client.certificate(for: request, inZone: zone) {
+                    return try check(found, marked, need)
+                }
+            } else if startsAnew {
+                pending = nil
+            } else {
+                throw doubt(of: need, since: marked.createdAt)
+            }
+        }
+        return try ask(pending ?? begin(need), need, client)
+    }
+
+    /// The order that was begun for just this; another one is of no use.
+    private func resumable(_ need: OriginNeed) throws -> PendingOrder? {
+        guard let pending = try store.pendingOrder(for: need.name) else { return nil }
+        if pending.directory == need.place, pending.domains == need.names { return pending }
+        try store.deleteOrder(for: need.name, by: tools.holder)
+        return nil
+    }
+
+    private func begin(_ need: OriginNeed) throws -> PendingOrder {
+        let key = try PrivateKey.generate(need.settings.requestType == .rsa ? .rsa2048 : .ecdsaP256)
+        let names = try need.names.map { (name) throws(PKIError) in try SubjectName(name) }
+        let pending = PendingOrder(
+            certificate: need.name, issuer: need.issuer, directory: need.place, domains: need.names,
+            sealedKey: try tools.sealer.seal(key.der(), purpose: SealPurpose.orderKey, row: need.name),
+            request: try CertificateRequest(key: key, names: names).der, createdAt: tools.now())
+        try store.putOrder(pending, by: tools.holder)
+        return pending
+    }
+
+    /// Asks for the certificate; when the answer is lost, once for what came of it.
+    private func ask(_ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient) throws -> IssuedMaterial {
+        var pending = begun
+        let request = try CertificateRequest(der: pending.request)
+        pending.isFinalized = true
+        try store.putOrder(pending, by: tools.holder)
+        let issued: OriginCertificate
+        do throws(CloudflareError) {
+            issued = try client.issue(
+                OriginRequest(
+                    request, hostnames: need.names, type: need.settings.requestType.rawValue,
+                    validity: need.settings.requestedValidityDays))
+        } catch {
+            guard error.mayBeDone else {
+                // That is an answer: nothing was issued.
+                pending.isFinalized = false
+                try store.putOrder(pending, by: tools.holder)
+                throw error
+            }
+            guard let zone = need.zone else { throw doubt(of: need, since: pending.createdAt, after: error) }
+            guard let found = try? client.certificate(for: request, inZone: zone) else {
+                throw IssuanceFailure(
+                    "\(error); it may have been issued all the same",
+                    hint: "the next try looks into the zone's list before it asks again")
+            }
+            issued = found
+        }
+        return try check(issued, pending, need)
+    }
+
+    private func doubt(of need: OriginNeed, since: Int64, after error: CloudflareError? = nil) -> IssuanceFailure {
+        IssuanceFailure(
+            "\(error.map { "\($0); " } ?? "")a certificate may have been issued on \(UTCTime.text(since)) that nobody has,"
+                + " and without zone_id nobody can look for it",
+            hint: "set zone_id; or see Cloudflare's list of origin certificates, and have another one by"
+                + " 'aegis-apply renew \(need.name) --force'")
+    }
+
+    // MARK: The end
+
+    /// The certificate, if it is what was asked for: of our key, for all names, valid now. It has no chain: Cloudflare's edge
+    /// knows its CA.
+    private func check(
+        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed
+    ) throws -> IssuedMaterial {
+        let der = try tools.sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
+        let key = try PrivateKey(der: der)
+        let chain: CertificateChain
+        do throws(PKIError) {
+            chain = try CertificateChain(pem: issued.pem, key: key)
+        } catch {
+            throw IssuanceFailure("Cloudflare's certificate \(issued.id) can't be used: \(error)")
+        }
+        let time = tools.now()
+        if let reason = chain.leaf.misfit(for: need.names, now: time) {
+            throw IssuanceFailure("Cloudflare's certificate \(issued.id) \(reason.text)", hint: reason.hint)
+        }
+        try chain.checkStrength()
+        var closing = [StateMutation.endOrder(certificate: need.name)]
+        if need.settings.revokeReplaced, let former = try store.certificate(named: need.name),
+            former.issuerName == need.issuer, let remote = former.remote, remote.id != issued.id
+        {
+            closing.append(
+                .supersede(
+                    SupersededCertificate(
+                        id: remote.id, certificate: need.name, issuer: need.issuer, since: time)))
+        }
+        return IssuedMaterial(
+            chain: chain, key: key, sourceDigest: [], warnings: [], closing: closing,
+            remote: RemoteCertificate(id: issued.id, request: pending.request))
+    }
+}
+
+extension OriginNeed {
+    /// Where and for what kind of key it is asked for, as the journal has it.
+    fileprivate var place: String { "\(settings.baseURL.text) \(settings.requestType.rawValue)" }
+}
+
+extension StoredCertificate {
+    /// The issuer's name, as the certificate is declared.
+    public var issuerName: String? {
+        guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
+        return issued.issuer
+    }
+}
