@@ -22,6 +22,9 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "With --dry-run: ask name servers, CAs and the names themselves whether certificates could be had.")
     var preflight = false
 
+    @Flag(help: "Ask providers first whether they still have what was had from them; what is gone is had anew.")
+    var refresh = false
+
     @Option(help: "How to print the plan: text or json.")
     var format = OutputFormat.text
 
@@ -45,7 +48,7 @@ struct ApplyCommand: ParsableCommand {
             if dryRun {
                 try show(file, configuration, early)
             } else {
-                try ApplyRun(file: file, configuration: configuration, early: early).run()
+                try ApplyRun(file: file, configuration: configuration, early: early, refreshes: refresh).run()
                 endAtOnce(.success)
             }
         }
@@ -59,13 +62,16 @@ struct ApplyCommand: ParsableCommand {
         let (store, snapshot) = try { ($0.store, $0.snapshot) }(early.wait())
         let (materials, found) = CertificateMaterials.look(
             for: configuration, in: file, snapshot, checks: true)
+        let (drift, unknown) = try self.drift(file, configuration, store, snapshot)
         let authority = LocalAuthority.digest(in: CertificateMaterials.cacheDirectory(configuration, file))
         let plan = Planner(
-            configuration, against: snapshot, materials: materials, localCA: authority, now: currentTime()
+            configuration, against: snapshot, materials: materials, localCA: authority, drift: drift,
+            now: currentTime()
         ).plan()
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
         let doubts = preflight ? try preflightWarnings(plan, file, configuration, store, snapshot) : []
-        let warnings = unsafeKey + (file.parsed.diagnostics + found + doubts).sorted { $0.position < $1.position }
+        let warnings =
+            unsafeKey + (file.parsed.diagnostics + found + unknown + doubts).sorted { $0.position < $1.position }
         switch format {
         case .json:
             let values = DiagnosticRenderer(file.source, file.parsed.visibility).values(warnings)
@@ -76,6 +82,15 @@ struct ApplyCommand: ParsableCommand {
             try Terminal.print(renderer.text(plan))
         }
         endAtOnce(detailedExitcode && !plan.isEmpty ? ExitStatus.hasChanges : .success)
+    }
+
+    private func drift(
+        _ file: ConfigurationFile, _ configuration: Configuration, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
+    ) throws -> ([ItemID: String], [Diagnostic]) {
+        guard refresh, let store else { return ([:], []) }
+        return try Refresh(
+            configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
+        ).drift()
     }
 
     /// What stands in the way of the certificates that the plan has from CAs.

@@ -14,6 +14,8 @@ struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
+    /// Whether providers are asked whether they still have what was had from them.
+    var refreshes = false
 
     func run() throws {
         // Who reads along may go; the apply goes on.
@@ -28,11 +30,12 @@ struct ApplyRun {
         let authority = Result { () throws(IssuanceFailure) in
             try LocalAuthority(directory: cache, now: currentTime())
         }
-        let first = plan(found.snapshot, authority)
+        let drift = try self.drift(found.store, reader)
+        let first = plan(found.snapshot, authority, drift)
         if first.plan.isEmpty {
             file.complain(
                 MasterKeySource.warnings(configuration, isFirst: false) + file.parsed.diagnostics + first.warnings)
-            return try endWithoutChanges(found.store, presentKey)
+            return try endWithoutChanges(found.store, presentKey, path)
         }
         found.store?.close()
 
@@ -43,10 +46,10 @@ struct ApplyRun {
         let source = try MasterKeySource.find(configuration, reader, store)
         // Again under the lock, if another apply has gone before.
         let isSame = try store.revision() == found.snapshot.revision
-        let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority)
+        let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
         let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)
-        guard !plan.isEmpty else { return try endWithoutChanges(store, source.key) }
+        guard !plan.isEmpty else { return try endWithoutChanges(store, source.key, path) }
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
         try? Terminal.print(text + [UInt8(ascii: "\n")])
 
@@ -75,9 +78,61 @@ struct ApplyRun {
         if outcome.failures > 0 { throw ExitStatus.itemsFailed }
     }
 
-    private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?) throws {
+    private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {
         try Terminal.print("No changes: the state is what the file says.\n")
-        if let store, let key { try checkKeys(store, key) }
+        guard let store, let key else { return }
+        try goOn(store, key, path)
+        try checkKeys(store, key)
+    }
+
+    /// Goes on with what earlier applies could not end, which no change of the file shows: packs that were not active yet,
+    /// and certificates that are still to be revoked.
+    private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
+        let newest = Dictionary(try reading.edgePacks().map { ($0.certificate, $0) }) { $1 }
+        let pending = configuration.edgeCertificates.filter { newest[$0.displayName]?.isActive == false }
+        guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
+        let store = try SQLiteStateStore(path: path)
+        defer { store.close() }
+        let sealer = Sealer(key: key)
+        let tools = IssuanceTools(
+            store: store, holder: .current(), sealer: sealer,
+            secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
+        try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers).tell()
+        try follow(pending, tools)
+    }
+
+    private func follow(_ certificates: [EdgeCertificate], _ tools: IssuanceTools) throws {
+        var failures = 0
+        try Workers(count: 8).run(certificates) { certificate, tell in
+            let name = certificate.displayName
+            do throws(IssuanceFailure) {
+                guard let pack = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)
+                else {
+                    return
+                }
+                tell((name, pack.isActive || pack.isPending ? nil : IssuanceFailure(pack.news), pack.news))
+            } catch {
+                tell((name, error, ""))
+            }
+        } take: { (events: [(name: String, failure: IssuanceFailure?, news: String)]) in
+            for event in events {
+                if let failure = event.failure {
+                    failures += 1
+                    let hint = failure.hint.map { "  hint: \($0)\n" } ?? ""
+                    Terminal.complain("  edge_certificate \(event.name): \(failure.reason)\n" + hint)
+                } else {
+                    try? Terminal.print("Edge certificate \(event.name) \(event.news)\n")
+                }
+            }
+        }
+        if failures > 0 { throw ExitStatus.itemsFailed }
+    }
+
+    private func drift(_ store: SQLiteStateStore?, _ reader: SecretReader) throws -> [ItemID: String] {
+        guard refreshes, let store else { return [:] }
+        let (reasons, warnings) = try Refresh(configuration: configuration, secrets: reader, store: store).drift()
+        file.complain(warnings)
+        return reasons
     }
 
     /// Names the stored certificates that can't be served: nothing else would tell before a handshake needs them.
@@ -93,7 +148,9 @@ struct ApplyRun {
         throw ExitStatus.itemsFailed
     }
 
-    private func plan(_ snapshot: StateSnapshot, _ authority: Result<LocalAuthority, IssuanceFailure>)
+    private func plan(
+        _ snapshot: StateSnapshot, _ authority: Result<LocalAuthority, IssuanceFailure>, _ drift: [ItemID: String]
+    )
         -> (plan: Plan, warnings: [Diagnostic])
     {
         var (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
@@ -104,7 +161,8 @@ struct ApplyRun {
         case .failure(let failure): warnings.append(.warning(at: .none, failure.reason, hint: failure.hint))
         }
         let plan = Planner(
-            configuration, against: snapshot, materials: materials, localCA: localCA, now: currentTime()
+            configuration, against: snapshot, materials: materials, localCA: localCA, drift: drift,
+            now: currentTime()
         ).plan()
         return (plan, warnings)
     }

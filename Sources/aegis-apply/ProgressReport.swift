@@ -26,7 +26,7 @@ final class ProgressReport {
             show([])
         case .finished(let item, let action):
             end(item)
-            if item.kind == .certificate { show(["  \(name(item)): \(action.past)"]) }
+            if item.kind == .certificate || item.kind == .edgeCertificate { show(["  \(name(item)): \(action.past)"]) }
         case .failed(let item, let action, let failure):
             end(item)
             let hint = failure.hint.map { ["  hint: \($0)"] } ?? []

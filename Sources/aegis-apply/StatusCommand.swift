@@ -21,20 +21,23 @@ struct StatusCommand: ParsableCommand {
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, now: now)
             let failing = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
+            let edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
             switch format {
             case .json:
                 let report = PlainValue.map([
                     ("format_version", .int(1)), ("state", .string(store.path)),
                     ("generation", .int(snapshot.generation)),
                     ("revision", .int(snapshot.revision)), ("gateways", gateways.value),
-                    ("hosts", .list(rows.map(\.value))), ("failing", .list(failing.map(\.value))),
+                    ("hosts", .list(rows.map(\.value))), ("edge_certificates", .list(edge.map(\.value))),
+                    ("failing", .list(failing.map(\.value))),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
                 let hosts = rows.isEmpty ? "no hosts\n" : table.text
                 let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
-                try Terminal.print("generation \(snapshot.generation)\n\n" + gateways.text + hosts + tries)
+                try Terminal.print(
+                    "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge) + tries)
             }
         }
     }

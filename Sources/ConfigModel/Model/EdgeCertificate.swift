@@ -58,6 +58,13 @@ public struct EdgeCertificate: Sendable, Equatable {
     /// What it is called in plans and messages.
     public var displayName: String { name ?? hosts.first?.text ?? "" }
 
+    /// Whether both are one order: what else they say takes effect without another pack.
+    public func isSameOrder(as other: EdgeCertificate) -> Bool {
+        zoneID == other.zoneID && baseURL == other.baseURL && Set(hosts) == Set(other.hosts)
+            && authority == other.authority && validation == other.validation && validityDays == other.validityDays
+            && cloudflareBranding == other.cloudflareBranding
+    }
+
     static let shape = ObjectShape<EdgeCertificate>(
         "an edge certificate", "A certificate ordered at Cloudflare and served by its edge", initial: EdgeCertificate(),
         place: { $0.origin = $1 },

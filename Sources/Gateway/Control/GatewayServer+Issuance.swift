@@ -25,6 +25,7 @@ struct Issuance {
     var nextLook: Int64 = 0
     var isAsking = false
     var isRevoking = false
+    var isFollowing = false
     /// A connection to the state of its own: an order's commits must not hold up the control side.
     var store: (any StateStore)?
     /// The sources, and what they were made with.
@@ -76,9 +77,9 @@ extension GatewayServer {
 
     /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
     func maintain(_ now: Int64) {
-        guard now >= issuance.nextLook, !compiler.managed.isEmpty, status.current.phase == .ready, !isEnding else {
-            return
-        }
+        guard now >= issuance.nextLook, !compiler.managed.isEmpty || !compiler.edgeCertificates.isEmpty,
+            status.current.phase == .ready, !isEnding
+        else { return }
         issuance.nextLook = now + Issuance.lookSeconds
         guard let store = issuanceStore() else { return }
         do {
@@ -94,6 +95,7 @@ extension GatewayServer {
         for certificate in dueCertificates(now) { enqueue(certificate, isUrgent: false) }
         askForAdvice(now)
         revokeSuperseded()
+        followPacks(now)
     }
 
     private func dueCertificates(_ now: Int64) -> [String] {
@@ -162,6 +164,32 @@ extension GatewayServer {
                 }
             }
             events.post(.revocationsDone)
+        }.start()
+    }
+
+    /// Looks at certificate packs that were ordered, beside this thread.
+    private func followPacks(_ now: Int64) {
+        guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let store = issuanceStore(),
+            let tools = issuanceTools(store), let packs = try? store.edgePacks()
+        else { return }
+        // Of several of a name the last one is wanted.
+        let newest = Dictionary(packs.map { ($0.certificate, $0) }) { $1 }
+        let due = newest.values.filter { $0.nextCheckAt <= now && compiler.edgeCertificates[$0.certificate] != nil }
+        guard !due.isEmpty else { return }
+        issuance.isFollowing = true
+        let (events, log, certificates) = (events, log, compiler.edgeCertificates)
+        NamedThread("certificate-packs") {
+            for pack in due {
+                guard let certificate = certificates[pack.certificate] else { continue }
+                do throws(IssuanceFailure) {
+                    let seen = try EdgePacks(tools).follow(certificate, named: pack.certificate)
+                    guard let seen, seen.status != pack.status else { continue }
+                    log.info("the edge certificate '\(pack.certificate)' is \(seen.status)")
+                } catch {
+                    log.warning("the edge certificate '\(pack.certificate)' can't be looked at: \(error)")
+                }
+            }
+            events.post(.packsFollowed)
         }.start()
     }
 

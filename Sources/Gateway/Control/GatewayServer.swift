@@ -60,6 +60,8 @@ enum ControlEvent: Sendable {
     case adviceTaken
     /// What others have taken the place of was revoked, as far as it could be.
     case revocationsDone
+    /// Certificate packs were looked at.
+    case packsFollowed
 }
 
 /// The control side. Runs on the thread that calls `run`; everything here is confined to it.
@@ -184,6 +186,7 @@ public final class GatewayServer {
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
             case .revocationsDone: issuance.isRevoking = false
+            case .packsFollowed: issuance.isFollowing = false
             }
         }
         if putHeldChangeInForce() || isTouched {

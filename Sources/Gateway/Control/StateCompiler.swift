@@ -18,6 +18,8 @@ struct StateCompiler {
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
     /// The times of each certificate, by name.
     private(set) var times: [String: CertificateTimes] = [:]
+    /// What Cloudflare's edge is to serve.
+    private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
     /// What the gateway has or renews by itself, by the certificate's name.
     private(set) var managed: [String: ManagedCertificate] = [:]
     /// Where certificates come from, by name.
@@ -52,6 +54,8 @@ struct StateCompiler {
         case .item(let id, let item) where id.kind == .host: takeHost(id, item, &update)
         case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
+        case .item(let id, let item) where id.kind == .edgeCertificate:
+            edgeCertificates[id.name] = EdgeCertificate(record: item.record)
         case .item: break
         case .certificate(let certificate): take(certificate, sealer, &update)
         case .challenge(let challenge):
@@ -70,7 +74,7 @@ struct StateCompiler {
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
             case .issuer: issuers[id.name] = nil
-            case .edgeCertificate: break
+            case .edgeCertificate: edgeCertificates[id.name] = nil
             }
         }
     }

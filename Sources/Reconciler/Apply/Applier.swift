@@ -55,25 +55,30 @@ public struct Applier {
         let early = changes.filter { $0.item.kind == .gateway || $0.item.kind == .issuer }
         try run.put(early, of: configuration)
         try run.obtain(changes.filter { $0.item.kind == .certificate }, of: configuration)
-        for change in changes where change.item.kind == .edgeCertificate {
-            let failure = IssuanceFailure("edge certificates are not available in this version")
-            try run.take([.failed(change, failure)])
-        }
+        let edge = changes.filter { $0.item.kind == .edgeCertificate }
+        try run.put(edge.filter { $0.action == .update }, of: configuration)
+        try run.obtain(edge.filter { $0.action != .update }, of: configuration)
         try run.putHosts(changes.filter { $0.item.kind == .host }, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete }, of: configuration)
         return try run.finish()
     }
 
-    /// Seals the secrets of issuers that stand in the file, and takes out those that no longer do.
-    private func secrets(of issuers: [Issuer], changed names: Set<String>) throws -> [StateMutation] {
-        let sealed = try issuers.filter { names.contains($0.name) }.flatMap(\.secrets).compactMap { secret in
-            guard case .inline(let text) = secret.source else { return nil as StateMutation? }
+    /// Seals the secrets of changed issuers and edge certificates that stand in the file.
+    private func secrets(of changes: [Change], in configuration: Configuration) throws -> [StateMutation] {
+        let secrets = changes.flatMap { (change) -> [Secret] in
+            switch change.declared?.place {
+            case .issuer(let index): configuration.issuers[index].secrets
+            case .edgeCertificate(let index): [configuration.edgeCertificates[index].apiToken]
+            default: []
+            }
+        }
+        return try secrets.compactMap { secret in
+            guard case .inline(let text) = secret.source else { return nil }
             let row = secret.fingerprint
             return .putSecret(
                 fingerprint: row,
                 sealed: try sealer.seal(SecretBytes(Array(text.utf8)), purpose: SealPurpose.issuerSecret, row: row))
         }
-        return sealed
     }
 
     /// Does at a provider what an item's going asks for.
@@ -87,7 +92,7 @@ public struct Applier {
                 throw IssuanceFailure("\(error)")
             }
             if let remote = stored?.remote { try OriginRevocations(tools).revoke(remote.id, settings) }
-        case .deletePack: throw IssuanceFailure("edge certificates are not available in this version")
+        case .deletePack(let certificate): try EdgePacks(tools).delete(certificate, named: item.name)
         }
     }
 
@@ -146,10 +151,14 @@ extension Applier {
                     StateMutation.putItem(change.item, owner: .file, record: configuration.record(of: $0))
                 }
             }
-            let names = Set(changes.lazy.filter { $0.item.kind == .issuer }.map(\.item.name))
-            let secrets = names.isEmpty ? [] : try applier.secrets(of: configuration.issuers, changed: names)
-            hasNewSecrets = hasNewSecrets || !names.isEmpty
-            try commit(mutations + secrets, changes)
+            try commit(mutations + secrets(of: changes, in: configuration), changes)
+        }
+
+        private mutating func secrets(of changes: [Change], in configuration: Configuration) throws -> [StateMutation] {
+            let holders = changes.filter { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
+            guard !holders.isEmpty else { return [] }
+            hasNewSecrets = true
+            return try applier.secrets(of: holders, in: configuration)
         }
 
         /// Puts hosts, but for those that were given an own certificate which is not for them: such a host stays as it was.
@@ -204,9 +213,12 @@ extension Applier {
             let orders = changes.compactMap { change in
                 change.declared.map { CertificateWork.Order(change: change, item: $0) }
             }
+            // Whoever follows a pack needs them from its order on.
+            let secrets = try secrets(of: changes, in: configuration)
+            if !secrets.isEmpty { try commit(secrets, []) }
             let work = CertificateWork(
-                sealer: applier.sealer, sources: applier.sources, configuration: configuration,
-                users: configuration.certificateUsers, now: applier.now)
+                tools: applier.tools, sources: applier.sources, configuration: configuration,
+                users: configuration.certificateUsers)
             try Workers(count: Applier.certificatesAtOnce).run(orders, work: work.carryOut) { try take($0) }
         }
 

@@ -19,21 +19,24 @@ struct CertificateWork: Sendable {
         case failed(Change, IssuanceFailure)
     }
 
-    let sealer: Sealer
+    let tools: IssuanceTools
     let sources: CertificateSources
     let configuration: Configuration
     /// The names that each certificate's hosts answer to.
     let users: [String: [DomainName]]
-    let now: @Sendable () -> Int64
 
     func carryOut(_ order: Order, _ tell: (Event) -> Void) {
         tell(.started(order.change))
         do throws(IssuanceFailure) {
             let name = order.item.id.name
+            if case .edgeCertificate(let index) = order.item.place {
+                return tell(try pack(configuration.edgeCertificates[index], order))
+            }
             let obtained = try sources.obtain(
                 configuration.value(of: order.item), named: name, for: users[name] ?? [], from: configuration.issuers)
             let stored = try obtained.stored(
-                named: name, owner: .file, record: configuration.record(of: order.item), sealer: sealer, now: now())
+                named: name, owner: .file, record: configuration.record(of: order.item), sealer: tools.sealer,
+                now: tools.now())
             tell(
                 .ready(
                     order.change, [.putCertificate(stored)] + obtained.material.closing,
@@ -41,5 +44,15 @@ struct CertificateWork: Sendable {
         } catch {
             tell(.failed(order.change, error))
         }
+    }
+
+    /// Orders a pack. One that takes longer than we wait is in the state all the same: whoever comes next follows it.
+    private func pack(_ certificate: EdgeCertificate, _ order: Order) throws(IssuanceFailure) -> Event {
+        let pack = try EdgePacks(tools).order(certificate, named: order.item.id.name)
+        guard pack.isActive || pack.isPending else { throw IssuanceFailure(pack.news) }
+        return .ready(
+            order.change,
+            [.putItem(order.item.id, owner: .file, record: configuration.record(of: order.item))],
+            warnings: pack.isActive ? [] : [pack.news])
     }
 }

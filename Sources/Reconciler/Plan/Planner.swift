@@ -8,14 +8,17 @@ public struct Planner: Sendable {
     private let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
     private let localCA: [UInt8]?
+    private let drift: [ItemID: String]
     private let now: Int64
 
     /// A planner; `materials` tells of the custom certificates by name, `localCA` is the digest of the
-    /// local CA where it is known, `now` is in seconds since 1970.
+    /// local CA where it is known, `drift` says of items why their providers no longer have them, `now` is in seconds since 1970.
     public init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
-        materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil, now: Int64
+        materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil,
+        drift: [ItemID: String] = [:], now: Int64
     ) {
+        self.drift = drift
         self.now = now
         self.localCA = localCA
         self.configuration = configuration
@@ -80,12 +83,17 @@ public struct Planner: Sendable {
         guard stored.record != configuration.record(of: item) else { return refresh(of: item, stored) }
         let fields = difference(stored.record, configuration.value(of: item))
         return Change(
-            action: item.replacement, item: item.id, exists: true, fields: fields,
+            action: drift[item.id] == nil ? replacement(of: item, stored) : item.replacement, item: item.id,
+            exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil), declared: item)
     }
 
-    /// The change of a certificate whose declaration is the same: its text has changed, or it is due.
+    /// The change of an item whose declaration is the same: its provider has it no longer, its text has changed, or it is due.
     private func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
+        if let reason = drift[item.id] {
+            return Change(
+                action: item.replacement, item: item.id, exists: true, fields: [], reason: reason, declared: item)
+        }
         guard let facts = stored.certificate else { return nil }
         if let digest = item.sourceDigest, digest != facts.sourceDigest {
             return Change(
@@ -101,6 +109,14 @@ public struct Planner: Sendable {
         return Change(
             action: .renew, item: item.id, exists: true, fields: [],
             reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
+    }
+
+    /// What a changed declaration takes: not everything that is said of a certificate pack needs another one.
+    private func replacement(of item: DeclaredItem, _ stored: StoredItem) -> Action {
+        guard case .edgeCertificate(let index) = item.place, let before = EdgeCertificate(record: stored.record),
+            before.isSameOrder(as: configuration.edgeCertificates[index])
+        else { return item.replacement }
+        return .update
     }
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {

@@ -1,0 +1,46 @@
+import Cloudflare
+import ConfigModel
+import State
+
+/// Asks Cloudflare whether it still has what was had from it.
+public struct CloudflareDrift: Sendable {
+    private let secrets: SecretReader
+
+    /// A check with the secrets that the file refers to.
+    public init(_ secrets: SecretReader) { self.secrets = secrets }
+
+    /// Why a certificate is no longer what was issued; nil when it is. `now` is in seconds since 1970.
+    public func reason(
+        of certificate: RemoteCertificate, _ settings: CloudflareOriginIssuer, now: Int64
+    ) throws(IssuanceFailure) -> String? {
+        let client = try CloudflareClient(settings, secrets: secrets)
+        do throws(CloudflareError) {
+            return try client.certificate(certificate.id).revokedAt.map {
+                "was revoked at Cloudflare on \(UTCTime.text($0))"
+            }
+        } catch  where error.isGone {
+            return "is no longer at Cloudflare"
+        } catch {
+            throw IssuanceFailure(error, now: now)
+        }
+    }
+
+    /// Why a pack is no longer of use; nil when it is.
+    public func reason(
+        of pack: EdgePack, _ settings: EdgeCertificate, now: Int64
+    ) throws(IssuanceFailure) -> String? {
+        guard let id = pack.id else { return nil }
+        let client = try CloudflareClient(settings, secrets: secrets)
+        do throws(CloudflareError) {
+            let status = try client.pack(id, inZone: pack.zone).status
+            switch PackStatus(status) {
+            case .pending, .active, .validationTimedOut: return nil
+            case .dead, .gone: return "is \(status) at Cloudflare"
+            }
+        } catch  where error.isGone {
+            return "is no longer at Cloudflare"
+        } catch {
+            throw IssuanceFailure(error, now: now)
+        }
+    }
+}

@@ -1,0 +1,231 @@
+import Cloudflare
+import ConfigModel
+import PKI
+import State
+
+/// Has certificate packs of Cloudflare's edge ordered, follows them, and deletes them.
+///
+/// A pack is in the state's journal before it is ordered, with the packs that its zone has then, so that who lost the answer to
+/// the order knows which is new. A changed pack is ordered new; the old one is deleted when the new one is active.
+public struct EdgePacks: Sendable {
+    let tools: IssuanceTools
+
+    /// Packs looked after by this process.
+    public init(_ tools: IssuanceTools) { self.tools = tools }
+
+    /// How long another process may take with the same pack, in seconds.
+    private static let patienceSeconds: Int64 = 60
+
+    /// Orders a pack unless it was ordered before, and waits for it to become active, as long as its `wait` says.
+    ///
+    /// Returns it as it was seen last.
+    public func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
+        try exclusively(name, certificate) { work in try work.wait(for: work.ordered()) }
+    }
+
+    /// Looks at the pack that was ordered, and waits for it to become active for at most `patience`. Nil when there is none.
+    public func follow(
+        _ certificate: EdgeCertificate, named name: String, patience: Duration = .zero
+    ) throws(IssuanceFailure) -> EdgePack? {
+        try exclusively(name, certificate) { work in
+            guard let pack = try work.newest, pack.id != nil, pack.order == work.order.text else { return nil }
+            return try work.wait(for: work.looked(at: pack), patience: patience)
+        }
+    }
+
+    /// Deletes all packs of an edge certificate.
+    public func delete(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) {
+        try exclusively(name, certificate) { work in
+            for pack in try work.packs() { try work.delete(pack) }
+        }
+    }
+
+    /// Does something under the edge certificate's lease.
+    private func exclusively<Result>(
+        _ name: String, _ certificate: EdgeCertificate, _ body: (EdgePackWork) throws -> Result
+    ) throws(IssuanceFailure) -> Result {
+        do {
+            let keeper = try takeLease(name)
+            defer { keeper.release() }
+            let client = try CloudflareClient(certificate, secrets: tools.secrets)
+            return try body(
+                EdgePackWork(
+                    name: name, certificate: certificate, client: client, store: tools.store, holder: keeper.holder,
+                    now: tools.now))
+        } catch let failure as IssuanceFailure {
+            throw failure
+        } catch let error as CloudflareError {
+            throw IssuanceFailure(error, now: tools.now())
+        } catch {
+            throw IssuanceFailure("\(error)")
+        }
+    }
+
+    private func takeLease(_ name: String) throws -> LeaseKeeper {
+        let end = tools.now() + Self.patienceSeconds
+        while true {
+            do {
+                return try LeaseKeeper(.edgeCertificate(name), in: tools.store)
+            } catch let held as LeaseKeeper.Held where tools.now() >= end {
+                let other = held.lease.holder
+                throw IssuanceFailure("process \(other.process) on \(other.machine) looks after it")
+            } catch is LeaseKeeper.Held {
+                Pause.wait(.milliseconds(250))
+            }
+        }
+    }
+}
+
+/// What is done about one edge certificate by who holds its lease.
+struct EdgePackWork {
+    let name: String
+    let certificate: EdgeCertificate
+    let client: CloudflareClient
+    let store: any StateStore
+    let holder: LeaseHolder
+    let now: @Sendable () -> Int64
+
+    private static let firstPause = Duration.milliseconds(250)
+    private static let longestPause = Duration.seconds(5)
+
+    var order: CertificatePackOrder { CertificatePackOrder(certificate) }
+
+    /// Its packs, the oldest first.
+    func packs() throws(StateError) -> [EdgePack] { try store.edgePacks().filter { $0.certificate == name } }
+
+    var newest: EdgePack? {
+        get throws(StateError) { try packs().last }
+    }
+
+    // MARK: Ordering
+
+    /// The pack that is wanted, ordered if it was not, as it is now.
+    func ordered() throws -> EdgePack {
+        guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
+            return try place(begin())
+        }
+        guard pack.id != nil else { return try found(pack) ?? place(pack) }
+        let seen = try looked(at: pack)
+        switch PackStatus(seen.status) {
+        case .pending, .active, .validationTimedOut: return seen
+        case .dead: return try place(begin())
+        case .gone:
+            try store.deleteEdgePack(seen, by: holder)
+            return try place(begin())
+        }
+    }
+
+    /// The journal's line of a new order.
+    private func begin() throws -> EdgePack {
+        let time = now()
+        return try store.putEdgePack(
+            EdgePack(
+                certificate: name, zone: certificate.zoneID, order: order.text,
+                formerIDs: client.packs(inZone: certificate.zoneID).map(\.id), orderedAt: time, checkedAt: time,
+                since: time), by: holder)
+    }
+
+    private func place(_ pack: EdgePack) throws -> EdgePack {
+        let ordered: CertificatePack
+        do throws(CloudflareError) {
+            ordered = try client.order(order, inZone: pack.zone)
+        } catch  where error.mayBeDone {
+            guard let found = try? found(pack) else {
+                throw IssuanceFailure(
+                    "\(error); it may have been ordered all the same",
+                    hint: "the next apply looks for it before it orders again")
+            }
+            return found
+        } catch {
+            // That is an answer: nothing was ordered.
+            try store.deleteEdgePack(pack, by: holder)
+            throw error
+        }
+        return try store.putEdgePack(pack.seen(ordered, at: now()), by: holder)
+    }
+
+    /// The pack that came of an order whose answer was lost; nil when none did.
+    private func found(_ pack: EdgePack) throws -> EdgePack? {
+        let former = Set(pack.formerIDs)
+        guard
+            let found = try client.packs(inZone: pack.zone).first(where: {
+                !former.contains($0.id) && $0.order?.text == pack.order
+            })
+        else { return nil }
+        return try store.putEdgePack(pack.seen(found, at: now()), by: holder)
+    }
+
+    // MARK: Following
+
+    /// The pack as it is now. One whose validation timed out is validated again.
+    func looked(at pack: EdgePack) throws -> EdgePack {
+        guard let id = pack.id else { return pack }
+        let seen = try shown(id, of: pack)
+        guard PackStatus(seen.status) == .validationTimedOut else { return try store.putEdgePack(seen, by: holder) }
+        let restarted = try client.restartValidation(of: id, inZone: pack.zone)
+        return try store.putEdgePack(seen.seen(restarted, at: now()), by: holder)
+    }
+
+    private func shown(_ id: String, of pack: EdgePack) throws(CloudflareError) -> EdgePack {
+        do throws(CloudflareError) {
+            return pack.seen(try client.pack(id, inZone: pack.zone), at: now())
+        } catch  where error.isGone {
+            return pack.gone(at: now())
+        }
+    }
+
+    /// The pack when it is no longer under way, or after so long. When it is active, the former ones go.
+    func wait(for pack: EdgePack, patience: Duration? = nil) throws -> EdgePack {
+        let end = ContinuousClock.now + (patience ?? certificate.wait)
+        var pack = pack
+        var pause = Self.firstPause
+        while pack.isPending, ContinuousClock.now < end {
+            Pause.wait(min(pause, end - .now))
+            pause = min(pause * 2, Self.longestPause)
+            pack = try looked(at: pack)
+        }
+        if pack.isActive {
+            for former in try packs() where former.number != pack.number { try delete(former) }
+        }
+        return pack
+    }
+
+    /// Deletes a pack at Cloudflare, then its line.
+    func delete(_ pack: EdgePack) throws {
+        if let id = try pack.id ?? found(pack)?.id { try client.deletePack(id, inZone: pack.zone) }
+        try store.deleteEdgePack(pack, by: holder)
+    }
+}
+
+extension CertificatePackOrder {
+    /// What an edge certificate orders.
+    init(_ certificate: EdgeCertificate) {
+        self.init(
+            hosts: certificate.hosts.map(\.text), authority: certificate.authority.rawValue,
+            validation: certificate.validation.rawValue, validityDays: certificate.validityDays,
+            hasBranding: certificate.cloudflareBranding)
+    }
+}
+
+extension EdgePack {
+    /// The pack as Cloudflare has shown it.
+    fileprivate func seen(_ pack: CertificatePack, at now: Int64) -> EdgePack {
+        var seen = self
+        if status != pack.status { seen.since = now }
+        seen.id = pack.id
+        seen.status = pack.status
+        seen.expiresAt = pack.expiresAt
+        let isUnderWay = PackStatus(pack.status) == .pending || PackStatus(pack.status) == .validationTimedOut
+        seen.notes = (isUnderWay ? pack.validation : []) + pack.problems
+        seen.checkedAt = now
+        return seen
+    }
+
+    fileprivate func gone(at now: Int64) -> EdgePack {
+        var gone = self
+        if status != Self.goneStatus { gone.since = now }
+        gone.status = Self.goneStatus
+        gone.checkedAt = now
+        return gone
+    }
+}

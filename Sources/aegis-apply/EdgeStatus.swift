@@ -1,0 +1,49 @@
+import ConfigModel
+import Issuers
+import State
+
+/// A certificate of Cloudflare's edge, in a line.
+struct EdgeStatus {
+    let name: String
+    /// The pack that is wanted; nil when none was ordered.
+    let pack: EdgePack?
+    /// How many others are there until it is active.
+    let formerCount: Int
+
+    /// All of a state, by name.
+    static func all(in snapshot: StateSnapshot, _ packs: [EdgePack]) -> [EdgeStatus] {
+        let own = Dictionary(grouping: packs, by: \.certificate)
+        let names = Set(snapshot.items.keys.filter { $0.kind == .edgeCertificate }.map(\.name)).union(own.keys)
+        return names.sorted().map { name in
+            EdgeStatus(name: name, pack: own[name]?.last, formerCount: max(0, (own[name]?.count ?? 0) - 1))
+        }
+    }
+
+    /// The table; empty when there are none.
+    static func text(_ all: [EdgeStatus]) -> String {
+        guard !all.isEmpty else { return "" }
+        let table = TextTable(["EDGE CERTIFICATE", "STATUS", "EXPIRES", "CHECKED", "PROBLEM"], all.map(\.cells))
+        let notes = all.flatMap { status in (status.pack?.notes ?? []).map { "  \(status.name): \($0)\n" } }
+        return "\n" + table.text + notes.joined()
+    }
+
+    private var cells: [String] {
+        [
+            name, pack?.status ?? "not ordered", pack?.expiresAt.map(UTCTime.text) ?? "",
+            pack.map { UTCTime.text($0.checkedAt) } ?? "", problem ?? "",
+        ]
+    }
+
+    private var problem: String? { pack?.problem ?? (formerCount > 0 ? "the former one is served until then" : nil) }
+
+    var value: PlainValue {
+        .map([
+            ("name", .string(name)), ("status", pack.map { .string($0.status) } ?? .null),
+            ("id", pack?.id.map(PlainValue.string) ?? .null),
+            ("expires_at", pack?.expiresAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
+            ("checked_at", pack.map { .string(UTCTime.rfc3339($0.checkedAt)) } ?? .null),
+            ("notes", .list((pack?.notes ?? []).map(PlainValue.string))),
+            ("problem", problem.map(PlainValue.string) ?? .null),
+        ])
+    }
+}

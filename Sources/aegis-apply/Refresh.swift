@@ -1,0 +1,72 @@
+import ConfigModel
+import Issuers
+import Reconciler
+import SQLiteState
+import State
+
+/// Asks providers whether they still have what was had from them.
+struct Refresh {
+    let configuration: Configuration
+    let secrets: SecretReader
+    let store: SQLiteStateStore
+
+    /// What to ask about one item.
+    private struct Question: Sendable {
+        let item: ItemID
+        let origin: SourceOrigin
+        let ask: @Sendable (CloudflareDrift) throws(IssuanceFailure) -> String?
+    }
+
+    private enum Answer: Sendable {
+        case drifted(ItemID, String)
+        case unknown(Diagnostic)
+    }
+
+    /// Why items are no longer what the state says, and warnings of those that could not be asked about.
+    func drift() throws -> (reasons: [ItemID: String], warnings: [Diagnostic]) {
+        let check = CloudflareDrift(secrets)
+        var reasons: [ItemID: String] = [:]
+        var warnings: [Diagnostic] = []
+        try Workers(count: 8).run(try certificates() + packs()) { question, tell in
+            do throws(IssuanceFailure) {
+                if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }
+            } catch {
+                let text =
+                    "\(question.item.kind.rawValue) '\(question.item.name)' could not be refreshed: \(error.reason)"
+                tell(.unknown(.warning(at: question.origin, text, hint: error.hint)))
+            }
+        } take: { (answers: [Answer]) in
+            for answer in answers {
+                switch answer {
+                case .drifted(let item, let reason): reasons[item] = reason
+                case .unknown(let warning): warnings.append(warning)
+                }
+            }
+        }
+        return (reasons, warnings)
+    }
+
+    private func certificates() throws -> [Question] {
+        try configuration.certificates.compactMap { certificate in
+            guard case .issued(let issued) = certificate.source,
+                case .cloudflareOrigin(let settings)? = configuration.issuers.first(where: { $0.name == issued.issuer }
+                )?
+                .kind,
+                let remote = try store.certificate(named: certificate.name)?.remote
+            else { return nil }
+            return Question(item: ItemID(.certificate, certificate.name), origin: certificate.origin) {
+                (check) throws(IssuanceFailure) in try check.reason(of: remote, settings, now: currentTime())
+            }
+        }
+    }
+
+    private func packs() throws -> [Question] {
+        let newest = Dictionary(try store.edgePacks().map { ($0.certificate, $0) }) { $1 }
+        return configuration.edgeCertificates.compactMap { certificate in
+            guard let pack = newest[certificate.displayName] else { return nil }
+            return Question(item: ItemID(.edgeCertificate, certificate.displayName), origin: certificate.origin) {
+                (check) throws(IssuanceFailure) in try check.reason(of: pack, certificate, now: currentTime())
+            }
+        }
+    }
+}
