@@ -91,10 +91,22 @@ extension Rules {
         }
     }
 
+    /// Cloudflare wants the zone's apex in each pack, which all other names lie below.
+    private mutating func requireApex(of certificate: EdgeCertificate) {
+        let bases = certificate.hosts.map { $0.isWildcard ? String($0.parent) : $0.text }
+        guard let apex = bases.min(by: { $0.utf8.count < $1.utf8.count }) else { return }
+        let isApex = bases.allSatisfy { $0 == apex || $0.hasSuffix(".\(apex)") }
+        guard !isApex || !certificate.hosts.contains(where: { $0.text == apex }) else { return }
+        report(
+            .error, "hosts", in: certificate.origin.node, "the zone's apex is not among the hosts",
+            hint: isApex ? "add '\(apex)'" : "Cloudflare wants it in each certificate pack, such as example.com")
+    }
+
     mutating func checkEdgeCertificates() {
         var places: [String: SourceOrigin] = [:]
         for certificate in configuration.edgeCertificates {
             warnOfRepeats(certificate.hosts, in: "hosts", of: certificate.origin.node, text: \.text)
+            requireApex(of: certificate)
             guard !certificate.displayName.isEmpty,
                 let first = places.updateValue(certificate.origin, forKey: certificate.displayName)
             else { continue }
