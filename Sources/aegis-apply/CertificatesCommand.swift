@@ -148,14 +148,17 @@ extension SQLiteStateStore {
 }
 
 extension CertificateFacts {
-    fileprivate func value(named name: String) -> PlainValue {
-        .map([
-            ("name", .string(name)), ("domains", .list(domains.map(PlainValue.string))),
-            ("source", .string(source.rawValue)), ("issuer", .string(issuerCommonName)),
-            ("not_before", .string(UTCTime.rfc3339(notBefore))), ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
-            ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
-            ("fingerprint", .string(fingerprint)),
-        ])
+    fileprivate func value(named name: String, remote: RemoteCertificate? = nil) -> PlainValue {
+        let provider = remote.map { [("provider_id", PlainValue.string($0.id))] } ?? []
+        return .map(
+            [
+                ("name", .string(name)), ("domains", .list(domains.map(PlainValue.string))),
+                ("source", .string(source.rawValue)), ("issuer", .string(issuerCommonName)),
+                ("not_before", .string(UTCTime.rfc3339(notBefore))),
+                ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
+                ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
+                ("fingerprint", .string(fingerprint)),
+            ] + provider)
     }
 }
 

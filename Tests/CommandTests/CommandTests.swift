@@ -190,7 +190,9 @@ import Testing
         #expect(try ApplyProgram.run(["--version"]).output.hasPrefix("aegis-apply "))
     }
 
-    @Test("The examples are valid, without a warning about themselves", arguments: ["aegis.yaml", "cloudflare.yaml", "production.yaml"])
+    @Test(
+        "The examples are valid, without a warning about themselves",
+        arguments: ["aegis.yaml", "cloudflare.yaml", "production.yaml"])
     func examples(_ name: String) throws {
         let outcome = try ApplyProgram.run(["validate", Repository.path("examples/\(name)")])
         #expect(outcome.status == 0)

@@ -40,7 +40,7 @@ extension EdgePack {
     /// When to look at it again, in seconds since 1970: soon while it is new, once a day when it is in force.
     public var nextCheckAt: Int64 {
         switch PackStatus(status) {
-        case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 30 : 900)
+        case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 15 : 900)
         case .active: checkedAt + 86_400
         case .dead, .gone: checkedAt + 6 * 3600
         }

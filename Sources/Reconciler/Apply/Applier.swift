@@ -59,26 +59,8 @@ public struct Applier {
         try run.put(edge.filter { $0.action == .update }, of: configuration)
         try run.obtain(edge.filter { $0.action != .update }, of: configuration)
         try run.putHosts(changes.filter { $0.item.kind == .host }, of: configuration)
-        try run.delete(plan.changes.filter { $0.action == .delete }, of: configuration)
+        try run.delete(plan.changes.filter { $0.action == .delete }, besides: changes, of: configuration)
         return try run.finish()
-    }
-
-    /// Seals the secrets of changed issuers and edge certificates that stand in the file.
-    private func secrets(of changes: [Change], in configuration: Configuration) throws -> [StateMutation] {
-        let secrets = changes.flatMap { (change) -> [Secret] in
-            switch change.declared?.place {
-            case .issuer(let index): configuration.issuers[index].secrets
-            case .edgeCertificate(let index): [configuration.edgeCertificates[index].apiToken]
-            default: []
-            }
-        }
-        return try secrets.compactMap { secret in
-            guard case .inline(let text) = secret.source else { return nil }
-            let row = secret.fingerprint
-            return .putSecret(
-                fingerprint: row,
-                sealed: try sealer.seal(SecretBytes(Array(text.utf8)), purpose: SealPurpose.issuerSecret, row: row))
-        }
     }
 
     /// Does at a provider what an item's going asks for.
@@ -117,8 +99,6 @@ extension Applier {
         /// What goes into the commit of the first change, the generation among it.
         var pending: [StateMutation]
         var outcome = ApplyOutcome()
-        /// Whether secrets of the file were put, so that others may be there no longer.
-        var hasNewSecrets = false
 
         /// Commits changes, and what failed meanwhile.
         private mutating func commit(
@@ -154,11 +134,16 @@ extension Applier {
             try commit(mutations + secrets(of: changes, in: configuration), changes)
         }
 
-        private mutating func secrets(of changes: [Change], in configuration: Configuration) throws -> [StateMutation] {
-            let holders = changes.filter { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
-            guard !holders.isEmpty else { return [] }
-            hasNewSecrets = true
-            return try applier.secrets(of: holders, in: configuration)
+        /// Seals the secrets of changed issuers and edge certificates that stand in the file.
+        private func secrets(of changes: [Change], in configuration: Configuration) throws -> [StateMutation] {
+            let secrets = changes.flatMap { (change) -> [Secret] in
+                switch change.declared?.place {
+                case .issuer(let index): configuration.issuers[index].secrets
+                case .edgeCertificate(let index): [configuration.edgeCertificates[index].apiToken]
+                default: []
+                }
+            }
+            return try applier.sealer.sealed(secrets)
         }
 
         /// Puts hosts, but for those that were given an own certificate which is not for them: such a host stays as it was.
@@ -178,7 +163,7 @@ extension Applier {
         }
 
         /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
-        mutating func delete(_ all: [Change], of configuration: Configuration) throws {
+        mutating func delete(_ all: [Change], besides changed: [Change], of configuration: Configuration) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
             // Who is an issuer no more may still be asked to revoke.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
@@ -187,7 +172,9 @@ extension Applier {
             try commit(plain.map { .deleteItem($0.item) }, plain)
             guard outcome.failures == 0 else { return }
             let rest = changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway }
-            guard !rest.isEmpty || hasNewSecrets else { return }
+            // Where those changed that have secrets, some may be there no longer.
+            let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
+            guard !rest.isEmpty || hasChangedSecrets else { return }
             try commit(
                 rest.map { .deleteItem($0.item) } + [.keepSecrets(fingerprints: configuration.secretFingerprints)], rest
             )
@@ -213,9 +200,6 @@ extension Applier {
             let orders = changes.compactMap { change in
                 change.declared.map { CertificateWork.Order(change: change, item: $0) }
             }
-            // Whoever follows a pack needs them from its order on.
-            let secrets = try secrets(of: changes, in: configuration)
-            if !secrets.isEmpty { try commit(secrets, []) }
             let work = CertificateWork(
                 tools: applier.tools, sources: applier.sources, configuration: configuration,
                 users: configuration.certificateUsers)

@@ -50,9 +50,15 @@ struct CertificateWork: Sendable {
     private func pack(_ certificate: EdgeCertificate, _ order: Order) throws(IssuanceFailure) -> Event {
         let pack = try EdgePacks(tools).order(certificate, named: order.item.id.name)
         guard pack.isActive || pack.isPending else { throw IssuanceFailure(pack.news) }
+        let secrets: [StateMutation]
+        do {
+            secrets = try tools.sealer.sealed([certificate.apiToken])
+        } catch {
+            throw IssuanceFailure("its token can't be sealed: \(error)")
+        }
         return .ready(
             order.change,
-            [.putItem(order.item.id, owner: .file, record: configuration.record(of: order.item))],
+            [.putItem(order.item.id, owner: .file, record: configuration.record(of: order.item))] + secrets,
             warnings: pack.isActive ? [] : [pack.news])
     }
 }
