@@ -65,11 +65,12 @@ struct ShowCertificate: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let facts = try options.openForReading().required(name).facts
+            let certificate = try options.openForReading().required(name)
+            let value = certificate.facts.value(named: name, remote: certificate.remote)
             switch format {
-            case .json: try Terminal.print(facts.value(named: name).json(indented: true) + [UInt8(ascii: "\n")])
+            case .json: try Terminal.print(value.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
-                let lines = facts.value(named: name).lines
+                let lines = value.lines
                 let width = lines.map(\.0.count).max() ?? 0
                 for (key, value) in lines {
                     try Terminal.print(key + String(repeating: " ", count: width - key.count + 2) + value + "\n")

@@ -2,7 +2,9 @@
 
 import pytest
 
+from cloudflare import Cloudflare
 from gateway import Gateway
+from hosts import behind_cloudflare
 from pebble import Pebble
 from reporting import parts
 from stand import Stand
@@ -35,3 +37,27 @@ def stand(tmp_path_factory):
     yield made
     parts.remove(made.ca)
     made.stop()
+
+
+@pytest.fixture
+def cloudflare(tmp_path):
+    made = Cloudflare(tmp_path / "cloudflare")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def behind(tmp_path, cloudflare):
+    """Makes a gateway's folder for a site behind Cloudflare; neither applied nor started yet."""
+    made = []
+
+    def make(name="gateway", hosts=None, **settings):
+        instance = behind_cloudflare(tmp_path / name, cloudflare, hosts, **settings)
+        made.append(instance)
+        parts.append(instance)
+        return instance
+
+    yield make
+    for part in made:
+        parts.remove(part)
+        part.stop()

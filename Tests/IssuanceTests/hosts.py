@@ -1,8 +1,12 @@
 """Hosts as these tests have them."""
 
+import os
 import sqlite3
+import subprocess
 
 from client import Client, tls_context
+from cloudflare import TOKEN, ZONE
+from gateway import PATIENCE, PROGRAMS, Gateway
 
 
 def host(domain, **settings):
@@ -49,3 +53,26 @@ def age(gateway, name):
         state.execute(
             "UPDATE certificates SET not_before = not_before - 10000000, created_at = created_at - 10000000, "
             "expires_at = unixepoch() + 86400, revision = (SELECT revision FROM position) WHERE name = ?", (name,))
+
+
+NAMES = ["app.example.test", "*.example.test"]
+
+
+def behind_cloudflare(folder, cloudflare, hosts=None, **settings):
+    """A gateway's folder whose one certificate, `site`, is the Origin CA's. `settings` are the issuer's; None leaves one out."""
+    gateway = Gateway(folder, hosts or [
+        {"domain": "app.example.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "app"}}])
+    (gateway.folder / "token").write_text(TOKEN + "\n")
+    issuer = {"type": "cloudflare_origin", "api_token": {"file": "token"}, "zone_id": ZONE, **cloudflare.place, **settings}
+    gateway.config["issuers"] = {"origin": {key: value for key, value in issuer.items() if value is not None}}
+    gateway.config["certificates"] = {"site": {"issuer": "origin", "domains": NAMES}}
+    return gateway
+
+
+def aegis_apply(gateway, *arguments, expect=0, **environment):
+    """What a command says, errors too."""
+    done = subprocess.run(
+        [PROGRAMS / "aegis-apply", *arguments], cwd=gateway.folder, capture_output=True, text=True,
+        timeout=PATIENCE * 6, env={**os.environ, **environment})
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr

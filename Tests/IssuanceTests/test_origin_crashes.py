@@ -1,0 +1,165 @@
+"""Who has a certificate from Cloudflare is killed, or loses the answer: none is issued twice where a zone is told.
+
+AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+"""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from gateway import PATIENCE, PROGRAMS, eventually
+from hosts import aegis_apply, age, nothing_is_left, rows
+
+LONG = bool(os.environ.get("AEGIS_LONG"))
+
+
+def lose(call):
+    """Has the work done and nobody told."""
+    call.carry_out()
+    call.hang_up()
+
+
+def ends_with(process, *, after):
+    def fault(call):
+        if after:
+            call.carry_out()
+        process().kill()
+        process().wait()
+        call.hang_up()
+
+    return fault
+
+
+def number(gateway):
+    """The number of the stored certificate at Cloudflare."""
+    return [remote for (remote,) in rows(gateway, "SELECT remote_id FROM certificates")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_apply_is_killed_at_the_call(behind, cloudflare, after):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", ends_with(lambda: apply, after=after))
+    apply = gateway.launch_apply()
+    assert apply.wait(PATIENCE) == -signal.SIGKILL
+    assert len(cloudflare.valid) == after
+    gateway.apply()
+    assert len(cloudflare.valid) == 1 and number(gateway) == cloudflare.valid
+    assert nothing_is_left(gateway)
+    assert "No changes" in gateway.apply()
+
+
+@pytest.mark.parametrize("call, every", [("fdatasync", 5), ("pwrite64", 40)])
+def test_an_apply_is_killed_as_it_writes(behind, cloudflare, call, every):
+    kills = 0
+    for place in range(1 if LONG else 3, 200, 1 if LONG else every):
+        before = len(cloudflare.valid)
+        gateway = behind(f"gateway{place}")
+        # Each thread counts for itself; the first one to come so far ends all.
+        done = gateway.run_apply("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                                 "-e", f"inject={call}:signal=KILL:when={place}")
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kills += 1
+        gateway.apply()
+        assert "No changes" in gateway.apply()
+        assert len(cloudflare.valid) == before + 1, f"killed at {call} {place}"
+        assert number(gateway) == cloudflare.valid[-1:]
+    assert kills
+
+
+def test_a_gateway_is_killed_as_it_renews(behind, cloudflare):
+    gateway = behind()
+    gateway.apply()
+    [former] = number(gateway)
+    age(gateway, "site")
+    cloudflare.on_call("POST", "/certificates", ends_with(lambda: gateway.process, after=True))
+    gateway.launch()
+    eventually("its end", lambda: gateway.process.poll() is not None)
+    gateway.process = None
+    gateway.start()
+    eventually("the other one", lambda: number(gateway) not in ([former], []), patience=60)
+    assert len(cloudflare.valid) == 2 and number(gateway) == cloudflare.valid[1:]
+
+
+def test_an_answer_that_is_lost_is_looked_up_at_once(behind, cloudflare):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lose)
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
+
+
+def test_an_answer_that_is_lost_is_looked_up_on_all_pages(behind, cloudflare):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lose)
+    # What else the zone has comes first.
+    for index in range(60):
+        cloudflare.certificates[str(index)] = {
+            "id": str(index), "csr": "", "certificate": "", "hostnames": ["example.test"], "requested_validity": 7}
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid[-1:]
+
+
+def test_without_a_zone_nothing_in_doubt_is_asked_for_again(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    cloudflare.on_call("POST", "/certificates", lose)
+    said = gateway.apply(expect=3, everything=True)
+    assert "a certificate may have been issued" in said and "renew site --force" in said
+    gateway.apply(expect=3)
+    assert len(cloudflare.said("POST")) == 1
+    # The operator says how to go on.
+    assert "given up" in aegis_apply(gateway, "renew", "site", "--force")
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 2 and number(gateway) == cloudflare.valid[-1:]
+
+
+def test_without_a_zone_a_doubtful_renewal_waits_for_the_operator_too(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    gateway.apply()
+    cloudflare.on_call("POST", "/certificates", lose)
+    assert "may have been issued" in aegis_apply(gateway, "renew", "site", "--force", expect=3)
+    age(gateway, "site")
+    assert "may have been issued" in aegis_apply(gateway, "renew", "site", expect=3)
+    assert len(cloudflare.said("POST")) == 2
+    assert "renewed" in aegis_apply(gateway, "renew", "site", "--force")
+    assert len(cloudflare.said("POST")) == 3
+
+
+def test_a_zone_that_is_told_later_ends_the_doubt(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    cloudflare.on_call("POST", "/certificates", lose)
+    gateway.apply(expect=3)
+    gateway.config["issuers"]["origin"]["zone_id"] = next(iter(cloudflare.zones))
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
+
+
+@pytest.mark.parametrize("status, code", [(400, 1100), (429, 971), (503, 0)])
+def test_a_refusal_leaves_no_doubt(behind, cloudflare, status, code):
+    gateway = behind(zone_id=None)
+    cloudflare.refuse("POST", "/certificates", status, code, "No", Retry_After="90")
+    assert "may have been issued" not in gateway.apply(expect=3, everything=True)
+    gateway.apply()
+    assert number(gateway) == cloudflare.valid
+
+
+def test_two_applies_at_once_ask_once(behind, cloudflare):
+    gateway = behind()
+    applies = [gateway.launch_apply() for _ in range(2)]
+    codes = sorted(apply.wait(PATIENCE) for apply in applies)
+    assert codes in ([0, 0], [0, 75]) and len(cloudflare.valid) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_kill_before_a_revocation_loses_it_not(behind, cloudflare, after):
+    gateway = behind(revoke_replaced=True)
+    gateway.apply()
+    [former] = cloudflare.valid
+    cloudflare.on_call("DELETE", "/certificates/", ends_with(lambda: renewal, after=after))
+    renewal = subprocess.Popen([PROGRAMS / "aegis-apply", "renew", "site", "--force"], cwd=gateway.folder)
+    assert renewal.wait(PATIENCE) == -signal.SIGKILL
+    gateway.apply()
+    assert former not in cloudflare.valid and number(gateway) == cloudflare.valid
+    assert rows(gateway, "SELECT * FROM superseded") == []
