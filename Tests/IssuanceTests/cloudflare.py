@@ -1,7 +1,7 @@
 """A local Cloudflare: its API for certificates, as far as documentation and clients tell of it, over real HTTPS.
 
-It checks who asks, parses and verifies signing requests, issues with a CA of its own, and refuses as the real one does: in
-its envelope, with its codes and a CF-Ray.
+It checks who asks, parses and verifies signing requests, issues with a CA of its own, and refuses as the real one does:
+in its envelope, with its codes and a CF-Ray.
 """
 
 import contextlib

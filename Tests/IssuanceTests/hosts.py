@@ -59,11 +59,15 @@ NAMES = ["app.example.test", "*.example.test"]
 
 
 def behind_cloudflare(folder, cloudflare, hosts=None, **settings):
-    """A gateway's folder whose one certificate, `site`, is the Origin CA's. `settings` are the issuer's; None leaves one out."""
+    """A gateway's folder whose one certificate, `site`, is the Origin CA's.
+
+    `settings` are the issuer's; None leaves one out.
+    """
     gateway = Gateway(folder, hosts or [
         {"domain": "app.example.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "app"}}])
     (gateway.folder / "token").write_text(TOKEN + "\n")
-    issuer = {"type": "cloudflare_origin", "api_token": {"file": "token"}, "zone_id": ZONE, **cloudflare.place, **settings}
+    issuer = {"type": "cloudflare_origin", "api_token": {"file": "token"}, "zone_id": ZONE, **cloudflare.place,
+              **settings}
     gateway.config["issuers"] = {"origin": {key: value for key, value in issuer.items() if value is not None}}
     gateway.config["certificates"] = {"site": {"issuer": "origin", "domains": NAMES}}
     return gateway
