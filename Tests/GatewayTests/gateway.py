@@ -143,13 +143,13 @@ class Gateway:
         self.await_ready()
         return self
 
-    def launch(self, *arguments, wrapper=()):
-        """Starts the gateway without waiting."""
+    def launch(self, *arguments, wrapper=(), stderr=None):
+        """Starts the gateway without waiting. `stderr`: where its log goes, if not to `log_path`."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_")}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, PROGRAMS / "aegis-gateway", "--state", "state.db", "--key-file", "key", *arguments],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=stderr or log, env=environment)
 
     def await_ready(self):
         def ready():

@@ -1,13 +1,17 @@
 """What the gateway writes down: the access log in its formats, and never a secret."""
 
+import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
 
-from gateway import PROGRAMS, eventually
+from client import Client
+from gateway import PROGRAMS, eventually, free_port
+
 
 def ask(gateway, http, extra=b""):
     with http(gateway.http) as client:
@@ -19,8 +23,6 @@ def ask(gateway, http, extra=b""):
 
 @pytest.fixture
 def http():
-    from client import Client
-
     return Client
 
 
@@ -122,3 +124,34 @@ def test_the_log_on_standard_output(run, http):
         gateway={"access_log": {"to": "stdout", "format": "json"}})
     ask(gateway, http)
     gateway.await_log('"method":"GET"', '"status":200')
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(run):
+    gateway = run([{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]}])
+    gateway.stop()
+    unread, log = os.pipe()
+    # One page is full after a few lines.
+    fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+    gateway.launch(stderr=log)
+    gateway.await_ready()
+    # Each failure is a line.
+    with Client(gateway.http) as client:
+        for _ in range(100):
+            assert client.get("app.test").status == 502
+    # The control side, which writes them, still follows the state.
+    gateway.config["hosts"].append({"domain": "other.test", "respond": {"body": "other"}})
+    gateway.reload()
+    with Client(gateway.http) as client:
+        assert client.get("other.test").status == 200
+    text = b""
+    with open(unread, "rb", buffering=0) as reader:
+        os.close(log)
+        text += reader.read(1 << 20)
+        # Something to tell, now that there is room.
+        gateway.process.send_signal(signal.SIGHUP)
+        while b"lines of this log were lost" not in text:
+            part = reader.read(1 << 16)
+            assert part, text[-500:]
+            text += part
+        gateway.stop()
+    assert all(line.startswith(b"20") for line in text.splitlines())

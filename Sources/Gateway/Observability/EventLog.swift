@@ -1,7 +1,10 @@
 import Glibc
 import State
+import Synchronization
 
 /// The gateway's log: a line an event, as text for people or JSON for machines, on the standard error. Never a secret.
+///
+/// Who does not read the log holds nobody up: lines that there is no room for are lost, and counted.
 public struct EventLog: Sendable {
     /// The form of a line.
     public enum Format: String, Sendable, CaseIterable {
@@ -14,6 +17,37 @@ public struct EventLog: Sendable {
     }
 
     private let format: Format
+    private let output = Output()
+
+    /// A line is cut here. So much can be written at once where poll(2) says that there is room (pipe(7)).
+    private static let maximumBytes = 4096
+
+    /// The standard error, for all threads.
+    private final class Output: Sendable {
+        private let lost = Mutex(0)
+
+        /// Writes a line if there is room; `account` makes a line that tells of how many were lost before it.
+        func write(_ line: [UInt8], account: (Int) -> [UInt8]) {
+            lost.withLock { lost in
+                if lost > 0, Self.writeAtOnce(account(lost)) { lost = 0 }
+                if lost > 0 || !Self.writeAtOnce(line) { lost += 1 }
+            }
+        }
+
+        private static func writeAtOnce(_ line: [UInt8]) -> Bool {
+            var poll = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+            guard unsafe Glibc.poll(&poll, 1, 0) == 1, poll.revents & Int16(POLLOUT) != 0 else { return false }
+            var bytes = line[...]
+            while !bytes.isEmpty {
+                // Within the slice.
+                let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return false }
+                bytes = bytes.dropFirst(count)
+            }
+            return true
+        }
+    }
 
     /// A log.
     public init(_ format: Format) { self.format = format }
@@ -24,6 +58,12 @@ public struct EventLog: Sendable {
     func error(_ message: String, _ fields: [(String, String)] = []) { write(.error, message, fields) }
 
     private func write(_ level: Level, _ message: String, _ fields: [(String, String)]) {
+        output.write(line(level, message, fields)) { count in
+            line(.warning, "\(count) lines of this log were lost: nobody has read it", [])
+        }
+    }
+
+    private func line(_ level: Level, _ message: String, _ fields: [(String, String)]) -> [UInt8] {
         let now = UTCTime.rfc3339(Int64(time(nil)))
         let line: String
         switch format {
@@ -34,14 +74,9 @@ public struct EventLog: Sendable {
             let all = [("time", now), ("level", level.rawValue), ("message", message)] + fields
             line = "{" + all.map { "\(Self.quoted($0.0)):\(Self.quoted($0.1))" }.joined(separator: ",") + "}\n"
         }
-        var bytes = Array(line.utf8)[...]
-        while !bytes.isEmpty {
-            // Within the slice.
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
-        }
+        let bytes = Array(line.utf8)
+        guard bytes.count > Self.maximumBytes else { return bytes }
+        return bytes.prefix(Self.maximumBytes - 1) + [UInt8(ascii: "\n")]
     }
 
     /// Text that stays on its line.
