@@ -80,3 +80,10 @@ def aegis_apply(gateway, *arguments, expect=0, **environment):
         timeout=PATIENCE * 6, env={**os.environ, **environment})
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def killing_at(call, place):
+    """What a program is run by to be killed at the so many-th time of a system call; each thread counts for itself."""
+    # Leaks can't be looked for under a tracer.
+    return ("strace", "-f", "-qq", "-o", "/dev/null", "-E", "ASAN_OPTIONS=detect_leaks=0", "-e", f"trace={call}",
+            "-e", f"inject={call}:signal=KILL:when={place}")

@@ -16,7 +16,7 @@ import pytest
 
 from client import Client, tls_context
 from gateway import PATIENCE, eventually
-from hosts import age, forget, host, nothing_is_left, rows, shown
+from hosts import age, forget, host, killing_at, nothing_is_left, rows, shown
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
 MANY = 200
@@ -78,9 +78,7 @@ def test_an_apply_is_killed_as_it_writes(stand, figures, call, every):
         gateway.apply()
         gateway.config["hosts"].append(host("app.test"))
         stand.proxy.arm(None, None)
-        # Each thread counts for itself; the first one to come so far ends all.
-        done = gateway.run_apply("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
-                                 "-e", f"inject={call}:signal=KILL:when={place}")
+        done = gateway.run_apply(*killing_at(call, place))
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr

@@ -98,7 +98,8 @@ def test_many_names_are_had_at_once(stand, figures, monkeypatch):
             f"grown by {grown[0] / MIB:.1f}; gateway {memory[-1][2] / MIB:.0f} MiB, grown by {grown[1] / MIB:.1f}; "
             f"another host meanwhile: {statistics.median(latencies) * 1000:.1f} ms, "
             f"at most {max(latencies) * 1000:.0f} ms ({len(latencies)} requests)")
-        assert grown[0] < 16 * MIB and grown[1] < 16 * MIB
+        # A sanitizer keeps what is freed.
+        assert max(grown) < 16 * MIB or "AEGIS_SANITIZER" in os.environ
         assert max(latencies) < PATIENCE / 4
     finally:
         gateway.stop()

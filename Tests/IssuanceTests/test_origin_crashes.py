@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from gateway import PATIENCE, PROGRAMS, eventually
-from hosts import aegis_apply, age, nothing_is_left, rows
+from hosts import aegis_apply, age, killing_at, nothing_is_left, rows
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
 
@@ -56,9 +56,7 @@ def test_an_apply_is_killed_as_it_writes(behind, cloudflare, call, every):
     for place in range(1 if LONG else 3, 200, 1 if LONG else every):
         before = len(cloudflare.valid)
         gateway = behind(f"gateway{place}")
-        # Each thread counts for itself; the first one to come so far ends all.
-        done = gateway.run_apply("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
-                                 "-e", f"inject={call}:signal=KILL:when={place}")
+        done = gateway.run_apply(*killing_at(call, place))
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
