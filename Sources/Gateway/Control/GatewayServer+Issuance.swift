@@ -76,11 +76,12 @@ extension GatewayServer {
     // MARK: What is due
 
     /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
-    func maintain(_ now: Int64) {
-        guard now >= issuance.nextLook, !compiler.managed.isEmpty || !compiler.edgeCertificates.isEmpty,
+    func maintain() {
+        guard Self.uptime >= issuance.nextLook, !compiler.managed.isEmpty || !compiler.edgeCertificates.isEmpty,
             status.current.phase == .ready, !isEnding
         else { return }
-        issuance.nextLook = now + Issuance.lookSeconds
+        issuance.nextLook = Self.uptime + Issuance.lookSeconds
+        let now = Self.now
         guard let store = issuanceStore() else { return }
         do {
             let progress = try store.renewals()
@@ -290,6 +291,9 @@ extension GatewayServer {
                 secrets: SecretReader(directory: compiler.directory, store: store, sealer: sealer), now: { Self.now })
         }
     }
+
+    /// Seconds of the monotonic clock: what is waited for does not follow a clock that is set.
+    static var uptime: Int64 { monotonicMilliseconds / 1000 }
 
     static var monotonicMilliseconds: Int64 {
         var time = timespec()

@@ -77,7 +77,7 @@ extension GatewayServer {
         tellOfProblems(compiler.problems, before: problems)
         heldChange = HeldChange(
             update: update, position: reached, directory: directory, started: started,
-            names: askForNames(of: update), deadline: Self.now + HeldChange.longestSeconds)
+            names: askForNames(of: update), deadline: Self.uptime + HeldChange.longestSeconds)
         putHeldChangeInForce()
     }
 
@@ -87,7 +87,7 @@ extension GatewayServer {
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
-            change.names.allSatisfy({ resolutions[$0] != nil }) || Self.now >= change.deadline
+            change.names.allSatisfy({ resolutions[$0] != nil }) || Self.uptime >= change.deadline
         else { return false }
         heldChange = nil
         var update = change.update
@@ -96,6 +96,7 @@ extension GatewayServer {
         position = change.position
         startWorkers()
         update.settings = WorkerSettings(compiler.settings)
+        tellOfWorkerCount()
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
         applyListeners()
@@ -222,7 +223,7 @@ extension GatewayServer {
 
     /// Puts this gateway's row into the state.
     func reportNode() {
-        nextHeartbeat = Self.now + GatewayNode.heartbeatSeconds
+        nextHeartbeat = Self.uptime + GatewayNode.heartbeatSeconds
         let problems = problems
         status.change { $0.problems = problems.count }
         guard let store else { return }
@@ -251,7 +252,7 @@ struct HeldChange {
     let started: ContinuousClock.Instant
     /// The names of its new upstreams.
     let names: Set<String>
-    /// When it is put in force all the same, in seconds since 1970.
+    /// When it is put in force all the same, in seconds of the monotonic clock.
     let deadline: Int64
 }
 

@@ -33,7 +33,7 @@ extension GatewayServer {
             let process = try spawn(descriptors)
             _ = close(pipe[1])
             successor = Successor(
-                process: process, ready: pipe[0], deadline: Self.now + Self.successorSeconds)
+                process: process, ready: pipe[0], deadline: Self.uptime + Self.successorSeconds)
             log.info("started a successor", [("process", "\(process)")])
         } catch {
             _ = close(pipe[0])
@@ -79,7 +79,7 @@ extension GatewayServer {
 
     /// Gives a successor up that does not come to serve.
     func checkSuccessor() {
-        guard let successor, Self.now >= successor.deadline else { return }
+        guard let successor, Self.uptime >= successor.deadline else { return }
         log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process goes on")
         // Its end closes the pipe, of which `successorSpoke` hears.
         _ = kill(successor.process, SIGKILL)

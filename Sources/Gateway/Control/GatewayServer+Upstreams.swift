@@ -46,7 +46,7 @@ extension GatewayServer {
     func askForNames(of update: TableUpdate) -> Set<String> {
         let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
         let unknown = names.filter { resolutions[$0] == nil }
-        for name in unknown { resolvedAt[name] = Self.now }
+        for name in unknown { resolvedAt[name] = Self.uptime }
         if !unknown.isEmpty { resolver.resolve(Array(unknown)) }
         return names
     }
@@ -58,7 +58,7 @@ extension GatewayServer {
             resolvedAt[name] = nil
             resolutions[name] = nil
         }
-        let due = names.filter { now - (resolvedAt[$0] ?? 0) >= Self.resolutionSeconds }
+        let due = names.filter { now - (resolvedAt[$0] ?? .min / 2) >= Self.resolutionSeconds }
         guard !due.isEmpty else { return }
         for name in due { resolvedAt[name] = now }
         resolver.resolve(Array(due))

@@ -57,6 +57,15 @@ extension GatewayServer {
         metrics.workers = workers.map(\.metrics)
     }
 
+    /// Says that another number of workers waits for another process.
+    func tellOfWorkerCount() {
+        let wanted = compiler.settings.workers ?? SystemName.processors
+        guard wanted != workers.count, wanted != toldWorkerCount else { return }
+        toldWorkerCount = wanted
+        log.warning(
+            "there are \(workers.count) workers: \(wanted) take over with the next start, or upgrade by SIGUSR2")
+    }
+
     /// The admin worker checks upstreams' health, so it knows them, but no host.
     func tellAdmin(_ update: TableUpdate) {
         var part = TableUpdate()

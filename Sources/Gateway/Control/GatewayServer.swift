@@ -108,6 +108,8 @@ public final class GatewayServer {
     var resolutions: [String: Resolver.Answer] = [:]
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
+    /// The number of workers that was last told to be another one.
+    var toldWorkerCount: Int?
     var drained = 0
     var drainDeadline: Int64?
     var successor: Successor?
@@ -149,7 +151,7 @@ public final class GatewayServer {
         while !isEnding || drained < workers.count {
             wait()
             tick()
-            if let drainDeadline, Self.now >= drainDeadline {
+            if let drainDeadline, Self.uptime >= drainDeadline {
                 tellOfCut()
                 break
             }
@@ -206,7 +208,7 @@ public final class GatewayServer {
     private static let closingSeconds: Int64 = 5
 
     private func tick() {
-        let now = Self.now
+        let now = Self.uptime
         guard now != lastTick else { return }
         lastTick = now
         if let drainDeadline, now >= drainDeadline - Self.closingSeconds {
@@ -221,7 +223,7 @@ public final class GatewayServer {
         resolveNames(now)
         checkHealth(now)
         settleWaits()
-        maintain(now)
+        maintain()
         retryListening()
         if accessLogFailure != nil { reopenAccessLog() }
         checkSuccessor()
@@ -258,8 +260,8 @@ public final class GatewayServer {
         case .certificateWanted(let name): certificateWanted(name)
         case .acceptFailed(let code):
             // It is tried again and again: once in a while is enough to be told of it.
-            guard Self.now >= nextAcceptComplaint else { return }
-            nextAcceptComplaint = Self.now + Self.acceptComplaintSeconds
+            guard Self.uptime >= nextAcceptComplaint else { return }
+            nextAcceptComplaint = Self.uptime + Self.acceptComplaintSeconds
             log.error("no connection can be accepted: \(SystemFailure.text(code))")
         case .health(let upstream, let isHealthy, let reason):
             takeHealth(upstream, isHealthy, reason)
@@ -294,7 +296,7 @@ public final class GatewayServer {
     /// Takes no new connections, and ends when those there are done.
     func drain(handedOver: Bool) {
         isEnding = true
-        drainDeadline = Self.now + (options.drainMilliseconds + 999) / 1000
+        drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
         status.change { $0.phase = .draining }
         ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")
         reportNode()
