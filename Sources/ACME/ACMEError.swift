@@ -45,6 +45,13 @@ extension ACMEError: CustomStringConvertible {
         return problem
     }
 
+    /// Whether the CA will not have this order named a renewal, so that another one may be tried: any refusal but those that any
+    /// order would meet, that of an account that it does not know, of too many, or for troubles of its own.
+    public var mayConcernReplacement: Bool {
+        guard case .refused(let problem, let status, _) = self, 400...499 ~= status, status != 429 else { return false }
+        return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
+    }
+
     /// Whether the CA refuses for this reason of RFC 8555, section 6.7, such as "rateLimited".
     func isRefusal(_ kind: String) -> Bool { problem?.kind == kind }
 }

@@ -102,7 +102,7 @@ public struct ObtainedCertificate: Sendable {
         let facts = CertificateFacts(
             domains: leaf.names.map(\.text), source: source, issuerCommonName: leaf.issuerCommonName ?? "",
             notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: now,
-            fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest)
+            fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest, directory: material.directory)
         let key: [UInt8]
         do {
             key = try sealer.sealKey(material.key.der(), ofCertificate: name, fingerprint: leaf.fingerprint)

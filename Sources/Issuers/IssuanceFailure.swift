@@ -38,6 +38,8 @@ public struct IssuedMaterial: Sendable {
     public var closing: [StateMutation] = []
     /// How its provider knows it, where it has one that does.
     public var remote: RemoteCertificate?
+    /// The directory of the ACME CA that has issued it; empty for others.
+    public var directory = ""
 }
 
 extension IssuanceFailure: CustomStringConvertible {

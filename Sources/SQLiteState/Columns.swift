@@ -46,7 +46,7 @@ extension Columns {
     static let item = "kind, name, owner, record"
     static let facts = """
         name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
-        fingerprint, source_digest
+        fingerprint, source_digest, directory
         """
     static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
@@ -65,13 +65,13 @@ extension Columns {
     /// The certificate of a row of `certificate`.
     var certificate: StoredCertificate {
         StoredCertificate(
-            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(12), sealedKey: bytes(13),
+            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(13), sealedKey: bytes(14),
             remote: remote)
     }
 
     private var remote: RemoteCertificate? {
-        let id = text(14)
-        return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(15))
+        let id = text(15)
+        return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(16))
     }
 
     /// The challenge of a row of `challenge`; nil when it is none.
@@ -86,7 +86,7 @@ extension Columns {
         CertificateFacts(
             domains: words(3), source: CertificateFacts.Source(rawValue: text(4)) ?? .custom,
             issuerCommonName: text(5), notBefore: integer(6), expiresAt: integer(7), autoRenew: integer(8) != 0,
-            createdAt: integer(9), fingerprint: text(10), sourceDigest: bytes(11))
+            createdAt: integer(9), fingerprint: text(10), sourceDigest: bytes(11), directory: text(12))
     }
 
     private func owner(_ index: CInt) -> StoredItem.Owner { StoredItem.Owner(rawValue: text(index)) ?? .api }

@@ -79,12 +79,13 @@ extension SQLiteStateStore {
                 database,
                 """
                 INSERT OR REPLACE INTO orders (certificate, issuer, directory, domains, url, is_finalized, sealed_key,
-                    request, created_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    request, created_at, terms, is_renewal)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     order.certificate, order.issuer, order.directory, order.domains.joined(separator: " "), order.url,
-                    order.isFinalized, Data(order.sealedKey), Data(order.request), order.createdAt,
+                    order.isFinalized, Data(order.sealedKey), Data(order.request), order.createdAt, order.terms,
+                    order.isRenewal,
                 ])
         }
     }
@@ -169,7 +170,8 @@ extension PendingOrder {
             certificate: row["certificate"], issuer: row["issuer"], directory: row["directory"],
             domains: (row["domains"] as String).split(separator: " ").map(String.init), url: row["url"],
             isFinalized: row["is_finalized"], sealedKey: Array(row["sealed_key"] as Data),
-            request: Array(row["request"] as Data), createdAt: row["created_at"])
+            request: Array(row["request"] as Data), createdAt: row["created_at"], terms: row["terms"],
+            isRenewal: row["is_renewal"])
     }
 }
 

@@ -120,19 +120,21 @@ extension SQLiteStateStore {
             database,
             """
             INSERT INTO certificates (name, owner, record, domains, source, issuer_common_name, not_before, expires_at,
-                auto_renew, created_at, fingerprint, source_digest, chain, sealed_key, remote_id, request, revision)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                auto_renew, created_at, fingerprint, source_digest, directory, chain, sealed_key, remote_id, request,
+                revision)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, domains = excluded.domains,
                 source = excluded.source, issuer_common_name = excluded.issuer_common_name,
                 not_before = excluded.not_before, expires_at = excluded.expires_at, auto_renew = excluded.auto_renew,
                 created_at = excluded.created_at, fingerprint = excluded.fingerprint,
-                source_digest = excluded.source_digest, chain = excluded.chain, sealed_key = excluded.sealed_key,
-                remote_id = excluded.remote_id, request = excluded.request, revision = excluded.revision
+                source_digest = excluded.source_digest, directory = excluded.directory, chain = excluded.chain,
+                sealed_key = excluded.sealed_key, remote_id = excluded.remote_id, request = excluded.request, revision = excluded.revision
             """,
             [
                 certificate.name, certificate.owner.rawValue, Data(certificate.record),
                 facts.domains.joined(separator: " "), facts.source.rawValue, facts.issuerCommonName, facts.notBefore,
                 facts.expiresAt, facts.autoRenew, facts.createdAt, facts.fingerprint, Data(facts.sourceDigest),
+                facts.directory,
                 Data(certificate.chain), Data(certificate.sealedKey), certificate.remote?.id ?? "",
                 Data(certificate.remote?.request ?? []), revision,
             ])

@@ -45,6 +45,9 @@ enum StateSchema {
         migrator.registerMigration("certificates at Cloudflare") { database in
             try database.execute(sql: cloudflare)
         }
+        migrator.registerMigration("directories of certificates, terms of orders") { database in
+            try database.execute(sql: directoriesAndTerms)
+        }
         return migrator
     }
 
@@ -179,6 +182,15 @@ enum StateSchema {
             ordered TEXT NOT NULL, former_ids TEXT NOT NULL, id TEXT, status TEXT NOT NULL, expires_at INTEGER,
             notes TEXT NOT NULL, ordered_at INTEGER NOT NULL, checked_at INTEGER NOT NULL, since INTEGER NOT NULL
         ) STRICT;
+        """
+
+    private static let directoriesAndTerms = """
+        -- Which CA has issued it; empty where that is not known.
+        ALTER TABLE certificates ADD COLUMN directory TEXT NOT NULL DEFAULT '';
+
+        -- What was asked for besides names, empty where that is not known; and whether the CA took it as a renewal.
+        ALTER TABLE orders ADD COLUMN terms TEXT NOT NULL DEFAULT '';
+        ALTER TABLE orders ADD COLUMN is_renewal INTEGER NOT NULL DEFAULT 0;
         """
 }
 

@@ -90,11 +90,13 @@ public struct CertificateFacts: Sendable, Equatable {
     public var fingerprint: String
     /// What it rests on, as SHA-256: the text it was read from, or the local CA; empty for others.
     public var sourceDigest: [UInt8]
+    /// The directory of the ACME CA that has issued it; empty for others, and where that is not known.
+    public var directory: String
 
     /// The facts.
     public init(
         domains: [String], source: Source, issuerCommonName: String, notBefore: Int64, expiresAt: Int64,
-        autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = []
+        autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = [], directory: String = ""
     ) {
         self.domains = domains
         self.source = source
@@ -105,5 +107,6 @@ public struct CertificateFacts: Sendable, Equatable {
         self.createdAt = createdAt
         self.fingerprint = fingerprint
         self.sourceDigest = sourceDigest
+        self.directory = directory
     }
 }

@@ -194,6 +194,20 @@ import Testing
         #expect(plan.changes.first?.reason == reason)
     }
 
+    @Test(
+        "A certificate from a directory that its issuer has left is issued anew; one from an unknown directory stays",
+        arguments: [("https://ca.example.com/dir", false), ("https://staging.example.com/dir", true), ("", false)])
+    func movedDirectory(_ directory: String, _ isMoved: Bool) throws {
+        var snapshot = Self.snapshot(of: try Self.configuration())
+        snapshot.items[ItemID(.certificate, "app.example.com")]?.certificate = CertificateFacts(
+            domains: ["app.example.com", "www.example.com"], source: .letsencrypt, issuerCommonName: "CA",
+            notBefore: 0, expiresAt: 90 * Self.day, autoRenew: true, createdAt: 0, fingerprint: "",
+            directory: directory)
+        let changes = Planner(try Self.configuration(), against: snapshot, now: 0).plan().changes
+        #expect(changes.map(\.action) == (isMoved ? [.issue] : []))
+        #expect(changes.first?.reason == (isMoved ? "its issuer's directory is another now" : nil))
+    }
+
     @Test("The operator's own certificate is taken in again when its text has changed")
     func changedText() throws {
         func plan(_ digest: [UInt8]) throws -> Plan {

@@ -20,7 +20,8 @@ import Testing
     private func order(_ certificate: String) -> PendingOrder {
         PendingOrder(
             certificate: certificate, issuer: "ca", directory: "https://ca.test/dir",
-            domains: ["a.example.com", "*.example.com"], sealedKey: [1], request: [2], createdAt: 3)
+            domains: ["a.example.com", "*.example.com"], sealedKey: [1], request: [2], createdAt: 3, terms: "ecdsa-p256"
+        )
     }
 
     private func lease(_ name: Lease.Name, for holder: LeaseHolder) throws -> LeaseAttempt {
@@ -72,6 +73,7 @@ import Testing
         #expect(try store.pendingOrder(for: "a") == order)
         order.url = "https://ca.test/order/1"
         order.isFinalized = true
+        order.isRenewal = true
         try store.putOrder(order, by: other)
         #expect(try store.pendingOrders() == [order])
         try store.commit([.resealOrder(certificate: "a", sealedKey: [7])], by: me)

@@ -15,7 +15,8 @@ func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate 
         name: name, owner: .file, record: Array("{}".utf8),
         facts: CertificateFacts(
             domains: ["a.example.com", "*.example.com"], source: .localCA, issuerCommonName: "A CA", notBefore: 1,
-            expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9]),
+            expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9],
+            directory: "https://ca.test/dir"),
         chain: Array("PEM".utf8), sealedKey: key)
 }
 

@@ -5,7 +5,7 @@ extension ACMEClient {
     private struct NewOrder: Encodable {
         let identifiers: [IdentifierWire]
         let profile: String?
-        var replaces: String?
+        let replaces: String?
     }
 
     private struct Nothing: Encodable {}
@@ -22,8 +22,8 @@ extension ACMEClient {
     ///
     /// - Parameters:
     ///   - profile: one of the directory's.
-    ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5); left out where the CA has no
-    ///     renewal information, or says that another order has replaced it already.
+    ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5), at the CA that has issued it;
+    ///     left out where the CA has no renewal information.
     public func newOrder(
         identifiers: [ACMEIdentifier], profile: String? = nil, replaces: String? = nil
     ) throws -> ACMEOrder {
@@ -31,15 +31,10 @@ extension ACMEClient {
         if let profile, directory.profiles[profile] == nil {
             throw ACMEError.unknownProfile(profile, offered: directory.profiles.keys.sorted())
         }
-        var request = NewOrder(identifiers: identifiers.map(IdentifierWire.init), profile: profile)
-        request.replaces = directory.renewalInfo == nil ? nil : replaces
-        let response: ACMEHTTPResponse
-        do {
-            response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
-        } catch let error as ACMEError where request.replaces != nil && error.isRefusal("alreadyReplaced") {
-            request.replaces = nil
-            response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
-        }
+        let request = NewOrder(
+            identifiers: identifiers.map(IdentifierWire.init), profile: profile,
+            replaces: directory.renewalInfo == nil ? nil : replaces)
+        let response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
         return try order(response, at: Self.location(of: response, "order"))
     }
 

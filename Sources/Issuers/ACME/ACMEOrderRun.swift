@@ -69,8 +69,10 @@ struct ACMEOrderRun {
         if let known = pending.url {
             url = try ACMEURL(known, of: "order")
         } else {
-            url = try place(client).url
+            let placed = try place(client)
+            url = placed.order.url
             pending.url = url.text
+            pending.isRenewal = placed.isRenewal
             try store.putOrder(pending, by: holder)
         }
         var published: [Published] = []
@@ -95,7 +97,7 @@ struct ACMEOrderRun {
                 _ = try client.finalize(order, csr: pending.request)
             case .download:
                 let chain = try client.certificates(of: order, preferredChain: settings.preferredChain)
-                return try check(chain, pending, client)
+                return try check(chain, pending)
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
@@ -105,10 +107,21 @@ struct ACMEOrderRun {
         }
     }
 
+    /// Places the order: as a renewal where the CA takes it as one.
+    private func place(_ client: ACMEClient) throws -> (order: ACMEOrder, isRenewal: Bool) {
+        if let former = try replaced(client) {
+            do {
+                return (try place(client, replacing: former), true)
+            } catch let error as ACMEError where error.mayConcernReplacement {
+                // Another order may have replaced it, or the CA is another one at the same place.
+            }
+        }
+        return (try place(client, replacing: nil), false)
+    }
+
     /// Places the order; at a CA that has forgotten our account, after that was made again.
-    private func place(_ client: ACMEClient) throws -> ACMEOrder {
+    private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEOrder {
         let names = try identifiers()
-        let former = try replaced(client)
         let limits = ACMELimits(settings, store: store)
         // What the CA knows as a renewal does not count.
         if former == nil { try limits.check(names, now: now()) }
@@ -123,10 +136,11 @@ struct ACMEOrderRun {
         return order
     }
 
-    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5); nil at a CA that does not.
+    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5); nil at a CA that does not, or that
+    /// has not issued it.
     private func replaced(_ client: ACMEClient) throws -> String? {
         guard try client.directory().renewalInfo != nil, let former = try store.certificate(named: need.name),
-            former.facts.source == .letsencrypt,
+            former.facts.source == .letsencrypt, ["", settings.directory.text].contains(former.facts.directory),
             let chain = try? CertificateChain(pem: former.chain)
         else { return nil }
         return ACMERenewalInfo.certificateID(of: chain.leaf)
@@ -189,7 +203,7 @@ struct ACMEOrderRun {
 
     /// The certificate, if a client would take it for what was asked: of our key, for all names, valid now, signed all the
     /// way.
-    private func check(_ pem: [UInt8], _ pending: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
+    private func check(_ pem: [UInt8], _ pending: PendingOrder) throws -> IssuedMaterial {
         let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
         let chain = try CertificateChain(pem: pem, key: key)
@@ -198,10 +212,11 @@ struct ACMEOrderRun {
             throw IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
         }
         try chain.checkStrength()
-        let isExempt = try replaced(client) != nil
-        try ACMELimits(settings, store: store).note(.certificate, need.names, isExempt: isExempt, now: time)
+        try ACMELimits(settings, store: store).note(
+            .certificate, need.names, isExempt: pending.isRenewal, now: time)
         return IssuedMaterial(
-            chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)])
+            chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)],
+            directory: settings.directory.text)
     }
 
     private func note(_ failure: OrderFailure) throws {

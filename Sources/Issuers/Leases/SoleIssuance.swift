@@ -65,7 +65,7 @@ struct SoleIssuance {
             let key = try PrivateKey(der: stored.openKey(tools.sealer))
             return IssuedMaterial(
                 chain: try CertificateChain(pem: stored.chain, key: key), key: key, sourceDigest: [], warnings: [],
-                closing: [.endOrder(certificate: name)], remote: stored.remote)
+                closing: [.endOrder(certificate: name)], remote: stored.remote, directory: stored.facts.directory)
         } catch {
             throw IssuanceFailure("\(error)")
         }

@@ -72,6 +72,17 @@ extension Configuration {
         }
     }
 
+    /// The issuers that a certificate may come from, by name; none for what is no certificate of an issuer.
+    func issuers(of item: DeclaredItem) -> [String] {
+        switch item.place {
+        case .hostCertificate(let index): return hosts[index].effectiveIssuers
+        case .certificate(let index):
+            if case .issued(let issued) = certificates[index].source { return [issued.issuer] }
+            return []
+        case .gateway, .issuer, .edgeCertificate, .host: return []
+        }
+    }
+
     /// The compact record of an item that this configuration declares, as the state keeps it.
     func record(of item: DeclaredItem) -> [UInt8] {
         // Not by way of `value`, which would copy each of very many hosts into a box.

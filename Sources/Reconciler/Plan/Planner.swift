@@ -10,6 +10,8 @@ public struct Planner: Sendable {
     private let localCA: [UInt8]?
     private let drift: [ItemID: String]
     private let now: Int64
+    /// The directories of ACME issuers, by the issuer's name.
+    private let directories: [String: String]
 
     /// A planner; `materials` tells of the custom certificates by name, `localCA` is the digest of the
     /// local CA where it is known, `drift` says of items why their providers no longer have them, `now` is in seconds since 1970.
@@ -24,6 +26,9 @@ public struct Planner: Sendable {
         self.configuration = configuration
         self.snapshot = snapshot
         self.materials = materials
+        directories = configuration.issuers.reduce(into: [:]) { directories, issuer in
+            if case .acme(let settings) = issuer.kind { directories[issuer.name] = settings.directory.text }
+        }
     }
 
     /// What it takes to get from the state to the file.
@@ -103,6 +108,15 @@ public struct Planner: Sendable {
         if let localCA, facts.source == .localCA, facts.sourceDigest != localCA {
             return Change(
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
+                declared: item)
+        }
+        // Where that is not known, it is not had again for that.
+        if facts.source == .letsencrypt, !facts.directory.isEmpty, item.isWanted,
+            !configuration.issuers(of: item).contains(where: { directories[$0] == facts.directory })
+        {
+            return Change(
+                action: .issue, item: item.id, exists: true, fields: [],
+                reason: "its issuer's directory is another now",
                 declared: item)
         }
         guard facts.source != .custom, facts.autoRenew, item.isWanted, now >= facts.dueAt else { return nil }

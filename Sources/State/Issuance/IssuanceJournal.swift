@@ -128,11 +128,16 @@ public struct PendingOrder: Sendable, Equatable {
     public let request: [UInt8]
     /// When it was begun, in seconds since 1970.
     public let createdAt: Int64
+    /// What was asked for besides the names, as whoever orders writes it; empty where that is not known.
+    public let terms: String
+    /// Whether the CA took it as the renewal of a certificate that it knows (RFC 9773 section 5).
+    public var isRenewal: Bool
 
     /// An order.
     public init(
         certificate: String, issuer: String, directory: String, domains: [String], url: String? = nil,
-        isFinalized: Bool = false, sealedKey: [UInt8], request: [UInt8], createdAt: Int64
+        isFinalized: Bool = false, sealedKey: [UInt8], request: [UInt8], createdAt: Int64, terms: String = "",
+        isRenewal: Bool = false
     ) {
         self.certificate = certificate
         self.issuer = issuer
@@ -143,6 +148,8 @@ public struct PendingOrder: Sendable, Equatable {
         self.sealedKey = sealedKey
         self.request = request
         self.createdAt = createdAt
+        self.terms = terms
+        self.isRenewal = isRenewal
     }
 }
 

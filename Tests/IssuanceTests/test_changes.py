@@ -1,0 +1,71 @@
+"""What changes between a certificate and the next: the CA, its settings, and what was begun at it."""
+
+import contextlib
+import json
+import sqlite3
+
+import pytest
+
+from gateway import Gateway
+from hosts import host, nothing_is_left, rows, shown
+from pebble import Pebble
+from reporting import parts
+from test_apply import renew
+from test_advice import PROGRAM
+
+needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid could not fetch a newer Pebble")
+
+
+@pytest.fixture
+def two_cas(tmp_path):
+    """A gateway's folder, neither applied nor started, and two CAs with renewal information that know nothing of each other."""
+    gateway = Gateway(tmp_path / "gateway", [host("app.test")])
+    cas = [Pebble(tmp_path / name, gateway.http, gateway.https, program=PROGRAM) for name in ("one", "two")]
+    made = [gateway, *cas]
+    parts.extend(made)
+    yield gateway, *cas
+    for part in made:
+        parts.remove(part)
+        part.stop()
+
+
+def change(gateway, statement, *values):
+    """Changes the state behind the programs' backs."""
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute(statement, values)
+
+
+def problem(kind, status=403):
+    """A fault: the CA refuses, as for a reason of RFC 8555."""
+    body = json.dumps({"type": f"urn:ietf:params:acme:error:{kind}", "detail": "not now"}).encode()
+    return lambda call: call.answer(status, [("Content-Type", "application/problem+json")], body)
+
+
+@needs_ari
+def test_a_certificate_is_had_anew_when_its_issuer_gets_another_directory(two_cas):
+    gateway, staging, production = two_cas
+    gateway.config["issuers"] = {"letsencrypt": staging.issuer}
+    gateway.apply()
+    assert rows(gateway, "SELECT directory FROM certificates") == [(staging.directory,)]
+    gateway.config["issuers"] = {"letsencrypt": production.issuer}
+    assert "its issuer's directory is another now" in gateway.run_apply().stdout
+    assert (len(staging.issued), len(production.issued)) == (1, 1)
+    assert rows(gateway, "SELECT directory FROM certificates") == [(production.directory,)]
+    assert nothing_is_left(gateway)
+    gateway.start()
+    assert shown(gateway, production, "app.test") == "app.test"
+    assert "No changes" in gateway.run_apply().stdout
+
+
+@needs_ari
+def test_a_ca_that_refuses_what_an_order_replaces_is_asked_once_more(two_cas):
+    gateway, known, other = two_cas
+    gateway.config["issuers"] = {"letsencrypt": known.issuer}
+    gateway.apply()
+    # As after an upgrade, where nobody knows where it came from; and the CA has lost its memory.
+    change(gateway, "UPDATE certificates SET directory = ''")
+    known.restart_empty()
+    done = renew(gateway, "app.test", "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # None of them was a renewal to the CA.
+    assert rows(gateway, "SELECT DISTINCT is_exempt FROM ledger") == [(0,)]
