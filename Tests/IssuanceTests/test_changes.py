@@ -10,6 +10,7 @@ from gateway import Gateway
 from hosts import host, nothing_is_left, rows, shown
 from pebble import Pebble
 from reporting import parts
+from stand import Stand
 from test_apply import renew
 from test_advice import PROGRAM
 
@@ -55,6 +56,52 @@ def test_a_certificate_is_had_anew_when_its_issuer_gets_another_directory(two_ca
     gateway.start()
     assert shown(gateway, production, "app.test") == "app.test"
     assert "No changes" in gateway.run_apply().stdout
+
+
+@pytest.fixture
+def stand(tmp_path):
+    """Makes a CA behind a proxy; one of a test's own, whose memory it may wipe."""
+    made = []
+
+    def make(**settings):
+        made.append(Stand(tmp_path / f"stand{len(made)}", **settings))
+        parts.append(made[-1].ca)
+        return made[-1]
+
+    yield make
+    for part in made:
+        parts.remove(part.ca)
+        part.stop()
+
+
+def begin(stand, gateway, path="/finalize-order", fault=problem("serverMaintenance")):
+    """Leaves an order behind that the CA has refused to go on with, for once."""
+    stand.proxy.arm(None, fault, path)
+    gateway.apply(expect=3)
+    stand.proxy.arm(None, None)
+    (order,), = rows(gateway, "SELECT url FROM orders")
+    assert order
+    return order
+
+
+def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    begin(stand, gateway)
+    stand.ca.restart_empty()
+    gateway.apply()
+    assert nothing_is_left(gateway)
+
+
+def test_an_order_of_another_external_account_is_placed_anew(stand):
+    mac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    stand = stand(externalAccountBindingRequired=True, externalAccountMACKeys={"one": mac, "two": mac})
+    gateway = stand.gateway([host("app.test")], issuer={"eab": {"kid": "one", "hmac_key": {"file": "mac"}}})
+    (gateway.folder / "mac").write_text(mac)
+    begin(stand, gateway)
+    gateway.config["issuers"]["letsencrypt"]["eab"]["kid"] = "two"
+    gateway.apply()
+    assert nothing_is_left(gateway)
 
 
 @needs_ari

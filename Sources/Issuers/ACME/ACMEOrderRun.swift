@@ -19,7 +19,7 @@ struct ACMEOrderRun {
 
     func obtain() throws -> IssuedMaterial {
         let client = try accounts.client(for: settings)
-        if let pending = try resumable() {
+        if let pending = try resumable(client) {
             do {
                 return try carryOut(pending, client)
             } catch let error as ACMEError where error.isGone {
@@ -34,12 +34,28 @@ struct ACMEOrderRun {
 
     // MARK: The journal
 
-    /// The order that was begun for just this; another one is of no use.
-    private func resumable() throws -> PendingOrder? {
+    /// The order that was begun for just this, at a CA that knows it as ours; another one is of no use.
+    private func resumable(_ client: ACMEClient) throws -> PendingOrder? {
         guard let pending = try store.pendingOrder(for: need.name) else { return nil }
-        if pending.directory == settings.directory.text, pending.domains == need.names { return pending }
+        if pending.directory == settings.directory.text, pending.domains == need.names, try isKnown(pending, client) {
+            return pending
+        }
         try store.deleteOrder(for: need.name, by: holder)
         return nil
+    }
+
+    /// Whether the CA still has an order that was begun, and as this account's: it may have forgotten both, and another external
+    /// account makes another account of ours.
+    private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
+        guard let url = pending.url else { return true }
+        do {
+            _ = try client.order(at: ACMEURL(url, of: "order"))
+            return true
+        } catch let error as ACMEError
+            where error.isGone || ["accountDoesNotExist", "unauthorized"].contains(error.problem?.kind)
+        {
+            return false
+        }
     }
 
     /// A new order's line, with the key that its certificate will have.
