@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from gateway import Gateway
+from gateway import Gateway, eventually
 from hosts import host, nothing_is_left, rows, shown
 from pebble import Pebble
 from reporting import parts
@@ -102,6 +102,34 @@ def test_an_order_of_another_external_account_is_placed_anew(stand):
     gateway.config["issuers"]["letsencrypt"]["eab"]["kid"] = "two"
     gateway.apply()
     assert nothing_is_left(gateway)
+
+
+def test_a_certificate_that_ended_before_it_was_fetched_is_ordered_anew(stand):
+    stand = stand(certificateValidityPeriod=5)
+    gateway = stand.gateway([host("app.test")])
+    begin(stand, gateway, "/certZ")
+    (at,), = rows(gateway, "SELECT unixepoch()")
+    eventually("the certificate's end", lambda: rows(gateway, "SELECT unixepoch() > ?", at + 5) == [(1,)])
+    assert "and not now" in gateway.run_apply().stdout
+    gateway.apply()
+    assert nothing_is_left(gateway)
+    assert len(stand.ca.issued) == 2
+
+
+def test_a_bad_chain_is_fetched_once_more_before_another_order(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    issued = len(stand.ca.issued)
+    bad = lambda call: call.answer(200, [("Content-Type", "application/pem-certificate-chain")], b"none")
+    stand.proxy.arm(None, bad, "/certZ")
+    for orders in (1, 0):
+        assert renew(gateway, "app.test", "--force").returncode == 3
+        assert len(rows(gateway, "SELECT 1 FROM orders")) == orders
+        assert len(stand.ca.issued) == issued + 1
+    stand.proxy.arm(None, None)
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    assert len(stand.ca.issued) == issued + 2
 
 
 @needs_ari

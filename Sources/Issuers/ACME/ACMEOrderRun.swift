@@ -112,8 +112,16 @@ struct ACMEOrderRun {
                 try store.putOrder(pending, by: holder)
                 _ = try client.finalize(order, csr: pending.request)
             case .download:
-                let chain = try client.certificates(of: order, preferredChain: settings.preferredChain)
-                return try check(chain, pending)
+                do {
+                    return try check(download(order, client), pending)
+                } catch let result as Unusable {
+                    // Fetching may have gone wrong. What is as bad when it is fetched again stays so.
+                    guard begun.isFinalized else { throw result.failure }
+                    try store.deleteOrder(for: need.name, by: holder)
+                    try noteCertificate(pending)
+                    throw IssuanceFailure(
+                        result.failure.reason, hint: result.failure.hint ?? "the next try orders another one")
+                }
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
@@ -217,22 +225,48 @@ struct ACMEOrderRun {
 
     // MARK: The end
 
+    /// What the CA has issued is of no use.
+    private struct Unusable: Error {
+        let failure: IssuanceFailure
+    }
+
+    private func download(_ order: ACMEOrder, _ client: ACMEClient) throws -> [UInt8] {
+        do {
+            return try client.certificates(of: order, preferredChain: settings.preferredChain)
+        } catch let error as ACMEError {
+            guard case .malformed = error else { throw error }
+            throw Unusable(failure: IssuanceFailure("\(error)"))
+        }
+    }
+
     /// The certificate, if a client would take it for what was asked: of our key, for all names, valid now, signed all the
     /// way.
     private func check(_ pem: [UInt8], _ pending: PendingOrder) throws -> IssuedMaterial {
         let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
-        let chain = try CertificateChain(pem: pem, key: key)
+        let chain: CertificateChain
+        do throws(PKIError) {
+            chain = try CertificateChain(pem: pem, key: key)
+            try chain.checkStrength()
+        } catch {
+            throw Unusable(failure: IssuanceFailure("the CA's certificate can't be used: \(error)"))
+        }
         let time = now()
         if let misfit = chain.leaf.misfit(for: need.names, now: time) {
-            throw IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
+            let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
+            // What is to be valid later is good as soon as this machine's clock is right.
+            if time < chain.leaf.notBefore { throw failure }
+            throw Unusable(failure: failure)
         }
-        try chain.checkStrength()
-        try ACMELimits(settings, store: store).note(
-            .certificate, need.names, isExempt: pending.isRenewal, now: time)
+        try noteCertificate(pending)
         return IssuedMaterial(
             chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)],
             directory: settings.directory.text)
+    }
+
+    private func noteCertificate(_ pending: PendingOrder) throws {
+        try ACMELimits(settings, store: store).note(
+            .certificate, need.names, isExempt: pending.isRenewal, now: now())
     }
 
     private func note(_ failure: OrderFailure) throws {
