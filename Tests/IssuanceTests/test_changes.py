@@ -93,6 +93,18 @@ def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand)
     assert nothing_is_left(gateway)
 
 
+@pytest.mark.parametrize("path, is_taken_up", [("/finalize-order", True), ("/chalZ", False)])
+def test_an_order_that_was_begun_with_other_settings_is_taken_up_only_if_it_may_be_issued(stand, path, is_taken_up):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    order = begin(stand, gateway, path)
+    gateway.config["issuers"]["letsencrypt"]["key_type"] = "rsa-2048"
+    gateway.apply()
+    assert nothing_is_left(gateway)
+    used = f"Issued certificate serial {stand.ca.issued[0]} for order {order.split('/')[-1]}"
+    assert (used in stand.ca.log) == is_taken_up
+
+
 def test_an_order_of_another_external_account_is_placed_anew(stand):
     mac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     stand = stand(externalAccountBindingRequired=True, externalAccountMACKeys={"one": mac, "two": mac})
@@ -110,7 +122,7 @@ def test_a_certificate_that_ended_before_it_was_fetched_is_ordered_anew(stand):
     begin(stand, gateway, "/certZ")
     (at,), = rows(gateway, "SELECT unixepoch()")
     eventually("the certificate's end", lambda: rows(gateway, "SELECT unixepoch() > ?", at + 5) == [(1,)])
-    assert "and not now" in gateway.run_apply().stdout
+    assert "and not now" in gateway.apply(expect=3, everything=True)
     gateway.apply()
     assert nothing_is_left(gateway)
     assert len(stand.ca.issued) == 2

@@ -37,7 +37,11 @@ struct ACMEOrderRun {
     /// The order that was begun for just this, at a CA that knows it as ours; another one is of no use.
     private func resumable(_ client: ACMEClient) throws -> PendingOrder? {
         guard let pending = try store.pendingOrder(for: need.name) else { return nil }
-        if pending.directory == settings.directory.text, pending.domains == need.names, try isKnown(pending, client) {
+        // What was finalized may have been issued: it is taken as it is.
+        let isWanted = pending.isFinalized || ["", terms].contains(pending.terms)
+        if pending.directory == settings.directory.text, pending.domains == need.names, isWanted,
+            try isKnown(pending, client)
+        {
             return pending
         }
         try store.deleteOrder(for: need.name, by: holder)
@@ -65,9 +69,14 @@ struct ACMEOrderRun {
         let pending = PendingOrder(
             certificate: need.name, issuer: issuer.name, directory: settings.directory.text, domains: need.names,
             sealedKey: try sealer.seal(key.der(), purpose: SealPurpose.orderKey, row: need.name),
-            request: request.der, createdAt: now())
+            request: request.der, createdAt: now(), terms: terms)
         try store.putOrder(pending, by: holder)
         return pending
+    }
+
+    /// What an order asks for besides its names, as the journal has it.
+    private var terms: String {
+        "\((need.keyType ?? settings.keyType).rawValue) \(settings.challenge.rawValue) \(settings.profile ?? "")"
     }
 
     private func identifiers() throws(PKIError) -> [SubjectName] {
