@@ -1,4 +1,5 @@
 import ACME
+import ConfigModel
 import State
 
 extension CertificateFacts {
@@ -6,8 +7,52 @@ extension CertificateFacts {
     /// live for up to 15 years, a third of which is no time for a renewal.
     public var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
 
-    /// From when on it is due to be renewed, in seconds since 1970.
+    /// From when on it is due to be renewed by its lifetime alone, in seconds since 1970.
     public var dueAt: Int64 {
         RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt, longestLeadSeconds: longestLeadSeconds)
+    }
+
+    /// From when on it is renewed, in seconds since 1970: by its lifetime, as the operator wishes, as the CA advises, and after
+    /// failures not before the next try. The same for gateways, plans and `renew`.
+    ///
+    /// - Parameters:
+    ///   - issuer: the first that it may come from.
+    ///   - progress: how having it goes.
+    public func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
+        let candidate = RenewalCandidate(
+            name: name, notBefore: notBefore, notAfter: expiresAt, renewBeforeSeconds: issuer?.renewBeforeSeconds,
+            longestLeadSeconds: longestLeadSeconds,
+            advisedAt: progress?.advisedFingerprint == fingerprint ? progress?.advisedAt : nil, obtainedAt: createdAt)
+        return max(RenewalScheduler.dueAt(candidate, seed: 0), progress?.nextTryAt ?? .min)
+    }
+}
+
+extension Issuer {
+    fileprivate var renewBeforeSeconds: Int64? {
+        guard case .acme(let settings) = kind else { return nil }
+        return settings.renewBefore?.components.seconds
+    }
+}
+
+extension ManagedCertificate {
+    /// Whether what is stored is still what is to be had: for all names, and from the directory of one of its issuers where its
+    /// own is known. `issuers` are all of the state, by name.
+    public func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
+        names.allSatisfy { facts.domains.contains($0) }
+            && (facts.directory.isEmpty
+                || self.issuers.contains { name in
+                    guard case .acme(let settings) = issuers[name]?.kind else { return false }
+                    return settings.directory.text == facts.directory
+                })
+    }
+
+    /// From when on it is to be had, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
+    /// is not what it is to be is due at once, or when the next try is.
+    public func dueAt(
+        _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?
+    ) -> Int64 {
+        guard let facts, isMet(by: facts, from: issuers) else { return progress?.nextTryAt ?? 0 }
+        return facts.renewalAt(
+            named: name, from: self.issuers.first.flatMap { issuers[$0] }, after: progress)
     }
 }

@@ -61,6 +61,16 @@ public struct ManagedCertificate: Sendable {
         }
     }
 
+    /// The names it is to be for.
+    var names: [String] {
+        switch declaration {
+        case .host(let certificate): return certificate.domains.map(\.text)
+        case .named(let certificate):
+            guard case .issued(let issued) = certificate.source else { return [] }
+            return issued.domains.map(\.text)
+        }
+    }
+
     /// The issuers it may come from, by name.
     public var issuers: [String] {
         switch declaration {

@@ -134,7 +134,11 @@ extension SQLiteStateStore {
 
     /// How renewing goes.
     public func renewals() throws(StateError) -> [RenewalProgress] {
-        try read { try Row.fetchAll($0, sql: "SELECT * FROM renewals").map(RenewalProgress.init) }
+        try read { try renewals(in: $0) }
+    }
+
+    func renewals(in database: Database) throws -> [RenewalProgress] {
+        try Row.fetchAll(database, sql: "SELECT * FROM renewals").map(RenewalProgress.init)
     }
 
     /// Notes how renewing goes.

@@ -15,6 +15,7 @@ extension SQLiteStateStore {
                 let (id, item) = row.certificateItem
                 snapshot.items[id] = item
             }
+            for renewal in try renewals(in: database) { snapshot.renewals[renewal.certificate] = renewal }
             return snapshot
         }
     }

@@ -11,6 +11,8 @@ public struct StateSnapshot: Sendable {
     public var revision: Int
     /// Everything in the state.
     public var items: [ItemID: StoredItem]
+    /// How having certificates goes, by name, where something is known of that.
+    public var renewals: [String: RenewalProgress] = [:]
 
     /// A snapshot.
     public init(generation: Int, revision: Int = 0, items: [ItemID: StoredItem]) {

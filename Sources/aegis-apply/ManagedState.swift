@@ -13,8 +13,10 @@ struct ManagedState {
     private(set) var issuers: [String: Issuer] = [:]
     private(set) var certificates: [String: ManagedCertificate] = [:]
     private var stored: [String: CertificateFacts] = [:]
+    private let progress: [String: RenewalProgress]
 
     init(_ store: SQLiteStateStore) throws {
+        progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
         try store.readChanges(since: 0) { change in
             switch change {
             case .item(let id, let item):
@@ -58,10 +60,12 @@ struct ManagedState {
         }
     }
 
-    func isDue(_ name: String, now: Int64) -> Bool {
-        guard let facts = stored[name] else { return true }
-        return now >= facts.dueAt
+    func isDue(_ certificate: ManagedCertificate, now: Int64) -> Bool {
+        now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
     }
+
+    /// When a certificate that could not be had is tried again; nil for others.
+    func nextTry(of name: String) -> Int64? { progress[name].flatMap { $0.failures > 0 ? $0.nextTryAt : nil } }
 
     /// What has certificates from CAs, for this process.
     func orders(_ tools: IssuanceTools) -> ACMEOrders {

@@ -40,15 +40,23 @@ struct RenewCommand: ParsableCommand {
             let givenUp = force ? try giveUpDoubtful(access) : []
             let now = currentTime()
             let wanted = try state.select(names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty)
-                .filter { force || state.isDue($0.name, now: now) }
+                .filter { force || state.isDue($0, now: now) }
             guard !wanted.isEmpty else {
-                if givenUp.isEmpty { try Terminal.print("Nothing is due.\n") }
+                if givenUp.isEmpty { try tellNothingIsDue(state, now: now) }
                 return
             }
             let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force))
             try access.revokeSuperseded()
             if failures > 0 { throw ExitStatus.itemsFailed }
         }
+    }
+
+    private func tellNothingIsDue(_ state: ManagedState, now: Int64) throws {
+        let waiting = names.compactMap { name in
+            state.nextTry(of: name).map { "'\(name)' could not be had; the next try is due \(UTCTime.text($0)).\n" }
+        }
+        try Terminal.print((["Nothing is due.\n"] + waiting).joined())
+        if !waiting.isEmpty { Terminal.complain("hint: --force tries at once\n") }
     }
 
     /// Gives up the orders of certificates that the state does not have yet, and tells of it: only an apply can have those.

@@ -19,7 +19,7 @@ needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid 
 
 @pytest.fixture
 def two_cas(tmp_path):
-    """A gateway's folder, neither applied nor started, and two CAs with renewal information that know nothing of each other."""
+    """A gateway's folder, neither applied nor started, and two CAs with renewal information."""
     gateway = Gateway(tmp_path / "gateway", [host("app.test")])
     cas = [Pebble(tmp_path / name, gateway.http, gateway.https, program=PROGRAM) for name in ("one", "two")]
     made = [gateway, *cas]
@@ -142,6 +142,54 @@ def test_a_bad_chain_is_fetched_once_more_before_another_order(stand):
     stand.proxy.arm(None, None)
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert len(stand.ca.issued) == issued + 2
+
+
+@pytest.fixture
+def alias_in_vain(stand):
+    """A CA, and a gateway that runs with a host whose new alias the CA would not certify for once."""
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    gateway.start()
+    stand.proxy.arm(None, problem("serverMaintenance"), "/order-plz")
+    gateway.host("app.test")["aliases"] = ["www.app.test"]
+    gateway.apply(expect=3)
+    stand.proxy.arm(None, None)
+    yield stand.ca, gateway
+    gateway.stop()
+
+
+def try_again(gateway):
+    """As if the time of the next try had come."""
+    change(gateway, "UPDATE renewals SET next_try_at = 0")
+
+
+def test_a_gateway_tries_again_what_a_changed_host_has_not_got(alias_in_vain):
+    ca, gateway = alias_in_vain
+    assert "Nothing is due.\n'app.test' could not be had; the next try is due" in renew(gateway, "app.test").stdout
+    try_again(gateway)
+    eventually("the certificate for both names",
+               lambda: rows(gateway, "SELECT domains FROM certificates") == [("app.test www.app.test",)], patience=60)
+    eventually("the end of the order", lambda: nothing_is_left(gateway))
+    assert shown(gateway, ca, "www.app.test") == "app.test"
+    assert "No changes" in gateway.run_apply().stdout
+
+
+def test_a_handshake_for_a_new_alias_orders_its_certificate(alias_in_vain):
+    ca, gateway = alias_in_vain
+    change(gateway, "DELETE FROM renewals")
+    gateway.stop()
+    gateway.start()
+    assert shown(gateway, ca, "www.app.test") == "app.test"
+
+
+def test_a_certificate_that_a_changed_host_has_not_got_is_renewed_on_request(alias_in_vain):
+    ca, gateway = alias_in_vain
+    gateway.stop()
+    try_again(gateway)
+    done = renew(gateway)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(gateway, "SELECT domains FROM certificates") == [("app.test www.app.test",)]
 
 
 @needs_ari

@@ -185,13 +185,24 @@ import Testing
     }
 
     @Test(
-        "A certificate is renewed when a third of its lifetime is left",
-        arguments: [(59, nil), (60, "expires in 30 days"), (89, "expires in 1 day"), (91, "has expired")])
+        "A certificate is renewed when a third of its lifetime is left, or a little before",
+        arguments: [(48, nil), (60, "expires in 30 days"), (89, "expires in 1 day"), (91, "has expired")])
     func renewal(_ days: Int64, _ reason: String?) throws {
         let plan = Planner(try Self.configuration(), against: try Self.snapshotWithCertificates(), now: days * Self.day)
             .plan()
         #expect(plan.changes.map(\.action) == (reason == nil ? [] : [.renew]))
         #expect(plan.changes.first?.reason == reason)
+    }
+
+    @Test("A renewal that has failed is planned when its next try is due")
+    func failedRenewal() throws {
+        var snapshot = try Self.snapshotWithCertificates()
+        snapshot.renewals["nas"] = RenewalProgress(certificate: "nas")
+        snapshot.renewals["nas"]?.nextTryAt = 70 * Self.day
+        for (day, count) in [(69, 0), (70, 1)] as [(Int64, Int)] {
+            let plan = Planner(try Self.configuration(), against: snapshot, now: day * Self.day).plan()
+            #expect(plan.changes.count == count)
+        }
     }
 
     @Test(

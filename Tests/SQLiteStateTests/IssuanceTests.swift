@@ -138,6 +138,7 @@ import Testing
         try store.putRenewal(renewal)
         #expect(try store.renewal(of: "a") == renewal)
         #expect(try store.renewals() == [renewal])
+        #expect(try store.snapshot().renewals == ["a": renewal])
         #expect(try store.revision() == 0)
     }
 }

@@ -41,7 +41,7 @@ extension GatewayServer {
             return settle(name)
         }
         // It may have come while the report was under way.
-        if compiler.times[name] != nil { return settle(name) }
+        if isThere(certificate) { return settle(name) }
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
         guard mayTry, wait > 0 else {
@@ -50,6 +50,11 @@ extension GatewayServer {
         }
         issuance.waits[name] = Self.monotonicMilliseconds + wait
         enqueue(name, isUrgent: true)
+    }
+
+    /// Whether there is a certificate that is what it is to be.
+    private func isThere(_ certificate: ManagedCertificate) -> Bool {
+        compiler.certificates[certificate.name].map { certificate.isMet(by: $0, from: compiler.issuers) } ?? false
     }
 
     private func onDemandWait(for certificate: ManagedCertificate) -> Int64 {
@@ -70,7 +75,8 @@ extension GatewayServer {
     func settleWaits() {
         guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
-        for (name, end) in issuance.waits where compiler.times[name] != nil || end <= now { settle(name) }
+        for (name, end) in issuance.waits
+        where end <= now || compiler.managed[name].map(isThere) ?? true { settle(name) }
     }
 
     // MARK: What is due
@@ -100,31 +106,17 @@ extension GatewayServer {
     }
 
     private func dueCertificates(_ now: Int64) -> [String] {
-        var candidates: [RenewalCandidate] = []
-        var due: [String] = []
+        var due: [(endsAt: Int64, name: String)] = []
         for (name, certificate) in compiler.managed {
-            let progress = issuance.progress[name]
-            if let next = progress?.nextTryAt, next > now { continue }
-            guard let times = compiler.times[name] else {
-                // What was never had waits for a handshake, unless it was tried and failed.
-                if progress?.nextTryAt != nil { due.append(name) }
-                continue
-            }
-            let advised = progress?.advisedFingerprint == times.fingerprint ? progress?.advisedAt : nil
-            candidates.append(
-                RenewalCandidate(
-                    name: name, notBefore: times.notBefore, notAfter: times.notAfter,
-                    renewBeforeSeconds: renewBefore(certificate), longestLeadSeconds: times.longestLeadSeconds,
-                    advisedAt: advised, obtainedAt: times.obtainedAt))
+            let (facts, progress) = (compiler.certificates[name], issuance.progress[name])
+            // What was never had waits for a handshake, unless it was tried and failed.
+            guard facts != nil || progress?.nextTryAt != nil,
+                certificate.dueAt(facts, from: compiler.issuers, after: progress) <= now
+            else { continue }
+            due.append((facts?.expiresAt ?? .max, name))
         }
-        return RenewalScheduler.due(candidates, now: now, seed: 0).due.map(\.name) + due
-    }
-
-    private func renewBefore(_ certificate: ManagedCertificate) -> Int64? {
-        guard let name = certificate.issuers.first, case .acme(let settings) = compiler.issuers[name]?.kind else {
-            return nil
-        }
-        return settings.renewBefore?.components.seconds
+        // What ends first goes first.
+        return due.sorted { $0 < $1 }.map(\.name)
     }
 
     /// Asks CAs when they would have their certificates renewed (RFC 9773), a few at a time and beside this thread.
@@ -132,9 +124,11 @@ extension GatewayServer {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
         let asked = compiler.managed.values.lazy.filter { [compiler, issuance] certificate in
-            guard let times = compiler.times[certificate.name], times.source == .letsencrypt else { return false }
+            guard let facts = compiler.certificates[certificate.name], facts.source == .letsencrypt else {
+                return false
+            }
             let progress = issuance.progress[certificate.name]
-            return progress?.advisedFingerprint != times.fingerprint || (progress?.nextAdviceAt ?? 0) <= now
+            return progress?.advisedFingerprint != facts.fingerprint || (progress?.nextAdviceAt ?? 0) <= now
         }.prefix(Issuance.adviceAtOnce)
         let certificates = Array(asked)
         guard !certificates.isEmpty else { return }

@@ -267,7 +267,7 @@ extension TableUpdate {
     /// Takes away what another state had and this one has not.
     mutating func remove(whatIsMissingIn new: StateCompiler, of old: StateCompiler) {
         removedSites += old.siteNames.subtracting(new.siteNames)
-        removedCertificates += Set(old.times.keys).subtracting(new.times.keys)
+        removedCertificates += Set(old.certificates.keys).subtracting(new.certificates.keys)
         removedUpstreams += Set(old.upstreams.all.keys).subtracting(new.upstreams.all.keys)
     }
 }

@@ -16,10 +16,10 @@ struct StateCompiler {
     /// What is checked how often, by the upstream's number: as the first host by name has it, of those that share it.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
-    /// The times of each certificate, by name.
-    private(set) var times: [String: CertificateTimes] = [:]
     /// What Cloudflare's edge is to serve.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
+    /// What is known of each certificate, by name, but for what only people read.
+    private(set) var certificates: [String: CertificateFacts] = [:]
     /// What the gateway has or renews by itself, by the certificate's name.
     private(set) var managed: [String: ManagedCertificate] = [:]
     /// Where certificates come from, by name.
@@ -36,6 +36,7 @@ struct StateCompiler {
     private var sites: [String: Site] = [:]
     /// By their PEM: the certificates above leaves.
     private var authorities: [[UInt8]: [[UInt8]]] = [:]
+    private var directories: Set<String> = []
 
     /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
     /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them, and the seal says
@@ -69,7 +70,7 @@ struct StateCompiler {
                 removeSite(id.name, &update)
                 if case .host = managed[id.name]?.declaration { managed[id.name] = nil }
             case .certificate:
-                times[id.name] = nil
+                certificates[id.name] = nil
                 if case .named = managed[id.name]?.declaration { managed[id.name] = nil }
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
@@ -176,6 +177,15 @@ struct StateCompiler {
         return try PEM.certificates(in: Array(pem[..<end])) + authorities
     }
 
+    /// Facts in as little memory as very many of them should take.
+    private mutating func known(_ facts: CertificateFacts) -> CertificateFacts {
+        var known = facts
+        known.issuerCommonName = ""
+        known.sourceDigest = []
+        known.directory = directories.insert(facts.directory).memberAfterInsert
+        return known
+    }
+
     private mutating func take(_ stored: StoredCertificate, _ sealer: Sealer, _ update: inout TableUpdate) {
         let id = ItemID(.certificate, stored.name)
         do {
@@ -192,10 +202,7 @@ struct StateCompiler {
                 _ = try entry.openKey()
             }
             problems[id] = nil
-            times[stored.name] = CertificateTimes(
-                notBefore: stored.facts.notBefore, notAfter: stored.facts.expiresAt,
-                obtainedAt: stored.facts.createdAt, fingerprint: stored.facts.fingerprint, source: stored.facts.source,
-                longestLeadSeconds: stored.facts.longestLeadSeconds)
+            certificates[stored.name] = known(stored.facts)
             if managed[stored.name] == nil { managed[stored.name] = ManagedCertificate(stored) }
             update.certificates.append(entry)
         } catch {

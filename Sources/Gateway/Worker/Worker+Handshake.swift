@@ -126,7 +126,9 @@ extension Worker {
                 metrics.add(.certificateFailures, 1)
                 report(.certificateFailed(name: failure.name, reason: failure.reason))
             }
-            if stored == nil, !clients[id].hasAwaited, let site, tables.sites[site].site.ordersCertificate {
+            if !clients[id].hasAwaited, let site, let key, tables.sites[site].site.ordersCertificate,
+                stored == nil || tables.isUncovered(key, by: site)
+            {
                 return .awaited(name: tables.sites[site].site.name)
             }
             credential = unsafe stored ?? tables.fallback.credential(for: key, now: clock.seconds)

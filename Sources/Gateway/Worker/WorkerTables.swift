@@ -83,6 +83,15 @@ final class WorkerTables {
         return nil
     }
 
+    /// Whether nothing of the state is for a name, though the site's own certificate is there: it was had for fewer names.
+    func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
+        guard let name = sites[site].site.certificateName, let own = certificate(named: name) else { return false }
+        let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
+            certificates[own].entry.domains.contains { key.equals($0, from: start) }
+        }
+        return !isCovered && certificate(for: key) == nil
+    }
+
     /// What validates a name by tls-alpn-01; nil when nobody has asked for that.
     func challengeCredential(for key: HostKey) -> TLSCredential? {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential

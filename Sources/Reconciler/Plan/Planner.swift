@@ -119,7 +119,9 @@ public struct Planner: Sendable {
                 reason: "its issuer's directory is another now",
                 declared: item)
         }
-        guard facts.source != .custom, facts.autoRenew, item.isWanted, now >= facts.dueAt else { return nil }
+        guard facts.source != .custom, facts.autoRenew, item.isWanted, now >= renewalAt(of: item, facts) else {
+            return nil
+        }
         return Change(
             action: .renew, item: item.id, exists: true, fields: [],
             reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
@@ -131,6 +133,12 @@ public struct Planner: Sendable {
             before.isSameOrder(as: configuration.edgeCertificates[index])
         else { return item.replacement }
         return .update
+    }
+
+    private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
+        let first = configuration.issuers(of: item).first
+        let issuer = configuration.issuers.first { $0.name == first }
+        return facts.renewalAt(named: item.id.name, from: issuer, after: snapshot.renewals[item.id.name])
     }
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
