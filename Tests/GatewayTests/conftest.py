@@ -1,5 +1,9 @@
 """What the gateway's tests share."""
 
+import os
+import pathlib
+import subprocess
+
 import pytest
 
 from gateway import Gateway
@@ -70,3 +74,14 @@ def origin(module_origin):
     """The module's origin, knowing nothing of earlier tests."""
     module_origin.forget()
     return module_origin
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch):
+    """Has gateways find the names that names.c tells of; those below slow.test only once the path that this is exists."""
+    library, path = tmp_path / "names.so", tmp_path / "names"
+    source = pathlib.Path(__file__).parent / "names.c"
+    subprocess.run(["clang", "-shared", "-fPIC", "-o", library, source], check=True)
+    monkeypatch.setenv("LD_PRELOAD", ":".join(filter(None, [str(library), os.environ.get("LD_PRELOAD")])))
+    monkeypatch.setenv("SLOW_NAMES", str(path))
+    return path

@@ -23,17 +23,6 @@ APPLIES = 200 if os.environ.get("AEGIS_LONG") else 40
 
 
 @pytest.fixture
-def slow_names(tmp_path, monkeypatch):
-    """Has gateways find names below slow.test only once the path that this is exists."""
-    library, path = tmp_path / "slow-names.so", tmp_path / "names"
-    source = pathlib.Path(__file__).parent / "slow_names.c"
-    subprocess.run(["clang", "-shared", "-fPIC", "-o", library, source], check=True)
-    monkeypatch.setenv("LD_PRELOAD", ":".join(filter(None, [str(library), os.environ.get("LD_PRELOAD")])))
-    monkeypatch.setenv("SLOW_NAMES", str(path))
-    return path
-
-
-@pytest.fixture
 def upstream(make_origin):
     origin = make_origin()
     origin.answer = answer
@@ -274,24 +263,24 @@ def test_challenges_are_answered_ahead_of_redirects(gateway):
         assert client.get("shop.test", "/.well-known/acme-challenge/../x").status == 301
 
 
-def test_a_new_upstream_is_in_force_once_its_name_is_known(slow_names, gateway, upstream):
+def test_a_new_upstream_is_in_force_once_its_name_is_known(names, gateway, upstream):
     gateway.config["hosts"].append({"domain": "new.test", "upstreams": [f"http://up.slow.test:{upstream.port}"]})
     gateway.apply()
-    eventually("a question for the name", slow_names.with_name("names.asked").exists)
+    eventually("a question for the name", names.with_name("names.asked").exists)
     statuses = []
     with Client(gateway.http) as client:
         assert client.get("new.test").status == 404
         assert client.get("app.test", "/?id=1").status == 200
-        slow_names.touch()
+        names.touch()
         eventually("the host", lambda: statuses.append(client.get("new.test", "/?id=2").status) or statuses[-1] != 404)
     assert statuses[-1] == 200
 
 
-def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(slow_names, gateway, upstream):
+def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(names, gateway, upstream):
     hosts = gateway.config["hosts"]
     hosts.append({"domain": "new.test", "upstreams": ["http://up.slow.test:1"]})
     gateway.apply()
-    eventually("a question for the name", slow_names.with_name("names.asked").exists)
+    eventually("a question for the name", names.with_name("names.asked").exists)
     # What is applied meanwhile comes after it.
     hosts.append({"domain": "later.test", "respond": {"status": 200, "body": ""}})
     gateway.apply()

@@ -428,3 +428,20 @@ def test_a_chunked_request_is_not_repeated_without_its_chunks(gateway, origin):
             b"PUT /close HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
         assert answer.status == 502
     assert [request.method for request in origin.requests] == ["GET", "PUT"]
+
+
+def test_of_a_names_addresses_the_next_is_tried(names, run, make_origin):
+    origin = make_origin()
+    # Each request needs a connection of its own.
+    origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+    dead = free_port()
+    gateway = run([
+        {"domain": "app.test", "upstreams": [f"http://up.two.test:{origin.port}"]},
+        {"domain": "dead.test", "upstreams": [f"http://up.two.test:{dead}"]}])
+    with Client(gateway.http) as client:
+        # Nothing listens at the first address.
+        for _ in range(20):
+            assert client.get("app.test").status == 200
+        assert client.get("dead.test").status == 502
+    assert "all of its 2 addresses were tried" in gateway.await_log("no answer from")
+    assert "is left out" not in gateway.log

@@ -53,8 +53,10 @@ struct UpstreamPool: ~Copyable {
 
     let definition: UpstreamDefinition
     /// Where it is; several addresses take turns.
-    var addresses: [SocketAddress] = []
-    var nextAddress = 0
+    private(set) var addresses: [SocketAddress] = []
+    /// Until when each address is left to the others, in milliseconds: no connection was had there.
+    private var skippedUntil: [Int64] = []
+    private var nextAddress = 0
     /// Why there is no address.
     var resolutionFailure = "its name is not resolved yet"
     /// Whether health checks find it well; true where there are none.
@@ -71,6 +73,32 @@ struct UpstreamPool: ~Copyable {
     var idleCount = 0
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
+
+    /// Sets where it is.
+    mutating func place(at places: [SocketAddress]) {
+        guard places != addresses else { return }
+        addresses = places
+        skippedUntil = Array(repeating: 0, count: places.count)
+    }
+
+    /// The place of the next address in turn, past those that are left to the others. There must be one.
+    mutating func takeTurn(at milliseconds: Int64) -> Int {
+        let first = nextAddress % addresses.count
+        var turn = first
+        while skippedUntil[turn] > milliseconds {
+            turn = (turn + 1) % addresses.count
+            // When all are, whichever is next.
+            if turn == first { break }
+        }
+        nextAddress = turn + 1
+        return turn
+    }
+
+    /// Leaves an address to the others for a while.
+    mutating func skip(_ turn: Int, at milliseconds: Int64) {
+        guard turn < skippedUntil.count else { return }
+        skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds
+    }
 
     /// Whether requests should go there at a time.
     func isAvailable(at milliseconds: Int64) -> Bool {

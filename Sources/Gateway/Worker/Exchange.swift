@@ -57,6 +57,9 @@ struct Exchange: ~Copyable {
     var tries = 0
     var retries = 0
     var nextCandidate = 0
+    /// How many of its upstream's addresses were tried in vain, and the place of the one that was tried last.
+    var addressTries = 0
+    var address = 0
 
     // For the log and the metrics.
     let startedAt: UInt64

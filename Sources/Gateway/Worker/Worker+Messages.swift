@@ -44,7 +44,7 @@ extension Worker {
 
     private func take(_ place: UpstreamPlace) {
         guard let pool = tables.pool(place.number) else { return }
-        tables.pools[pool].addresses = place.addresses
+        tables.pools[pool].place(at: place.addresses)
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
     }
 

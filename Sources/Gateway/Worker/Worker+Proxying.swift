@@ -60,6 +60,7 @@ extension Worker {
         // Another try goes to another one.
         exchanges[exchange].nextCandidate = (place + 1) % count
         exchanges[exchange].tries += 1
+        exchanges[exchange].addressTries = 0
         exchanges[exchange].pool = chosen
         tables.pools[chosen].active += 1
         return true
@@ -86,8 +87,8 @@ extension Worker {
         guard !tables.pools[pool].addresses.isEmpty else {
             return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, canTryOthers: true)
         }
-        let turn = tables.pools[pool].nextAddress % tables.pools[pool].addresses.count
-        tables.pools[pool].nextAddress = turn + 1
+        let turn = unsafe tables.pools[pool].takeTurn(at: clock.milliseconds)
+        exchanges[exchange].address = turn
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
             let descriptor = try Socket.make(family: address.family)
@@ -185,6 +186,19 @@ extension Worker {
         upstreamFailed(exchange, reason, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
     }
 
+    /// No connection was had to one of an upstream's addresses: the next one gets a try. False when all have had theirs.
+    private func tryNextAddress(_ exchange: SlotID) -> Bool {
+        let pool = exchanges[exchange].pool
+        let count = tables.pools[pool].addresses.count
+        guard count > 1 else { return false }
+        unsafe tables.pools[pool].skip(exchanges[exchange].address, at: clock.milliseconds)
+        exchanges[exchange].addressTries += 1
+        guard exchanges[exchange].addressTries < count else { return false }
+        metrics.add(.upstreamRetries, 1)
+        connect(exchange)
+        return true
+    }
+
     /// An upstream could not do its part of an exchange: another gets a try, or the client learns of it.
     ///
     /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated without harm
@@ -192,6 +206,7 @@ extension Worker {
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, canTryOthers: Bool, wasReused: Bool = false, timedOut: Bool = false
     ) {
+        if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
         // A connection that had waited is closed by its server at any time: that says nothing about the server.
         if !wasReused { noteFailure(of: pool) }
@@ -215,10 +230,12 @@ extension Worker {
             return connect(exchange)
         }
         metrics.add(.upstreamFailures, 1)
+        let addresses = tables.pools[pool].addresses.count
+        let isAboutAll = canTryOthers && addresses > 1
         report(
             .upstreamFailed(
                 host: tables.sites[site].site.name, upstream: tables.pools[pool].definition.upstream.text,
-                reason: reason,
+                reason: isAboutAll ? "\(reason) (and all of its \(addresses) addresses were tried)" : reason,
                 requestID: exchanges[exchange].requestID.text))
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
         exchanges[exchange].keepsUpstream = false
