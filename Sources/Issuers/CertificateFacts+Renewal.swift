@@ -34,7 +34,20 @@ extension Issuer {
     }
 }
 
+extension Issuer {
+    /// Where it is asked for certificates: what tells that two issuers are one CA.
+    public var place: String {
+        guard case .acme(let settings) = kind else { return name }
+        return settings.directory.text
+    }
+}
+
 extension ManagedCertificate {
+    /// Where it is asked for first.
+    public func place(among issuers: [String: Issuer]) -> String {
+        self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
+    }
+
     /// Whether what is stored is still what is to be had: for all names, and from the directory of one of its issuers where its
     /// own is known. `issuers` are all of the state, by name.
     public func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {

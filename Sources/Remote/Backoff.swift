@@ -1,4 +1,5 @@
-/// How long a request is tried: delays of 1, 2, 4 … 16 s, or what the server says, as long as they fit into a minute.
+/// How long a request is tried: delays of 1, 2, 4 … 16 s, or what the server says, as long as they fit into a minute with the
+/// time that tries took.
 public struct Backoff: Sendable {
     private static let budget = Duration.seconds(60)
     private static let longest = Duration.seconds(16)
@@ -7,6 +8,9 @@ public struct Backoff: Sendable {
 
     /// Before the first try.
     public init() {}
+
+    /// Notes how long a try took that came to nothing.
+    public mutating func note(_ duration: Duration) { spent += max(.zero, duration) }
 
     /// The delay before the next try; nil when there should be none.
     public mutating func delay(retryAfter: Duration?) -> Duration? {

@@ -77,7 +77,7 @@ struct ManagedState {
 
     func jobs(
         _ wanted: [ManagedCertificate], _ tools: IssuanceTools, startsAnew: Bool
-    ) -> [(name: String, job: CertificateJob)] {
+    ) -> [(name: String, place: String, job: CertificateJob)] {
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
             ?? tools.secrets.resolve(settings.cacheDirectory)
@@ -88,7 +88,7 @@ struct ManagedState {
             let job = CertificateJob(
                 certificate, issuers: Array(issuers.values), store: tools.store, sealer: tools.sealer,
                 sources: sources, actor: tools.holder.actor, startsAnew: startsAnew)
-            return (certificate.name, job)
+            return (certificate.name, certificate.place(among: issuers), job)
         }
     }
 

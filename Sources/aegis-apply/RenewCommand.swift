@@ -74,10 +74,10 @@ struct RenewCommand: ParsableCommand {
     }
 
     /// Runs the jobs, several at once, and tells of each. How many failed.
-    private func carryOut(_ jobs: [(name: String, job: CertificateJob)]) throws -> Int {
+    private func carryOut(_ jobs: [(name: String, place: String, job: CertificateJob)]) throws -> Int {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
-        try Workers(count: 8).run(jobs) { entry, tell in
+        try Workers(count: 8).run(jobs, at: \.place) { entry, tell in
             tell((entry.name, nil))
             tell((entry.name, entry.job.run()))
         } take: { (events: [(name: String, outcome: CertificateJob.Outcome?)]) in

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import socket
 import sqlite3
+import subprocess
 
 import pytest
 
-from gateway import Gateway, eventually
+from gateway import Gateway, eventually, free_port
 from hosts import host, nothing_is_left, rows, shown
 from pebble import Pebble
 from reporting import parts
@@ -142,6 +144,24 @@ def test_a_bad_chain_is_fetched_once_more_before_another_order(stand):
     stand.proxy.arm(None, None)
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert len(stand.ca.issued) == issued + 2
+
+
+def test_a_ca_that_does_not_answer_holds_up_no_other(site):
+    names = [f"waits{number}.test" for number in range(8)]
+    gateway, ca = site([*(host(name, issuer="silent") for name in names), host("app.test")])
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", free_port()))
+        silent.listen(64)
+        directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
+        gateway.config["issuers"]["silent"] = {**ca.issuer, "directory": directory}
+        apply = gateway.launch_apply(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            eventually("the other CA's certificate", lambda: (gateway.folder / "state.db").exists()
+                       and rows(gateway, "SELECT name FROM certificates") == [("app.test",)])
+            assert apply.poll() is None
+        finally:
+            apply.kill()
+            apply.wait()
 
 
 @pytest.fixture

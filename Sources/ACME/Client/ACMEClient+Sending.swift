@@ -88,13 +88,16 @@ extension ACMEClient {
         _ request: ACMEHTTPRequest, isRepeatable: Bool, _ backoff: inout Backoff
     ) throws -> ACMEHTTPResponse? {
         let response: ACMEHTTPResponse
+        let begun = now()
         do {
             response = try edge.send(request)
         } catch let error as any ACMEEdgeError where error.isTransient && (isRepeatable || !error.mayHaveArrived) {
+            backoff.note(.seconds(now() - begun))
             guard let delay = backoff.delay(retryAfter: nil) else { throw error }
             try wait(delay)
             return nil
         }
+        backoff.note(.seconds(now() - begun))
         // What was answered was not done: these may be said again whatever they ask for.
         guard response.status == 429 || 500...599 ~= response.status,
             let delay = backoff.delay(retryAfter: retryAfter(response))

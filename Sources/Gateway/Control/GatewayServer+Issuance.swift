@@ -10,14 +10,15 @@ import SystemPackage
 struct Issuance {
     /// How many certificates are had at once.
     static let jobsAtOnce = 8
+    /// How many of them at one CA, while there are others.
+    static let jobsAtOneCA = 4
     /// From one look for what is due to the next, in seconds; the lease for it lasts longer.
     static let lookSeconds: Int64 = 20
     /// How many certificates' advice is asked for at one look.
     static let adviceAtOnce = 10
 
-    /// What is being had, and what waits for that, in order.
-    var running: Set<String> = []
-    var queue: [String] = []
+    /// What is being had, and what waits for that.
+    var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
     /// Until when handshakes wait for a certificate, in milliseconds of the monotonic clock, by its name.
     var waits: [String: Int64] = [:]
     /// How it went before, where something did not.
@@ -45,11 +46,11 @@ extension GatewayServer {
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
         guard mayTry, wait > 0 else {
-            if mayTry { enqueue(name, isUrgent: true) }
+            if mayTry { enqueue([name], isUrgent: true) }
             return settle(name)
         }
         issuance.waits[name] = Self.monotonicMilliseconds + wait
-        enqueue(name, isUrgent: true)
+        enqueue([name], isUrgent: true)
     }
 
     /// Whether there is a certificate that is what it is to be.
@@ -99,7 +100,7 @@ extension GatewayServer {
         } catch {
             return log.warning("certificates can't be looked after: \(error)")
         }
-        for certificate in dueCertificates(now) { enqueue(certificate, isUrgent: false) }
+        enqueue(dueCertificates(now), isUrgent: false)
         askForAdvice(now)
         revokeSuperseded()
         followPacks(now)
@@ -196,26 +197,23 @@ extension GatewayServer {
 
     // MARK: Jobs
 
-    private func enqueue(_ name: String, isUrgent: Bool) {
-        guard !issuance.running.contains(name) else { return }
-        if let place = issuance.queue.firstIndex(of: name) {
-            guard isUrgent else { return }
-            issuance.queue.remove(at: place)
+    private func enqueue(_ names: [String], isUrgent: Bool) {
+        for name in names {
+            let place = compiler.managed[name]?.place(among: compiler.issuers) ?? ""
+            issuance.queue.add(name, at: place, isUrgent: isUrgent)
         }
-        issuance.queue.insert(name, at: isUrgent ? 0 : issuance.queue.count)
         startJobs()
     }
 
     private func startJobs() {
-        while issuance.running.count < Issuance.jobsAtOnce, !issuance.queue.isEmpty {
-            let name = issuance.queue.removeFirst()
+        while let name = issuance.queue.next() {
             guard let certificate = compiler.managed[name], let store = issuanceStore(),
                 let sources = certificateSources(store), let sealer
             else {
+                issuance.queue.ended(name)
                 settle(name)
                 continue
             }
-            issuance.running.insert(name)
             let job = CertificateJob(
                 certificate, issuers: Array(compiler.issuers.values), store: store, sealer: sealer,
                 sources: sources, actor: "gateway \(node.machine) \(node.process)")
@@ -227,7 +225,7 @@ extension GatewayServer {
 
     /// A job has ended.
     func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
-        issuance.running.remove(name)
+        issuance.queue.ended(name)
         switch outcome {
         case .stored:
             issuance.progress[name] = nil

@@ -11,8 +11,22 @@ final class ACMEAccounts: Sendable {
     private let sealer: Sealer
     private let secrets: SecretReader
     private let now: @Sendable () -> Int64
-    /// One conversation for each account, with its nonces and connections.
-    private let conversations = Mutex<[CAAccount.ID: Conversation]>([:])
+    /// One place for each account.
+    private let slots = Mutex<[CAAccount.ID: Slot]>([:])
+
+    /// Where an account's conversation is, with its nonces and connections. It has a lock of its own, since whoever opens it
+    /// waits for the CA: one that does not answer holds up nobody who asks another.
+    private final class Slot: Sendable {
+        let conversation = Mutex<Conversation?>(nil)
+        private let failures = Mutex<(count: Int, last: (any Error)?)>((0, nil))
+
+        var failureCount: Int { failures.withLock { $0.count } }
+
+        /// The last failure, if there was one since there were `count`.
+        func failure(since count: Int) -> (any Error)? { failures.withLock { $0.count > count ? $0.last : nil } }
+
+        func note(_ error: any Error) { failures.withLock { $0 = ($0.count + 1, error) } }
+    }
 
     /// Good for as long as issuer and key stay the same; another process may change the key.
     private struct Conversation {
@@ -30,17 +44,34 @@ final class ACMEAccounts: Sendable {
 
     /// The conversation of an issuer's account, which there is at the CA.
     ///
-    /// One thread at a time: of several that begin, the first makes the account.
+    /// Of several threads that begin with an account the first makes it; when it can't, that goes for those who have waited.
     func client(for settings: ACMEIssuer) throws -> ACMEClient {
-        try conversations.withLock { conversations in
-            let id = CAAccount.ID(settings)
+        let id = CAAccount.ID(settings)
+        let slot = slot(of: id)
+        let failures = slot.failureCount
+        return try slot.conversation.withLock { conversation in
             let sealedKey = try store.account(id)?.sealedKey
-            if let known = conversations[id], known.settings == settings, known.sealedKey == sealedKey {
+            if let known = conversation, known.settings == settings, known.sealedKey == sealedKey {
                 return known.client
             }
-            let (client, account) = try open(id, settings)
-            conversations[id] = Conversation(settings: settings, sealedKey: account.sealedKey, client: client)
-            return client
+            if let failure = slot.failure(since: failures) { throw failure }
+            do {
+                let (client, account) = try open(id, settings)
+                conversation = Conversation(settings: settings, sealedKey: account.sealedKey, client: client)
+                return client
+            } catch {
+                slot.note(error)
+                throw error
+            }
+        }
+    }
+
+    private func slot(of id: CAAccount.ID) -> Slot {
+        slots.withLock { slots in
+            if let slot = slots[id] { return slot }
+            let slot = Slot()
+            slots[id] = slot
+            return slot
         }
     }
 
@@ -53,8 +84,8 @@ final class ACMEAccounts: Sendable {
 
     /// Gives an account another key. A crash leaves both keys in the state; whoever comes next finds which the CA has.
     func changeKey(_ settings: ACMEIssuer) throws {
-        try conversations.withLock { conversations in
-            let id = CAAccount.ID(settings)
+        let id = CAAccount.ID(settings)
+        try slot(of: id).conversation.withLock { conversation in
             guard try store.account(id) != nil else { throw IssuanceFailure("there is no account at \(id.directory)") }
             // Made anew, so that a change that was begun is ended first.
             let (client, found) = try open(id, settings)
@@ -67,7 +98,7 @@ final class ACMEAccounts: Sendable {
             account.sealedKey = sealed
             account.sealedNextKey = nil
             try store.updateAccount(account)
-            conversations[id] = Conversation(settings: settings, sealedKey: sealed, client: client)
+            conversation = Conversation(settings: settings, sealedKey: sealed, client: client)
         }
     }
 

@@ -203,7 +203,11 @@ extension Applier {
             let work = CertificateWork(
                 tools: applier.tools, sources: applier.sources, configuration: configuration,
                 users: configuration.certificateUsers)
-            try Workers(count: Applier.certificatesAtOnce).run(orders, work: work.carryOut) { try take($0) }
+            let places = Dictionary(configuration.issuers.map { ($0.name, $0.place) }) { $1 }
+            try Workers(count: Applier.certificatesAtOnce).run(
+                orders, at: { order in configuration.issuers(of: order.item).first.flatMap { places[$0] } ?? "" },
+                work: work.carryOut
+            ) { try take($0) }
         }
 
         /// Commits what has come of certificates since the last time: all that is ready goes in together.

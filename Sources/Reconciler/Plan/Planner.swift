@@ -138,7 +138,10 @@ public struct Planner: Sendable {
     private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
         let first = configuration.issuers(of: item).first
         let issuer = configuration.issuers.first { $0.name == first }
-        return facts.renewalAt(named: item.id.name, from: issuer, after: snapshot.renewals[item.id.name])
+        // Who applies has perhaps mended what failed, and tries again at once.
+        var progress = snapshot.renewals[item.id.name]
+        progress?.nextTryAt = nil
+        return facts.renewalAt(named: item.id.name, from: issuer, after: progress)
     }
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
