@@ -101,7 +101,7 @@ def test_a_gateway_renews_what_is_due_by_itself(behind, cloudflare):
 def test_long_ones_are_due_a_month_before_their_end(behind, cloudflare, days, is_due):
     gateway = behind()
     gateway.apply()
-    rows(gateway, "UPDATE certificates SET not_before = unixepoch() - 5000 * 86400, created_at = not_before, "
+    rows(gateway, "UPDATE certificates SET not_before = unixepoch() - 5000 * 86400, created_at = 0, "
                   "expires_at = unixepoch() + ? * 86400", days)
     plan = aegis_apply(gateway, "--dry-run")
     assert ("certificate site: renew" in plan) == is_due
