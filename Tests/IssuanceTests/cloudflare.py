@@ -4,7 +4,6 @@ It checks who asks, parses and verifies signing requests, issues with a CA of it
 in its envelope, with its codes and a CF-Ray.
 """
 
-import contextlib
 import http.server
 import itertools
 import json
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloudflare_ca import Authority, now, pem
 from gateway import PATIENCE
+from proxy import TLSServer
 
 ZONE = "0123456789abcdef0123456789abcdef"
 TOKEN = "planted-5ecret-t0ken"
@@ -98,7 +98,7 @@ class Cloudflare:
         self._faults = []
         self._numbers = itertools.count(40_000_000)
         self._lock = threading.RLock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = TLSServer(("127.0.0.1", 0), self._handler())
         self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._server.context.load_cert_chain(folder / "server.pem")
         self.base_url = f"https://localhost:{self._server.server_port}/client/v4"
@@ -290,13 +290,3 @@ class Cloudflare:
                 pass
 
         return Handler
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def finish_request(self, request, address):
-        # Clients leave when they like, and some are killed.
-        with contextlib.suppress(OSError):
-            with self.context.wrap_socket(request, server_side=True) as connection:
-                self.RequestHandlerClass(connection, address, self)

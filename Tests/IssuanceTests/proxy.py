@@ -65,7 +65,7 @@ class Proxy:
         self._ca = ca
         self._lock = threading.Lock()
         self._place, self._fault, self._path, self._count = None, None, "/", 0
-        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        self._server = TLSServer(("127.0.0.1", self.port), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(ca.certificate, ca.key)
         self._server.context = context
@@ -121,7 +121,9 @@ class Proxy:
         self._thread.join()
 
 
-class _Server(http.server.ThreadingHTTPServer):
+class TLSServer(http.server.ThreadingHTTPServer):
+    """Speaks TLS by `context`, a thread for each connection."""
+
     daemon_threads = True
 
     def finish_request(self, request, address):

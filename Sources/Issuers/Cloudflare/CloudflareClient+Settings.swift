@@ -45,6 +45,15 @@ extension CloudflareClient {
 }
 
 extension IssuanceFailure {
+    /// What went wrong with something at Cloudflare, whoever tells of it. `now` is in seconds since 1970.
+    init(of error: any Error, now: Int64) {
+        switch error {
+        case let failure as IssuanceFailure: self = failure
+        case let error as CloudflareError: self.init(error, now: now)
+        default: self.init("\(error)")
+        }
+    }
+
     /// What Cloudflare did not do. `now` is in seconds since 1970.
     init(_ error: CloudflareError, now: Int64) {
         var notBefore: Int64?

@@ -52,12 +52,8 @@ public struct EdgePacks: Sendable {
                 EdgePackWork(
                     name: name, certificate: certificate, client: client, store: tools.store, holder: keeper.holder,
                     now: tools.now))
-        } catch let failure as IssuanceFailure {
-            throw failure
-        } catch let error as CloudflareError {
-            throw IssuanceFailure(error, now: tools.now())
         } catch {
-            throw IssuanceFailure("\(error)")
+            throw IssuanceFailure(of: error, now: tools.now())
         }
     }
 

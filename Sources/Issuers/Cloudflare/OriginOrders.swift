@@ -42,12 +42,8 @@ struct OriginOrders: Sendable {
             () throws(IssuanceFailure) in
             do {
                 return try order(need, CloudflareClient(need.settings, secrets: tools.secrets), startsAnew: startsAnew)
-            } catch let failure as IssuanceFailure {
-                throw failure
-            } catch let error as CloudflareError {
-                throw IssuanceFailure(error, now: tools.now())
             } catch {
-                throw IssuanceFailure("\(error)")
+                throw IssuanceFailure(of: error, now: tools.now())
             }
         }
     }
