@@ -212,6 +212,26 @@ def test_a_certificate_that_a_changed_host_has_not_got_is_renewed_on_request(ali
     assert rows(gateway, "SELECT domains FROM certificates") == [("app.test www.app.test",)]
 
 
+def test_a_chain_that_lacks_its_intermediate_replaces_nothing(stand):
+    def cut(call):
+        status, fields, body = call.pass_on()
+        end = b"-----END CERTIFICATE-----\n"
+        call.answer(status, fields, body.split(end)[0] + end if status == 200 else body)
+
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    before = rows(gateway, "SELECT fingerprint FROM certificates")
+    stand.proxy.arm(None, cut, "/certZ")
+    done = renew(gateway, "app.test", "--force")
+    assert done.returncode == 3
+    assert "the CA's chain ends before the certificate of who has issued the leaf" in done.stdout + done.stderr
+    assert rows(gateway, "SELECT fingerprint FROM certificates") == before
+    stand.proxy.arm(None, None)
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    assert len(stand.ca.issued) == 2
+
+
 @needs_ari
 def test_a_ca_that_refuses_what_an_order_replaces_is_asked_once_more(two_cas):
     gateway, known, other = two_cas

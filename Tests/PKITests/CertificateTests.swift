@@ -48,6 +48,18 @@ import Testing
         #expect(try OpenSSLTool.run("x509", "-in", file).starts(with: certificate.pem.utf8))
     }
 
+    @Test(
+        "Whether a certificate says where its issuer's is",
+        arguments: [
+            ("caIssuers;URI:http://ca.test/ca.der", true), ("OCSP;URI:http://ca.test/ocsp", false),
+            ("OCSP;URI:http://ca.test/ocsp,caIssuers;URI:http://ca.test/ca.der", true),
+        ])
+    func locatesIssuer(_ access: String, _ isThere: Bool) throws {
+        let certificate = try Self.made(subject: "/CN=a", extensions: ["authorityInfoAccess=\(access)"])
+        #expect(certificate.locatesIssuer == isThere)
+        #expect(try !Self.made(subject: "/CN=a", extensions: []).locatesIssuer)
+    }
+
     @Test("Times before 1970 and at the end of the year 9999 are read")
     func times() throws {
         let folder = try Folder()

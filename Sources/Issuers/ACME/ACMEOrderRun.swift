@@ -260,6 +260,10 @@ struct ACMEOrderRun {
         } catch {
             throw Unusable(failure: IssuanceFailure("the CA's certificate can't be used: \(error)"))
         }
+        if try lacksIntermediate(chain) {
+            throw Unusable(
+                failure: IssuanceFailure("the CA's chain ends before the certificate of who has issued the leaf"))
+        }
         let time = now()
         if let misfit = chain.leaf.misfit(for: need.names, now: time) {
             let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
@@ -271,6 +275,25 @@ struct ACMEOrderRun {
         return IssuedMaterial(
             chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)],
             directory: settings.directory.text)
+    }
+
+    /// Whether a chain is a leaf alone that clients will not trust, as far as that can be known: the one before it from the same
+    /// key of the CA had an intermediate certificate, or the leaf says where its issuer's is. A CA whose root signs leaves
+    /// itself is in the issuer's `ca_file`.
+    private func lacksIntermediate(_ chain: CertificateChain) throws -> Bool {
+        guard chain.certificates.count == 1, !chain.leaf.isSelfIssued else { return false }
+        if let file = settings.caFile {
+            let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
+            if authorities.contains(where: { (try? Certificate(der: $0)).map(chain.leaf.isIssued) ?? false }) {
+                return false
+            }
+        }
+        if chain.leaf.locatesIssuer { return true }
+        guard let key = chain.leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
+            let known = try? CertificateChain(pem: former.chain)
+        else { return false }
+        return known.leaf.authorityKeyIdentifier == key
+            && known.certificates.dropFirst().first.map { !$0.isSelfIssued } ?? false
     }
 
     private func noteCertificate(_ pending: PendingOrder) throws {

@@ -30,6 +30,7 @@ extension Certificate {
         pathLength = length < 0 ? nil : Int(length)
         authorityKeyIdentifier = unsafe X509_get0_authority_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
         subjectKeyIdentifier = unsafe X509_get0_subject_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
+        locatesIssuer = unsafe Self.locatesIssuer(certificate)
         publicKeyDER = try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_X509_PUBKEY(key, output)
         }
         ERR_clear_error()
@@ -99,6 +100,20 @@ extension Certificate {
         // Tag and one byte of length: the standard allows 20 bytes, and nobody needs more than 127.
         guard der.count > 2, der[1] < 0x80 else { throw malformed("its serial is too long") }
         return Hex.text(der.dropFirst(2))
+    }
+
+    private static func locatesIssuer(_ certificate: OpaquePointer) -> Bool {
+        let reader = unsafe X509ExtensionReader(certificate: certificate)
+        // One that can't be read says nothing; nobody else minds it.
+        guard let stack = unsafe try? reader.stack(NID_info_access, "authority information access") else {
+            return false
+        }
+        defer { unsafe AUTHORITY_INFO_ACCESS_free(stack) }
+        return (0..<(unsafe OPENSSL_sk_num(stack))).contains { index in
+            // Elements are ACCESS_DESCRIPTIONs of the stack.
+            let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self)
+            return unsafe element.map { unsafe OBJ_obj2nid($0.pointee.method) == NID_ad_ca_issuers } ?? false
+        }
     }
 
     private static func extendedKeyUsages(of certificate: OpaquePointer) throws(PKIError) -> [String] {

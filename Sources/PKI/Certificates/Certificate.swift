@@ -30,6 +30,8 @@ public struct Certificate: Sendable {
     public let subjectKeyIdentifier: [UInt8]?
     /// The public key as SubjectPublicKeyInfo in DER.
     public let publicKeyDER: [UInt8]
+    /// Whether it says where its issuer's certificate is to be had (RFC 5280, section 4.2.2.1).
+    public let locatesIssuer: Bool
     /// Whether issuer and subject have the same name.
     public let isSelfIssued: Bool
     let publicKeyKindValue: KeyKind
