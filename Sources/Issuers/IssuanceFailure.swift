@@ -1,3 +1,4 @@
+import ACME
 import PKI
 import State
 
@@ -19,6 +20,20 @@ public struct IssuanceFailure: Error, Sendable, Equatable {
         self.reason = reason
         self.hint = hint
         self.notBefore = notBefore
+    }
+
+    /// A CA that wants to be left alone for longer is asked again after a day all the same, in seconds.
+    private static let longestPauseSeconds: Int64 = 86_400
+
+    /// Of whatever went wrong at a CA, which may say when to come again. `now` is in seconds since 1970.
+    init(_ error: any Error, now: Int64) {
+        if let failure = error as? IssuanceFailure {
+            self = failure
+        } else if case .refused(_, _, let wait?)? = error as? ACMEError {
+            self.init("\(error)", notBefore: now + min(wait.components.seconds, Self.longestPauseSeconds))
+        } else {
+            self.init("\(error)")
+        }
     }
 
     init(_ error: PKIError, _ subject: String) { self.init("\(subject): \(error)") }

@@ -178,7 +178,11 @@ private final class Clock: Sendable {
         #expect(reason("/status?n=500") == "the webhook answered present with 500")
         let long = String(repeating: "x", count: 1000)
         #expect(reason("/status?n=500&body=\(long)") == "the webhook answered present with 500: " + long.prefix(200))
-        #expect(reason("/drop")?.hasSuffix(": the connection was closed without an answer") == true)
+        let cut = String(repeating: "x", count: 196) + "canary"
+        #expect(reason("/status?n=500&body=\(cut)")?.hasSuffix("x****") == true)
+        let drop = reason("/drop") ?? ""
+        #expect(drop.hasPrefix("the webhook for present: "))
+        #expect(drop.hasSuffix(": the connection was closed without an answer"))
     }
 
     @Test("A token that can't be read, and a zone that can't be found, are told")

@@ -64,11 +64,16 @@ extension Issuer {
     /// The secrets that it refers to.
     public var secrets: [Secret] {
         switch kind {
-        case .acme(let settings): [settings.externalAccount?.hmacKey].compactMap(\.self) + (settings.dns?.secrets ?? [])
+        case .acme(let settings): settings.secrets
         case .cloudflareOrigin(let settings): [settings.apiToken, settings.originCAKey].compactMap(\.self)
         case .localCA: []
         }
     }
+}
+
+extension ACMEIssuer {
+    /// The secrets that it refers to.
+    public var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
 }
 
 extension DNSProvider {

@@ -39,7 +39,7 @@ public final class ACMEOrders: Sendable {
         do {
             try accounts.client(for: settings).revoke(certificate, reason: reason)
         } catch {
-            throw error as? IssuanceFailure ?? IssuanceFailure("\(error)")
+            throw failure(error, at: settings)
         }
     }
 
@@ -48,7 +48,7 @@ public final class ACMEOrders: Sendable {
         do {
             try accounts.changeKey(settings)
         } catch {
-            throw error as? IssuanceFailure ?? IssuanceFailure("\(error)")
+            throw failure(error, at: settings)
         }
     }
 
@@ -91,10 +91,8 @@ public final class ACMEOrders: Sendable {
                     need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
                     secrets: tools.secrets, board: board, accounts: accounts, now: tools.now)
                 return try run.obtain()
-            } catch let failure as IssuanceFailure {
-                failures.append((issuer.name, failure))
             } catch {
-                failures.append((issuer.name, IssuanceFailure("\(error)")))
+                failures.append((issuer.name, failure(error, at: issuer.settings)))
             }
         }
         guard failures.count > 1 else {
@@ -103,6 +101,12 @@ public final class ACMEOrders: Sendable {
         throw IssuanceFailure(
             failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
             hint: failures.compactMap(\.failure.hint).first,
-            notBefore: failures.compactMap(\.failure.notBefore).min())
+            // One that says nothing may be asked again as soon as the schedule has it.
+            notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
+    }
+
+    /// What went wrong at a CA, without secrets that it or a webhook may quote.
+    private func failure(_ error: any Error, at settings: ACMEIssuer) -> IssuanceFailure {
+        SecretMask(settings, tools.secrets).hiding(in: IssuanceFailure(error, now: tools.now()))
     }
 }

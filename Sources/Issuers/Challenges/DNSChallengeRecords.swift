@@ -9,7 +9,7 @@ import PKI
 struct DNSChallengeRecords: Sendable {
     private enum Writer {
         case nameServer(DNSUpdater)
-        case webhook(HTTPClient, url: String, authorization: SecretField?)
+        case webhook(HTTPClient, url: String, authorization: SecretField?, SecretMask)
     }
 
     private static let timeToLive: UInt32 = 60
@@ -49,7 +49,9 @@ struct DNSChallengeRecords: Sendable {
             let client = try Self.http { () throws(HTTPFailure) in
                 try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
             }
-            writer = .webhook(client, url: settings.url.text, authorization: token.map(SecretField.bearer))
+            writer = .webhook(
+                client, url: settings.url.text, authorization: token.map(SecretField.bearer),
+                SecretMask([token].compactMap(\.self)))
             primary = nil
             waiting = settings.waiting
         }
@@ -78,16 +80,22 @@ struct DNSChallengeRecords: Sendable {
     ) throws(IssuanceFailure) {
         switch writer {
         case .nameServer(let updater): try Self.dns { () throws(DNSFailure) in try update(updater) }
-        case .webhook(let client, let url, let authorization):
+        case .webhook(let client, let url, let authorization, let mask):
             let body = PlainValue.map([
                 ("action", .string(action)), ("name", .string(name)), ("value", .string(value)),
             ])
             let request = HTTPRequest(
                 .post, url, fields: [HTTPField("Content-Type", "application/json")], authorization: authorization,
                 body: body.json())
-            let response = try Self.http { () throws(HTTPFailure) in try client.send(request) }
+            let response: HTTPResponse
+            do throws(HTTPFailure) {
+                response = try client.send(request)
+            } catch {
+                throw IssuanceFailure("the webhook for \(action): \(error.reason)", hint: error.hint)
+            }
             guard (200...299).contains(response.status) else {
-                let complaint = Self.line(response.body)
+                // Before it is cut, which could leave a part of a secret.
+                let complaint = Self.line(mask.hiding(in: response.body))
                 throw IssuanceFailure(
                     "the webhook answered \(action) with \(response.status)\(complaint.isEmpty ? "" : ": ")\(complaint)"
                 )
