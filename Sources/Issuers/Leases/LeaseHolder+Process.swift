@@ -50,11 +50,12 @@ extension LeaseHolder {
     /// Whether the holder still runs; for holders of this machine.
     public static func isAlive(_ holder: LeaseHolder) -> Bool { startTicks(of: holder.process) == holder.startTicks }
 
-    /// Field 22 of a process's stat (proc(5)); nil when there is no such process.
+    /// Field 22 of a process's stat (proc(5)); nil when there is no such process, or only what its parent has not taken note of.
     private static func startTicks(of process: Int) -> UInt64? {
         let text = content(of: "/proc/\(process)/stat")
         // The second field is a name in parentheses that may have spaces.
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
-        return fields.count > 19 ? UInt64(fields[19]) : nil
+        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
+        return UInt64(fields[19])
     }
 }
