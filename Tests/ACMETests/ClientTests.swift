@@ -191,6 +191,18 @@ import Testing
         #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
     }
 
+    @Test("A contact is changed at the account, or taken out")
+    func contact() throws {
+        let account = #"{"status":"valid"}"#
+        let edge = ScriptedEdge([.json(account), .json(account)])
+        let client = try edge.client()
+        try client.updateContact(["mailto:ops@example.com"])
+        try client.updateContact([])
+        #expect(
+            try edge.messages.map(\.payload) == [#"{"contact":["mailto:ops@example.com"]}"#, #"{"contact":[]}"#])
+        #expect(try edge.messages.allSatisfy { $0.header.url == "https://ca.test/account/1" })
+    }
+
     @Test("Resources are asked for by POST with nothing in it")
     func postAsGet() throws {
         let edge = ScriptedEdge([

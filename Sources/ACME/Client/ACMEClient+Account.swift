@@ -9,6 +9,10 @@ extension ACMEClient {
         var termsOfServiceAgreed: Bool?
     }
 
+    private struct Contact: Encodable {
+        let contact: [String]
+    }
+
     private struct KeyChange: Encodable {
         let account: String
         let oldKey: [String: String]
@@ -43,6 +47,13 @@ extension ACMEClient {
         let account = try ACMEAccount(response.body, url: Self.location(of: response, "account"))
         state.withLock { $0.account = account.url }
         return account
+    }
+
+    /// Tells the CA whom it may write to from now on, nobody where there is no contact (RFC 8555, section 7.3.2). An account that is
+    /// asked for again keeps the contact it has.
+    public func updateContact(_ contact: [String]) throws {
+        guard let account = accountURL else { throw ACMEError.noAccount }
+        _ = try post(RemoteJSON.encode(Contact(contact: contact)), to: account)
     }
 
     /// Gives the account another key, which this client uses from then on (RFC 8555, section 7.3.5).

@@ -94,7 +94,12 @@ final class ACMEAccounts: Sendable {
             let sealed = try sealer.seal(key.der(), purpose: SealPurpose.accountKey, row: id.row)
             account.sealedNextKey = sealed
             try store.updateAccount(account)
-            try client.changeKey(to: key)
+            do {
+                try client.changeKey(to: key)
+            } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {
+                try register(client, &account, settings)
+                try client.changeKey(to: key)
+            }
             account.sealedKey = sealed
             account.sealedNextKey = nil
             try store.updateAccount(account)
@@ -110,8 +115,10 @@ final class ACMEAccounts: Sendable {
             try store.updateAccount(account)
         }
         let client = try client(key: account.sealedKey, url: account.url, id, settings)
-        if account.url == nil || account.contact != settings.email ?? "" {
+        if account.url == nil {
             try register(client, &account, settings)
+        } else if account.contact != settings.email ?? "" {
+            try changeContact(client, &account, settings)
         }
         return (client, account)
     }
@@ -147,11 +154,25 @@ final class ACMEAccounts: Sendable {
         let external = try settings.externalAccount.map { external in
             try ACMEExternalAccount(keyID: external.keyID, encodedKey: secrets.read(external.hmacKey))
         }
-        let contact = settings.email.map { ["mailto:\($0)"] } ?? []
-        account.url = try client.account(contact: contact, externalAccount: external).url.text
+        account.url = try client.account(contact: settings.contact, externalAccount: external).url.text
         account.contact = settings.email ?? ""
         try store.updateAccount(account)
     }
+
+    private func changeContact(_ client: ACMEClient, _ account: inout CAAccount, _ settings: ACMEIssuer) throws {
+        do {
+            try client.updateContact(settings.contact)
+        } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {
+            return try register(client, &account, settings)
+        }
+        account.contact = settings.email ?? ""
+        try store.updateAccount(account)
+    }
+}
+
+extension ACMEIssuer {
+    /// Whom the CA may write to, as URLs.
+    fileprivate var contact: [String] { email.map { ["mailto:\($0)"] } ?? [] }
 }
 
 extension CAAccount.ID {
