@@ -32,7 +32,7 @@ struct CurlList: ~Copyable {
         guard HTTPField.isName(name), value.withBytes({ HTTPField.isValue($0) }) else {
             throw HTTPFailure(
                 "the header field \(HTTPField.isName(name) ? name : "") has characters that none may have",
-                mayHaveArrived: false)
+                hint: "is there a line end or a control character in a token?", mayHaveArrived: false)
         }
         // The semicolon is curl's way to say that a field is empty.
         let separator = value.count == 0 ? ";" : ": "

@@ -44,6 +44,7 @@ struct RevokeCertificate: ParsableCommand {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
             let certificate = try access.store.required(name)
+            if certificate.facts.source == .cloudflareOrigin { return try revoke(certificate, access) }
             guard certificate.facts.source == .letsencrypt, let managed = access.state.certificates[name] else {
                 throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
             }
@@ -65,6 +66,22 @@ struct RevokeCertificate: ParsableCommand {
             }
             throw CommandFailure(message: "'\(name)' is not revoked: \(failures.joined(separator: "; "))")
         }
+    }
+
+    /// Cloudflare asks for no reason.
+    private func revoke(_ certificate: StoredCertificate, _ access: IssuerAccess) throws {
+        guard let remote = certificate.remote, let issuer = certificate.issuerName,
+            case .cloudflareOrigin(let settings)? = access.state.issuers[issuer]?.kind
+        else { throw CommandFailure(message: "the issuer of '\(name)' is not in the state any more") }
+        do throws(IssuanceFailure) {
+            try OriginRevocations(access.tools).revoke(remote.id, settings)
+        } catch {
+            throw CommandFailure(message: "'\(name)' is not revoked: \(error.reason)", hint: error.hint)
+        }
+        try access.store.record(events: [event()])
+        try Terminal.print(
+            "Revoked '\(name)', \(remote.id) at Cloudflare.\n"
+                + "It is served on until another takes its place: aegis-apply renew \(name) --force\n")
     }
 
     private func event() -> AuditEvent {
