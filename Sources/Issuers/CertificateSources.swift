@@ -73,15 +73,8 @@ public struct CertificateSources: Sendable {
     /// Asks the CA of a certificate that is stored when it would have it renewed, and notes that in the state. Issuers that
     /// give no advice, or can't be reached, are asked again later.
     public func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
-        let issuer =
-            switch value {
-            case let certificate as HostCertificate: certificate.issuers.first
-            case let certificate as NamedCertificate:
-                if case .issued(let issued) = certificate.source { issued.issuer } else { nil as String? }
-            default: nil as String?
-            }
-        guard let issuer, let settings = try? CertificateNeed.Issuer(issuer, in: issuers).settings else { return }
-        orders.takeAdvice(on: name, from: settings)
+        guard let need = CertificateNeed(value, named: name, from: issuers) else { return }
+        orders.takeAdvice(on: name, from: need.issuers.map(\.settings))
     }
 }
 

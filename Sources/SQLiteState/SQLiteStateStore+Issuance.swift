@@ -159,6 +159,23 @@ extension SQLiteStateStore {
     }
 }
 
+extension SQLiteStateStore {
+    /// Notes only what the CA advises.
+    public func putAdvice(_ renewal: RenewalProgress) throws(StateError) {
+        try write { database in
+            try execute(
+                database,
+                """
+                INSERT INTO renewals (certificate, failures, advised_fingerprint, advised_at, next_advice_at)
+                VALUES (?, 0, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET advised_fingerprint = excluded.advised_fingerprint,
+                    advised_at = excluded.advised_at, next_advice_at = excluded.next_advice_at
+                """,
+                [renewal.certificate, renewal.advisedFingerprint, renewal.advisedAt, renewal.nextAdviceAt])
+        }
+    }
+}
+
 extension CAAccount {
     fileprivate init(_ row: Row) {
         self.init(

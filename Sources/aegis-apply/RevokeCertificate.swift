@@ -50,12 +50,14 @@ struct RevokeCertificate: ParsableCommand {
             }
             let leaf = try CertificateChain(pem: certificate.chain).leaf
             let orders = access.state.orders(access.tools)
-            // Of several issuers the one that has issued it takes it.
+            let key = try? PrivateKey(der: certificate.openKey(access.tools.sealer))
+            let all = try managed.issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
+            let issued = all.filter { $0.1.directory.text == certificate.facts.directory }
+            // Where it is not known which of several has issued it, that one takes it.
             var failures: [String] = []
-            for issuer in managed.issuers {
-                let settings = try access.state.acmeIssuer(named: issuer)
+            for (issuer, settings) in issued.isEmpty ? all : issued {
                 do {
-                    try orders.revoke(leaf.der, reason: reason.code, by: settings)
+                    try orders.revoke(leaf.der, reason: reason.code, by: settings, key: key)
                     try access.store.record(events: [event()])
                     return try Terminal.print(
                         "Revoked '\(name)', serial \(leaf.serial).\n"

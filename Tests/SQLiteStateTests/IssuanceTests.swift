@@ -139,6 +139,17 @@ import Testing
         #expect(try store.renewal(of: "a") == renewal)
         #expect(try store.renewals() == [renewal])
         #expect(try store.snapshot().renewals == ["a": renewal])
+        var advice = RenewalProgress(certificate: "a")
+        advice.advisedFingerprint = "cd"
+        advice.nextAdviceAt = 90
+        try store.putAdvice(advice)
+        renewal.advisedFingerprint = "cd"
+        renewal.advisedAt = nil
+        renewal.nextAdviceAt = 90
+        #expect(try store.renewal(of: "a") == renewal)
+        advice = RenewalProgress(certificate: "b")
+        try store.putAdvice(advice)
+        #expect(try store.renewal(of: "b") == advice)
         #expect(try store.revision() == 0)
     }
 }

@@ -32,12 +32,20 @@ public final class ACMEOrders: Sendable {
         }
     }
 
-    /// Has a CA revoke a certificate in DER, which can't be taken back.
+    /// Has a CA revoke a certificate in DER, which can't be taken back. `key` is the certificate's own: with it a CA does so too
+    /// that does not know our account, or not as the one that has ordered it.
     public func revoke(
-        _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer
+        _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
         do {
-            try accounts.client(for: settings).revoke(certificate, reason: reason)
+            let client = try accounts.client(for: settings)
+            do {
+                try client.revoke(certificate, reason: reason)
+            } catch let error as ACMEError
+                where key != nil && ["accountDoesNotExist", "unauthorized"].contains(error.problem?.kind)
+            {
+                try client.revoke(certificate, reason: reason, key: key)
+            }
         } catch {
             throw failure(error, at: settings)
         }
@@ -52,8 +60,9 @@ public final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks a CA when it would have a certificate renewed (RFC 9773), picks an instant of that window, and notes it.
-    func takeAdvice(on name: String, from settings: ACMEIssuer) {
+    /// Asks the CA that has issued a certificate when it would have it renewed (RFC 9773), picks an instant of that window, and
+    /// notes it. Where nobody knows who has issued it, the first of its issuers is asked.
+    func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
         guard let stored = try? store.certificate(named: name),
             let leaf = try? CertificateChain(pem: stored.chain).leaf
         else { return }
@@ -62,14 +71,18 @@ public final class ACMEOrders: Sendable {
         progress.advisedFingerprint = leaf.fingerprint
         do {
             guard let id = ACMERenewalInfo.certificateID(of: leaf) else { throw ACMEError.unsupported("renewalInfo") }
-            let advice = try accounts.client(for: settings).renewalInfo(id)
+            let directory = stored.facts.directory
+            guard let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) }) else {
+                throw IssuanceFailure("who has issued it is no longer an issuer of it")
+            }
+            let advice = try accounts.client(for: issuer).renewalInfo(id)
             progress.advisedAt = advice.instant(keeping: progress.advisedAt)
             progress.nextAdviceAt = tools.now() + advice.checkDelaySeconds
         } catch {
             // A CA without advice may have some one day.
             progress.nextAdviceAt = tools.now() + ACMERenewalInfo.errorDelaySeconds
         }
-        try? store.putRenewal(progress)
+        try? store.putAdvice(progress)
     }
 
     private func order(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {

@@ -42,6 +42,9 @@ public protocol IssuanceJournal: Sendable {
     /// Notes how renewing goes.
     func putRenewal(_ renewal: RenewalProgress) throws(StateError)
 
+    /// Notes only what the CA advises: failures that others have noted meanwhile stay.
+    func putAdvice(_ renewal: RenewalProgress) throws(StateError)
+
     /// The certificates that are still to be revoked, the oldest first.
     func supersededCertificates() throws(StateError) -> [SupersededCertificate]
 
