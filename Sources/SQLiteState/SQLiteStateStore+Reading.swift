@@ -15,6 +15,9 @@ extension SQLiteStateStore {
                 let (id, item) = row.certificateItem
                 snapshot.items[id] = item
             }
+            for name in try String.fetchAll(database, sql: "SELECT certificate FROM orders") {
+                snapshot.renewals[name] = RenewalProgress(certificate: name)
+            }
             for renewal in try renewals(in: database) { snapshot.renewals[renewal.certificate] = renewal }
             return snapshot
         }

@@ -11,7 +11,7 @@ public struct StateSnapshot: Sendable {
     public var revision: Int
     /// Everything in the state.
     public var items: [ItemID: StoredItem]
-    /// How having certificates goes, by name, where something is known of that.
+    /// How having certificates goes, by name, where something is known of that or an order is under way.
     public var renewals: [String: RenewalProgress] = [:]
 
     /// A snapshot.

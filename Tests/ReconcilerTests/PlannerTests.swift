@@ -203,6 +203,18 @@ import Testing
         #expect(plan.changes.map(\.action) == [.renew])
     }
 
+    @Test("What was begun and never had goes when the file no longer names it")
+    func leftovers() throws {
+        var snapshot = Self.snapshot(of: try Self.configuration())
+        snapshot.items[ItemID(.certificate, "nas")] = nil
+        for name in ["nas", "app.example.com", "shop.example.com", "gone"] {
+            snapshot.renewals[name] = RenewalProgress(certificate: name)
+        }
+        let changes = Planner(try Self.configuration(), against: snapshot, now: 0).plan().changes
+        #expect(changes.map(\.item.name) == ["nas", "gone"])
+        #expect(changes.map(\.action) == [.issue, .delete])
+    }
+
     @Test(
         "A certificate from a directory that its issuer has left is issued anew; one from an unknown directory stays",
         arguments: [("https://ca.example.com/dir", false), ("https://staging.example.com/dir", true), ("", false)])

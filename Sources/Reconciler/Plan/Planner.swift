@@ -45,7 +45,7 @@ public struct Planner: Sendable {
         // Which others there are is asked only when there are any: nearly never, among very many.
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
-        changes += deletions(of: others.filter { !kept.contains($0.key) })
+        changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
         return Plan(
             generation: snapshot.generation, changes: changes,
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted())
@@ -163,6 +163,21 @@ public struct Planner: Sendable {
             return Change(
                 action: .delete, item: id, exists: true, fields: [],
                 reason: "no longer in the file" + (retirement.map { "; \($0.words)" } ?? ""), retirement: retirement)
+        }
+    }
+
+    /// Certificates that were begun, never had, and are no longer wanted by anybody.
+    private func leftovers() -> [Change] {
+        let begun = snapshot.renewals.keys.filter { name in
+            snapshot.items[ItemID(.certificate, name)] == nil && snapshot.items[ItemID(.host, name)] == nil
+        }
+        guard !begun.isEmpty else { return [] }
+        var names = Set(begun.map { ItemID(.certificate, $0) })
+        configuration.forEachItem(materials: materials) { names.remove($0.id) }
+        return names.sorted().map {
+            Change(
+                action: .delete, item: $0, exists: true, fields: [],
+                reason: "no longer in the file; it was ordered and never had")
         }
     }
 
