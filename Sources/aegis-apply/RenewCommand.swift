@@ -87,8 +87,8 @@ struct RenewCommand: ParsableCommand {
                 case nil: report.tell(.started(item, .renew))
                 case .stored: report.tell(.finished(item, .renew))
                 case .busy:
-                    report.tell(.finished(item, .renew))
-                    report.tell(.warning(item, "is being had by another process"))
+                    failures += 1
+                    report.tell(.failed(item, .renew, IssuanceFailure("another process is having it")))
                 case .obsolete:
                     failures += 1
                     report.tell(.failed(item, .renew, IssuanceFailure("it was changed or deleted meanwhile")))

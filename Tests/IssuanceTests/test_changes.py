@@ -2,18 +2,20 @@
 
 import contextlib
 import json
+import pathlib
 import socket
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 
-from gateway import Gateway, eventually, free_port
+from gateway import PROGRAMS, Gateway, eventually, free_port
 from hosts import host, nothing_is_left, rows, shown
 from pebble import Pebble
 from reporting import parts
 from stand import Stand
-from test_apply import renew
+from test_apply import aegis, renew
 from test_advice import PROGRAM
 
 needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid could not fetch a newer Pebble")
@@ -230,6 +232,90 @@ def test_a_chain_that_lacks_its_intermediate_replaces_nothing(stand):
     stand.proxy.arm(None, None)
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert len(stand.ca.issued) == 2
+
+
+def test_what_was_begun_for_a_certificate_that_is_no_longer_named_goes(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.config["certificates"] = {"other": {"issuer": "letsencrypt", "domains": ["other.test"]}}
+    stand.proxy.arm(None, problem("serverMaintenance"), "/finalize-order")
+    gateway.apply(expect=3)
+    stand.proxy.arm(None, None)
+    del gateway.config["certificates"]
+    assert "certificate other (no longer in the file; it was ordered and never had)" in gateway.apply()
+    assert nothing_is_left(gateway)
+    assert rows(gateway, "SELECT * FROM renewals") == []
+    assert "No changes" in gateway.apply()
+
+
+def test_who_has_a_certificate_is_told_to_others_and_free_as_soon_as_dead(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    held, free = threading.Event(), threading.Event()
+
+    def hold(call):
+        held.set()
+        free.wait(60)
+        call.answer(*call.pass_on())
+
+    stand.proxy.arm(1, hold, "/order-plz")
+    first = subprocess.Popen([PROGRAMS / "aegis-apply", "renew", "app.test", "--force"], cwd=gateway.folder,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert held.wait(20)
+        done = renew(gateway, "app.test", "--force")
+        assert done.returncode == 3 and "another process is having it" in done.stdout + done.stderr
+        # Nobody has taken note of its end yet.
+        first.kill()
+        eventually("its end", lambda: pathlib.Path(f"/proc/{first.pid}/stat").read_text().split(") ")[1][0] == "Z")
+        assert renew(gateway, "app.test", "--force").returncode == 0
+    finally:
+        free.set()
+        first.kill()
+        first.wait()
+
+
+def test_a_ca_that_has_forgotten_our_account_revokes_and_takes_another_key(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    change(gateway, "DELETE FROM accounts")
+    done = aegis(gateway, "certificates", "revoke", "app.test", "--reason", "superseded")
+    assert done.returncode == 0, done.stderr
+    stand.ca.restart_empty()
+    done = aegis(gateway, "accounts", "rollover", "letsencrypt")
+    assert done.returncode == 0, done.stderr
+    assert renew(gateway, "app.test", "--force").returncode == 0
+
+
+def test_a_changed_contact_is_told_to_the_ca(stand):
+    stand = stand()
+    gateway = stand.gateway([host("app.test")], issuer={"email": "old@example.org"})
+    gateway.apply()
+    gateway.config["issuers"]["letsencrypt"]["email"] = "new@example.org"
+    gateway.apply()
+    stand.proxy.arm(None, None)
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    (url,), = rows(gateway, "SELECT url FROM accounts")
+    assert any(url.endswith(path) for method, path in stand.proxy.calls)
+    assert rows(gateway, "SELECT contact FROM accounts") == [("new@example.org",)]
+
+
+def test_advice_is_asked_of_the_ca_that_has_issued(stand):
+    first, second = stand(), stand(program=PROGRAM) if PROGRAM.exists() else pytest.skip("no newer Pebble")
+    gateway = second.gateway([host("app.test", issuers=["one", "two"])])
+    gateway.config["issuers"] = {"one": first.proxy.issuer, "two": second.proxy.issuer}
+    first.proxy.arm(None, problem("serverMaintenance"))
+    gateway.apply()
+    assert rows(gateway, "SELECT directory FROM certificates") == [(second.proxy.issuer["directory"],)]
+    first.proxy.arm(None, None)
+    gateway.start()
+    try:
+        eventually("advice", lambda: rows(gateway, "SELECT 1 FROM renewals WHERE advised_at > 0"))
+    finally:
+        gateway.stop()
+    assert first.proxy.calls == []
 
 
 @needs_ari

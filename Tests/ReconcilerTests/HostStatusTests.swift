@@ -68,6 +68,9 @@ import Testing
         let none = try Self.status(Self.certificate("other", ["b.example.com", "*.a.example.com"], until: 2000))
         #expect(none.certificate == nil && none.expiresAt == nil)
         #expect(none.problem == "certificate 'own' is missing")
+        let disabled = try Self.status(
+            host: #"{"domain":"a.example.com","respond":{},"ssl_mode":"letsencrypt","enabled":false}"#)
+        #expect(disabled.problem == "disabled")
         let kept = try Self.status(
             Self.certificate("wild", ["*.example.com"], until: 1500),
             Self.certificate("x", ["a.example.com"], until: 2000))

@@ -97,12 +97,12 @@ extension ValueShape where Value == String {
 
     /// An e-mail address, checked only for its outline.
     static let email = string(
-        "an e-mail address", pattern: "^[^@\\s]+@[^@\\s]+$", examples: ["ops@example.com"],
+        "an e-mail address", pattern: "^[^@:,?\\s]+@[^@:,?\\s]+$", examples: ["ops@example.com"],
         check: { (text) throws(ValueFault) in
             let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, !text.contains(where: \.isWhitespace) else {
-                throw ValueFault("bad e-mail address \(text.quotedForMessage)")
-            }
+            guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, !text.contains(where: \.isWhitespace),
+                !text.contains(where: { ":,?".contains($0) })
+            else { throw ValueFault("bad e-mail address \(text.quotedForMessage)") }
         })
 }
 

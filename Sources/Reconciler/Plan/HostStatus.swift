@@ -49,6 +49,7 @@ public struct HostStatus: Sendable {
         problem =
             switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
+            case (let host?, _?, nil) where !host.enabled: "disabled"
             case (_?, let wanted?, nil):
                 "certificate '\(wanted)' is missing" + (served.map { ", '\($0)' stands in" } ?? "")
             case (let host?, _, let own?) where !own.covers(host.names):
