@@ -1,0 +1,68 @@
+import ACME
+import ConfigModel
+import State
+
+/// How an order's challenges are answered: on the board, or by TXT records.
+extension ACMEOrderRun {
+    /// What has been put where the CA looks.
+    enum Published {
+        case onBoard(tokens: [String])
+        case records(DNSChallengeRecords, [(name: String, value: String)])
+    }
+
+    func publish(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
+        guard settings.challenge != .dns01 else { return try publishRecords(answers, client) }
+        let challenges = try answers.map { answer in
+            let authorization = try client.keyAuthorization(answer.challenge)
+            let challenge = ACMEChallenge(
+                kind: settings.challenge == .tlsALPN01 ? .tlsALPN01 : .http01, token: authorization.token,
+                keyAuthorization: authorization.text, domain: answer.authorization.identifier.text, createdAt: now())
+            guard let challenge else {
+                throw IssuanceFailure("the CA's challenge for \(answer.authorization.name) is none")
+            }
+            return challenge
+        }
+        try board.publish(challenges, for: need.name)
+        return .onBoard(tokens: challenges.map(\.token))
+    }
+
+    /// Writes TXT records, and waits until they are seen. What was written before a failure is taken away.
+    private func publishRecords(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
+        guard let dns = settings.dns else { throw IssuanceFailure("issuer '\(issuer.name)' has no 'dns'") }
+        let records = try DNSChallengeRecords(dns, secrets: secrets, now: now)
+        var written: [(name: String, value: String)] = []
+        do {
+            for answer in answers {
+                let name = "_acme-challenge.\(answer.authorization.identifier.text)"
+                let value = try client.keyAuthorization(answer.challenge).dnsValue
+                written.append((name, value))
+                try records.present(name: name, value: value)
+            }
+            for record in written { try records.awaitPropagation(name: record.name, value: record.value) }
+        } catch {
+            withdraw(.records(records, written))
+            throw error
+        }
+        return .records(records, written)
+    }
+
+    func withdraw(_ published: Published) {
+        switch published {
+        case .onBoard(let tokens): board.withdraw(tokens: tokens, for: need.name)
+        // A record that stays does no harm.
+        case .records(let records, let written):
+            for record in written { try? records.cleanup(name: record.name, value: record.value) }
+        }
+    }
+}
+
+extension ACMEIssuer.Challenge {
+    /// The challenge's type as ACME's client knows it.
+    var type: ACMEChallengeType {
+        switch self {
+        case .http01: .http01
+        case .tlsALPN01: .tlsALPN01
+        case .dns01: .dns01
+        }
+    }
+}
