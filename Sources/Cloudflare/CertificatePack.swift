@@ -7,8 +7,8 @@ public struct CertificatePack: Sendable, Equatable {
     public let id: String
     /// Where it stands, in Cloudflare's words: `active`, `pending_validation` and many others.
     public let status: String
-    /// What was ordered, as far as it is told.
-    public let order: CertificatePackOrder?
+    /// The names that it is for, sorted; empty where they are not told.
+    public let hosts: [String]
     /// When its first certificate ends, in seconds since 1970; nil before there is one.
     public let expiresAt: Int64?
     /// What the operator must do to have it validated, a line each.
@@ -20,7 +20,8 @@ public struct CertificatePack: Sendable, Equatable {
 /// What is ordered.
 public struct CertificatePackOrder: Sendable, Equatable, Codable {
     let type: String
-    let hosts: [String]
+    /// The names, sorted.
+    public let hosts: [String]
     let authority: String
     let validation: String
     let validityDays: Int
@@ -44,15 +45,10 @@ public struct CertificatePackOrder: Sendable, Equatable, Codable {
         self.hasBranding = hasBranding
     }
 
-    /// The order in an answer. Throws when a part of it is not told.
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        type = try values.decode(String.self, forKey: .type)
-        hosts = try values.decode([String].self, forKey: .hosts).map { $0.lowercased() }.sorted()
-        authority = try values.decode(String.self, forKey: .authority)
-        validation = try values.decode(String.self, forKey: .validation)
-        validityDays = try values.decode(Int.self, forKey: .validityDays)
-        hasBranding = try values.decodeIfPresent(Bool.self, forKey: .hasBranding) ?? false
+    /// The order of a text; nil when it is none.
+    public init?(text: String) {
+        guard let order = try? RemoteJSON.decode(Self.self, from: Array(text.utf8)) else { return nil }
+        self = order
     }
 
     /// The order as a text, the same for the same order.
@@ -61,7 +57,7 @@ public struct CertificatePackOrder: Sendable, Equatable, Codable {
 
 extension CertificatePack: Decodable {
     private enum Key: String, CodingKey {
-        case id, status, certificates
+        case id, status, hosts, certificates
         case records = "validation_records"
         case errors = "validation_errors"
     }
@@ -115,7 +111,7 @@ extension CertificatePack: Decodable {
         let values = try decoder.container(keyedBy: Key.self)
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
         status = try values.decode(String.self, forKey: .status).oneLine(limit: 60)
-        order = try? CertificatePackOrder(from: decoder)
+        hosts = try values.decodeIfPresent([String].self, forKey: .hosts)?.map { $0.lowercased() }.sorted() ?? []
         expiresAt = try values.decodeIfPresent([Certificate].self, forKey: .certificates)?
             .compactMap { $0.expires.flatMap(CloudflareTime.seconds) }.min()
         let records = try values.decodeIfPresent([Record].self, forKey: .records) ?? []
@@ -136,7 +132,7 @@ extension CloudflareClient {
         try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// All packs of a zone, whatever their status, as `id` and what was ordered.
+    /// All packs of a zone, whatever their status.
     public func packs(inZone zone: String) throws(CloudflareError) -> [CertificatePack] {
         var all: [CertificatePack] = []
         let _: Never? = try first(in: "\(Self.packs(zone))?status=all&", of: "list of certificate packs") {

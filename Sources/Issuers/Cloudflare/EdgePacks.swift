@@ -140,12 +140,13 @@ struct EdgePackWork {
         return try store.putEdgePack(pack.seen(ordered, at: now()), by: holder)
     }
 
-    /// The pack that came of an order whose answer was lost; nil when none did.
+    /// The pack that came of an order whose answer was lost: for the same names, not there before, and of no other order of
+    /// ours. Nil when there is none.
     private func found(_ pack: EdgePack) throws -> EdgePack? {
-        let former = Set(pack.formerIDs)
-        guard
+        let known = Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
+        guard let order = CertificatePackOrder(text: pack.order),
             let found = try client.packs(inZone: pack.zone).first(where: {
-                !former.contains($0.id) && $0.order?.text == pack.order
+                !known.contains($0.id) && $0.hosts == order.hosts && PackStatus($0.status) != .gone
             })
         else { return nil }
         return try store.putEdgePack(pack.seen(found, at: now()), by: holder)
