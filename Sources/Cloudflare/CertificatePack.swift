@@ -122,9 +122,16 @@ extension CertificatePack: Decodable {
 }
 
 extension CloudflareClient {
-    /// Orders a pack.
-    public func order(_ order: CertificatePackOrder, inZone zone: String) throws(CloudflareError) -> CertificatePack {
-        try call(.post, "\(Self.packs(zone))/order", body: RemoteJSON.encode(order), of: "certificate pack")
+    /// Orders a pack. `isNew` tells of packs with the order's names whether they may be what came of it: such a one is looked
+    /// for before the order is repeated.
+    public func order(
+        _ order: CertificatePackOrder, inZone zone: String, isNew: @escaping (CertificatePack) -> Bool
+    ) throws(CloudflareError) -> CertificatePack {
+        try call(
+            .post, "\(Self.packs(zone))/order", body: RemoteJSON.encode(order), of: "certificate pack",
+            finding: { () throws(CloudflareError) in
+                try packs(inZone: zone).first { $0.hosts == order.hosts && isNew($0) }
+            })
     }
 
     /// A pack as it is now. Throws an error that `isGone` when there is none.

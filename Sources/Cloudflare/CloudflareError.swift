@@ -19,10 +19,11 @@ public enum CloudflareError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether there is no such thing as was asked about.
+    /// Whether Cloudflare says that there is no such thing as was asked about. A page of somebody in between does not, nor does
+    /// an API that has no such path: base_url may be wrong.
     public var isGone: Bool {
         guard case .refused(let refusal) = self else { return false }
-        return refusal.status == 404 || refusal.status == 410
+        return (refusal.status == 404 || refusal.status == 410) && refusal.isAboutThing
     }
 
     /// What to do about it.
@@ -68,6 +69,8 @@ public struct CloudflareRefusal: Sendable, Equatable {
         static let authentication = 10000
         static let transient = 1100
         static let noCertificateManager = 1450
+        /// There is no such path, or no such zone.
+        static let routing = [7000, 7003]
     }
 
     /// The status code.
@@ -90,7 +93,16 @@ public struct CloudflareRefusal: Sendable, Equatable {
     /// Whether it is worth asking again soon.
     var isTransient: Bool { status == 429 || 500...599 ~= status || has(Code.transient) }
 
+    /// Whether the path was understood, and it is the thing at its end that is complained of.
+    var isAboutThing: Bool { !complaints.isEmpty && !complaints.contains { Code.routing.contains($0.code) } }
+
+    /// Whether what was asked may have been done all the same: who answers for a server that did not.
+    var mayHideSuccess: Bool { 500...599 ~= status }
+
     var hint: String? {
+        if complaints.isEmpty && status == 404 || complaints.contains(where: { Code.routing.contains($0.code) }) {
+            return "are base_url and zone_id right?"
+        }
         if has(Code.authentication) {
             return
                 "the token needs the permission Zone, SSL and Certificates, Edit for this zone, and must not have expired"

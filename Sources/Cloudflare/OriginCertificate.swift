@@ -76,9 +76,14 @@ public struct OriginRequest: Sendable, Encodable {
 }
 
 extension CloudflareClient {
-    /// Has a certificate issued.
-    public func issue(_ request: OriginRequest) throws(CloudflareError) -> OriginCertificate {
-        try call(.post, "/certificates", body: RemoteJSON.encode(request), of: "certificate")
+    /// Has a certificate issued. With a zone, its list is asked before the request is repeated.
+    public func issue(
+        _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
+    ) throws(CloudflareError) -> OriginCertificate {
+        var finding: (() throws(CloudflareError) -> OriginCertificate?)?
+        if let zone { finding = { () throws(CloudflareError) in try certificate(for: signed, inZone: zone) } }
+        return try call(
+            .post, "/certificates", body: RemoteJSON.encode(request), of: "certificate", finding: finding)
     }
 
     /// The certificate that a zone has for this very request; nil when there is none.

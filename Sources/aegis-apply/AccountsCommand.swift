@@ -92,17 +92,19 @@ extension IssuerAccess {
     }
 }
 
-extension [AuditEvent] {
+extension [OriginRevocations.Outcome] {
     /// Tells what came of revoking certificates.
     func tell() throws {
-        for event in self {
-            if let failure = event.failure {
-                Terminal.complain(
-                    "aegis-apply: the former certificate of '\(event.item.name)' is not revoked yet: \(failure)\n"
-                        + "hint: it is tried again by the next apply, and by a gateway that runs\n")
-            } else {
-                try? Terminal.print("Revoked the former certificate of '\(event.item.name)'.\n")
+        for outcome in self {
+            guard let failure = outcome.failure else {
+                try? Terminal.print("Revoked the former certificate of '\(outcome.certificate)'.\n")
+                continue
             }
+            let later = "it is tried again by the next apply, and by a gateway that runs"
+            let hint = [failure.hint, outcome.isGivenUp ? nil : later].compactMap(\.self).joined(separator: "; ")
+            Terminal.complain(
+                "aegis-apply: the former certificate of '\(outcome.certificate)' is not revoked: \(failure.reason)\n"
+                    + "hint: \(hint)\n")
         }
     }
 }

@@ -42,13 +42,14 @@ struct AegisApply: ParsableCommand {
         commandName: "aegis-apply",
         abstract: "Bring certificates and hosts in line with aegis.yaml.",
         usage: """
-            aegis-apply [FILE] [--dry-run [--preflight] [--format text|json] [--detailed-exitcode]]
+            aegis-apply [FILE] [--refresh] [--dry-run [--preflight] [--format text|json] [--detailed-exitcode]]
             aegis-apply <subcommand>
             """,
         discussion: """
             Without a subcommand the file is applied (FILE is aegis.yaml when left out, '-' the standard input).
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs what stands in the way
+              --refresh             first ask Cloudflare whether it still has what was had from it
               --format text|json    how to print it
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes
 

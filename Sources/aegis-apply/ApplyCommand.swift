@@ -87,10 +87,12 @@ struct ApplyCommand: ParsableCommand {
     private func drift(
         _ file: ConfigurationFile, _ configuration: Configuration, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
     ) throws -> ([ItemID: String], [Diagnostic]) {
-        guard refresh, let store else { return ([:], []) }
-        return try Refresh(
+        let known = try Refresh.known(configuration, snapshot, store)
+        guard refresh, let store else { return (known, []) }
+        let (reasons, warnings) = try Refresh(
             configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
         ).drift()
+        return (reasons.merging(known) { $1 }, warnings)
     }
 
     /// What stands in the way of the certificates that the plan has from CAs.

@@ -30,7 +30,7 @@ struct ApplyRun {
         let authority = Result { () throws(IssuanceFailure) in
             try LocalAuthority(directory: cache, now: currentTime())
         }
-        let drift = try self.drift(found.store, reader)
+        let drift = try self.drift(found.store, found.snapshot, reader)
         let first = plan(found.snapshot, authority, drift)
         if first.plan.isEmpty {
             file.complain(
@@ -68,6 +68,9 @@ struct ApplyRun {
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
         let isFirst = try store.setting(.sealingKeyID) == nil
+        let changed = Set(plan.changes.map(\.item))
+        let pending = try pendingPacks(store).filter { !changed.contains(ItemID(.edgeCertificate, $0.displayName)) }
+        let lost = try follow(pending, tools)
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
         report.finish()
         let revoked = try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers)
@@ -75,7 +78,7 @@ struct ApplyRun {
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
         try checkKeys(store, source.key)
-        if outcome.failures > 0 { throw ExitStatus.itemsFailed }
+        if outcome.failures + lost > 0 { throw ExitStatus.itemsFailed }
     }
 
     private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {
@@ -88,8 +91,7 @@ struct ApplyRun {
     /// Goes on with what earlier applies could not end, which no change of the file shows: packs that were not active yet,
     /// and certificates that are still to be revoked.
     private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
-        let newest = Dictionary(try reading.edgePacks().map { ($0.certificate, $0) }) { $1 }
-        let pending = configuration.edgeCertificates.filter { newest[$0.displayName]?.isActive == false }
+        let pending = try pendingPacks(reading)
         guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
@@ -98,18 +100,25 @@ struct ApplyRun {
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers).tell()
-        try follow(pending, tools)
+        if try follow(pending, tools) > 0 { throw ExitStatus.itemsFailed }
     }
 
-    private func follow(_ certificates: [EdgeCertificate], _ tools: IssuanceTools) throws {
+    /// The edge certificates whose packs are not active yet, or have former ones.
+    private func pendingPacks(_ store: SQLiteStateStore) throws -> [EdgeCertificate] {
+        let packs = Dictionary(grouping: try store.edgePacks(), by: \.certificate)
+        return configuration.edgeCertificates.filter { certificate in
+            packs[certificate.displayName].map { $0.last?.isActive == false || $0.count > 1 } ?? false
+        }
+    }
+
+    /// Follows packs, and tells how they stand. How many failed.
+    private func follow(_ certificates: [EdgeCertificate], _ tools: IssuanceTools) throws -> Int {
         var failures = 0
         try Workers(count: 8).run(certificates) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
-                guard let pack = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)
-                else {
-                    return
-                }
+                let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)
+                guard let pack = followed else { return }
                 tell((name, pack.isActive || pack.isPending ? nil : IssuanceFailure(pack.news), pack.news))
             } catch {
                 tell((name, error, ""))
@@ -125,14 +134,17 @@ struct ApplyRun {
                 }
             }
         }
-        if failures > 0 { throw ExitStatus.itemsFailed }
+        return failures
     }
 
-    private func drift(_ store: SQLiteStateStore?, _ reader: SecretReader) throws -> [ItemID: String] {
-        guard refreshes, let store else { return [:] }
+    private func drift(
+        _ store: SQLiteStateStore?, _ snapshot: StateSnapshot, _ reader: SecretReader
+    ) throws -> [ItemID: String] {
+        let known = try Refresh.known(configuration, snapshot, store)
+        guard refreshes, let store else { return known }
         let (reasons, warnings) = try Refresh(configuration: configuration, secrets: reader, store: store).drift()
         file.complain(warnings)
-        return reasons
+        return reasons.merging(known) { $1 }
     }
 
     /// Names the stored certificates that can't be served: nothing else would tell before a handshake needs them.

@@ -34,7 +34,12 @@ struct EdgeStatus {
         ]
     }
 
-    private var problem: String? { pack?.problem ?? (formerCount > 0 ? "the former one is served until then" : nil) }
+    private var formerText: String? {
+        guard formerCount > 0, let pack else { return nil }
+        return pack.isActive ? "the former one is not deleted yet" : "the former one is served until then"
+    }
+
+    private var problem: String? { pack?.problem ?? (formerText) }
 
     var value: PlainValue {
         .map([

@@ -22,7 +22,7 @@ struct ClientTests {
     ])
     func `What was not done is asked again`(step: ScriptedTransport.Step) throws {
         let server = ScriptedTransport([step, .answer(200, ScriptedTransport.success(Self.certificate))])
-        let issued = try server.client.issue(Self.order)
+        let issued = try server.client.issue(Self.order, for: Self.request, inZone: nil)
         #expect(issued.id == "12" && issued.expiresAt == 1_893_553_445)
         #expect(server.requests.count == 2)
         if case .answer(429, _, _) = step { #expect(server.delays == [3]) } else { #expect(server.delays == [1]) }
@@ -30,18 +30,29 @@ struct ClientTests {
 
     @Test func `An order that may have arrived is not repeated, and known to be in doubt`() throws {
         let server = ScriptedTransport([.lost(mayHaveArrived: true)])
-        let error = #expect(throws: CloudflareError.self) { try server.client.issue(Self.order) }
+        let error = #expect(throws: CloudflareError.self) {
+            try server.client.issue(Self.order, for: Self.request, inZone: nil)
+        }
         #expect(error?.mayBeDone == true)
         #expect(server.requests.count == 1)
     }
 
     @Test func `A success that can't be read is in doubt, a refusal is not`() throws {
         let garbage = ScriptedTransport([.answer(200, "what?")])
-        #expect(#expect(throws: CloudflareError.self) { try garbage.client.issue(Self.order) }?.mayBeDone == true)
+        #expect(
+            #expect(throws: CloudflareError.self) {
+                try garbage.client.issue(Self.order, for: Self.request, inZone: nil)
+            }?.mayBeDone == true)
         let empty = ScriptedTransport([.answer(200, ScriptedTransport.success("null"))])
-        #expect(#expect(throws: CloudflareError.self) { try empty.client.issue(Self.order) }?.mayBeDone == true)
+        #expect(
+            #expect(throws: CloudflareError.self) {
+                try empty.client.issue(Self.order, for: Self.request, inZone: nil)
+            }?.mayBeDone == true)
         let refusal = ScriptedTransport([.answer(400, ScriptedTransport.refusal(1004))])
-        #expect(#expect(throws: CloudflareError.self) { try refusal.client.issue(Self.order) }?.mayBeDone == false)
+        #expect(
+            #expect(throws: CloudflareError.self) {
+                try refusal.client.issue(Self.order, for: Self.request, inZone: nil)
+            }?.mayBeDone == false)
     }
 
     @Test func `A refusal is told in the server's words, in one line, without the token`() throws {
@@ -50,7 +61,10 @@ struct ClientTests {
             "source":{"pointer":"/csr"}}]}
             """#
         let server = ScriptedTransport([.answer(403, body)])
-        let error = try #require(#expect(throws: CloudflareError.self) { try server.client.issue(Self.order) })
+        let error = try #require(
+            #expect(throws: CloudflareError.self) {
+                try server.client.issue(Self.order, for: Self.request, inZone: nil)
+            })
         #expect(
             "\(error)" == "Cloudflare refuses (HTTP 403, CF-Ray 8f00-TXL): Authentication error, at /csr, "
                 + "see https://docs.test (code 10000)")
@@ -60,12 +74,13 @@ struct ClientTests {
 
     @Test func `A server in trouble is left alone after a minute, one that says so at once`() throws {
         let busy = ScriptedTransport(Array(repeating: .answer(500, ""), count: 20))
-        #expect(throws: CloudflareError.self) { try busy.client.issue(Self.order) }
+        #expect(throws: CloudflareError.self) { try busy.client.issue(Self.order, for: Self.request, inZone: nil) }
         #expect(busy.delays.reduce(0, +) <= 60 && busy.requests.count > 5)
         let full = ScriptedTransport([
             .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "300")])
         ])
-        let error = try #require(#expect(throws: CloudflareError.self) { try full.client.issue(Self.order) })
+        let error = try #require(
+            #expect(throws: CloudflareError.self) { try full.client.issue(Self.order, for: Self.request, inZone: nil) })
         #expect("\(error)".hasSuffix("; try again in 300 s"))
         #expect(full.requests.count == 1)
     }
@@ -82,6 +97,27 @@ struct ClientTests {
                 "GET https://api.test/v4/certificates?zone_id=abc&page=1&per_page=50",
                 "GET https://api.test/v4/certificates?zone_id=abc&page=2&per_page=50",
             ])
+    }
+
+    @Test func `What a server between may have hidden is looked for before it is asked again`() throws {
+        let csr = Self.request.pem.replacing("\n", with: #"\n"#)
+        let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)"}"#
+        let server = ScriptedTransport([
+            .answer(524, "<html>"), .answer(200, ScriptedTransport.success("[]")), .answer(502, "<html>"),
+            .answer(200, ScriptedTransport.success("[\(ours)]")),
+        ])
+        #expect(try server.client.issue(Self.order, for: Self.request, inZone: "abc").id == "13")
+        #expect(server.requests.map(\.method) == [.post, .get, .post, .get])
+    }
+
+    @Test(arguments: [(404, "<html>"), (404, ScriptedTransport.refusal(7003)), (410, "")])
+    func `Who does not know the path does not know that a thing is gone`(status: Int, body: String) {
+        let server = ScriptedTransport([.answer(status, body)])
+        let error = #expect(throws: CloudflareError.self) { try server.client.certificate("12") }
+        #expect(error?.isGone == false)
+        #expect(throws: CloudflareError.self) {
+            try ScriptedTransport([.answer(status, body)]).client.deletePack("p", inZone: "abc")
+        }
     }
 
     @Test func `To revoke what is revoked, or is not there, is no error`() throws {
@@ -111,7 +147,7 @@ struct ClientTests {
         let server = ScriptedTransport([
             .answer(200, ScriptedTransport.success(#"{"id":"\#(id)","certificate":"PEM"}"#))
         ])
-        #expect(throws: CloudflareError.self) { try server.client.issue(Self.order) }
+        #expect(throws: CloudflareError.self) { try server.client.issue(Self.order, for: Self.request, inZone: nil) }
     }
 
     @Test(arguments: [

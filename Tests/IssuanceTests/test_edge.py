@@ -120,9 +120,9 @@ def test_a_pack_that_comes_to_nothing_fails_and_can_be_had_anew(zone, cloudflare
     [pack] = cloudflare.packs.values()
     pack.update(status="issuance_timed_out", validation_errors=[{"message": "CAA forbids"}])
     said = zone.apply(expect=3, everything=True)
-    assert "is issuance_timed_out" in said and "CAA forbids" in said and "--refresh" in said
+    assert "is issuance_timed_out" in said and "CAA forbids" in said
     cloudflare.steps = (*PENDING, "active")
-    assert "(is issuance_timed_out at Cloudflare)" in aegis_apply(zone, "--refresh")
+    assert "edge_certificate edge: order (is issuance_timed_out at Cloudflare)" in zone.apply()
     assert "No changes" in zone.apply()
     [other] = cloudflare.packs.values()
     assert other["status"] == "active" and other["id"] != pack["id"]
@@ -168,7 +168,92 @@ def test_a_refused_change_leaves_the_old_pack(zone, cloudflare):
     assert status(zone)["status"] == "active" and len(cloudflare.packs) == 1
 
 
+def test_a_renamed_one_is_deleted_when_the_other_is_active(zone, cloudflare):
+    zone.apply()
+    [former] = cloudflare.packs
+    edge(zone).update(name="other", wait="1s")
+    cloudflare.steps = PENDING
+    assert "edge stays until 'other' is active" in zone.apply(everything=True)
+    assert former in cloudflare.packs
+    cloudflare.steps = (*PENDING, "active")
+    zone.apply(everything=True)
+    zone.apply()
+    assert former not in cloudflare.packs and len(cloudflare.packs) == 1
+
+
+def test_an_unnamed_one_is_called_after_its_apex(zone, cloudflare):
+    del edge(zone)["name"]
+    assert "edge_certificate example.test: order" in zone.apply()
+    edge(zone)["hosts"].reverse()
+    zone.apply()
+    assert len(cloudflare.said("POST")) == 1
+
+
+def test_an_order_that_fails_after_a_refresh_is_made_by_the_next_apply(zone, cloudflare):
+    zone.apply()
+    cloudflare.packs.clear()
+    cloudflare.without_manager.add(ZONE)
+    aegis_apply(zone, "--refresh", expect=3)
+    cloudflare.without_manager.clear()
+    assert "edge_certificate edge: order" in aegis_apply(zone, "--dry-run")
+    zone.apply()
+    assert status(zone)["status"] == "active" and len(cloudflare.packs) == 1
+
+
+def test_a_former_pack_that_can_not_be_deleted_is_deleted_later(zone, cloudflare):
+    zone.apply()
+    edge(zone)["hosts"].append("www.example.test")
+    cloudflare.refuse("DELETE", "/certificate_packs/", 403, 9109, "Not now")
+    assert "the former one is not deleted yet: Cloudflare refuses" in zone.apply(everything=True)
+    assert status(zone)["problem"] == "the former one is not deleted yet"
+    zone.apply()
+    assert len(cloudflare.packs) == 1 and status(zone)["problem"] is None
+
+
+def test_an_order_that_can_not_be_followed_is_ordered_all_the_same(zone, cloudflare):
+    edge(zone)["wait"] = "1s"
+    cloudflare.refuse("GET", "/certificate_packs/", 403, 9109, "Not now")
+    said = zone.apply(everything=True)
+    assert "it can't be looked at now: Cloudflare refuses" in said and "_acme-challenge.example.test" in said
+
+
+def test_who_stands_between_does_not_make_packs_go(zone, cloudflare):
+    zone.apply()
+    for method in ("GET", "DELETE"):
+        cloudflare.on_call(method, "/certificate_packs/", lambda call: call.send(404, b"<html>no such host</html>"))
+    assert "could not be refreshed" in aegis_apply(zone, "--dry-run", "--refresh")
+    del zone.config["edge_certificates"]
+    assert "are base_url and zone_id right?" in zone.apply(expect=3, everything=True)
+    zone.apply()
+    assert cloudflare.packs == {}
+
+
 # Crashes and lost answers.
+
+
+def test_an_order_is_not_repeated_when_its_success_was_hidden(zone, cloudflare):
+    def hide(call):
+        call.carry_out()
+        call.send(524, b"<html>a timeout occurred</html>")
+
+    cloudflare.on_call("POST", "/order", hide)
+    zone.apply()
+    assert len(cloudflare.packs) == 1 and status(zone)["id"] in cloudflare.packs
+
+
+def test_a_killed_order_that_goes_from_the_file_is_taken_back(zone, cloudflare):
+    def kill(call):
+        call.carry_out()
+        apply.kill()
+        apply.wait()
+        call.hang_up()
+
+    cloudflare.on_call("POST", "/order", kill)
+    apply = zone.launch_apply()
+    assert apply.wait(PATIENCE) == -signal.SIGKILL
+    del zone.config["edge_certificates"]
+    assert "- edge_certificate edge" in zone.apply()
+    assert cloudflare.packs == {} and rows(zone, "SELECT * FROM edge_packs") == []
 
 
 def lose(call):

@@ -114,7 +114,7 @@ def test_what_was_replaced_is_revoked_later_when_it_can_not_be_now(behind, cloud
     [former] = cloudflare.valid
     cloudflare.refuse("DELETE", "/certificates/", 403, 9109, "Not now")
     said = aegis_apply(gateway, "renew", "site", "--force")
-    assert "is not revoked yet" in said and "Not now (code 9109)" in said
+    assert "is not revoked:" in said and "Not now (code 9109)" in said
     assert former in cloudflare.valid
     rows(gateway, "UPDATE superseded SET next_try_at = 0")
     # No change of the file is needed for it.

@@ -126,6 +126,30 @@ def test_without_a_zone_a_doubtful_renewal_waits_for_the_operator_too(behind, cl
     assert len(cloudflare.said("POST")) == 3
 
 
+@pytest.mark.parametrize("edit", ["slash", "order"])
+def test_an_edit_that_changes_nothing_does_not_end_the_doubt(behind, cloudflare, edit):
+    gateway = behind(zone_id=None)
+    cloudflare.on_call("POST", "/certificates", lose)
+    gateway.apply(expect=3)
+    if edit == "slash":
+        gateway.config["issuers"]["origin"]["base_url"] += "/"
+    else:
+        gateway.config["certificates"]["site"]["domains"].reverse()
+    assert "may have been issued" in gateway.apply(expect=3, everything=True)
+    assert len(cloudflare.said("POST")) == 1
+
+
+def test_a_success_that_was_hidden_is_found_before_it_is_asked_for_again(behind, cloudflare):
+    def hide(call):
+        call.carry_out()
+        call.send(524, b"<html>a timeout occurred</html>")
+
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", hide)
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
+
+
 def test_a_zone_that_is_told_later_ends_the_doubt(behind, cloudflare):
     gateway = behind(zone_id=None)
     cloudflare.on_call("POST", "/certificates", lose)

@@ -28,7 +28,7 @@ public struct EdgeCertificate: Sendable, Equatable {
         case keep
     }
 
-    /// The name of the pack; empty: its first host.
+    /// The name of the pack; nil: its apex.
     public var name: String?
     /// Where it was written.
     public var origin = SourceOrigin.none
@@ -55,8 +55,12 @@ public struct EdgeCertificate: Sendable, Equatable {
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
     public var caFile: String?
 
-    /// What it is called in plans and messages.
-    public var displayName: String { name ?? hosts.first?.text ?? "" }
+    /// What it is called in plans and messages: its name, or the zone's apex, which is the shortest of its hosts.
+    public var displayName: String {
+        let plain = hosts.lazy.filter { !$0.isWildcard }.map(\.text)
+        let apex = plain.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
+        return name ?? apex ?? hosts.first?.text ?? ""
+    }
 
     /// Whether both are one order: what else they say takes effect without another pack.
     public func isSameOrder(as other: EdgeCertificate) -> Bool {
@@ -69,7 +73,7 @@ public struct EdgeCertificate: Sendable, Equatable {
         "an edge certificate", "A certificate ordered at Cloudflare and served by its edge", initial: EdgeCertificate(),
         place: { $0.origin = $1 },
         fields: [
-            .optional("name", \.name, .name, "What it is called; left out: its first host"),
+            .optional("name", \.name, .name, "What it is called; left out: its zone's apex"),
             .required("zone_id", \.zoneID, .zoneID, "The zone it belongs to"),
             .required("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
             .required(

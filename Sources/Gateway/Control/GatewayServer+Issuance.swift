@@ -152,11 +152,11 @@ extension GatewayServer {
         let issuers = Array(compiler.issuers.values)
         let (events, log) = (events, log)
         NamedThread("revocations") {
-            for event in (try? OriginRevocations(tools).revokeSuperseded(issuers: issuers)) ?? [] {
-                if let failure = event.failure {
-                    log.error("the former certificate of '\(event.item.name)' is not revoked yet: \(failure)")
+            for outcome in (try? OriginRevocations(tools).revokeSuperseded(issuers: issuers)) ?? [] {
+                if let failure = outcome.failure {
+                    log.error("the former certificate of '\(outcome.certificate)' is not revoked: \(failure)")
                 } else {
-                    log.info("the former certificate of '\(event.item.name)' is revoked")
+                    log.info("the former certificate of '\(outcome.certificate)' is revoked")
                 }
             }
             events.post(.revocationsDone)
@@ -169,8 +169,12 @@ extension GatewayServer {
             let tools = issuanceTools(store), let packs = try? store.edgePacks()
         else { return }
         // Of several of a name the last one is wanted.
-        let newest = Dictionary(packs.map { ($0.certificate, $0) }) { $1 }
-        let due = newest.values.filter { $0.nextCheckAt <= now && compiler.edgeCertificates[$0.certificate] != nil }
+        let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
+            guard let newest = packs.last, compiler.edgeCertificates[newest.certificate] != nil else { return nil }
+            // Former ones are deleted as soon as they can be.
+            let isDue = newest.nextCheckAt <= now || packs.count > 1 && newest.checkedAt + 900 <= now
+            return isDue ? newest : nil
+        }
         guard !due.isEmpty else { return }
         issuance.isFollowing = true
         let (events, log, certificates) = (events, log, compiler.edgeCertificates)

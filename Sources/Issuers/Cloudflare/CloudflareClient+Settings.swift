@@ -35,13 +35,16 @@ extension CloudflareClient {
         } catch {
             throw IssuanceFailure(error.reason, hint: error.hint)
         }
-        var base = url.text
-        while base.hasSuffix("/") { base.removeLast() }
         self.init(
-            baseURL: base, credential: credential,
+            baseURL: url.trimmed, credential: credential,
             transport: { (request) throws(HTTPFailure) in try client.send(request) }, wait: Pause.wait,
             now: { Int64(time(nil)) })
     }
+}
+
+extension ServiceURL {
+    /// The URL without slashes at its end.
+    var trimmed: String { String(text.reversed().drop { $0 == "/" }.reversed()) }
 }
 
 extension IssuanceFailure {

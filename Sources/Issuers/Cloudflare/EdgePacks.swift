@@ -104,10 +104,8 @@ struct EdgePackWork {
         let seen = try looked(at: pack)
         switch PackStatus(seen.status) {
         case .pending, .active, .validationTimedOut: return seen
-        case .dead: return try place(begin())
-        case .gone:
-            try store.deleteEdgePack(seen, by: holder)
-            return try place(begin())
+        // What there was stays noted until another is placed.
+        case .dead, .gone: return try place(begin())
         }
     }
 
@@ -123,8 +121,9 @@ struct EdgePackWork {
 
     private func place(_ pack: EdgePack) throws -> EdgePack {
         let ordered: CertificatePack
+        let known = try knownIDs(besides: pack)
         do throws(CloudflareError) {
-            ordered = try client.order(order, inZone: pack.zone)
+            ordered = try client.order(order, inZone: pack.zone) { !known.contains($0.id) }
         } catch  where error.mayBeDone {
             guard let found = try? found(pack) else {
                 throw IssuanceFailure(
@@ -143,13 +142,18 @@ struct EdgePackWork {
     /// The pack that came of an order whose answer was lost: for the same names, not there before, and of no other order of
     /// ours. Nil when there is none.
     private func found(_ pack: EdgePack) throws -> EdgePack? {
-        let known = Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
+        let known = try knownIDs(besides: pack)
         guard let order = CertificatePackOrder(text: pack.order),
             let found = try client.packs(inZone: pack.zone).first(where: {
                 !known.contains($0.id) && $0.hosts == order.hosts && PackStatus($0.status) != .gone
             })
         else { return nil }
         return try store.putEdgePack(pack.seen(found, at: now()), by: holder)
+    }
+
+    /// Packs that can't have come of an order.
+    private func knownIDs(besides pack: EdgePack) throws(StateError) -> Set<String> {
+        Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
     }
 
     // MARK: Following
@@ -179,10 +183,21 @@ struct EdgePackWork {
         while pack.isPending, ContinuousClock.now < end {
             Pause.wait(min(pause, end - .now))
             pause = min(pause * 2, Self.longestPause)
-            pack = try looked(at: pack)
+            do {
+                pack = try looked(at: pack)
+            } catch let error as CloudflareError {
+                // It was ordered all the same.
+                return pack.noting("it can't be looked at now: \(error)")
+            }
         }
-        if pack.isActive {
-            for former in try packs() where former.number != pack.number { try delete(former) }
+        guard pack.isActive else { return pack }
+        for former in try packs() where former.number != pack.number {
+            do {
+                try delete(former)
+            } catch let error as CloudflareError {
+                // It is in force all the same.
+                return pack.noting("the former one is not deleted yet: \(error)")
+            }
         }
         return pack
     }
@@ -216,6 +231,13 @@ extension EdgePack {
         seen.notes = (isUnderWay ? pack.validation : []) + pack.problems
         seen.checkedAt = now
         return seen
+    }
+
+    /// The pack with something to tell, which is not kept.
+    fileprivate func noting(_ text: String) -> EdgePack {
+        var noting = self
+        noting.notes.append(text)
+        return noting
     }
 
     fileprivate func gone(at now: Int64) -> EdgePack {

@@ -49,12 +49,12 @@ struct OriginOrders: Sendable {
     }
 
     private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
-        var pending = try resumable(need)
+        var pending = try store.pendingOrder(for: need.name)
         // From the mark on it may have been issued.
         if let marked = pending, marked.isFinalized {
-            if let zone = need.zone {
+            if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
-                if let found = try client.certificate(for: request, inZone: zone) {
+                if let found = try client.certificate(for: request, inZone: zone), marked.isFor(need) {
                     return try check(found, marked, need)
                 }
             } else if startsAnew {
@@ -63,15 +63,9 @@ struct OriginOrders: Sendable {
                 throw doubt(of: need, since: marked.createdAt)
             }
         }
+        // One that was begun for something else is of no use.
+        if let begun = pending, !begun.isFor(need) { pending = nil }
         return try ask(pending ?? begin(need), need, client)
-    }
-
-    /// The order that was begun for just this; another one is of no use.
-    private func resumable(_ need: OriginNeed) throws -> PendingOrder? {
-        guard let pending = try store.pendingOrder(for: need.name) else { return nil }
-        if pending.directory == need.place, pending.domains == need.names { return pending }
-        try store.deleteOrder(for: need.name, by: tools.holder)
-        return nil
     }
 
     private func begin(_ need: OriginNeed) throws -> PendingOrder {
@@ -96,7 +90,7 @@ struct OriginOrders: Sendable {
             issued = try client.issue(
                 OriginRequest(
                     request, hostnames: need.names, type: need.settings.requestType.rawValue,
-                    validity: need.settings.requestedValidityDays))
+                    validity: need.settings.requestedValidityDays), for: request, inZone: need.zone)
         } catch {
             guard error.mayBeDone else {
                 // That is an answer: nothing was issued.
@@ -160,7 +154,16 @@ struct OriginOrders: Sendable {
 
 extension OriginNeed {
     /// Where and for what kind of key it is asked for, as the journal has it.
-    fileprivate var place: String { "\(settings.baseURL.text) \(settings.requestType.rawValue)" }
+    fileprivate var place: String { "\(settings.baseURL.trimmed) \(settings.requestType.rawValue)" }
+}
+
+extension PendingOrder {
+    fileprivate func isAtServer(of need: OriginNeed) -> Bool {
+        directory.split(separator: " ").first == need.place.split(separator: " ").first
+    }
+
+    /// Whether it was begun for just this, in whatever order the names are.
+    fileprivate func isFor(_ need: OriginNeed) -> Bool { directory == need.place && Set(domains) == Set(need.names) }
 }
 
 extension StoredCertificate {

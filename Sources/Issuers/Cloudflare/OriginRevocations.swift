@@ -14,33 +14,43 @@ public struct OriginRevocations: Sendable {
     private static let patienceMilliseconds = 15_000
     private static let pauseMilliseconds = 20
 
+    /// What came of one revocation.
+    public struct Outcome: Sendable {
+        /// The certificate's name in the state.
+        public let certificate: String
+        /// Why it is not revoked; nil when it is.
+        public let failure: IssuanceFailure?
+        /// Whether nobody tries again.
+        public let isGivenUp: Bool
+    }
+
     /// Revokes what others have taken the place of, once all gateways that are alive serve those. `issuers` are all of the state.
     ///
-    /// What can't be revoked now stays noted, and is tried again later. Returns an event for each that was tried.
-    public func revokeSuperseded(issuers: [Issuer]) throws(StateError) -> [AuditEvent] {
+    /// What can't be revoked now stays noted, and is tried again later.
+    public func revokeSuperseded(issuers: [Issuer]) throws(StateError) -> [Outcome] {
         let now = tools.now()
         let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
         guard !waiting.isEmpty, try areGatewaysUpToDate() else { return [] }
-        var events: [AuditEvent] = []
-        for certificate in waiting {
-            let failure = try revoke(certificate, issuers)
-            events.append(
+        var outcomes: [Outcome] = []
+        for certificate in waiting { outcomes.append(try revoke(certificate, issuers)) }
+        try tools.store.record(
+            events: outcomes.map { outcome in
                 AuditEvent(
                     at: tools.now(), actor: tools.holder.actor, action: "revoke",
-                    item: ItemID(.certificate, certificate.certificate), failure: failure?.reason))
-        }
-        try tools.store.record(events: events)
-        return events
+                    item: ItemID(.certificate, outcome.certificate), failure: outcome.failure?.reason)
+            })
+        return outcomes
     }
 
     private func revoke(
         _ certificate: SupersededCertificate, _ issuers: [Issuer]
-    ) throws(StateError) -> IssuanceFailure? {
+    ) throws(StateError) -> Outcome {
         guard case .cloudflareOrigin(let settings)? = issuers.first(where: { $0.name == certificate.issuer })?.kind
         else {
             try tools.store.deleteSuperseded(id: certificate.id)
-            return IssuanceFailure(
-                "\(certificate.id) at Cloudflare is not revoked: issuer '\(certificate.issuer)' is gone")
+            let failure = IssuanceFailure(
+                "issuer '\(certificate.issuer)' is gone", hint: "revoke \(certificate.id) in Cloudflare's dashboard")
+            return Outcome(certificate: certificate.certificate, failure: failure, isGivenUp: true)
         }
         do throws(IssuanceFailure) {
             try revoke(certificate.id, settings)
@@ -50,10 +60,10 @@ public struct OriginRevocations: Sendable {
             let delay = RetrySchedule.delaySeconds(afterFailures: failed.failures)
             failed.nextTryAt = max(tools.now() + delay, error.notBefore ?? 0)
             try tools.store.updateSuperseded(failed)
-            return error
+            return Outcome(certificate: certificate.certificate, failure: error, isGivenUp: false)
         }
         try tools.store.deleteSuperseded(id: certificate.id)
-        return nil
+        return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
     /// Revokes a certificate, which can't be undone. One that is revoked already is no error.

@@ -37,6 +37,12 @@ extension EdgePack {
     /// Whether something is to come of it.
     public var isPending: Bool { [.pending, .validationTimedOut].contains(PackStatus(status)) }
 
+    /// Why another has to be ordered, as far as is known without asking; nil when it need not.
+    public var loss: String? {
+        if id == nil { return "its order was not ended" }
+        return isActive || isPending ? nil : "is \(status) at Cloudflare"
+    }
+
     /// When to look at it again, in seconds since 1970: soon while it is new, once a day when it is in force.
     public var nextCheckAt: Int64 {
         switch PackStatus(status) {
@@ -57,8 +63,8 @@ extension EdgePack {
         switch PackStatus(status) {
         case .pending, .active: nil
         case .validationTimedOut: "its validation timed out, and is begun again"
-        case .dead: "nothing comes of it any more; 'aegis-apply --refresh' orders another"
-        case .gone: "it is gone at Cloudflare; 'aegis-apply --refresh' orders another"
+        case .dead: "nothing comes of it any more; the next apply orders another"
+        case .gone: "it is gone at Cloudflare; the next apply orders another"
         }
     }
 }

@@ -57,10 +57,22 @@ public struct Applier {
         try run.obtain(changes.filter { $0.item.kind == .certificate }, of: configuration)
         let edge = changes.filter { $0.item.kind == .edgeCertificate }
         try run.put(edge.filter { $0.action == .update }, of: configuration)
-        try run.obtain(edge.filter { $0.action != .update }, of: configuration)
+        let orders = edge.filter { $0.action != .update }
+        try run.announce(orders.filter { !$0.exists }, of: configuration)
+        try run.obtain(orders, of: configuration)
         try run.putHosts(changes.filter { $0.item.kind == .host }, of: configuration)
         try run.delete(plan.changes.filter { $0.action == .delete }, besides: changes, of: configuration)
         return try run.finish()
+    }
+
+    /// The edge certificate that takes over names of one that goes, if it is not active yet: a renamed one is no other.
+    private func pendingHeir(of certificate: EdgeCertificate, in configuration: Configuration) throws -> String? {
+        let heirs = configuration.edgeCertificates.filter {
+            $0.zoneID == certificate.zoneID && !Set($0.hosts).isDisjoint(with: certificate.hosts)
+        }
+        guard !heirs.isEmpty else { return nil }
+        let newest = Dictionary(try store.edgePacks().map { ($0.certificate, $0) }) { $1 }
+        return heirs.map(\.displayName).first { newest[$0]?.isActive != true }
     }
 
     /// Does at a provider what an item's going asks for.
@@ -146,6 +158,16 @@ extension Applier {
             return try applier.sealer.sealed(secrets)
         }
 
+        /// Puts new items before what they take is done: who is killed meanwhile leaves what can be ended, or taken back.
+        mutating func announce(_ changes: [Change], of configuration: Configuration) throws {
+            let mutations = changes.compactMap { change in
+                change.declared.map {
+                    StateMutation.putItem(change.item, owner: .file, record: configuration.record(of: $0))
+                }
+            }
+            try commit(mutations + secrets(of: changes, in: configuration), [])
+        }
+
         /// Puts hosts, but for those that were given an own certificate which is not for them: such a host stays as it was.
         mutating func putHosts(_ changes: [Change], of configuration: Configuration) throws {
             var coverage = CertificateCoverage(store: applier.store)
@@ -167,7 +189,7 @@ extension Applier {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
             // Who is an issuer no more may still be asked to revoke.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
-            try retire(dependent.filter { $0.retirement != nil })
+            try retire(dependent.filter { $0.retirement != nil }, of: configuration)
             let plain = dependent.filter { $0.retirement == nil }
             try commit(plain.map { .deleteItem($0.item) }, plain)
             guard outcome.failures == 0 else { return }
@@ -181,9 +203,16 @@ extension Applier {
         }
 
         /// Does what is to be done at providers, and takes out each item once that is done.
-        private mutating func retire(_ changes: [Change]) throws {
+        private mutating func retire(_ changes: [Change], of configuration: Configuration) throws {
             for change in changes {
                 guard let retirement = change.retirement else { continue }
+                if case .deletePack(let pack) = retirement,
+                    let heir = try applier.pendingHeir(of: pack, in: configuration)
+                {
+                    applier.progress(
+                        .warning(change.item, "stays until '\(heir)' is active; the next apply deletes it"))
+                    continue
+                }
                 applier.progress(.started(change.item, .delete))
                 do throws(IssuanceFailure) {
                     try applier.carryOut(retirement, of: change.item)

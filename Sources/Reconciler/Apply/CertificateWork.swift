@@ -59,6 +59,6 @@ struct CertificateWork: Sendable {
         return .ready(
             order.change,
             [.putItem(order.item.id, owner: .file, record: configuration.record(of: order.item))] + secrets,
-            warnings: pack.isActive ? [] : [pack.news])
+            warnings: pack.isActive && pack.notes.isEmpty ? [] : [pack.news])
     }
 }
