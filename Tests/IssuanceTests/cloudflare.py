@@ -23,6 +23,7 @@ from proxy import TLSServer
 ZONE = "0123456789abcdef0123456789abcdef"
 TOKEN = "planted-5ecret-t0ken"
 VALIDITIES = (7, 30, 90, 365, 730, 1095, 5475)
+PACK_VALIDITIES = (14, 30, 90, 365)
 STEPS = ("initializing", "pending_validation", "pending_issuance", "pending_deployment", "active")
 
 
@@ -78,6 +79,27 @@ class Call:
         """Closes the connection without an answer."""
         self._cloudflare.calls.append((self.method, self.path, None))
         self._handler.close_connection = True
+
+
+# Faults.
+
+
+def lose(call):
+    """Has the work done and nobody told."""
+    call.carry_out()
+    call.hang_up()
+
+
+def ends_with(process, *, after):
+    """A fault that kills a process when a call comes: before the work is done, or after."""
+    def fault(call):
+        if after:
+            call.carry_out()
+        process().kill()
+        process().wait()
+        call.hang_up()
+
+    return fault
 
 
 class Cloudflare:
@@ -240,7 +262,10 @@ class Cloudflare:
         if rest == "order":
             return self._order(zone, call.body), {}
         if not rest:
-            return self._page([pack for pack in self.packs.values() if pack["zone"] == zone], call.query)
+            # Who does not ask for all of them is shown those in force.
+            shown = [pack for pack in self.packs.values()
+                     if pack["zone"] == zone and (call.query.get("status") == "all" or pack["status"] == "active")]
+            return self._page(shown, call.query)
         pack = self.packs.get(rest)
         if not pack:
             raise Refusal(404, 1453, "The certificate pack does not exist")
@@ -265,14 +290,23 @@ class Cloudflare:
             raise Refusal(400, 1436, "The hosts must have the zone's apex among them", "/hosts")
         if body["certificate_authority"] == "lets_encrypt" and body["validity_days"] != 90:
             raise Refusal(400, 1437, "Let's Encrypt issues for 90 days", "/validity_days")
-        if body["type"] != "advanced" or body["certificate_authority"] not in ("google", "lets_encrypt", "ssl_com") \
-                or body["validation_method"] not in ("txt", "http", "email"):
-            raise Refusal(400, 1438, "The order is none")
-        record = {"status": "pending", "txt_name": f"_acme-challenge.{self.zones[zone]}", "txt_value": "x-y_z"}
+        offered = {"type": ("advanced",), "certificate_authority": ("google", "lets_encrypt", "ssl_com"),
+                   "validation_method": ("txt", "http", "email"), "validity_days": PACK_VALIDITIES}
+        for field, values in offered.items():
+            if body[field] not in values:
+                raise Refusal(400, 1438, f"The {field} is none of those offered", f"/{field}")
+        record = {"status": "pending", **self._record(body["validation_method"], self.zones[zone])}
         pack = {**body, "id": str(uuid.uuid4()), "zone": zone, "status": self.steps[0], "certificates": [],
                 "validation_records": [record], "validation_errors": []}
         self.packs[pack["id"]] = pack
         return pack
+
+    @staticmethod
+    def _record(method, apex):
+        """What the operator has to set, or to look out for."""
+        return {"txt": {"txt_name": f"_acme-challenge.{apex}", "txt_value": "x-y_z"},
+                "http": {"http_url": f"http://{apex}/.well-known/pki-validation/x.txt", "http_body": "x-y_z"},
+                "email": {"emails": [f"admin@{apex}"]}}[method]
 
     def _handler(cloudflare):
         class Handler(http.server.BaseHTTPRequestHandler):

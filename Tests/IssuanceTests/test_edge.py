@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from cloudflare import STEPS, TOKEN, ZONE
+from cloudflare import STEPS, TOKEN, ZONE, ends_with, lose
 from gateway import PATIENCE, eventually
 from hosts import aegis_apply, rows
 
@@ -256,11 +256,6 @@ def test_a_killed_order_that_goes_from_the_file_is_taken_back(zone, cloudflare):
     assert cloudflare.packs == {} and rows(zone, "SELECT * FROM edge_packs") == []
 
 
-def lose(call):
-    call.carry_out()
-    call.hang_up()
-
-
 def test_an_order_whose_answer_is_lost_is_found(zone, cloudflare):
     zone.apply()
     edge(zone)["hosts"].append("www.example.test")
@@ -279,14 +274,7 @@ def test_an_apply_is_killed_at_the_order(zone, cloudflare, after):
         state.execute("DELETE FROM edge_packs")
         state.execute("DELETE FROM items WHERE kind = 'edge_certificate'")
 
-    def kill(call):
-        if after:
-            call.carry_out()
-        apply.kill()
-        apply.wait()
-        call.hang_up()
-
-    cloudflare.on_call("POST", "/order", kill)
+    cloudflare.on_call("POST", "/order", ends_with(lambda: apply, after=after))
     apply = zone.launch_apply()
     assert apply.wait(PATIENCE) == -signal.SIGKILL
     zone.apply()
@@ -295,12 +283,7 @@ def test_an_apply_is_killed_at_the_order(zone, cloudflare, after):
 
 
 def test_an_apply_is_killed_as_it_waits(zone, cloudflare):
-    def kill(call):
-        apply.kill()
-        apply.wait()
-        call.hang_up()
-
-    cloudflare.on_call("GET", "/certificate_packs/", kill)
+    cloudflare.on_call("GET", "/certificate_packs/", ends_with(lambda: apply, after=False))
     apply = zone.launch_apply()
     assert apply.wait(PATIENCE) == -signal.SIGKILL
     zone.apply()

@@ -9,27 +9,11 @@ import subprocess
 
 import pytest
 
+from cloudflare import ends_with, lose
 from gateway import PATIENCE, PROGRAMS, eventually
 from hosts import aegis_apply, age, killing_at, nothing_is_left, rows
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
-
-
-def lose(call):
-    """Has the work done and nobody told."""
-    call.carry_out()
-    call.hang_up()
-
-
-def ends_with(process, *, after):
-    def fault(call):
-        if after:
-            call.carry_out()
-        process().kill()
-        process().wait()
-        call.hang_up()
-
-    return fault
 
 
 def number(gateway):
