@@ -75,6 +75,15 @@ class Call:
         handler.wfile.write(body)
         self._cloudflare.calls.append((self.method, self.path, status))
 
+    def send_without_end(self, piece):
+        """Answers for as long as the client takes it."""
+        handler = self._handler
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        while True:
+            handler.wfile.write(piece)
+
     def hang_up(self):
         """Closes the connection without an answer."""
         self._cloudflare.calls.append((self.method, self.path, None))
@@ -250,6 +259,12 @@ class Cloudflare:
 
     def revoke(self, number):
         self.certificates[number]["revoked_at"] = now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def expire(self, number):
+        """Has a certificate have ended already."""
+        certificate = self.certificates[number]
+        request = x509.load_pem_x509_csr(certificate["csr"].encode())
+        certificate["certificate"] = self.issue_elsewhere(request.public_key(), certificate["hostnames"], days=0)
 
     @property
     def valid(self):

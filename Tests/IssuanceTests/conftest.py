@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloudflare import Cloudflare
+from cloudflare import ZONE, Cloudflare
 from gateway import Gateway
 from hosts import behind_cloudflare
 from pebble import Pebble
@@ -61,3 +61,17 @@ def behind(tmp_path, cloudflare):
     for part in made:
         parts.remove(part)
         part.stop()
+
+
+@pytest.fixture
+def edge_site(behind, cloudflare):
+    """Makes a gateway's folder with an edge certificate, `edge`; neither applied nor started yet."""
+    def make(name="gateway", **settings):
+        instance = behind(name, hosts=[{"domain": "app.example.test", "respond": {"body": "app"}}])
+        del instance.config["issuers"], instance.config["certificates"]
+        instance.config["edge_certificates"] = [{
+            "name": "edge", "zone_id": ZONE, "api_token": {"file": "token"},
+            "hosts": ["example.test", "*.example.test"], "wait": "20s", **cloudflare.place, **settings}]
+        return instance
+
+    return make

@@ -14,14 +14,8 @@ PENDING = STEPS[:2]
 
 
 @pytest.fixture
-def zone(behind, cloudflare):
-    """A gateway's folder with an edge certificate."""
-    gateway = behind(hosts=[{"domain": "app.example.test", "respond": {"body": "app"}}])
-    del gateway.config["issuers"], gateway.config["certificates"]
-    gateway.config["edge_certificates"] = [{
-        "name": "edge", "zone_id": ZONE, "api_token": {"file": "token"}, "hosts": ["example.test", "*.example.test"],
-        "wait": "20s", **cloudflare.place}]
-    return gateway
+def zone(edge_site):
+    return edge_site()
 
 
 def edge(gateway):
