@@ -39,10 +39,10 @@ public struct CloudflareClient: Sendable {
 
     // MARK: Calls
 
-    /// The most elements that a page of a list has.
-    private static let pageSize = 50
+    /// The most elements that a page of a list has: certificates of 200 names each fit into an answer.
+    private static let pageSize = 20
     /// The most pages that are read: 10,000 elements.
-    private static let maximumPages = 200
+    private static let maximumPages = 500
 
     /// One call, whose answer's result is a `Result`.
     ///

@@ -94,8 +94,8 @@ struct ClientTests {
         #expect(found.id == "13" && found.expiresAt == 1_608_877_620)
         #expect(
             server.calls == [
-                "GET https://api.test/v4/certificates?zone_id=abc&page=1&per_page=50",
-                "GET https://api.test/v4/certificates?zone_id=abc&page=2&per_page=50",
+                "GET https://api.test/v4/certificates?zone_id=abc&page=1&per_page=20",
+                "GET https://api.test/v4/certificates?zone_id=abc&page=2&per_page=20",
             ])
     }
 

@@ -99,7 +99,6 @@ def test_a_pack_can_not_steer_a_terminal_either(edge_site, cloudflare):
 # A server that repeats what it was sent, as some do for debugging.
 
 
-@pytest.mark.xfail(strict=True, reason="words of a server that has repeated the token are shown as they are")
 def test_a_token_that_a_refusal_repeats_is_not_shown(behind, cloudflare):
     gateway = behind()
     cloudflare.refuse("POST", "/certificates", 400, 1, f"no good field Authorization: Bearer {TOKEN}")
@@ -108,7 +107,6 @@ def test_a_token_that_a_refusal_repeats_is_not_shown(behind, cloudflare):
     assert not is_in_state(gateway, TOKEN)
 
 
-@pytest.mark.xfail(strict=True, reason="words of a server that has repeated the token are shown as they are")
 def test_a_token_that_a_pack_repeats_is_not_shown(edge_site, cloudflare):
     def repeat(call):
         status, fields, envelope = call.carry_out()
@@ -128,7 +126,6 @@ def is_in_state(gateway, secret):
 # Lists.
 
 
-@pytest.mark.xfail(strict=True, reason="a page of 50 certificates can be larger than an answer may be")
 def test_a_certificate_is_found_among_many_large_ones(behind, cloudflare):
     names = [f"{number:03}{'a' * 40}.example.test" for number in range(200)]
     gateway = behind()
@@ -143,7 +140,6 @@ def test_a_certificate_is_found_among_many_large_ones(behind, cloudflare):
     assert rows(gateway, "SELECT remote_id FROM certificates") != [(number,)]
 
 
-@pytest.mark.xfail(strict=True, reason="what the list has is taken or nothing, though it is of no use")
 def test_what_was_issued_and_is_of_no_use_is_no_obstacle_to_another(behind, cloudflare):
     # An order that was in doubt until its certificate had ended.
     gateway = behind()

@@ -189,7 +189,7 @@ def test_a_token_that_is_none_is_said_so_once(behind, cloudflare):
 def test_a_provider_in_trouble_is_asked_again(behind, cloudflare, status, code, fields):
     cloudflare.refuse("POST", "/certificates", status, code, "Try again", times=2, **fields)
     behind().apply()
-    assert [call[2] for call in cloudflare.calls] == [status, status, 200]
+    assert [call[2] for call in cloudflare.said("POST")] == [status, status, 200]
     assert len(cloudflare.valid) == 1
 
 

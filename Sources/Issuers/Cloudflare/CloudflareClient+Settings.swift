@@ -8,25 +8,27 @@ import State
 extension CloudflareClient {
     /// The conversation of an issuer.
     init(_ settings: CloudflareOriginIssuer, secrets: SecretReader) throws(IssuanceFailure) {
-        let credential: SecretField
+        let (secret, field): (SecretBytes, (SecretBytes) -> SecretField)
         switch settings.authMethod {
         case .apiToken:
             guard let token = settings.apiToken else { throw IssuanceFailure("the issuer has no 'api_token'") }
-            credential = .bearer(try secrets.read(token))
+            (secret, field) = (try secrets.read(token), SecretField.bearer)
         case .originCAKey:
             guard let key = settings.originCAKey else { throw IssuanceFailure("the issuer has no 'origin_ca_key'") }
-            credential = SecretField("X-Auth-User-Service-Key", try secrets.read(key))
+            (secret, field) = (try secrets.read(key), { SecretField("X-Auth-User-Service-Key", $0) })
         }
-        try self.init(settings.baseURL, settings.caFile, credential, secrets)
+        try self.init(settings.baseURL, settings.caFile, secret, field, secrets)
     }
 
     /// The conversation of an edge certificate.
     init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
-        try self.init(settings.baseURL, settings.caFile, .bearer(secrets.read(settings.apiToken)), secrets)
+        let token = try secrets.read(settings.apiToken)
+        try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets)
     }
 
     private init(
-        _ url: ServiceURL, _ caFile: String?, _ credential: SecretField, _ secrets: SecretReader
+        _ url: ServiceURL, _ caFile: String?, _ secret: SecretBytes, _ field: (SecretBytes) -> SecretField,
+        _ secrets: SecretReader
     ) throws(IssuanceFailure) {
         let client: HTTPClient
         do throws(HTTPFailure) {
@@ -35,9 +37,14 @@ extension CloudflareClient {
         } catch {
             throw IssuanceFailure(error.reason, hint: error.hint)
         }
+        let mask = SecretMask([secret])
         self.init(
-            baseURL: url.trimmed, credential: credential,
-            transport: { (request) throws(HTTPFailure) in try client.send(request) }, wait: Pause.wait,
+            baseURL: url.trimmed, credential: field(secret),
+            transport: { (request) throws(HTTPFailure) in
+                let answer = try client.send(request)
+                return HTTPResponse(
+                    status: answer.status, fields: answer.fields, body: mask.hiding(in: answer.body))
+            }, wait: Pause.wait,
             now: { Int64(time(nil)) })
     }
 }

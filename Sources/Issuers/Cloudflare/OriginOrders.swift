@@ -55,7 +55,12 @@ struct OriginOrders: Sendable {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
                 if let found = try client.certificate(for: request, inZone: zone), marked.isFor(need) {
-                    return try check(found, marked, need)
+                    do {
+                        return try check(found, marked, need)
+                    } catch  where startsAnew {
+                        // It is of no use, and the operator wants another.
+                        pending = nil
+                    }
                 }
             } else if startsAnew {
                 pending = nil
