@@ -150,7 +150,10 @@ let package = Package(
         ),
         .testTarget(
             name: "SQLiteStateTests",
-            dependencies: ["SQLiteState", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "PrivateFiles", "SQLiteState", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: house
         ),
         .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "PKI", "TestSupport"], swiftSettings: house),

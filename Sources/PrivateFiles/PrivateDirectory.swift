@@ -20,15 +20,38 @@ public enum PrivateDirectory {
         }
     }
 
+    /// Another process works in a directory and does not come to an end.
+    public struct Occupied: Error, CustomStringConvertible {
+        /// Where.
+        public let directory: FilePath
+        /// How long we waited for it, in seconds.
+        public let patienceSeconds: Int
+
+        public var description: String {
+            "another process has had the lock of the directory '\(directory)' for \(patienceSeconds) s"
+                + " (is one of aegis-apply or aegis-gateway stopped?)"
+        }
+    }
+
     /// Makes a directory and does something in it that no other process does there meanwhile.
-    public static func exclusively<Result>(in directory: FilePath, _ body: () throws -> Result) throws -> Result {
+    ///
+    /// - Parameter patienceSeconds: how long another process may take, which never is more than moments.
+    /// - Throws: `Occupied` after that; else `Errno`, and what `body` throws.
+    public static func exclusively<Result>(
+        in directory: FilePath, patienceSeconds: Int = 30, _ body: () throws -> Result
+    ) throws -> Result {
         try make(directory)
         let folder = try FileDescriptor.open(
             directory.isEmpty ? "." : directory, .readOnly, options: [.closeOnExec, .directory])
         // The lock goes with the descriptor, also when the process dies.
         return try folder.closeAfter {
-            while flock(folder.rawValue, LOCK_EX) != 0 {
-                guard errno == EINTR else { throw Errno(rawValue: errno) }
+            let end = ContinuousClock.now + .seconds(patienceSeconds)
+            while flock(folder.rawValue, LOCK_EX | LOCK_NB) != 0 {
+                guard errno == EWOULDBLOCK || errno == EINTR else { throw Errno(rawValue: errno) }
+                guard ContinuousClock.now < end else {
+                    throw Occupied(directory: directory, patienceSeconds: patienceSeconds)
+                }
+                usleep(2_000)
             }
             return try body()
         }

@@ -4,6 +4,7 @@ AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
 """
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import signal
@@ -37,9 +38,18 @@ def number(gateway):
 # Revocations.
 
 
+def try_to_lock(directory):
+    """Takes a directory's lock and gives it back; raises BlockingIOError where another process has it."""
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(folder)
+
+
 @contextlib.contextmanager
 def held_between_commits(gateway):
-    """Stops a gateway where it keeps nobody from writing into the state."""
+    """Stops a gateway where it keeps nobody from writing into the state, or from working in a directory."""
     with contextlib.ExitStack() as stack:
         def stands_still():
             with contextlib.ExitStack() as attempt:
@@ -47,7 +57,9 @@ def held_between_commits(gateway):
                 with contextlib.closing(sqlite3.connect(gateway.folder / "state.db", timeout=0)) as state:
                     try:
                         state.execute("BEGIN IMMEDIATE")
-                    except sqlite3.OperationalError:
+                        for directory in (gateway.folder, gateway.folder / "ca"):
+                            try_to_lock(directory)
+                    except (sqlite3.OperationalError, BlockingIOError):
                         return False
                 stack.enter_context(attempt.pop_all())
                 return True
