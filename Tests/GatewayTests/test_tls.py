@@ -109,6 +109,16 @@ def test_what_is_old_is_refused(gateway, arguments):
     assert done.returncode != 0 and "BEGIN CERTIFICATE" not in done.stdout
 
 
+@pytest.mark.parametrize("version, offered, chosen", [
+    ("-tls1_3", "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"),
+    ("-tls1_3", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
+    ("-tls1_3", "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+])
+def test_the_gateway_chooses_the_cipher_but_for_those_that_lack_aes(gateway, version, offered, chosen):
+    output = s_client(gateway, version, "-ciphersuites", offered, "-servername", "one.test").stdout
+    assert f"Cipher is {chosen}" in output
+
+
 def test_least_version_of_a_host_is_kept_to(gateway):
     with Client(gateway.https, tls_context(versions=TLS13), "modern.test") as client:
         assert client.get("modern.test").body == b"modern"
@@ -159,7 +169,11 @@ def resumption(gateway, version, first, second, context=None):
 
     session, reused = handshake(first)
     assert not reused
-    return handshake(second, session)[1]
+    following, reused = handshake(second, session)
+    if reused and version == TLS13:
+        # A ticket is to be used once (RFC 8446 appendix C.4): another one comes with each resumption.
+        assert following.id != session.id and handshake(second, following)[1]
+    return reused
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])

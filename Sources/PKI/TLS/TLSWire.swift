@@ -109,6 +109,12 @@ public final class TLSWire {
         return Int32(size)
     }
 
+    /// Whether something lent has not been read yet, for the wire of a connection.
+    static func hasInput(_ ssl: OpaquePointer) -> Bool {
+        guard let data = unsafe BIO_get_data(SSL_get_rbio(ssl)) else { return false }
+        return unsafe data.assumingMemoryBound(to: Window.self).pointee.inputCount > 0
+    }
+
     private static func write(_ bio: OpaquePointer?, _ source: UnsafePointer<CChar>?, _ count: Int32) -> Int32 {
         unsafe aegis_bio_clear_retry(bio)
         guard let window = unsafe BIO_get_data(bio)?.assumingMemoryBound(to: Window.self), let source = unsafe source
