@@ -1,0 +1,198 @@
+"""Aegis beside nginx, HAProxy and Caddy.
+
+usage: bench.py PROGRAMS CADDY [--quick] [--rounds N] [--only WORD] [--write FOLDER] [--states FOLDER]
+"""
+
+import argparse
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+import report
+import scale
+import traffic
+from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin
+
+BETTER = [peer.name for peer in PEERS]
+
+
+class Bench:
+    def __init__(self, options, folder):
+        self.options, self.folder = options, folder
+        self.rows = []
+        # How much of each run is made, and how often.
+        self.share = 0.25 if options.quick else 1
+        self.rounds = options.rounds or (2 if options.quick else 7)
+        pair = folder / "bench.pem", folder / "bench.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+             "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", pair[1], "-out", pair[0]],
+            check=True, capture_output=True)
+        self.sites = {HOST: pair}
+        self.origin = Origin(folder / "origin")
+        self.rates = {}
+
+    def wants(self, scenario):
+        return not self.options.only or self.options.only in scenario
+
+    def tell(self, row):
+        self.rows.append(row)
+        print(report.table([row]).splitlines()[1], flush=True)
+
+    def field(self, kind, logging=False):
+        """One of each, running."""
+        proxies = []
+        for proxy in EVERYONE:
+            proxies.append(proxy(self.folder / f"{kind}-{proxy.name}", self.origin, self.sites, logging))
+            proxies[-1].start()
+        return proxies
+
+    def compare(self, scenario, unit, target, runs, proxies, rounds=None):
+        """Runs a scenario through all, by turns, and adds its row. `runs`: what makes one run."""
+        if not self.wants(scenario):
+            return
+        values = {proxy.name: [] for proxy in proxies}
+        rates = {proxy.name: [] for proxy in proxies}
+        for number in range(rounds or self.rounds):
+            # Another one begins in each round.
+            for proxy in proxies[number % len(proxies):] + proxies[:number % len(proxies)]:
+                cost = runs.run(proxy)
+                values[proxy.name].append(cost.value)
+                rates[proxy.name].append(cost.rate)
+        medians = {name: statistics.median(of) for name, of in values.items()}
+        best = min(BETTER, key=medians.get)
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(values["Aegis"], values[best]))
+        self.tell(report.Row(scenario, unit, medians, ratio, target))
+        if None not in rates["Aegis"]:
+            self.rates = {name: statistics.median(of) for name, of in rates.items()}
+
+    def amount(self, number):
+        return int(number * self.share)
+
+    def traffic(self):
+        proxies = self.field("plain")
+        keep_alive = traffic.KeepAlive(self.amount(60_000))
+        self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies)
+        if self.rates:
+            self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
+            latency = traffic.Latency(0.6 * min(self.rates.values()), 4 if self.options.quick else 8)
+            self.compare("p99 at 60 % of the slowest's rate", "µs", 1.0, latency, proxies)
+        for scenario, target, resuming in (
+            ("full TLS 1.3 handshake + 1 request", 0.9, False), ("resumed handshake + 1 request", 0.9, True),
+        ):
+            runs = traffic.Handshakes(self.amount(1_600), resuming)
+            self.compare(scenario, "µs CPU a connection", target, runs, proxies)
+        self.compare("bodies of 1 MiB", "ms CPU a GiB", 0.7, traffic.Bodies("/1m", 1 << 20, self.amount(1_000), 16), proxies)
+        self.compare(
+            "bodies of 100 MiB", "ms CPU a GiB", 0.7, traffic.Bodies("/100m", 100 << 20, self.amount(16), 4), proxies)
+        self.compare("uploads of 1 MiB", "ms CPU a GiB", 0.8, traffic.Uploads(self.amount(800)), proxies)
+        for proxy in proxies:
+            proxy.stop()
+
+    def logged(self):
+        proxies = self.field("logged", logging=True)
+        runs = traffic.KeepAlive(self.amount(60_000), headers=traffic.browser_headers())
+        self.compare("1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies)
+        for proxy in proxies:
+            proxy.stop()
+
+    def idle(self):
+        # Fresh ones: what earlier connections have left in a heap is no idle connection's.
+        proxies = self.field("idle")
+        runs = traffic.IdleMemory(self.amount(5_000))
+        self.compare(f"idle TLS connections, {runs.connections:,}", "KiB each", 1.0, runs, proxies, rounds=1)
+        for proxy in proxies:
+            proxy.stop()
+
+    def scale(self):
+        """What grows with the number of hosts."""
+        size = 10_000
+        rounds = 1 if self.options.quick else 3
+        few = scale.Crowd(self.options.states / "10000", size, self.origin)
+        starts, memory, reloads, costs = {}, {}, {}, {}
+        starts["Aegis"], memory["Aegis"] = scale.started(few, rounds), scale.settled_memory(few)
+        ours = scale.Renewals(few, 1)
+        few_change, few_longest = scale.changes(few, ours, 20)
+        few_cost = scale.cost_of_changes(few, ours, 20)
+        few.stop()
+        authority = scale.OwnAuthority(self.folder / "certificates")
+        sites = {scale.name(number): authority.issue(scale.name(number)) for number in range(size)}
+        for peer in (Nginx, HAProxy, Caddy):
+            proxy = peer(self.folder / f"many-{peer.name}", self.origin, sites)
+            starts[peer.name], memory[peer.name] = scale.started(proxy, rounds), scale.settled_memory(proxy)
+            if peer in PEERS:
+                reloads[peer.name], costs[peer.name] = scale.reload_of_peer(proxy, authority, 1)
+            proxy.stop()
+        self.tell(report.Row(
+            "start with 10,000 hosts to the first handshake", "ms", {name: 1e3 * of for name, of in starts.items()},
+            starts["Aegis"] / min(starts[name] for name in BETTER), 0.05, "{:.3f}"))
+        self.tell(report.Row(
+            "memory with 10,000 hosts", "MiB", {name: of / 2**20 for name, of in memory.items()},
+            memory["Aegis"] / min(memory[name] for name in BETTER), 0.1))
+        applied, _ = Aegis.apply(few.folder)
+        self.tell(report.Row("aegis-apply, no changes, 10,000 hosts", "s", {"Aegis": applied}, applied, 1, "{:.2f} s"))
+        self.tell(report.Row(
+            "one of 10,000 certificates changed, until served", "ms", reloads | {"Aegis": few_change},
+            few_change, 20, "{:.1f} ms"))
+
+        many = scale.Crowd(self.options.states / "100000", 10 * size, self.origin)
+        start = scale.started(many, rounds)
+        each = scale.settled_memory(many) / many.size / 1024
+        self.tell(report.Row("start with 100,000 hosts", "ms", {"Aegis": start * 1e3}, start, 3, "{:.2f} s"))
+        self.tell(report.Row("memory with 100,000 hosts", "KiB a host", {"Aegis": each}, each, 1.5, "{:.2f} KiB"))
+        added = scale.first_handshakes(many, 200)
+        self.tell(report.Row(
+            "first handshake of a host among 100,000", "ms more", {"Aegis": added}, added, 1, "{:.2f} ms"))
+        ours = scale.Renewals(many, 1)
+        change, longest = scale.changes(many, ours, 20)
+        cost = scale.cost_of_changes(many, ours, 20)
+        self.tell(report.Row(
+            "one of 100,000 certificates changed, until served", "ms", {"Aegis": change}, change, 20, "{:.1f} ms"))
+        self.tell(report.Row(
+            "the same: CPU beside that among 10,000", "ms CPU", costs | {"Aegis": cost}, cost / few_cost, 2))
+        kept = scale.throughput_while_changing(many, ours, 2 if self.options.quick else 6, self.amount(80_000))
+        self.tell(report.Row(
+            "rate while one of 100,000 changes each second", "of undisturbed", {"Aegis": kept}, kept, 0.97, at_least=True))
+        many.stop()
+        print(f"the longest of 20 changes: {few_longest:.1f} ms among 10,000, {longest:.1f} ms among 100,000")
+
+    def run(self):
+        print(report.table([]))
+        for part in ("traffic", "logged", "idle", "scale"):
+            if not self.options.part or part in self.options.part:
+                getattr(self, part)()
+        self.origin.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Aegis beside nginx, HAProxy and Caddy")
+    parser.add_argument("programs", type=pathlib.Path, help="the folder of aegis-apply and aegis-gateway")
+    parser.add_argument("caddy", type=pathlib.Path, help="Caddy's program")
+    parser.add_argument("--quick", action="store_true", help="a minute's look: less of everything, and nothing is written")
+    parser.add_argument("--rounds", type=int, help="how often each scenario runs (7; quick: 2)")
+    parser.add_argument("--part", action="append", choices=("traffic", "logged", "idle", "scale"), help="only this part")
+    parser.add_argument("--only", help="only scenarios of the traffic that have this in their name")
+    parser.add_argument("--write", type=pathlib.Path, help="where benchmarks.md and benchmarks.svg go")
+    parser.add_argument("--states", type=pathlib.Path, required=True, help="where states of very many hosts are kept")
+    options = parser.parse_args()
+    Aegis.programs, Caddy.program = options.programs.resolve(), str(options.caddy.resolve())
+    options.states = options.states.resolve()
+    if options.quick and not options.part:
+        options.part = ["traffic", "logged", "idle"]
+    with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
+        bench = Bench(options, pathlib.Path(folder))
+        bench.run()
+    print()
+    print(report.table(bench.rows))
+    missed = [row.scenario for row in bench.rows if row.is_met is False]
+    print(f"\nmissed: {', '.join(missed)}" if missed else "\nall targets are met")
+    if options.write:
+        remarks = options.write / "benchmarks-remarks.md"
+        versions = {proxy.name: proxy.version() for proxy in EVERYONE}
+        text = remarks.read_text() if remarks.exists() else ""
+        (options.write / "benchmarks.md").write_text(report.markdown(bench.rows, versions, bench.rounds, text))
+        (options.write / "benchmarks.svg").write_text(report.chart(bench.rows))
+
+
+main()

@@ -1,0 +1,128 @@
+"""What the runs gave, as a table on the terminal, docs/benchmarks.md and docs/benchmarks.svg."""
+
+import dataclasses
+import datetime
+import html
+import os
+import pathlib
+import platform
+import re
+
+NAMES = ("Aegis", "nginx", "HAProxy", "Caddy")
+COLOURS = {"Aegis": "#2f6fed", "nginx": "#3c9d5d", "HAProxy": "#c98a1b", "Caddy": "#8d8d93"}
+
+
+@dataclasses.dataclass
+class Row:
+    """A scenario's line. `figure` is what is held against the target: a ratio, or a figure of our own."""
+
+    scenario: str
+    unit: str
+    values: dict[str, float]
+    figure: float | None = None
+    target: float | None = None
+    # How a figure and its target read; ratios and milliseconds differ.
+    form: str = "{:.2f}"
+    at_least: bool = False
+
+    @property
+    def is_met(self):
+        return None if self.target is None else (self.figure >= self.target) == self.at_least or self.figure == self.target
+
+    @property
+    def verdict(self):
+        return {None: "", True: "met", False: "missed"}[self.is_met]
+
+    def cells(self):
+        sign = "≥" if self.at_least else "≤"
+        target = "" if self.target is None else f"{sign} {self.form.format(self.target)}"
+        figure = "" if self.figure is None else self.form.format(self.figure)
+        return [self.scenario, self.unit, *(amount(self.values.get(name)) for name in NAMES), figure, target, self.verdict]
+
+
+def amount(value):
+    """A figure with three digits that count."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+HEADINGS = ["scenario", "unit", *NAMES, "figure", "target", ""]
+
+
+def table(rows):
+    lines = [HEADINGS] + [row.cells() for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+
+    def text(line):
+        return "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths))).rstrip()
+
+    return "\n".join(text(line) for line in lines)
+
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())[1]
+    memory = int(re.search(r"MemTotal: +(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) >> 20
+    system = re.search(r'PRETTY_NAME="(.*)"', pathlib.Path("/etc/os-release").read_text())[1]
+    return f"{os.cpu_count()} × {cpu}, {memory} GiB, {system}, Linux {platform.release()}"
+
+
+def markdown(rows, versions, rounds, remarks):
+    def line(cells):
+        return "| " + " | ".join(cells) + " |"
+
+    body = "\n".join(line(row.cells()) for row in rows)
+    return f"""# Benchmarks
+
+Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
+{', '.join(f'{name} {version}' for name, version in versions.items())}. {rounds} rounds, interleaved; medians.
+
+{line(HEADINGS)}
+{line(["---"] * 2 + ["--:"] * (len(HEADINGS) - 3) + ["---"])}
+{body}
+
+![CPU for a unit of work, beside the best peer](benchmarks.svg)
+
+**How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
+ciphers and the same upstream, an nginx that serves files over connections that stay. CPU is what the proxy's own processes
+have taken, user and system, over a counted number of requests: it holds when the load generator and the upstream share
+the cores, as they do here. A figure is the median, over the rounds, of our value beside that of the better of nginx and
+HAProxy in the same round; Caddy is shown and not held against. Where a row has figures of Aegis alone, the figure is ours.
+The first four scenarios and the bodies are driven by h2load and by clients in Python; see `Benchmarks/`.
+
+{remarks}"""
+
+
+def chart(rows):
+    """Bars of each scenario, as long as its value beside the better peer's."""
+    shown = [row for row in rows if row.values.get("Aegis") and row.values.get("nginx") and row.values.get("HAProxy")]
+    width, left, bar, gap = 860, 330, 13, 16
+    scale = (width - left - 90) / 2
+    parts, top = [], 46
+    for row in shown:
+        best = min(row.values["nginx"], row.values["HAProxy"])
+        names = [name for name in NAMES if row.values.get(name)]
+        middle = top + len(names) * bar / 2 + 4
+        parts.append(f'<text x="{left - 12}" y="{middle:.0f}" text-anchor="end">{html.escape(row.scenario)}</text>')
+        for name in names:
+            ratio = row.values[name] / best
+            length = max(min(ratio, 2) * scale, 1)
+            beyond = " →" if ratio > 2 else ""
+            parts.append(
+                f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{bar - 2}" fill="{COLOURS[name]}"/>'
+                f'<text x="{left + length + 6:.1f}" y="{top + bar - 3}" class="value">'
+                f'{amount(row.values[name])} {html.escape(row.unit)}{beyond}</text>')
+            top += bar
+        top += gap
+    legend = "".join(
+        f'<rect x="{left + 95 * place}" y="14" width="11" height="11" fill="{COLOURS[name]}"/>'
+        f'<text x="{left + 95 * place + 16}" y="24">{name}</text>' for place, name in enumerate(NAMES))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" role="img"'
+        f' aria-label="Aegis beside nginx, HAProxy and Caddy: shorter is better">'
+        f'<style>text{{font:12px system-ui,sans-serif;fill:#333}}.value{{font-size:10px;fill:#666}}</style>'
+        f'<rect width="{width}" height="{top}" fill="#fff"/>{legend}'
+        f'<line x1="{left + scale}" y1="36" x2="{left + scale}" y2="{top - 8}" stroke="#bbb" stroke-dasharray="3 3"/>'
+        f'{"".join(parts)}</svg>\n')

@@ -1,0 +1,217 @@
+"""Very many hosts, each with a certificate of its own: starting, memory, a first handshake, one change."""
+
+import datetime
+import pathlib
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from proxies import HOST, Aegis, client_context, free_port, served_certificate
+from traffic import h2load
+
+# How long a process is left alone before its memory is looked at, in seconds.
+SETTLING = 2
+
+
+def name(number):
+    return f"host-{number}.example.com"
+
+
+class OwnAuthority:
+    """A CA whose certificates stand in files, for proxies that read these."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
+        self.now = datetime.datetime.now(datetime.timezone.utc)
+
+    def issue(self, host):
+        """Writes a certificate and its key; their paths."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = x509.CertificateBuilder(
+            self.name, x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)]), key.public_key(),
+            x509.random_serial_number(), self.now - datetime.timedelta(hours=1), self.now + datetime.timedelta(days=90),
+        ).add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False).sign(self.key, hashes.SHA256())
+        paths = self.folder / f"{host}.pem", self.folder / f"{host}.key"
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return paths
+
+
+class Crowd(Aegis):
+    """A gateway with very many hosts. Its state is kept from one run to the next: making it takes minutes."""
+
+    def __init__(self, folder, size, origin):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.size, self.port = folder, size, free_port()
+        self.asked = name(size // 2)
+        certificates = "".join(
+            f"  c{number}: {{ issuer: lan, domains: [{name(number)}] }}\n" for number in range(size))
+        hosts = "".join(self.host(name(number), f"c{number}", origin) for number in range(size))
+        text = (f"issuers:\n  lan: {{ type: local_ca }}\n"
+                f"certificates:\n  own: {{ issuer: lan, domains: [{HOST}] }}\n{certificates}"
+                f"hosts:\n{self.host(HOST, 'own', origin)}{hosts}")
+        if not (folder / "state.db").exists():
+            print(f"making a state of {size:,} hosts, which takes about {size // 300:,} s", flush=True)
+        self.command, self.environment = self.declare(folder, text)
+
+    def state(self):
+        state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
+        state.execute("PRAGMA synchronous = FULL")
+        return state
+
+
+class Renewals:
+    """Renews one certificate of a state, as often as wanted: two that aegis-apply has issued take turns.
+
+    What a gateway sees is what it sees of aegis-apply: another certificate in one row, and another revision.
+    """
+
+    COLUMNS = ("chain", "sealed_key", "fingerprint")
+
+    def __init__(self, crowd, number):
+        self.name, self.certificate = name(number), f"c{number}"
+        self.state = crowd.state()
+        self.turns = []
+        for _ in range(2):
+            crowd.apply(crowd.folder, "renew", self.certificate, "--force")
+            self.turns.append(self.state.execute(
+                f"SELECT {', '.join(self.COLUMNS)} FROM certificates WHERE name = ?", (self.certificate,)).fetchone())
+
+    def commit(self):
+        """Commits the next; its fingerprint, and when that was."""
+        turn = self.turns.pop(0)
+        self.turns.append(turn)
+        self.state.execute("BEGIN IMMEDIATE")
+        self.state.execute("UPDATE position SET revision = revision + 1")
+        self.state.execute(
+            f"UPDATE certificates SET {', '.join(column + ' = ?' for column in self.COLUMNS)},"
+            " revision = (SELECT revision FROM position) WHERE name = ?", (*turn, self.certificate))
+        self.state.execute("COMMIT")
+        return turn[-1], time.monotonic()
+
+
+def started(proxy, rounds):
+    """Seconds to the first handshake, the median; it runs afterwards."""
+    seconds = []
+    for number in range(rounds):
+        seconds.append(proxy.start())
+        if number < rounds - 1:
+            proxy.stop()
+    return statistics.median(seconds)
+
+
+def settled_memory(proxy):
+    time.sleep(SETTLING)
+    return proxy.memory()
+
+
+def first_handshakes(crowd, count):
+    """How much longer a name's first handshake takes than another of a name that is known, in milliseconds."""
+    context = client_context()
+
+    def timed(host):
+        begun = time.perf_counter()
+        served_certificate(crowd.port, host, context)
+        return (time.perf_counter() - begun) * 1e3
+
+    cold, warm = [], []
+    step = crowd.size // (count + 1)
+    for number in range(count):
+        cold.append(timed(name(number * step)))
+        warm.append(timed(name(0)))
+    return statistics.median(cold) - statistics.median(warm)
+
+
+PROBE = """
+import hashlib, sys, time
+sys.path.insert(0, sys.argv[1])
+from proxies import client_context, served_certificate
+context, last = client_context(), None
+while True:
+    begun = time.monotonic()
+    seen = hashlib.sha256(served_certificate(int(sys.argv[2]), sys.argv[3], context)).hexdigest()
+    if seen != last:
+        print(seen, time.monotonic(), flush=True)
+        last = seen
+"""
+
+
+def changes(crowd, renewals, count):
+    """From a commit to the first handshake with the new certificate, in milliseconds: the median and the longest."""
+    here = pathlib.Path(__file__).parent
+    probe = subprocess.Popen(
+        [sys.executable, "-c", PROBE, here, str(crowd.port), renewals.name], stdout=subprocess.PIPE, text=True)
+    probe.stdout.readline()
+    times = []
+    for _ in range(count):
+        time.sleep(0.3)
+        expected, committed = renewals.commit()
+        seen, when = probe.stdout.readline().split()
+        assert seen == expected, "another certificate is served than the one committed"
+        times.append((float(when) - committed) * 1e3)
+    probe.kill()
+    probe.wait()
+    return statistics.median(times), max(times)
+
+
+def cost_of_changes(crowd, renewals, count, pause=0.2):
+    """CPU of the gateway for one change, in milliseconds, when nobody asks; what it takes without any is taken off."""
+    def during(action):
+        before = crowd.cpu()
+        for _ in range(count):
+            action()
+            time.sleep(pause)
+        return crowd.cpu() - before
+
+    idle = during(lambda: None)
+    return max(during(renewals.commit) - idle, 0) / count * 1e3
+
+
+def throughput_while_changing(crowd, renewals, rounds, requests):
+    """Requests a second beside those while a certificate is changed each second: the median of the ratios."""
+    ratios = []
+    committer = f"""
+import sys, time
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import scale
+renewals = scale.Renewals.__new__(scale.Renewals)
+renewals.state = scale.sqlite3.connect({str(crowd.folder / 'state.db')!r}, isolation_level=None)
+renewals.state.execute("PRAGMA synchronous = FULL")
+renewals.certificate, renewals.turns = {renewals.certificate!r}, {renewals.turns!r}
+while True:
+    renewals.commit()
+    time.sleep(1)
+"""
+    for number in range(rounds):
+        rates = {}
+        # By turns first and second: whoever comes second has the warmer caches.
+        for changing in ((False, True) if number % 2 else (True, False)):
+            process = subprocess.Popen([sys.executable, "-c", committer]) if changing else None
+            rates[changing] = h2load(crowd, "/1k", requests, 64)
+            if process:
+                process.kill()
+                process.wait()
+        ratios.append(rates[True] / rates[False])
+    return statistics.median(ratios)
+
+
+def reload_of_peer(proxy, authority, number):
+    """Gives a peer another certificate for a name: milliseconds until it is served, and of CPU."""
+    context, host = client_context(), name(number)
+    former = served_certificate(proxy.port, host, context)
+    before, begun = proxy.cpu_with_ended(), time.monotonic()
+    proxy.renew(number, *authority.issue(host))
+    while served_certificate(proxy.port, host, context) == former:
+        time.sleep(0.005)
+    seconds = time.monotonic() - begun
+    return seconds * 1e3, (proxy.cpu_with_ended() - before) * 1e3

@@ -1,0 +1,193 @@
+"""Traffic through proxies: what is sent, and what one run of it cost the proxy."""
+
+import concurrent.futures
+import dataclasses
+import re
+import socket
+import statistics
+import subprocess
+import tempfile
+
+from proxies import HOST, client_context
+
+# As a browser sends them.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.7,de;q=0.3",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Referer": "https://bench.example.com/shop/articles?page=2",
+    "Cookie": "session=6f1f2c0a9be14e0c8d5b7a3e; theme=dark; seen=1732263000",
+    "DNT": "1",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Priority": "u=0, i",
+}
+CIPHER = "TLS_AES_128_GCM_SHA256"
+
+
+def h2load(proxy, path, requests, connections, *options):
+    """Sends a number of requests over HTTP/1.1 and TLS 1.3; how many a second were answered."""
+    command = [
+        "h2load", "--h1", "-t1", f"-n{requests}", f"-c{connections}", f"--tls13-ciphers={CIPHER}",
+        f"--connect-to=127.0.0.1:{proxy.port}", *options, f"https://{HOST}{path}",
+    ]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if f" {requests} succeeded" not in text:
+        raise SystemExit(f"{proxy.name} did not answer all of {path}:\n{text}")
+    return float(re.search(r"([\d.]+) req/s", text)[1])
+
+
+def browser_headers():
+    return [f"-H{name}: {value}" for name, value in BROWSER.items()]
+
+
+class Connection:
+    """A client's connection, kept until `close`."""
+
+    def __init__(self, proxy, context, session=None):
+        plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
+        # As browsers do: else a request that follows the handshake waits for an acknowledgement.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.tls = context.wrap_socket(plain, server_hostname=HOST, session=session)
+
+    def get(self, path="/1k", size=1024):
+        self.tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        answer = b""
+        while True:
+            answer += self.tls.recv(65536)
+            head, end, body = answer.partition(b"\r\n\r\n")
+            if end and len(body) >= size:
+                assert head.startswith(b"HTTP/1.1 200"), head
+                return
+
+    def close(self):
+        self.tls.close()
+
+
+def connect_often(proxy, connections, resuming=False, clients=8):
+    """Makes a number of connections, each with one request, and closes them."""
+    def client(number):
+        context, session = client_context(), None
+        if resuming:
+            # The ticket comes with the answer.
+            first = Connection(proxy, context)
+            first.get()
+            session = first.tls.session
+            first.close()
+        for _ in range(connections // clients):
+            connection = Connection(proxy, context, session)
+            connection.get()
+            if resuming:
+                assert connection.tls.session_reused, f"{proxy.name} did not resume"
+                session = connection.tls.session
+            connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        list(pool.map(client, range(clients)))
+    return connections // clients * clients
+
+
+def hold_idle(proxy, connections, clients=8):
+    """Opens connections that have had one request each, and keeps them."""
+    context = client_context()
+
+    def open_one(_):
+        connection = Connection(proxy, context)
+        connection.get()
+        return connection
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(open_one, range(connections)))
+
+
+@dataclasses.dataclass
+class Cost:
+    """What a run gave: its figure in the scenario's unit, and how many requests a second were answered, if it says so."""
+
+    value: float
+    rate: float | None = None
+
+
+class KeepAlive:
+    """Requests over connections that stay: CPU a request, in microseconds."""
+
+    def __init__(self, requests, connections=64, headers=()):
+        self.requests, self.connections, self.headers = requests, connections, headers
+
+    def run(self, proxy):
+        before = proxy.cpu()
+        rate = h2load(proxy, "/1k", self.requests, self.connections, *self.headers)
+        return Cost((proxy.cpu() - before) / self.requests * 1e6, rate)
+
+
+class Handshakes:
+    """Connections with one request each: CPU a connection, in microseconds."""
+
+    def __init__(self, connections, resuming):
+        self.connections, self.resuming = connections, resuming
+
+    def run(self, proxy):
+        before = proxy.cpu()
+        made = connect_often(proxy, self.connections, self.resuming)
+        return Cost((proxy.cpu() - before) / made * 1e6)
+
+
+class Bodies:
+    """Answers of a size: CPU a GiB, in milliseconds."""
+
+    def __init__(self, path, size, requests, connections):
+        self.path, self.size, self.requests, self.connections = path, size, requests, connections
+
+    def run(self, proxy):
+        before = proxy.cpu()
+        h2load(proxy, self.path, self.requests, self.connections)
+        return Cost((proxy.cpu() - before) / (self.requests * self.size / (1 << 30)) * 1e3)
+
+
+class Uploads:
+    """Requests with a body of 1 MiB: CPU a GiB, in milliseconds."""
+
+    def __init__(self, requests, connections=16):
+        self.requests, self.connections = requests, connections
+
+    def run(self, proxy):
+        with tempfile.NamedTemporaryFile() as body:
+            body.write(b"x" * (1 << 20))
+            body.flush()
+            before = proxy.cpu()
+            h2load(proxy, "/upload", self.requests, self.connections, f"-d{body.name}")
+            return Cost((proxy.cpu() - before) / (self.requests / 1024) * 1e3)
+
+
+class IdleMemory:
+    """Connections that do nothing: memory of each, in KiB."""
+
+    def __init__(self, connections):
+        self.connections = connections
+
+    def run(self, proxy):
+        # What is made at first use is not the connections'.
+        connect_often(proxy, 64)
+        before = proxy.memory()
+        held = hold_idle(proxy, self.connections)
+        value = (proxy.memory() - before) / self.connections / 1024
+        for connection in held:
+            connection.close()
+        return Cost(value)
+
+
+class Latency:
+    """Requests at a rate that all can bear: the 99th percentile, in microseconds."""
+
+    def __init__(self, rate, seconds, connections=64):
+        self.requests, self.connections = int(rate * seconds), connections
+        self.rate = rate / connections
+
+    def run(self, proxy):
+        with tempfile.NamedTemporaryFile() as log:
+            h2load(proxy, "/1k", self.requests, self.connections, f"--rps={self.rate:.2f}", f"--log-file={log.name}")
+            times = [int(line.split(b"\t")[2]) for line in open(log.name, "rb")]
+        return Cost(statistics.quantiles(times, n=100)[98])
