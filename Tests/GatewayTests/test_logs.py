@@ -46,6 +46,19 @@ def test_json_lines_can_be_read_back(run, http):
     assert "canary" not in (gateway.folder / "access.log").read_text() + gateway.log
 
 
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 300])
+def test_every_byte_of_a_text_can_be_read_back(run, http, length):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "access.log", "format": "json"}})
+    # Each byte that a field may hold, behind so many plain ones.
+    agent = b"a" * length + bytes([*range(0x21, 0x7F), *range(0x80, 0x100)]) + b"\"z"
+    with http(gateway.http) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nUser-Agent: " + agent + b"\r\n\r\n")
+        assert client.response().status == 200
+    assert json.loads(lines(gateway.folder / "access.log")[0])["user_agent"].encode("latin-1") == agent
+
+
 def test_combined_lines_have_their_form(run, http):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],

@@ -125,6 +125,8 @@ final class AccessLogBuffer {
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
     private var dueAt: Int64?
+    /// A second, and its text in the format's way.
+    private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
     init(_ sink: AccessLogSink, _ format: AccessLog.Format, _ metrics: WorkerMetrics) {
         self.sink = sink
@@ -142,7 +144,7 @@ final class AccessLogBuffer {
         switch format {
         case .json:
             line.append("{\"time\":\"")
-            line.append(Array(UTCTime.rfc3339(clock.seconds).utf8))
+            append(time: clock.seconds)
             line.append("\",\"client\":\"")
             peer.write(to: line)
             line.append("\",\"method\":\"")
@@ -151,16 +153,19 @@ final class AccessLogBuffer {
             appendEscaped(head[request.host.range])
             line.append("\",\"target\":\"")
             appendEscaped(head[request.target.text.range])
-            for (name, id) in [("\",\"referer\":\"", KnownField.referer), ("\",\"user_agent\":\"", .userAgent)] {
-                guard let value = request.fields.first(id) else { continue }
-                line.append(Array(name.utf8))
+            if let value = request.fields.first(.referer) {
+                line.append("\",\"referer\":\"")
+                appendEscaped(head[value.range])
+            }
+            if let value = request.fields.first(.userAgent) {
+                line.append("\",\"user_agent\":\"")
                 appendEscaped(head[value.range])
             }
             line.append("\"\0")
         case .combined:
             peer.write(to: line)
             line.append(" - - [")
-            line.append(Array(UTCTime.combinedLog(clock.seconds).utf8))
+            append(time: clock.seconds)
             line.append("] \"")
             appendEscaped(head[request.methodName.range])
             line.append(" ")
@@ -218,7 +223,7 @@ final class AccessLogBuffer {
         switch format {
         case .json:
             line.append("{\"time\":\"")
-            line.append(Array(UTCTime.rfc3339(clock.seconds).utf8))
+            append(time: clock.seconds)
             line.append("\",\"client\":\"")
             peer.write(to: line)
             line.append("\",\"status\":")
@@ -231,12 +236,21 @@ final class AccessLogBuffer {
         case .combined:
             peer.write(to: line)
             line.append(" - - [")
-            line.append(Array(UTCTime.combinedLog(clock.seconds).utf8))
+            append(time: clock.seconds)
             line.append("] \"-\" ")
             line.append(decimal: UInt64(status))
             line.append(" 0 \"-\" \"-\"\n")
         }
         add()
+    }
+
+    /// Adds a time; its text is made once a second.
+    private func append(time seconds: Int64) {
+        if time.seconds != seconds {
+            let text = format == .json ? UTCTime.rfc3339(seconds) : UTCTime.combinedLog(seconds)
+            time = (seconds, Array(text.utf8))
+        }
+        line.append(time.text)
     }
 
     private func add() {
@@ -266,20 +280,51 @@ final class AccessLogBuffer {
     /// ASCII is taken as Latin-1.
     private func appendEscaped(_ text: Bytes) {
         defer { if text.count > Self.longestText { line.append("...") } }
-        for index in 0..<min(text.count, Self.longestText) {
-            let byte = text[index]
+        let end = min(text.count, Self.longestText)
+        var at = 0
+        while at < end {
+            let stop = min(text.firstToEscape(from: at), end)
+            line.append(text[at..<stop])
+            guard stop < end else { return }
+            let byte = text[stop]
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
                 line.append("\\")
                 line.append(byte: byte)
-            case 0x20...0x7E: line.append(byte: byte)
             default:
                 line.append(format == .json ? "\\u00" : "\\x")
                 line.append(byte: Self.hexDigit(byte >> 4))
                 line.append(byte: Self.hexDigit(byte & 0xF))
             }
+            at = stop + 1
         }
     }
 
     private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+}
+
+extension Bytes {
+    /// The first byte at or after `start` that no string of a log may hold as it is; the count if there is none.
+    fileprivate func firstToEscape(from start: Int) -> Int {
+        let raw = unsafe span.bytes
+        var at = start
+        while at + 8 <= count {
+            // Any eight bytes are a UInt64, and the loop's condition says that they are there.
+            let word = unsafe UInt64(
+                littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
+            // A byte's top bit gets set where it is below 32, above 126, a quotation mark or a backslash. A borrow can set
+            // wrong bits above a right one, never below, and the lowest is the one that counts.
+            let low = word &- 0x2020_2020_2020_2020
+            let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
+            let quote = (word ^ 0x2222_2222_2222_2222) &- 0x0101_0101_0101_0101
+            let backslash = (word ^ 0x5C5C_5C5C_5C5C_5C5C) &- 0x0101_0101_0101_0101
+            let found = (word | low | delete | quote | backslash) & 0x8080_8080_8080_8080
+            if found != 0 { return at + found.trailingZeroBitCount / 8 }
+            at += 8
+        }
+        while at < count, 0x20...0x7E ~= self[at], self[at] != UInt8(ascii: "\""), self[at] != UInt8(ascii: "\\") {
+            at += 1
+        }
+        return at
+    }
 }
