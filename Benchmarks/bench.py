@@ -6,13 +6,12 @@ usage: bench.py PROGRAMS CADDY [--quick] [--rounds N] [--only WORD] [--write FOL
 import argparse
 import pathlib
 import statistics
-import subprocess
 import tempfile
 
 import report
 import scale
 import traffic
-from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin
+from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, self_signed
 
 BETTER = [peer.name for peer in PEERS]
 
@@ -24,12 +23,7 @@ class Bench:
         # How much of each run is made, and how often.
         self.share = 0.25 if options.quick else 1
         self.rounds = options.rounds or (2 if options.quick else 7)
-        pair = folder / "bench.pem", folder / "bench.key"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
-             "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", pair[1], "-out", pair[0]],
-            check=True, capture_output=True)
-        self.sites = {HOST: pair}
+        self.sites = {HOST: self_signed(folder)}
         self.origin = Origin(folder / "origin")
         self.rates = {}
 
@@ -57,6 +51,9 @@ class Bench:
         for number in range(rounds or self.rounds):
             # Another one begins in each round.
             for proxy in proxies[number % len(proxies):] + proxies[:number % len(proxies)]:
+                # It takes five times as long as the others, and is not held against.
+                if isinstance(proxy, Caddy) and number >= 2:
+                    continue
                 cost = runs.run(proxy)
                 values[proxy.name].append(cost.value)
                 rates[proxy.name].append(cost.rate)
@@ -76,7 +73,7 @@ class Bench:
         self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies)
         if self.rates:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
-            latency = traffic.Latency(0.6 * min(self.rates.values()), 4 if self.options.quick else 8)
+            latency = traffic.Latency(0.6 * min(self.rates.values()), 3 if self.options.quick else 5)
             self.compare("p99 at 60 % of the slowest's rate", "µs", 1.0, latency, proxies)
         for scenario, target, resuming in (
             ("full TLS 1.3 handshake + 1 request", 0.9, False), ("resumed handshake + 1 request", 0.9, True),

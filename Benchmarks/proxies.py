@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import resource
-import shutil
 import signal
 import socket
 import ssl
@@ -51,6 +50,16 @@ def client_context():
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
+
+
+def self_signed(folder):
+    """A certificate for the bench's name and its key: their paths."""
+    pair = folder / "bench.pem", folder / "bench.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+         "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", pair[1], "-out", pair[0]],
+        check=True, capture_output=True)
+    return pair
 
 
 def served_certificate(port, name, context=None):

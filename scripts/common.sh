@@ -6,7 +6,6 @@ readonly BUILD_PACKAGES=(
     "libsqlite3-dev:keeps the state"
     "libpsl-dev:tells which domains are registered as one"
     "libidn2-dev:turns international host names into A-labels"
-    "libpsl-dev:tells which domains are registered as one"
     "libssl-dev:keys, certificates, sealing"
     "libcurl4-openssl-dev:calls CAs, APIs and webhooks"
     "libldns-dev:reads what name servers answer"
@@ -48,4 +47,14 @@ require_packages() {
     "${sudo[@]}" apt-get update -qq || fail "the package lists can't be updated"
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
         >/dev/null || fail "installing ${missing[*]} failed"
+}
+
+# require_modules FOLDER MODULE...: a Python environment with these modules of PyPI.
+require_modules() {
+    local folder=$1
+    shift
+    [ "$(cat "$folder/modules" 2> /dev/null)" = "$*" ] && return
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+    echo "$*" > "$folder/modules"
 }
