@@ -68,12 +68,19 @@ enum OpenSSL {
     /// The SHA-256 of some bytes: 32 bytes.
     static func sha256(_ bytes: Span<UInt8>) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
-        // SHA256 reads the given bytes and writes exactly 32.
-        unsafe bytes.withUnsafeBufferPointer { input in
-            _ = unsafe SHA256(input.baseAddress, input.count, &digest)
+        // EVP_Digest reads the given bytes and writes exactly 32. Nothing but a lack of memory makes it fail.
+        let result = unsafe bytes.withUnsafeBufferPointer { input in
+            unsafe EVP_Digest(input.baseAddress, input.count, &digest, nil, sha256Algorithm, nil)
         }
+        precondition(result == 1, "SHA-256 can't be computed")
         return digest
     }
+
+    // Looked up once: each look among OpenSSL's providers takes longer than a certificate's digest. Never freed, and sound
+    // to share, since algorithms don't change.
+    private nonisolated(unsafe) static let sha256Algorithm = unsafe EVP_MD_fetch(nil, "SHA256", nil)
+    /// AES-256-GCM.
+    nonisolated(unsafe) static let gcmAlgorithm = unsafe EVP_CIPHER_fetch(nil, "AES-256-GCM", nil)
 
     /// Bytes from OpenSSL's generator for secrets.
     static func secretRandomBytes(_ count: Int) throws(PKIError) -> SecretBytes {

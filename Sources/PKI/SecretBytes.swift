@@ -70,7 +70,9 @@ public final class SecretBytes: Sendable {
     }
 
     /// A copy that is not wiped: for what is no secret, or is about to be written out.
-    public func plainCopy() -> [UInt8] { withBytes { bytes in bytes.indices.map { bytes[$0] } } }
+    public func plainCopy() -> [UInt8] {
+        withBytes { bytes in unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) } }
+    }
 }
 
 extension SecretBytes: Equatable {

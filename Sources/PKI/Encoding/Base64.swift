@@ -16,14 +16,21 @@ enum Base64Alphabet {
 
     /// The value of an ASCII digit; nil when it is none.
     func value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
-        case self.digit(62): 62
-        case self.digit(63): 63
-        default: nil
-        }
+        let value = values[Int(digit)]
+        return value == Self.noValue ? nil : value
+    }
+
+    /// The value of each byte as a digit, or `noValue`. Who decodes much takes it once.
+    var values: [UInt8] { self == .url ? Self.urlValues : Self.standardValues }
+
+    static let noValue: UInt8 = 0xFF
+    private static let standardValues = table(of: .standard)
+    private static let urlValues = table(of: .url)
+
+    private static func table(of alphabet: Base64Alphabet) -> [UInt8] {
+        var values = [UInt8](repeating: noValue, count: 256)
+        for value in UInt8(0)..<64 { values[Int(alphabet.digit(value))] = value }
+        return values
     }
 
     /// The bytes of a text with its padding, or without.

@@ -131,15 +131,17 @@ extension PEM {
             var group: UInt32 = 0
             var digits = 0
             var padding = 0
+            let values = Base64Alphabet.standard.values
             for index in block.body {
                 let byte = text[index]
-                if byte == UInt8(ascii: "=") {
-                    padding += 1
-                } else if let value = Base64Alphabet.standard.value(byte) {
+                let value = values[Int(byte)]
+                if value != Base64Alphabet.noValue {
                     guard padding == 0 else { throw notBase64(block) }
                     group = group << 6 | UInt32(value)
                     digits += 1
                     if digits % 4 == 0 { append(group, count: 3, to: &output) }
+                } else if byte == UInt8(ascii: "=") {
+                    padding += 1
                 } else if ![0x20, 0x09, 0x0A, 0x0D].contains(byte) {
                     throw notBase64(block)
                 }

@@ -19,7 +19,7 @@ struct GCM: ~Copyable {
                     try unsafe OpenSSL.check(
                         "starting AES-256-GCM",
                         EVP_CipherInit_ex(
-                            context, EVP_aes_256_gcm(), nil, key.baseAddress, nonce, direction.rawValue))
+                            context, OpenSSL.gcmAlgorithm, nil, key.baseAddress, nonce, direction.rawValue))
                 }
             }
         } catch {
