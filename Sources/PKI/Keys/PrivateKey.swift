@@ -44,7 +44,8 @@ public final class PrivateKey: Sendable {
         let key = unsafe OpenSSLMemory.wiping {
             unsafe der.withBytes { bytes in
                 unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
-                    unsafe d2i_AutoPrivateKey(nil, position, count)
+                    // Where the first reads nothing it leaves the pointer where it was.
+                    unsafe aegis_pkcs8_key(position, count) ?? d2i_AutoPrivateKey(nil, position, count)
                 }
             }
         }

@@ -1,27 +1,19 @@
 import COpenSSL
 
-/// A chain and its key, parsed, ready to be shown in handshakes. About 6 KiB; parsing takes about half a millisecond.
+/// The certificates above a leaf, parsed. Thousands of leaves can share them.
 @safe
-public final class TLSCredential: Sendable {
+public final class TLSIntermediates: Sendable {
     // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
-    private nonisolated(unsafe) let leaf: OpaquePointer
-    private nonisolated(unsafe) let intermediates: OpaquePointer
-    private let key: PrivateKey
+    fileprivate nonisolated(unsafe) let stack: OpaquePointer
 
-    /// Parses a chain in DER, leaf first, and takes its key.
+    /// Parses certificates in DER.
     ///
-    /// - Throws: `PKIError` when something of it can't be read or the key is another's.
-    public init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
-        guard let first = chain.first, let leaf = unsafe Self.parse(first) else {
-            throw .malformed("certificate", reason: "it is no X.509 certificate in DER")
-        }
-        guard let stack = unsafe aegis_x509_stack() else {
-            unsafe X509_free(leaf)
-            throw .openSSL("making a chain", reasons: OpenSSL.drainReasons())
-        }
-        unsafe (self.leaf, intermediates, self.key) = (leaf, stack, key)
-        for der in chain.dropFirst() {
-            guard let certificate = unsafe Self.parse(der) else {
+    /// - Throws: `PKIError` when one can't be read.
+    public init(der: some Sequence<[UInt8]>) throws(PKIError) {
+        let stack = try unsafe OpenSSL.require("making a chain", aegis_x509_stack())
+        unsafe self.stack = stack
+        for der in der {
+            guard let certificate = unsafe TLSCredential.parse(der) else {
                 throw .malformed("certificate", reason: "an intermediate is no X.509 certificate in DER")
             }
             guard unsafe aegis_x509_stack_push(stack, certificate) > 0 else {
@@ -29,6 +21,36 @@ public final class TLSCredential: Sendable {
                 throw .openSSL("making a chain", reasons: OpenSSL.drainReasons())
             }
         }
+    }
+
+    deinit { unsafe aegis_x509_stack_free(stack) }
+}
+
+/// A chain and its key, parsed, ready to be shown in handshakes. About 5 KiB; parsing takes about half a millisecond.
+@safe
+public final class TLSCredential: Sendable {
+    // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
+    private nonisolated(unsafe) let leaf: OpaquePointer
+    private let intermediates: TLSIntermediates
+    private let key: PrivateKey
+
+    /// Parses a chain in DER, leaf first, and takes its key.
+    ///
+    /// - Throws: `PKIError` when something of it can't be read or the key is another's.
+    public convenience init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
+        try self.init(leaf: chain.first ?? [], intermediates: TLSIntermediates(der: chain.dropFirst()), key: key)
+    }
+
+    /// Parses a leaf in DER, and takes what stands above it and its key.
+    ///
+    /// - Throws: `PKIError` when the leaf can't be read or the key is another's.
+    public init(leaf der: [UInt8], intermediates: TLSIntermediates, key: PrivateKey) throws(PKIError) {
+        guard let leaf = unsafe Self.parse(der) else {
+            throw .malformed("certificate", reason: "it is no X.509 certificate in DER")
+        }
+        unsafe self.leaf = leaf
+        self.intermediates = intermediates
+        self.key = key
         ERR_clear_error()
         guard unsafe key.withHandle({ unsafe X509_check_private_key(leaf, $0) }) == 1 else {
             ERR_clear_error()
@@ -36,20 +58,17 @@ public final class TLSCredential: Sendable {
         }
     }
 
-    deinit {
-        unsafe X509_free(leaf)
-        unsafe aegis_x509_stack_free(intermediates)
-    }
+    deinit { unsafe X509_free(leaf) }
 
     /// Shows this in a connection's handshake (an `SSL`), which keeps references of its own.
     func use(in connection: OpaquePointer) -> Bool {
         ERR_clear_error()
         return unsafe key.withHandle { key in
-            unsafe SSL_use_cert_and_key(connection, leaf, key, intermediates, 1)
+            unsafe SSL_use_cert_and_key(connection, leaf, key, intermediates.stack, 1)
         } == 1
     }
 
-    private static func parse(_ der: [UInt8]) -> OpaquePointer? {
+    fileprivate static func parse(_ der: [UInt8]) -> OpaquePointer? {
         unsafe OpenSSL.decode(der.span, free: X509_free) { position, count in
             unsafe d2i_X509(nil, position, count)
         }
