@@ -53,7 +53,7 @@ extension GatewayServer {
 
     /// Looks the names of upstreams up again when it is time.
     func resolveNames(_ now: Int64) {
-        let names = Set(compiler.upstreams.all.values.compactMap(\.nameToResolve)).union(heldChange?.names ?? [])
+        let names = Set(compiler.upstreams.names.keys).union(heldChange?.names ?? [])
         for name in resolvedAt.keys where !names.contains(name) {
             resolvedAt[name] = nil
             resolutions[name] = nil
@@ -132,25 +132,5 @@ extension HealthProbe {
         host.timeouts.connect = target.check.timeout
         host.timeouts.read = target.check.timeout
         site = Site(host, upstreams: [number])
-    }
-}
-
-extension Upstream {
-    /// The address that stands in place of a name.
-    fileprivate var addressLiteral: IPAddress? {
-        switch transport {
-        case .unix: nil
-        case .http(let host, _), .https(let host, _):
-            IPAddress(host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host)
-        }
-    }
-
-    /// The name to look up; nil when there is none.
-    fileprivate var nameToResolve: String? {
-        guard addressLiteral == nil else { return nil }
-        return switch transport {
-        case .unix: nil
-        case .http(let host, _), .https(let host, _): host
-        }
     }
 }

@@ -17,6 +17,8 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
+    /// The names to look up, with how many upstreams have each.
+    private(set) var names: [String: Int] = [:]
     private var free: [UpstreamNumber] = []
     private var next: UpstreamNumber = 0
 
@@ -45,6 +47,7 @@ struct UpstreamRegistry {
         }
         known[upstream] = Known(number: number, users: 1)
         upstreams[number] = upstream
+        if let name = upstream.upstream.nameToResolve { names[name, default: 0] += 1 }
         update.removedUpstreams.removeAll { $0 == number }
         update.upstreams.append(
             UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust(upstream.caFile)))
@@ -60,8 +63,31 @@ struct UpstreamRegistry {
         }
         known[upstream] = nil
         upstreams[number] = nil
+        if let name = upstream.upstream.nameToResolve, let others = names[name].map({ $0 - 1 }) {
+            names[name] = others > 0 ? others : nil
+        }
         free.append(number)
         update.upstreams.removeAll { $0.number == number }
         update.removedUpstreams.append(number)
+    }
+}
+
+extension Upstream {
+    /// The address that stands in place of a name.
+    var addressLiteral: IPAddress? {
+        switch transport {
+        case .unix: nil
+        case .http(let host, _), .https(let host, _):
+            IPAddress(host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host)
+        }
+    }
+
+    /// The name to look up; nil when there is none.
+    var nameToResolve: String? {
+        guard addressLiteral == nil else { return nil }
+        return switch transport {
+        case .unix: nil
+        case .http(let host, _), .https(let host, _): host
+        }
     }
 }
