@@ -12,6 +12,12 @@ extension CertificateFacts {
         RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt, longestLeadSeconds: longestLeadSeconds)
     }
 
+    /// Before this, in seconds since 1970, no certificate with such a validity is due, whatever the operator wishes, as long as
+    /// its CA advises nothing.
+    public static func restsUntil(notBefore: Int64, expiresAt: Int64) -> Int64 {
+        RenewalScheduler.restsUntil(notBefore: notBefore, notAfter: expiresAt)
+    }
+
     /// From when on it is renewed, in seconds since 1970: by its lifetime, as the operator wishes, as the CA advises, and after
     /// failures not before the next try. The same for gateways, plans and `renew`.
     ///

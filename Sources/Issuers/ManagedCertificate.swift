@@ -28,13 +28,19 @@ public struct ManagedCertificate: Sendable {
 
     /// Of a stored certificate; nil for those of hosts, the operator's own, and those that are not renewed.
     public init?(_ stored: StoredCertificate) {
-        guard stored.facts.autoRenew, stored.facts.source != .custom,
-            var certificate = NamedCertificate(record: stored.record), case .issued = certificate.source
+        self.init(
+            named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
+    }
+
+    /// The same by what it takes of it.
+    public init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
+        guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
+            case .issued = certificate.source
         else { return nil }
-        certificate.name = stored.name
-        name = stored.name
+        certificate.name = name
+        self.name = name
         declaration = .named(certificate)
-        itemRecord = stored.record
+        itemRecord = record
     }
 
     /// What it is to be.

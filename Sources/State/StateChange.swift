@@ -15,8 +15,8 @@ public struct StatePosition: Sendable, Equatable {
     public static let start = StatePosition(revision: 0, generation: 0)
 }
 
-/// One thing that a reader of the state learns.
-public enum StateChange: Sendable, Equatable {
+/// One thing that a reader of the state learns. Indirect, since very many are handed on.
+public indirect enum StateChange: Sendable, Equatable {
     /// An item other than a certificate was put.
     case item(ItemID, StoredItem)
     /// A certificate was put, or its key sealed anew.

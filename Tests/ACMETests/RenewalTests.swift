@@ -70,6 +70,18 @@ import Testing
         Double(RenewalScheduler.dueAt(candidate(change), seed: 1)) / Double(Self.day)
     }
 
+    @Test("Nothing is due before the bound that costs no hash", arguments: [1, 7, 10, 90, 5475] as [Int64])
+    func rest(days: Int64) {
+        let rest = RenewalScheduler.restsUntil(notBefore: 0, notAfter: days * 86_400)
+        for (renewBefore, name) in [(nil, "a"), (1, "b"), (days * 86_400, "c"), (days * 43_200, "d")]
+            as [(Int64?, String)]
+        {
+            let candidate = RenewalCandidate(
+                name: name, notBefore: 0, notAfter: days * 86_400, renewBeforeSeconds: renewBefore)
+            #expect(rest <= RenewalScheduler.dueAt(candidate, seed: 0))
+        }
+    }
+
     @Test("The operator's wish counts, but for one that would renew without end")
     func renewBefore() {
         // An eighth of 90 days is 11.25.

@@ -66,6 +66,13 @@ public enum RenewalScheduler {
         return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
     }
 
+    /// A bound that costs no hash: without advice nothing of such a validity is planned before it.
+    public static func restsUntil(notBefore: Int64, notAfter: Int64) -> Int64 {
+        guard notAfter < possibleSeconds, notBefore > -possibleSeconds else { return .min }
+        let lifetime = max(0, notAfter - notBefore)
+        return min(notAfter - lifetime / 3 * 2, dueAt(notBefore: notBefore, notAfter: notAfter)) - lifetime / 8
+    }
+
     /// Those that are due, the ones that end first before the others, and when the next comes due.
     public static func due(
         _ candidates: some Sequence<RenewalCandidate>, now: Int64, seed: UInt64

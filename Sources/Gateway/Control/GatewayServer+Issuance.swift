@@ -38,7 +38,7 @@ extension GatewayServer {
 
     /// A handshake asks for a certificate that there is not: it is ordered, unless it was tried in vain lately.
     func certificateWanted(_ name: String) {
-        guard let certificate = compiler.managed[name], status.current.phase == .ready, !isEnding else {
+        guard let certificate = compiler.managed(name), status.current.phase == .ready, !isEnding else {
             return settle(name)
         }
         // It may have come while the report was under way.
@@ -55,7 +55,7 @@ extension GatewayServer {
 
     /// Whether there is a certificate that is what it is to be.
     private func isThere(_ certificate: ManagedCertificate) -> Bool {
-        compiler.certificates[certificate.name].map { certificate.isMet(by: $0, from: compiler.issuers) } ?? false
+        compiler.certificates[certificate.name].map { certificate.isMet(by: $0.facts, from: compiler.issuers) } ?? false
     }
 
     private func onDemandWait(for certificate: ManagedCertificate) -> Int64 {
@@ -77,14 +77,15 @@ extension GatewayServer {
         guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
         for (name, end) in issuance.waits
-        where end <= now || compiler.managed[name].map(isThere) ?? true { settle(name) }
+        where end <= now || compiler.managed(name).map(isThere) ?? true { settle(name) }
     }
 
     // MARK: What is due
 
     /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
     func maintain() {
-        guard Self.uptime >= issuance.nextLook, !compiler.managed.isEmpty || !compiler.edgeCertificates.isEmpty,
+        guard Self.uptime >= issuance.nextLook,
+            !(compiler.certificates.isEmpty && compiler.hostCertificates.isEmpty && compiler.edgeCertificates.isEmpty),
             status.current.phase == .ready, !isEnding
         else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
@@ -108,13 +109,21 @@ extension GatewayServer {
 
     private func dueCertificates(_ now: Int64) -> [String] {
         var due: [(endsAt: Int64, name: String)] = []
-        for (name, certificate) in compiler.managed {
-            let (facts, progress) = (compiler.certificates[name], issuance.progress[name])
+        for (name, certificate) in compiler.hostCertificates {
+            let (stored, progress) = (compiler.certificates[name], issuance.progress[name])
             // What was never had waits for a handshake, unless it was tried and failed.
-            guard facts != nil || progress?.nextTryAt != nil,
-                certificate.dueAt(facts, from: compiler.issuers, after: progress) <= now
+            guard stored != nil || progress?.nextTryAt != nil,
+                certificate.dueAt(stored?.facts, from: compiler.issuers, after: progress) <= now
             else { continue }
-            due.append((facts?.expiresAt ?? .max, name))
+            due.append((stored?.expiresAt ?? .max, name))
+        }
+        for (name, stored) in compiler.certificates where compiler.hostCertificates[name] == nil {
+            let progress = issuance.progress[name]
+            // Of very many, nearly all can be passed over at once.
+            guard progress != nil || stored.restsUntil.load(ordering: .relaxed) <= now else { continue }
+            let dueAt = stored.managed?.dueAt(stored.facts, from: compiler.issuers, after: progress) ?? .max
+            if progress == nil { stored.restsUntil.store(dueAt, ordering: .relaxed) }
+            if dueAt <= now { due.append((stored.expiresAt, name)) }
         }
         // What ends first goes first.
         return due.sorted { $0 < $1 }.map(\.name)
@@ -124,19 +133,20 @@ extension GatewayServer {
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
-        let asked = compiler.managed.values.lazy.filter { [compiler, issuance] certificate in
-            guard let facts = compiler.certificates[certificate.name], facts.source == .letsencrypt else {
-                return false
-            }
-            let progress = issuance.progress[certificate.name]
-            return progress?.advisedFingerprint != facts.fingerprint || (progress?.nextAdviceAt ?? 0) <= now
-        }.prefix(Issuance.adviceAtOnce)
-        let certificates = Array(asked)
+        var certificates: [ManagedCertificate] = []
+        for (name, stored) in compiler.certificates where stored.source == .letsencrypt {
+            let progress = issuance.progress[name]
+            guard (progress?.nextAdviceAt ?? 0) <= now || progress?.advisedFingerprint != stored.facts.fingerprint,
+                let certificate = compiler.managed(name)
+            else { continue }
+            certificates.append(certificate)
+            if certificates.count == Issuance.adviceAtOnce { break }
+        }
         guard !certificates.isEmpty else { return }
         issuance.isAsking = true
-        let events = events
+        let (events, asked) = (events, certificates)
         NamedThread("renewal-advice") {
-            for certificate in certificates {
+            for certificate in asked {
                 sources.takeAdvice(on: certificate.value, named: certificate.name, from: all)
             }
             events.post(.adviceTaken)
@@ -203,7 +213,7 @@ extension GatewayServer {
 
     private func enqueue(_ names: [String], isUrgent: Bool) {
         for name in names {
-            let place = compiler.managed[name]?.place(among: compiler.issuers) ?? ""
+            let place = compiler.managed(name)?.place(among: compiler.issuers) ?? ""
             issuance.queue.add(name, at: place, isUrgent: isUrgent)
         }
         startJobs()
@@ -211,7 +221,7 @@ extension GatewayServer {
 
     private func startJobs() {
         while let name = issuance.queue.next() {
-            guard let certificate = compiler.managed[name], let store = issuanceStore(),
+            guard let certificate = compiler.managed(name), let store = issuanceStore(),
                 let sources = certificateSources(store), let sealer
             else {
                 issuance.queue.ended(name)

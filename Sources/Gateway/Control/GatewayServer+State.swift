@@ -58,7 +58,7 @@ extension GatewayServer {
             var compiler = StateCompiler()
             compiler.directory = FilePath(directory)
             // Since 0 there is always an answer.
-            reached = try store.readChanges(since: 0) { compiler.take($0, sealer, &update) } ?? .start
+            reached = try compiler.take(sealer, &update) { try store.readChanges(since: 0, $0) } ?? .start
             update.remove(whatIsMissingIn: compiler, of: self.compiler)
             self.compiler = compiler
         } else {
@@ -69,7 +69,7 @@ extension GatewayServer {
             }
             reached = told
             compiler.directory = FilePath(directory)
-            for change in changes { compiler.take(change, sealer, &update) }
+            compiler.take(sealer, &update) { changes.forEach($0) }
         }
         update.revision = reached.revision
         update.generation = reached.generation
@@ -107,6 +107,7 @@ extension GatewayServer {
             for certificate in update.certificates { status.expiries[certificate.name] = certificate.expiresAt }
         }
         let size = update.sites.count + update.certificates.count
+        mustGiveBackMemory = mustGiveBackMemory || size >= IdleMemory.largeChange
         log.info(
             "generation \(position.generation) is being put in force: \(size) hosts and certificates changed",
             [("revision", "\(position.revision)"), ("took", "\(ContinuousClock.now - change.started)")])
@@ -202,6 +203,10 @@ extension GatewayServer {
             if isReady, status.phase == .starting { status.phase = .ready }
         }
         log.info("generation \(position.generation) is in force", [("revision", "\(position.revision)")])
+        if mustGiveBackMemory {
+            mustGiveBackMemory = false
+            IdleMemory.giveBack()
+        }
         if isReady, !wasReady { becameReady() }
         reportNode()
     }

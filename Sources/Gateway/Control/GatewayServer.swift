@@ -101,6 +101,8 @@ public final class GatewayServer {
     var stateIdentity: FileIdentity?
     /// Whether it was said that there is no state.
     var isWaiting = false
+    /// Whether reading a large change has left much memory behind.
+    var mustGiveBackMemory = false
     /// Whether not only changes are to be read.
     var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]

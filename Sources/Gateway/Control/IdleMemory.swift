@@ -8,6 +8,9 @@ struct IdleMemory {
     /// When fewer than so many have gone, what they leave is not worth looking for.
     private static let leastGone = 1000
 
+    /// A change of so many hosts and certificates leaves as much behind, when it is in force.
+    static let largeChange = 1000
+
     private var most = 0
     private var last = 0
 

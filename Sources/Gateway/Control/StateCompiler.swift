@@ -18,10 +18,10 @@ struct StateCompiler {
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
     /// What Cloudflare's edge is to serve.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
-    /// What is known of each certificate, by name, but for what only people read.
-    private(set) var certificates: [String: CertificateFacts] = [:]
-    /// What the gateway has or renews by itself, by the certificate's name.
-    private(set) var managed: [String: ManagedCertificate] = [:]
+    /// The certificates, by name.
+    private(set) var certificates: [String: CertificateEntry] = [:]
+    /// What the gateway has by itself for hosts, by the certificate's name.
+    private(set) var hostCertificates: [String: ManagedCertificate] = [:]
     /// Where certificates come from, by name.
     private(set) var issuers: [String: Issuer] = [:]
     /// What could not be put in force, by item.
@@ -34,13 +34,9 @@ struct StateCompiler {
     /// Where relative paths of the configuration start.
     var directory = FilePath(".")
     private var sites: [String: Site] = [:]
-    /// By their PEM: the certificates above leaves.
-    private var authorities: [[UInt8]: [[UInt8]]] = [:]
-    private var directories: Set<String> = []
+    private let shared = SharedParts()
 
-    /// How many changed certificates are parsed before they replace others. Beyond that (the first load above all) seal and
-    /// fingerprint have to do, which cost a hundredth: apply has checked the rest before it stored them, and the seal says
-    /// that the key is the leaf's.
+    /// How many changed certificates are parsed before they replace others; of more (the first load above all) only so many.
     private static let fullChecks = 64
 
     /// A host's health check, with the name it asks for.
@@ -49,16 +45,40 @@ struct StateCompiler {
         let host: String
     }
 
-    /// Takes a change in.
-    mutating func take(_ change: StateChange, _ sealer: Sealer, _ update: inout TableUpdate) {
+    /// Takes changes in that `tell` tells one after the other. What comes before it fails is taken in too.
+    ///
+    /// - Returns: What `tell` does.
+    mutating func take<Told>(
+        _ sealer: Sealer, _ update: inout TableUpdate, _ tell: ((StateChange) -> Void) throws -> Told
+    ) rethrows -> Told {
+        let preparation = ChangePreparation(opener: KeyOpener(sealer), shared: shared)
+        var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
+            preparation.prepare($0.change, parsesCertificate: $0.isParsed)
+        }
+        var certificates = 0
+        let told = try tell { change in
+            if case .certificate = change { certificates += 1 }
+            batches.add((change, certificates <= Self.fullChecks)) { take($0, &update) }
+        }
+        batches.finish { take($0, &update) }
+        return told
+    }
+
+    private mutating func take(_ change: PreparedChange, _ update: inout TableUpdate) {
         switch change {
-        case .item(let id, let item) where id.kind == .host: takeHost(id, item, &update)
+        case .host(let id, let record, let host): takeHost(id, record, host, &update)
+        case .certificate(let name, let certificate): takeCertificate(name, certificate, &update)
+        case .other(let change): take(change, &update)
+        }
+    }
+
+    private mutating func take(_ change: StateChange, _ update: inout TableUpdate) {
+        switch change {
         case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
         case .item(let id, let item) where id.kind == .edgeCertificate:
             edgeCertificates[id.name] = EdgeCertificate(record: item.record)
-        case .item: break
-        case .certificate(let certificate): take(certificate, sealer, &update)
+        case .item, .certificate: break
         case .challenge(let challenge):
             // One that can't be answered fails at the CA, which says so to whoever has asked.
             try? update.add(challenge, now: GatewayServer.now)
@@ -68,13 +88,14 @@ struct StateCompiler {
             switch id.kind {
             case .host:
                 removeSite(id.name, &update)
-                if case .host = managed[id.name]?.declaration { managed[id.name] = nil }
+                hostCertificates[id.name] = nil
             case .certificate:
                 certificates[id.name] = nil
-                if case .named = managed[id.name]?.declaration { managed[id.name] = nil }
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
-            case .issuer: issuers[id.name] = nil
+            case .issuer:
+                issuers[id.name] = nil
+                lookAtAll()
             case .edgeCertificate: edgeCertificates[id.name] = nil
             }
         }
@@ -99,12 +120,18 @@ struct StateCompiler {
         problems[id] = nil
         issuer.name = id.name
         issuers[id.name] = issuer
+        lookAtAll()
+    }
+
+    /// With other issuers certificates are due at other times.
+    private func lookAtAll() {
+        for certificate in certificates.values { certificate.restsUntil.store(0, ordering: .relaxed) }
     }
 
     // MARK: Hosts
 
-    private mutating func takeHost(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
-        guard let host = Host(record: item.record) else {
+    private mutating func takeHost(_ id: ItemID, _ record: [UInt8], _ host: Host?, _ update: inout TableUpdate) {
+        guard let host else {
             problems[id] = "its record can't be read"
             return
         }
@@ -114,23 +141,21 @@ struct StateCompiler {
             return
         }
         problems[id] = nil
-        if let certificate = ManagedCertificate(host, record: item.record) {
-            managed[id.name] = certificate
-        } else if case .host = managed[id.name]?.declaration {
-            managed[id.name] = nil
-        }
+        hostCertificates[id.name] = ManagedCertificate(host, record: record)
         let former = sites[id.name]
         guard host.enabled else { return removeSite(id.name, &update) }
+        let directory = directory
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
-            return upstreams.take(trusted, &update, trust: trust)
+            // Whoever held all of this value meanwhile would make the change of its tables a copy of them.
+            return upstreams.take(trusted, &update) { Self.trust($0, in: directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
             setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) })
         }
         let site = Site(host, upstreams: numbers)
-        sites[id.name] = site
+        sites[site.name] = site
         update.sites.append(site)
         former?.upstreams.forEach { release($0, &update) }
     }
@@ -153,7 +178,7 @@ struct StateCompiler {
     }
 
     /// The CAs of a file; the system's where there is none.
-    private func trust(_ caFile: String?) -> UpstreamTrust {
+    private static func trust(_ caFile: String?, in directory: FilePath) -> UpstreamTrust {
         guard let caFile else { return .known(.system) }
         let path = directory.pushing(FilePath(caFile)).string
         do {
@@ -168,45 +193,20 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// A chain in DER, leaf first. What stands behind the leaf is the same for thousands: it is read and kept once.
-    private mutating func chain(of pem: [UInt8]) throws -> [[UInt8]] {
-        guard let end = PEM.endOfFirstBlock(in: pem) else { return try PEM.certificates(in: pem) }
-        let above = Array(pem[end...])
-        let authorities = try authorities[above] ?? PEM.certificates(in: above)
-        self.authorities[above] = authorities
-        return try PEM.certificates(in: Array(pem[..<end])) + authorities
-    }
+    /// What the gateway has or renews by itself: the certificate of a host, or a stored one.
+    func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
-    /// Facts in as little memory as very many of them should take.
-    private mutating func known(_ facts: CertificateFacts) -> CertificateFacts {
-        var known = facts
-        known.issuerCommonName = ""
-        known.sourceDigest = []
-        known.directory = directories.insert(facts.directory).memberAfterInsert
-        return known
-    }
-
-    private mutating func take(_ stored: StoredCertificate, _ sealer: Sealer, _ update: inout TableUpdate) {
-        let id = ItemID(.certificate, stored.name)
-        do {
-            let chain = try chain(of: stored.chain)
-            guard let leaf = chain.first, Digest.sha256Text(leaf) == stored.facts.fingerprint else {
-                throw PKIError.malformed("certificate", reason: "its chain is not the one that was stored")
-            }
-            let entry = CertificateEntry(
-                name: stored.name, chain: chain, expiresAt: stored.facts.expiresAt, domains: stored.facts.domains,
-                sealedKey: stored.sealedKey, sealer: sealer)
-            if update.certificates.count < Self.fullChecks {
-                _ = try entry.credential()
-            } else {
-                _ = try entry.openKey()
-            }
+    private mutating func takeCertificate(
+        _ name: String, _ prepared: Result<CertificateEntry, PreparedChange.Failure>,
+        _ update: inout TableUpdate
+    ) {
+        let id = ItemID(.certificate, name)
+        switch prepared {
+        case .success(let certificate):
             problems[id] = nil
-            certificates[stored.name] = known(stored.facts)
-            if managed[stored.name] == nil { managed[stored.name] = ManagedCertificate(stored) }
-            update.certificates.append(entry)
-        } catch {
-            problems[id] = "\(error)"
+            certificates[certificate.name] = certificate
+            update.certificates.append(certificate)
+        case .failure(let failure): problems[id] = failure.reason
         }
     }
 }

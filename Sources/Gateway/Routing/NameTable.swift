@@ -24,7 +24,7 @@ struct NameTable {
 
     /// Adds a thing under a hash.
     mutating func insert(_ hash: UInt32, _ number: UInt32) {
-        if (count + 1) * 4 > entries.count * 3 { grow() }
+        if (count + 1) * 8 > entries.count * 7 { grow() }
         put(Entry(hash: hash, reference: number + 1))
         count += 1
     }

@@ -7,43 +7,39 @@ import PKI
 final class Site: Sendable {
     /// The host's domain: its identity.
     let name: String
-    /// All its names in lower case.
-    let names: [String]
     /// The certificate that it is bound to, by name.
     let certificateName: String?
     /// Whether that certificate is ordered when a handshake asks for it and it is not there.
     let ordersCertificate: Bool
-    /// The upstreams, by their number in the gateway.
-    let upstreams: [UpstreamNumber]
 
-    // Sound to share: written by init alone, freed by deinit alone.
+    // Sound to share: written by init alone, freed by deinit alone. The texts lie behind the facts, in one piece of memory.
     private nonisolated(unsafe) let facts: UnsafeMutablePointer<SiteFacts>
-    private nonisolated(unsafe) let memory: UnsafeMutableBufferPointer<UInt8>
 
     /// What requests look at. Valid while the site is.
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber]) {
         name = host.domain.text
-        names = host.names.map(\.text)
         certificateName = host.sslMode == .letsencrypt ? host.domain.text : host.certificate
         ordersCertificate = host.sslMode == .letsencrypt && host.enabled
-        self.upstreams = upstreams
         var builder = SiteFacts.Builder()
-        var facts = unsafe builder.facts(of: host, names: names)
+        var facts = unsafe builder.facts(of: host)
         unsafe facts.upstreams = builder.put(
             upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } })
-        unsafe memory = .allocate(capacity: max(1, builder.bytes.count))
-        _ = unsafe memory.initialize(from: builder.bytes)
-        unsafe facts.memory = UnsafePointer(memory.baseAddress.unsafelyUnwrapped)
-        unsafe self.facts = .allocate(capacity: 1)
-        unsafe self.facts.initialize(to: facts)
+        let size = unsafe MemoryLayout<SiteFacts>.size
+        // Bytes need no alignment, so the texts begin where the facts end. Neither has a deinitializer.
+        let memory = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: size + builder.bytes.count, alignment: MemoryLayout<SiteFacts>.alignment)
+        let texts = unsafe (memory + size).initializeMemory(
+            as: UInt8.self, from: builder.bytes, count: builder.bytes.count)
+        unsafe facts.memory = UnsafePointer(texts)
+        unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
     }
 
-    deinit {
-        unsafe facts.deallocate()
-        unsafe memory.deallocate()
-    }
+    deinit { unsafe UnsafeMutableRawPointer(facts).deallocate() }
+
+    /// The upstreams, by their number in the gateway.
+    var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
 }
 
 /// Which upstream, among all of the gateway.
@@ -61,7 +57,6 @@ struct SiteFacts {
     var memory: UnsafePointer<UInt8>? = nil
     var names = Stretch()
     var upstreams = Stretch()
-    var nameCount = 0
     var binding = Stretch()
     var hsts = Stretch()
     var requestSet = Stretch()
@@ -69,7 +64,7 @@ struct SiteFacts {
     var responseSet = Stretch()
     var responseStrip = Stretch()
     var respondBody = Stretch()
-    var respondStatus = 0
+    var respondStatus: Int32 = 0
     var isLeastTLS13 = false
     var forcesHTTPS = false
     var preservesHost = true
@@ -94,10 +89,9 @@ struct SiteFacts {
         mutating func put(list: [String]) -> Stretch { put(list.flatMap { Array($0.utf8) + [0] }) }
 
         @unsafe
-        mutating func facts(of host: Host, names: [String]) -> SiteFacts {
+        mutating func facts(of host: Host) -> SiteFacts {
             var facts = unsafe SiteFacts()
-            unsafe facts.names = put(list: names)
-            unsafe facts.nameCount = names.count
+            unsafe facts.names = put(list: host.names.map(\.text))
             // What TLS sessions of the host are bound to: its identity.
             unsafe facts.binding = put(Digest.sha256(Array("site \(host.domain.text)".utf8)))
             if let hsts = host.hsts, hsts.enabled { unsafe facts.hsts = put(hsts.fieldLine.utf8) }
@@ -106,7 +100,7 @@ struct SiteFacts {
             unsafe facts.responseSet = put(host.headers.response.lines)
             unsafe facts.responseStrip = put(list: host.headers.response.strippedNames)
             if let respond = host.respond {
-                unsafe facts.respondStatus = respond.status
+                unsafe facts.respondStatus = Int32(respond.status)
                 unsafe facts.respondBody = put(respond.body.utf8)
             }
             unsafe facts.isLeastTLS13 = host.tlsMinVersion == .v1_3

@@ -11,7 +11,7 @@ struct SiteView {
     init(_ facts: UnsafePointer<SiteFacts>) { unsafe self.facts = facts }
 
     /// The status of a fixed answer; 0 when upstreams answer.
-    var respondStatus: Int { unsafe facts.pointee.respondStatus }
+    var respondStatus: Int { unsafe Int(facts.pointee.respondStatus) }
     var respondBody: Bytes { unsafe text(facts.pointee.respondBody) }
     var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
@@ -45,23 +45,15 @@ struct SiteView {
     var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes }
     /// The first of its names.
     var domain: Bytes {
-        let names = unsafe text(facts.pointee.names)
-        var end = 0
-        while names[end] != 0 { end += 1 }
-        return names[0..<end]
+        names.first
     }
+
+    /// All its names.
+    var names: NameList { unsafe NameList(text(facts.pointee.names)) }
 
     /// Whether a name (or the wildcard above it) is one of this site's.
     func has(_ key: HostKey, from start: Int) -> Bool {
-        let names = unsafe text(facts.pointee.names)
-        var position = 0
-        for _ in unsafe 0..<facts.pointee.nameCount {
-            var end = position
-            while names[end] != 0 { end += 1 }
-            if key.equals(names[position..<end], from: start) { return true }
-            position = end + 1
-        }
-        return false
+        names.contains(key, from: start)
     }
 
     /// Whether a field of the request is not passed on.

@@ -87,7 +87,7 @@ final class WorkerTables {
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let name = sites[site].site.certificateName, let own = certificate(named: name) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
-            certificates[own].entry.domains.contains { key.equals($0, from: start) }
+            certificates[own].entry.isFor(key, from: start)
         }
         return !isCovered && certificate(for: key) == nil
     }
@@ -107,7 +107,7 @@ final class WorkerTables {
         for start in [0, key.parentStart].compactMap({ $0 }) {
             let found = certificateDomains.find(key.hash(from: start)) { index in
                 guard let id = certificates.id(at: index) else { return false }
-                return certificates[id].entry.domains.contains { key.equals($0, from: start) }
+                return certificates[id].entry.isFor(key, from: start)
             }
             if let found { return certificates.id(at: found) }
         }
@@ -163,7 +163,7 @@ final class WorkerTables {
 
     private func insert(_ site: Site) {
         guard let id = sites.insert(SiteSlot(site: site, view: site.view)) else { return }
-        for name in site.names { siteNames.insert(NameHash.of(name), id.index) }
+        site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
     /// Puts a site that no name leads to; it goes with the one exchange that uses it.
@@ -178,7 +178,7 @@ final class WorkerTables {
             sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.name == name } ?? false
         }
         guard let found, let id = sites.id(at: found) else { return }
-        for name in sites[id].site.names { siteNames.remove(NameHash.of(name), id.index) }
+        sites[id].view.names.forEach { siteNames.remove(NameHash.of($0), id.index) }
         sites[id].isRetired = true
         if sites[id].users == 0 { _ = sites.remove(id) }
     }
@@ -186,14 +186,14 @@ final class WorkerTables {
     private func insert(_ entry: CertificateEntry) {
         guard let id = certificates.insert(CertificateSlot(entry: entry)) else { return }
         certificateNames.insert(NameHash.of(entry.name), id.index)
-        for domain in entry.domains { certificateDomains.insert(NameHash.of(domain), id.index) }
+        entry.forEachHash { certificateDomains.insert($0, id.index) }
     }
 
     private func removeCertificate(named name: String) {
         guard let id = certificate(named: name) else { return }
         let entry = certificates[id].entry
         certificateNames.remove(NameHash.of(entry.name), id.index)
-        for domain in entry.domains { certificateDomains.remove(NameHash.of(domain), id.index) }
+        entry.forEachHash { certificateDomains.remove($0, id.index) }
         _ = certificates.remove(id)
     }
 
@@ -224,19 +224,5 @@ extension NameHash {
         var hash = NameHash()
         for byte in name.utf8 { hash.add(byte) }
         return hash.value
-    }
-}
-
-extension HostKey {
-    /// Whether a stored name is this one (`from` 0) or the wildcard above it.
-    func equals(_ name: String, from start: Int) -> Bool {
-        let prefix = start > 0 ? 1 : 0
-        guard name.utf8.count == count - start + prefix else { return false }
-        var index = start - prefix
-        for byte in name.utf8 {
-            guard byte == (index < start ? UInt8(ascii: "*") : bytes[index]) else { return false }
-            index += 1
-        }
-        return true
     }
 }

@@ -1,0 +1,37 @@
+/// Names in lower case that lie one after the other, each before a zero byte.
+struct NameList {
+    private let bytes: Bytes
+
+    /// The names in some bytes.
+    init(_ bytes: Bytes) { self.bytes = bytes }
+
+    /// The first name; empty when there is none.
+    var first: Bytes { name(at: 0) }
+
+    /// Calls `body` with each.
+    func forEach(_ body: (Bytes) -> Void) {
+        var position = 0
+        while position < bytes.count {
+            let name = name(at: position)
+            body(name)
+            position += name.count + 1
+        }
+    }
+
+    /// Whether a name (`from` 0), or the wildcard above it, is among them.
+    func contains(_ key: HostKey, from start: Int) -> Bool {
+        var position = 0
+        while position < bytes.count {
+            let name = name(at: position)
+            if key.equals(name, from: start) { return true }
+            position += name.count + 1
+        }
+        return false
+    }
+
+    private func name(at start: Int) -> Bytes {
+        var end = start
+        while end < bytes.count, bytes[end] != 0 { end += 1 }
+        return bytes[start..<end]
+    }
+}

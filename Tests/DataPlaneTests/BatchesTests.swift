@@ -1,0 +1,33 @@
+import Testing
+
+@testable import Gateway
+
+@Suite("Batches")
+struct BatchesTests {
+    @Test("What comes of values is taken in their order, however many there are", arguments: [0, 1, 15, 16, 17, 5000])
+    func order(count: Int) {
+        var batches = Batches<Int, Int> { $0 * 2 }
+        var taken: [Int] = []
+        for value in 0..<count { batches.add(value) { taken.append($0) } }
+        batches.finish { taken.append($0) }
+        #expect(taken == (0..<count).map { $0 * 2 })
+    }
+}
+
+@Suite("Lists of names")
+struct NameListTests {
+    @Test(
+        "A name is in a list as itself or by the wildcard above it",
+        arguments: [("app.test", 0), ("www.app.test", 1), ("x.other.test", nil)] as [(String, Int?)])
+    func contains(name: String, labels: Int?) throws {
+        let made = Array(name.utf8).withBytes { HostKey($0) }
+        let key = try #require(made)
+        let starts = [0, key.parentStart ?? 0]
+        let list = Array("app.test\0*.app.test\0".utf8)
+        let found = starts.map { start in list.withBytes { NameList($0).contains(key, from: start) } }
+        #expect(found == [labels == 0, labels == 1])
+        var names: [String] = []
+        list.withBytes { NameList($0).forEach { names.append($0.text) } }
+        #expect(names == ["app.test", "*.app.test"])
+    }
+}
