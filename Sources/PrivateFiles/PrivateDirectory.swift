@@ -27,6 +27,7 @@ public enum PrivateDirectory {
         /// How long we waited for it, in seconds.
         public let patienceSeconds: Int
 
+        /// Where, for how long, and what may be the reason.
         public var description: String {
             "another process has had the lock of the directory '\(directory)' for \(patienceSeconds) s"
                 + " (is one of aegis-apply or aegis-gateway stopped?)"
