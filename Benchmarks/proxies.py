@@ -232,7 +232,7 @@ class Aegis(Proxy):
         certificates = "".join(
             f"  c{number}: {{ source: custom, cert: {{ file: {certificate} }}, key: {{ file: {key} }} }}\n"
             for number, (certificate, key) in enumerate(sites.values()))
-        hosts = "".join(self.host(name, f"c{number}", origin) for number, name in enumerate(sites))
+        hosts = "".join(self.host(name, f"c{number}", origin.port) for number, name in enumerate(sites))
         return self.declare(folder, f"certificates:\n{certificates}hosts:\n{hosts}", logging)
 
     def declare(self, folder, text, logging=False):
@@ -246,9 +246,9 @@ class Aegis(Proxy):
         return [self.programs / "aegis-gateway", "--state", folder / "state.db"], self.secrets
 
     @staticmethod
-    def host(name, certificate, origin):
+    def host(name, certificate, port):
         return (f"  - {{ domain: {name}, ssl_mode: custom, certificate: {certificate},"
-                f' upstreams: ["http://127.0.0.1:{origin.port}"] }}\n')
+                f' upstreams: ["http://127.0.0.1:{port}"] }}\n')
 
 
 class Nginx(Proxy):

@@ -42,7 +42,10 @@ struct TableTests {
         let made = bytes.withBytes { HostKey($0) }
         let key = try #require(made)
         let found = [0, key.parentStart].compactMap { $0 }.lazy.compactMap { start in
-            names.first { key.equals($0.key, from: start) && key.hash(from: start) == NameHash.of($0.key) }?.value
+            names.first { name, _ in
+                let isEqual = Array(name.utf8).withBytes { key.equals($0, from: start) }
+                return isEqual && key.hash(from: start) == NameHash.of(name)
+            }?.value
         }.first
         #expect(found == expected)
     }
