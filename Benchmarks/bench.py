@@ -75,6 +75,8 @@ class Bench:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
             latency = traffic.Latency(0.6 * min(self.rates.values()), 3 if self.options.quick else 5)
             self.compare("p99 at 60 % of the slowest's rate", "µs", 1.0, latency, proxies)
+            self.tell(report.Row("the same: p50", "µs", {
+                name: statistics.median(of) for name, of in latency.medians.items()}))
         for scenario, target, resuming in (
             ("full TLS 1.3 handshake + 1 request", 0.9, False), ("resumed handshake + 1 request", 0.9, True),
         ):

@@ -212,7 +212,8 @@ class Aegis(Proxy):
 
     @classmethod
     def version(cls):
-        return subprocess.run([cls.programs / "aegis-gateway", "--version"], capture_output=True, text=True).stdout.strip()
+        command = [cls.programs / "aegis-gateway", "--version"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.split()[-1]
 
     @classmethod
     def apply(cls, folder, *arguments):
