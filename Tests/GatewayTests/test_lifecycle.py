@@ -186,9 +186,23 @@ def test_a_hangup_reopens_the_access_log(run, upstream):
     path.rename(gateway.folder / "access.log.1")
     gateway.process.send_signal(signal.SIGHUP)
     eventually("a new file", path.exists)
-    with Client(gateway.http) as client:
-        client.get("app.test", "/?id=2")
-    eventually("the line", lambda: "/?id=2" in path.read_text())
-    lines = (path.read_text() + (gateway.folder / "access.log.1").read_text()).splitlines()
-    assert {json.loads(line)["status"] for line in lines} == {200}
+    sent = 1
+
+    def is_written_to():
+        # A worker that has not heard of the new file yet writes to the one it has.
+        nonlocal sent
+        sent += 1
+        with Client(gateway.http) as client:
+            client.get("app.test", f"/?id={sent}")
+        return "/?id=" in path.read_text()
+
+    eventually("a line in it", is_written_to)
+
+    def lines():
+        return [json.loads(line) for file in (gateway.folder / "access.log.1", path)
+                for line in file.read_text().splitlines()]
+
+    eventually("all lines", lambda: len(lines()) == sent)
+    assert sorted(int(line["target"].removeprefix("/?id=")) for line in lines()) == list(range(1, sent + 1))
+    assert {line["status"] for line in lines()} == {200}
     assert "secret" not in path.read_text() + (gateway.folder / "access.log.1").read_text() + gateway.log
