@@ -50,9 +50,13 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += bytes.count
     }
 
-    /// Adds a constant text.
+    /// Adds a constant text. Where it is called, what it writes becomes a few constants.
+    @inline(__always)
     func append(_ text: StaticString) {
-        unsafe append(Bytes(text.utf8Start, count: text.utf8CodeUnitCount))
+        precondition(text.utf8CodeUnitCount <= room, "the scratch memory is full")
+        unsafe UnsafeMutableRawPointer(memory.baseAddress.unsafelyUnwrapped + count).copyMemory(
+            from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+        unsafe used.pointee += text.utf8CodeUnitCount
     }
 
     /// Adds one byte.
