@@ -9,6 +9,8 @@ import platform
 import re
 
 NAMES = ("Aegis", "nginx", "HAProxy", "Caddy")
+# Those it is held against.
+PEERS = ("nginx", "HAProxy")
 COLOURS = {"Aegis": "#2f6fed", "nginx": "#3c9d5d", "HAProxy": "#c98a1b", "Caddy": "#8d8d93"}
 
 
@@ -24,6 +26,8 @@ class Row:
     # How a figure and its target read; ratios and milliseconds differ.
     form: str = "{:.2f}"
     at_least: bool = False
+    # The half of the rounds in the middle: their least and their greatest figure.
+    spread: tuple[float, float] | None = None
 
     @property
     def is_met(self):
@@ -37,7 +41,9 @@ class Row:
         sign = "≥" if self.at_least else "≤"
         target = "" if self.target is None else f"{sign} {self.form.format(self.target)}"
         figure = "" if self.figure is None else self.form.format(self.figure)
-        return [self.scenario, self.unit, *(amount(self.values.get(name)) for name in NAMES), figure, target, self.verdict]
+        spread = "" if self.spread is None else "–".join(self.form.format(end) for end in self.spread)
+        values = (amount(self.values.get(name)) for name in NAMES)
+        return [self.scenario, self.unit, *values, figure, spread, target, self.verdict]
 
 
 def amount(value):
@@ -47,7 +53,7 @@ def amount(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-HEADINGS = ["scenario", "unit", *NAMES, "figure", "target", ""]
+HEADINGS = ["scenario", "unit", *NAMES, "figure", "spread", "target", ""]
 
 
 def table(rows):
@@ -90,20 +96,21 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 ciphers and the same upstream, an nginx that serves files over connections that stay. CPU is what the proxy's own processes
 have taken, user and system, over a counted number of requests: it holds when the load generator and the upstream share
 the cores, as they do here. A figure is the median, over the rounds, of our value beside that of the better of nginx and
-HAProxy in the same round; Caddy is shown and not held against. Where a row has figures of Aegis alone, the figure is ours.
-The first four scenarios and the bodies are driven by h2load and by clients in Python; see `Benchmarks/`.
+HAProxy in the same round, and the spread is what the middle half of the rounds gave; Caddy is shown and not held against.
+Where a row has figures of Aegis alone, the figure is ours. What drives the proxies is h2load and clients in Python; see
+`Benchmarks/`.
 
 {remarks}"""
 
 
 def chart(rows):
-    """Bars of each scenario, as long as its value beside the better peer's."""
-    shown = [row for row in rows if row.values.get("Aegis") and row.values.get("nginx") and row.values.get("HAProxy")]
-    width, left, bar, gap = 860, 330, 13, 16
-    scale = (width - left - 90) / 2
+    """Bars of each scenario, as long as its value beside the better peer's: shorter is better. Rates are left out."""
+    shown = [row for row in rows if all(row.values.get(name) for name in ("Aegis", *PEERS)) and "/s" not in row.unit]
+    width, left, right, bar, gap = 900, 330, 130, 13, 16
+    scale = (width - left - right) / 2
     parts, top = [], 46
     for row in shown:
-        best = min(row.values["nginx"], row.values["HAProxy"])
+        best = min(row.values[name] for name in PEERS)
         names = [name for name in NAMES if row.values.get(name)]
         middle = top + len(names) * bar / 2 + 4
         parts.append(f'<text x="{left - 12}" y="{middle:.0f}" text-anchor="end">{html.escape(row.scenario)}</text>')
@@ -125,5 +132,6 @@ def chart(rows):
         f' aria-label="Aegis beside nginx, HAProxy and Caddy: shorter is better">'
         f'<style>text{{font:12px system-ui,sans-serif;fill:#333}}.value{{font-size:10px;fill:#666}}</style>'
         f'<rect width="{width}" height="{top}" fill="#fff"/>{legend}'
+        f'<text x="{left + 410}" y="24" class="value">shorter is better</text>'
         f'<line x1="{left + scale}" y1="36" x2="{left + scale}" y2="{top - 8}" stroke="#bbb" stroke-dasharray="3 3"/>'
         f'{"".join(parts)}</svg>\n')
