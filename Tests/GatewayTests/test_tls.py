@@ -9,7 +9,7 @@ import time
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -208,27 +208,7 @@ def test_openssl_says_the_same_of_sessions(gateway, tmp_path, version, second, w
     assert "HTTP/1.1 200 OK" in done.stdout
 
 
-def test_a_ticket_of_tls_1_3_goes_with_the_answer(gateway):
-    done = 'aegis_tls_handshakes_total{result="ok",version="1.3"}'
-    before = gateway.metric(done)
-    client = Split(gateway, "one.test", tls_context(versions=TLS13))
-    client.drive(client.tls.do_handshake, whole)
-    eventually("the handshake is done", lambda: gateway.metric(done) == before + 1)
-    client.socket.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        client.socket.recv(1)
-    client.socket.settimeout(PATIENCE)
-    client.tls.write(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
-    assert not client.tls.session.has_ticket
-    assert client.drive(lambda: client.tls.read(4096), whole).startswith(b"HTTP/1.1 200")
-    assert client.tls.session.has_ticket
-
-
 # However it arrives.
-
-def whole(data):
-    return [data]
-
 
 class Split:
     """A TLS client whose bytes are sent as `cut` says."""

@@ -151,9 +151,7 @@ extension Worker {
     private func choose(
         _ id: SlotID, _ credential: TLSCredential, _ version: TLSConnection.Version, _ binding: Bytes
     ) -> Bool {
-        let givesTicket = memory.wire.hello.resumesSessions
-        return clients[id].transport.tls?.choose(
-            credential, leastVersion: version, binding: binding.span, givesTicket: givesTicket) ?? false
+        clients[id].transport.tls?.choose(credential, leastVersion: version, binding: binding.span) ?? false
     }
 
     private func finishHandshake(_ id: SlotID) {

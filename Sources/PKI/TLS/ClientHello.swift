@@ -7,8 +7,6 @@ public struct ClientHello {
     public private(set) var serverNameCount = 0
     /// Whether it wants nothing but to validate a challenge: `acme-tls/1` is the only protocol it offers (RFC 8737 section 3).
     public private(set) var asksForChallenge = false
-    /// Whether it takes up sessions of TLS 1.3 with a new key exchange, the way that every session of ours has to be taken up.
-    public private(set) var resumesSessions = false
 
     init() {}
 
@@ -28,12 +26,6 @@ public struct ClientHello {
             position += 1
         }
         asksForChallenge = true
-    }
-
-    /// Reads the content of a psk_key_exchange_modes extension (RFC 8446 section 4.2.9): a list of modes of a byte each.
-    mutating func readResumptionModes(_ bytes: Span<UInt8>) {
-        let withKeyExchange: UInt8 = 1
-        for index in bytes.indices.dropFirst() where bytes[index] == withKeyExchange { resumesSessions = true }
     }
 
     /// Reads the content of a server_name extension; an empty one stands for none.

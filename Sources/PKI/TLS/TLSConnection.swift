@@ -16,8 +16,6 @@ public struct TLSConnection: ~Copyable {
     private let ssl: OpaquePointer
     /// Kept for as long as OpenSSL may ask it.
     private let owner: AnyObject
-    /// Whether the client is to get a ticket with the first bytes that are written.
-    private var owesTicket = false
 
     /// A server's end. Its handshake stops once with `needsCertificate`.
     public init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
@@ -92,13 +90,10 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Says what to answer the client hello with: a credential, the least version, and what its sessions are bound to (32
-    /// bytes at most): a session can be resumed only where these are the same. Whether the client gets a ticket at all is
-    /// for it to say.
+    /// bytes at most): a session can be resumed only where these are the same.
     ///
     /// - Returns: False when OpenSSL refuses it.
-    public mutating func choose(
-        _ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>, givesTicket: Bool
-    ) -> Bool {
+    public borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
         let version = leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
         ERR_clear_error()
         // The context is copied; its length is checked by OpenSSL.
@@ -109,7 +104,6 @@ public struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        owesTicket = givesTicket
         // It says that the choice is made (TLSServerContext.hello), and that HTTP is to be spoken.
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
         return true
@@ -188,19 +182,11 @@ public struct TLSConnection: ~Copyable {
 
     /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty one.
     ///
-    /// A server's first bytes have a ticket before them in TLS 1.3 (RFC 8446 section 4.6.1). Sent at the end of the handshake
-    /// it would be a packet of its own, and one for nothing where no request follows.
-    ///
     /// - Returns: Why that was not possible; nil when it was.
     @unsafe
-    public mutating func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
+    public borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
         guard bytes.count > 0 else { return nil }
         OpenSSL.clearErrors()
-        if owesTicket {
-            owesTicket = false
-            // Refused in TLS 1.2, where the ticket is a part of the handshake.
-            _ = unsafe SSL_new_session_ticket(ssl)
-        }
         let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(clamping: bytes.count))
         return unsafe result == bytes.count ? nil : TLSFailure(of: ssl)
     }

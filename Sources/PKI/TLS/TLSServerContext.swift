@@ -38,8 +38,7 @@ public final class TLSServerContext {
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         unsafe aegis_set_no_session_cache(context)
         unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
-        // None by itself: a ticket of TLS 1.3 goes with the first answer (TLSConnection.write).
-        try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 0))
+        try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 1))
         unsafe SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in unsafe TLSServerContext.hello(ssl, alert) }, nil)
         unsafe SSL_CTX_set_alpn_select_cb(
             context,
@@ -85,10 +84,6 @@ public final class TLSServerContext {
         {
             let content = unsafe UnsafeBufferPointer(start: start, count: count)
             unsafe hello.readProtocols(Span(_unsafeElements: content))
-        }
-        if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_psk_kex_modes), &start, &count) == 1 {
-            let content = unsafe UnsafeBufferPointer(start: start, count: count)
-            unsafe hello.readResumptionModes(Span(_unsafeElements: content))
         }
         unsafe window.pointee.hello = hello
         return SSL_CLIENT_HELLO_RETRY
