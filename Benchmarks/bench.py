@@ -14,7 +14,6 @@ import traffic
 from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, self_signed
 
 
-
 class Bench:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
