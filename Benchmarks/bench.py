@@ -73,7 +73,7 @@ class Bench:
         self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies)
         if self.rates:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
-            latency = traffic.Latency(0.6 * min(self.rates.values()), 3)
+            latency = traffic.Latency(0.6 * min(self.rates.values()), 4)
             self.compare("p99 at 60 % of the slowest's rate", "µs", 1.0, latency, proxies)
             self.tell(report.Row("the same: p50", "µs", {
                 name: statistics.median(of) for name, of in latency.medians.items()}))
