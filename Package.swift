@@ -85,7 +85,8 @@ let package = Package(
         ),
         .target(
             name: "Reconciler", dependencies: ["ACME", "ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
-        .target(name: "HTTP1", swiftSettings: house),
+        .systemLibrary(name: "CByteSearch"),
+        .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
         .target(
             name: "Gateway",

@@ -1,32 +1,14 @@
-/// Looking at eight bytes at a time.
+import CByteSearch
+
+/// Looking for bytes.
 extension Span<UInt8> {
     /// The first byte at or after `start` that is a control byte (0-31, 127) or `stop`; the count if there is none.
     @inline(__always)
     func firstControl(or stop: UInt8 = 0x7F, from start: Int) -> Int {
-        // A UInt8 has no padding, whose bytes would not be defined.
-        let raw = unsafe bytes
-        let stops = UInt64(stop) &* 0x0101_0101_0101_0101
-        var at = start
-        while at &+ 8 <= count {
-            // Any eight bytes are a UInt64, and the loop's condition says that they are there.
-            let word = unsafe UInt64(
-                littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
-            // A byte's top bit gets set where it is below 32, where it is 127, and where it is `stop`. A borrow can set
-            // wrong bits above a right one, never below, and the lowest is the one that counts.
-            let low = word &- 0x2020_2020_2020_2020
-            let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
-            let other = word ^ stops
-            let stopped = stop == 0x7F ? 0 : (other &- 0x0101_0101_0101_0101) & ~other
-            let found = ((low | delete) & ~word | stopped) & 0x8080_8080_8080_8080
-            if found != 0 { return at &+ found.trailingZeroBitCount / 8 }
-            at &+= 8
+        // Nothing is looked at but what lies within the span.
+        unsafe withUnsafeBufferPointer { bytes in
+            unsafe aegis_first_control(bytes.baseAddress, start, bytes.count, stop)
         }
-        while at < count {
-            let byte = self[at]
-            if byte < 0x20 || byte == 0x7F || byte == stop { return at }
-            at &+= 1
-        }
-        return count
     }
 
     /// How often `byte` stands in a stretch.

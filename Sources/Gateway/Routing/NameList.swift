@@ -8,6 +8,11 @@ struct NameList {
     /// The first name; empty when there is none.
     var first: Bytes { name(at: 0) }
 
+    /// Whether the first name is this one, whatever case this has.
+    func isFirst(_ name: Bytes) -> Bool {
+        name.count < bytes.count && bytes[name.count] == 0 && name.equalsIgnoringCase(bytes[0..<name.count])
+    }
+
     /// Calls `body` with each.
     func forEach(_ body: (Bytes) -> Void) {
         var position = 0

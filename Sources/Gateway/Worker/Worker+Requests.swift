@@ -52,9 +52,8 @@ extension Worker {
         if exchanges[exchange].method == .trace {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
-        let key = unsafe HostKey(head[requestHead.host.range])
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
-        guard let key, let site = tables.site(for: key) else {
+        guard let site = unsafe tables.site(of: head[requestHead.host.range], likely: clients[id].site) else {
             return answer(exchange, clients[id].site.isNone ? 404 : 421)
         }
         let view = tables.sites[site].view

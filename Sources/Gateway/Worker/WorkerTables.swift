@@ -51,6 +51,12 @@ final class WorkerTables {
         return site(key, from: parent)
     }
 
+    /// The site of a name, which most likely is a certain one: that takes a look at its first name alone.
+    func site(of name: Bytes, likely id: SlotID) -> SlotID? {
+        if !id.isNone, !sites[id].isRetired, sites[id].view.names.isFirst(name) { return id }
+        return HostKey(name).flatMap { site(for: $0) }
+    }
+
     private func site(_ key: HostKey, from start: Int) -> SlotID? {
         siteNames.find(key.hash(from: start)) { index in
             guard let id = sites.id(at: index) else { return false }
