@@ -29,6 +29,30 @@ struct TableTests {
         }
     }
 
+    @Test("A table by name has what a dictionary has")
+    func namedTable() {
+        struct Thing: Named, Equatable {
+            let name: String
+            let number: UInt64
+
+            func isNamed(_ name: Bytes) -> Bool { self.name == name.text }
+        }
+        var table = NamedTable<Thing>()
+        var expected: [String: Thing] = [:]
+        var generator = SplitMix(state: 11)
+        for number in UInt64(0)..<5_000 {
+            let name = "host-\(generator.next() % 300).test"
+            let thing = generator.next() % 3 > 0 ? Thing(name: name, number: number) : nil
+            table[name] = thing
+            expected[name] = thing
+            #expect(table[name] == thing && table.count == expected.count)
+        }
+        #expect(table.isEmpty == false && table["nobody.test"] == nil && table[""] == nil)
+        for (name, thing) in expected { #expect(table[name] == thing) }
+        let all = table.values.map(\.number).sorted()
+        #expect(all == expected.values.map(\.number).sorted())
+    }
+
     @Test(
         "Names are looked up in lower case, without one final dot, exactly before by wildcard",
         arguments: [

@@ -190,6 +190,28 @@ def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
         assert client.exactly(5) == b"world"
 
 
+def test_metrics_tell_the_ends_of_certificates(gateway):
+    """One by one and the first of all, whichever of them comes, is renewed or goes."""
+    def ends():
+        text = gateway.ask("/metrics")[1]
+        name = "aegis_certificate_not_after_seconds"
+        return {line.split('"')[1]: float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{")}
+
+    def first():
+        return gateway.metric("aegis_certificate_soonest_not_after_seconds")
+
+    assert set(ends()) == {"shop"} and first() == ends()["shop"]
+    # Of the local CA: it ends later than the 90 days of the other, which goes then.
+    gateway.config["issuers"] = {"lan": {"type": "local_ca"}}
+    gateway.config["certificates"]["own"] = {"issuer": "lan", "domains": ["own.test"]}
+    gateway.reload()
+    assert set(ends()) == {"shop", "own"} and first() == ends()["shop"] < ends()["own"]
+    gateway.config["hosts"].pop()
+    del gateway.config["certificates"]["shop"]
+    gateway.reload()
+    assert set(ends()) == {"own"} and first() == ends()["own"]
+
+
 @pytest.mark.parametrize("column, value", [
     ("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken"),
 ])

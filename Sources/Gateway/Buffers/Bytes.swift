@@ -45,12 +45,25 @@ struct Bytes {
     @unsafe
     var buffer: UnsafeBufferPointer<UInt8> { unsafe UnsafeBufferPointer(start: start, count: count) }
 
+    /// The bytes for good.
+    var copy: [UInt8] { unsafe Array(buffer) }
+
     /// The bytes as text, for logs.
     var text: String { unsafe String(decoding: buffer, as: UTF8.self) }
 
-    func equals(_ text: StaticString) -> Bool {
-        guard text.utf8CodeUnitCount == count else { return false }
-        // Both have `count` bytes.
-        return (0..<count).allSatisfy { unsafe start[$0] == text.utf8Start[$0] }
+    func equals(_ text: StaticString) -> Bool { equals(Bytes(text)) }
+
+    func equals(_ other: Bytes) -> Bool { count == other.count && (0..<count).allSatisfy { self[$0] == other[$0] } }
+}
+
+extension String {
+    /// Lends its UTF-8.
+    func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
+        var text = self
+        return text.withUTF8 { buffer in
+            // Lent to the call alone; only an empty text has no address.
+            guard let start = buffer.baseAddress else { return body(Bytes("")) }
+            return unsafe body(Bytes(start, count: buffer.count))
+        }
     }
 }

@@ -117,10 +117,13 @@ extension GatewayServer {
             else { continue }
             due.append((stored?.expiresAt ?? .max, name))
         }
-        for (name, stored) in compiler.certificates where compiler.hostCertificates[name] == nil {
-            let progress = issuance.progress[name]
+        for stored in compiler.certificates.values {
+            let rests = stored.restsUntil.load(ordering: .relaxed) > now
             // Of very many, nearly all can be passed over at once.
-            guard progress != nil || stored.restsUntil.load(ordering: .relaxed) <= now else { continue }
+            if rests, issuance.progress.isEmpty { continue }
+            let name = stored.name
+            let progress = issuance.progress[name]
+            guard progress != nil || !rests, compiler.hostCertificates[name] == nil else { continue }
             let dueAt = stored.managed?.dueAt(stored.facts, from: compiler.issuers, after: progress) ?? .max
             if progress == nil { stored.restsUntil.store(dueAt, ordering: .relaxed) }
             if dueAt <= now { due.append((stored.expiresAt, name)) }
@@ -134,7 +137,8 @@ extension GatewayServer {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
         var certificates: [ManagedCertificate] = []
-        for (name, stored) in compiler.certificates where stored.source == .letsencrypt {
+        for stored in compiler.certificates.values where stored.source == .letsencrypt {
+            let name = stored.name
             let progress = issuance.progress[name]
             guard (progress?.nextAdviceAt ?? 0) <= now || progress?.advisedFingerprint != stored.facts.fingerprint,
                 let certificate = compiler.managed(name)

@@ -100,11 +100,13 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
         applyListeners()
+        let firstEnd = compiler.firstEnd()
+        let expiries = compiler.certificates.count <= GatewayStatus.mostExpiries ? compiler.expiries : [:]
         status.change { status in
             status.reloads += 1
             status.sites = compiler.siteCount
-            for name in update.removedCertificates { status.expiries[name] = nil }
-            for certificate in update.certificates { status.expiries[certificate.name] = certificate.expiresAt }
+            status.firstEnd = firstEnd
+            status.expiries = expiries
         }
         let size = update.sites.count + update.certificates.count
         mustGiveBackMemory = mustGiveBackMemory || size >= IdleMemory.largeChange
@@ -272,7 +274,7 @@ extension TableUpdate {
     /// Takes away what another state had and this one has not.
     mutating func remove(whatIsMissingIn new: StateCompiler, of old: StateCompiler) {
         removedSites += old.siteNames.subtracting(new.siteNames)
-        removedCertificates += Set(old.certificates.keys).subtracting(new.certificates.keys)
+        removedCertificates += Set(old.certificates.values.map(\.name)).subtracting(new.certificates.values.map(\.name))
         removedUpstreams += Set(old.upstreams.all.keys).subtracting(new.upstreams.all.keys)
     }
 }

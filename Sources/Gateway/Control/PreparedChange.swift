@@ -24,7 +24,7 @@ indirect enum PreparedChange: Sendable {
 
 /// Prepares changes.
 struct ChangePreparation: Sendable {
-    let opener: KeyOpener
+    let sealer: Sealer
     let shared: SharedParts
 
     /// Prepares a change. Of a certificate, seal and fingerprint have to do unless it is to be parsed, which costs a hundred
@@ -48,18 +48,17 @@ struct ChangePreparation: Sendable {
         guard Digest.sha256Text(leaf) == stored.facts.fingerprint else {
             throw PKIError.malformed("certificate", reason: "its chain is not the one that was stored")
         }
-        let entry = CertificateEntry(
-            stored, leaf: leaf, intermediates: above, directory: shared.directory(stored.facts.directory),
-            opener: opener)
+        let common = shared.common(above, directory: stored.facts.directory, sealer)
+        let entry = CertificateEntry(stored, leaf: leaf, common: common)
         if isParsed { _ = try entry.credential() } else { _ = try entry.openKey(fingerprint: stored.facts.fingerprint) }
         return entry
     }
 }
 
-/// What is the same for thousands of certificates: those above their leaves, and the directories of CAs. It is read and kept
-/// once.
+/// What is the same for thousands of certificates: those above their leaves, and what else entries have in common. It is read
+/// and kept once.
 final class SharedParts: Sendable {
-    private let directories = Mutex<Set<String>>([])
+    private let commons = Mutex<[Origin: CertificateEntry.Common]>([:])
     private let intermediates = Mutex<[Text: TLSIntermediates]>([:])
 
     /// PEM, which ends with a signature: the last bytes tell texts apart as well as all of them.
@@ -72,9 +71,23 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// A directory.
-    func directory(_ text: String) -> String {
-        text.isEmpty ? "" : directories.withLock { $0.insert(text).memberAfterInsert }
+    /// What tells what entries have in common.
+    private struct Origin: Hashable {
+        let intermediates: ObjectIdentifier
+        let directory: String
+        let keyID: String
+    }
+
+    /// What entries have in common whose chain goes on with these intermediates.
+    func common(_ intermediates: TLSIntermediates, directory: String, _ sealer: Sealer) -> CertificateEntry.Common {
+        let origin = Origin(
+            intermediates: ObjectIdentifier(intermediates), directory: directory, keyID: sealer.key.id)
+        return commons.withLock { commons in
+            if let known = commons[origin] { return known }
+            let common = CertificateEntry.Common(intermediates: intermediates, directory: directory, sealer: sealer)
+            commons[origin] = common
+            return common
+        }
     }
 
     /// A chain in DER: the leaf, and what stands above it.

@@ -19,7 +19,9 @@ struct StateCompiler {
     /// What Cloudflare's edge is to serve.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
     /// The certificates, by name.
-    private(set) var certificates: [String: CertificateEntry] = [:]
+    private(set) var certificates = NamedTable<CertificateEntry>()
+    /// The first end of validity of all; nil while it is not known.
+    private var soonestEnd: Int64?
     /// What the gateway has by itself for hosts, by the certificate's name.
     private(set) var hostCertificates: [String: ManagedCertificate] = [:]
     /// Where certificates come from, by name.
@@ -29,11 +31,11 @@ struct StateCompiler {
     /// How many sites there are.
     var siteCount: Int { sites.count }
     /// Their names.
-    var siteNames: Set<String> { Set(sites.keys) }
+    var siteNames: Set<String> { Set(sites.values.map(\.name)) }
 
     /// Where relative paths of the configuration start.
     var directory = FilePath(".")
-    private var sites: [String: Site] = [:]
+    private var sites = NamedTable<Site>()
     private let shared = SharedParts()
 
     /// How many changed certificates are parsed before they replace others; of more (the first load above all) only so many.
@@ -51,7 +53,7 @@ struct StateCompiler {
     mutating func take<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
-        let preparation = ChangePreparation(opener: KeyOpener(sealer), shared: shared)
+        let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
             preparation.prepare($0.change, parsesCertificate: $0.isParsed)
         }
@@ -90,7 +92,7 @@ struct StateCompiler {
                 removeSite(id.name, &update)
                 hostCertificates[id.name] = nil
             case .certificate:
-                certificates[id.name] = nil
+                setCertificate(id.name, nil)
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
             case .issuer:
@@ -155,13 +157,14 @@ struct StateCompiler {
             setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) })
         }
         let site = Site(host, upstreams: numbers)
-        sites[site.name] = site
+        sites[id.name] = site
         update.sites.append(site)
         former?.upstreams.forEach { release($0, &update) }
     }
 
     private mutating func removeSite(_ name: String, _ update: inout TableUpdate) {
-        guard let site = sites.removeValue(forKey: name) else { return }
+        guard let site = sites[name] else { return }
+        sites[name] = nil
         update.removedSites.append(name)
         site.upstreams.forEach { setCheck($0, of: name, nil) }
         site.upstreams.forEach { release($0, &update) }
@@ -196,6 +199,24 @@ struct StateCompiler {
     /// What the gateway has or renews by itself: the certificate of a host, or a stored one.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
+    /// The first end of validity of all certificates, in seconds since 1970; nil when there is none.
+    mutating func firstEnd() -> Int64? {
+        soonestEnd = soonestEnd ?? certificates.values.map(\.expiresAt).min()
+        return soonestEnd
+    }
+
+    /// When each certificate ends, in seconds since 1970, by name.
+    var expiries: [String: Int64] {
+        Dictionary(certificates.values.map { ($0.name, $0.expiresAt) }) { $1 }
+    }
+
+    private mutating func setCertificate(_ name: String, _ certificate: CertificateEntry?) {
+        // Only when the first to end goes are all to be looked at again.
+        if certificates[name]?.expiresAt == soonestEnd { soonestEnd = nil }
+        certificates[name] = certificate
+        if let certificate { soonestEnd = soonestEnd.map { min($0, certificate.expiresAt) } }
+    }
+
     private mutating func takeCertificate(
         _ name: String, _ prepared: Result<CertificateEntry, PreparedChange.Failure>,
         _ update: inout TableUpdate
@@ -204,7 +225,7 @@ struct StateCompiler {
         switch prepared {
         case .success(let certificate):
             problems[id] = nil
-            certificates[certificate.name] = certificate
+            setCertificate(name, certificate)
             update.certificates.append(certificate)
         case .failure(let failure): problems[id] = failure.reason
         }

@@ -10,12 +10,17 @@ final class GatewayStatus: Sendable {
         var reloads = 0
         var failedReloads = 0
         var problems = 0
-        /// By name: the end of validity, in seconds since 1970.
+        /// The first end of validity of all certificates, in seconds since 1970.
+        var firstEnd: Int64?
+        /// By name: the end of validity, in seconds since 1970. Empty when there are more than `mostExpiries`.
         var expiries: [String: Int64] = [:]
         /// By upstream: whether health checks find it well.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0
     }
+
+    /// More certificates than this are told of by the first end alone.
+    static let mostExpiries = 1000
 
     private let values = Mutex(Values())
 

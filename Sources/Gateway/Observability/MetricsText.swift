@@ -1,9 +1,6 @@
 /// Everything that is counted, in the text format of Prometheus (version 0.0.4,
 /// https://prometheus.io/docs/instrumenting/exposition_formats/).
 struct MetricsText {
-    /// More certificates than this are told by the soonest end alone.
-    private static let maxCertificates = 1000
-
     private let workers: [WorkerMetrics]
     private let status: GatewayStatus.Values
     private var text = ""
@@ -84,10 +81,10 @@ struct MetricsText {
         header("aegis_reloads_total", "Changes of the state that were taken in", "counter")
         text += "aegis_reloads_total{result=\"ok\"} \(status.reloads)\n"
         text += "aegis_reloads_total{result=\"failed\"} \(status.failedReloads)\n"
-        if let soonest = status.expiries.values.min() {
+        if let soonest = status.firstEnd {
             gauge("aegis_certificate_soonest_not_after_seconds", "The first end of validity of all", "\(soonest)")
         }
-        guard !status.expiries.isEmpty, status.expiries.count <= Self.maxCertificates else { return }
+        guard !status.expiries.isEmpty else { return }
         header("aegis_certificate_not_after_seconds", "The end of a certificate's validity", "gauge")
         for (name, end) in status.expiries.sorted(by: { $0.key < $1.key }) {
             text += "aegis_certificate_not_after_seconds{certificate=\"\(Self.escaped(name))\"} \(end)\n"

@@ -4,14 +4,7 @@ import PKI
 /// A host as workers serve it: all that a request needs, put together once when the host changes. Immutable, shared by all
 /// workers; on the way of a request they see it through a `SiteView`, which counts no references.
 @safe
-final class Site: Sendable {
-    /// The host's domain: its identity.
-    let name: String
-    /// The certificate that it is bound to, by name.
-    let certificateName: String?
-    /// Whether that certificate is ordered when a handshake asks for it and it is not there.
-    let ordersCertificate: Bool
-
+final class Site: Sendable, Named {
     // Sound to share: written by init alone, freed by deinit alone. The texts lie behind the facts, in one piece of memory.
     private nonisolated(unsafe) let facts: UnsafeMutablePointer<SiteFacts>
 
@@ -19,24 +12,24 @@ final class Site: Sendable {
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber]) {
-        name = host.domain.text
-        certificateName = host.sslMode == .letsencrypt ? host.domain.text : host.certificate
-        ordersCertificate = host.sslMode == .letsencrypt && host.enabled
-        var builder = SiteFacts.Builder()
-        var facts = unsafe builder.facts(of: host)
-        unsafe facts.upstreams = builder.put(
-            upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } })
-        let size = unsafe MemoryLayout<SiteFacts>.size
-        // Bytes need no alignment, so the texts begin where the facts end. Neither has a deinitializer.
+        var (facts, texts) = unsafe (SiteFacts(host), [UInt8]())
+        for text in SiteFacts.Text.allCases {
+            texts += text.bytes(of: host, upstreams: upstreams)
+            unsafe facts.ends[text.rawValue] = UInt32(texts.count)
+        }
         let memory = unsafe UnsafeMutableRawPointer.allocate(
-            byteCount: size + builder.bytes.count, alignment: MemoryLayout<SiteFacts>.alignment)
-        let texts = unsafe (memory + size).initializeMemory(
-            as: UInt8.self, from: builder.bytes, count: builder.bytes.count)
-        unsafe facts.memory = UnsafePointer(texts)
+            byteCount: MemoryLayout<SiteFacts>.size + texts.count, alignment: MemoryLayout<SiteFacts>.alignment)
         unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
+        // Neither has a deinitializer.
+        unsafe SiteFacts.texts(of: self.facts).initializeMemory(as: UInt8.self, from: texts, count: texts.count)
     }
 
     deinit { unsafe UnsafeMutableRawPointer(facts).deallocate() }
+
+    /// The host's domain: its identity.
+    var name: String { view.domain.text }
+
+    func isNamed(_ name: Bytes) -> Bool { view.domain.equals(name) }
 
     /// The upstreams, by their number in the gateway.
     var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
@@ -45,75 +38,68 @@ final class Site: Sendable {
 /// Which upstream, among all of the gateway.
 typealias UpstreamNumber = UInt32
 
-/// Plain values of a site, without any reference; texts lie in `memory`.
+/// Plain values of a site, without any reference, and small, since there may be 100,000. The texts lie behind them.
 @unsafe
 struct SiteFacts {
-    /// A stretch of `memory`.
-    struct Stretch {
-        var start: UInt32 = 0
-        var count: UInt32 = 0
+    /// The texts of a site, in their order.
+    enum Text: Int, CaseIterable {
+        case names, certificateName, upstreams, binding, hsts, requestSet, requestStrip, responseSet, responseStrip
+        case respondBody
     }
 
-    var memory: UnsafePointer<UInt8>? = nil
-    var names = Stretch()
-    var upstreams = Stretch()
-    var binding = Stretch()
-    var hsts = Stretch()
-    var requestSet = Stretch()
-    var requestStrip = Stretch()
-    var responseSet = Stretch()
-    var responseStrip = Stretch()
-    var respondBody = Stretch()
-    var respondStatus: Int32 = 0
-    var isLeastTLS13 = false
-    var forcesHTTPS = false
-    var preservesHost = true
-    var balance = Host.Balance.roundRobin
-    var connectMilliseconds: Int64 = 0
-    var readMilliseconds: Int64 = 0
-    var writeMilliseconds: Int64 = 0
-    /// 0 for no bound; nil for the gateway's.
-    var bodyBytes: UInt64?
+    /// Where each text ends, counted from where the first begins.
+    var ends = InlineArray<10, UInt32>(repeating: 0)
+    /// 0 for no bound, the largest number for the gateway's.
+    let bodyBytes: UInt64
+    let connectMilliseconds: UInt32
+    let readMilliseconds: UInt32
+    let writeMilliseconds: UInt32
+    let respondStatus: UInt16
+    let balance: Host.Balance
+    let isLeastTLS13: Bool
+    let forcesHTTPS: Bool
+    let preservesHost: Bool
+    let ordersCertificate: Bool
 
-    /// Lays texts one after the other.
-    struct Builder {
-        var bytes: [UInt8] = []
+    /// Where the texts of some facts begin: right behind them, since bytes need no alignment.
+    static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
+        unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
+    }
 
-        mutating func put(_ content: some Sequence<UInt8>) -> Stretch {
-            let start = bytes.count
-            bytes.append(contentsOf: content)
-            return Stretch(start: UInt32(start), count: UInt32(bytes.count - start))
-        }
+    init(_ host: Host) {
+        unsafe bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
+        unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
+        unsafe readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
+        unsafe writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
+        unsafe respondStatus = UInt16(clamping: host.respond?.status ?? 0)
+        unsafe balance = host.balance
+        unsafe isLeastTLS13 = host.tlsMinVersion == .v1_3
+        unsafe forcesHTTPS = host.forceHTTPS
+        unsafe preservesHost = host.preserveHost
+        unsafe ordersCertificate = host.sslMode == .letsencrypt && host.enabled
+    }
+}
 
-        /// Texts, each before a zero byte.
-        mutating func put(list: [String]) -> Stretch { put(list.flatMap { Array($0.utf8) + [0] }) }
-
-        @unsafe
-        mutating func facts(of host: Host) -> SiteFacts {
-            var facts = unsafe SiteFacts()
-            unsafe facts.names = put(list: host.names.map(\.text))
-            // What TLS sessions of the host are bound to: its identity.
-            unsafe facts.binding = put(Digest.sha256(Array("site \(host.domain.text)".utf8)))
-            if let hsts = host.hsts, hsts.enabled { unsafe facts.hsts = put(hsts.fieldLine.utf8) }
-            unsafe facts.requestSet = put(host.headers.request.lines)
-            unsafe facts.requestStrip = put(list: host.headers.request.strippedNames)
-            unsafe facts.responseSet = put(host.headers.response.lines)
-            unsafe facts.responseStrip = put(list: host.headers.response.strippedNames)
-            if let respond = host.respond {
-                unsafe facts.respondStatus = Int32(respond.status)
-                unsafe facts.respondBody = put(respond.body.utf8)
-            }
-            unsafe facts.isLeastTLS13 = host.tlsMinVersion == .v1_3
-            unsafe facts.forcesHTTPS = host.forceHTTPS
-            unsafe facts.preservesHost = host.preserveHost
-            unsafe facts.balance = host.balance
-            unsafe facts.connectMilliseconds = host.timeouts.connect.wholeMilliseconds
-            unsafe facts.readMilliseconds = host.timeouts.read.wholeMilliseconds
-            unsafe facts.writeMilliseconds = host.timeouts.write.wholeMilliseconds
-            unsafe facts.bodyBytes = host.bodyBytes.map(UInt64.init)
-            return unsafe facts
+extension SiteFacts.Text {
+    /// The text of a host.
+    fileprivate func bytes(of host: Host, upstreams: [UpstreamNumber]) -> [UInt8] {
+        switch self {
+        case .names: Self.list(host.names.map(\.text))
+        case .certificateName: Array((host.sslMode == .letsencrypt ? host.domain.text : host.certificate ?? "").utf8)
+        case .upstreams: upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } }
+        // What TLS sessions of the host are bound to: its identity. Half a digest tells hosts apart.
+        case .binding: Array(Digest.sha256(Array("site \(host.domain.text)".utf8)).prefix(16))
+        case .hsts: host.hsts.map { $0.enabled ? Array($0.fieldLine.utf8) : [] } ?? []
+        case .requestSet: host.headers.request.lines
+        case .requestStrip: Self.list(host.headers.request.strippedNames)
+        case .responseSet: host.headers.response.lines
+        case .responseStrip: Self.list(host.headers.response.strippedNames)
+        case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }
+
+    /// Texts, each before a zero byte.
+    private static func list(_ texts: [String]) -> [UInt8] { texts.flatMap { Array($0.utf8) + [0] } }
 }
 
 extension HSTS {

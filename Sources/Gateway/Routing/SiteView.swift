@@ -5,35 +5,35 @@ import PKI
 /// long as a connection or an exchange uses it.
 @safe
 struct SiteView {
-    private let facts: UnsafePointer<SiteFacts>
+    private let facts: UnsafeMutablePointer<SiteFacts>
 
     @unsafe
-    init(_ facts: UnsafePointer<SiteFacts>) { unsafe self.facts = facts }
+    init(_ facts: UnsafeMutablePointer<SiteFacts>) { unsafe self.facts = facts }
 
     /// The status of a fixed answer; 0 when upstreams answer.
     var respondStatus: Int { unsafe Int(facts.pointee.respondStatus) }
-    var respondBody: Bytes { unsafe text(facts.pointee.respondBody) }
+    var respondBody: Bytes { text(.respondBody) }
     var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
     var balance: Host.Balance { unsafe facts.pointee.balance }
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
     /// What TLS sessions are bound to.
-    var binding: Bytes { unsafe text(facts.pointee.binding) }
+    var binding: Bytes { text(.binding) }
     /// The Strict-Transport-Security line; empty for none.
-    var hsts: Bytes { unsafe text(facts.pointee.hsts) }
+    var hsts: Bytes { text(.hsts) }
     /// Lines to add to requests.
-    var requestSet: Bytes { unsafe text(facts.pointee.requestSet) }
+    var requestSet: Bytes { text(.requestSet) }
     /// Lines to add to responses.
-    var responseSet: Bytes { unsafe text(facts.pointee.responseSet) }
-    var connectMilliseconds: Int64 { unsafe facts.pointee.connectMilliseconds }
-    var readMilliseconds: Int64 { unsafe facts.pointee.readMilliseconds }
-    var writeMilliseconds: Int64 { unsafe facts.pointee.writeMilliseconds }
+    var responseSet: Bytes { text(.responseSet) }
+    var connectMilliseconds: Int64 { unsafe Int64(facts.pointee.connectMilliseconds) }
+    var readMilliseconds: Int64 { unsafe Int64(facts.pointee.readMilliseconds) }
+    var writeMilliseconds: Int64 { unsafe Int64(facts.pointee.writeMilliseconds) }
     /// How many upstreams it has.
-    var upstreamCount: Int { unsafe Int(facts.pointee.upstreams.count) / MemoryLayout<UpstreamNumber>.size }
+    var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
     /// The number of one of its upstreams.
     func upstream(_ index: Int) -> UpstreamNumber {
-        let numbers = unsafe text(facts.pointee.upstreams)
+        let numbers = text(.upstreams)
         let size = MemoryLayout<UpstreamNumber>.size
         let bytes = numbers[index * size..<(index + 1) * size]
         // As many bytes as a number has, laid by `Site`; they need no alignment.
@@ -42,14 +42,18 @@ struct SiteView {
     }
 
     /// The most bytes of a request's body; 0 for no bound, nil for the gateway's.
-    var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes }
+    var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes == .max ? nil : facts.pointee.bodyBytes }
+    /// The name of the certificate that it is bound to; empty for none.
+    var certificateName: Bytes { text(.certificateName) }
+    /// Whether that certificate is ordered when a handshake asks for it and it is not there.
+    var ordersCertificate: Bool { unsafe facts.pointee.ordersCertificate }
     /// The first of its names.
     var domain: Bytes {
         names.first
     }
 
     /// All its names.
-    var names: NameList { unsafe NameList(text(facts.pointee.names)) }
+    var names: NameList { NameList(text(.names)) }
 
     /// Whether a name (or the wildcard above it) is one of this site's.
     func has(_ key: HostKey, from start: Int) -> Bool {
@@ -57,10 +61,10 @@ struct SiteView {
     }
 
     /// Whether a field of the request is not passed on.
-    func stripsFromRequest(_ name: Bytes) -> Bool { unsafe Self.contains(name, in: text(facts.pointee.requestStrip)) }
+    func stripsFromRequest(_ name: Bytes) -> Bool { Self.contains(name, in: text(.requestStrip)) }
 
     /// Whether a field of the response is not passed on.
-    func stripsFromResponse(_ name: Bytes) -> Bool { unsafe Self.contains(name, in: text(facts.pointee.responseStrip)) }
+    func stripsFromResponse(_ name: Bytes) -> Bool { Self.contains(name, in: text(.responseStrip)) }
 
     private static func contains(_ name: Bytes, in list: Bytes) -> Bool {
         var position = 0
@@ -73,10 +77,12 @@ struct SiteView {
         return false
     }
 
-    private func text(_ stretch: SiteFacts.Stretch) -> Bytes {
-        guard let memory = unsafe facts.pointee.memory else { preconditionFailure("a site without memory") }
-        // The stretch was laid within the memory by the builder.
-        return unsafe Bytes(memory + Int(stretch.start), count: Int(stretch.count))
+    private func text(_ text: SiteFacts.Text) -> Bytes {
+        let start = unsafe text.rawValue == 0 ? 0 : Int(facts.pointee.ends[text.rawValue - 1])
+        let end = unsafe Int(facts.pointee.ends[text.rawValue])
+        // `Site` has laid the texts there.
+        let texts = unsafe SiteFacts.texts(of: facts).assumingMemoryBound(to: UInt8.self)
+        return unsafe Bytes(texts + start, count: end - start)
     }
 }
 

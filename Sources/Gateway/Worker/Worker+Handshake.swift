@@ -126,7 +126,7 @@ extension Worker {
                 metrics.add(.certificateFailures, 1)
                 report(.certificateFailed(name: failure.name, reason: failure.reason))
             }
-            if !clients[id].hasAwaited, let site, let key, tables.sites[site].site.ordersCertificate,
+            if !clients[id].hasAwaited, let site, let key, tables.sites[site].view.ordersCertificate,
                 stored == nil || tables.isUncovered(key, by: site)
             {
                 return .awaited(name: tables.sites[site].site.name)

@@ -22,13 +22,10 @@ extension Worker {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
         switch tables.sites[site].view.balance {
-        case .roundRobin:
-            tables.sites[site].rotation = (tables.sites[site].rotation + 1) % count
-            return tables.sites[site].rotation
+        case .roundRobin: return tables.sites[site].takeTurn(of: count)
         case .ipHash: return Int(clients[client].peer.hash % UInt32(count))
         case .leastConnections:
-            tables.sites[site].rotation = (tables.sites[site].rotation + 1) % count
-            let start = tables.sites[site].rotation
+            let start = tables.sites[site].takeTurn(of: count)
             var best = start
             var fewest = Int.max
             for offset in 0..<count {

@@ -87,7 +87,7 @@ extension Worker {
     private func isSuccessor(_ site: SlotID, of id: SlotID) -> Bool {
         let former = clients[id].site
         guard !former.isNone, tables.sites[former].isRetired,
-            tables.sites[former].site.name == tables.sites[site].site.name
+            tables.sites[former].view.domain.equals(tables.sites[site].view.domain)
         else { return false }
         tables.use(site: site)
         tables.release(site: former)

@@ -6,10 +6,21 @@ struct SiteSlot: ~Copyable {
     let site: Site
     let view: SiteView
     /// How many connections and exchanges use it; a site that is gone from the state stays until there is none.
-    var users = 0
+    var users: Int32 = 0
+    /// Whose turn it was among its upstreams.
+    private var turn: UInt16 = 0
     var isRetired = false
-    /// Whose turn it is among its upstreams.
-    var rotation = 0
+
+    init(site: Site) {
+        self.site = site
+        view = site.view
+    }
+
+    /// Whose turn it is now.
+    mutating func takeTurn(of count: Int) -> Int {
+        turn = UInt16(truncatingIfNeeded: (Int(turn) + 1) % count)
+        return Int(turn)
+    }
 }
 
 /// A certificate in a worker's table.
@@ -78,7 +89,7 @@ final class WorkerTables {
         site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
         handshakes += 1
-        if let site, let name = sites[site].site.certificateName, let slot = certificate(named: name),
+        if let site, let slot = certificate(named: sites[site].view.certificateName),
             let credential = parsedCredential(slot, &failure)
         {
             return credential
@@ -91,7 +102,7 @@ final class WorkerTables {
 
     /// Whether nothing of the state is for a name, though the site's own certificate is there: it was had for fewer names.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
-        guard let name = sites[site].site.certificateName, let own = certificate(named: name) else { return false }
+        guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
             certificates[own].entry.isFor(key, from: start)
         }
@@ -103,9 +114,10 @@ final class WorkerTables {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
 
-    private func certificate(named name: String) -> SlotID? {
-        certificateNames.find(NameHash.of(name)) { index in
-            certificates.id(at: index).map { certificates[$0].entry.name == name } ?? false
+    private func certificate(named name: Bytes) -> SlotID? {
+        guard !name.isEmpty else { return nil }
+        return certificateNames.find(NameHash.of(name)) { index in
+            certificates.id(at: index).map { certificates[$0].entry.isNamed(name) } ?? false
         }.flatMap { certificates.id(at: $0) }
     }
 
@@ -149,14 +161,14 @@ final class WorkerTables {
     // MARK: Changing
 
     func apply(_ update: TableUpdate) {
-        for name in update.removedSites { removeSite(named: name) }
+        for name in update.removedSites { name.lendingBytes { removeSite(named: $0) } }
         for site in update.sites {
-            removeSite(named: site.name)
+            removeSite(named: site.view.domain)
             insert(site)
         }
-        for name in update.removedCertificates { removeCertificate(named: name) }
+        for name in update.removedCertificates { name.lendingBytes { removeCertificate(named: $0) } }
         for entry in update.certificates {
-            removeCertificate(named: entry.name)
+            entry.lendingName { removeCertificate(named: $0) }
             insert(entry)
         }
         for token in update.removedChallenges {
@@ -168,20 +180,20 @@ final class WorkerTables {
     }
 
     private func insert(_ site: Site) {
-        guard let id = sites.insert(SiteSlot(site: site, view: site.view)) else { return }
+        guard let id = sites.insert(SiteSlot(site: site)) else { return }
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
     /// Puts a site that no name leads to; it goes with the one exchange that uses it.
     func insertUnnamed(_ site: Site) -> SlotID? {
-        let id = sites.insert(SiteSlot(site: site, view: site.view))
+        let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }
         return id
     }
 
-    private func removeSite(named name: String) {
+    private func removeSite(named name: Bytes) {
         let found = siteNames.find(NameHash.of(name)) { index in
-            sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.name == name } ?? false
+            sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.isNamed(name) } ?? false
         }
         guard let found, let id = sites.id(at: found) else { return }
         sites[id].view.names.forEach { siteNames.remove(NameHash.of($0), id.index) }
@@ -191,14 +203,14 @@ final class WorkerTables {
 
     private func insert(_ entry: CertificateEntry) {
         guard let id = certificates.insert(CertificateSlot(entry: entry)) else { return }
-        certificateNames.insert(NameHash.of(entry.name), id.index)
+        certificateNames.insert(entry.lendingName(NameHash.of), id.index)
         entry.forEachHash { certificateDomains.insert($0, id.index) }
     }
 
-    private func removeCertificate(named name: String) {
+    private func removeCertificate(named name: Bytes) {
         guard let id = certificate(named: name) else { return }
         let entry = certificates[id].entry
-        certificateNames.remove(NameHash.of(entry.name), id.index)
+        certificateNames.remove(entry.lendingName(NameHash.of), id.index)
         entry.forEachHash { certificateDomains.remove($0, id.index) }
         _ = certificates.remove(id)
     }
