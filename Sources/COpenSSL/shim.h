@@ -35,6 +35,38 @@ static inline OSSL_ENCODER_CTX *aegis_pkcs8_encoder(const EVP_PKEY *key) {
     return OSSL_ENCODER_CTX_new_for_pkey(key, EVP_PKEY_KEYPAIR, "DER", "PrivateKeyInfo", NULL);
 }
 
+// A P-256 key in the form of PKCS#8 that OpenSSL and nearly everyone write, with the public half in it: made of its numbers, which
+// takes a fifth of the decoder's time. NULL when it has another form or is no key; `*der` moves behind what was read.
+static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long length) {
+    // Versions, lengths, id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915); between them stand 32 bytes, behind them 64.
+    static const unsigned char head[36] = {
+        0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06,
+        0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x04, 0x6D, 0x30, 0x6B, 0x02, 0x01, 0x01, 0x04, 0x20,
+    };
+    static const unsigned char middle[5] = {0xA1, 0x44, 0x03, 0x42, 0x00};
+    enum { NUMBER = 32, POINT = 65, WHOLE = sizeof head + NUMBER + sizeof middle + POINT };
+    const unsigned char *number = *der + sizeof head, *point = number + NUMBER + sizeof middle;
+    if (length != WHOLE || memcmp(*der, head, sizeof head) || memcmp(number + NUMBER, middle, sizeof middle)) return NULL;
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    BIGNUM *value = BN_bin2bn(number, NUMBER, NULL);
+    unsigned char native[NUMBER];
+    if (context && value && BN_bn2nativepad(value, native, NUMBER) == NUMBER) {
+        OSSL_PARAM parameters[4] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)"prime256v1", 0),
+            OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native, NUMBER),
+            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, POINT),
+            OSSL_PARAM_construct_end(),
+        };
+        if (EVP_PKEY_fromdata_init(context) > 0) (void)EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, parameters);
+    }
+    OPENSSL_cleanse(native, sizeof native);
+    BN_clear_free(value);
+    EVP_PKEY_CTX_free(context);
+    if (key) *der += WHOLE;
+    return key;
+}
+
 // A key in PKCS#8 by the decoder for keys of its kind alone: to look through all of OpenSSL's takes three times as long. NULL
 // when it is of another kind than EC and RSA or can't be read; `*der` moves behind what was read.
 static inline EVP_PKEY *aegis_pkcs8_key(const unsigned char **der, long length) {

@@ -210,7 +210,7 @@ import Testing
         let short = try folder.write(OpenSSLTool.run("ec", "-in", file, "-conv_form", "compressed"), "short.pem")
         let compressed = try Certificate(
             der: OpenSSLTool.run("req", "-x509", "-key", short, "-subj", "/CN=x", "-outform", "DER"))
-        #expect(compressed.publicKeyDER != key.publicKeyDER)
+        #expect(try compressed.publicKeyDER != key.publicKeyDER())
         #expect(key.matches(compressed))
     }
 }

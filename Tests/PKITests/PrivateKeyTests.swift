@@ -14,15 +14,28 @@ import Testing
         let fromPEM = try PrivateKey(pem: key.pem())
         let fromDER = try PrivateKey(der: key.der())
         for read in [fromPEM, fromDER] {
-            #expect(read.publicKeyDER == key.publicKeyDER)
+            #expect(try read.publicKeyDER() == key.publicKeyDER())
             #expect(read.kind == key.kind)
             #expect(try read.der() == key.der())
         }
         let folder = try Folder()
         let file = try folder.write(key.pem(), "key.pem")
         #expect(try OpenSSLTool.run("pkey", "-in", file, "-check", "-noout").starts(with: Array("Key is valid".utf8)))
-        #expect(try OpenSSLTool.run("pkey", "-in", file, "-pubout", "-outform", "DER") == key.publicKeyDER)
+        #expect(try OpenSSLTool.run("pkey", "-in", file, "-pubout", "-outform", "DER") == key.publicKeyDER())
         #expect(try OpenSSLTool.run("pkey", "-in", file) == key.pem().array)
+    }
+
+    @Test("A P-256 key whose public half is no point, or that is cut off, is refused")
+    func damagedP256() throws {
+        let whole = try PrivateKey.generate(.ecdsaP256).der().plainCopy()
+        #expect(whole.count == 138)
+        var bent = whole
+        bent[137] ^= 1
+        var compressed = whole
+        compressed[73] = 2
+        for der in [bent, compressed, whole.dropLast(), whole + [0]].map(Array.init) {
+            #expect(throws: PKIError.self) { try PrivateKey(der: SecretBytes(der)) }
+        }
     }
 
     struct Form: Sendable, CustomTestStringConvertible {
@@ -63,11 +76,11 @@ import Testing
             made, "\u{FEFF}" + made, "Bag Attributes\n    localKeyID: 01\n" + made + "\ntrailing words",
             made.replacing("\n", with: "\r\n"), made.replacing("\n", with: "\r"), indented,
         ]
-        let public_ = try PrivateKey.read(made).publicKeyDER
+        let public_ = try PrivateKey.read(made).publicKeyDER()
         for text in texts {
             let key = try PrivateKey.read(text)
             #expect(key.kind == form.kind)
-            #expect(key.publicKeyDER == public_)
+            #expect(try key.publicKeyDER() == public_)
         }
     }
 

@@ -29,7 +29,7 @@ public struct CertificateAuthority: Sendable {
     ) throws(PKIError) -> CertificateAuthority {
         let key = try PrivateKey.generate(.ecdsaP256)
         let template = CertificateTemplate(
-            commonName: commonName, issuer: nil, publicKeyDER: key.publicKeyDER,
+            commonName: commonName, issuer: nil, publicKeyDER: try key.publicKeyDER(),
             notBefore: try checked(now) - backdatingSeconds, notAfter: now + (try checked(lifetimeSeconds)),
             extensions: [.authority(pathLength: 0), .usage([.keyCertSign, .cRLSign])])
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
@@ -40,7 +40,7 @@ public struct CertificateAuthority: Sendable {
     public func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
-        try issue(key.publicKeyDER, key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
+        try issue(key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
     }
 
     /// The same for a request's public key; for the names given, not those of the request.

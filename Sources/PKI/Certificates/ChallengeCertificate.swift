@@ -13,7 +13,7 @@ public struct ChallengeCertificate: Sendable {
     public init(name: SubjectName, keyAuthorization: String, now: Int64) throws(PKIError) {
         key = try PrivateKey.generate(.ecdsaP256)
         let template = CertificateTemplate(
-            commonName: "ACME challenge", issuer: nil, publicKeyDER: key.publicKeyDER,
+            commonName: "ACME challenge", issuer: nil, publicKeyDER: try key.publicKeyDER(),
             notBefore: now - CertificateAuthority.backdatingSeconds, notAfter: now + Self.lifetimeSeconds,
             extensions: [
                 try .names([name], isCritical: false),

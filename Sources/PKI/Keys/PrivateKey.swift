@@ -3,8 +3,6 @@ import COpenSSL
 /// A private key that is strong enough to serve with: RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 @safe
 public final class PrivateKey: Sendable {
-    /// Its public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
-    public let publicKeyDER: [UInt8]
     let keyKind: KeyKind
     // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Who uses it
     // extends self's lifetime to the end of the use.
@@ -18,8 +16,6 @@ public final class PrivateKey: Sendable {
         do throws(PKIError) {
             let kind = unsafe KeyKind(of: key)
             try kind.checkStrength()
-            publicKeyDER = try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output)
-            }
             keyKind = kind
             unsafe self.key = key
         } catch {
@@ -29,6 +25,12 @@ public final class PrivateKey: Sendable {
     }
 
     deinit { unsafe EVP_PKEY_free(key) }
+
+    /// Its public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    public func publicKeyDER() throws(PKIError) -> [UInt8] {
+        defer { extendLifetime(self) }
+        return try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output) }
+    }
 
     /// A new key. RSA takes from a tenth of a second to some seconds.
     public static func generate(_ algorithm: KeyAlgorithm) throws(PKIError) -> PrivateKey {
@@ -45,7 +47,8 @@ public final class PrivateKey: Sendable {
             unsafe der.withBytes { bytes in
                 unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
                     // Where the first reads nothing it leaves the pointer where it was.
-                    unsafe aegis_pkcs8_key(position, count) ?? d2i_AutoPrivateKey(nil, position, count)
+                    unsafe aegis_pkcs8_p256_key(position, count) ?? aegis_pkcs8_key(position, count)
+                        ?? d2i_AutoPrivateKey(nil, position, count)
                 }
             }
         }
@@ -104,7 +107,7 @@ public final class PrivateKey: Sendable {
 
     /// Whether the certificate is for this key.
     public func matches(_ certificate: Certificate) -> Bool {
-        if certificate.publicKeyDER == publicKeyDER { return true }
+        if let own = try? publicKeyDER(), own == certificate.publicKeyDER { return true }
         defer { extendLifetime(self) }
         // The same key can be written in several ways: a compressed point, parameters that are absent or null.
         guard
