@@ -118,14 +118,14 @@ extension GatewayServer {
             due.append((stored?.expiresAt ?? .max, name))
         }
         for stored in compiler.certificates.values {
-            let rests = stored.restsUntil.load(ordering: .relaxed) > now
+            let rests = stored.restsUntil > now
             // Of very many, nearly all can be passed over at once.
             if rests, issuance.progress.isEmpty { continue }
             let name = stored.name
             let progress = issuance.progress[name]
             guard progress != nil || !rests, compiler.hostCertificates[name] == nil else { continue }
             let dueAt = stored.managed?.dueAt(stored.facts, from: compiler.issuers, after: progress) ?? .max
-            if progress == nil { stored.restsUntil.store(dueAt, ordering: .relaxed) }
+            if progress == nil { stored.restsUntil = dueAt }
             if dueAt <= now { due.append((stored.expiresAt, name)) }
         }
         // What ends first goes first.

@@ -48,7 +48,7 @@ struct ChangePreparation: Sendable {
         guard Digest.sha256Text(leaf) == stored.facts.fingerprint else {
             throw PKIError.malformed("certificate", reason: "its chain is not the one that was stored")
         }
-        let common = shared.common(above, directory: stored.facts.directory, sealer)
+        let common = shared.common(above, leaf: leaf, directory: stored.facts.directory, sealer)
         let entry = CertificateEntry(stored, leaf: leaf, common: common)
         if isParsed { _ = try entry.credential() } else { _ = try entry.openKey(fingerprint: stored.facts.fingerprint) }
         return entry
@@ -78,13 +78,16 @@ final class SharedParts: Sendable {
         let keyID: String
     }
 
-    /// What entries have in common whose chain goes on with these intermediates.
-    func common(_ intermediates: TLSIntermediates, directory: String, _ sealer: Sealer) -> CertificateEntry.Common {
+    /// What entries have in common whose chain goes on with these intermediates. The first one's leaf is the model.
+    func common(
+        _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
+    ) -> CertificateEntry.Common {
         let origin = Origin(
             intermediates: ObjectIdentifier(intermediates), directory: directory, keyID: sealer.key.id)
         return commons.withLock { commons in
             if let known = commons[origin] { return known }
-            let common = CertificateEntry.Common(intermediates: intermediates, directory: directory, sealer: sealer)
+            let common = CertificateEntry.Common(
+                intermediates: intermediates, model: Model(leaf), directory: directory, sealer: sealer)
             commons[origin] = common
             return common
         }

@@ -127,7 +127,7 @@ struct StateCompiler {
 
     /// With other issuers certificates are due at other times.
     private func lookAtAll() {
-        for certificate in certificates.values { certificate.restsUntil.store(0, ordering: .relaxed) }
+        for certificate in certificates.values { certificate.restsUntil = 0 }
     }
 
     // MARK: Hosts

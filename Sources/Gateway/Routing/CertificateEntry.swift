@@ -1,95 +1,120 @@
 import Issuers
 import PKI
 import State
-import Synchronization
 
-/// A certificate of the state as workers and the control side keep it: chain in DER, key sealed. It is parsed when a handshake
-/// first asks for it (design: half a KiB where the parsed form takes six). Shared by all of them, and small, since there may be
-/// 100,000.
+/// A certificate of the state as workers and the control side keep it: its leaf, and its key sealed. It is parsed when a handshake
+/// first asks for it (design: half a KiB where the parsed form takes six). Shared by all of them, and one small piece of
+/// memory, since there may be 100,000.
 @safe
-final class CertificateEntry: Sendable, Named {
+struct CertificateEntry: Named {
     /// What it has in common with many others.
     final class Common: Sendable {
         /// The certificates above it.
         let intermediates: TLSIntermediates
+        /// The leaf of one of them: leaves of one CA are alike.
+        let model: Model
         /// That of its facts.
         let directory: String
         let sealer: Sealer
 
-        init(intermediates: TLSIntermediates, directory: String, sealer: Sealer) {
+        init(intermediates: TLSIntermediates, model: Model, directory: String, sealer: Sealer) {
             self.intermediates = intermediates
+            self.model = model
             self.directory = directory
             self.sealer = sealer
         }
     }
 
-    /// The end of its validity, in seconds since 1970.
-    let expiresAt: Int64
-    /// Before this, in seconds since 1970, it is not due to be renewed unless something is known of its renewal, and nobody
-    /// needs to look. Only the control side uses it.
-    let restsUntil: Atomic<Int64>
-    private let notBefore: Int64
-    private let createdAt: Int64
-    private let common: Common
-    // Sound to share: written by init alone, freed by deinit alone. The leaf, its sealed key, its record, its name and the names
-    // it is for, one after the other: very many pieces would take more memory than what is in them.
-    private nonisolated(unsafe) let memory: UnsafeMutablePointer<UInt8>
-    private let leafEnd: Int32
-    private let keyEnd: Int32
-    private let recordEnd: Int32
-    private let nameEnd: Int32
-    private let domainsEnd: Int32
-    /// Where it came from.
-    let source: CertificateFacts.Source
-    private let autoRenew: Bool
+    /// What has a fixed size, and where the bytes behind it end: the leaf's difference from the model, its sealed key, its
+    /// record, its name and the names it is for, one after the other.
+    private struct Fixed {
+        let common: Common
+        let expiresAt: Int64
+        let notBefore: Int64
+        let createdAt: Int64
+        var restsUntil: Int64
+        let leafEnd: Int32
+        let keyEnd: Int32
+        let recordEnd: Int32
+        let nameEnd: Int32
+        let domainsEnd: Int32
+        let source: CertificateFacts.Source
+        let autoRenew: Bool
 
-    /// A stored certificate.
-    init(_ stored: StoredCertificate, leaf: [UInt8], common: Common) {
-        let facts = stored.facts
-        expiresAt = facts.expiresAt
-        source = facts.source
-        restsUntil = Atomic(
-            common.directory.isEmpty
-                ? CertificateFacts.restsUntil(notBefore: facts.notBefore, expiresAt: facts.expiresAt) : 0)
-        notBefore = facts.notBefore
-        createdAt = facts.createdAt
-        autoRenew = facts.autoRenew
-        self.common = common
-        let domains = facts.domains.reduce(into: []) { $0 += Array($1.utf8) + [0] }
-        leafEnd = Int32(leaf.count)
-        keyEnd = leafEnd + Int32(stored.sealedKey.count)
-        recordEnd = keyEnd + Int32(stored.record.count)
-        nameEnd = recordEnd + Int32(stored.name.utf8.count)
-        domainsEnd = nameEnd + Int32(domains.count)
-        unsafe memory = .allocate(capacity: Int(domainsEnd))
-        var end = unsafe memory
-        for part in [leaf, stored.sealedKey, stored.record, Array(stored.name.utf8), domains] {
-            // Their sizes are what the capacity is the sum of.
-            unsafe end.initialize(from: part, count: part.count)
-            unsafe end += part.count
+        init(_ stored: StoredCertificate, common: Common, ends: [Int32]) {
+            let facts = stored.facts
+            self.common = common
+            expiresAt = facts.expiresAt
+            notBefore = facts.notBefore
+            createdAt = facts.createdAt
+            restsUntil =
+                common.directory.isEmpty
+                ? CertificateFacts.restsUntil(notBefore: facts.notBefore, expiresAt: facts.expiresAt) : 0
+            (leafEnd, keyEnd, recordEnd, nameEnd, domainsEnd) = (ends[0], ends[1], ends[2], ends[3], ends[4])
+            source = facts.source
+            autoRenew = facts.autoRenew
         }
     }
 
-    deinit { unsafe memory.deallocate() }
+    private let storage: ManagedBuffer<Fixed, UInt8>
 
-    private func lending<Result>(_ start: Int32, _ end: Int32, _ body: (Bytes) -> Result) -> Result {
-        // Within the memory, which is there as long as this is.
-        withExtendedLifetime(self) { body(unsafe Bytes(memory + Int(start), count: Int(end - start))) }
+    /// A stored certificate.
+    init(_ stored: StoredCertificate, leaf: [UInt8], common: Common) {
+        let domains = stored.facts.domains.reduce(into: []) { $0 += Array($1.utf8) + [0] }
+        var (bytes, ends) = ([UInt8](), [Int32]())
+        for part in [
+            common.model.difference(of: leaf), stored.sealedKey, stored.record, Array(stored.name.utf8), domains,
+        ] {
+            bytes += part
+            ends.append(Int32(bytes.count))
+        }
+        storage = .create(minimumCapacity: bytes.count) { _ in Fixed(stored, common: common, ends: ends) }
+        // There is room for them; they need no deinitializer.
+        unsafe storage.withUnsafeMutablePointerToElements { start in
+            unsafe start.initialize(from: bytes, count: bytes.count)
+        }
     }
 
-    private var leaf: [UInt8] { lending(0, leafEnd, \.copy) }
+    // By address: an access to `header` would be one to all of it, also to what another thread may be changing.
+    private var fixed: UnsafeMutablePointer<Fixed> { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
+
+    private func lending<Result>(_ start: Int32, _ end: Int32, _ body: (Bytes) -> Result) -> Result {
+        // Within what was put there, which stays as long as the storage.
+        unsafe storage.withUnsafeMutablePointerToElements { bytes in
+            body(unsafe Bytes(bytes + Int(start), count: Int(end - start)))
+        }
+    }
+
+    /// The end of its validity, in seconds since 1970.
+    var expiresAt: Int64 { unsafe fixed.pointee.expiresAt }
+
+    /// Where it came from.
+    var source: CertificateFacts.Source { unsafe fixed.pointee.source }
+
+    /// Before this, in seconds since 1970, it is not due to be renewed unless something is known of its renewal, and nobody
+    /// needs to look. For the control side alone.
+    var restsUntil: Int64 {
+        get { unsafe fixed.pointee.restsUntil }
+        nonmutating set { unsafe fixed.pointee.restsUntil = newValue }
+    }
+
+    private var leaf: [UInt8] {
+        unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.model.bytes(from: $0) }
+    }
 
     /// Its name in the state.
     var name: String { lendingName(\.text) }
 
     /// Lends its name.
-    func lendingName<Result>(_ body: (Bytes) -> Result) -> Result { lending(recordEnd, nameEnd, body) }
+    func lendingName<Result>(_ body: (Bytes) -> Result) -> Result {
+        unsafe lending(fixed.pointee.recordEnd, fixed.pointee.nameEnd, body)
+    }
 
     func isNamed(_ name: Bytes) -> Bool { lendingName { $0.equals(name) } }
 
     /// Lends the names it is for.
     private func lendingDomains<Result>(_ body: (NameList) -> Result) -> Result {
-        lending(nameEnd, domainsEnd) { body(NameList($0)) }
+        unsafe lending(fixed.pointee.nameEnd, fixed.pointee.domainsEnd) { body(NameList($0)) }
     }
 
     /// The names it is for, in lower case; wildcards as `*.…`.
@@ -101,17 +126,17 @@ final class CertificateEntry: Sendable, Named {
 
     /// What is known of it, but for what only people read.
     var facts: CertificateFacts {
-        CertificateFacts(
-            domains: domains, source: source, issuerCommonName: "", notBefore: notBefore, expiresAt: expiresAt,
-            autoRenew: autoRenew, createdAt: createdAt, fingerprint: Digest.sha256Text(leaf),
-            directory: common.directory)
+        unsafe CertificateFacts(
+            domains: domains, source: source, issuerCommonName: "", notBefore: fixed.pointee.notBefore,
+            expiresAt: fixed.pointee.expiresAt, autoRenew: fixed.pointee.autoRenew, createdAt: fixed.pointee.createdAt,
+            fingerprint: Digest.sha256Text(leaf), directory: fixed.pointee.common.directory)
     }
 
     /// What it takes to renew it; nil for those of hosts, the operator's own, and those that are not renewed.
     var managed: ManagedCertificate? {
-        guard autoRenew, source != .custom else { return nil }
-        return ManagedCertificate(
-            named: name, record: lending(keyEnd, recordEnd, \.copy), autoRenew: autoRenew,
+        guard unsafe fixed.pointee.autoRenew, source != .custom else { return nil }
+        return unsafe ManagedCertificate(
+            named: name, record: lending(fixed.pointee.keyEnd, fixed.pointee.recordEnd, \.copy), autoRenew: true,
             source: source)
     }
 
@@ -129,14 +154,17 @@ final class CertificateEntry: Sendable, Named {
     ///
     /// - Parameter fingerprint: SHA-256 of the leaf in lower-case hex.
     func openKey(fingerprint: String) throws -> SecretBytes {
-        try common.sealer.openKey(
-            lending(leafEnd, keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
+        try unsafe fixed.pointee.common.sealer.openKey(
+            lending(fixed.pointee.leafEnd, fixed.pointee.keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
     }
 
     /// Opens the key and parses the chain.
     func credential() throws -> TLSCredential {
         let leaf = leaf
         let key = try PrivateKey(der: openKey(fingerprint: Digest.sha256Text(leaf)))
-        return try TLSCredential(leaf: leaf, intermediates: common.intermediates, key: key)
+        return try unsafe TLSCredential(leaf: leaf, intermediates: fixed.pointee.common.intermediates, key: key)
     }
 }
+
+// Sound to share: nothing changes after init but `restsUntil`, at which one thread alone looks.
+extension CertificateEntry: @unchecked Sendable {}

@@ -1,0 +1,89 @@
+/// Bytes that others are like: of those only the difference needs to be kept.
+///
+/// A difference is a row of steps: how many new bytes follow (one byte), these, how many bytes are taken from the model (one
+/// byte) and, unless that is none, from where (two bytes). Certificates of one CA shrink to half of their size.
+struct Model: Sendable {
+    private let bytes: [UInt8]
+    /// By the hash of four bytes: where in the model they last stand.
+    private let places: [UInt16]
+
+    private static let hashBits: UInt32 = 10
+    /// A shorter stretch in common costs as much as it saves.
+    private static let leastCommon = 6
+
+    /// A model. What lies beyond its first 64 KiB is not made use of.
+    init(_ bytes: [UInt8]) {
+        self.bytes = Array(bytes.prefix(1 << 16))
+        var places = [UInt16](repeating: 0, count: 1 << Self.hashBits)
+        for place in self.bytes.indices.dropLast(3) { places[Self.hash(self.bytes, place)] = UInt16(place) }
+        self.places = places
+    }
+
+    /// The difference of some bytes from the model.
+    func difference(of other: [UInt8]) -> [UInt8] {
+        var difference: [UInt8] = []
+        var (start, at) = (0, 0)
+        while at < other.count {
+            let (place, count) = common(other, at)
+            if count < Self.leastCommon {
+                at += 1
+                continue
+            }
+            append(other[start..<at], place, count, to: &difference)
+            at += count
+            start = at
+        }
+        append(other[start...], 0, 0, to: &difference)
+        return difference
+    }
+
+    /// The bytes that a difference was made of.
+    func bytes(from difference: Bytes) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count + difference.count)
+        var at = 0
+        while at < difference.count {
+            let new = Int(difference[at])
+            unsafe result.append(contentsOf: difference[at + 1..<at + 1 + new].buffer)
+            at += 1 + new
+            let count = Int(difference[at])
+            at += 1
+            guard count > 0 else { continue }
+            let place = Int(difference[at]) << 8 | Int(difference[at + 1])
+            result += bytes[place..<place + count]
+            at += 2
+        }
+        return result
+    }
+
+    /// Where the model goes on as the bytes do from a place on, and how far.
+    private func common(_ other: [UInt8], _ at: Int) -> (place: Int, count: Int) {
+        guard at + 4 <= other.count else { return (0, 0) }
+        let place = Int(places[Self.hash(other, at)])
+        var count = 0
+        while count < 255, at + count < other.count, place + count < bytes.count,
+            other[at + count] == bytes[place + count]
+        {
+            count += 1
+        }
+        return (place, count)
+    }
+
+    private func append(_ new: ArraySlice<UInt8>, _ place: Int, _ count: Int, to difference: inout [UInt8]) {
+        var new = new
+        while new.count > 255 {
+            difference += [255] + new.prefix(255) + [0]
+            new = new.dropFirst(255)
+        }
+        difference.append(UInt8(new.count))
+        difference += new
+        difference.append(UInt8(count))
+        if count > 0 { difference += [UInt8(place >> 8), UInt8(place & 0xFF)] }
+    }
+
+    private static func hash(_ bytes: [UInt8], _ at: Int) -> Int {
+        let word =
+            UInt32(bytes[at]) | UInt32(bytes[at + 1]) << 8 | UInt32(bytes[at + 2]) << 16 | UInt32(bytes[at + 3]) << 24
+        return Int((word &* 0x9E37_79B1) >> (32 - hashBits))
+    }
+}
