@@ -5,13 +5,15 @@ usage: bench.py PROGRAMS CADDY [--quick] [--rounds N] [--only WORD] [--write FOL
 
 import argparse
 import pathlib
+import signal
 import statistics
+import sys
 import tempfile
 
 import report
 import scale
 import traffic
-from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, self_signed
+from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, Process, self_signed
 
 
 class Bench:
@@ -181,7 +183,12 @@ def main():
         options.part = ["traffic", "logged", "idle"]
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         bench = Bench(options, pathlib.Path(folder))
-        bench.run()
+        # A signal too is an end after which nothing runs on.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+        try:
+            bench.run()
+        finally:
+            Process.stop_all()
     print()
     print(report.table(bench.rows))
     missed = [row.scenario for row in bench.rows if row.is_met is False]

@@ -72,12 +72,32 @@ def served_certificate(port, name, context=None):
 class Process:
     """A server with its folder, its log and all processes it has started."""
 
+    # Those that have been started and not stopped.
+    running = []
+
     def __init__(self, folder, command, environment=None):
         self.log = folder / "log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(os.environ) | (environment or {}))
+        self.running.append(self)
+
+    @classmethod
+    def stop_all(cls):
+        """Leaves nothing behind, however it comes to an end."""
+        for process in list(cls.running):
+            process.stop()
+
+    def stop(self):
+        if self in self.running:
+            self.running.remove(self)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def pids(self):
         found, left = [], [self.process.pid]
@@ -131,14 +151,6 @@ class Process:
     def must_live(self, end):
         if self.process.poll() is not None or time.monotonic() > end:
             raise SystemExit(f"{' '.join(map(str, self.process.args))} does not serve:\n{self.log.read_text()[-2000:]}")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Origin(Process):
