@@ -182,21 +182,24 @@ class IdleMemory:
 class Latency:
     """Requests at a rate that all can bear: the 99th percentile, in microseconds; the 50th of each run is kept."""
 
-    # How much of a run's beginning does not count, in microseconds.
-    SETTLING = 1_000_000
-
     def __init__(self, rate, seconds, connections=64):
         self.requests, self.connections = int(rate * seconds), connections
         self.rate = rate / connections
+        # A client sends at an even pace from when it has connected. Those that connect at once would send all at once ever
+        # after, and a time would be their queue's; at steps of the golden section of a pace they come evenly spread.
+        self.step = max(round(0.618 * 1e3 / self.rate), 1)
+        # What does not count of a run, in microseconds: until all have connected, and what that has held up.
+        self.settling = (connections * self.step + 200) * 1e3
         self.medians = {}
 
     def run(self, proxy):
         with tempfile.NamedTemporaryFile() as log:
-            h2load(proxy, "/1k", self.requests, self.connections, f"--rps={self.rate:.2f}", f"--log-file={log.name}")
+            h2load(
+                proxy, "/1k", self.requests, self.connections, f"--rps={self.rate:.2f}", f"--log-file={log.name}",
+                "--rate=1", f"--rate-period={self.step}ms")
             requests = [line.split(b"\t") for line in open(log.name, "rb")]
         began = min(int(start) for start, *_ in requests)
-        # Those at the beginning have waited for all handshakes at once.
-        times = [int(time) for start, _, time, *_ in requests if int(start) >= began + self.SETTLING]
+        times = [int(time) for start, _, time, *_ in requests if int(start) >= began + self.settling]
         percentiles = statistics.quantiles(times, n=100)
         self.medians.setdefault(proxy.name, []).append(percentiles[49])
         return Cost(percentiles[98])
