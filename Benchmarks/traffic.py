@@ -186,11 +186,17 @@ class Latency:
         self.requests, self.connections = int(rate * seconds), connections
         self.rate = rate / connections
         # A client sends at an even pace from when it has connected. Those that connect at once would send all at once ever
-        # after, and a time would be their queue's; at steps of the golden section of a pace they come evenly spread.
-        self.step = max(round(0.618 * 1e3 / self.rate), 1)
+        # after, and a time would be their queue's: they connect at the step that spreads them best over the pace.
+        self.step = max(range(1, 11), key=self.least_distance)
         # What does not count of a run, in microseconds: until all have connected, and what that has held up.
         self.settling = (connections * self.step + 200) * 1e3
         self.medians = {}
+
+    def least_distance(self, step):
+        """How close two clients come at least that connect so many milliseconds apart, in milliseconds."""
+        pace = 1e3 / self.rate
+        moments = sorted(number * step % pace for number in range(self.connections))
+        return min(later - sooner for sooner, later in zip(moments, moments[1:] + [moments[0] + pace]))
 
     def run(self, proxy):
         with tempfile.NamedTemporaryFile() as log:
