@@ -84,7 +84,7 @@ def markdown(rows, versions, rounds, remarks):
     return f"""# Benchmarks
 
 Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
-{', '.join(f'{name} {version}' for name, version in versions.items())}. {rounds} rounds (p99 {3 * rounds}, handshakes {2 * rounds}), interleaved; medians.
+{', '.join(f'{name} {version}' for name, version in versions.items())}. {rounds} rounds, interleaved; medians.
 
 {line(HEADINGS)}
 {line(["---"] * 2 + ["--:"] * (len(HEADINGS) - 3) + ["---"])}
