@@ -125,7 +125,7 @@ class Process:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
-        """Memory of its processes in bytes, each shared page counted once."""
+        """Memory of its processes in bytes; of a page that others have too, their share is not counted."""
         text = "".join(pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
         return sum(int(kib) for kib in re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE)) * 1024
 
@@ -198,15 +198,19 @@ class Proxy(Process):
 
     name: str
 
-    def __init__(self, folder, origin, sites, logging=False):
+    def __init__(self, folder, origin, sites, logging=False, large=False):
         folder.mkdir()
         self.folder, self.port = folder, free_port()
-        self.command, self.environment = self.configure(folder, origin, sites, logging)
+        self.command, self.environment = self.configure(folder, origin, sites, logging, large)
         names = list(sites)
         self.asked = names[len(names) // 2]
 
-    def configure(self, folder, origin, sites, logging):
-        """Writes its configuration; the command that serves it, and what is added to the environment."""
+    def configure(self, folder, origin, sites, logging, large):
+        """Writes its configuration; the command that serves it, and what is added to the environment.
+
+        logging: whether each request is written down. large: whether bodies are large, so that buffers should be, where
+        these would cost something else with small ones.
+        """
         raise NotImplementedError
 
     def start(self):
@@ -241,7 +245,7 @@ class Aegis(Proxy):
             raise SystemExit(f"aegis-apply failed:\n{(folder / 'apply.log').read_text()[-2000:]}")
         return time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
-    def configure(self, folder, origin, sites, logging):
+    def configure(self, folder, origin, sites, logging, large):
         certificates = "".join(
             f"  c{number}: {{ source: custom, cert: {{ file: {certificate} }}, key: {{ file: {key} }} }}\n"
             for number, (certificate, key) in enumerate(sites.values()))
@@ -271,23 +275,25 @@ class Nginx(Proxy):
     def version():
         return subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.split("/")[-1].strip()
 
-    def configure(self, folder, origin, sites, logging):
+    def configure(self, folder, origin, sites, logging, large):
         log = f"access_log {folder}/access.log combined buffer=64k flush=1s" if logging else "access_log off"
         servers = "\n".join(
-            f"server {{ listen 127.0.0.1:{self.port} ssl; server_name {name};"
+            f"server {{ listen 127.0.0.1:{self.port} ssl{'' if number else ' reuseport backlog=8192'}; server_name {name};"
             f" ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ proxy_pass http://origin; }} }}"
-            for name, (certificate, key) in sites.items())
+            for number, (name, (certificate, key)) in enumerate(sites.items()))
         (folder / "nginx.conf").write_text(f"""
             {nginx_user()} daemon off; worker_processes {WORKERS}; pid {folder}/pid; error_log stderr warn;
-            events {{ worker_connections 9000; multi_accept on; }}
+            events {{ worker_connections 9000; }}
             http {{
                 {log}; {paths(folder)}
-                ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m; ssl_session_tickets on;
+                ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache none; ssl_session_tickets on;
+                ssl_conf_command NumTickets 1;
                 ssl_conf_command Ciphersuites {CIPHERS}; ssl_prefer_server_ciphers on;
                 keepalive_requests 1000000000; keepalive_timeout 600s; client_max_body_size 200m;
                 server_names_hash_max_size 200000; server_names_hash_bucket_size 128; reset_timedout_connection on;
                 upstream origin {{ server 127.0.0.1:{origin.port}; keepalive 128; keepalive_requests 1000000000; }}
                 proxy_http_version 1.1; proxy_max_temp_file_size 0; proxy_request_buffering off;
+                proxy_buffers 8 64k; client_body_buffer_size 64k;
                 proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Real-IP $remote_addr;
                 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;
                 proxy_set_header X-Forwarded-Host $host;
@@ -307,11 +313,12 @@ class HAProxy(Proxy):
     def version():
         return subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout.split()[2]
 
-    def configure(self, folder, origin, sites, logging):
+    def configure(self, folder, origin, sites, logging, large):
         (folder / "certificates").mkdir()
         for number, (certificate, key) in enumerate(sites.values()):
             self.pair(number, certificate, key)
         log = "log global\n    option httplog" if logging else "no log"
+        buffers = "tune.bufsize 65536" if large else ""
         (folder / "haproxy.cfg").write_text(f"""
 global
     nbthread {WORKERS}
@@ -319,8 +326,8 @@ global
     log stdout format raw local0
     ssl-default-bind-options ssl-min-ver TLSv1.2
     ssl-default-bind-ciphersuites {CIPHERS}
-    tune.ssl.cachesize 20000
-    tune.ssl.default-dh-param 2048
+    tune.ssl.cachesize 0
+    {buffers}
 defaults
     mode http
     timeout connect 5s
@@ -360,7 +367,7 @@ class Caddy(Proxy):
     def version(cls):
         return subprocess.run([cls.program, "version"], capture_output=True, text=True).stdout.split()[0].lstrip("v")
 
-    def configure(self, folder, origin, sites, logging):
+    def configure(self, folder, origin, sites, logging, large):
         server = {
             "listen": [f"127.0.0.1:{self.port}"],
             "automatic_https": {"disable": True},

@@ -95,8 +95,8 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 **How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
 ciphers and the same upstream, an nginx that serves files over connections that stay. CPU is what the proxy's own processes
 have taken, user and system, over a counted number of requests: it holds when the load generator and the upstream share
-the cores, as they do here. A figure is the median, over the rounds, of our value beside that of the better of nginx and
-HAProxy in the same round, and the spread is what the middle half of the rounds gave; Caddy is shown and not held against.
+the cores, as they do here. A figure is the median, over the rounds, of our value beside that, in the same round, of
+nginx or HAProxy, whichever has the better median, and the spread is what the middle half of the rounds gave; Caddy is shown and not held against.
 Where a row has figures of Aegis alone, the figure is ours. What drives the proxies is h2load and clients in Python; see
 `Benchmarks/`.
 

@@ -188,8 +188,9 @@ class Latency:
         # A client sends at an even pace from when it has connected. Those that connect at once would send all at once ever
         # after, and a time would be their queue's: they connect at the step that spreads them best over the pace.
         self.step = max(range(1, 11), key=self.least_distance)
-        # What does not count of a run, in microseconds: until all have connected, and what that has held up.
-        self.settling = (connections * self.step + 200) * 1e3
+        # What counts of a run, in microseconds: from when all have connected, and what that has held up is done, until the
+        # first has sent all.
+        self.counts = range((connections * self.step + 200) * 1000, int(seconds * 1e6))
         self.medians = {}
 
     def least_distance(self, step):
@@ -205,7 +206,7 @@ class Latency:
                 "--rate=1", f"--rate-period={self.step}ms")
             requests = [line.split(b"\t") for line in open(log.name, "rb")]
         began = min(int(start) for start, *_ in requests)
-        times = [int(time) for start, _, time, *_ in requests if int(start) >= began + self.settling]
+        times = [int(time) for start, _, time, *_ in requests if int(start) - began in self.counts]
         percentiles = statistics.quantiles(times, n=100)
         self.medians.setdefault(proxy.name, []).append(percentiles[49])
         return Cost(percentiles[98])
