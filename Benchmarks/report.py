@@ -97,14 +97,15 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 **How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
 ciphers and the same upstream, an nginx that serves files over connections that stay. nginx and Aegis make one ticket a
 connection, HAProxy two, as it can't be told; none keeps sessions. Bodies pass through buffers of 64 KiB. nginx and HAProxy
-are those of Debian, on the same OpenSSL. CPU is what the proxy's own processes
-have taken, user and system, over a counted number of requests: it holds when the load generator and the upstream share
-the cores, as they do here. A figure is the median, over the rounds, of our value beside that, in the same round, of
-nginx or HAProxy, whichever has the better median, and the spread is what the middle half of the rounds gave; Caddy is shown and not held against.
-Where a row has figures of Aegis alone, the figure is ours. For a changed certificate peers reload all, from its file;
-HAProxy could also be given it by its runtime API. Aegis is timed from the commit of its state, without aegis-apply, and its
-start without the making of that state; it opens each key at its start and parses a certificate at its first handshake. What drives the proxies is h2load and clients in Python; see
-`Benchmarks/`.
+are those of Debian, on the same OpenSSL. CPU is what the proxy's own processes have taken, user and system, over a counted
+number of requests: it holds when the load generator and the upstream share the cores, as they do here. A figure is the
+median, over the rounds, of our value beside that, in the same round, of nginx or HAProxy, whichever has the better median,
+and the spread is what the middle half of the rounds gave; Caddy is shown and not held against. Where a row has figures of
+Aegis alone, the figure is ours. What drives the proxies is h2load and clients in Python; see `Benchmarks/`.
+
+**What differs.** For a changed certificate peers reload all, from its file; HAProxy could also be given it by its runtime
+API. Aegis is timed from the commit of its state, without aegis-apply, and its start without the making of that state. It
+opens each key at its start, and parses a certificate at its first handshake, which has a row of its own.
 
 {remarks}"""
 
