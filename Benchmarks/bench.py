@@ -74,14 +74,14 @@ class Bench:
         return int(number * self.share)
 
     def more_rounds(self, times):
-        """For what differs more from one round to the next than the rest."""
+        """For what differs more from one round to the next than the rest: with twelve rounds two runs were up to 13 % apart."""
         return self.rounds if self.told.quick else times * self.rounds
 
     def traffic(self):
         proxies = self.field("plain")
         tail = "p99 at 60 % of the slowest's rate"
         keep_alive = traffic.KeepAlive(self.amount(30_000))
-        self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies, needed_by=tail)
+        self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies, rounds=self.more_rounds(2), needed_by=tail)
         if self.rates:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
         if self.wants(tail):
@@ -94,7 +94,6 @@ class Bench:
             ("full TLS 1.3 handshake + 1 request", 0.9, False), ("resumed handshake + 1 request", 0.9, True),
         ):
             runs = traffic.Handshakes(self.amount(800), resuming)
-            # With twelve rounds two runs were found 13 % apart, with twice as many 2 %.
             self.compare(scenario, "µs CPU a connection", target, runs, proxies, rounds=self.more_rounds(2))
         for proxy in proxies:
             proxy.stop()
@@ -111,7 +110,7 @@ class Bench:
     def logged(self):
         proxies = self.field("logged", logging=True)
         runs = traffic.KeepAlive(self.amount(30_000), headers=traffic.browser_headers())
-        self.compare("1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies)
+        self.compare("1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies, rounds=self.more_rounds(2))
         for proxy in proxies:
             proxy.stop()
 
@@ -153,6 +152,7 @@ class Bench:
         self.tell(report.Row(
             "one of 10,000 certificates changed, from commit to served", "ms", reloads | {"Aegis": few_change},
             few_change, 20, "{:.1f} ms"))
+        self.tell(report.Row("the same: CPU", "ms CPU", costs | {"Aegis": few_cost}))
 
         many = scale.Crowd(self.told.states / "100000", 10 * size, self.origin)
         start = scale.started(many, rounds)
@@ -168,7 +168,7 @@ class Bench:
         self.tell(report.Row(
             "one of 100,000 certificates changed, from commit to served", "ms", {"Aegis": change}, change, 20, "{:.1f} ms"))
         self.tell(report.Row(
-            "the same: CPU beside that among 10,000", "ms CPU", costs | {"Aegis": cost}, cost / few_cost, 2))
+            "CPU of one change among 100,000, beside 10,000", "ms CPU", {"Aegis": cost}, cost / few_cost, 2))
         ratios = scale.throughput_while_changing(many, ours, self.more_rounds(2), self.amount(60_000))
         kept = statistics.median(ratios)
         self.tell(report.Row(
@@ -208,7 +208,7 @@ def main():
         remarks = told.write / "benchmarks-remarks.md"
         versions = {proxy.name: proxy.version() for proxy in EVERYONE}
         text = remarks.read_text() if remarks.exists() else ""
-        rounds = f"{bench.rounds} (p99 {bench.more_rounds(3)}, handshakes {bench.more_rounds(2)})"
+        rounds = f"{bench.rounds} (p99 {bench.more_rounds(3)}, small requests and handshakes {bench.more_rounds(2)})"
         (told.write / "benchmarks.md").write_text(report.markdown(bench.rows, versions, rounds, text))
         (told.write / "benchmarks.svg").write_text(report.chart(bench.rows))
 

@@ -92,7 +92,7 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 {line(["---"] * 2 + ["--:"] * (len(HEADINGS) - 3) + ["---"])}
 {body}
 
-![CPU for a unit of work, beside the best peer](benchmarks.svg)
+![Medians beside the better of nginx's and HAProxy's](benchmarks.svg)
 
 **How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
 ciphers and the same upstream, an nginx that serves files over connections that stay. nginx and Aegis make one ticket a

@@ -179,7 +179,8 @@ def cost_of_changes(crowd, renewals, count, pause=0.2):
         return crowd.cpu() - before
 
     idle = during(lambda: None)
-    return max(during(renewals.commit) - idle, 0) / count * 1e3
+    # Some nanoseconds at least: what is divided by it must not be divided by nothing.
+    return max(during(renewals.commit) - idle, 1e-9) / count * 1e3
 
 
 @contextlib.contextmanager
