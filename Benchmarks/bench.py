@@ -74,14 +74,15 @@ class Bench:
         return int(number * self.share)
 
     def more_rounds(self, times):
-        """For what differs more from one round to the next than the rest: with twelve rounds two runs were up to 13 % apart."""
+        """For what differs more between rounds than the rest: with twelve of them two runs were up to 13 % apart."""
         return self.rounds if self.told.quick else times * self.rounds
 
     def traffic(self):
         proxies = self.field("plain")
         tail = "p99 at 60 % of the slowest's rate"
         keep_alive = traffic.KeepAlive(self.amount(30_000))
-        self.compare("1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies, rounds=self.more_rounds(2), needed_by=tail)
+        self.compare(
+            "1 KiB, keep-alive, 64 connections", "µs CPU a request", 0.75, keep_alive, proxies, self.more_rounds(2), tail)
         if self.rates:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
         if self.wants(tail):
@@ -110,7 +111,8 @@ class Bench:
     def logged(self):
         proxies = self.field("logged", logging=True)
         runs = traffic.KeepAlive(self.amount(30_000), headers=traffic.browser_headers())
-        self.compare("1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies, rounds=self.more_rounds(2))
+        self.compare(
+            "1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies, self.more_rounds(2))
         for proxy in proxies:
             proxy.stop()
 
