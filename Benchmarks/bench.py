@@ -181,7 +181,7 @@ class Bench:
 
     def run(self):
         print(report.table([]))
-        for part in self.told.part or options.PARTS:
+        for part in self.told.part:
             getattr(self, part)()
         self.origin.stop()
 
@@ -190,8 +190,6 @@ def main():
     told = options.parse()
     Aegis.programs, Caddy.program = told.programs.resolve(), str(told.caddy.resolve())
     told.states = told.states.resolve()
-    if (told.quick or told.only) and not told.part:
-        told.part = [part for part in options.PARTS if part != "scale"]
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         bench = Bench(told, pathlib.Path(folder))
         # A signal too is an end after which nothing runs on.

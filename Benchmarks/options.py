@@ -24,7 +24,9 @@ def parse():
     parser.add_argument(
         "--states", metavar="FOLDER", type=pathlib.Path, default=".build/bench-states",
         help="where states of very many hosts are kept from one run to the next (%(default)s)")
-    return parser.parse_args()
+    told = parser.parse_args()
+    told.part = told.part or [part for part in PARTS if part != "scale" or not (told.quick or told.only)]
+    return told
 
 
 def count(text):
