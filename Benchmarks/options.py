@@ -14,7 +14,8 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="a short look, of some two minutes: less of everything, no scale")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may come several times")
     parser.add_argument("--only", metavar="WORD", help="only scenarios that have this in their name; none of scale")
-    parser.add_argument("--rounds", metavar="N", type=count, help="how often a scenario runs: 12, with --quick 2; some run several times that")
+    parser.add_argument(
+        "--rounds", metavar="N", type=count, help="how often a scenario runs: 24, with --quick 2; p99 half as often again")
     parser.add_argument("--write", metavar="FOLDER", type=pathlib.Path, help="where benchmarks.md and benchmarks.svg go")
     parser.add_argument(
         "--programs", metavar="FOLDER", type=pathlib.Path, default=".build/release",
