@@ -35,8 +35,8 @@ struct CertificateSlot: ~Copyable {
 /// What a worker knows of the state: sites and certificates by name, ACME challenges, upstreams. Changed by messages
 /// between events, at the cost of the change. Confined to its thread.
 final class WorkerTables {
-    /// How many certificates are kept parsed at most; 6 KiB each.
-    static let parsedLimit = 2048
+    /// How many certificates are kept parsed at most; 8 KiB each with what the allocator adds. Each worker keeps its own.
+    static let parsedLimit = 768
 
     let sites = Slab<SiteSlot>(maximum: 1 << 21)
     private let certificates = Slab<CertificateSlot>(maximum: 1 << 21)
