@@ -78,7 +78,7 @@ def machine():
     return f"{os.cpu_count()} × {cpu}, {memory} GiB, {system}, Linux {kernel}, {' '.join(tls)}"
 
 
-def markdown(rows, versions, rounds, remarks):
+def markdown(rows, versions, rounds, tail_rounds):
     def line(cells):
         return "| " + " | ".join(cells) + " |"
 
@@ -86,7 +86,7 @@ def markdown(rows, versions, rounds, remarks):
     return f"""# Benchmarks
 
 Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
-{', '.join(f'{name} {version}' for name, version in versions.items())}. {rounds} rounds, interleaved; medians.
+{', '.join(f'{name} {version}' for name, version in versions.items())}.
 
 {line(HEADINGS)}
 {line(["---"] * 2 + ["--:"] * (len(HEADINGS) - 3) + ["---"])}
@@ -95,25 +95,33 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 ![Medians beside the better of nginx's and HAProxy's](benchmarks.svg)
 
 **How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
-ciphers and the same upstream, an nginx that serves files over connections that stay. nginx and Aegis make one ticket a
-connection, HAProxy two, as it can't be told; none keeps sessions. Bodies pass through buffers of 64 KiB. nginx and HAProxy
-are those of Debian, on the same OpenSSL. CPU is what the proxy's own processes have taken, user and system, over a counted
-number of requests: it holds when the load generator and the upstream share the cores, as they do here. A figure is the
-median, over the rounds, of our value beside that, in the same round, of nginx or HAProxy, whichever has the better median,
-and the spread is what the middle half of the rounds gave; Caddy is shown and not held against. Where a row has figures of
-Aegis alone, the figure is ours. What drives the proxies is h2load and clients in Python; see `Benchmarks/`.
+ciphers and the same upstream, an nginx that serves files over connections that stay. All but Caddy make one ticket a
+connection; none keeps sessions. Bodies pass through buffers of 64 KiB. nginx and HAProxy are those of Debian, on the same
+OpenSSL. CPU is what the proxy's own processes have taken, user and system, over a counted number of requests: it holds when
+the load generator and the upstream share the cores, as they do here. What drives the proxies is h2load and clients in
+Python; see `Benchmarks/`.
+
+**What a figure is.** Traffic is measured in {rounds} rounds, p99 in {tail_rounds}, in each of which all have their turn in
+another order; Caddy, which is shown and not held against, in the first 2. The values are medians. A figure is the median,
+over the rounds, of our value beside that, in the same round, of nginx or HAProxy, whichever has the better median, and the
+spread is what the middle half of the rounds gave. Idle connections are opened once. Starts with very many hosts are medians
+of 3 (with 10,000 hosts 9 of Aegis), one proxy after the other, a peer's change is a single one, and their figures are ratios
+of these values. Where a row has figures of Aegis alone, the figure is ours.
 
 **What differs.** For a changed certificate peers reload all, from its file; HAProxy could also be given it by its runtime
 API. Aegis is timed from the commit of its state, without aegis-apply, and its start without the making of that state. It
-opens each key at its start, and parses a certificate at its first handshake, which has a row of its own.
+opens each key at its start, and parses a certificate at its first handshake, which has a row of its own; a worker keeps
+768 parsed, and the memory with these has rows of its own too. Its many certificates are of one CA and alike, which takes
+less memory than if all were of different ones: a leaf is kept as what another of its CA has not.
 
-{remarks}"""
+Why what is missed is missed, and how far it repeats, is in [benchmarks-remarks.md](benchmarks-remarks.md).
+"""
 
 
 def chart(rows):
     """Bars of each scenario, as long as its value beside the better peer's: shorter is better. Rates are left out."""
     shown = [row for row in rows if all(row.values.get(name) for name in ("Aegis", *PEERS)) and "/s" not in row.unit]
-    width, left, right, bar, gap = 900, 330, 130, 13, 16
+    width, left, right, bar, gap = 960, 390, 130, 13, 16
     scale = (width - left - right) / 2
     parts, top = [], 46
     for row in shown:

@@ -1,5 +1,6 @@
 """Very many hosts, each with a certificate of its own: starting, memory, a first handshake, one change."""
 
+import concurrent.futures
 import contextlib
 import datetime
 import pathlib
@@ -118,6 +119,19 @@ def started(proxy, rounds):
 def settled_memory(proxy):
     time.sleep(SETTLING)
     return proxy.memory()
+
+
+def used_memory(proxy, names):
+    """Memory once so many names were asked for, each often enough that every worker has seen most of them."""
+    context = client_context()
+
+    def ask(number):
+        served_certificate(proxy.port, name(number), context)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(2):
+            list(pool.map(ask, range(names)))
+    return settled_memory(proxy)
 
 
 def first_handshakes(crowd, count):

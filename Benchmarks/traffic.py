@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import math
 import re
 import socket
 import statistics
@@ -182,27 +183,25 @@ class IdleMemory:
 class Latency:
     """Requests at a rate that all can bear: the 99th percentile, in microseconds; the 50th of each run is kept."""
 
-    def __init__(self, rate, seconds, connections=64):
-        self.requests, self.connections = int(rate * seconds), connections
-        self.rate = rate / connections
+    def __init__(self, most, seconds, connections=64):
         # A client sends at an even pace from when it has connected. Those that connect at once would send all at once ever
-        # after, and a time would be their queue's: they connect at the step that spreads them best over the pace.
-        self.step = max(range(1, 11), key=self.least_distance)
+        # after, and a time would be their queue's. Clients that connect so many milliseconds apart are spread evenly over a
+        # pace of `connections * step / turns` when the two have no common divisor: the quickest such pace within the rate.
+        pace, self.step = min(
+            (connections * step / turns, step) for step in range(1, 11)
+            for turns in range(1, int(step * most / 1e3) + 1) if math.gcd(turns, connections) == 1)
+        self.rate = 1e3 / pace
+        self.load, self.connections = self.rate * connections, connections
+        self.requests = int(self.load * seconds)
         # What counts of a run, in microseconds: from when all have connected, and what that has held up is done, until the
         # first has sent all.
         self.counts = range((connections * self.step + 200) * 1000, int(seconds * 1e6))
         self.medians = {}
 
-    def least_distance(self, step):
-        """How close two clients come at least that connect so many milliseconds apart, in milliseconds."""
-        pace = 1e3 / self.rate
-        moments = sorted(number * step % pace for number in range(self.connections))
-        return min(later - sooner for sooner, later in zip(moments, moments[1:] + [moments[0] + pace]))
-
     def run(self, proxy):
         with tempfile.NamedTemporaryFile() as log:
             h2load(
-                proxy, "/1k", self.requests, self.connections, f"--rps={self.rate:.2f}", f"--log-file={log.name}",
+                proxy, "/1k", self.requests, self.connections, f"--rps={self.rate:.5f}", f"--log-file={log.name}",
                 "--rate=1", f"--rate-period={self.step}ms")
             requests = [line.split(b"\t") for line in open(log.name, "rb")]
         began = min(int(start) for start, *_ in requests)
