@@ -85,6 +85,16 @@ public struct BodyDecoder: Sendable {
         }
     }
 
+    /// How many bytes of data are announced and not yet given: what is left of the length, or of the chunk whose first
+    /// line has been read. 0 when nothing is known.
+    package var announced: UInt64 {
+        switch state {
+        case .length(let left): left
+        case .chunked(let decoder): decoder.announced
+        case .untilClose: 0
+        }
+    }
+
     /// What comes next in `bytes` from `offset` on; `offset` is at most their count.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
         switch state {

@@ -21,6 +21,9 @@ public struct ChunkedDecoder: Sendable {
     /// Whether the last chunk and the empty line after the trailers have been seen.
     public var isComplete: Bool { state == .end }
 
+    /// How many bytes of a chunk's data are announced and not yet given.
+    package var announced: UInt64 { state == .data ? left : 0 }
+
     /// What comes next in `bytes` from `offset` on; `offset` is at most their count.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
         var at = offset

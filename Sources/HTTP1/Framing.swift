@@ -8,6 +8,9 @@ public enum BodyFraming: Equatable, Sendable {
     case chunked
     /// The body ends with the connection; responses only.
     case untilClose
+
+    /// Whether bytes may follow the head: false for no body and for one of no bytes.
+    @inlinable package var hasBody: Bool { self != .none && self != .length(0) }
 }
 
 /// What the fields of a head say about framing and the connection, gathered while they are read.
@@ -21,19 +24,12 @@ struct FieldFacts {
     private(set) var close = false
     private(set) var keepAlive = false
     private(set) var upgrade = false
+    /// Seconds, of Keep-Alive.
+    private(set) var keepAliveTimeout: UInt32?
 
     mutating func noteContentLength(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
         guard contentLength == nil else { throw .repeatedContentLength }
-        guard !value.isEmpty else { throw .badContentLength }
-        var length: UInt64 = 0
-        for at in value.range {
-            let byte = head[at]
-            guard byte.isDigit else { throw .badContentLength }
-            let (tens, overflow) = length.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = tens.addingReportingOverflow(UInt64(byte &- 0x30))
-            guard !overflow, !carry else { throw .badContentLength }
-            length = sum
-        }
+        guard let length = head.decimal(value) else { throw .badContentLength }
         contentLength = length
     }
 
@@ -64,6 +60,19 @@ struct FieldFacts {
         default: return KnownField.named(name) == .other
         }
         return false
+    }
+
+    /// Takes `timeout` from a list of parameters (RFC 2068 section 19.7.1.1); the smallest counts, odd ones are ignored.
+    mutating func noteKeepAlive(_ head: Span<UInt8>, _ value: ByteRange) {
+        var list = TokenList(value)
+        while let parameter = list.next(in: head) {
+            guard let equals = parameter.range.first(where: { head[$0] == .ascii("=") }) else { continue }
+            let name = head.trimmingBlanks(parameter.range.lowerBound, equals)
+            guard PackedText(folding: head, Int(name.start), Int(name.end)) == "timeout" else { continue }
+            let text = head.unquoted(head.trimmingBlanks(equals + 1, parameter.range.upperBound))
+            guard let number = head.decimal(text), let seconds = UInt32(exactly: number) else { continue }
+            keepAliveTimeout = min(seconds, keepAliveTimeout ?? .max)
+        }
     }
 
     /// Whether the connection goes on after this message (RFC 9112 section 9.3).
@@ -98,5 +107,29 @@ struct TokenList {
         let item = head.trimmingBlanks(at, stop)
         at = stop + 1
         return item
+    }
+}
+
+extension Span<UInt8> {
+    /// The number of one or more digits that fits 64 bits, or nil.
+    func decimal(_ text: ByteRange) -> UInt64? {
+        guard !text.isEmpty else { return nil }
+        var number: UInt64 = 0
+        for at in text.range {
+            guard self[at].isDigit else { return nil }
+            let (tens, overflow) = number.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = tens.addingReportingOverflow(UInt64(self[at] &- 0x30))
+            guard !overflow, !carry else { return nil }
+            number = sum
+        }
+        return number
+    }
+
+    /// A stretch without the double quotes around it, if there are both.
+    func unquoted(_ text: ByteRange) -> ByteRange {
+        let start = Int(text.start)
+        let end = Int(text.end)
+        let isQuoted = text.count >= 2 && self[start] == .ascii("\"") && self[end - 1] == .ascii("\"")
+        return isQuoted ? ByteRange(start + 1, end - 1) : text
     }
 }

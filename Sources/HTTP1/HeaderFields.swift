@@ -93,6 +93,7 @@ public struct HeaderFields: ~Copyable {
         case .contentLength: try facts.noteContentLength(head, field.value)
         case .transferEncoding: try facts.noteTransferEncoding(head, field.value)
         case .connection: try noteConnection(field.value, head, &room)
+        case .keepAlive: facts.noteKeepAlive(head, field.value)
         case .cookie: room -= head.occurrences(of: .ascii(";"), in: field.value)
         default: break
         }

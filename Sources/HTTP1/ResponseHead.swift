@@ -13,6 +13,9 @@ public struct ResponseHead: ~Copyable {
     public private(set) var framing = BodyFraming.none
     /// Whether the connection may be used again once the body has ended. False also when the framing leaves a doubt.
     public private(set) var keepAlive = false
+    /// For how many seconds the server keeps the connection when it is idle: `timeout` of Keep-Alive (RFC 2068 section
+    /// 19.7.1.1), the smallest if there are several. A hint; nil if there is none that can be read.
+    package private(set) var keepAliveTimeout: UInt32?
 
     /// Whether another head follows this one: any 1xx but 101 (RFC 9110 section 15.2).
     @inlinable public var isInterim: Bool { status < 200 && status != 101 }
@@ -31,6 +34,7 @@ public struct ResponseHead: ~Copyable {
             try fields.parse(head, from: fieldsStart, limits)
             let given = try fields.facts.framing(version)
             keepAlive = fields.facts.persists(version)
+            keepAliveTimeout = fields.facts.keepAliveTimeout
             // RFC 9112 section 6.3, items 1, 3 to 5, 8.
             switch status {
             case ..<200, 204:

@@ -43,6 +43,35 @@ import Testing
         #expect(decoder.next(in: bytes.span, from: 15) == .end(15))
     }
 
+    @Test("What is announced and not yet given is known from the chunk's line or the length on")
+    func announced() {
+        var chunked = BodyDecoder(.chunked)
+        func announced(after text: String) -> UInt64 {
+            let bytes = text.latin1
+            var at = 0
+            while case .data(let start, let count) = chunked.next(in: bytes.span, from: at) { at = start + count }
+            return chunked.announced
+        }
+        #expect(announced(after: "") == 0)
+        #expect(announced(after: "1F") == 0)
+        #expect(announced(after: ";a\r") == 0)
+        #expect(announced(after: "\n") == 31)
+        #expect(announced(after: "abc") == 28)
+        #expect(announced(after: String(repeating: "a", count: 28)) == 0)
+        #expect(announced(after: "\r\nFFFFFFFFFFFFFFFF\r\n") == .max)
+        var length = BodyDecoder(.length(5))
+        #expect(length.announced == 5)
+        _ = length.next(in: "he".latin1.span, from: 0)
+        #expect(length.announced == 3)
+        #expect(BodyDecoder(.none).announced == 0 && BodyDecoder(.untilClose).announced == 0)
+    }
+
+    @Test("A body of no bytes is none")
+    func hasBody() {
+        #expect(!BodyFraming.none.hasBody && !BodyFraming.length(0).hasBody)
+        #expect(BodyFraming.length(1).hasBody && BodyFraming.chunked.hasBody && BodyFraming.untilClose.hasBody)
+    }
+
     @Test(
         "Sizes are one to sixteen hexadecimal digits and nothing else",
         arguments: [

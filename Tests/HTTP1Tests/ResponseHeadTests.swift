@@ -102,4 +102,24 @@ import Testing
         let text = "HTTP/1.1 200 OK\r\nConnection: X-A, Set-Cookie, Content-Type\r\nX-A: 1\r\nSet-Cookie: a\r\n\r\n"
         #expect(try #require(readResponse(text.latin1).head).hopByHop == ["Connection", "X-A"])
     }
+
+    @Test(
+        "The smallest timeout that Keep-Alive names is found, odd ones are not (RFC 2068 section 19.7.1.1)",
+        arguments: [
+            ("timeout=5", 5), ("timeout=5, max=1000", 5), ("max=1000,TimeOut=60", 60), ("timeout=\"7\"", 7),
+            ("x, timeout = 5 ,", 5), ("timeout=0", 0), ("timeout=4294967295", .max), ("timeout=9, timeout=8", 8),
+            ("timeout=9\r\nKeep-Alive: timeout=7", 7), ("timeout=x, timeout=3", 3), ("timeout=007", 7),
+            ("", nil), ("timeout", nil), ("timeout=", nil), ("timeout=\"\"", nil), ("timeout=\"", nil), ("=5", nil),
+            ("timeout=-1", nil), ("timeout=1.5", nil), ("timeout=5s", nil), ("timeout=\"5", nil), ("5", nil),
+            ("timeout=4294967296", nil), ("timeout=18446744073709551616", nil), ("xtimeout=5", nil),
+            ("timeout==5", nil),
+        ] as [(String, UInt32?)])
+    func keepAliveTimeout(_ value: String, _ seconds: UInt32?) {
+        var head = ResponseHead()
+        for (field, expected) in [("X: 1", nil), ("keep-alive: \(value)", seconds), ("X: 1", nil)] {
+            let bytes = "HTTP/1.1 200 OK\r\n\(field)\r\nContent-Length: 0\r\n\r\n".latin1
+            #expect(head.parse(bytes.span, answering: .get, limits: HeadLimits()) == nil)
+            #expect(head.keepAliveTimeout == expected)
+        }
+    }
 }
