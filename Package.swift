@@ -52,6 +52,7 @@ let package = Package(
             name: "SQLiteState",
             dependencies: [
                 "PrivateFiles", "State", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
@@ -84,7 +85,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(
-            name: "Reconciler", dependencies: ["ACME", "ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
+            name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
         .systemLibrary(name: "CByteSearch"),
         .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
@@ -140,23 +141,30 @@ let package = Package(
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(
-            name: "IssuersTests", dependencies: ["ConfigModel", "DNS", "HTTPClient", "Issuers", "TestSupport"],
-            swiftSettings: house),
+            name: "IssuersTests",
+            dependencies: [
+                "ACME", "ConfigModel", "DNS", "HTTPClient", "Issuers", "PKI", "State", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
         .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
-            dependencies: ["Reconciler", "State", "TestSupport"],
+            dependencies: ["ConfigModel", "Reconciler", "State", "TestSupport"],
             exclude: ["Golden"],
             swiftSettings: house
         ),
         .testTarget(
             name: "SQLiteStateTests",
             dependencies: [
-                "PrivateFiles", "SQLiteState", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+                "PrivateFiles", "SQLiteState", "State", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),
-        .testTarget(name: "CommandTests", dependencies: ["aegis-apply", "PKI", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "CommandTests", dependencies: ["aegis-apply", "PKI", "SQLiteState", "State", "TestSupport"],
+            swiftSettings: house),
     ] + fuzzTargets
 )
