@@ -130,6 +130,23 @@ static const uint64_t aegis_prioritize_chacha = SSL_OP_PRIORITIZE_CHACHA;
 
 static inline void aegis_set_modes(SSL_CTX *context, long modes) { SSL_CTX_set_mode(context, modes); }
 
+// Lets SSL_read return after each record, not only after one with data.
+static inline void aegis_stop_after_each_record(SSL_CTX *context) { SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); }
+
+// Counts a record that was received and is of another type than application data: of TLS 1.3 by the type within.
+static inline void aegis_count_quiet_record(
+    int is_sent, int version, int type, const void *bytes, size_t length, SSL *ssl, void *count) {
+    (void)version, (void)ssl;
+    if (is_sent || length == 0 || (type != SSL3_RT_HEADER && type != SSL3_RT_INNER_CONTENT_TYPE)) return;
+    if (*(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) ++*(int *)count;
+}
+
+// Has such records counted there.
+static inline void aegis_count_quiet_records(SSL *ssl, int *count) {
+    SSL_set_msg_callback(ssl, aegis_count_quiet_record);
+    SSL_set_msg_callback_arg(ssl, count);
+}
+
 static inline void aegis_set_no_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }

@@ -99,12 +99,35 @@ def test_a_fixed_answer_to_a_request_with_a_body_leaves_the_connection_in_step(g
         smuggled = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
         for _ in range(3):
             client.send(
-                b"POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: %d\r\n\r\n%s" % (len(smuggled), smuggled))
+                b"GET / HTTP/1.1\r\nHost: other.test\r\nContent-Length: %d\r\n\r\n%s" % (len(smuggled), smuggled))
             assert client.response().body == b"other"
-        client.send("POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+        client.send("GET / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
         assert client.response().body == b"other"
         client.send("lo\r\n0\r\n\r\n")
         assert client.get("other.test").body == b"other"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
+def test_a_fixed_answer_is_for_get_and_head(gateway, method):
+    with Client(gateway.http) as client:
+        response = client.ask(f"{method} / HTTP/1.1\r\nHost: other.test\r\n\r\n")
+        assert (response.status, response["Allow"]) == (405, "GET, HEAD")
+        assert client.ask("HEAD / HTTP/1.1\r\nHost: other.test\r\n\r\n").status == 200
+        # What tells of an error tells everybody.
+        assert client.ask(f"{method} / HTTP/1.1\r\nHost: teapot.test\r\n\r\n").status == 418
+
+
+@pytest.mark.parametrize("head", [
+    "HEAD / HTTP/1.1\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "HEAD / HTTP/9.9\r\nHost: a\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\nb: c\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+])
+def test_a_refused_head_request_gets_a_head_alone(gateway, head):
+    with Client(gateway.http) as client:
+        client.send(head)
+        response = client.response("HEAD")
+        assert response.status in (400, 505) and int(response["Content-Length"]) > 0
+        assert client.is_closed()
 
 
 # HTTPS and HTTP.

@@ -19,7 +19,9 @@ AGREE = (
 def gateway(run_once, module_origin):
     return run_once([
         {"domain": "app.test", "upstreams": [module_origin.url]},
-        {"domain": "short.test", "upstreams": [module_origin.url], "timeouts": {"read": "300ms"}},
+        {"domain": "short.test", "upstreams": [module_origin.url], "timeouts": {"tunnel": "300ms"}},
+        {"domain": "long.test", "upstreams": [module_origin.url], "timeouts": {"read": "300ms", "write": "300ms"}},
+        {"domain": "foo.test", "upstreams": [module_origin.url], "upgrade": ["Foo/2"]},
     ])
 
 
@@ -111,27 +113,82 @@ def test_an_upgrade_that_is_refused_is_an_ordinary_answer(gateway, origin):
     assert [request.target for request in origin.requests] == ["/socket", "/after"]
 
 
-def test_an_upgrade_with_a_body_that_is_not_there_yet_is_not_agreed_to(gateway, origin):
-    def agree(connection, request):
-        connection.send(AGREE)
-        while connection.more():
-            pass
-        return False
+BODIES = {
+    "length": "Content-Length: 5\r\n\r\nhello",
+    "chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+}
 
-    origin.early["/socket"] = agree
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_request_with_a_body_loses_its_upgrade(gateway, origin, body):
     with Client(gateway.http) as client:
-        client.send(ASK.replace("\r\n\r\n", "\r\nContent-Length: 10\r\n\r\nhello"))
-        assert client.response().status in (400, 502)
-        assert client.is_closed()
+        for _ in range(2):
+            assert client.ask(ASK[:-2] + BODIES[body]).status == 200
+    assert origin.last.body == b"hello"
+    assert origin.last["Upgrade"] is None and origin.last["Connection"] is None
 
 
-def test_an_idle_tunnel_ends_after_the_read_timeout(gateway, origin):
+@pytest.mark.parametrize("offered, passed", [
+    ("h2c", None), ("H2C", None), ("TLS/1.0", None), ("h2c, foo", None), ("websocket/13", None), ("webso cket", None),
+    ("h2c, websocket", "websocket"), ("WebSocket", "WebSocket"), (" ,websocket,,h2c,", "websocket"),
+])
+def test_no_other_protocol_is_passed_on(gateway, origin, offered, passed):
+    origin.answers["/"] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with Client(gateway.http) as client:
+        response = client.ask(
+            "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+            f"Upgrade: {offered}\r\n\r\n")
+        # An upstream that changes to something else all the same is none.
+        assert response.status == 502
+    assert origin.last["Upgrade"] == passed and origin.last["HTTP2-Settings"] is None
+    assert (origin.last["Connection"] or "").lower() == ("upgrade" if passed else "")
+
+
+@pytest.mark.parametrize("agreed", ["", "Upgrade: foo\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: h2c\r\n"])
+def test_an_upstream_changes_to_what_was_asked_for_or_to_nothing(gateway, origin, agreed):
+    origin.answers["/socket"] = (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + agreed.encode() + b"\r\nsecond stream")
+    with Client(gateway.http) as client:
+        assert client.ask(ASK).status == 502
+    gateway.await_log("changed to a protocol that was not asked for")
+
+
+def test_a_host_can_allow_other_protocols(gateway, origin):
+    origin.answers["/"] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: Foo/2\r\n\r\nhello"
+    with Client(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost: foo.test\r\nConnection: upgrade\r\nUpgrade: h2c, foo/2, bar\r\n\r\n")
+        assert client.response().status == 101
+        assert client.exactly(5) == b"hello"
+    assert origin.last["Upgrade"] == "foo/2"
+
+
+def test_h2c_can_not_be_allowed(gateway):
+    gateway.config["hosts"].append({"domain": "h2c.test", "upstreams": ["http://127.0.0.1:1"], "upgrade": ["H2C"]})
+    try:
+        assert "'h2c' can't be passed on" in gateway.apply(65, everything=True)
+    finally:
+        gateway.config["hosts"].pop()
+
+
+def test_an_idle_tunnel_ends_after_its_own_timeout(gateway, origin):
     origin.answers["/socket"] = echo
     with Client(gateway.http) as client:
         open_socket(client, ASK.replace("app.test", "short.test"))
         client.send("x")
         assert client.exactly(1) == b"x"
         assert client.is_closed()
+
+
+def test_an_idle_tunnel_outlives_the_read_and_write_timeouts(gateway, origin):
+    origin.answers["/socket"] = echo
+    with Client(gateway.http) as client:
+        open_socket(client, ASK.replace("app.test", "long.test"))
+        # Another exchange that takes too long is ended first.
+        origin.answers["/late"] = lambda connection, request: connection.more()
+        with Client(gateway.http) as other:
+            assert other.get("long.test", "/late").status == 504
+        client.send(b"\x89\x80abcd")  # a ping
+        assert client.exactly(6) == b"\x89\x80abcd"
 
 
 def test_the_end_at_one_side_is_the_end_at_the_other(gateway, origin):

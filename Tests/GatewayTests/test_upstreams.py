@@ -419,15 +419,54 @@ def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):
     listener.close()
 
 
-def test_a_chunked_request_is_not_repeated_without_its_chunks(gateway, origin):
-    """Its last chunk is gone: an upstream would wait for it, and take the next request for it."""
+@pytest.mark.parametrize("framing, body, times", [
+    ("Transfer-Encoding: chunked", b"0\r\n\r\n", 2),
+    ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n", 2),
+    ("Content-Length: 5", b"hello", 2),
+    # Not all of it is kept.
+    ("Content-Length: 1000000", bytes(1_000_000), 1),
+], ids=["no chunk", "chunks", "length", "large"])
+def test_a_request_is_repeated_with_its_whole_body_or_not_at_all(gateway, origin, framing, body, times):
     origin.answers["/close"] = lambda connection, request: connection.close()
     with Client(gateway.http) as client:
         assert client.get().status == 200
-        answer = client.ask(
-            b"PUT /close HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        answer = client.ask(f"PUT /close HTTP/1.1\r\nHost: app.test\r\n{framing}\r\n\r\n".encode() + body)
         assert answer.status == 502
-    assert [request.method for request in origin.requests] == ["GET", "PUT"]
+    puts = origin.requests[1:]
+    assert len(puts) == times and {request.method for request in puts} == {"PUT"}
+    assert len({request.raw for request in puts}) == 1
+
+
+def test_a_request_is_repeated_on_a_new_connection_after_a_dead_one(run, make_origin):
+    """However many connections wait in the pool: the others may be dead too."""
+    origin, together, dead = make_origin(), threading.Barrier(3), set()
+
+    def answer(connection, request):
+        if connection.number in dead:
+            return False
+        together.wait(10)
+        connection.send(OK)
+
+    origin.answer = answer
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
+    clients = [Client(gateway.http) for _ in range(3)]
+    for client in clients:
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+    assert [client.response().status for client in clients] == [200] * 3
+    dead.update(request.connection for request in origin.requests)
+    together = threading.Barrier(1)
+    for client in clients:
+        assert client.get().status == 200
+        client.close()
+
+
+@pytest.mark.parametrize("parameter, waits", [("timeout=1", False), ("timeout=0", False), ("timeout=60, max=5", True)])
+def test_a_connection_is_not_used_until_the_end_that_its_server_announces(gateway, origin, parameter, waits):
+    origin.answer = f"HTTP/1.1 200 OK\r\nKeep-Alive: {parameter}\r\nContent-Length: 2\r\n\r\nok".encode()
+    with Client(gateway.http) as client:
+        for _ in range(3):
+            assert client.get().status == 200
+    assert len({request.connection for request in origin.requests}) == (1 if waits else 3)
 
 
 def test_of_a_names_addresses_the_next_is_tried(names, run, make_origin):

@@ -48,11 +48,15 @@ public struct GatewayLimits: Sendable, Equatable {
     public var headerFields = 100
     /// Bytes of a request's body; 0: no bound. A host's own bound wins.
     public var bodyBytes = 10 * 1024 * 1024
+    /// Bytes of a request's body that are collected before an upstream is taken; 0: none.
+    public var bodyBufferBytes = 64 * 1024
+    /// Bytes a second that a body comes with at least, after the first `bodyProgressTimeout`; 0: any.
+    public var bodyMinRate = 240
     /// From the connection to the end of the TLS handshake.
     public var handshakeTimeout = Duration.seconds(10)
     /// From a request's first byte to the end of its head.
     public var requestHeaderTimeout = Duration.seconds(10)
-    /// Between two pieces of a body.
+    /// Between two pieces of a body, and for how long a body may fall short of `bodyMinRate`.
     public var bodyProgressTimeout = Duration.seconds(30)
     /// Between two requests of a connection.
     public var idleTimeout = Duration.seconds(60)
@@ -74,6 +78,12 @@ public struct GatewayLimits: Sendable, Equatable {
                 "header_fields", \.headerFields, .integer(in: 1...10_000),
                 "Header fields in a request; each crumb of a Cookie counts"),
             .defaulted("body_bytes", \.bodyBytes, .bodySize, "Size of a request's body; 0: no bound"),
+            .defaulted(
+                "body_buffer_bytes", \.bodyBufferBytes, .byteSize(in: 0...1_048_576),
+                "How much of a request's body is collected before an upstream is taken; 0: none"),
+            .defaulted(
+                "body_min_rate", \.bodyMinRate, .byteSize(in: 0...1_073_741_824),
+                "How much of a body must come each second, after the first body_progress_timeout; 0: any"),
             .defaulted(
                 "handshake_timeout", \.handshakeTimeout, .timeout, "From the connection to the end of the TLS handshake"
             ),

@@ -31,6 +31,9 @@ extension Host {
             .defaulted(
                 "preserve_host", \.preserveHost, .flag,
                 "Whether upstreams get the client's Host header, not their own name"),
+            .defaulted(
+                "upgrade", \.upgrade, .list(of: .upgradeProtocol, atMost: 10, "protocols"),
+                "Protocols beside websocket that clients may change to"),
             .defaulted("timeouts", \.timeouts, UpstreamTimeouts.shape.shape, "How long upstreams may take"),
             .nested(
                 "limits", "Bounds of its own",
@@ -100,8 +103,10 @@ extension UpstreamTimeouts {
         "timeouts", "How long upstreams may take", initial: UpstreamTimeouts(),
         fields: [
             .defaulted("connect", \.connect, .timeout, "To accept a connection, with TLS"),
-            .defaulted("read", \.read, .timeout, "Between two reads"),
-            .defaulted("write", \.write, .timeout, "Between two writes"),
+            .defaulted("read", \.read, .timeout, "To begin an answer, and between two pieces of it"),
+            .defaulted("write", \.write, .timeout, "To take what it was sent, or a part of it"),
+            .defaulted(
+                "tunnel", \.tunnel, .timeout, "Between two pieces that pass a WebSocket, in either direction"),
         ])
 }
 
@@ -116,6 +121,27 @@ extension ValueShape where Value == String {
                     hint: "it begins with '/' and has no spaces; encode others as %XX")
             }
         })
+}
+
+extension ValueShape where Value == String {
+    /// A protocol as Upgrade names it, with or without a version (RFC 9110 section 7.8). Not HTTP/2: requests within it
+    /// would pass by every rule of the gateway.
+    static let upgradeProtocol = text(
+        "a protocol",
+        .string("a protocol's name", pattern: "^[^/]+(/[^/]+)?$", examples: ["example/1"]),
+        parse: { (text) throws(ValueFault) in
+            let name = text.lowercased()
+            let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.allSatisfy({ HeaderGrammar.isToken(String($0)) }) else {
+                throw ValueFault("bad protocol \(text.quotedForMessage)")
+            }
+            guard name != "h2c", !name.hasPrefix("http") else {
+                throw ValueFault(
+                    "'\(name)' can't be passed on: requests within it would not be looked at", hint: "leave it out")
+            }
+            return name
+        },
+        format: { $0 })
 }
 
 extension ValueShape where Value == Host.TLSVersion {

@@ -62,6 +62,8 @@ public struct Host: Sendable, Equatable {
     public var headers = HeaderRules()
     /// Whether upstreams get the client's Host header, not their own name.
     public var preserveHost = true
+    /// The protocols beside WebSockets that a client may change to (RFC 9110 section 7.8), in lower case.
+    public var upgrade: [String] = []
     /// How long upstreams may take.
     public var timeouts = UpstreamTimeouts()
     /// The largest body of a request in bytes; 0: no bound; nil: the gateway's.
@@ -140,8 +142,10 @@ public struct HeaderRules: Sendable, Equatable {
 public struct UpstreamTimeouts: Sendable, Equatable {
     /// To accept a connection, with TLS.
     public var connect = Duration.seconds(5)
-    /// Between two reads.
+    /// To begin an answer, and between two pieces of it.
     public var read = Duration.seconds(60)
-    /// Between two writes.
+    /// To take what it was sent, or a part of it.
     public var write = Duration.seconds(60)
+    /// Between two pieces that pass a tunnel, such as a WebSocket, in either direction.
+    public var tunnel = Duration.seconds(3600)
 }

@@ -18,13 +18,17 @@ enum HeaderGrammar {
     ]
 
     static func checkName(_ name: String) throws(ValueFault) {
-        let isToken = !name.isEmpty && name.utf8.count <= 256 && name.utf8.allSatisfy(isTokenByte)
-        guard isToken else { throw ValueFault("bad header name") }
+        guard isToken(name) else { throw ValueFault("bad header name") }
         guard !reserved.contains(name.lowercased()) else {
             let hints = ["host": "see preserve_host", "strict-transport-security": "see hsts"]
             let hint = hints[name.lowercased()]
             throw ValueFault("header '\(name)' is the gateway's own", hint: hint)
         }
+    }
+
+    /// Whether a text is a token (RFC 9110 section 5.6.2) of at most 256 bytes.
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= 256 && text.utf8.allSatisfy(isTokenByte)
     }
 
     static func checkValue(_ value: String) throws(ValueFault) {

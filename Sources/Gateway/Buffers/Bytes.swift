@@ -51,6 +51,23 @@ struct Bytes {
     /// The bytes as text, for logs.
     var text: String { unsafe String(decoding: buffer, as: UTF8.self) }
 
+    /// The items of a comma-separated list (RFC 9110 section 5.6.1), without the blanks around them; empty ones are left out.
+    var listItems: some Sequence<Bytes> {
+        var at = 0
+        return sequence(state: ()) { _ in
+            while at < count {
+                var start = at
+                while at < count, self[at] != UInt8(ascii: ",") { at += 1 }
+                var end = at
+                at += 1
+                while start < end, self[start].isBlank { start += 1 }
+                while start < end, self[end - 1].isBlank { end -= 1 }
+                if start < end { return self[start..<end] }
+            }
+            return nil
+        }
+    }
+
     func equals(_ text: StaticString) -> Bool { equals(Bytes(text)) }
 
     func equals(_ other: Bytes) -> Bool { count == other.count && (0..<count).allSatisfy { self[$0] == other[$0] } }
@@ -66,4 +83,9 @@ extension String {
             return unsafe body(Bytes(start, count: buffer.count))
         }
     }
+}
+
+extension UInt8 {
+    /// Whether it is a space or a tab.
+    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }

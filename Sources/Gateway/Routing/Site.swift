@@ -44,16 +44,17 @@ struct SiteFacts {
     /// The texts of a site, in their order.
     enum Text: Int, CaseIterable {
         case names, certificateName, upstreams, binding, hsts, requestSet, requestStrip, responseSet, responseStrip
-        case respondBody
+        case upgrades, respondBody
     }
 
     /// Where each text ends, counted from where the first begins.
-    var ends = InlineArray<10, UInt32>(repeating: 0)
+    var ends = InlineArray<11, UInt32>(repeating: 0)
     /// 0 for no bound, the largest number for the gateway's.
     let bodyBytes: UInt64
     let connectMilliseconds: UInt32
     let readMilliseconds: UInt32
     let writeMilliseconds: UInt32
+    let tunnelMilliseconds: UInt32
     let respondStatus: UInt16
     let balance: Host.Balance
     let isLeastTLS13: Bool
@@ -71,6 +72,7 @@ struct SiteFacts {
         unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
         unsafe readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
         unsafe writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
+        unsafe tunnelMilliseconds = UInt32(clamping: host.timeouts.tunnel.wholeMilliseconds)
         unsafe respondStatus = UInt16(clamping: host.respond?.status ?? 0)
         unsafe balance = host.balance
         unsafe isLeastTLS13 = host.tlsMinVersion == .v1_3
@@ -94,6 +96,7 @@ extension SiteFacts.Text {
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
+        case .upgrades: Self.list(host.upgrade)
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }

@@ -28,6 +28,7 @@ struct SiteView {
     var connectMilliseconds: Int64 { unsafe Int64(facts.pointee.connectMilliseconds) }
     var readMilliseconds: Int64 { unsafe Int64(facts.pointee.readMilliseconds) }
     var writeMilliseconds: Int64 { unsafe Int64(facts.pointee.writeMilliseconds) }
+    var tunnelMilliseconds: Int64 { unsafe Int64(facts.pointee.tunnelMilliseconds) }
     /// How many upstreams it has.
     var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
@@ -66,6 +67,11 @@ struct SiteView {
     /// Whether a field of the response is not passed on.
     func stripsFromResponse(_ name: Bytes) -> Bool { Self.contains(name, in: text(.responseStrip)) }
 
+    /// Whether clients may change to a protocol (RFC 9110 section 7.8).
+    func passesUpgrade(to name: Bytes) -> Bool {
+        name.equalsIgnoringCase("websocket") || Self.contains(name, in: text(.upgrades))
+    }
+
     private static func contains(_ name: Bytes, in list: Bytes) -> Bool {
         var position = 0
         while position < list.count {
@@ -87,17 +93,15 @@ struct SiteView {
 }
 
 extension Bytes {
-    func equalsIgnoringCase(_ lower: StaticString) -> Bool {
-        unsafe equalsIgnoringCase(Bytes(lower.utf8Start, count: lower.utf8CodeUnitCount))
-    }
+    func equalsIgnoringCase(_ text: StaticString) -> Bool { equalsIgnoringCase(Bytes(text)) }
 
-    /// Whether these are the bytes of a text in lower case, whatever case these have.
-    func equalsIgnoringCase(_ lower: Bytes) -> Bool {
-        guard count == lower.count else { return false }
-        for index in 0..<count {
-            let byte = self[index]
-            guard (byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte) == lower[index] else { return false }
-        }
-        return true
+    /// Whether both are the same text, whatever case their ASCII letters have.
+    func equalsIgnoringCase(_ other: Bytes) -> Bool {
+        count == other.count && (0..<count).allSatisfy { self[$0].lowercased == other[$0].lowercased }
     }
+}
+
+extension UInt8 {
+    /// The letter in lower case; other bytes as they are.
+    fileprivate var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 }

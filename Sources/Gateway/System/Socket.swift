@@ -38,10 +38,9 @@ enum Socket {
     }
 
     /// Sends what the kernel has room for.
-    static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>, more: Bool = false) -> IOResult {
-        let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
+    static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {
-            let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)
+            let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .bytes(count) }
             if errno == EINTR { continue }
             return errno == EAGAIN ? .wouldBlock : .failed(errno)

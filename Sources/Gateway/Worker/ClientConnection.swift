@@ -33,12 +33,14 @@ struct ClientConnection: ~Copyable {
     var hasAwaited = false
     /// The exchange under way.
     var exchange = SlotID.none
-    /// Bytes that have not been looked at: of a handshake that waits, part of a head, or requests that wait for their turn.
+    /// Bytes that have not been looked at: part of a head, or requests that wait for their turn.
     var inbox = ByteQueue()
     var scanner = HeadScanner.request
     /// The body of a request that was answered without it, which is thrown away.
     var discarding: BodyDecoder?
     var deadline = Deadline()
+    /// When a body that comes ends too late, in milliseconds of the event loop's clock: each byte moves it.
+    var bodyDeadline: Int64 = 0
     var requests: UInt32 = 0
     /// Whether it is already in the queue of things to go on with.
     var isQueued = false

@@ -20,19 +20,26 @@ struct Exchange: ~Copyable {
 
     // The request.
     let method: HTTP1.Method
-    /// Its head as it goes upstream, kept for another try.
-    var head = ByteQueue()
+    /// The request as it goes upstream: its head, and what was collected of its body.
+    var request = ByteQueue()
     /// Where in it the upstream's own name is to stand as Host; 0 when the client's stands there.
     var hostOffset = 0
+    /// Where in it the protocols stand that the client would change to; empty for none.
+    var upgradeRange = 0..<0
+    /// What reads the body; nil when there is none, and once it has come whole.
     var requestBody: BodyDecoder?
     var sendsChunks = false
     var bodyBytesReceived: UInt64 = 0
+    /// Whether the body is being collected, and no upstream was taken yet.
+    var isCollecting = false
+    /// How many bytes of `request` were collected of the body.
+    var collectedBytes = 0
+    /// Whether `request` is all that was sent, so that it can be sent again.
+    var keepsRequest = true
     /// Whether the upstream takes no more of it: what is still to come is thrown away.
     var discardsRequestBody = false
     /// Whether the client waits to be told to go on.
     var expectsContinue = false
-    /// Whether a change of protocol was asked for.
-    var asksForUpgrade = false
     var clientSpeaksHTTP11 = true
     /// Whether a page is better than a line for an error: browsers ask for text/html first.
     var wantsHTML = false
@@ -56,6 +63,8 @@ struct Exchange: ~Copyable {
     // Tries.
     var tries = 0
     var retries = 0
+    /// Whether no connection that has waited in the pool will do: one of them was dead.
+    var wantsNewConnection = false
     var nextCandidate = 0
     /// How many of its upstream's addresses were tried in vain, and the place of the one that was tried last.
     var addressTries = 0
@@ -68,6 +77,6 @@ struct Exchange: ~Copyable {
     var logLine = ByteQueue()
     var requestID = RequestID()
 
-    /// Whether all of the request's body has gone on its way.
+    /// Whether the request's body has come whole.
     var isRequestComplete: Bool { requestBody == nil }
 }

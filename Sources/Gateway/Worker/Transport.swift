@@ -12,8 +12,13 @@ struct Transport: ~Copyable {
     var mayRead = false
     /// Whether an event has told of the end, which no other will: reading goes on until it comes.
     private var isEnding = false
-    /// Whether the other end has said that nothing more will come.
-    private(set) var hasEnded = false
+    /// What was received and not decrypted yet, since it was work enough for one turn.
+    private var undecrypted = ByteQueue()
+    /// Whether TLS has more to give without another byte of the network.
+    private var hasMore = false
+    /// The end that came with the bytes that were received last: `receive` tells of it next.
+    private var pendingEnd: Received?
+    private var quietRecords = QuietRecords()
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
         self.descriptor = descriptor
@@ -33,7 +38,9 @@ struct Transport: ~Copyable {
     }
 
     /// Whether nothing waits to be read, not even an end that no event has told of yet.
-    mutating func isSilent() -> Bool { !(tls?.hasPending ?? false) && Socket.isSilent(descriptor) }
+    mutating func isSilent() -> Bool {
+        pendingEnd == nil && undecrypted.isEmpty && !(tls?.hasPending ?? false) && Socket.isSilent(descriptor)
+    }
 
     /// What came of reading.
     enum Received {
@@ -49,9 +56,15 @@ struct Transport: ~Copyable {
         case failed(TransportFailure)
     }
 
-    /// Receives once, into the memory's `plain`.
-    mutating func receive(_ memory: borrowing WorkerMemory) -> Received {
+    /// Receives once, into the memory's `plain`. An end is told of after the bytes that came before it.
+    ///
+    /// - Parameter second: The time in whole seconds, by which records without data are limited.
+    mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
+        if let end = pendingEnd {
+            (pendingEnd, mayRead) = (nil, false)
+            return end
+        }
         guard tls != nil else {
             switch receiveRaw(into: memory.plain) {
             case .bytes: return .bytes
@@ -61,16 +74,20 @@ struct Transport: ~Copyable {
             }
         }
         switch receiveCiphertext(memory) {
-        case .bytes: return decrypt(memory)
+        case .bytes: return decrypt(memory, second: second)
         case .wouldBlock: return .nothing
         case .ended: return .truncated
         case .failed(let code): return .failed(.system(code))
         }
     }
 
-    /// Receives once, as it comes from the network, and lends it to TLS.
+    /// Lends TLS what was received earlier, or else receives once, as it comes from the network.
     mutating func receiveCiphertext(_ memory: borrowing WorkerMemory) -> IOResult {
         memory.cipher.clear()
+        guard undecrypted.isEmpty, !hasMore else {
+            lendUndecrypted(memory.wire)
+            return .bytes(undecrypted.count)
+        }
         let result = receiveRaw(into: memory.cipher)
         // It stays in the scratch memory until TLS has taken it.
         if case .bytes = result {
@@ -80,26 +97,51 @@ struct Transport: ~Copyable {
         return result
     }
 
-    /// Decrypts what was lent to TLS, into `plain`.
-    mutating func decrypt(_ memory: borrowing WorkerMemory) -> Received {
-        memory.plain.clear()
-        var result = Received.bytes
-        unsafe memory.plain.fill { buffer in
-            switch unsafe tls?.read(into: buffer) {
-            case .bytes(let count): return count
-            case .needsInput, nil: return 0
-            case .closed:
-                hasEnded = true
-                result = .ended
-                return 0
-            case .failed(let failure):
-                result = .failed(.tls(failure))
-                return 0
-            }
+    /// Lends TLS what was received earlier.
+    func lendUndecrypted(_ wire: TLSWire) {
+        // It stays in the queue until TLS has taken it.
+        unsafe wire.lend(undecrypted.bytes.buffer.baseAddress.unsafelyUnwrapped, count: undecrypted.count)
+    }
+
+    /// Keeps what TLS has not taken of what it was lent, for another turn.
+    mutating func keepUndecrypted(_ wire: TLSWire) {
+        let unread = unsafe wire.unread
+        if undecrypted.isEmpty {
+            if let start = unread.baseAddress { unsafe undecrypted.append(Bytes(start, count: unread.count)) }
+        } else {
+            undecrypted.removeFirst(undecrypted.count - unread.count)
         }
+        wire.revoke()
+        if !undecrypted.isEmpty { mayRead = true }
+    }
+
+    /// Decrypts what was lent to TLS, into `plain`.
+    mutating func decrypt(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
+        memory.plain.clear()
+        var end: Received?
+        hasMore = false
+        unsafe memory.plain.fill { buffer in
+            guard let result = unsafe tls?.read(into: buffer) else { return 0 }
+            switch result.next {
+            case .needsInput: break
+            case .more: hasMore = true
+            case .closed: end = .ended
+            case .failed(let failure): end = .failed(.tls(failure))
+            }
+            return result.count
+        }
+        if hasMore || !undecrypted.isEmpty { keepUndecrypted(memory.wire) }
+        if hasMore { mayRead = true }
         // An answer to a key update, or an alert.
-        if let failure = sendOutput(of: memory.wire) { return .failed(failure) }
-        return result
+        if let failure = sendOutput(of: memory.wire) { end = .failed(failure) }
+        let quiet = memory.wire.quietRecords
+        if quiet > 0, !quietRecords.admits(quiet, second: second, isRead: isFlushed) {
+            end = .failed(.tls(.tooManyQuietRecords))
+        }
+        guard let end else { return .bytes }
+        guard memory.plain.count > 0 else { return end }
+        (pendingEnd, mayRead) = (end, true)
+        return .bytes
     }
 
     private mutating func receiveRaw(into scratch: borrowing Scratch) -> IOResult {
@@ -115,8 +157,7 @@ struct Transport: ~Copyable {
         switch result {
         // A short read has emptied the socket; an end that comes later is an event of its own.
         case .bytes(let count): if count < asked, !isEnding { mayRead = false }
-        case .ended: (mayRead, hasEnded) = (false, true)
-        case .wouldBlock, .failed: mayRead = false
+        case .ended, .wouldBlock, .failed: mayRead = false
         }
         return result
     }
@@ -126,8 +167,8 @@ struct Transport: ~Copyable {
     /// Sends bytes, encrypted where the connection is; what does not fit waits.
     ///
     /// - Returns: Why the connection is broken; nil when it is not.
-    mutating func send(_ bytes: Bytes, _ wire: TLSWire, more: Bool = false) -> TransportFailure? {
-        guard tls != nil else { return sendRaw(bytes, more: more) }
+    mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
+        guard tls != nil else { return sendRaw(bytes) }
         var offset = 0
         repeat {
             let size = min(bytes.count - offset, WorkerMemory.readBytes)
@@ -147,13 +188,13 @@ struct Transport: ~Copyable {
         return failure
     }
 
-    private mutating func sendRaw(_ bytes: Bytes, more: Bool = false) -> TransportFailure? {
+    private mutating func sendRaw(_ bytes: Bytes) -> TransportFailure? {
         guard bytes.count > 0 else { return nil }
         guard outbox.isEmpty else {
             outbox.append(bytes)
             return nil
         }
-        switch unsafe Socket.send(descriptor, bytes.buffer, more: more) {
+        switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
             if count < bytes.count { outbox.append(bytes.from(count)) }
             return nil
@@ -194,6 +235,24 @@ struct Transport: ~Copyable {
             _ = sendOutput(of: wire)
         }
         if outbox.isEmpty { Socket.shutDownWriting(descriptor) }
+    }
+}
+
+/// Bounds how many records without data, such as key updates, a connection may send: each costs more than one with data, and
+/// some of them are answered.
+struct QuietRecords {
+    /// How many may come within a second: clients need a few in a connection's life, servers send tickets.
+    static let limit = 32
+
+    private var second: Int64 = 0
+    private var count = 0
+
+    /// Takes note of records; false when they are too many. As long as the other end does not read what it was sent
+    /// (`isRead`), the count goes on from second to second, since the answers wait in memory.
+    mutating func admits(_ more: Int, second now: Int64, isRead: Bool) -> Bool {
+        if now != second, isRead { (second, count) = (now, 0) }
+        count += more
+        return count <= Self.limit
     }
 }
 

@@ -26,6 +26,8 @@ struct UpstreamConnection: ~Copyable {
     var deadline = Deadline()
     /// Whether it has carried an exchange before this one.
     var isReused = false
+    /// How long it may wait in its pool, in milliseconds.
+    var idleMilliseconds = UpstreamPool.idleMilliseconds
     /// Its neighbours in the pool.
     var newer = SlotID.none
     var older = SlotID.none

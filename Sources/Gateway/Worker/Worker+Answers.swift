@@ -24,6 +24,11 @@ extension Worker {
     /// Answers with what the site's configuration says.
     func answerFixed(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
+        let method = exchanges[exchange].method
+        // A page can be read, and nothing can be done to it; that there is none is told to everybody.
+        if 200..<300 ~= view.respondStatus, method != .get, method != .head {
+            return refuseMethod(exchange, allowing: "GET, HEAD")
+        }
         let body = view.respondBody
         let isHTML = body.starts(with: "<!") || body.starts(with: "<html")
         answer(
@@ -121,6 +126,7 @@ extension Worker {
         let client = exchanges[exchange].client
         if exchanges[exchange].keepsClient, !exchanges[exchange].isRequestComplete {
             clients[client].discarding = exchanges[exchange].requestBody
+            beginBody(of: client)
         }
         guard deliver(bytes, to: client) else { return }
         finish(exchange)
@@ -141,10 +147,10 @@ extension Worker {
 
     /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
     ///
-    /// A request whose exchange is recorded already is not counted and logged again. `explanation` tells the client more
-    /// than the status does; `reason` is for the log.
+    /// A request whose exchange is recorded already is not counted and logged again. `isHead`: its method is HEAD, whose
+    /// answers have no body. `explanation` tells the client more than the status does; `reason` is for the log.
     func refuse(
-        _ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false,
+        _ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false, isHead: Bool = false,
         explanation: StaticString? = nil
     ) {
         if !isRecorded {
@@ -162,7 +168,7 @@ extension Worker {
         memory.output.append("\r\nX-Request-Id: ")
         id.write(to: memory.output)
         memory.output.append("\r\nConnection: close\r\n\r\n")
-        memory.output.append(memory.page.bytes)
+        if !isHead { memory.output.append(memory.page.bytes) }
         if !isRecorded { unsafe accessLog?.recordRefusal(status, reason, clients[client].peer, id, clock) }
         guard deliver(memory.output.bytes, to: client) else { return }
         linger(client)
@@ -196,6 +202,7 @@ extension Worker {
     /// Takes an exchange apart: its upstream's connection goes back into the pool or is closed.
     private func release(_ id: SlotID) {
         let exchange = exchanges.remove(id)
+        if exchange.collectedBytes > 0 { collectedBytes -= exchange.collectedBytes }
         if !exchange.client.isNone, clients.contains(exchange.client) { clients[exchange.client].exchange = .none }
         if !exchange.upstream.isNone {
             if exchange.keepsUpstream, exchange.isRequestComplete {

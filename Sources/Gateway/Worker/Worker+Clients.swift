@@ -3,6 +3,8 @@ import HTTP1
 extension Worker {
     /// How many reads a connection does before others have their turn.
     static let readsATurn = 4
+    /// How many requests of a connection are begun before others have their turn.
+    private static let headsATurn = 16
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
         clients[id].transport.note(readiness)
@@ -28,12 +30,14 @@ extension Worker {
 
     func pumpClient(_ id: SlotID) {
         var reads = 0
-        while clients.contains(id), clients[id].transport.mayRead, !isPaused(id) {
+        // What is in the queue goes on in its turn.
+        while clients.contains(id), clients[id].transport.mayRead, !isPaused(id), !clients[id].isQueued {
             if reads == Self.readsATurn { return enqueue(client: id) }
             reads += 1
             switch clients[id].phase {
             case .handshake: continueHandshake(id)
-            case .open, .tunnel, .lingering: take(clients[id].transport.receive(memory), from: id)
+            case .open, .tunnel, .lingering:
+                take(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
             case .closing, .awaitingCertificate: return
             }
         }
@@ -52,6 +56,7 @@ extension Worker {
             // Answers that are not taken make no room for more requests.
             guard !exchange.isNone else { return !clients[id].transport.isFlushed }
             guard !exchanges[exchange].isRequestComplete else { return true }
+            if exchanges[exchange].isCollecting { return false }
             let upstream = exchanges[exchange].upstream
             return upstream.isNone || upstreams[upstream].phase != .active || !upstreams[upstream].transport.isFlushed
         }
@@ -97,6 +102,7 @@ extension Worker {
     ///   the client may be gone.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
         var offset = 0
+        var heads = 0
         while offset < bytes.count {
             if clients[id].discarding != nil {
                 offset = discardBody(bytes, offset, of: id)
@@ -108,6 +114,11 @@ extension Worker {
                 offset = relayRequestBody(bytes, offset, of: id)
             } else {
                 if isPaused(id) { return offset }
+                if heads == Self.headsATurn {
+                    enqueue(client: id)
+                    return offset
+                }
+                heads += 1
                 switch unsafe clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
                     // The time for a head runs from its first byte.
@@ -116,7 +127,7 @@ extension Worker {
                     }
                     return offset
                 case .malformed(let fault):
-                    refuse(fault.status, fault.reason, id)
+                    refuse(fault.status, fault.reason, id, isHead: bytes.from(offset).starts(with: "HEAD "))
                     return bytes.count
                 case .complete(let headBytes):
                     clients[id].scanner = .request
@@ -137,7 +148,7 @@ extension Worker {
             switch step {
             case .data(let start, let count): offset = start + count
             case .needMore:
-                unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+                expectBody(of: id, received: bytes.count - start)
                 return bytes.count
             case .end(let end):
                 clients[id].discarding = nil
@@ -180,10 +191,14 @@ extension Worker {
             setDeadline(client: id, inMilliseconds: idleMilliseconds)
             return enqueue(client: id)
         }
-        if exchanges[exchange].isRequestComplete || clients[id].phase == .tunnel { clients[id].deadline.clear() }
         let upstream = exchanges[exchange].upstream
         guard !upstream.isNone else { return }
-        setDeadline(upstream: upstream, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+        if clients[id].phase == .tunnel {
+            keepTunnelAlive(exchange)
+        } else {
+            beginBody(of: id)
+            awaitProgress(exchange)
+        }
         enqueue(upstream: upstream)
     }
 
@@ -206,11 +221,13 @@ extension Worker {
             // An answer that has begun, or is not taken, can't be followed by another.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
+            let isHead =
+                exchange.isNone ? clients[id].inbox.bytes.starts(with: "HEAD ") : exchanges[exchange].method == .head
             if !exchange.isNone {
                 exchanges[exchange].status = 408
                 drop(exchange: exchange)
             }
-            refuse(408, "the request took too long", id, isRecorded: !exchange.isNone)
+            refuse(408, "the request took too long", id, isRecorded: !exchange.isNone, isHead: isHead)
         }
     }
 

@@ -23,7 +23,7 @@ extension Worker {
                 return close(id)
             }
             switch progress {
-            case .needsInput: return
+            case .needsInput: return clients[id].transport.keepUndecrypted(memory.wire)
             case .needsOutput: continue
             case .needsCertificate:
                 switch chooseCertificate(id) {
@@ -67,10 +67,7 @@ extension Worker {
     private func awaitCertificate(_ name: String, _ id: SlotID) {
         clients[id].phase = .awaitingCertificate
         clients[id].hasAwaited = true
-        let unread = unsafe memory.wire.unread
-        if let start = unread.baseAddress {
-            unsafe clients[id].inbox.append(Bytes(start, count: unread.count))
-        }
+        clients[id].transport.keepUndecrypted(memory.wire)
         setDeadline(client: id, inMilliseconds: Self.longestWaitMilliseconds)
         if awaitingCertificate[name] == nil { reports.post(.certificateWanted(name: name)) }
         awaitingCertificate[name, default: []].append(id)
@@ -82,13 +79,7 @@ extension Worker {
             guard clients[id].phase == .awaitingCertificate else { continue }
             clients[id].phase = .handshake
             unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
-            memory.wire.revoke()
-            memory.cipher.clear()
-            memory.cipher.append(clients[id].inbox.bytes)
-            clients[id].inbox.clear()
-            let bytes = unsafe memory.cipher.bytes.buffer
-            // It stays in the scratch memory until TLS has taken it.
-            if let start = bytes.baseAddress { unsafe memory.wire.lend(start, count: bytes.count) }
+            clients[id].transport.lendUndecrypted(memory.wire)
             advanceHandshake(id)
             if clients.contains(id) { pumpClient(id) }
         }
@@ -164,6 +155,6 @@ extension Worker {
         clients[id].phase = .open
         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
         // The first request often comes with the client's last message.
-        take(clients[id].transport.decrypt(memory), from: id)
+        take(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 }

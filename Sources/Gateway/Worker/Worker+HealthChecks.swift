@@ -19,7 +19,7 @@ extension Worker {
             client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
         unsafe probe.request.withUnsafeBufferPointer { request in
             guard let start = request.baseAddress else { return }
-            unsafe exchange.head.append(Bytes(start, count: request.count))
+            unsafe exchange.request.append(Bytes(start, count: request.count))
         }
         exchange.pool = pool
         exchange.tries = 1

@@ -4,15 +4,33 @@ import PKI
 extension Worker {
     /// Passes a request on to an upstream of its site.
     func beginProxying(_ head: Bytes, _ exchange: SlotID) {
-        let site = exchanges[exchange].site
-        exchanges[exchange].nextCandidate = firstCandidate(of: site, for: exchanges[exchange].client)
-        guard assign(exchange) else { return answer(exchange, 502) }
-        // From here on it is the upstream that may take its time.
-        clients[exchanges[exchange].client].deadline.clear()
         memory.output.clear()
         writeRequestHead(head, exchange)
-        exchanges[exchange].head.append(memory.output.bytes)
+        exchanges[exchange].request.append(memory.output.bytes)
+        guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
+        let client = exchanges[exchange].client
+        beginBody(of: client)
+        guard unsafe settings.bodyBufferBytes > 0 else { return takeUpstream(exchange) }
+        exchanges[exchange].isCollecting = true
+        guard tellToContinue(exchange) else { return }
+        expectBody(of: client, received: 0)
+    }
+
+    /// Takes an upstream for a request that is ready to go.
+    func takeUpstream(_ exchange: SlotID) {
+        let client = exchanges[exchange].client
+        exchanges[exchange].nextCandidate = firstCandidate(of: exchanges[exchange].site, for: client)
+        guard assign(exchange) else { return answer(exchange, 502) }
+        // From here on it is the upstream that may take its time.
+        clients[client].deadline.clear()
         connect(exchange)
+    }
+
+    /// Lets a client send its body that waits for that (RFC 9110 section 10.1.1). False when it is gone.
+    private func tellToContinue(_ exchange: SlotID) -> Bool {
+        guard exchanges[exchange].expectsContinue else { return true }
+        exchanges[exchange].expectsContinue = false
+        return deliver(Bytes.interimContinue, to: exchanges[exchange].client)
     }
 
     // MARK: Choosing
@@ -74,7 +92,7 @@ extension Worker {
     /// Finds a connection for an exchange: one that waits in the pool, or a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
-        if let idle = takeIdle(from: pool) {
+        if !exchanges[exchange].wantsNewConnection, let idle = takeIdle(from: pool) {
             exchanges[exchange].upstream = idle
             upstreams[idle].exchange = exchange
             upstreams[idle].phase = .active
@@ -114,6 +132,8 @@ extension Worker {
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
+            // What has come unasked would be taken for the answer, and that for the next one's.
+            guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked) }
             upstreams[id].phase = .active
             return sendRequest(upstreams[id].exchange)
         }
@@ -138,49 +158,76 @@ extension Worker {
         return context
     }
 
+    /// Why a connection is not used that was not silent before its first request.
+    static let unasked = "it sent something, or closed the connection, before the request"
+
     /// Sends an exchange's request on its connection, which is up.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
-        let hasBody = !exchanges[exchange].isRequestComplete
-        var head = exchanges[exchange].head.bytes
+        let request = exchanges[exchange].request.bytes
         let hostOffset = exchanges[exchange].hostOffset
+        var failure: TransportFailure?
+        var isUntouched = true
         if hostOffset > 0 {
             memory.output.clear()
-            memory.output.append(head[0..<hostOffset])
+            memory.output.append(request[0..<hostOffset])
             memory.output.append(tables.pools[exchanges[exchange].pool].definition.authority)
-            memory.output.append(head.from(hostOffset))
-            head = memory.output.bytes
+            let second = min(request.count, hostOffset + memory.output.room)
+            memory.output.append(request[hostOffset..<second])
+            failure = upstreams[id].transport.send(memory.output.bytes, memory.wire)
+            if failure == nil, second < request.count {
+                isUntouched = false
+                failure = upstreams[id].transport.send(request.from(second), memory.wire)
+            }
+        } else {
+            failure = upstreams[id].transport.send(request, memory.wire)
         }
-        if let failure = upstreams[id].transport.send(head, memory.wire, more: hasBody) {
-            return upstreamBroke(id, failure.reason)
+        if let failure {
+            // One piece is sent by one call, or not at all.
+            isUntouched = isUntouched && request.count <= WorkerMemory.readBytes / 2
+            return upstreamBroke(id, failure.reason, isUntouched: isUntouched)
         }
-        let view = tables.sites[exchanges[exchange].site].view
-        setDeadline(
-            upstream: id,
-            inMilliseconds: hasBody ? max(view.readMilliseconds, view.writeMilliseconds) : view.readMilliseconds)
         let client = exchanges[exchange].client
-        guard hasBody, !client.isNone else {
-            if !client.isNone { clients[client].deadline.clear() }
-            return
+        guard !client.isNone else {
+            let view = tables.sites[exchanges[exchange].site].view
+            return setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         }
-        if exchanges[exchange].expectsContinue {
-            exchanges[exchange].expectsContinue = false
-            guard deliver(Bytes.interimContinue, to: client) else { return }
+        if !exchanges[exchange].isRequestComplete {
+            guard tellToContinue(exchange) else { return }
+            beginBody(of: client)
+            enqueue(client: client)
         }
-        unsafe setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
-        enqueue(client: client)
+        awaitProgress(exchange)
     }
 
     // MARK: Failing
 
-    /// A connection broke, or never came to be.
-    func upstreamBroke(_ id: SlotID, _ reason: String, timedOut: Bool = false) {
+    /// A connection broke, or never came to be. `isUntouched`: nothing of the request was sent on it.
+    func upstreamBroke(_ id: SlotID, _ reason: String, timedOut: Bool = false, isUntouched: Bool = false) {
         let exchange = upstreams[id].exchange
         let neverUp = upstreams[id].phase == .connecting || upstreams[id].phase == .handshake
         let wasReused = upstreams[id].isReused
         exchanges[exchange].upstream = .none
         close(upstream: id)
+        if wasReused, isUntouched || canRepeat(exchange), !timedOut { return repeatOnNewConnection(exchange) }
         upstreamFailed(exchange, reason, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
+    }
+
+    /// Whether a request can be sent again without harm (RFC 9110 section 9.2.2): no byte of an answer has come, and all of
+    /// the request is kept. That happens once.
+    private func canRepeat(_ exchange: SlotID) -> Bool {
+        !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
+            && exchanges[exchange].keepsRequest && exchanges[exchange].method.isIdempotent
+            && exchanges[exchange].retries == 0
+    }
+
+    /// Sends a request again to the same upstream: its server has closed a connection that had waited. Others that wait may
+    /// be dead too.
+    private func repeatOnNewConnection(_ exchange: SlotID) {
+        exchanges[exchange].retries += 1
+        exchanges[exchange].wantsNewConnection = true
+        metrics.add(.upstreamRetries, 1)
+        connect(exchange)
     }
 
     /// No connection was had to one of an upstream's addresses: the next one gets a try. False when all have had theirs.
@@ -198,8 +245,7 @@ extension Worker {
 
     /// An upstream could not do its part of an exchange: another gets a try, or the client learns of it.
     ///
-    /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated without harm
-    /// (RFC 9110 section 9.2.2) and no byte had come back. A chunked body, an empty one too, is not kept to be sent again.
+    /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated.
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, canTryOthers: Bool, wasReused: Bool = false, timedOut: Bool = false
     ) {
@@ -211,18 +257,12 @@ extension Worker {
         guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
-        let canRepeat =
-            !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
-            && exchanges[exchange].bodyBytesReceived == 0 && !exchanges[exchange].sendsChunks
-            && exchanges[exchange].method.isIdempotent
-            && exchanges[exchange].retries == 0 && (count > 1 || wasReused) && !timedOut
         let canMoveOn = canTryOthers && exchanges[exchange].tries < count
-        if canRepeat || canMoveOn {
+        if canMoveOn || canRepeat(exchange) && count > 1 && !timedOut {
             if !canMoveOn { exchanges[exchange].retries += 1 }
             metrics.add(.upstreamRetries, 1)
             exchanges[exchange].pool = .none
             leave(pool: pool)
-            if wasReused { exchanges[exchange].tries -= 1 }
             guard assign(exchange) else { return answer(exchange, 502) }
             return connect(exchange)
         }

@@ -33,12 +33,23 @@ extension Worker {
             exchanges[exchange].sendsChunks = true
             memory.output.append("Transfer-Encoding: chunked\r\n")
         }
-        if let upgrade = unsafe requestHead.upgrade {
-            exchanges[exchange].asksForUpgrade = true
-            memory.output.append("Connection: upgrade\r\nUpgrade: ")
-            memory.output.append(head[upgrade.range])
-            memory.output.append("\r\n")
+        // With a body nobody could tell where the other protocol begins.
+        if let upgrade = unsafe requestHead.upgrade, exchanges[exchange].isRequestComplete {
+            writeUpgrade(head[upgrade.range], exchange, view)
         }
+        memory.output.append("\r\n")
+    }
+
+    /// Passes on the protocols that the client would change to (RFC 9110 section 7.8), of those that the site allows.
+    private func writeUpgrade(_ protocols: Bytes, _ exchange: SlotID, _ view: SiteView) {
+        var start = 0
+        for name in protocols.listItems where view.passesUpgrade(to: name) {
+            memory.output.append(start == 0 ? "Connection: upgrade\r\nUpgrade: " : ", ")
+            if start == 0 { start = memory.output.count }
+            memory.output.append(name)
+        }
+        guard start > 0 else { return }
+        exchanges[exchange].upgradeRange = start..<memory.output.count
         memory.output.append("\r\n")
     }
 

@@ -9,12 +9,12 @@ extension Worker {
         clients[id].requests &+= 1
         metrics.add(.requests, 1)
         if let fault = unsafe requestHead.parse(head.span, limits: settings.headLimits) {
-            return refuse(fault.status, fault.reason, id)
+            return refuse(fault.status, fault.reason, id, isHead: head.starts(with: "HEAD "))
         }
         var exchange = unsafe Exchange(
             client: id, site: .none, method: requestHead.method, keepsClient: requestHead.keepAlive && !isDraining,
             startedAt: clock.nanoseconds)
-        exchange.requestBody = unsafe requestHead.framing == .none ? nil : BodyDecoder(requestHead.framing)
+        exchange.requestBody = unsafe requestHead.framing.hasBody ? BodyDecoder(requestHead.framing) : nil
         exchange.expectsContinue = unsafe requestHead.expectsContinue
         exchange.clientSpeaksHTTP11 = unsafe requestHead.version == .http11
         exchange.requestID = requestID(head, from: id)
@@ -116,53 +116,119 @@ extension Worker {
         return GatewayProbe.answer(to: token, from: identity)
     }
 
-    /// Passes a part of a request's body on.
+    /// Passes a part of a request's body on, or collects it.
     ///
     /// - Returns: Where in the bytes to go on. The client may be gone.
     func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         let exchange = clients[id].exchange
-        let upstream = exchanges[exchange].upstream
         if exchanges[exchange].discardsRequestBody { return bytes.count }
-        var offset = start
         memory.output.clear()
         let limit = bodyLimit(tables.sites[exchanges[exchange].site].view)
-        while true {
-            guard let step = exchanges[exchange].requestBody?.next(in: bytes.span, from: offset) else { break }
+        var offset = start
+        reading: while let step = exchanges[exchange].requestBody?.next(in: bytes.span, from: offset) {
+            var piece = Bytes("")
             switch step {
             case .data(let start, let count):
-                exchanges[exchange].bodyBytesReceived += UInt64(count)
-                guard exchanges[exchange].bodyBytesReceived <= limit else {
-                    failRequestBody(exchange, 413, "the body is too large")
-                    return bytes.count
-                }
-                appendPiece(bytes[start..<start + count], inChunks: exchanges[exchange].sendsChunks)
+                piece = bytes[start..<start + count]
                 offset = start + count
-                continue
-            case .needMore:
-                offset = bytes.count
-            case .end(let end):
-                exchanges[exchange].requestBody = nil
-                if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
-                offset = end
+            case .needMore: offset = bytes.count
+            case .end(let end): offset = end
             case .malformed(let fault):
                 failRequestBody(exchange, fault.status, fault.reason)
                 return bytes.count
             }
-            break
+            exchanges[exchange].bodyBytesReceived += UInt64(piece.count)
+            // What is announced and too much need not be waited for.
+            let received = exchanges[exchange].bodyBytesReceived
+            guard received <= limit, exchanges[exchange].requestBody?.announced ?? 0 <= limit - received else {
+                failRequestBody(exchange, 413, "the body is too large")
+                return bytes.count
+            }
+            switch step {
+            case .end:
+                exchanges[exchange].requestBody = nil
+                if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
+                break reading
+            case .data: appendPiece(piece, inChunks: exchanges[exchange].sendsChunks)
+            default: break reading
+            }
         }
+        if exchanges[exchange].isCollecting {
+            collect(exchange, received: offset - start, from: id)
+            return offset
+        }
+        let upstream = exchanges[exchange].upstream
+        exchanges[exchange].keepsRequest = false
         if upstreams[upstream].transport.send(memory.output.bytes, memory.wire) != nil {
             awaitEarlyAnswer(upstream)
             return bytes.count
         }
-        let view = tables.sites[exchanges[exchange].site].view
-        if exchanges[exchange].isRequestComplete {
-            clients[id].deadline.clear()
-            setDeadline(upstream: upstream, inMilliseconds: view.readMilliseconds)
-        } else {
-            unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
-            setDeadline(upstream: upstream, inMilliseconds: max(view.readMilliseconds, view.writeMilliseconds))
-        }
+        awaitProgress(exchange, received: offset - start)
         return offset
+    }
+
+    // MARK: Collecting
+
+    /// How many bytes of bodies a worker holds for requests that are being collected. Beyond it upstreams are taken at once.
+    private static let mostCollectedBytes = 64 << 20
+
+    /// Keeps what stands in `memory.output` of a body, and takes an upstream when the body is whole or large: a slow client
+    /// holds none.
+    private func collect(_ exchange: SlotID, received: Int, from id: SlotID) {
+        exchanges[exchange].request.append(memory.output.bytes)
+        exchanges[exchange].collectedBytes += memory.output.count
+        collectedBytes += memory.output.count
+        guard
+            unsafe exchanges[exchange].isRequestComplete
+                || exchanges[exchange].collectedBytes >= settings.bodyBufferBytes
+                || collectedBytes > Self.mostCollectedBytes
+        else { return expectBody(of: id, received: received) }
+        exchanges[exchange].isCollecting = false
+        takeUpstream(exchange)
+    }
+
+    /// Forgets the bytes of a request, which nobody will send again.
+    func forgetRequest(_ exchange: SlotID) {
+        if exchanges[exchange].collectedBytes > 0 {
+            collectedBytes -= exchanges[exchange].collectedBytes
+            exchanges[exchange].collectedBytes = 0
+        }
+        exchanges[exchange].keepsRequest = false
+        exchanges[exchange].request.clear()
+    }
+
+    // MARK: Deadlines of bodies
+
+    /// Gives a client the whole time for its body again, as at its beginning and after its upstream was slow.
+    func beginBody(of id: SlotID) {
+        clients[id].bodyDeadline = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
+    }
+
+    /// Has a body end too late unless more of it comes: within the time between two pieces, and with the least rate in the
+    /// long run, for which each byte moves the deadline on.
+    func expectBody(of id: SlotID, received: Int) {
+        let latest = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
+        let rate = unsafe settings.bodyMinRate
+        let moved = rate == 0 ? latest : clients[id].bodyDeadline + Int64(received) * 1000 / rate
+        clients[id].bodyDeadline = min(moved, latest)
+        setDeadline(client: id, inMilliseconds: unsafe clients[id].bodyDeadline - clock.milliseconds)
+    }
+
+    /// Sets the deadline of whoever is to go on: an upstream that has not taken what it was sent, else a client whose body
+    /// is not whole, else the upstream that owes the answer.
+    ///
+    /// - Parameter received: How many bytes of the body have just come.
+    func awaitProgress(_ exchange: SlotID, received: Int = 0) {
+        let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
+        let view = tables.sites[exchanges[exchange].site].view
+        let isFlushed = upstreams[upstream].transport.isFlushed
+        if isFlushed, !exchanges[exchange].isRequestComplete {
+            upstreams[upstream].deadline.clear()
+            return expectBody(of: client, received: received)
+        }
+        // A client that has not taken what it was sent has a deadline for that.
+        if clients[client].transport.isFlushed { clients[client].deadline.clear() }
+        setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
     /// Puts a piece of a body behind what is to be sent.
@@ -179,9 +245,10 @@ extension Worker {
     private func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
+        let isHead = exchanges[exchange].method == .head
         exchanges[exchange].status = UInt16(status)
         drop(exchange: exchange)
-        refuse(status, reason, client, isRecorded: true)
+        refuse(status, reason, client, isRecorded: true, isHead: isHead)
     }
 }
 

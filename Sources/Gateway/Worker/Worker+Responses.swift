@@ -5,7 +5,10 @@ extension Worker {
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         exchanges[exchange].hasResponseBytes = true
-        setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+        // As long as the client sends its body, it is the one who is awaited.
+        if exchanges[exchange].isRequestComplete {
+            setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+        }
         guard !exchanges[exchange].hasResponseHead else {
             memory.output.clear()
             return relayResponse(memory.plain.bytes, exchange)
@@ -94,9 +97,9 @@ extension Worker {
         tables.pools[exchanges[exchange].pool].failures = 0
         tables.pools[exchanges[exchange].pool].ejectedUntil = 0
         if unsafe responseHead.isSwitchingProtocols {
-            guard exchanges[exchange].asksForUpgrade, exchanges[exchange].isRequestComplete else {
-                return upstreamBroke(id, "it changed the protocol without being asked to")
-            }
+            guard let upgrade = unsafe responseHead.fields.first(.upgrade),
+                isAsked(exchange, forProtocol: head[upgrade.range])
+            else { return upstreamBroke(id, "it changed to a protocol that was not asked for") }
             return beginTunnel(head, rest, exchange, id)
         }
         exchanges[exchange].status = unsafe UInt16(responseHead.status)
@@ -104,9 +107,25 @@ extension Worker {
         exchanges[exchange].keepsUpstream = unsafe responseHead.keepAlive
         exchanges[exchange].responseBody =
             unsafe responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing)
+        if let seconds = unsafe responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
+        forgetRequest(exchange)
         memory.output.clear()
         writeResponseHead(head, exchange, client)
-        relayResponse(rest, exchange)
+        relayResponse(rest, exchange, isBeginning: true)
+    }
+
+    /// Whether a request has asked to change to a protocol.
+    private func isAsked(_ exchange: SlotID, forProtocol name: Bytes) -> Bool {
+        exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems.contains {
+            $0.equalsIgnoringCase(name)
+        }
+    }
+
+    /// Lets go of a connection a second before its server does, as it has announced: a request that crosses its end
+    /// would be lost.
+    private func limitIdleTime(of id: SlotID, _ exchange: SlotID, toSeconds seconds: UInt32) {
+        guard seconds > 1 else { return exchanges[exchange].keepsUpstream = false }
+        upstreams[id].idleMilliseconds = min(Int64(seconds - 1) * 1000, UpstreamPool.idleMilliseconds)
     }
 
     /// Writes the head of the answer for the client into `memory.output`.
@@ -181,8 +200,8 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Passes bytes of a body on, behind what already stands in `memory.output`.
-    private func relayResponse(_ bytes: Bytes, _ exchange: SlotID) {
+    /// Passes bytes of a body on, behind what already stands in `memory.output`: the head, when it is the answer's beginning.
+    private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
         var offset = 0
         while true {
@@ -207,6 +226,8 @@ extension Worker {
                 offset = end
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
+                // Nothing of it went to the client yet.
+                if isBeginning { takeBackResponse(exchange) }
                 return upstreamBroke(exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)")
             }
             break
@@ -214,6 +235,14 @@ extension Worker {
         // What follows the answer is nobody's: the connection is in doubt.
         if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
         endResponse(exchange)
+    }
+
+    /// Forgets an answer that has begun, so that another can take its place.
+    private func takeBackResponse(_ exchange: SlotID) {
+        exchanges[exchange].hasResponseHead = false
+        exchanges[exchange].responseBody = nil
+        exchanges[exchange].responseFraming = .plain
+        exchanges[exchange].bytesSent = 0
     }
 
     /// Ends an answer whose last bytes stand in `memory.output`.

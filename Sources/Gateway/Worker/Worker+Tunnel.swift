@@ -9,6 +9,7 @@ extension Worker {
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsUpstream = false
         exchanges[exchange].keepsClient = false
+        forgetRequest(exchange)
         memory.output.clear()
         memory.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n")
         let view = tables.sites[exchanges[exchange].site].view
@@ -65,13 +66,15 @@ extension Worker {
         if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
-    /// A tunnel ends when nothing has passed for as long as an upstream may take.
-    private func keepTunnelAlive(_ exchange: SlotID) {
-        let time = tables.sites[exchanges[exchange].site].view.readMilliseconds
-        let client = exchanges[exchange].client
+    /// A tunnel ends when nothing has passed for a while, and earlier when one end does not take what it is sent.
+    func keepTunnelAlive(_ exchange: SlotID) {
+        let view = tables.sites[exchanges[exchange].site].view
+        let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
         // A client that does not read has a deadline of its own for that.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
-        setDeadline(upstream: exchanges[exchange].upstream, inMilliseconds: time)
+        setDeadline(
+            upstream: upstream,
+            inMilliseconds: upstreams[upstream].transport.isFlushed ? view.tunnelMilliseconds : view.writeMilliseconds)
     }
 
     /// Ends a tunnel: what was received is still sent to the client, then both sides are closed.

@@ -20,7 +20,7 @@ extension Worker {
                 default: return upstreamBroke(id, failure.reason)
                 }
             }
-            if upstreams[id].transport.isFlushed { upstreamFlushed(id) }
+            upstreams[id].transport.isFlushed ? upstreamFlushed(id) : upstreamTookSome(id)
             guard upstreams.contains(id) else { return }
         }
         pumpUpstream(id)
@@ -38,7 +38,20 @@ extension Worker {
     private func upstreamFlushed(_ id: SlotID) {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return }
         let client = exchanges[upstreams[id].exchange].client
-        if !client.isNone { enqueue(client: client) }
+        guard !client.isNone else { return }
+        if upstreams[id].phase == .active, !exchanges[upstreams[id].exchange].isRequestComplete {
+            beginBody(of: client)
+        }
+        upstreamTookSome(id)
+        enqueue(client: client)
+    }
+
+    /// Something of what was to be sent is sent.
+    private func upstreamTookSome(_ id: SlotID) {
+        let exchange = upstreams[id].exchange
+        guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel, !exchanges[exchange].client.isNone
+        else { return }
+        upstreams[id].phase == .tunnel ? keepTunnelAlive(exchange) : awaitProgress(exchange)
     }
 
     func pumpUpstream(_ id: SlotID) {
@@ -49,7 +62,8 @@ extension Worker {
             switch upstreams[id].phase {
             case .connecting: return
             case .handshake: continueUpstreamHandshake(id, hasInput: true)
-            case .active, .tunnel: take(upstreams[id].transport.receive(memory), fromUpstream: id)
+            case .active, .tunnel:
+                take(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
             case .idle: return closeIdle(id)
             }
         }
@@ -88,14 +102,23 @@ extension Worker {
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
-                upstreams[id].phase = .active
-                // Tickets may have come along; an answer can't have.
-                let received = upstreams[id].transport.decrypt(memory)
-                guard case .bytes = received, memory.plain.count == 0 else {
-                    return upstreamBroke(id, "it sent something before the request")
+                // Tickets may have come along, or follow; an answer can't.
+                let received = unsafe upstreams[id].transport.decrypt(memory, second: clock.seconds)
+                guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
+                    return upstreamBroke(id, Self.unasked)
                 }
+                upstreams[id].phase = .active
                 return sendRequest(upstreams[id].exchange)
             }
+        }
+    }
+
+    /// Whether nothing but TLS's own messages has come.
+    private func isQuiet(_ id: SlotID) -> Bool {
+        switch unsafe upstreams[id].transport.receive(memory, second: clock.seconds) {
+        case .nothing: true
+        case .bytes: memory.plain.count == 0
+        case .ended, .truncated, .failed: false
         }
     }
 
@@ -131,7 +154,10 @@ extension Worker {
     func upstreamTimedOut(_ id: SlotID) {
         switch upstreams[id].phase {
         case .connecting, .handshake: upstreamBroke(id, "connecting took too long", timedOut: true)
-        case .active: upstreamBroke(id, "the answer took too long", timedOut: true)
+        case .active:
+            let isFlushed = upstreams[id].transport.isFlushed
+            upstreamBroke(
+                id, isFlushed ? "the answer took too long" : "it took too long to take the request", timedOut: true)
         case .idle: closeIdle(id)
         case .tunnel: endTunnel(exchanges[upstreams[id].exchange].client)
         }
@@ -156,7 +182,7 @@ extension Worker {
         if newest.isNone { tables.pools[pool].oldestIdle = id } else { upstreams[newest].newer = id }
         tables.pools[pool].newestIdle = id
         tables.pools[pool].idleCount += 1
-        setDeadline(upstream: id, inMilliseconds: UpstreamPool.idleMilliseconds)
+        setDeadline(upstream: id, inMilliseconds: upstreams[id].idleMilliseconds)
         if upstreams[id].transport.mayRead { enqueue(upstream: id) }
     }
 

@@ -47,6 +47,8 @@ final class Worker {
     /// The gateway's identity in the state.
     let identity: String?
     var reportAllowance = reportsASecond
+    /// How many bytes of bodies are held by requests that are being collected, or could be sent again.
+    var collectedBytes = 0
     /// Whether it takes no new connections and ends when those it has are done.
     var isDraining = false
     /// Whether WebSockets are told to close.

@@ -114,6 +114,10 @@ struct WorkerSettings: Sendable {
     var headMilliseconds: Int64 = 10_000
     var bodyProgressMilliseconds: Int64 = 30_000
     var idleMilliseconds: Int64 = 60_000
+    /// How many bytes of a request's body are collected before an upstream is taken.
+    var bodyBufferBytes = 64 << 10
+    /// How many bytes of a body must come a second; 0 for any number.
+    var bodyMinRate: Int64 = 240
     /// The most bytes of a request's body where the host says nothing; 0 for no bound.
     var bodyBytes: UInt64 = 10 << 20
     /// How many connections all workers take together.
@@ -135,6 +139,8 @@ struct WorkerSettings: Sendable {
         handshakeMilliseconds = limits.handshakeTimeout.wholeMilliseconds
         headMilliseconds = limits.requestHeaderTimeout.wholeMilliseconds
         bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds
+        bodyBufferBytes = limits.bodyBufferBytes
+        bodyMinRate = Int64(limits.bodyMinRate)
         idleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
         connections = limits.connections

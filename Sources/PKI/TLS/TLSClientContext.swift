@@ -25,6 +25,7 @@ public final class TLSClientContext {
         try unsafe TLSGroups.set(on: context)
         unsafe SSL_CTX_set_options(context, aegis_no_renegotiation | aegis_no_compression)
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+        unsafe aegis_stop_after_each_record(context)
         unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
         switch trust {
         case .system: try unsafe OpenSSL.check(action, SSL_CTX_set_default_verify_paths(context))

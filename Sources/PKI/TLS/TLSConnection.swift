@@ -49,6 +49,7 @@ public struct TLSConnection: ~Copyable {
             let bio = try unsafe wire.makeBIO()
             // One BIO for both directions: then SSL_set_bio takes over one reference.
             unsafe SSL_set_bio(ssl, bio, bio)
+            unsafe aegis_count_quiet_records(ssl, &wire.window.pointee.quietRecords)
             guard unsafe setUp(ssl) else { throw .openSSL(action, reasons: OpenSSL.drainReasons()) }
         } catch {
             unsafe SSL_free(ssl)
@@ -139,24 +140,37 @@ public struct TLSConnection: ~Copyable {
 
     // MARK: Data
 
-    /// What came of reading.
-    public enum ReadResult {
-        /// So many bytes were read.
-        case bytes(Int)
-        /// All that was received is read.
+    /// What came of reading: bytes, and what follows them. An end never takes the place of the bytes before it.
+    public struct ReadResult {
+        /// How many bytes were read.
+        public let count: Int
+        /// What follows them.
+        public let next: Next
+    }
+
+    /// What follows bytes that were read.
+    public enum Next {
+        /// More, when more was received.
         case needsInput
-        /// The other end has said that nothing more will come.
+        /// More that was received already: the buffer is full, or there was enough work for one call.
+        case more
+        /// Nothing: the other end has said so.
         case closed
-        /// The connection is broken.
+        /// Nothing: the connection is broken.
         case failed(TLSFailure)
     }
 
-    /// Reads into a buffer until it is full or the wire's input is used up.
+    /// How many records one call of `read` goes through at most, whatever their type: what is left is for another turn.
+    public static let recordsARead = 64
+
+    /// Reads into a buffer until it is full, the wire's input is used up or `recordsARead` were read.
     @unsafe
     public borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
+        let window = unsafe TLSWire.window(of: ssl)
+        unsafe window.pointee.quietRecords = 0
         var count = 0
-        // One call returns at most one record.
-        while count < buffer.count {
+        // One call of SSL_read goes through one record at most.
+        for _ in 0..<Self.recordsARead where count < buffer.count {
             OpenSSL.clearErrors()
             // Within the buffer: at most what is left of it.
             let result = unsafe SSL_read(
@@ -164,17 +178,20 @@ public struct TLSConnection: ~Copyable {
             if result > 0 {
                 count += Int(result)
                 // Another call would only find out the same, at a third of what this one has cost.
-                if unsafe !TLSWire.hasInput(ssl) && SSL_has_pending(ssl) == 0 { return .bytes(count) }
+                if unsafe window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 {
+                    return ReadResult(count: count, next: .needsInput)
+                }
                 continue
             }
-            if count > 0 { return .bytes(count) }
             switch unsafe SSL_get_error(ssl, result) {
-            case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsInput
-            case SSL_ERROR_ZERO_RETURN: return .closed
-            default: return unsafe .failed(TLSFailure(of: ssl))
+            case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
+                // With input left, this was a record without data.
+                guard unsafe window.pointee.inputCount > 0 else { return ReadResult(count: count, next: .needsInput) }
+            case SSL_ERROR_ZERO_RETURN: return ReadResult(count: count, next: .closed)
+            default: return unsafe ReadResult(count: count, next: .failed(TLSFailure(of: ssl)))
             }
         }
-        return .bytes(count)
+        return ReadResult(count: count, next: .more)
     }
 
     /// Whether bytes have been taken from the wire that nobody has read yet, be it a part of a record.
@@ -205,6 +222,14 @@ public struct TLSFailure: Sendable, Equatable {
     private let code: UInt
     private let verification: Int
 
+    /// The other end sends records without data, such as key updates, faster than anyone has a use for.
+    public static let tooManyQuietRecords = TLSFailure(code: .max, verification: Int(X509_V_OK))
+
+    private init(code: UInt, verification: Int) {
+        self.code = code
+        self.verification = verification
+    }
+
     /// What the error queue holds, which is empty afterwards.
     init(of ssl: OpaquePointer) {
         code = ERR_peek_error()
@@ -220,6 +245,7 @@ public struct TLSFailure: Sendable, Equatable {
             return "the certificate is not trusted: \(text ?? "error \(verification)")"
         }
         guard code != 0 else { return "the connection ended within TLS" }
+        if self == .tooManyQuietRecords { return "too many records without data" }
         return unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) } ?? "TLS error \(code)"
     }
 }

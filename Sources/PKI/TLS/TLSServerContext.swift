@@ -36,6 +36,7 @@ public final class TLSServerContext {
             context,
             aegis_no_renegotiation | aegis_no_compression | aegis_server_chooses_cipher | aegis_prioritize_chacha)
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+        unsafe aegis_stop_after_each_record(context)
         unsafe aegis_set_no_session_cache(context)
         unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
         try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 1))

@@ -15,6 +15,8 @@ public final class TLSWire {
         let output: UnsafeMutablePointer<UInt8>
         var outputCount = 0
         let outputCapacity: Int
+        /// How many records without data the connections that have read from it have received.
+        var quietRecords: Int32 = 0
         var hello = ClientHello()
     }
 
@@ -52,6 +54,9 @@ public final class TLSWire {
     public var unread: UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: window.pointee.input, count: window.pointee.inputCount)
     }
+
+    /// How many records without data were received by the latest `TLSConnection.read`.
+    public var quietRecords: Int { unsafe Int(window.pointee.quietRecords) }
 
     /// What is to be sent, until `takeOutput` or the next call on a connection.
     @unsafe
@@ -109,10 +114,9 @@ public final class TLSWire {
         return Int32(size)
     }
 
-    /// Whether something lent has not been read yet, for the wire of a connection.
-    static func hasInput(_ ssl: OpaquePointer) -> Bool {
-        guard let data = unsafe BIO_get_data(SSL_get_rbio(ssl)) else { return false }
-        return unsafe data.assumingMemoryBound(to: Window.self).pointee.inputCount > 0
+    /// The window of a connection, which `makeBIO` has given its BIO.
+    static func window(of ssl: OpaquePointer) -> UnsafeMutablePointer<Window> {
+        unsafe BIO_get_data(SSL_get_rbio(ssl)).unsafelyUnwrapped.assumingMemoryBound(to: Window.self)
     }
 
     private static func write(_ bio: OpaquePointer?, _ source: UnsafePointer<CChar>?, _ count: Int32) -> Int32 {

@@ -1,0 +1,212 @@
+"""Upstreams that end, speak and stop where nobody expects it: each answer is whole or an error, and nobody else's."""
+
+import os
+import socket
+import ssl
+import threading
+
+import pytest
+
+from client import BrokenTransfer, Client
+from gateway import eventually
+from origin import OK
+from process import memory_bytes
+from tls_server import TLSServer, make_certificate
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+SIZES = [1, 1000, 16_384, 65_000, 200_000]
+VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("upstream"))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def upstream(request, files):
+    """A TLS server that each test tells what to do."""
+    server = TLSServer(*files, lambda peer: server.act(peer), VERSIONS[request.param])
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, upstream, files):
+    return run_once(
+        [{"domain": "app.test", "upstreams": [upstream.url], "ca_file": str(files[0])}], gateway={"workers": 1})
+
+
+# Ends over TLS.
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_close_that_comes_with_the_last_data_ends_a_whole_answer(gateway, upstream, size):
+    body = os.urandom(size)
+
+    def act(peer):
+        peer.request()
+        peer.say(HEAD).say(body).say_goodbye().push()
+
+    upstream.act = act
+    with Client(gateway.http) as client:
+        for _ in range(10):
+            assert client.get().body == body
+
+
+@pytest.mark.parametrize("goodbye", ["in the next segment", "before the data is read", "alone, after a pause"])
+def test_a_close_is_seen_wherever_it_comes(gateway, upstream, goodbye):
+    body, arrived = os.urandom(100_000), threading.Event()
+
+    def act(peer):
+        peer.request()
+        peer.say(HEAD).say(body).push()
+        if goodbye == "alone, after a pause":
+            arrived.wait(10)
+        peer.say_goodbye().push()
+
+    upstream.act = act
+    with Client(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        client.until(b"\r\n\r\n")
+        client.more()
+        arrived.set()
+        assert client.chunks() == body
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST", "half a record", "a bad record"])
+@pytest.mark.parametrize("size", [0, 10, 50_000])
+def test_another_end_is_a_truncation(gateway, upstream, end, size):
+    def act(peer):
+        peer.request()
+        peer.say(HEAD)
+        if size:
+            peer.say(os.urandom(size))
+        if end == "half a record":
+            peer.push().say(b"never whole").push(cut=3)
+        elif end == "a bad record":
+            peer.push(b"\x17\x03\x03\x00\x20" + bytes(32))
+            peer.socket.recv(1)  # an alert, or the end
+        else:
+            peer.push()
+        if end == "RST":
+            peer.reset()
+
+    upstream.act = act
+    with Client(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        with pytest.raises((BrokenTransfer, ConnectionError)):
+            response = client.response()
+            # Nothing of the answer had gone on.
+            assert response.status == 502
+            raise ConnectionError
+    gateway.await_log("no answer from", upstream.url)
+
+
+@pytest.mark.parametrize("last", ["goodbye", "a bad record"])
+def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstream, last):
+    def act(peer):
+        peer.request()
+        peer.say(OK)
+        if last == "goodbye":
+            peer.say_goodbye().push()
+        else:
+            peer.push(b"\x17\x03\x03\x00\x20" + bytes(32))
+        while peer.socket.recv(65536):
+            pass
+
+    upstream.act = act
+    before = upstream.connections
+    with Client(gateway.http) as client:
+        for _ in range(5):
+            # One that is not idempotent, which would not be repeated.
+            assert client.ask("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nhi").body == b"ok"
+    assert upstream.connections == before + 5
+
+
+def test_an_answer_before_the_request_is_none_over_tls(gateway, upstream):
+    def act(peer):
+        peer.say(OK).push()
+        peer.request()
+
+    upstream.act = act
+    statuses = []
+    for _ in range(20):
+        with Client(gateway.http) as client:
+            statuses.append(client.get().status)
+    # TLS 1.3 lets a server speak before its client's last message has come: then it may be too late to see.
+    assert 502 in statuses or upstream.context.minimum_version == ssl.TLSVersion.TLSv1_3
+
+
+# Bytes that nobody has asked for.
+
+class Impatient:
+    """A server that answers as soon as it is connected to, and then each request with its number. `pause`: what it waits
+    for before the first."""
+
+    def __init__(self, greeting):
+        self.greeting, self.connections = greeting, 0
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                accepted, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(accepted,), daemon=True).start()
+
+    def serve(self, accepted):
+        with accepted:
+            try:
+                accepted.sendall(self.greeting)
+                while head := accepted.recv(65536):
+                    answer = head.split(b" ")[1]
+                    accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+            except OSError:
+                pass
+
+
+@pytest.mark.parametrize("greeting", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nothers", b"220 mail.test ESMTP\r\n", b"\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+], ids=["answer", "another protocol", "empty line", "interim"])
+def test_what_comes_before_the_request_shifts_no_answer(run, greeting):
+    server = Impatient(greeting)
+    gateway = run([{"domain": "app.test", "upstreams": [server.url]}], gateway={"workers": 1})
+    wrong = []
+    with Client(gateway.http) as client:
+        for number in range(50):
+            response = client.get(path=f"/{number}")
+            if response.status == 200 and response.body != f"/{number}".encode():
+                wrong.append(number)
+            if response["Connection"] == "close":
+                client.close()
+                client.__init__(gateway.http)
+    server.listener.close()
+    # Bytes that are on their way when a request leaves can't be told from its answer. They can be that of one request
+    # a connection, and of no later one.
+    assert len(wrong) <= server.connections
+    assert all(later - earlier > 1 for earlier, later in zip(wrong, wrong[1:])) or server.connections >= len(wrong)
+
+
+def test_records_without_data_of_an_upstream_are_bounded(gateway, upstream):
+    def act(peer):
+        peer.request()
+        peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").push()
+        # Of an unknown type: alerts that are but warnings end TLS 1.2 too, when they are many.
+        peer.push(b"\x15\x03\x03\x00\x02\x01\x00" * 10_000)
+        while peer.socket.recv(65536):
+            pass
+
+    upstream.act = act
+    before = memory_bytes(gateway.process.pid)
+    with Client(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        assert client.head().status == 200
+        with pytest.raises((BrokenTransfer, ConnectionError)):
+            client.exactly(5)
+    assert memory_bytes(gateway.process.pid) < before + (8 << 20)
+    eventually("the upstream's log line", lambda: upstream.url in gateway.log)
