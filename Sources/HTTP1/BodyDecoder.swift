@@ -14,7 +14,7 @@ public struct BodyLimits: Equatable, Sendable {
 
 /// What is wrong with a body. The connection it came on is to be closed.
 public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
-    /// A chunk's size is not one to sixteen hexadecimal digits.
+    /// A chunk's size is no hexadecimal number, or does not fit 64 bits.
     case badChunkSize
     /// A chunk's line is longer than `maxChunkLineBytes`.
     case chunkLineTooLong
@@ -65,13 +65,13 @@ public struct BodyDecoder: Sendable {
 
     private var state: State
 
-    /// A decoder of one body.
-    public init(_ framing: BodyFraming, limits: BodyLimits = BodyLimits()) {
+    /// A decoder of one message's body.
+    public init(_ framing: BodyFraming, of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
         state =
             switch framing {
             case .none: .length(0)
             case .length(let count): .length(count)
-            case .chunked: .chunked(ChunkedDecoder(limits: limits))
+            case .chunked: .chunked(ChunkedDecoder(of: kind, limits: limits))
             case .untilClose: .untilClose
             }
     }

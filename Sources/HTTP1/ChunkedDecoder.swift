@@ -1,22 +1,28 @@
 /// Finds the data of a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, bounded and dropped.
+///
+/// Servers of small devices write blanks behind a chunk's size, and some servers before a trailer's colon. A response may
+/// have them, a request may not.
 public struct ChunkedDecoder: Sendable {
     private enum State: UInt8, Sendable {
-        case size, chunkExtension, sizeLF
+        case sizeStart, size, sizeBlank, chunkExtension, sizeLF
         case data, dataCR, dataLF
-        case trailerStart, trailerName, trailerValue, trailerLF, lastLF
+        case trailerStart, trailerName, trailerBlank, trailerValue, trailerLF, lastLF
         case end
     }
 
     private let limits: BodyLimits
-    private var state = State.size
-    private var digits: UInt8 = 0
+    private let kind: MessageKind
+    private var state = State.sizeStart
     /// What is left of a chunk's data; the size while it is read.
     private var left: UInt64 = 0
     /// The bytes of this chunk's line, or of all trailer lines, that have been seen.
     private var lineBytes = 0
 
     /// A decoder of one body.
-    public init(limits: BodyLimits = BodyLimits()) { self.limits = limits }
+    public init(of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
+        self.kind = kind
+        self.limits = limits
+    }
 
     /// Whether the last chunk and the empty line after the trailers have been seen.
     public var isComplete: Bool { state == .end }
@@ -47,16 +53,17 @@ public struct ChunkedDecoder: Sendable {
 
     private mutating func takeChunkByte(_ byte: UInt8) throws(BodyFault) {
         switch state {
-        case .size:
+        case .sizeStart, .size:
             if let digit = byte.hexValue {
-                guard digits < 16 else { throw .badChunkSize }
-                digits += 1
+                guard left &>> 60 == 0 else { throw .badChunkSize }
                 left = left &<< 4 | UInt64(digit)
+                state = .size
                 try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
             } else {
-                guard digits > 0, byte == .cr || byte == .ascii(";") else { throw .badChunkSize }
-                if byte == .cr { state = .sizeLF } else { try beginExtension() }
+                guard state == .size else { throw .badChunkSize }
+                try endSize(byte)
             }
+        case .sizeBlank: try endSize(byte)
         case .chunkExtension:
             if byte == .cr {
                 state = .sizeLF
@@ -67,15 +74,27 @@ public struct ChunkedDecoder: Sendable {
         case .sizeLF:
             try expect(.lf, byte)
             state = left == 0 ? .trailerStart : .data
-            digits = 0
             lineBytes = 0
         case .dataCR:
             try expect(.cr, byte)
             state = .dataLF
         default:
             try expect(.lf, byte)
-            state = .size
+            state = .sizeStart
         }
+    }
+
+    /// Takes what follows a size: blanks may stand before an extension.
+    private mutating func endSize(_ byte: UInt8) throws(BodyFault) {
+        switch byte {
+        case .cr where state == .size || kind == .response:
+            state = .sizeLF
+            return
+        case .ascii(";"): state = .chunkExtension
+        case .space, .tab: state = .sizeBlank
+        default: throw .badChunkSize
+        }
+        try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
     }
 
     private mutating func takeTrailerByte(_ byte: UInt8) throws(BodyFault) {
@@ -94,8 +113,12 @@ public struct ChunkedDecoder: Sendable {
         case .trailerValue where byte == .cr:
             state = .trailerLF
             return
-        case .trailerName where byte == .ascii(":"):
+        case .trailerName where byte == .ascii(":"), .trailerBlank where byte == .ascii(":"):
             state = .trailerValue
+        case .trailerName where byte.isBlank && kind == .response:
+            state = .trailerBlank
+        case .trailerBlank:
+            guard byte.isBlank else { throw .badTrailer }
         case .trailerValue:
             guard byte.isFieldText else { throw .badTrailer }
         default:
@@ -103,11 +126,6 @@ public struct ChunkedDecoder: Sendable {
             state = .trailerName
         }
         try countLineByte(limits.maxTrailerBytes, .trailersTooLarge)
-    }
-
-    private mutating func beginExtension() throws(BodyFault) {
-        state = .chunkExtension
-        try countLineByte(limits.maxChunkLineBytes, .chunkLineTooLong)
     }
 
     private mutating func countLineByte(_ limit: Int, _ fault: BodyFault) throws(BodyFault) {

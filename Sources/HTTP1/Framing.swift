@@ -15,6 +15,7 @@ public enum BodyFraming: Equatable, Sendable {
 
 /// What the fields of a head say about framing and the connection, gathered while they are read.
 struct FieldFacts {
+    let kind: MessageKind
     // Of Content-Length and Transfer-Encoding.
     private(set) var contentLength: UInt64?
     private(set) var hasTransferEncoding = false
@@ -27,13 +28,22 @@ struct FieldFacts {
     /// Seconds, of Keep-Alive.
     private(set) var keepAliveTimeout: UInt32?
 
+    init(_ kind: MessageKind) { self.kind = kind }
+
+    /// Content-Length is one number. A response may repeat it, in a list or in fields (RFC 9110 section 8.6).
     mutating func noteContentLength(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
-        guard contentLength == nil else { throw .repeatedContentLength }
-        guard let length = head.decimal(value) else { throw .badContentLength }
-        contentLength = length
+        var list = TokenList(value)
+        while let item = list.next(in: head) {
+            guard let length = head.decimal(item) else { throw .badContentLength }
+            guard contentLength == nil || (kind == .response && contentLength == length) else {
+                throw .repeatedContentLength
+            }
+            contentLength = length
+        }
     }
 
-    /// Transfer-Encoding is a list of tokens over all its fields, without empty items; `chunked` may only be the last.
+    /// Transfer-Encoding is a list of tokens over all its fields, without empty items; `chunked` may only be the last. In a
+    /// response `identity` is no coding (RFC 2616 section 3.6).
     mutating func noteTransferEncoding(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
         hasTransferEncoding = true
         var list = TokenList(value)
@@ -41,17 +51,22 @@ struct FieldFacts {
             guard !isChunkedLast, head.isMade(of: .token, Int(coding.start), Int(coding.end)) else {
                 throw .badTransferEncoding
             }
-            if PackedText(folding: head, Int(coding.start), Int(coding.end)) == "chunked" {
-                isChunkedLast = true
-            } else {
-                hasOtherCoding = true
+            switch PackedText(folding: head, Int(coding.start), Int(coding.end)) {
+            case "chunked": isChunkedLast = true
+            case "identity" where kind == .response: break
+            default: hasOtherCoding = true
             }
         }
     }
 
-    /// Takes one option of Connection; true when it may name a field that is to be removed.
+    /// Takes one option of Connection; true when it may name a field that is to be removed. Of a response, one that is no
+    /// token ends the connection.
     mutating func noteConnectionOption(_ head: Span<UInt8>, _ option: ByteRange) throws(HeadFault) -> Bool {
-        guard head.isMade(of: .token, Int(option.start), Int(option.end)) else { throw .badConnection }
+        guard head.isMade(of: .token, Int(option.start), Int(option.end)) else {
+            guard kind == .response else { throw .badConnection }
+            close = true
+            return false
+        }
         let name = PackedText(folding: head, Int(option.start), Int(option.end))
         switch name {
         case "close": close = true
@@ -83,9 +98,8 @@ struct FieldFacts {
         guard hasTransferEncoding else { return contentLength.map { .length($0) } }
         guard contentLength == nil else { throw .lengthAndTransferEncoding }
         guard version == .http11 else { throw .transferEncodingInHTTP10 }
-        guard isChunkedLast else { throw .badTransferEncoding }
-        guard !hasOtherCoding else { throw .unsupportedTransferCoding }
-        return .chunked
+        guard !hasOtherCoding else { throw isChunkedLast ? .unsupportedTransferCoding : .badTransferEncoding }
+        return isChunkedLast ? .chunked : nil
     }
 }
 

@@ -2,7 +2,7 @@
 public enum HTTPVersion: UInt8, Sendable {
     /// HTTP/1.0.
     case http10
-    /// HTTP/1.1.
+    /// HTTP/1.1, and whatever follows it within HTTP/1: RFC 9110 section 2.5 has these read as the highest one known.
     case http11
 
     /// Reads the eight bytes at `start`.
@@ -16,6 +16,8 @@ public enum HTTPVersion: UInt8, Sendable {
         let isVersion =
             PackedText(head, start, start + 5) == "HTTP/" && head[start + 5].isDigit
             && head[start + 6] == .ascii(".") && head[start + 7].isDigit
-        throw isVersion ? .unsupportedVersion : .badVersion
+        guard isVersion else { throw .badVersion }
+        guard head[start + 5] == .ascii("1") else { throw .unsupportedVersion }
+        return .http11
     }
 }

@@ -22,7 +22,7 @@ public struct HeadScanner: Sendable {
 
     /// For a request's head; one empty line before it is part of it.
     public static var request: HeadScanner { HeadScanner(isRequest: true) }
-    /// For a response's head.
+    /// For a response's head; one empty line before it is part of it.
     public static var response: HeadScanner { HeadScanner(isRequest: false) }
 
     /// Looks at what has arrived since the last call.
@@ -62,8 +62,8 @@ public struct HeadScanner: Sendable {
             return nil
         }
         if !isInFirstLine { return .complete(headBytes: next) }
-        // RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
-        return isRequest && next == 2 ? nil : .malformed(isRequest ? .badRequestLine : .badStatusLine)
+        // RFC 9112 section 2.2: at least one empty line before a request is to be ignored. Some servers send one, too.
+        return next == 2 ? nil : .malformed(isRequest ? .badRequestLine : .badStatusLine)
     }
 
     private mutating func pause(_ at: Int, _ count: Int, _ limits: HeadLimits) -> Progress {

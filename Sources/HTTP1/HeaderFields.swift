@@ -3,9 +3,12 @@ public struct HeaderFields: ~Copyable {
     /// The first `count` are of this head, the rest of earlier ones: setting one costs less than appending it.
     @usableFromInline internal private(set) var storage: [HeaderField] = []
     private var nominated: [ByteRange] = []
-    private(set) var facts = FieldFacts()
+    private(set) var facts: FieldFacts
+    private let kind: MessageKind
 
-    init() {
+    init(of kind: MessageKind) {
+        self.kind = kind
+        facts = FieldFacts(kind)
         storage.reserveCapacity(64)
         nominated.reserveCapacity(8)
     }
@@ -29,11 +32,11 @@ public struct HeaderFields: ~Copyable {
     mutating func parse(_ head: Span<UInt8>, from start: Int, _ limits: HeadLimits) throws(HeadFault) {
         count = 0
         if !nominated.isEmpty { nominated.removeAll(keepingCapacity: true) }
-        facts = FieldFacts()
+        facts = FieldFacts(kind)
         var room = limits.maxFields
         var at = start
         while at < head.count, head[at] != .cr {
-            let field = try Self.field(head, &at)
+            let field = try Self.field(head, &at, kind)
             room -= 1
             try note(field, head, &room)
             guard room >= 0 else { throw .tooManyFields }
@@ -51,22 +54,36 @@ public struct HeaderFields: ~Copyable {
 
     /// Reads the field line at `at` and moves to the next.
     @inline(__always)
-    private static func field(_ head: Span<UInt8>, _ at: inout Int) throws(HeadFault) -> HeaderField {
+    private static func field(
+        _ head: Span<UInt8>, _ at: inout Int, _ kind: MessageKind
+    ) throws(HeadFault) -> HeaderField {
         let start = at
-        let colon = head.firstControl(or: .ascii(":"), from: start)
+        var colon = head.firstControl(or: .ascii(":"), from: start)
+        if kind == .response {
+            while colon < head.count, head[colon] == .tab {
+                colon = head.firstControl(or: .ascii(":"), from: colon + 1)
+            }
+        }
         guard colon < head.count, head[colon] == .ascii(":") else { throw badName(head, start, colon) }
-        let folded = PackedText(folding: head, start, colon)
-        let id = KnownField.named(folded)
+        var end = colon
+        var folded = PackedText(folding: head, start, end)
+        var id = KnownField.named(folded)
         var hasUnderscore = false
         if id == .other, !folded.isPlainName {
-            guard head.isMade(of: .token, start, colon) else { throw badName(head, start, colon) }
-            hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(start, colon)) > 0
+            // RFC 9112 section 5.1: white space before the colon is removed from a response, and refused in a request.
+            if kind == .response, end > start, head[end - 1].isBlank {
+                while end > start, head[end - 1].isBlank { end -= 1 }
+                folded = PackedText(folding: head, start, end)
+                id = KnownField.named(folded)
+            }
+            guard head.isMade(of: .token, start, end) else { throw badName(head, start, colon) }
+            hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(start, end)) > 0
         }
         var stop = head.firstControl(from: colon + 1)
         while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
         at = try head.lineEnd(stop)
         return HeaderField(
-            name: ByteRange(start, colon), value: head.trimmingBlanks(colon + 1, stop), id: id,
+            name: ByteRange(start, end), value: head.trimmingBlanks(colon + 1, stop), id: id,
             hasUnderscore: hasUnderscore)
     }
 
@@ -134,6 +151,9 @@ extension Span<UInt8> {
         default: throw .controlByte
         }
     }
+
+    /// Where the first line begins: an empty line before it is ignored (RFC 9112 section 2.2).
+    var firstLineStart: Int { count >= 2 && self[0] == .cr && self[1] == .lf ? 2 : 0 }
 
     /// What is left of a stretch without SP and HTAB at its ends.
     @inline(__always)

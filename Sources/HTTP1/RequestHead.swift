@@ -22,7 +22,7 @@ public struct RequestHead: ~Copyable {
     public private(set) var port: UInt16?
     /// The fields, all of them. Of those not `isHopByHop`, what goes upstream for Host, Content-Length and the
     /// forwarding fields is for the gateway to write.
-    public private(set) var fields = HeaderFields()
+    public private(set) var fields = HeaderFields(of: .request)
     /// Where the body ends; never `.untilClose`.
     public private(set) var framing = BodyFraming.none
     /// Whether the client lets the connection go on after the answer (RFC 9112 section 9.3).
@@ -56,8 +56,7 @@ public struct RequestHead: ~Copyable {
 
     /// Reads the request line (RFC 9112 section 3) and gives the offset after it.
     private mutating func readLine(_ head: Span<UInt8>, _ limits: HeadLimits) throws(HeadFault) -> Int {
-        let hasEmptyLine = head.count >= 2 && head[0] == .cr && head[1] == .lf
-        let start = hasEmptyLine ? 2 : 0
+        let start = head.firstLineStart
         let methodEnd = head.firstControl(or: .space, from: start)
         guard methodEnd < head.count, head[methodEnd] == .space else { throw .badRequestLine }
         method = try Method.parse(head, start, methodEnd)

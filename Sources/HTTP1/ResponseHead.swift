@@ -2,15 +2,17 @@
 public struct ResponseHead: ~Copyable {
     /// The version that the server speaks.
     public private(set) var version = HTTPVersion.http11
-    /// The status, 100 to 599.
+    /// The status, 100 to 999; what is above 599 is a server's own and counts as 5xx (RFC 9110 section 15).
     public private(set) var status = 0
     /// The reason phrase; often empty.
     public private(set) var reason = ByteRange()
     /// The fields, all of them.
-    public private(set) var fields = HeaderFields()
+    public private(set) var fields = HeaderFields(of: .response)
     /// Where the body ends. A Content-Length may be among the fields of a response that has none: after HEAD and with
     /// 304 it is to be passed on, with 1xx and 204 it is not (RFC 9110 section 8.6).
     public private(set) var framing = BodyFraming.none
+    /// What Content-Length says, be there a body or not.
+    package private(set) var contentLength: UInt64?
     /// Whether the connection may be used again once the body has ended. False also when the framing leaves a doubt.
     public private(set) var keepAlive = false
     /// For how many seconds the server keeps the connection when it is idle: `timeout` of Keep-Alive (RFC 2068 section
@@ -34,6 +36,7 @@ public struct ResponseHead: ~Copyable {
             try fields.parse(head, from: fieldsStart, limits)
             let given = try fields.facts.framing(version)
             keepAlive = fields.facts.persists(version)
+            contentLength = fields.facts.contentLength
             keepAliveTimeout = fields.facts.keepAliveTimeout
             // RFC 9112 section 6.3, items 1, 3 to 5, 8.
             switch status {
@@ -55,20 +58,22 @@ public struct ResponseHead: ~Copyable {
     /// Reads the status line (RFC 9112 section 4) and gives the offset after it. The space after the status may be
     /// missing when there is no reason.
     private mutating func readLine(_ head: Span<UInt8>) throws(HeadFault) -> Int {
-        version = try HTTPVersion.parse(head, at: 0)
-        guard head.count > 12, head[8] == .space else { throw .badStatusLine }
+        let start = head.firstLineStart
+        version = try HTTPVersion.parse(head, at: start)
+        let statusEnd = start + 12
+        guard head.count > statusEnd, head[start + 8] == .space else { throw .badStatusLine }
         status = 0
-        for at in 9..<12 {
+        for at in start + 9..<statusEnd {
             guard head[at].isDigit else { throw .badStatusLine }
             status = status * 10 + Int(head[at] &- 0x30)
         }
-        guard 100...599 ~= status else { throw .badStatusLine }
-        var stop = 12
+        guard status >= 100 else { throw .badStatusLine }
+        var stop = statusEnd
         reason = ByteRange()
-        if head[12] == .space {
-            stop = head.firstControl(from: 13)
+        if head[statusEnd] == .space {
+            stop = head.firstControl(from: statusEnd + 1)
             while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
-            reason = ByteRange(13, stop)
+            reason = ByteRange(statusEnd + 1, stop)
         }
         guard stop < head.count, head[stop] == .cr else { throw .badStatusLine }
         return try head.lineEnd(stop)

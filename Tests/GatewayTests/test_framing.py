@@ -100,3 +100,44 @@ def test_a_chunked_body_that_goes_wrong_breaks_off_its_request_upstream(gateway,
         assert client.response().status == 400
         assert client.is_closed()
     assert origin.requests == []
+
+
+HELLO = b"Content-Length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer, status", [
+    (b"HTTP/1.2 200 OK\r\n" + HELLO, 200), (b"HTTP/1.9 200 OK\r\n" + HELLO, 200),
+    (b"HTTP/1.1 200 OK\r\nX-Odd \t: 1\r\nContent-Length : 5\r\n\r\nhello", 200),
+    (CHUNKED + b"5  \r\nhello\r\n0 \r\nA : b\r\n\r\n", 200),
+    (CHUNKED + b"5 ;a=b\r\nhello\r\n0\t;c\r\n\r\n", 200),
+    (CHUNKED + b"0" * 40 + b"5\r\nhello\r\n" + b"0" * 40 + b"\r\n\r\n", 200),
+    (b"HTTP/1.1 600 Odd\r\n" + HELLO, 600), (b"HTTP/1.1 999 Odd\r\n" + HELLO, 999),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + HELLO, 200),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", 200),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", 200),
+    (b"\r\nHTTP/1.1 200 OK\r\n" + HELLO, 200),
+    (b"HTTP/1.1 200 OK\r\nConnection: keep-alive; timeout=5\r\n" + HELLO, 200),
+], ids=lambda value: value[:70].decode("latin-1").replace("\r\n", "|") if isinstance(value, bytes) else "")
+def test_an_odd_answer_with_one_reading_is_passed_on_in_canonical_form(gateway, origin, answer, status):
+    def send_all(connection, request):
+        connection.send(answer)
+        return b"identity" not in answer
+
+    origin.answers["/odd"] = send_all
+    with Client(gateway.http) as client:
+        for _ in range(2):
+            response = client.get(path="/odd")
+            assert (response.status, response.body) == (status, b"hello")
+            assert response["Connection"] is None and response["A"] is None
+            assert response["X-Odd"] == ("1" if b"X-Odd" in answer else None)
+            assert len(response.all("Content-Length")) + len(response.all("Transfer-Encoding")) == 1
+    is_kept = origin.requests[0].connection == origin.requests[1].connection
+    assert is_kept == (b"identity" not in answer and b"timeout" not in answer)
+
+
+@pytest.mark.parametrize("length", [b"5", b"005", b"5, 5", b"5\r\nContent-Length: 5"])
+def test_the_length_of_no_body_is_passed_on_as_one_number(gateway, origin, length):
+    origin.answers["/head"] = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n"
+    with Client(gateway.http) as client:
+        assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n")["Content-Length"] == "5"

@@ -73,15 +73,59 @@ import Testing
     }
 
     @Test(
-        "Sizes are one to sixteen hexadecimal digits and nothing else",
+        "Sizes are hexadecimal digits that fit 64 bits and nothing else",
         arguments: [
-            "", " 1", "1 ", "+1", "-1", "0x1", "1_0", "g", "1g", "00000000000000001", "FFFFFFFFFFFFFFFFF", "1\t", "1,",
-            "/",
-            ":", "@", "G", "`", "\u{B2}",
+            "", " 1", "+1", "-1", "0x1", "1_0", "g", "1g", "10000000000000000", "0FFFFFFFFFFFFFFFFF", "1,", "/", ":",
+            "@",
+            "G", "`", "\u{B2}", "1 1", "1\t1", "1 g", "1 ,",
         ])
     func badSizes(_ size: String) {
         for step in [1, .max] {
-            #expect(readBody("\(size)\r\na\r\n0\r\n\r\n".latin1, .chunked, step: step).fault == .badChunkSize)
+            for kind in [MessageKind.request, .response] {
+                let read = readBody("\(size)\r\na\r\n0\r\n\r\n".latin1, .chunked, of: kind, step: step)
+                #expect(read.fault == .badChunkSize)
+            }
+        }
+    }
+
+    @Test(
+        "Blanks may stand between a size and an extension (RFC 9112 section 7.1.1)",
+        arguments: ["1 ;a=b", "1\t;a", "1 \t ; a = \"b\"", "1 ;"])
+    func extensions(_ line: String) {
+        for kind in [MessageKind.request, .response] {
+            for step in [1, 2, .max] {
+                let read = readBody("\(line)\r\na\r\n0 ;\r\n\r\n".latin1, .chunked, of: kind, step: step)
+                #expect(read.data == "a".latin1 && read.isComplete)
+            }
+        }
+    }
+
+    @Test("Blanks at the end of a size, or before a trailer's colon, are taken from servers alone")
+    func blanks() {
+        let samples: [(String, BodyFault)] = [
+            ("1 \r\na\r\n0\r\n\r\n", .badChunkSize), ("1\t  \r\na\r\n0\r\n\r\n", .badChunkSize),
+            ("1\r\na\r\n0 \r\n\r\n", .badChunkSize), ("1\r\na\r\n0\r\nA : b\r\nC\t \t:\r\n\r\n", .badTrailer),
+        ]
+        for (text, fault) in samples {
+            for step in [1, 2, .max] {
+                #expect(readBody(text.latin1, .chunked, step: step).fault == fault)
+                let read = readBody(text.latin1, .chunked, of: .response, step: step)
+                #expect(read == ReadBody(data: "a".latin1, end: text.utf8.count, isComplete: true))
+            }
+        }
+        for text in ["1 \n", "1 \r ", "0\r\n : b\r\n", "0\r\nA b\r\n", "0\r\nA \r\n", "0\r\nA : b\r\n c\r\n", " 1\r\n"]
+        {
+            #expect(readBody(text.latin1, .chunked, of: .response).fault != nil)
+        }
+    }
+
+    @Test("Zeros before a size are bounded by the line's limit alone (RFC 9112 section 7.1)")
+    func leadingZeros() {
+        let zeros = String(repeating: "0", count: 255)
+        for kind in [MessageKind.request, .response] {
+            let read = readBody("\(zeros)1\r\na\r\n\(zeros)0\r\n\r\n".latin1, .chunked, of: kind)
+            #expect(read.data == "a".latin1 && read.isComplete)
+            #expect(readBody("\(zeros)01\r\na\r\n".latin1, .chunked, of: kind).fault == .chunkLineTooLong)
         }
     }
 

@@ -123,9 +123,10 @@ struct ReadBody: Equatable {
 
 /// Decodes a body that arrives `step` bytes at a time.
 func readBody(
-    _ bytes: [UInt8], _ framing: BodyFraming, step: Int = .max, _ limits: BodyLimits = BodyLimits()
+    _ bytes: [UInt8], _ framing: BodyFraming, of kind: MessageKind = .request, step: Int = .max,
+    _ limits: BodyLimits = BodyLimits()
 ) -> ReadBody {
-    var decoder = BodyDecoder(framing, limits: limits)
+    var decoder = BodyDecoder(framing, of: kind, limits: limits)
     var body = ReadBody()
     var start = 0
     repeat {

@@ -37,6 +37,33 @@ import Testing
             Framed(head: "HTTP/1.1 100 Continue\r\nX: y", framing: .none),
             Framed(head: "HTTP/1.1 103 Early Hints\r\nLink: </a>", framing: .none),
             Framed(head: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade", framing: .none),
+            // Blanks before a colon are none of the name (RFC 9112 section 5.1).
+            Framed(head: "HTTP/1.1 200 OK\r\nContent-Length : 5", framing: .length(5)),
+            Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding \t: chunked", framing: .chunked),
+            Framed(
+                head: "HTTP/1.1 200 OK\r\nconnection\t: close\r\nContent-Length: 5", framing: .length(5),
+                keepsAlive: false),
+            // The same length more than once is one length (RFC 9110 section 8.6).
+            Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5", framing: .length(5)),
+            Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5, 5", framing: .length(5)),
+            Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5,05 ,5\r\nContent-Length:5", framing: .length(5)),
+            // No coding is a coding of its own (RFC 2616 section 3.6).
+            Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity", framing: .untilClose, keepsAlive: false),
+            Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked", framing: .chunked),
+            // A higher minor version is read as 1.1 (RFC 9110 section 2.5).
+            Framed(head: "HTTP/1.2 200 OK\r\nTransfer-Encoding: chunked", framing: .chunked),
+            Framed(head: "HTTP/1.9 200 OK\r\nContent-Length: 5", framing: .length(5)),
+            // Statuses that nobody has defined (RFC 9110 section 15).
+            Framed(head: "HTTP/1.1 600 x\r\nContent-Length: 5", framing: .length(5)),
+            Framed(head: "HTTP/1.1 999\r\nContent-Length: 5", framing: .length(5)),
+            // An empty line of the answer before (RFC 9112 section 2.2).
+            Framed(head: "\r\nHTTP/1.1 200 OK\r\nContent-Length: 5", framing: .length(5)),
+            // What Connection means is in doubt (RFC 9110 section 7.6.1).
+            Framed(
+                head: "HTTP/1.1 200 OK\r\nConnection: a b\r\nContent-Length: 5", framing: .length(5), keepsAlive: false),
+            Framed(
+                head: "HTTP/1.1 200 OK\r\nConnection: keep-alive; timeout=5\r\nContent-Length: 5", framing: .length(5),
+                keepsAlive: false),
             Framed(head: "HTTP/1.1 205 Reset\r\nContent-Length: 0", framing: .length(0)),
         ])
     func framing(_ sample: Framed) throws {
@@ -58,33 +85,67 @@ import Testing
         #expect(read("HTTP/1.1 200") == "200|")
         #expect(read("HTTP/1.0 599 a b\tc\u{E9}") == "599|a b\tc\u{E9}")
         #expect(read("HTTP/1.1 100  x") == "100| x")
+        #expect(read("\r\nHTTP/1.1 200 OK") == "200|OK")
+        #expect(read("\r\nHTTP/1.1 200") == "200|")
+        #expect(read("HTTP/1.1 999 Denied") == "999|Denied")
     }
 
     @Test(
         "What leaves a doubt about a response is refused",
         arguments: [
-            "HTTP/1.1 099 x", "HTTP/1.1 600 x", "HTTP/1.1 999 x", "HTTP/1.1 20 x", "HTTP/1.1 2000 x", "HTTP/1.1 200x",
+            "HTTP/1.1 099 x", "HTTP/1.1 000 x", "HTTP/1.1 1000 x", "HTTP/1.1 20 x", "HTTP/1.1 2000 x", "HTTP/1.1 200x",
             "HTTP/1.1  200 x", "HTTP/1.1 +20 x", "HTTP/1.1 2 0 x", "HTTP/1.1\t200 x", "HTTP/1.1 200\tx", "HTTP/1.1",
-            "HTTP/1.1 ", "HTTP/2.0 200 x", "HTTP/1.2 200 x", "HTTP/0.9 200 x", "http/1.1 200 x", " HTTP/1.1 200 x",
+            "HTTP/1.1 ", "HTTP/2.0 200 x", "HTTP/1.x 200 x", "HTTP/1. 200 x", "HTTP/0.9 200 x",
+            "\r\n\r\nHTTP/1.1 200 x", "\r\n HTTP/1.1 200 x", "http/1.1 200 x", " HTTP/1.1 200 x",
             "HTTP/1.1 200 a\0b", "HTTP/1.1 200 a\rb", "HTTP/1.1 200 a\nb", "200 OK", "ICY 200 OK", "X: y",
-            "HTTP/1.1 200 x\r\nContent-Length: 5\r\nContent-Length: 5",
-            "HTTP/1.1 200 x\r\nContent-Length: 5\r\nContent-Length: 6", "HTTP/1.1 200 x\r\nContent-Length: 5, 5",
+            "HTTP/1.1 200 x\r\nContent-Length: 5\r\nContent-Length: 6", "HTTP/1.1 200 x\r\nContent-Length: 5, 6",
+            "HTTP/1.1 200 x\r\nContent-Length: 5,", "HTTP/1.1 200 x\r\nContent-Length: ,5",
+            "HTTP/1.1 200 x\r\nContent-Length: 5, +5", "HTTP/1.1 200 x\r\nContent-Length: 5 5",
+            "HTTP/1.1 200 x\r\nContent-Length : 5\r\nContent-Length: 6",
+            "HTTP/1.1 200 x\r\nContent-Length : 5\r\nTransfer-Encoding: chunked",
+            "HTTP/1.1 200 x\r\nContent-Length: 5\r\nTransfer-Encoding: identity",
+            "HTTP/1.0 200 x\r\nTransfer-Encoding: identity",
+            "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, identity, gzip",
+            "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, identity",
             "HTTP/1.1 200 x\r\nContent-Length:", "HTTP/1.1 200 x\r\nContent-Length: +5",
             "HTTP/1.1 200 x\r\nContent-Length: -1", "HTTP/1.1 200 x\r\nContent-Length: 18446744073709551616",
             "HTTP/1.1 200 x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
             "HTTP/1.1 204 x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
             "HTTP/1.0 200 x\r\nTransfer-Encoding: chunked", "HTTP/1.1 200 x\r\nTransfer-Encoding: gzip",
             "HTTP/1.1 200 x\r\nTransfer-Encoding: gzip, chunked", "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, gzip",
-            "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, chunked", "HTTP/1.1 200 x\r\nTransfer-Encoding: identity",
-            "HTTP/1.1 200 x\r\nTransfer-Encoding:", "HTTP/1.1 200 x\r\nX : y", "HTTP/1.1 200 x\r\n: y",
+            "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, chunked", "HTTP/1.1 200 x\r\nTransfer-Encoding:",
+            "HTTP/1.1 200 x\r\nX Y: z", "HTTP/1.1 200 x\r\nX\tY: z", "HTTP/1.1 200 x\r\nX Y : z",
+            "HTTP/1.1 200 x\r\n: y",
+            "HTTP/1.1 200 x\r\n : y", "HTTP/1.1 200 x\r\n\t: y", "HTTP/1.1 200 x\r\n\tX : y",
+            "HTTP/1.1 200 x\r\nX \r\n: y",
             "HTTP/1.1 200 x\r\nX: y\r\n z", "HTTP/1.1 200 x\r\n X: y", "HTTP/1.1 200 x\r\nX",
-            "HTTP/1.1 200 x\r\nConnection: a b",
         ])
     func refused(_ text: String) {
         let bytes = "\(text)\r\n\r\n".latin1
         let whole = readResponse(bytes)
         #expect(whole.fault != nil)
         for step in [1, 2, 5] { #expect(readResponse(bytes, step: step) == whole) }
+    }
+
+    @Test("Blanks before a colon do not go on, whatever the field (RFC 9112 section 5.1)")
+    func blanksBeforeColons() throws {
+        let text = "HTTP/1.1 200 OK\r\nX_a :1\r\nServer\t : 2\r\nX-B \t: 3\r\nConnection : x-b\r\nZ:4\r\n\r\n"
+        let head = try #require(readResponse(text.latin1).head)
+        #expect(head.fields.map(\.name) == ["X_a", "Server", "X-B", "Connection", "Z"])
+        #expect(head.fields.map(\.value) == ["1", "2", "3", "x-b", "4"])
+        #expect(head.fields.map(\.id) == [.other, .server, .other, .connection, .other])
+        #expect(head.fields.map(\.hasUnderscore) == [true, false, false, false, false])
+        #expect(head.hopByHop == ["X-B", "Connection"])
+    }
+
+    @Test("What Content-Length says is known without a body, too (RFC 9110 section 8.6)")
+    func contentLength() {
+        var head = ResponseHead()
+        for (field, length) in [("Content-Length: 007, 7", 7), ("X: y", nil)] as [(String, UInt64?)] {
+            let bytes = "HTTP/1.1 304 Not Modified\r\n\(field)\r\n\r\n".latin1
+            #expect(head.parse(bytes.span, answering: .get, limits: HeadLimits()) == nil)
+            #expect(head.contentLength == length && head.framing == .none)
+        }
     }
 
     @Test("Interim answers and a change of protocol are told apart")

@@ -106,7 +106,7 @@ extension Worker {
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsUpstream = unsafe responseHead.keepAlive
         exchanges[exchange].responseBody =
-            unsafe responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing)
+            unsafe responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
         if let seconds = unsafe responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
         forgetRequest(exchange)
         memory.output.clear()
@@ -137,7 +137,7 @@ extension Worker {
         if isTLS { memory.output.append(view.hsts) }
         memory.output.append(view.responseSet)
         switch unsafe responseHead.framing {
-        case .none: writeLengthOfNoBody(head, exchange)
+        case .none: writeLengthOfNoBody(exchange)
         case .length(let length):
             memory.output.append("Content-Length: ")
             memory.output.append(decimal: length)
@@ -192,11 +192,11 @@ extension Worker {
     }
 
     /// What an answer to HEAD, or 304, says of a body that is not there (RFC 9110 section 8.6).
-    private func writeLengthOfNoBody(_ head: Bytes, _ exchange: SlotID) {
+    private func writeLengthOfNoBody(_ exchange: SlotID) {
         let tellsLength = unsafe exchanges[exchange].method == .head || responseHead.status == 304
-        guard tellsLength, let length = unsafe responseHead.fields.first(.contentLength) else { return }
+        guard tellsLength, let length = unsafe responseHead.contentLength else { return }
         memory.output.append("Content-Length: ")
-        memory.output.append(head[length.range])
+        memory.output.append(decimal: length)
         memory.output.append("\r\n")
     }
 
