@@ -33,6 +33,11 @@ extension Span<UInt8> {
         return start < end
     }
 
+    /// Whether "%" and two hexadecimal digits stand at an offset (RFC 3986 section 2.1).
+    func isTriplet(_ at: Int, _ end: Int) -> Bool {
+        at + 2 < end && self[at] == .ascii("%") && self[at + 1].hexValue != nil && self[at + 2].hexValue != nil
+    }
+
     /// Whether two stretches hold the same ASCII text, but for its case.
     func equalsIgnoringCase(_ one: ByteRange, _ other: ByteRange) -> Bool {
         guard one.count == other.count else { return false }

@@ -20,6 +20,9 @@ struct ByteSet {
     /// What a host's name may hold: letters, digits, "-", "." and "_".
     static var hostName: ByteSet { ByteSet(low: 0x03FF_6000_0000_0000, high: 0x07FF_FFFE_87FF_FFFE) }
 
+    /// `reg-name` of RFC 3986 section 3.2.2 but "%": letters, digits and -._~!$&'()*+,;=
+    static var regName: ByteSet { ByteSet(low: 0x2BFF_7FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE) }
+
     @inline(__always) func contains(_ byte: UInt8) -> Bool {
         byte < 128 && ((byte < 64 ? low : high) >> UInt64(byte & 63)) & 1 == 1
     }

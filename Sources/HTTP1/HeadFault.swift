@@ -9,7 +9,7 @@ public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
     // Of fields.
     case foldedLine, missingColon, spaceBeforeColon, badFieldName, tooManyFields, badConnection
     // Of the host.
-    case missingHost, repeatedHost, badHost, hostMismatch
+    case missingHost, repeatedHost, badHost
     // Of framing.
     case badContentLength, repeatedContentLength, lengthAndTransferEncoding, badTransferEncoding
     case transferEncodingInHTTP10, unsupportedTransferCoding
@@ -55,7 +55,6 @@ public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
         case .missingHost: "Host is missing"
         case .repeatedHost: "repeated Host"
         case .badHost: "malformed host"
-        case .hostMismatch: "target and Host name different hosts"
         case .badContentLength: "malformed Content-Length"
         case .repeatedContentLength: "repeated Content-Length"
         case .lengthAndTransferEncoding: "both Content-Length and Transfer-Encoding"

@@ -51,4 +51,14 @@ enum IPText {
         }
         return isCompressed ? groups <= 7 : groups == 8
     }
+
+    /// An address of a version to come: "v", hexadecimal digits, ".", and what names and port numbers are made of.
+    static func isFuture(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        guard start < end, bytes[start].lowercased == .ascii("v") else { return false }
+        var at = start + 1
+        while at < end, bytes[at].hexValue != nil { at += 1 }
+        guard at > start + 1, at < end, bytes[at] == .ascii(".") else { return false }
+        return (at + 1..<end).allSatisfy { ByteSet.regName.contains(bytes[$0]) || bytes[$0] == .ascii(":") }
+            && at + 1 < end
+    }
 }

@@ -16,7 +16,8 @@ public struct RequestHead: ~Copyable {
     /// The version that the client speaks.
     public private(set) var version = HTTPVersion.http11
     /// Who is asked, from an absolute target or else from Host: a name without one trailing dot, an IPv4 address, or an
-    /// IPv6 address in brackets; as written, so compare without regard to case. Empty only in HTTP/1.0 without Host.
+    /// IPv6 address in brackets; as written, so compare without regard to case. Empty in HTTP/1.0 without Host, and when
+    /// what is named can't be a host, such as `a,b`, `a%2eb` or `a..b`: no site has it.
     public private(set) var host = ByteRange()
     /// The port beside the host, 1 to 65535; nil if none is given.
     public private(set) var port: UInt16?
@@ -104,15 +105,13 @@ public struct RequestHead: ~Copyable {
         return expectsOther
     }
 
+    /// An absolute target says who is asked, whatever stands in Host (RFC 9112 section 3.2.2).
     private mutating func readHost(_ head: Span<UInt8>, _ field: ByteRange?) throws(HeadFault) {
         guard field != nil || version == .http10 else { throw .missingHost }
         var authority = Authority()
         if let field { authority = try Authority(head, field) }
         if let absolute = target.authority {
-            let named = try Authority(head, absolute)
-            let defaultPort: UInt16 = target.form == .absoluteHTTPS ? 443 : 80
-            guard field == nil || named.names(authority, head, defaultPort: defaultPort) else { throw .hostMismatch }
-            authority = named
+            authority = try Authority(head, absolute)
         }
         host = authority.host
         port = authority.port

@@ -62,17 +62,35 @@ def test_trace_is_refused(gateway, origin, host):
 
 @pytest.mark.parametrize("host", [
     "unknown.test", "wild.test", "a.b.wild.test", "xapp.test", "app.test.app.test", "test", "127.0.0.1", "[::1]",
-    "off.test",
+    "off.test", "*.wild.test", "a,b.wild.test", "a%2Eb.wild.test", "a~.wild.test", "app%2Etest", "%61pp.test", "app.test,x",
+    "app..test", ".app.test", ".wild.test", "app.test..", "1.2.3", "[v1.app.test]", "a." * 126 + "aa.wild.test",
 ])
 def test_a_host_that_is_not_served_is_404(gateway, origin, host):
     assert body(gateway, host)[0] == 404
     assert origin.requests == []
 
 
-@pytest.mark.parametrize("host", ["*.wild.test", ".wild.test", "app..test", "app.test:x", "app.test/", "a@app.test"])
+@pytest.mark.parametrize("host", ["app.test:x", "app.test/", "a@app.test", "app%test", "app.test%2", "[v1]", '"app.test"'])
 def test_a_host_that_is_no_name_is_400(gateway, origin, host):
     assert body(gateway, host)[0] == 400
     assert origin.requests == []
+
+
+@pytest.mark.parametrize("target, host, expected", [
+    ("http://app.test/", "other.test", (200, b"ok")), ("http://exact.wild.test/", "a.wild.test", (200, b"exact")),
+    ("http://a.wild.test:81/", "exact.wild.test:82", (200, b"wild")), ("http://unknown.test/", "app.test", (404, None)),
+    ("http://app.test/", "a,b", (200, b"ok")), ("http://a,b.wild.test/", "app.test", (404, None)),
+    ("http://app.test/", "a@app.test", (400, None)),
+])
+def test_an_absolute_target_says_who_is_asked(gateway, origin, target, host, expected):
+    """RFC 9112 section 3.2.2: nobody behind the gateway learns what stood in Host."""
+    with Client(gateway.http) as client:
+        answer = client.ask(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        assert answer.status == expected[0]
+        assert expected[1] in (None, answer.body)
+    for request in origin.requests:
+        assert request["Host"] == request["X-Forwarded-Host"] == "app.test"
+        assert 'host="app.test"' in request["Forwarded"]
 
 
 def test_a_browser_gets_a_page_and_others_a_line(gateway):
@@ -175,12 +193,22 @@ def test_hsts_is_said_over_tls_alone_and_in_our_words(gateway, origin, host, exp
     ("app.test", "unknown.test", 421), ("unknown.test", "app.test", 421), ("unknown.test", "unknown.test", 404),
     ("off.test", "off.test", 404), ("off.test", "app.test", 421),
     (None, "app.test", 200), (None, "unknown.test", 404),
+    ("app.test", "app%2Etest", 421), ("a.wild.test", "a,b.wild.test", 421), (None, "a~.wild.test", 404),
 ])
 def test_the_host_must_be_the_one_of_the_handshake(gateway, origin, name, host, status):
     with Client(gateway.https, tls_context(), name) as client:
         assert client.get(host).status == status
         assert client.get(host).status == status, "and so for each request"
     assert len(origin.requests) == (2 if status == 200 and "app.test" in host.lower() else 0)
+
+
+@pytest.mark.parametrize("target, host, status", [
+    ("https://app.test/", "other.test", 200), ("https://other.test/", "app.test", 421),
+])
+def test_the_host_of_an_absolute_target_must_be_the_one_of_the_handshake(gateway, origin, target, host, status):
+    with Client(gateway.https, tls_context(), "app.test") as client:
+        assert client.ask(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").status == status
+    assert len(origin.requests) == (1 if status == 200 else 0)
 
 
 def test_a_connection_serves_one_host_whatever_was_asked_before(gateway, origin):
