@@ -68,6 +68,9 @@ extension UInt8 {
     @inline(__always) var isFieldText: Bool { self >= 0x20 && self != 0x7F || self == .tab }
     @inline(__always) var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
 
+    /// The hexadecimal digit of a value below 16, in upper case.
+    static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }
+
     /// What it stands for as a hexadecimal digit.
     @inline(__always) var hexValue: UInt8? {
         if isDigit { return self &- 0x30 }

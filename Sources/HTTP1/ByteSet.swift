@@ -11,11 +11,11 @@ struct ByteSet {
     /// `tchar` of RFC 9110 section 5.6.2: letters, digits and !#$%&'*+-.^_`|~
     static var token: ByteSet { ByteSet(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
 
-    /// What a path may hold: `pchar` and "/" of RFC 3986 section 3.3 but "%", and what browsers send as it is: [ ] ^ |
-    static var path: ByteSet { ByteSet(low: 0x2FFF_FFD2_0000_0000, high: 0x57FF_FFFE_EFFF_FFFF) }
+    /// What goes on as it is in a path: `pchar` and "/" of RFC 3986 section 3.3 but "%", and [ ]
+    static var path: ByteSet { ByteSet(low: 0x2FFF_FFD2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
-    /// What a query may hold: all that can be seen but " # < > (RFC 3986 section 3.4, and what browsers send as it is).
-    static var query: ByteSet { ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x7FFF_FFFF_FFFF_FFFF) }
+    /// What goes on as it is in a query: the same, "?" (RFC 3986 section 3.4) and "%".
+    static var query: ByteSet { ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
     /// What a host's name may hold: letters, digits, "-", "." and "_".
     static var hostName: ByteSet { ByteSet(low: 0x03FF_6000_0000_0000, high: 0x07FF_FFFE_87FF_FFFE) }

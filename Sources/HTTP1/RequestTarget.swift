@@ -1,4 +1,11 @@
 /// What a request asks for (RFC 9112 section 3.2), checked and brought to the form that goes upstream.
+///
+/// Clients send more in paths and queries than RFC 3986 has in a URI: `"<>\^`{|}` and bytes beyond ASCII. They go on
+/// percent-encoded, as the protocol requires (RFC 9110 section 7.7), so that every server reads the same. "[" and "]" are
+/// no part of a URI's path or query either, but stay as they came: clients send them so in names of parameters, and servers
+/// expect it. So does a "%" in a query that begins no triplet: nobody can tell whether it stands for itself. RFC 9112
+/// section 3.2 would rather have such targets refused, since one could pass a filter that reads it otherwise; nginx, HAProxy
+/// and Caddy take them.
 public struct RequestTarget: Sendable {
     /// How a target can be written.
     public enum Form: UInt8, Sendable {
@@ -16,8 +23,11 @@ public struct RequestTarget: Sendable {
     public internal(set) var form = Form.origin
     /// All of it, as sent.
     public internal(set) var text = ByteRange()
-    /// Path and query as they go upstream; after `implied`, if there is one.
+    /// Path and query as sent. They go upstream as they are, or as `encode` gives them if they need it; after `implied`,
+    /// if there is one.
     public internal(set) var pathAndQuery = ByteRange()
+    /// Whether in `pathAndQuery` something stands that no URI may hold.
+    public private(set) var needsEncoding = false
     /// What the sender left out before `pathAndQuery`: "/" or "*" (as an ASCII byte), for a URI without a path.
     public internal(set) var implied: UInt8?
 
@@ -32,7 +42,7 @@ public struct RequestTarget: Sendable {
         text = ByteRange(start, end)
         pathAndQuery = text
         if head[start] == .ascii("/") {
-            try Self.checkPath(head, start, end)
+            try checkPath(head, start, end)
         } else if text.count == 1, head[start] == .ascii("*") {
             guard method == .options else { throw .badTarget }
             form = .asterisk
@@ -64,27 +74,50 @@ public struct RequestTarget: Sendable {
         } else if head[at] == .ascii("?") {
             implied = .ascii("/")
         }
-        try Self.checkPath(head, at, end)
+        try checkPath(head, at, end)
     }
 
-    /// Checks `path [ "?" query ]`. In a path "%" begins two hexadecimal digits that are not 00; a query is not
-    /// looked into, since browsers send a "%" in it as it is.
-    private static func checkPath(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
+    /// Gives the bytes of `pathAndQuery` one by one, percent-encoded (RFC 3986 section 2.1) where no URI may hold them.
+    package func encode(_ head: Span<UInt8>, _ take: (UInt8) -> Void) {
+        for at in pathAndQuery.range {
+            let byte = head[at]
+            if ByteSet.query.contains(byte) {
+                take(byte)
+            } else {
+                take(.ascii("%"))
+                take(.hexDigit(byte >> 4))
+                take(.hexDigit(byte & 0xF))
+            }
+        }
+    }
+
+    /// Checks `path [ "?" query ]`. In a path "%" begins two hexadecimal digits that are not 00.
+    private mutating func checkPath(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
         var at = start
         while at < end {
             let byte = head[at]
             if ByteSet.path.contains(byte) {
                 at &+= 1
             } else if byte == .ascii("%") {
-                guard at + 2 < end, let high = head[at + 1].hexValue, let low = head[at + 2].hexValue, high | low != 0
-                else { throw .badTarget }
+                guard head.isTriplet(at, end), head[at + 1] != .ascii("0") || head[at + 2] != .ascii("0") else {
+                    throw .badTarget
+                }
                 at &+= 3
             } else if byte == .ascii("?") {
-                guard at + 1 == end || head.isMade(of: .query, at + 1, end) else { throw .badTarget }
+                if !head.isMade(of: .query, at + 1, end) { try checkOdd(head, at + 1, end) }
                 return
             } else {
-                throw .badTarget
+                try checkOdd(head, at, at + 1)
+                at &+= 1
             }
+        }
+    }
+
+    /// Checks what is not made of a URI's bytes alone. A fragment is the client's own affair and never sent.
+    private mutating func checkOdd(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
+        for at in start..<end where !ByteSet.query.contains(head[at]) {
+            guard head[at] > .space, head[at] != 0x7F, head[at] != .ascii("#") else { throw .badTarget }
+            needsEncoding = true
         }
     }
 }

@@ -1,5 +1,7 @@
 """What origins are told of clients: the gateway's own word, never a stranger's (RFC 7239 and its forerunners)."""
 
+import urllib.parse
+
 import pytest
 
 from client import Client, tls_context
@@ -159,3 +161,28 @@ def test_what_a_host_sets_takes_the_place_of_what_the_gateway_says(run, make_ori
     assert origin.requests[0].all("Forwarded") == []
     assert answer.all("Content-Type") == ["application/json"]
     assert answer.all("X-Request-Id") == ["mine"]
+
+
+def test_what_no_uri_may_hold_goes_upstream_percent_encoded(gateway, origin):
+    """RFC 9110 section 7.7: the target is passed on as it came, but for what the protocol requires."""
+    odd = bytes(byte for byte in range(0x21, 256) if byte not in b"#%?\x7f")
+    expected = urllib.parse.quote(odd, safe="!$&'()*+,-./:;=@[]_~")
+    with Client(gateway.http) as client:
+        assert client.ask(b"GET /" + odd + b"?" + odd + b"% HTTP/1.1\r\nHost: app.test\r\n\r\n").status == 200
+        assert origin.last.target == f"/{expected}?{expected}%"
+        assert client.ask(b"GET http://app.test?{} HTTP/1.1\r\nHost: app.test\r\n\r\n").status == 200
+        assert origin.last.target == "/?%7B%7D"
+
+
+def test_the_longest_target_fits_percent_encoded_with_all_that_goes_with_it(run, make_origin):
+    origin = make_origin()
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"limits": {"header_bytes": "1MiB"}})
+    target, value = b"/" + b"{" * ((1 << 19) - 1), b"a" * ((1 << 19) - 200)
+    with Client(gateway.http) as client:
+        answer = client.ask(
+            b"POST " + target + b" HTTP/1.1\r\nHost: app.test\r\nX: " + value + b"\r\nContent-Length: 60000\r\n\r\n"
+            + bytes(60_000))
+        assert answer.status == 200
+        assert client.get().status == 200
+    assert origin.requests[0].target == "/" + "%7B" * (len(target) - 1)
+    assert origin.requests[0]["X"].encode() == value and origin.requests[0].body == bytes(60_000)

@@ -71,6 +71,20 @@ def test_combined_lines_have_their_form(run, http):
     assert "canary" not in line
 
 
+@pytest.mark.parametrize("form", ["json", "combined"])
+def test_a_target_that_is_no_uri_stays_within_its_line(run, http, form):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"access_log": {"to": "access.log", "format": form}})
+    with http(gateway.http) as client:
+        assert client.ask(b'GET /"\\\xff\xc3\xa9{}? HTTP/1.1\r\nHost: app.test\r\n\r\n').status == 200
+    [line] = lines(gateway.folder / "access.log")
+    if form == "json":
+        assert json.loads(line)["target"] == '/"\\\xff\xc3\xa9{}?'
+    else:
+        assert r'"GET /\"\\\xff\xc3\xa9{}? HTTP/1.1" 200 ' in line
+
+
 def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
     origin = make_origin()
     gateway = run(

@@ -168,6 +168,11 @@ def test_a_redirect_can_not_be_led_astray(gateway):
     with Client(gateway.http) as client:
         response = client.get("forced.test", "//evil.test/%2e%2e")
         assert response["Location"] == f"https://forced.test:{gateway.https}//evil.test/%2e%2e"
+        response = client.get("forced.test", "/\\evil.test\"<\xe4>?{|}[]")
+        assert response["Location"] == (
+            f"https://forced.test:{gateway.https}/%5Cevil.test%22%3C%E4%3E?%7B%7C%7D[]")
+        response = client.ask("GET http://forced.test?^ HTTP/1.1\r\nHost: forced.test\r\n\r\n")
+        assert response["Location"] == f"https://forced.test:{gateway.https}/?%5E"
 
 
 @pytest.mark.parametrize("host, expected", [

@@ -24,7 +24,12 @@ struct ReadHead: Equatable {
 
     init(_ head: borrowing RequestHead, _ bytes: [UInt8]) {
         first = bytes.text(head.methodName)
-        path = (head.target.implied.map { String(latin1: [$0]) } ?? "") + bytes.text(head.target.pathAndQuery)
+        var pathAndQuery = Array(bytes[head.target.pathAndQuery.range])
+        if head.target.needsEncoding {
+            pathAndQuery = []
+            head.target.encode(bytes.span) { pathAndQuery.append($0) }
+        }
+        path = String(latin1: (head.target.implied.map { [$0] } ?? []) + pathAndQuery)
         version = head.version
         host = bytes.text(head.host)
         port = head.port

@@ -87,6 +87,42 @@ import Testing
         }
     }
 
+    @Test(
+        "What no URI may hold goes on percent-encoded, all else as it came (RFC 3986 section 3.3)", arguments: 0...255)
+    func targets(_ byte: UInt8) {
+        let isPlain = (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+        let goesOn = isPlain || "-._~!$&'()*+,;=:@/[]?".latin1.contains(byte)
+        let isRefused = byte <= 0x20 || byte == 0x7F || byte == 0x23
+        let digits = String(byte, radix: 16, uppercase: true)
+        let encoded = goesOn ? String(latin1: [byte]) : "%" + (byte < 16 ? "0" : "") + digits
+        for (before, after) in [
+            ("/", ""), ("/a", "b"), ("/?", ""), ("/a?b=%", "c"), ("http://a/", ""), ("http://a?", "?"),
+        ] {
+            let target = before.latin1 + [byte] + after.latin1
+            let bytes = "GET ".latin1 + target + " HTTP/1.1\r\nHost: a\r\n\r\n".latin1
+            let head = readRequest(bytes).head
+            if byte == 0x25 {
+                #expect((head?.path == nil) == !before.contains("?"))
+            } else if isRefused {
+                #expect(head == nil)
+            } else {
+                let path = before.replacing("http://a", with: "")
+                #expect(head?.path == (path.hasPrefix("?") ? "/" : "") + path + encoded + after)
+            }
+        }
+    }
+
+    @Test("Only a target with an odd byte needs encoding")
+    func needsEncoding() {
+        var head = RequestHead()
+        for (target, needs) in [("/a[1]?b[2]=%&c?", false), ("/{a}", true), ("/", false), ("/?^", true), ("*", false)] {
+            let bytes = "OPTIONS \(target) HTTP/1.1\r\nHost: a\r\n\r\n".latin1
+            #expect(head.parse(bytes.span, limits: HeadLimits()) == nil)
+            #expect(head.target.needsEncoding == needs)
+            #expect(bytes.text(head.target.text) == target)
+        }
+    }
+
     struct Persistence: CustomTestStringConvertible, Sendable {
         let version: String
         let connection: String

@@ -50,7 +50,7 @@ extension Worker {
         if let implied = unsafe requestHead.target.implied {
             memory.output.append(byte: implied == UInt8(ascii: "*") ? UInt8(ascii: "/") : implied)
         }
-        unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        writePathAndQuery(head)
         memory.output.append("\r\n")
         // The target can be longer than the page's memory, so it stands where the rest of the answer is put behind it.
         let location = memory.output.bytes

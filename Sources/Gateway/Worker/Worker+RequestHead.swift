@@ -10,7 +10,7 @@ extension Worker {
         unsafe memory.output.append(head[requestHead.methodName.range])
         memory.output.append(" ")
         if let implied = unsafe requestHead.target.implied { memory.output.append(byte: implied) }
-        unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        writePathAndQuery(head)
         memory.output.append(" HTTP/1.1\r\nHost: ")
         if view.preservesHost { writeHost(head) } else { exchanges[exchange].hostOffset = memory.output.count }
         memory.output.append("\r\n")
@@ -128,6 +128,14 @@ extension Worker {
         guard let port = unsafe requestHead.port else { return }
         memory.output.append(":")
         memory.output.append(decimal: UInt64(port))
+    }
+
+    /// Writes what is asked for as others are to read it.
+    func writePathAndQuery(_ head: Bytes) {
+        guard unsafe requestHead.target.needsEncoding else {
+            return unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        }
+        unsafe requestHead.target.encode(head.span) { memory.output.append(byte: $0) }
     }
 
     func writeField(_ name: Bytes, _ value: Bytes) {

@@ -18,7 +18,8 @@ struct WorkerMemory: ~Copyable {
 
     /// Memory for heads of at most so many bytes.
     init(headBytes: Int) {
-        // A head can grow by what the gateway adds; a body's read goes behind it.
-        output = Scratch(capacity: 2 * headBytes + (64 << 10) + Self.readBytes * 2)
+        // A head can grow by what the gateway adds, and a target to three times its size when it is percent-encoded; a body's
+        // read goes behind it.
+        output = Scratch(capacity: 3 * headBytes + (64 << 10) + Self.readBytes * 2)
     }
 }
