@@ -1,9 +1,9 @@
 // HTTP1: HTTP/1.1 messages as bytes (RFC 9112), read strictly and without I/O.
 //
 // `HeadScanner` finds where a head ends while its bytes arrive, `RequestHead` and `ResponseHead` read a whole one,
-// `BodyDecoder` finds the body. Nothing is copied: what is found are ranges of the bytes that were given. What two
-// implementations could read differently is refused with a `HeadFault` or `BodyFault`, so each message has one reading or
-// none. After the first few messages reading one allocates nothing.
+// `BodyDecoder` finds the body; `WebSocketFrames` follows what an upgrade leads to. Nothing is copied: what is found are
+// ranges of the bytes that were given. What two implementations could read differently is refused with a `HeadFault` or
+// `BodyFault`, so each message has one reading or none. After the first few messages reading one allocates nothing.
 
 /// The head of a request. One serves for many: each `parse` takes the place of what was read before.
 public struct RequestHead: ~Copyable {

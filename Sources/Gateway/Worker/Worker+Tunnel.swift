@@ -38,7 +38,7 @@ extension Worker {
         }
         if isWebSocket {
             exchanges[exchange].frames = WebSocketFrames()
-            exchanges[exchange].frames?.take(rest)
+            exchanges[exchange].frames?.take(rest.span)
         }
         if isClosingTunnels { tellTunnelToClose(exchange) }
         enqueue(client: client)
@@ -59,7 +59,7 @@ extension Worker {
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
         guard !exchanges[exchange].isToldToClose else { return }
-        exchanges[exchange].frames?.take(memory.plain.bytes)
+        exchanges[exchange].frames?.take(memory.plain.bytes.span)
         exchanges[exchange].bytesSent += UInt64(memory.plain.count)
         guard deliver(memory.plain.bytes, to: exchanges[exchange].client) else { return }
         keepTunnelAlive(exchange)

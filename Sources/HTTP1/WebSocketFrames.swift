@@ -1,6 +1,6 @@
 /// Follows the frames of a WebSocket (RFC 6455 section 5.2) as they pass by, so that it is known where one of our own can
 /// stand between two of them.
-struct WebSocketFrames {
+package struct WebSocketFrames: Sendable {
     /// How many bytes of the present frame's header are read.
     private var headerBytes = 0
     /// The second of them: whether there is a mask, and the length or what announces it.
@@ -9,11 +9,14 @@ struct WebSocketFrames {
     private var headerLength = 2
     private var payload: UInt64 = 0
 
+    /// Before the first frame.
+    package init() {}
+
     /// Whether the bytes so far end with a frame's end.
-    var isAtBoundary: Bool { headerBytes == 0 && payload == 0 }
+    package var isAtBoundary: Bool { headerBytes == 0 && payload == 0 }
 
     /// Takes the next bytes.
-    mutating func take(_ bytes: Bytes) {
+    package mutating func take(_ bytes: Span<UInt8>) {
         var offset = 0
         while offset < bytes.count {
             if headerBytes == 0, payload > 0 {
@@ -47,5 +50,5 @@ struct WebSocketFrames {
     }
 
     /// A server's frame that says that the endpoint goes away (section 7.4.1, status 1001).
-    static let goingAway: [UInt8] = [0x88, 0x02, 0x03, 0xE9]
+    package static let goingAway: [UInt8] = [0x88, 0x02, 0x03, 0xE9]
 }

@@ -1,6 +1,5 @@
+import HTTP1
 import Testing
-
-@testable import Gateway
 
 @Suite("WebSocket frames")
 struct WebSocketFramesTests {
@@ -26,11 +25,11 @@ struct WebSocketFramesTests {
             var state = WebSocketFrames()
             #expect(state.isAtBoundary)
             for index in frames.indices {
-                [frames[index]].withBytes { state.take($0) }
+                state.take([frames[index]].span)
                 #expect(state.isAtBoundary == (index + 1 == first || index + 1 == frames.count))
             }
             var whole = WebSocketFrames()
-            frames.withBytes { whole.take($0) }
+            whole.take(frames.span)
             #expect(whole.isAtBoundary)
         }
     }
