@@ -69,7 +69,7 @@ public struct HeaderFields: ~Copyable {
         var folded = PackedText(folding: head, start, end)
         var id = KnownField.named(folded)
         var hasUnderscore = false
-        if id == .other, !folded.isPlainName {
+        if !id.isOneName, !folded.isPlainName {
             // RFC 9112 section 5.1: white space before the colon is removed from a response, and refused in a request.
             if kind == .response, end > start, head[end - 1].isBlank {
                 while end > start, head[end - 1].isBlank { end -= 1 }

@@ -23,6 +23,9 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
         rawValue >= KnownField.connection.rawValue && rawValue <= KnownField.upgrade.rawValue
     }
 
+    /// Whether it has one name alone, which is a token.
+    @inline(__always) var isOneName: Bool { self != .other && self != .xForwardedOther }
+
     /// The field of a folded name.
     @inline(__always)
     static func named(_ name: PackedText) -> KnownField { name.count <= 8 ? short(name) : long(name) }

@@ -56,6 +56,18 @@ import Testing
             ])
     }
 
+    @Test("A forwarding field's name is a token like any other, and its underscores are noticed")
+    func forwardedNames() {
+        for name in ["X-Forwarded-For ", "X-Forwarded-a b", "X-Forwarded-\u{E9}", "X-Forwarded-a/b", "X-Forwarded-/"] {
+            #expect(readRequest("GET / HTTP/1.1\r\nHost: a\r\n\(name): 1\r\n\r\n").fault?.status == 400)
+        }
+        let head = readRequest("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-A_b:\r\nX-Forwarded-!:\r\n\r\n").head
+        #expect(head?.fields.map(\.hasUnderscore) == [false, true, false])
+        #expect(head?.fields.map(\.id) == [.host, .xForwardedOther, .xForwardedOther])
+        let response = readResponse("HTTP/1.1 200 OK\r\nX-Forwarded-For : 1\r\n\r\n".latin1).head
+        #expect(response?.fields.map(\.id) == [.xForwardedFor])
+    }
+
     @Test("A name of more than 32 bytes is not taken for one that it begins with")
     func long() {
         let name = "strict-transport-security"
