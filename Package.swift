@@ -20,6 +20,8 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzRequestHead", ["HTTP1", "HTTP1Checks"]),
         fuzzTarget("FuzzResponseHead", ["HTTP1", "HTTP1Checks"]),
         fuzzTarget("FuzzChunkedBody", ["HTTP1"]),
+        fuzzTarget("FuzzWebSocketFrames", ["HTTP1"]),
+        fuzzTarget("FuzzClientHello", ["PKI"]),
     ]
 
 func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

@@ -11,10 +11,11 @@ struct Decoded: Equatable {
     var fault: BodyFault?
 }
 
-func decode(_ bytes: [UInt8], step: Int) -> Decoded {
-    var decoder = BodyDecoder(.chunked, limits: BodyLimits(maxChunkLineBytes: 40, maxTrailerBytes: 100))
+func decode(_ bytes: [UInt8], of kind: MessageKind, step: Int) -> Decoded {
+    var decoder = BodyDecoder(.chunked, of: kind, limits: BodyLimits(maxChunkLineBytes: 40, maxTrailerBytes: 100))
     var decoded = Decoded()
     var start = 0
+    var expected: UInt64 = 0
     while start < bytes.count {
         let piece = Array(bytes[start..<min(start + step, bytes.count)])
         var at = 0
@@ -22,9 +23,14 @@ func decode(_ bytes: [UInt8], step: Int) -> Decoded {
             switch decoder.next(in: piece.span, from: at) {
             case .data(let first, let count):
                 precondition(first >= at && count > 0)
+                precondition(
+                    expected == 0 || expected == decoder.announced + UInt64(count), "another size was announced")
+                expected = decoder.announced
                 decoded.data += piece[first..<first + count]
                 at = first + count
-            case .needMore: break piece
+            case .needMore:
+                expected = decoder.announced
+                break piece
             case .end(let offset):
                 precondition(decoder.isComplete)
                 decoded.end = start + offset
@@ -41,15 +47,20 @@ func decode(_ bytes: [UInt8], step: Int) -> Decoded {
 }
 
 func take(_ bytes: [UInt8]) {
-    let whole = decode(bytes, step: max(bytes.count, 1))
-    for step in [1, 2 + bytes.count % 30] {
-        precondition(decode(bytes, step: step) == whole, "\(step) bytes at a time give another body")
+    for kind in [MessageKind.request, .response] {
+        let whole = decode(bytes, of: kind, step: max(bytes.count, 1))
+        for step in [1, 2 + bytes.count % 30] {
+            precondition(decode(bytes, of: kind, step: step) == whole, "\(step) bytes at a time give another body")
+        }
+        guard whole.end != nil else { continue }
+        precondition(decodePlainly(bytes, of: kind) == whole)
+        // What is taken from clients is read alike from servers.
+        precondition(decode(bytes, of: .response, step: max(bytes.count, 1)) == whole)
     }
-    if whole.end != nil { precondition(decodePlainly(bytes) == whole) }
 }
 
 /// Decodes a body that has no fault.
-func decodePlainly(_ bytes: [UInt8]) -> Decoded {
+func decodePlainly(_ bytes: [UInt8], of kind: MessageKind) -> Decoded {
     var rest = bytes[...]
     func line() -> ArraySlice<UInt8> {
         let line = rest.prefix { $0 != 0x0A }
@@ -58,7 +69,17 @@ func decodePlainly(_ bytes: [UInt8]) -> Decoded {
         return line.dropLast()
     }
     var decoded = Decoded()
-    while let size = Int(String(decoding: line().prefix { $0 != 0x3B }, as: UTF8.self), radix: 16), size > 0 {
+    func size() -> Int {
+        let line = line()
+        var digits = line.prefix { $0 != 0x3B }
+        while digits.last == 0x20 || digits.last == 0x09 {
+            precondition(kind == .response || digits.endIndex < line.endIndex)
+            digits.removeLast()
+        }
+        guard let size = Int(String(decoding: digits, as: UTF8.self), radix: 16) else { preconditionFailure("no size") }
+        return size
+    }
+    while case let size = size(), size > 0 {
         decoded.data += rest[rest.startIndex..<rest.startIndex + size]
         rest = rest[(rest.startIndex + size)...]
         precondition(line().isEmpty)

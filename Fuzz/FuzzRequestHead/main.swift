@@ -25,16 +25,23 @@ func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
         precondition(400...599 ~= fault.status && fault.status != 502)
         return nil
     }
-    let plain = checkFields(request.fields, head)
-    precondition(request.framing == plainFraming(plain) ?? .none)
+    let plain = checkFields(request.fields, head, of: .request)
+    precondition(request.framing == plainFraming(plain, of: .request) ?? .none)
     precondition(request.version == .http10 || plain.filter { $0.name == "host" }.count == 1)
 
     var text = Array(head[request.methodName.range]) + [0x20]
     if let implied = request.target.implied { text.append(implied) }
-    text += head[request.target.pathAndQuery.range]
+    let target = Array(head[request.target.pathAndQuery.range])
+    var encoded: [UInt8] = []
+    request.target.encode(head.span) { encoded.append($0) }
+    precondition(request.target.needsEncoding == (encoded != target))
+    precondition(encoded.allSatisfy { 0x21...0x7E ~= $0 && !"\"#<>\\^`{|}".utf8.contains($0) })
+    precondition(decoded(encoded) == decoded(target), "encoding changes what is asked for")
+    text += encoded
     text += (request.version == .http11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n").utf8
-    if !request.host.isEmpty {
-        text += "Host: ".utf8 + head[request.host.range]
+    if !request.host.isEmpty || request.version == .http11 {
+        // What can't be a host reads the same as any other that can't.
+        text += "Host: ".utf8 + (request.host.isEmpty ? [0x2C] : head[request.host.range])
         if let port = request.port { text += ":\(port)".utf8 }
         text += "\r\n".utf8
     }
@@ -53,6 +60,22 @@ func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
     }
     text += (request.keepAlive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n").utf8
     return text
+}
+
+/// What stands for its bytes in triplets, as those bytes.
+func decoded(_ bytes: [UInt8]) -> [UInt8] {
+    var decoded: [UInt8] = []
+    var rest = bytes[...]
+    while let byte = rest.popFirst() {
+        let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+        if byte == 0x25, digits.utf8.count == 2, digits.first != "+", let value = UInt8(digits, radix: 16) {
+            decoded.append(value)
+            rest = rest.dropFirst(2)
+        } else {
+            decoded.append(byte)
+        }
+    }
+    return decoded
 }
 
 exit(fuzz(take))

@@ -25,8 +25,8 @@ func take(_ bytes: [UInt8]) {
 func rewritten(_ head: [UInt8], _ method: Method, _ limits: HeadLimits) -> [UInt8]? {
     var response = ResponseHead()
     if response.parse(head.span, answering: method, limits: limits) != nil { return nil }
-    let given = plainFraming(checkFields(response.fields, head))
-    precondition(100...599 ~= response.status)
+    let given = plainFraming(checkFields(response.fields, head, of: .response), of: .response)
+    precondition(100...999 ~= response.status)
     let hasNoBody = method == .head || response.status < 200 || response.status == 204 || response.status == 304
     precondition(response.framing == (hasNoBody ? .none : given ?? .untilClose))
     precondition(!(response.keepAlive && response.framing == .untilClose))

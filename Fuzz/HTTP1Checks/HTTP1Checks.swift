@@ -35,8 +35,8 @@ public struct PlainField: Equatable {
     public let value: [UInt8]
 }
 
-/// The fields of a head, split at each CRLF and at the first colon.
-public func plainFields(_ head: [UInt8]) -> [PlainField] {
+/// The fields of a head, split at each CRLF and at the first colon; only a response has blanks before it.
+public func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] {
     var lines: [[UInt8]] = [[]]
     for byte in head {
         if byte == 0x0A {
@@ -53,14 +53,18 @@ public func plainFields(_ head: [UInt8]) -> [PlainField] {
         precondition(colon > 0 && colon < line.endIndex)
         let value = line[(colon + 1)...].drop { $0 == 0x20 || $0 == 0x09 }
         let end = value.lastIndex { $0 != 0x20 && $0 != 0x09 }.map { $0 + 1 } ?? value.startIndex
-        return PlainField(
-            name: String(decoding: line[..<colon], as: UTF8.self).lowercased(), value: Array(value[..<end]))
+        var name = line[..<colon]
+        while name.last == 0x20 || name.last == 0x09 {
+            precondition(kind == .response)
+            name.removeLast()
+        }
+        return PlainField(name: String(decoding: name, as: UTF8.self).lowercased(), value: Array(value[..<end]))
     }
 }
 
 /// Checks that the fields found are those of the simple reader, and gives these.
-public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8]) -> [PlainField] {
-    let plain = plainFields(head)
+public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of kind: MessageKind) -> [PlainField] {
+    let plain = plainFields(head, of: kind)
     precondition(plain.count == fields.count)
     for index in 0..<fields.count {
         let field = fields[index]
@@ -79,19 +83,30 @@ public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8]) -> [P
 }
 
 /// The framing that the simple reader sees; a head that could be read otherwise may not have been accepted.
-public func plainFraming(_ fields: [PlainField]) -> BodyFraming? {
-    let lengths = fields.filter { $0.name == "content-length" }
-    let codings = fields.filter { $0.name == "transfer-encoding" }
-    precondition(lengths.count + codings.count <= 1)
-    if let coding = codings.first {
-        precondition(String(decoding: coding.value, as: UTF8.self).lowercased() == "chunked")
+public func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
+    let lengths = items("content-length", of: fields)
+    var codings = items("transfer-encoding", of: fields)
+    precondition(lengths.isEmpty || codings.isEmpty)
+    if kind == .response { codings.removeAll { $0 == "identity" } }
+    precondition(kind == .response || lengths.count + codings.count <= 1)
+    if !codings.isEmpty {
+        precondition(codings == ["chunked"])
         return .chunked
     }
-    return lengths.first.map { field in
-        let digits = String(decoding: field.value, as: UTF8.self)
-        guard let length = UInt64(digits), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else {
-            preconditionFailure("a Content-Length that is no number")
-        }
-        return .length(length)
+    let numbers = Set(lengths.map { UInt64($0) })
+    precondition(numbers.count <= 1 && lengths.allSatisfy { $0.allSatisfy { $0.isASCII && $0.isNumber } })
+    return numbers.first.map { number in
+        guard let number else { preconditionFailure("a Content-Length that is no number") }
+        return .length(number)
+    }
+}
+
+/// The items of a list-valued field, in lower case, from all its lines.
+private func items(_ name: String, of fields: [PlainField]) -> [String] {
+    fields.filter { $0.name == name }.flatMap { field in
+        String(decoding: field.value, as: UTF8.self).lowercased().split(
+            separator: ",", omittingEmptySubsequences: false
+        )
+        .map { String($0.drop { " \t".contains($0) }.reversed().drop { " \t".contains($0) }.reversed()) }
     }
 }

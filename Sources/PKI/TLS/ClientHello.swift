@@ -8,13 +8,14 @@ public struct ClientHello {
     /// Whether it wants nothing but to validate a challenge: `acme-tls/1` is the only protocol it offers (RFC 8737 section 3).
     public private(set) var asksForChallenge = false
 
-    init() {}
+    /// A client's that asks for nothing.
+    package init() {}
 
     /// The protocol of validations by tls-alpn-01.
-    static let challengeProtocol = "acme-tls/1"
+    package static let challengeProtocol = "acme-tls/1"
 
     /// Reads the content of an application_layer_protocol_negotiation extension (RFC 7301 section 3.1).
-    mutating func readProtocols(_ bytes: Span<UInt8>) {
+    package mutating func readProtocols(_ bytes: Span<UInt8>) {
         let name = Self.challengeProtocol.utf8
         // The list's length, and one name with its length.
         guard bytes.count == name.count + 3, Int(bytes[0]) << 8 | Int(bytes[1]) == name.count + 1,
@@ -31,7 +32,7 @@ public struct ClientHello {
     /// Reads the content of a server_name extension; an empty one stands for none.
     ///
     /// - Returns: Nil when it breaks RFC 6066: more than one name, another type, lengths that disagree.
-    init?(serverNameExtension bytes: Span<UInt8>) {
+    package init?(serverNameExtension bytes: Span<UInt8>) {
         if bytes.isEmpty { return }
         // A list's length, one entry of type 0 (host_name), the name's length, the name.
         guard bytes.count > 5, Int(bytes[0]) << 8 | Int(bytes[1]) == bytes.count - 2, bytes[2] == 0,
