@@ -57,34 +57,44 @@ public struct HeaderFields: ~Copyable {
     private static func field(
         _ head: Span<UInt8>, _ at: inout Int, _ kind: MessageKind
     ) throws(HeadFault) -> HeaderField {
-        let start = at
-        var colon = head.firstControl(or: .ascii(":"), from: start)
-        if kind == .response {
-            while colon < head.count, head[colon] == .tab {
-                colon = head.firstControl(or: .ascii(":"), from: colon + 1)
-            }
-        }
-        guard colon < head.count, head[colon] == .ascii(":") else { throw badName(head, start, colon) }
-        var end = colon
-        var folded = PackedText(folding: head, start, end)
-        var id = KnownField.named(folded)
+        let colon = head.firstControl(or: .ascii(":"), from: at)
+        guard colon < head.count, head[colon] == .ascii(":") else { return try oddField(head, &at, colon, kind) }
+        let folded = PackedText(folding: head, at, colon)
+        let id = KnownField.named(folded)
         var hasUnderscore = false
         if !id.isOneName, !folded.isPlainName {
-            // RFC 9112 section 5.1: white space before the colon is removed from a response, and refused in a request.
-            if kind == .response, end > start, head[end - 1].isBlank {
-                while end > start, head[end - 1].isBlank { end -= 1 }
-                folded = PackedText(folding: head, start, end)
-                id = KnownField.named(folded)
-            }
-            guard head.isMade(of: .token, start, end) else { throw badName(head, start, colon) }
-            hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(start, end)) > 0
+            guard head.isMade(of: .token, at, colon) else { return try oddField(head, &at, colon, kind) }
+            hasUnderscore = head.occurrences(of: .ascii("_"), in: ByteRange(at, colon)) > 0
         }
+        return try field(head, &at, ByteRange(at, colon), colon, id, hasUnderscore)
+    }
+
+    /// Reads what stands behind a name and moves to the next line.
+    @inline(__always)
+    private static func field(
+        _ head: Span<UInt8>, _ at: inout Int, _ name: ByteRange, _ colon: Int, _ id: KnownField, _ hasUnderscore: Bool
+    ) throws(HeadFault) -> HeaderField {
         var stop = head.firstControl(from: colon + 1)
         while stop < head.count, head[stop] == .tab { stop = head.firstControl(from: stop + 1) }
         at = try head.lineEnd(stop)
         return HeaderField(
-            name: ByteRange(start, end), value: head.trimmingBlanks(colon + 1, stop), id: id,
-            hasUnderscore: hasUnderscore)
+            name: name, value: head.trimmingBlanks(colon + 1, stop), id: id, hasUnderscore: hasUnderscore)
+    }
+
+    /// Reads a field line in which no token stands before the control byte or colon at `stop`. White space before a colon is
+    /// removed from a response, and refused in a request (RFC 9112 section 5.1).
+    @inline(never)
+    private static func oddField(
+        _ head: Span<UInt8>, _ at: inout Int, _ stop: Int, _ kind: MessageKind
+    ) throws(HeadFault) -> HeaderField {
+        var colon = stop
+        while colon < head.count, head[colon] == .tab { colon = head.firstControl(or: .ascii(":"), from: colon + 1) }
+        let name = head.trimmingBlanks(at, colon)
+        guard kind == .response, colon < head.count, head[colon] == .ascii(":"), Int(name.start) == at,
+            head.isMade(of: .token, at, Int(name.end))
+        else { throw badName(head, at, stop) }
+        let id = KnownField.named(PackedText(folding: head, at, Int(name.end)))
+        return try field(head, &at, name, colon, id, head.occurrences(of: .ascii("_"), in: name) > 0)
     }
 
     /// Why what lies between `start` and `stop` is no name.
