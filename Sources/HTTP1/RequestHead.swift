@@ -93,9 +93,12 @@ public struct RequestHead: ~Copyable {
                 upgrades += 1
                 upgrade = field.value
             case .expect:
-                let value = PackedText(folding: head, Int(field.value.start), Int(field.value.end))
-                if value != "100-continue" { expectsOther = true }
-                expectsContinue = version == .http11
+                var list = TokenList(field.value)
+                while let item = list.next(in: head) {
+                    if item.isEmpty { continue }
+                    let isKnown = PackedText(folding: head, Int(item.start), Int(item.end)) == "100-continue"
+                    if isKnown { expectsContinue = version == .http11 } else { expectsOther = true }
+                }
             default: break
             }
         }

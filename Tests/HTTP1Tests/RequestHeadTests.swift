@@ -206,6 +206,11 @@ import Testing
         }
         #expect(expects("Content-Length: 1\r\n") == true)
         #expect(expects("Transfer-Encoding: chunked\r\n") == true)
+        #expect(expects("Content-Length: 1\r\nExpect: , 100-continue,\r\n") == true)
+        #expect(expects("Content-Length: 1\r\nExpect: 100-continue, x\r\n") == nil)
+        #expect(
+            readRequest("PUT / HTTP/1.1\r\nHost: a\r\nExpect:\r\nContent-Length: 1\r\n\r\n").head?.expectsContinue
+                == false)
         #expect(expects("Content-Length: 0\r\n") == false)
         #expect(expects("") == false)
         #expect(expects("Content-Length: 1\r\n", version: "1.0") == false)
