@@ -18,6 +18,8 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
     case badChunkSize
     /// A chunk's line is longer than `maxChunkLineBytes`.
     case chunkLineTooLong
+    /// The chunks' lines are much larger than their data.
+    case tooMuchFraming
     /// A chunk's extension holds a control byte.
     case badExtension
     /// A line does not end with CRLF, or a chunk's data not with its size.
@@ -35,6 +37,7 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
         switch self {
         case .badChunkSize: "malformed chunk size"
         case .chunkLineTooLong: "chunk line too long"
+        case .tooMuchFraming: "more framing than data in chunks"
         case .badExtension: "control byte in a chunk extension"
         case .badLineEnd: "chunk without its CRLF"
         case .badTrailer: "malformed trailer"

@@ -13,6 +13,10 @@ public struct ChunkedDecoder: Sendable {
     private let limits: BodyLimits
     private let kind: MessageKind
     private var state = State.sizeStart
+    /// How many bytes there are of chunks' lines beyond 16 for each and two for each byte of data.
+    private var excess: Int32 = 0
+    /// The most that `excess` may be: a body with more only keeps its receiver busy (RFC 9112 section 7.1.1).
+    private static let maxExcess = 16 << 10
     /// What is left of a chunk's data; the size while it is read.
     private var left: UInt64 = 0
     /// The bytes of this chunk's line, or of all trailer lines, that have been seen.
@@ -73,6 +77,9 @@ public struct ChunkedDecoder: Sendable {
             }
         case .sizeLF:
             try expect(.lf, byte)
+            let excess = Int(excess) + lineBytes - 16 - 2 * Int(min(left, 1 << 20))
+            guard excess <= Self.maxExcess else { throw .tooMuchFraming }
+            self.excess = Int32(max(0, excess))
             state = left == 0 ? .trailerStart : .data
             lineBytes = 0
         case .dataCR:

@@ -166,6 +166,24 @@ import Testing
         #expect(fault("0\r\nABCDEFGHI: b\r\n\r\n") == .trailersTooLarge)
     }
 
+    @Test("A body is not mostly framing, whatever its chunks are (RFC 9112 section 7.1.1)")
+    func overhead() {
+        for kind in [MessageKind.request, .response] {
+            func read(_ line: String, times: Int) -> ReadBody {
+                let chunks = String(repeating: "\(line)\r\na\r\n", count: times)
+                return readBody("\(chunks)0\r\n\r\n".latin1, .chunked, of: kind)
+            }
+            #expect(read("1", times: 20_000).data.count == 20_000)
+            #expect(read("1;abcdefghijklm", times: 20_000).isComplete)
+            #expect(read("1;" + String(repeating: "a", count: 200), times: 80).isComplete)
+            #expect(read("1;" + String(repeating: "a", count: 200), times: 100).fault == .tooMuchFraming)
+            #expect(read(String(repeating: "0", count: 200) + "1", times: 100).fault == .tooMuchFraming)
+            let line = "64;" + String(repeating: "a", count: 200) + "\r\n" + String(repeating: "b", count: 100) + "\r\n"
+            #expect(
+                readBody((String(repeating: line, count: 5000) + "0\r\n\r\n").latin1, .chunked, of: kind).isComplete)
+        }
+    }
+
     @Test("A decoder is small enough to live in each exchange")
     func size() {
         #expect(MemoryLayout<BodyDecoder>.size <= 48)
