@@ -122,6 +122,10 @@ static inline int aegis_set_groups(SSL_CTX *context, const char *groups) {
     return SSL_CTX_set1_groups_list(context, groups);
 }
 
+static inline void aegis_set_host_flags(SSL_CTX *context, unsigned int flags) {
+    X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(context), flags);
+}
+
 static const uint64_t aegis_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t aegis_no_compression = SSL_OP_NO_COMPRESSION;
 static const uint64_t aegis_server_chooses_cipher = SSL_OP_CIPHER_SERVER_PREFERENCE;

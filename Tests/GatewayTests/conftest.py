@@ -76,12 +76,23 @@ def origin(module_origin):
     return module_origin
 
 
-@pytest.fixture
-def names(tmp_path, monkeypatch):
-    """Has gateways find the names that names.c tells of; those below slow.test only once the path that this is exists."""
-    library, path = tmp_path / "names.so", tmp_path / "names"
+def _preload_names(folder, monkeypatch):
+    library, path = folder / "names.so", folder / "names"
     source = pathlib.Path(__file__).parent / "names.c"
     subprocess.run(["clang", "-shared", "-fPIC", "-o", library, source], check=True)
     monkeypatch.setenv("LD_PRELOAD", ":".join(filter(None, [str(library), os.environ.get("LD_PRELOAD")])))
     monkeypatch.setenv("SLOW_NAMES", str(path))
     return path
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch):
+    """Has gateways find the names that names.c tells of; those below slow.test only once the path that this is exists."""
+    return _preload_names(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_names(tmp_path_factory):
+    """Has a module's gateways find the names that names.c tells of."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield _preload_names(tmp_path_factory.mktemp("names"), monkeypatch)

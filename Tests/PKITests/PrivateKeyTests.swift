@@ -170,8 +170,8 @@ import Testing
         #expect(throws: PKIError.tooLarge("private key", limit: "32 KiB")) {
             try PrivateKey(der: SecretBytes([UInt8](repeating: 48, count: 40_000)))
         }
-        let blocks = String(repeating: "-----BEGIN A-----\n-----END A-----\n", count: 101)
-        #expect(throws: PKIError.tooLarge("PEM text", limit: "100 blocks")) { try PrivateKey.read(blocks) }
+        let blocks = String(repeating: "-----BEGIN A-----\n-----END A-----\n", count: 1001)
+        #expect(throws: PKIError.tooLarge("PEM text", limit: "1000 blocks")) { try PrivateKey.read(blocks) }
     }
 
     @Test("Descriptions, dumps and errors show no secret")

@@ -9,7 +9,9 @@ extension Host {
                 "upstreams", \.upstreams, .list(of: .upstream, atMost: 1000, "upstreams"),
                 "Who its requests are passed on to"),
             .optional(
-                "ca_file", \.caFile, .path, "CAs trusted for https:// upstreams, in PEM; else the system's"),
+                "ca_file", \.caFile, .path,
+                "Trusted for https:// upstreams, in PEM: roots, issuing CAs or their own certificates; else the system's"
+            ),
             .optional(
                 "respond", \.respond, FixedResponse.shape.shape,
                 "An answer that the gateway gives itself, in place of upstreams"),

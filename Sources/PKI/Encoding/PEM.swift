@@ -9,11 +9,15 @@ public enum PEM {
         var isEncrypted = false
         /// Where its base64 stands.
         var body: Range<Int>
+
+        /// Whether it is a certificate, by today's label or the one of old (RFC 7468 section 5.1).
+        var isCertificate: Bool { label == "CERTIFICATE" || label == "X509 CERTIFICATE" }
     }
 
     /// The longest text that is looked at: 1 MiB.
     static let maximumTextBytes = 1 << 20
-    private static let maximumBlocks = 100
+    /// A system's file of trusted roots has some 150.
+    private static let maximumBlocks = 1000
     private static let maximumLabelBytes = 64
     private static let begin = Array("-----BEGIN ".utf8)
     private static let end = Array("-----END ".utf8)
@@ -23,7 +27,7 @@ public enum PEM {
     public static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
-        for block in try blocks(in: text) where block.label == "CERTIFICATE" {
+        for block in try blocks(in: text) where block.isCertificate {
             certificates.append(try content(of: block, in: text).plainCopy())
         }
         return certificates
@@ -33,7 +37,7 @@ public enum PEM {
     /// is not looked at.
     public static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
         let text = pem.span
-        guard let block = try blocks(in: text, atMost: 1).first, block.label == "CERTIFICATE" else { return nil }
+        guard let block = try blocks(in: text, atMost: 1).first, block.isCertificate else { return nil }
         return try content(of: block, in: text).plainCopy()
     }
 
@@ -67,7 +71,9 @@ public enum PEM {
                     block.body = block.body.lowerBound..<position
                     blocks.append(block)
                     open = nil
-                    guard blocks.count <= maximumBlocks else { throw .tooLarge("PEM text", limit: "100 blocks") }
+                    guard blocks.count <= maximumBlocks else {
+                        throw .tooLarge("PEM text", limit: "\(maximumBlocks) blocks")
+                    }
                 } else if line.contains(where: { text[$0] == UInt8(ascii: ":") }) {
                     block.isEncrypted = block.isEncrypted || contains(encrypted, in: line, of: text)
                     block.body = next..<next

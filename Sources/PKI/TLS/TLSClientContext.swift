@@ -10,13 +10,13 @@ public final class TLSClientContext {
     public enum Trust: Sendable, Hashable {
         /// The system's certificate authorities.
         case system
-        /// These certificate authorities alone, in PEM.
+        /// These certificates alone, in PEM: of roots, of intermediate authorities, or of servers themselves.
         case authorities([UInt8])
     }
 
     /// A context.
     ///
-    /// - Throws: `PKIError` when the authorities can't be read.
+    /// - Throws: `PKIError` when the certificates can't be read, or there is none.
     public init(trust: Trust) throws(PKIError) {
         let action = "setting up TLS to upstreams"
         let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_client_method()))
@@ -27,22 +27,28 @@ public final class TLSClientContext {
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         unsafe aegis_stop_after_each_record(context)
         unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+        // A name is one of the subject alternative names, and a wildcard a whole label (RFC 9525 sections 2 and 6.3).
+        unsafe aegis_set_host_flags(
+            context, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
         switch trust {
         case .system: try unsafe OpenSSL.check(action, SSL_CTX_set_default_verify_paths(context))
         case .authorities(let pem):
             let store = try unsafe OpenSSL.require(action, SSL_CTX_get_cert_store(context))
-            let certificates = try CertificateChain.certificates(inPEM: pem)
+            // What an operator names is trusted as it stands. The system's directory is another matter: on Debian it also
+            // holds chains that servers show.
+            try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
+            let certificates = try PEM.certificates(in: pem)
+            guard !certificates.isEmpty else {
+                throw PEM.isDER(pem.span) ? .notPEM(command: "x509") : .noCertificate
+            }
             for certificate in certificates { try unsafe Self.add(certificate, to: store) }
         }
     }
 
     deinit { unsafe SSL_CTX_free(context) }
 
-    private static func add(_ certificate: Certificate, to store: OpaquePointer) throws(PKIError) {
-        let parsed = unsafe OpenSSL.decode(certificate.der.span, free: X509_free) { position, count in
-            unsafe d2i_X509(nil, position, count)
-        }
-        let handle = try unsafe OpenSSL.require("reading a certificate authority", parsed)
+    private static func add(_ der: [UInt8], to store: OpaquePointer) throws(PKIError) {
+        let handle = try unsafe Certificate.decode(der)
         defer { unsafe X509_free(handle) }
         try unsafe OpenSSL.check("reading a certificate authority", X509_STORE_add_cert(store, handle))
     }

@@ -1,0 +1,69 @@
+"""Certificates of every kind, made to order: chains, names, lifetimes and keys that no honest CA would give."""
+
+import datetime
+import ipaddress
+import ssl
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+def pem(*certificates):
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+
+
+class Holder:
+    """A certificate and its key. `issuer`: another holder; else it signs itself. `names`: its subject alternative names,
+    host names or addresses; None leaves the extension out. `days`: from when to when it is valid."""
+
+    def __init__(self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), key=None):
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        signer = issuer or self
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder().subject_name(self.subject).issuer_name(signer.subject)
+            .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days[0])).not_valid_after(now + datetime.timedelta(days[1]))
+            .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False))
+        if names is not None:
+            builder = builder.add_extension(_alternative_names(names), critical=False)
+        if purposes:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        hash = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        self.certificate = builder.sign(signer.key, hash)
+
+    @property
+    def key_pem(self):
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+    def write(self, path, *above, key=True):
+        """Writes the certificate, those `above` it, and the key into one file."""
+        path.write_bytes(pem(self.certificate, *(holder.certificate for holder in above)) + (self.key_pem if key else b""))
+        return path
+
+    def server(self, path, *above):
+        """TLS settings of a server that shows this, with those `above` it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.write(path, *above))
+        return context
+
+
+def _alternative_names(names):
+    """The extension, written by hand: the library would refuse names that no certificate should have (RFC 5280 section
+    4.2.1.6: an address is in context 7, a host name in context 2)."""
+    content = b""
+    for name in names:
+        try:
+            tag, value = 0x87, ipaddress.ip_address(name).packed
+        except ValueError:
+            tag, value = 0x82, name.encode("latin-1")
+        content += bytes([tag, len(value)]) + value
+    assert len(content) < 128
+    return x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes([0x30, len(content)]) + content)
