@@ -1,6 +1,6 @@
 """Profiles, and when a CA would have its certificates renewed (RFC 9773), by a newer Pebble than Debian's stable has.
 
-scripts/pebble-sid fetches it; where it could not, these tests are skipped.
+scripts/unpack-debian fetches it; where it could not, these tests are skipped.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ ADVICE = "/draft-ietf-acme-ari-03/renewalInfo/"
 PROFILES = {"default": {"description": "usual", "validityPeriod": 90 * DAY},
             "shortlived": {"description": "short", "validityPeriod": 6 * DAY}}
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid could not fetch a newer Pebble")
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/unpack-debian could not fetch a newer Pebble")
 
 
 @pytest.fixture(scope="module")

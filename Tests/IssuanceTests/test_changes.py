@@ -18,7 +18,7 @@ from stand import Stand
 from test_apply import aegis, renew
 from test_advice import PROGRAM
 
-needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/pebble-sid could not fetch a newer Pebble")
+needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/unpack-debian could not fetch a newer Pebble")
 
 
 @pytest.fixture
