@@ -11,11 +11,11 @@ from origin import Origin
 from reporting import parts
 
 
-def _run(folder, hosts, **options):
+def _run(folder, hosts, wrapper=(), **options):
     gateway = Gateway(folder, hosts, **options)
     parts.append(gateway)
     gateway.apply()
-    return gateway.start()
+    return gateway.start(*wrapper)
 
 
 @pytest.fixture

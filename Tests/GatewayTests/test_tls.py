@@ -10,6 +10,7 @@ import pytest
 
 from client import Client, tls_context
 from gateway import PATIENCE
+from records import by_bytes, client_hello, into_records
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -233,27 +234,6 @@ class Split:
             data = self.socket.recv(65536)
             assert data, "the gateway has closed"
             self.incoming.write(data)
-
-
-def into_records(hello, size):
-    """A ClientHello's one record as many of `size` bytes."""
-    assert hello[0] == 22
-    body = hello[5:]
-    assert len(body) == int.from_bytes(hello[3:5])
-    return b"".join(
-        b"\x16\x03\x01" + len(body[at:at + size]).to_bytes(2) + body[at:at + size]
-        for at in range(0, len(body), size))
-
-
-def client_hello(name):
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with pytest.raises(ssl.SSLWantReadError):
-        tls_context().wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
-    return outgoing.read()
-
-
-def by_bytes(data):
-    return [data[at:at + 1] for at in range(len(data))]
 
 
 @pytest.mark.parametrize("how", ["bytes", "records", "records of a byte", "records by bytes"])

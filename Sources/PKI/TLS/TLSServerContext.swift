@@ -31,7 +31,7 @@ public final class TLSServerContext {
         try unsafe OpenSSL.check(action, aegis_set_min_version_of_all(context, TLS1_2_VERSION))
         try unsafe OpenSSL.check(action, SSL_CTX_set_cipher_list(context, Self.ciphers))
         try unsafe OpenSSL.check(action, SSL_CTX_set_ciphersuites(context, Self.cipherSuites))
-        try unsafe TLSGroups.set(on: context)
+        try unsafe TLSGroups.server.set(on: context)
         unsafe SSL_CTX_set_options(
             context,
             aegis_no_renegotiation | aegis_no_compression | aegis_server_chooses_cipher | aegis_prioritize_chacha)
@@ -130,16 +130,5 @@ public final class TLSServerContext {
         // A ticket of TLS 1.3 is to be used once (RFC 8446 appendix C.4): who resumes gets another one.
         let isSpent = unsafe answer == 1 && isSealing == 0 && SSL_version(ssl) == TLS1_3_VERSION
         return isSpent ? 2 : answer
-    }
-}
-
-/// The groups for key exchange, the one safe from quantum computers first where this OpenSSL has it (3.5 and later).
-enum TLSGroups {
-    private static let classic = "X25519:P-256:P-384"
-
-    static func set(on context: OpaquePointer) throws(PKIError) {
-        ERR_clear_error()
-        if unsafe aegis_set_groups(context, "X25519MLKEM768:" + classic) == 1 { return }
-        try unsafe OpenSSL.check("setting up TLS", aegis_set_groups(context, classic))
     }
 }

@@ -1,0 +1,174 @@
+"""Which group keys are exchanged in, and that no end has to say hello twice for it, by the system's OpenSSL and by 3.5."""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+import openssl35
+from authority import Holder
+from client import Client
+from gateway import PATIENCE
+from records import HANDSHAKE, client_hello, records
+
+X25519, P256, X25519MLKEM768 = 0x001D, 0x0017, 0x11EC
+# What the random number of a ServerHello is in a HelloRetryRequest (RFC 8446 section 4.1.3).
+RETRY = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
+
+
+class Tap:
+    """Stands before a server, and keeps what goes each way."""
+
+    def __init__(self, port):
+        self.target, self.sent, self.received = port, bytearray(), bytearray()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target), timeout=PATIENCE)
+                for source, target, kept in ((near, far, self.sent), (far, near, self.received)):
+                    threading.Thread(target=self._relay, args=(source, target, kept), daemon=True).start()
+
+    @staticmethod
+    def _relay(source, target, kept):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                kept += piece
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+
+    @property
+    def client_hellos(self):
+        return sum(kind == HANDSHAKE and content[:1] == b"\x01" for kind, content in records(self.sent))
+
+    @property
+    def answers(self):
+        return server_hellos(self.received)
+
+
+def server_hellos(data):
+    """Of each hello of a server: whether it asks for another one of the client, and the group that it has chosen."""
+    found = []
+    for kind, content in records(data):
+        if kind != HANDSHAKE or content[:1] != b"\x02":
+            continue
+        # Type, length, version, random, session, cipher, compression, length of the extensions (RFC 8446 section 4.1.3).
+        position = 4 + 2 + 32 + 1 + content[38] + 2 + 1 + 2
+        group, end = None, 4 + int.from_bytes(content[1:4], "big")
+        while position < end:
+            extension, length = (int.from_bytes(content[at:at + 2], "big") for at in (position, position + 2))
+            if extension == 51:
+                group = int.from_bytes(content[position + 4:position + 6], "big")
+            position += 4 + length
+        found.append((content[6:38] == RETRY, group))
+    return found
+
+
+@pytest.fixture
+def start(run):
+    """Starts a gateway, by a version of OpenSSL, for a host that answers by itself and one with an upstream over TLS."""
+    def start(version, upstream=None, authority=None):
+        hosts = [{"domain": "one.test", "respond": {"status": 200, "body": "one"}}]
+        if upstream:
+            hosts.append({"domain": "app.test", "upstreams": [upstream], "ca_file": str(authority)})
+        return run(hosts, wrapper=version)
+
+    return start
+
+
+# Towards upstreams.
+
+@pytest.fixture
+def upstream(make_origin, tmp_path):
+    holder = Holder("leaf", names=["127.0.0.1"])
+    return make_origin(tls=holder.server(tmp_path / "leaf.pem")), holder.write(tmp_path / "ca.pem", key=False)
+
+
+@pytest.mark.parametrize("version", openssl35.VERSIONS)
+@pytest.mark.parametrize("curve, expected", [
+    (None, [(False, X25519)]), ("prime256v1", [(True, P256), (False, P256)]),
+], ids=["all that OpenSSL 3.0 has", "P-256 alone"])
+def test_an_upstream_is_greeted_once_unless_it_has_no_usual_group(start, upstream, version, curve, expected):
+    origin, authority = upstream
+    if curve:
+        origin.tls.set_ecdh_curve(curve)
+    with Tap(origin.port) as tap:
+        gateway = start(version, f"https://127.0.0.1:{tap.port}", authority)
+        with Client(gateway.http) as client:
+            assert client.get().body == b"ok"
+        assert tap.answers == expected
+        assert tap.client_hellos == len(expected)
+
+
+@openssl35.needed
+def test_an_upstream_that_can_is_spoken_to_safe_from_quantum_computers(start):
+    behind = start(openssl35.WRAPPER)
+    with Tap(behind.https) as tap:
+        gateway = start(openssl35.WRAPPER, f"https://localhost:{tap.port}", behind.root)
+        with Client(gateway.http) as client:
+            # The host is not known there, which is an answer all the same.
+            assert client.get().status in (404, 421)
+        assert tap.answers == [(False, X25519MLKEM768)] and tap.client_hellos == 1
+
+
+# As a server.
+
+def greet(port, *arguments):
+    """A handshake of OpenSSL 3.5's client."""
+    command = [*openssl35.COMMAND, "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3", "-servername", "one.test"]
+    subprocess.run([*command, *arguments], input="", capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+
+@pytest.mark.parametrize("version", openssl35.VERSIONS)
+@pytest.mark.parametrize("curve, group", [(None, X25519), ("prime256v1", P256), ("secp384r1", 0x0018)])
+def test_a_client_without_the_newest_group_is_answered_at_once(start, version, curve, group):
+    gateway = start(version)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if curve:
+        context.set_ecdh_curve(curve)
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(client_hello("one.test", context=context))
+        received = b""
+        while not server_hellos(received):
+            piece = connection.recv(65536)
+            assert piece
+            received += piece
+    assert server_hellos(received) == [(False, group)]
+
+
+@openssl35.needed
+@pytest.mark.parametrize("groups, expected", [
+    ("X25519MLKEM768", [(False, X25519MLKEM768)]),
+    ("*X25519MLKEM768:*X25519", [(False, X25519MLKEM768)]),
+    ("*X25519:*X25519MLKEM768", [(False, X25519MLKEM768)]),
+    ("*X25519:X25519MLKEM768", [(True, X25519MLKEM768), (False, X25519MLKEM768)]),
+    ("*P-256:X25519", [(False, P256)]),
+])
+def test_openssl_3_5_gives_a_client_the_group_that_is_safe_from_quantum_computers(start, groups, expected):
+    gateway = start(openssl35.WRAPPER)
+    with Tap(gateway.https) as tap:
+        greet(tap.port, "-groups", groups)
+        assert tap.answers == expected
+
+
+@openssl35.needed
+def test_the_systems_openssl_serves_a_client_of_3_5(start):
+    gateway = start(())
+    with Tap(gateway.https) as tap:
+        greet(tap.port)
+        # Both of its first keys came along.
+        assert tap.answers[-1][1] in (X25519, X25519MLKEM768) and tap.client_hellos == 1
