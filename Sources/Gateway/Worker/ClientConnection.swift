@@ -38,6 +38,8 @@ struct ClientConnection: ~Copyable {
     var scanner = HeadScanner.request
     /// The body of a request that was answered without it, which is thrown away.
     var discarding: BodyDecoder?
+    /// How many bytes more are thrown away while it lingers.
+    var mayDiscard = Int.max
     var deadline = Deadline()
     /// When a body that comes ends too late, in milliseconds of the event loop's clock: each byte moves it.
     var bodyDeadline: Int64 = 0

@@ -71,7 +71,8 @@ extension Worker {
             metrics.add(.bytesReceived, UInt64(memory.plain.count))
             switch clients[id].phase {
             case .tunnel: relayToUpstream(id)
-            case .lingering, .closing, .handshake, .awaitingCertificate: return
+            case .lingering: discard(memory.plain.count, of: id)
+            case .closing, .handshake, .awaitingCertificate: return
             case .open: takeBytes(id)
             }
         case .ended, .truncated: clientEnded(id)
@@ -237,14 +238,21 @@ extension Worker {
         endWriting(id)
     }
 
-    /// Closes after what was sent has left, and after the client had time to read it though it is still sending.
-    func linger(_ id: SlotID) {
+    /// Closes after what was sent has left, and after the client had time to read it though it is still sending: until it
+    /// ends, for two seconds, and not beyond an earlier end (in milliseconds) or more than so many bytes.
+    func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].inbox.clear()
         clients[id].phase = .lingering
+        clients[id].mayDiscard = bytes
         clients[id].transport.finishWriting(memory.wire)
-        setDeadline(client: id, inMilliseconds: 2000)
+        setDeadline(client: id, inMilliseconds: min(2000, unsafe end - clock.milliseconds))
         // What has been read of an edge-triggered event is not told again.
         enqueue(client: id)
+    }
+
+    private func discard(_ count: Int, of id: SlotID) {
+        clients[id].mayDiscard -= count
+        if clients[id].mayDiscard < 0 { close(id) }
     }
 
     /// Closes as soon as what was sent has left.

@@ -29,16 +29,30 @@ extension Worker {
                 switch chooseCertificate(id) {
                 case .chosen: continue
                 case .awaited(let name): return awaitCertificate(name, id)
-                case .none:
-                    metrics.add(.handshakesFailed, 1)
-                    return close(id)
+                // The next step sends the alert.
+                case .none: clients[id].transport.tls?.refuse()
                 }
             case .complete: return finishHandshake(id)
-            case .failed:
-                metrics.add(.handshakesFailed, 1)
-                return close(id)
+            case .failed: return failHandshake(id)
             }
         }
+    }
+
+    /// How much of what a client sends behind a failed handshake is read, in bytes.
+    private static let bytesAfterFailure = 1 << 20
+
+    /// A handshake has failed, and its alert is sent. To close while something is unread would reset the connection, and the
+    /// client might never see the alert: so that is read and thrown away for a while, but not beyond the time for handshakes.
+    private func failHandshake(_ id: SlotID) {
+        endTLS(id)
+        linger(id, until: clients[id].deadline.milliseconds, atMost: Self.bytesAfterFailure)
+    }
+
+    /// Counts a failed handshake. What comes and goes from here on is no TLS.
+    private func endTLS(_ id: SlotID) {
+        metrics.add(.handshakesFailed, 1)
+        memory.wire.revoke()
+        clients[id].transport.tls = nil
     }
 
     /// Whether a connection begins with a method's letters, which no TLS does.
@@ -51,9 +65,7 @@ extension Worker {
 
     /// Tells a client that has mistaken the port, in its own language.
     private func refusePlainRequest(_ id: SlotID) {
-        metrics.add(.handshakesFailed, 1)
-        memory.wire.revoke()
-        clients[id].transport.tls = nil
+        endTLS(id)
         refuse(
             400, "plain HTTP at a port for HTTPS", id,
             explanation: "A plain HTTP request was sent to a port that speaks HTTPS.")

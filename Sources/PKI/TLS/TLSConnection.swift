@@ -124,6 +124,16 @@ public struct TLSConnection: ~Copyable {
         return true
     }
 
+    /// Says that there is nothing to answer the client hello with: the handshake fails, by an alert that says so.
+    public borrowing func refuse() {
+        unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_rbio(ssl)))
+    }
+
+    /// Whether an `SSL` was refused.
+    static func isRefused(_ ssl: OpaquePointer?) -> Bool {
+        unsafe SSL_get_ex_data(ssl, 0) == UnsafeMutableRawPointer(SSL_get_rbio(ssl))
+    }
+
     /// Whether nothing is spoken but `acme-tls/1`, which ends with the handshake.
     public var isValidation: Bool { unsafe Self.isValidation(ssl) }
 

@@ -64,8 +64,12 @@ public final class TLSServerContext {
 
     /// Stops the handshake at the client hello until the caller has chosen a certificate.
     private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {
-        // Application data 0 says that the choice is made (TLSConnection.choose).
-        if unsafe SSL_get_ex_data(ssl, 0) != nil { return SSL_CLIENT_HELLO_SUCCESS }
+        // Application data 0 says that the choice is made (TLSConnection.choose, TLSConnection.refuse).
+        if unsafe SSL_get_ex_data(ssl, 0) != nil {
+            guard unsafe TLSConnection.isRefused(ssl) else { return SSL_CLIENT_HELLO_SUCCESS }
+            unsafe alert?.pointee = SSL_AD_INTERNAL_ERROR
+            return SSL_CLIENT_HELLO_ERROR
+        }
         guard let data = unsafe BIO_get_data(SSL_get_rbio(ssl)) else { return SSL_CLIENT_HELLO_ERROR }
         let window = unsafe data.assumingMemoryBound(to: TLSWire.Window.self)
         var start: UnsafePointer<UInt8>?

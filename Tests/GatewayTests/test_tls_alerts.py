@@ -1,0 +1,136 @@
+"""What a client is told when its TLS handshake fails: the alert reaches it, whatever it sends behind the fault."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+
+from client import Client, tls_context
+from gateway import PATIENCE, eventually
+from process import descriptors
+from records import APPLICATION_DATA, ENCRYPTED, HANDSHAKE, alerts, client_hello, record
+
+TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+PROTOCOL_VERSION, NO_APPLICATION_PROTOCOL, DECODE_ERROR, INTERNAL_ERROR = 70, 120, 50, 80
+UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE = 10, 40
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once):
+    return run_once(
+        [{"domain": "one.test", "respond": {"status": 200, "body": "one"}}],
+        gateway={"workers": 1, "limits": {"handshake_timeout": "1s"}})
+
+
+def old_hello():
+    """The hello of a client that speaks TLS 1.1 at most: the version that it offers made lower."""
+    hello = bytearray(client_hello("one.test", versions=TLS12))
+    hello[9:11] = b"\x03\x02"
+    return bytes(hello)
+
+
+FAULTS = {
+    "an unknown protocol": (lambda: client_hello("one.test", alpn=["spdy/3"]), {NO_APPLICATION_PROTOCOL}),
+    "TLS 1.1": (old_hello, {PROTOCOL_VERSION}),
+    "a hello with a broken name": (
+        lambda: client_hello("one.test").replace(b"\0\x0b\0\0\x08one.test", b"\0\x0b\0\0\x09one.test"),
+        {DECODE_ERROR, UNEXPECTED_MESSAGE}),
+    "no common cipher": (
+        lambda: client_hello("one.test", versions=TLS12, ciphers="AES128-SHA"), {HANDSHAKE_FAILURE}),
+    "garbage behind the hello": (lambda: client_hello("one.test") + b"garbage" * 100, {ENCRYPTED}),
+    "a record that can't be decrypted": (
+        lambda: client_hello("one.test", versions=TLS13) + record(APPLICATION_DATA, bytes(64)), {ENCRYPTED}),
+    "a record that is too long": (
+        lambda: client_hello("one.test", versions=TLS13) + b"\x17\x03\x03\xff\xff", {ENCRYPTED}),
+    "two hellos": (
+        lambda: (hello := client_hello("one.test", versions=TLS12)) + record(HANDSHAKE, hello[5:]), {UNEXPECTED_MESSAGE}),
+    "a message out of turn": (
+        lambda: client_hello("one.test", versions=TLS12) + record(HANDSHAKE, b"\x14\0\0\x0c" + bytes(12)),
+        {UNEXPECTED_MESSAGE}),
+}
+
+
+def told(connection):
+    """What comes up to the end of a connection, which is orderly."""
+    received = bytearray()
+    while piece := connection.recv(65536):
+        received += piece
+    return bytes(received)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 900_000], ids="{} bytes behind".format)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_alert_of_a_failed_handshake_arrives(gateway, fault, behind):
+    message, expected = FAULTS[fault]
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(message())
+        # The alert is on its way before the rest: what is sent now comes to a connection that has failed.
+        first = connection.recv(65536)
+        connection.sendall(b"x" * behind)
+        connection.shutdown(socket.SHUT_WR)
+        said = alerts(first + told(connection))
+    assert len(said) == 1 and said[0] in expected, said
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_alert_arrives_though_all_was_sent_at_once(gateway, fault):
+    message, expected = FAULTS[fault]
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(message() + b"x" * 300_000)
+        said = alerts(told(connection))
+    assert len(said) == 1 and said[0] in expected, said
+
+
+@pytest.mark.parametrize("start", [b"\x16\x09\x09\0\0", b"Hello", bytes(100)])
+def test_what_is_no_tls_gets_an_orderly_end(gateway, start):
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(start + b"x" * 300_000)
+        assert told(connection) == b""
+
+
+def test_a_certificate_that_tls_refuses_is_an_internal_error(run, tmp_path, monkeypatch):
+    """OpenSSL is told to use no RSA keys of 2048 bits, which is found out at the handshake."""
+    settings = tmp_path / "openssl.cnf"
+    settings.write_text(
+        "openssl_conf = main\n[main]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n"
+        "[all]\nCipherString = DEFAULT:@SECLEVEL=3\n")
+    monkeypatch.setenv("OPENSSL_CONF", str(settings))
+    gateway = run(
+        [{"domain": "rsa.test", "ssl_mode": "custom", "certificate": "rsa", "respond": {"status": 200, "body": "rsa"}}],
+        issuers={"lan": {"type": "local_ca"}},
+        certificates={"rsa": {"issuer": "lan", "domains": ["rsa.test"], "key_type": "rsa-2048"}})
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(client_hello("rsa.test") + b"x" * 300_000)
+        assert alerts(told(connection)) == [INTERNAL_ERROR]
+
+
+def test_who_never_ends_is_held_no_longer_than_a_handshake_may_take(gateway):
+    """Each has its alert and sends on; together they take no more descriptors than their time allows."""
+    before = descriptors(gateway.process.pid)
+    timeouts = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
+    held = []
+    for _ in range(300):
+        connection = socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE)
+        connection.sendall(old_hello())
+        held.append(connection)
+    for connection in held:
+        assert alerts(told(connection)) == [PROTOCOL_VERSION]
+    # None of them has closed: the gateway does.
+    eventually("the gateway has let go of them", lambda: descriptors(gateway.process.pid) <= before)
+    # They have failed; they were not too slow.
+    assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == timeouts
+    for connection in held:
+        connection.close()
+
+
+def test_what_is_sent_behind_a_failure_without_end_is_cut_off(gateway):
+    """After a mebibyte, and not when time is up: more arrives within that than a test would send."""
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(old_hello())
+        with pytest.raises(ConnectionError):
+            for _ in range(4096):
+                connection.sendall(b"x" * 65536)
+    with Client(gateway.https, tls_context(), "one.test") as client:
+        assert client.get("one.test").status == 200
