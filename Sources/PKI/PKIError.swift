@@ -20,6 +20,8 @@ public enum PKIError: Error, Equatable {
     case tooLarge(String, limit: String)
     /// The key, such as "RSA 1024", is weaker than RSA 2048 or EC 256.
     case weakKey(String)
+    /// The key, such as "RSA 16384", would take so long for each handshake that clients could stop the gateway.
+    case slowKey(String)
     /// The certificate of this subject is signed with a broken hash, such as SHA-1.
     case weakSignature(subject: String)
     /// Keys of this kind are not served.
@@ -52,6 +54,9 @@ extension PKIError: CustomStringConvertible {
         case .malformed(let thing, let reason): "the \(thing) is malformed: \(reason)"
         case .tooLarge(let thing, let limit): "the \(thing) is too large: at most \(limit)"
         case .weakKey(let kind): "the key is too weak (\(kind)): at least RSA 2048 or ECDSA P-256 is needed"
+        case .slowKey(let kind):
+            "the key is too large (\(kind)): at most RSA \(KeyKind.maximumRSABits) is served, since each handshake takes"
+                + " eight times as long with twice the bits; use ECDSA P-256 or RSA 2048"
         case .weakSignature(let subject): "the certificate '\(subject)' is signed with a broken hash: have it reissued"
         case .unsupportedKey(let kind): "keys of this kind (\(kind)) are not supported: use ECDSA P-256 or RSA 2048"
         case .keyMismatch(let subject): "the private key does not belong to the certificate '\(subject)'"

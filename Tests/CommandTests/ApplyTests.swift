@@ -112,6 +112,10 @@ import Testing
             ),
             Refusal(description: "expired", words: "it expired on "),
             Refusal(description: "no PEM", words: "no private key found"),
+            Refusal(
+                description: "slow",
+                words: "file own.key: the key is too large (RSA 8200): at most RSA 8192 is served, since each handshake"
+            ),
         ])
     func refusals(_ refusal: Refusal) throws {
         switch refusal.description {
@@ -122,11 +126,21 @@ import Testing
             try FileManager.default.copyItem(atPath: folder.path("other.key"), toPath: folder.path("own.key"))
         case "another host's": try makeOwn(host: "other.example.com")
         case "expired": try makeOwn(days: -1)
+        case "slow":
+            try makeOwn()
+            let made = try Tool.run(
+                "openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:8200", "-pkeyopt",
+                "rsa_keygen_primes:5", "-out", folder.path("own.key"))
+            #expect(made.status == 0)
         default:
             try makeOwn()
             _ = try folder.file("own.key", "hello")
         }
         try write(Self.twoHosts)
+        let foreseen = try apply("--dry-run")
+        #expect(foreseen.status == 0)
+        #expect(foreseen.errors.contains("certificate 'own' will be refused: "), "\(foreseen.errors)")
+        #expect(foreseen.errors.contains(refusal.words), "\(foreseen.errors)")
         let outcome = try apply()
         #expect(outcome.status == 3)
         #expect(outcome.errors.contains(refusal.words), "\(outcome.errors)")

@@ -18,19 +18,21 @@ def pem(*certificates):
 
 class Holder:
     """A certificate and its key. `issuer`: another holder; else it signs itself. `names`: its subject alternative names,
-    host names or addresses; None leaves the extension out. `days`: from when to when it is valid."""
+    host names or addresses; None leaves the extension out. `days`: from when to when it is valid. `public_key`: that of a key which is not
+    at hand."""
 
-    def __init__(self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), key=None):
+    def __init__(self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), key=None, public_key=None):
         self.key = key or ec.generate_private_key(ec.SECP256R1())
+        public_key = public_key or self.key.public_key()
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         signer = issuer or self
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
             x509.CertificateBuilder().subject_name(self.subject).issuer_name(signer.subject)
-            .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
+            .public_key(public_key).serial_number(x509.random_serial_number())
             .not_valid_before(now + datetime.timedelta(days[0])).not_valid_after(now + datetime.timedelta(days[1]))
             .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False))
         if names is not None:
             builder = builder.add_extension(_alternative_names(names), critical=False)
         if purposes:

@@ -111,11 +111,66 @@ import Testing
         Refusal(arguments: ["genrsa", "-traditional", "2040"], error: .weakKey("RSA 2040")),
         Refusal(arguments: ["ecparam", "-name", "secp224r1", "-genkey"], error: .weakKey("ECDSA secp224r1")),
         Refusal(arguments: ["ecparam", "-name", "secp256k1", "-genkey"], error: .unsupportedKey("ECDSA secp256k1")),
+        Refusal(
+            arguments: ["ecparam", "-name", "brainpoolP256r1", "-genkey"],
+            error: .unsupportedKey("ECDSA brainpoolP256r1")),
+        // With five primes it is made in seconds.
+        Refusal(arguments: rsa(bits: 8200, "rsa_keygen_primes:5"), error: .slowKey("RSA 8200")),
+        Refusal(
+            arguments: ["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"],
+            error: .unsupportedKey("RSA-PSS")),
         Refusal(arguments: ["genpkey", "-algorithm", "X25519"], error: .unsupportedKey("X25519")),
         Refusal(arguments: ["genpkey", "-algorithm", "ED448"], error: .unsupportedKey("ED448")),
     ]
 
-    @Test("A key that is weak, or that TLS has no use for, is refused", arguments: refusals)
+    static func rsa(bits: Int, _ option: String) -> [String] {
+        ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:\(bits)", "-pkeyopt", option]
+    }
+
+    @Test("The largest RSA key that is served is one of 8192 bits")
+    func largest() throws {
+        let made = String(decoding: try OpenSSLTool.run(Self.rsa(bits: 8192, "rsa_keygen_primes:5")), as: UTF8.self)
+        #expect(try PrivateKey.read(made).kind == "RSA 8192")
+    }
+
+    @Test("A DSA key is refused")
+    func dsa() throws {
+        let folder = try Folder()
+        let parameters = try folder.write(
+            OpenSSLTool.run("genpkey", "-genparam", "-algorithm", "DSA", "-pkeyopt", "dsa_paramgen_bits:1024"), "dsa")
+        let text = String(decoding: try OpenSSLTool.run("genpkey", "-paramfile", parameters), as: UTF8.self)
+        #expect(throws: PKIError.unsupportedKey("DSA")) { try PrivateKey.read(text) }
+    }
+
+    @Test(
+        "An RSA key whose public exponent is even, 1, or long is refused",
+        arguments: [[0], [1], [2], [4], [1, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 1], [UInt8](repeating: 0x7F, count: 255)])
+    func exponent(_ exponent: [UInt8]) throws {
+        let rule = "its public exponent is not odd, above 1 and of 64 bits at most"
+        #expect(throws: PKIError.malformed("private key", reason: rule)) { try Self.key(exponent: exponent) }
+    }
+
+    @Test("An RSA key with the public exponent 3 is read", arguments: [3, 17, 65537])
+    func smallExponent(_ exponent: Int) throws {
+        let made = try OpenSSLTool.run(Self.rsa(bits: 2048, "rsa_keygen_pubexp:\(exponent)"))
+        #expect(try PrivateKey(pem: SecretBytes(made)).kind == "RSA 2048")
+    }
+
+    /// A key in PKCS#1 with another public exponent, its third number (RFC 8017 appendix A.1.2).
+    private static func key(exponent: [UInt8]) throws -> PrivateKey {
+        let pem = try OpenSSLTool.run(["genrsa", "-traditional", "2048"])
+        let text = pem.span
+        let der = try PEM.content(of: PEM.blocks(in: text)[0], in: text).plainCopy()
+        // A head of four bytes; version 0 in three; the modulus, of 257 bytes behind four; and 65537 in five.
+        let modulus = 4 + 3..<4 + 3 + 4 + 257
+        #expect(Array(der[modulus.upperBound..<modulus.upperBound + 5]) == [2, 3, 1, 0, 1])
+        let head: [UInt8] = exponent.count < 128 ? [2, UInt8(exponent.count)] : [2, 0x81, UInt8(exponent.count)]
+        let content = Array(der[4..<modulus.upperBound]) + head + exponent + der[(modulus.upperBound + 5)...]
+        let length = [UInt8(content.count >> 8), UInt8(content.count & 0xFF)]
+        return try PrivateKey(der: SecretBytes([0x30, 0x82] + length + content))
+    }
+
+    @Test("A key that is weak, slow, or that TLS has no use for, is refused", arguments: refusals)
     func refuses(_ refusal: Refusal) throws {
         let text = String(decoding: try OpenSSLTool.run(refusal.arguments), as: UTF8.self)
         #expect(throws: refusal.error) { try PrivateKey.read(text) }

@@ -45,6 +45,16 @@ enum KeyKind: Sendable, Hashable {
         }
     }
 
+    /// The largest RSA key that is served, in bits: a signature takes some 30 ms, in which a worker does nothing else. One of
+    /// 16384 bits takes eight times as long.
+    static let maximumRSABits = 8192
+
+    /// Refuses keys whose signatures take so long that handshakes hold up everybody else. It does not concern keys of others,
+    /// which only verify: that is hundreds of times faster.
+    func checkCost() throws(PKIError) {
+        if case .rsa(let bits) = self, bits > Self.maximumRSABits { throw .slowKey(description) }
+    }
+
     /// The hash that goes with signatures of this key, as an `EVP_MD`; nil where the algorithm has its own.
     var digest: OpaquePointer? {
         switch self {

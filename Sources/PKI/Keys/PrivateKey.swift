@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// A private key that is strong enough to serve with: RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
+/// A private key that can be served with: RSA from 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 @safe
 public final class PrivateKey: Sendable {
     let keyKind: KeyKind
@@ -16,6 +16,8 @@ public final class PrivateKey: Sendable {
         do throws(PKIError) {
             let kind = unsafe KeyKind(of: key)
             try kind.checkStrength()
+            try kind.checkCost()
+            if case .rsa = kind { try unsafe Self.checkExponent(key) }
             keyKind = kind
             unsafe self.key = key
         } catch {
@@ -25,6 +27,21 @@ public final class PrivateKey: Sendable {
     }
 
     deinit { unsafe EVP_PKEY_free(key) }
+
+    /// Refuses RSA keys whose public exponent is not what every client takes: odd, above 1, and short. With 1 a signature would
+    /// be the message itself; a long one makes each handshake slow, for the client too.
+    private static func checkExponent(_ key: OpaquePointer) throws(PKIError) {
+        var exponent: OpaquePointer?
+        try unsafe OpenSSL.check("reading a key", EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent))
+        defer { unsafe BN_free(exponent) }
+        guard unsafe BN_is_odd(exponent) == 1, unsafe (2...maximumExponentBits).contains(BN_num_bits(exponent)) else {
+            let rule = "its public exponent is not odd, above 1 and of \(maximumExponentBits) bits at most"
+            throw .malformed("private key", reason: rule)
+        }
+    }
+
+    /// OpenSSL verifies nothing with longer ones where the modulus is long (OPENSSL_RSA_MAX_PUBEXP_BITS).
+    private static let maximumExponentBits: Int32 = 64
 
     /// Its public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
     public func publicKeyDER() throws(PKIError) -> [UInt8] {
