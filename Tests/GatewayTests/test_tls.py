@@ -10,7 +10,7 @@ import pytest
 
 from client import Client, tls_context
 from gateway import PATIENCE
-from records import by_bytes, client_hello, into_records
+from records import by_bytes, client_hello, into_records, records
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -89,6 +89,38 @@ def test_the_chain_leads_to_the_local_ca(gateway, name):
 def test_odd_names_get_a_handshake(gateway, name):
     with Client(gateway.https, tls_context(), name) as client:
         assert client.get(name).status in (400, 404)
+
+
+@pytest.mark.parametrize("name, host, status", [
+    ("one.test.", "one.test", 200), ("one.test", "one.test.", 200), ("ONE.test.", "one.TEST.", 200),
+    ("one.test.", "two.test", 421), ("one.test", "two.test.", 421), ("one.test.", "two.test.", 421),
+    ("a.wild.test.", "a.wild.test", 200), ("a.wild.test.", "one.test.", 421), ("one.test.", "a.wild.test.", 421),
+    ("two.test.", "modern.test.", 421),
+])
+def test_a_dot_at_the_end_makes_no_other_host(gateway, name, host, status):
+    with Client(gateway.https, tls_context(), name) as client:
+        assert client.get(host).status == status
+
+
+def test_two_dots_at_the_end_are_another_host(gateway):
+    assert subject_names(gateway, "-servername", "modern.test..") != ["modern.test"]
+    # Whoever comes under it comes under no host's rules, and so reaches none.
+    done = s_client(
+        gateway, "-tls1_2", "-servername", "modern.test..", "-ign_eof",
+        send="GET / HTTP/1.1\r\nHost: modern.test\r\nConnection: close\r\n\r\n")
+    assert "HTTP/1.1 421 " in done.stdout
+
+
+@pytest.mark.parametrize("name", [b"modern\0test", b"modern.tes\0", b"\0odern.test"])
+def test_a_nul_in_a_name_is_no_end_of_it(gateway, name):
+    hello = client_hello("modern.test").replace(b"modern.test", name)
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        connection.sendall(hello)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    # unrecognized_name (RFC 6066 section 3).
+    assert records(received) == [(21, b"\x02\x70")]
 
 
 # Versions, ciphers, protocols.
@@ -197,6 +229,24 @@ def test_a_session_of_one_host_is_not_taken_up_by_another(gateway, version, firs
     assert not resumption(gateway, version, first, second)
 
 
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+@pytest.mark.parametrize("second", ["ONE.test", "one.test.", "One.Test."])
+def test_a_session_is_taken_up_under_another_spelling_of_the_name(gateway, version, second):
+    assert resumption(gateway, version, "one.test", second)
+
+
+@pytest.mark.parametrize("name", ["modern.test", "modern.test.", "MODERN.test"])
+def test_a_session_of_another_host_does_not_lower_a_hosts_least_version(gateway, name):
+    context = tls_context(versions=TLS12)
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        with context.wrap_socket(connection, server_hostname="one.test") as tls:
+            session = tls.session
+    assert session.has_ticket
+    with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
+        with pytest.raises(ssl.SSLError, match="(?i)protocol.version"):
+            context.wrap_socket(connection, server_hostname=name, session=session)
+
+
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("second, word", [("one.test", "Reused"), ("two.test", "New")])
 def test_openssl_says_the_same_of_sessions(gateway, tmp_path, version, second, word):
@@ -255,9 +305,10 @@ def test_a_client_hello_may_come_in_any_pieces(gateway, how, version, name):
     split.socket.close()
 
 
-def test_a_client_hello_in_pieces_does_not_escape_its_hosts_rules(gateway):
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_client_hello_in_pieces_does_not_escape_its_hosts_rules(gateway, size):
     def cut(data):
-        return by_bytes(into_records(data, 3)) if data[:1] == b"\x16" and data[5:6] == b"\x01" else [data]
+        return by_bytes(into_records(data, size)) if data[:1] == b"\x16" and data[5:6] == b"\x01" else [data]
 
     split = Split(gateway, "modern.test", tls_context(versions=TLS12))
     with pytest.raises(ssl.SSLError, match="(?i)protocol.version"):
