@@ -11,6 +11,7 @@ import pytest
 
 from client import Client, tls_context
 from gateway import PATIENCE
+from honest import Honest
 
 LIMITS = {
     "request_header_timeout": "1s", "body_progress_timeout": "1s", "idle_timeout": "1s", "handshake_timeout": "1s",
@@ -28,35 +29,6 @@ def gateway(run_once, module_origin):
             {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}},
         ],
         gateway={"limits": LIMITS})
-
-
-class Honest:
-    """A client that asks again and again, and expects each answer soon."""
-
-    def __init__(self, gateway):
-        self.gateway, self.slowest, self.count, self.faults = gateway, 0, 0, []
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.thread.join(PATIENCE)
-
-    def run(self):
-        while not self.stopping.is_set():
-            started = time.monotonic()
-            try:
-                with Client(self.gateway.http) as client:
-                    assert client.get("honest.test").body == b"ok"
-            except Exception as fault:
-                self.faults.append(repr(fault))
-            self.slowest = max(self.slowest, time.monotonic() - started)
-            self.count += 1
-            self.stopping.wait(0.01)
 
 
 @pytest.mark.parametrize("attack", [
