@@ -65,6 +65,13 @@ static inline CURLcode aegis_curl_set_callback(
     return code == CURLE_OK ? curl_easy_setopt(handle, context, value) : code;
 }
 
+typedef CURLcode (*aegis_curl_tls_callback)(CURL *handle, void *ssl_ctx, void *context);
+
+// What is called with the SSL_CTX of each new connection over TLS.
+static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_callback callback) {
+    return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, callback);
+}
+
 // 0 when curl has no answer.
 static inline long aegis_curl_number(CURL *handle, CURLINFO info) {
     long value = 0;

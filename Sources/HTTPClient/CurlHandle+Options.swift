@@ -1,4 +1,5 @@
 import CCurl
+import PKI
 
 /// What curl is told of a call.
 extension CurlHandle {
@@ -25,7 +26,14 @@ extension CurlHandle {
 
     func setTrust(_ authorities: [UInt8]?) throws(HTTPFailure) {
         try set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
-        guard let authorities else { return }
+        try check(
+            unsafe aegis_curl_set_tls_callback(handle) { _, context, _ in
+                guard let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
+                unsafe ServerNames.require(in: context)
+                return CURLE_OK
+            })
+        // The system's certificates count as they do for OpenSSL; who is named counts by itself (see TLSClientContext).
+        guard let authorities else { return try set(CURLOPT_SSL_OPTIONS, Int(CURLSSLOPT_NO_PARTIALCHAIN)) }
         // Copied by curl.
         try check(unsafe aegis_curl_set_bytes(handle, CURLOPT_CAINFO_BLOB, authorities, authorities.count))
         // Or the system's would be trusted beside them.

@@ -16,17 +16,22 @@ final class TestServer: Sendable {
     private let pem: [UInt8]
 
     /// A server for "ca.test" and 127.0.0.1 that speaks TLS, unless it is plain.
-    init(isPlain: Bool = false, now: Int64 = Int64(Date().timeIntervalSince1970)) throws {
+    convenience init(isPlain: Bool = false, now: Int64 = Int64(Date().timeIntervalSince1970)) throws {
         let authority = try CertificateAuthority.makeRoot(commonName: "Test CA", now: now)
         let key = try PrivateKey.generate(.ecdsaP256)
         let names: [SubjectName] = [.dns("ca.test"), .ip("127.0.0.1")]
         let leaf = try authority.issue(for: key, names: names, now: now, lifetimeSeconds: 86400)
-        pem = Array(authority.certificate.pem.utf8)
+        try self.init(chain: isPlain ? [] : [leaf], key: key, trusted: authority.certificate)
+    }
+
+    /// A server that shows this chain, and whose clients trust one certificate; without a chain it is plain.
+    init(chain: [Certificate], key: PrivateKey, trusted: Certificate) throws {
+        pem = Array(trusted.pem.utf8)
         let folder = try TemporaryFolder()
-        let certificate = try folder.file("certificate.pem", leaf.pem)
+        let certificate = try folder.file("certificate.pem", chain.map(\.pem).joined())
         let keyFile = try folder.file("key.pem", String(decoding: key.pem().plainCopy(), as: UTF8.self))
         companion =
-            try isPlain
+            try chain.isEmpty
             ? Companion("http_server.py") : Companion("http_server.py", certificate, keyFile)
         let ports = companion.words.compactMap(Int.init)
         (port, mutePort) = (ports[0], ports[1])

@@ -1,0 +1,74 @@
+import Foundation
+import HTTPClient
+import Testing
+
+@testable import PKI
+
+/// Whom a client believes: those that it was told to trust, for the names in their certificates.
+@Suite struct TrustTests {
+    fileprivate static let now = Int64(Date().timeIntervalSince1970)
+
+    /// A root, an authority below it, and a server's certificate by that.
+    private struct Chain {
+        let root: Certificate
+        let issuing: Certificate
+        let leaf: Certificate
+        let key: PrivateKey
+
+        /// `names` are DNS names, whatever stands in them; none for a certificate without alternative names.
+        init(names: [String], commonName: String? = "leaf") throws {
+            let (rootKey, issuingKey) = (try PrivateKey.generate(.ecdsaP256), try PrivateKey.generate(.ecdsaP256))
+            key = try PrivateKey.generate(.ecdsaP256)
+            func template(
+                _ name: String?, _ issuer: Certificate?, _ key: PrivateKey, _ extensions: [CertificateExtension]
+            ) throws -> CertificateTemplate {
+                CertificateTemplate(
+                    commonName: name, issuer: issuer, publicKeyDER: try key.publicKeyDER(),
+                    notBefore: TrustTests.now - 300, notAfter: TrustTests.now + 3600, extensions: extensions)
+            }
+            root = try template("root", nil, rootKey, [.authority(pathLength: 1)]).signed(by: rootKey)
+            issuing = try template("issuing", root, issuingKey, [.authority(pathLength: 0)]).signed(by: rootKey)
+            let value = DER.sequence(names.map { DER.value(tag: 0x82, Array($0.utf8)) })
+            let alternative = CertificateExtension(identifier: "2.5.29.17", isCritical: false, value: value)
+            leaf = try template(commonName, issuing, key, names.isEmpty ? [.endEntity] : [.endEntity, alternative])
+                .signed(by: issuingKey)
+        }
+    }
+
+    private func failure(_ chain: Chain, shown: [Certificate], trusted: Certificate, host: String = "ca.test")
+        throws -> String?
+    {
+        let server = try TestServer(chain: shown, key: chain.key, trusted: trusted)
+        let client = try server.client()
+        do throws(HTTPFailure) {
+            _ = try client.send(HTTPRequest(.get, "https://\(host):\(server.port)/echo"))
+            return nil
+        } catch {
+            #expect(!error.mayHaveArrived)
+            return error.reason
+        }
+    }
+
+    @Test("A root, an authority below it, or the server itself is trusted when it is named")
+    func named() throws {
+        let chain = try Chain(names: ["ca.test"])
+        for trusted in [chain.root, chain.issuing, chain.leaf] {
+            #expect(try failure(chain, shown: [chain.leaf, chain.issuing], trusted: trusted) == nil)
+        }
+        #expect(try failure(chain, shown: [chain.leaf], trusted: chain.issuing) == nil)
+        #expect(try failure(chain, shown: [chain.leaf], trusted: chain.root) != nil)
+    }
+
+    @Test("A name in the subject alone is none", arguments: ["ca.test", "127.0.0.1"])
+    func subject(_ name: String) throws {
+        let chain = try Chain(names: [], commonName: name)
+        let said = try failure(chain, shown: [chain.leaf, chain.issuing], trusted: chain.root, host: name)
+        #expect(said?.hasSuffix("SSL certificate problem: hostname mismatch") == true, "\(said ?? "it was believed")")
+    }
+
+    @Test("Part of a label is no wildcard", arguments: ["c*.test", "*a.test", "c*a.test", "ca.tes*"])
+    func partialWildcard(_ name: String) throws {
+        let chain = try Chain(names: [name], commonName: "ca.test")
+        #expect(try failure(chain, shown: [chain.leaf, chain.issuing], trusted: chain.root) != nil)
+    }
+}
