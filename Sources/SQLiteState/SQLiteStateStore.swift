@@ -22,9 +22,10 @@ public final class SQLiteStateStore: StateStore {
     public init(path: String) throws(StateError) {
         self.path = path
         (file, database) = try Self.translating(path) {
-            try StateFile.create(path)
-            // Of two first applies one makes the tables.
-            return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
+            // Of two first applies one makes the file and the tables.
+            try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
+                try StateFile.create(path, Self.configuration(.making))
+                try StateFile.refuseMisjudged(path)
                 let file = StateFile.identity(path)
                 let database = try DatabaseQueue(path: path, configuration: Self.configuration(.making))
                 // GRDB lowers it where it turns WAL on, after the configuration had its say.
@@ -46,6 +47,7 @@ public final class SQLiteStateStore: StateStore {
             guard StateFile.identity(path) != nil else { return nil }
             return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 guard let file = StateFile.identity(path) else { return nil }
+                try StateFile.refuseMisjudged(path)
                 let database = try DatabaseQueue(
                     path: StateFile.address(path, "mode=rw"), configuration: Self.configuration(.following))
                 guard try StateSchema.isPresent(database, path: path) else { return nil }
@@ -65,6 +67,7 @@ public final class SQLiteStateStore: StateStore {
         file = StateFile.identity(path)
         let opened: DatabaseQueue? = try Self.translating(path) {
             guard let address = try StateFile.addressForReading(path) else { return nil }
+            try StateFile.refuseMisjudged(path)
             let database = try DatabaseQueue(path: address, configuration: Self.configuration(.reading))
             return try StateSchema.current(database, path: path)
         }

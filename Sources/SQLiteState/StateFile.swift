@@ -1,22 +1,42 @@
+import GRDB
+import Glibc
 import PrivateFiles
 import State
 import SystemPackage
 
 /// The state's file in the file system.
 enum StateFile {
-    /// Makes the directory and an empty file, readable by the owner alone from the first instant; leaves what is there.
-    static func create(_ path: String) throws {
+    /// Makes the directory and a database without tables, readable by the owner alone from the first instant; leaves what is
+    /// there. It appears with its first page in it, so that an empty file is one that was emptied.
+    ///
+    /// To be called by one process at a time.
+    static func create(_ path: String, _ configuration: GRDB.Configuration) throws {
         do {
             let file = FilePath(path)
             try PrivateDirectory.make(file.removingLastComponent())
-            // SQLite gives its -wal and -shm files the mode of this one.
-            let descriptor = try FileDescriptor.open(
-                file, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
-            let mode = try descriptor.closeAfter { try descriptor.stat().permissions }
+            if identity(path) == nil {
+                let new = FilePath(path + ".new")
+                // SQLite gives its -wal and -shm files the mode of this one.
+                try FileDescriptor.open(
+                    new, .readWrite, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite]
+                ).close()
+                // What an earlier try has left beside it is another file's.
+                try DatabaseQueue(path: new.string, configuration: configuration).close()
+                try rename(new, to: file)
+            }
+            let mode = try file.stat().permissions
             if let exposure = exposure(mode, path) { throw StateError.failed(path: path, reason: exposure) }
         } catch let error as Errno {
             throw StateError.failed(path: path, reason: "\(error)")
         }
+    }
+
+    private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
+        // Both paths are lent to the call alone.
+        let result = unsafe old.withPlatformString { old in
+            unsafe new.withPlatformString { new in unsafe Glibc.rename(old, new) }
+        }
+        guard result == 0 else { throw Errno(rawValue: errno) }
     }
 
     /// What to do about a file that others than its owner can read or write; nil when they can't.
@@ -31,6 +51,19 @@ enum StateFile {
         // With a -wal file the database is in use, and its -shm file is there too. Without, nobody has it open: as
         // "immutable" SQLite reads the file alone, where otherwise it would make both.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
+    }
+
+    /// Refuses what SQLite would misjudge: a file that was emptied, which it takes for a new database, so that it deletes the
+    /// -wal file with the latest commits in it; and one that we may no longer open, which it uses through a descriptor that
+    /// it has kept.
+    static func refuseMisjudged(_ path: String) throws {
+        guard identity(path) != nil else { return }
+        if try FilePath(path).stat().size == 0 {
+            throw StateError.unreadable(path: path, reason: "the file is empty (to begin with nothing, remove it)")
+        }
+        if unsafe access(path, R_OK) != 0 {
+            throw StateError.failed(path: path, reason: "\(Errno(rawValue: errno))")
+        }
     }
 
     /// A file, told apart from another one that takes its place.

@@ -3,6 +3,13 @@ public protocol StateStore: IssuanceJournal {
     /// All that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
+    /// Reads through what is kept, so that damage is found before somebody needs what it has hit. It takes about a second for
+    /// each gigabyte.
+    ///
+    /// Damage on disk can hide behind pages that an open store holds in memory: a store that was just opened finds it.
+    /// - Throws: `StateError.unreadable` with the first damage found.
+    func check() throws(StateError)
+
     /// Where the state is now. Cheap.
     func position() throws(StateError) -> StatePosition
 
@@ -167,5 +174,11 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
         case .busy(let path): "another process keeps the state '\(path)' locked"
         }
+    }
+
+    /// What to do about it; nil where the description says so.
+    public var hint: String? {
+        guard case .unreadable(let path, _) = self else { return nil }
+        return "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"
     }
 }

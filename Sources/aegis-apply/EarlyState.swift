@@ -34,6 +34,8 @@ final class EarlyState: Sendable {
     private static func read(_ path: String) -> Result<Content, StateError> {
         do throws(StateError) {
             let store = try SQLiteStateStore(readingFrom: path)
+            // What this apply does not read may be damaged too, and "no changes" would hide it.
+            try store?.check()
             return .success(Content(store: store, snapshot: try store?.snapshot() ?? .empty))
         } catch {
             return .failure(error)

@@ -31,7 +31,7 @@ func reporting<Value>(_ work: () throws -> Value) throws -> Value {
     } catch StateError.leaseLost {
         throw CommandFailure(message: "another apply has taken the lock meanwhile", status: ExitStatus.locked).report()
     } catch let error as StateError {
-        throw CommandFailure(message: "\(error)").report()
+        throw CommandFailure(message: "\(error)", hint: error.hint).report()
     } catch let error as RekeyError {
         throw CommandFailure(message: "\(error)").report()
     }

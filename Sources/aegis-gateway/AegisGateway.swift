@@ -4,6 +4,7 @@ import Glibc
 import PKI
 import SQLiteState
 import State
+import Synchronization
 
 /// The command line of the gateway.
 @main
@@ -47,12 +48,19 @@ struct AegisGateway: ParsableCommand {
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)
         let log = EventLog(logFormat)
+        let toldExposure = Mutex<String?>(nil)
         var options = GatewayOptions(
             statePath: path, log: log,
             openState: {
                 let store = try SQLiteStateStore(following: path)
                 // Refusing would take down what was served up to now.
-                if let exposure = store?.exposure { log.warning("the state '\(path)': \(exposure)") }
+                let exposure = store?.exposure
+                // It is opened often; a change is news.
+                let isNews = toldExposure.withLock { told in
+                    defer { told = exposure }
+                    return told != exposure
+                }
+                if isNews, let exposure { log.warning("the state '\(path)': \(exposure)") }
                 return store
             },
             masterKey: { try keySource.key(for: $0) })

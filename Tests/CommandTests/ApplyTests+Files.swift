@@ -107,7 +107,7 @@ extension ApplyTests {
         }
     }
 
-    @Test("An empty file is a state that was only begun: apply makes one of it")
+    @Test("An empty file is a state that was lost: apply does not begin another one in it")
     func emptyState() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -116,6 +116,8 @@ extension ApplyTests {
         #expect(
             FileManager.default.createFile(atPath: folder.path("state/state.db"), contents: nil, attributes: attributes)
         )
-        #expect(try apply().output.hasSuffix("Applied generation 1: 4 created, 1 issued, 1 uploaded.\n"))
+        let outcome = try apply()
+        #expect(outcome.status == 1 && outcome.output.isEmpty)
+        #expect(outcome.errors.contains("state.db': the file is empty (to begin with nothing, remove it)\nhint: "))
     }
 }

@@ -253,7 +253,7 @@ extension ApplyTests {
         #expect(creating.count > 8)
         // SQLite asks for 0644 when it opens the file that is there already; the mask would cut that down too.
         #expect(creating.allSatisfy { $0 > mask })
-        let first = try #require(creating.first { lines[$0].contains("state.db\"") })
+        let first = try #require(creating.first { lines[$0].contains("state.db.new\"") })
         #expect(lines[first].contains(", 0600)"))
         #expect(!lines.contains { $0.contains("chmod") })
     }

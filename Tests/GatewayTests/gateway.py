@@ -1,5 +1,6 @@
 """A gateway of a test's own: its folder, ports, state, process and log."""
 
+import contextlib
 import ctypes
 import http.client
 import json
@@ -165,7 +166,7 @@ class Gateway:
         """Applies the configuration as it now is, and waits until it is in force."""
         self.apply()
         # An apply commits several times.
-        with sqlite3.connect(self.folder / "state.db") as state:
+        with contextlib.closing(sqlite3.connect(self.folder / "state.db")) as state:
             revision, = state.execute("SELECT revision FROM position").fetchone()
         eventually("the change is in force", lambda: self.metric("aegis_state_revision") >= revision)
 

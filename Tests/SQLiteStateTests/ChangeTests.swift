@@ -155,11 +155,13 @@ import Testing
     func following() throws {
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
+        // An apply has begun: there is a database without tables.
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
-        try makePrivate(folder.file("state/state.db", ""))
+        try DatabaseQueue(path: path).writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 0; VACUUM") }
+        try makePrivate(path)
+        #expect(try !Data(contentsOf: URL(fileURLWithPath: path)).isEmpty)
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("state")) == ["state.db"])
-        #expect(try Data(contentsOf: URL(fileURLWithPath: path)).isEmpty)
         let applying = try store()
         try applying.commit([put(host)], by: me)
         #expect(try SQLiteStateStore(following: path)?.changes(since: 0) == [item(host)])

@@ -134,19 +134,42 @@ import Testing
     }
 
     @Test(
-        "An empty file is no state yet; other files are refused", arguments: ["", "hello, this is no database at all"])
-    func foreignFiles(_ content: String) throws {
+        "Files that are no state are refused, and stay as they are",
+        arguments: [
+            ("", "the file is empty (to begin with nothing, remove it)"),
+            ("hello, this is no database at all", "file is not a database"),
+        ])
+    func foreignFiles(_ content: String, _ reason: String) throws {
         let file = try folder.file("foreign.db", content)
         try makePrivate(file)
-        if content.isEmpty {
-            #expect(try SQLiteStateStore(readingFrom: file) == nil)
-        } else {
-            #expect(throws: StateError.unreadable(path: file, reason: "file is not a database")) {
-                try SQLiteStateStore(readingFrom: file)
+        let error = StateError.unreadable(path: file, reason: reason)
+        #expect(throws: error) { try SQLiteStateStore(readingFrom: file) }
+        #expect(throws: error) { try SQLiteStateStore(following: file) }
+        #expect(throws: error) { try SQLiteStateStore(path: file) }
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == content)
+    }
+
+    @Test(
+        "A page that was lost is found, in tables that nobody reads too",
+        arguments: ["challenges", "settings", "events"])
+    func damage(_ table: String) throws {
+        let place = try {
+            let store = try store()
+            try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
+            try store.check()
+            return try store.database.read { database in
+                let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+                let page = try Int.fetchOne(database, sql: sql, arguments: [table]) ?? 0
+                return (page - 1) * (try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0)
             }
-            #expect(throws: StateError.unreadable(path: file, reason: "file is not a database")) {
-                try SQLiteStateStore(path: file)
-            }
+        }()
+        let file = try FileHandle(forUpdating: URL(filePath: path))
+        try file.seek(toOffset: UInt64(place))
+        try file.write(contentsOf: Data(count: 4096))
+        try file.close()
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(throws: StateError.unreadable(path: path, reason: "the table '\(table)' is damaged")) {
+            try reader.check()
         }
     }
 

@@ -268,7 +268,9 @@ extension GatewayServer {
     // MARK: What jobs need
 
     private func issuanceStore() -> (any StateStore)? {
-        if issuance.store == nil { issuance.store = try? options.openState() }
+        // A connection to a state that is damaged would keep SQLite from looking at its files afresh.
+        guard loadFailure == nil else { return nil }
+        if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState() }
         return issuance.store
     }
 

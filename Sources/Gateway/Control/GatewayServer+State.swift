@@ -9,39 +9,32 @@ extension GatewayServer {
     /// Looks whether the state has changed, and puts what has changed in force. A state that can't be read leaves the
     /// present one.
     func reload() {
-        guard !isEnding, heldChange == nil else { return }
+        guard !isEnding, heldChange == nil, stateMayBeRead() else { return }
         do {
-            // Another file in its place, a restored one say, has another history.
-            let identity = FileIdentity(path: options.statePath)
-            if identity != stateIdentity {
-                store = nil
-                mustReadAll = true
+            if store == nil {
+                guard mayOpenState() else { return }
+                store = try options.openState()
             }
-            if store == nil { store = try options.openState() }
-            guard let store else { return waitForState() }
-            stateIdentity = identity
+            guard let store else { return stateIsMissing() }
             let latest = try store.position()
+            // By now SQLite has made the files that it works with.
+            if stateWatch.opened == nil { stateWatch.opened = StateFiles(path: options.statePath) }
             // Tables alone are no state: an apply has only begun.
-            guard latest.revision > 0 else { return waitForState() }
+            guard latest.revision > 0 else { return stateIsMissing() }
             guard latest != position || loadFailure != nil || mustReadAll else { return }
+            guard !hasLostCommits(at: latest) else { return }
             try load(store, since: mustReadAll ? 0 : position.revision)
             mustReadAll = false
-            if loadFailure != nil { log.info("the state can be read again") }
-            loadFailure = nil
+            stateIsRead()
         } catch {
             // What fails in the state's own file is opened anew; a missing key, say, leaves it open to report by.
-            if error is StateError { store = nil }
-            status.change { $0.failedReloads += 1 }
-            let reason = "\(error)"
-            if reason != loadFailure {
-                log.error("the state can't be taken in, and what was in force stays: \(reason)")
-            }
-            loadFailure = reason
+            if error is StateError { closeState() }
+            stateFailed(Self.text(of: error))
         }
     }
 
     /// Says once that there is nothing to serve yet.
-    private func waitForState() {
+    func waitForState() {
         guard !isWaiting else { return }
         isWaiting = true
         log.warning("there is no state '\(options.statePath)' yet: waiting until aegis-apply makes it")
@@ -94,6 +87,7 @@ extension GatewayServer {
         locateUpstreams(&update)
         prepare(change.directory)
         position = change.position
+        stateWatch.inForce = StateFiles(path: options.statePath).database
         startWorkers()
         update.settings = WorkerSettings(compiler.settings)
         tellOfWorkerCount()
@@ -241,8 +235,19 @@ extension GatewayServer {
         row.phase = current.phase
         row.problems = problems.count
         row.lastProblem = loadFailure ?? problems.first
-        // Lost reports follow again.
-        try? store.report(row)
+        do {
+            // A lost report follows again.
+            try store.report(row)
+            recordStateEvents()
+            if status.current.reportFailure != nil { log.info("the state can be written again") }
+            status.change { $0.reportFailure = nil }
+        } catch {
+            let reason = "\(error)"
+            if status.current.reportFailure != reason {
+                log.error("this gateway can't report what it serves, so others take it for dead: \(reason)")
+            }
+            status.change { $0.reportFailure = reason }
+        }
     }
 }
 

@@ -14,9 +14,11 @@ extension GatewayServer {
             switch path {
             case "/healthz": return AdminAnswer(body: Array("ok\n".utf8))
             case "/readyz":
-                return current.phase == .ready
-                    ? AdminAnswer(body: Array("ready\n".utf8))
-                    : AdminAnswer(status: 503, body: Array("\(current.phase.rawValue)\n".utf8))
+                // A state that can't be read takes no gateway out of service: all would go that share it, and what is in
+                // force is served on. The body tells people.
+                let lines = [current.phase.rawValue, current.stateFailure, current.reportFailure].compactMap(\.self)
+                let body = lines.reduce("") { $0 + $1 + "\n" }
+                return AdminAnswer(status: current.phase == .ready ? 200 : 503, body: Array(body.utf8))
             case "/metrics":
                 return AdminAnswer(type: .metrics, body: Array(MetricsText.write(metrics.workers, current).utf8))
             default: return nil

@@ -52,6 +52,8 @@ public struct GatewayOptions: Sendable {
 enum ControlEvent: Sendable {
     /// The state may have changed.
     case stateTouched
+    /// The state was checked for damage.
+    case stateChecked(StateCheck)
     /// A name was looked up.
     case resolved(Resolver.Answer)
     /// A certificate was had, or could not be.
@@ -97,8 +99,7 @@ public final class GatewayServer {
     /// Who has yet to put a revision in force.
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
-    /// Which file the state is read from.
-    var stateIdentity: FileIdentity?
+    var stateWatch = StateWatch()
     /// Whether it was said that there is no state.
     var isWaiting = false
     /// Whether reading a large change has left much memory behind.
@@ -186,6 +187,9 @@ public final class GatewayServer {
         for event in taken {
             switch event {
             case .stateTouched: isTouched = true
+            case .stateChecked(let check):
+                take(check)
+                isTouched = true
             case .resolved(let answer): take(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()

@@ -10,6 +10,10 @@ final class GatewayStatus: Sendable {
         var reloads = 0
         var failedReloads = 0
         var problems = 0
+        /// Why the state can't be read; what was in force is served on.
+        var stateFailure: String?
+        /// Why the state can't be written.
+        var reportFailure: String?
         /// The first end of validity of all certificates, in seconds since 1970.
         var firstEnd: Int64?
         /// By name: the end of validity, in seconds since 1970. Empty when there are more than `mostExpiries`.

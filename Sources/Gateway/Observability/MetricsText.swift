@@ -75,6 +75,8 @@ struct MetricsText {
     private mutating func writeState() {
         gauge("aegis_state_generation", "The generation in force", "\(status.position.generation)")
         gauge("aegis_state_revision", "The revision in force", "\(status.position.revision)")
+        gauge("aegis_state_readable", "1 when the state can be read", status.stateFailure == nil ? "1" : "0")
+        gauge("aegis_state_writable", "1 when the state can be written", status.reportFailure == nil ? "1" : "0")
         gauge("aegis_state_problems", "Items, listeners and logs that could not be put in force", "\(status.problems)")
         gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
         gauge("aegis_start_time_seconds", "When the process started", "\(status.startedAt)")

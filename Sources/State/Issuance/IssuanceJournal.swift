@@ -1,7 +1,7 @@
 /// What having certificates from CAs needs to remember, so that a crash repeats nothing and no order is made twice.
 ///
 /// None of it is served, so none of it raises the revision. Who writes an order holds its certificate's lease.
-public protocol IssuanceJournal: Sendable {
+public protocol IssuanceJournal: AnyObject, Sendable {
     /// The account at a CA; nil when there is none yet.
     func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
 

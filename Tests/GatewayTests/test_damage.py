@@ -1,0 +1,265 @@
+"""What befalls the files of a state while a gateway serves: it is noticed and told, what is in force is served on, and a state
+that is put back or restored is followed again, all without a restart."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+
+import pytest
+
+from client import Client
+from gateway import PATIENCE, Gateway, eventually
+
+WITNESS = {"domain": "app.test", "respond": {"body": "here"}}
+
+
+@pytest.fixture
+def gateway(run):
+    gateway = run([WITNESS])
+    # The latest commits are in the -wal file.
+    gateway.config["hosts"].append({"domain": "second.test", "respond": {"body": "second"}})
+    gateway.reload()
+    return gateway
+
+
+def state(gateway, suffix=""):
+    return gateway.folder / ("state.db" + suffix)
+
+
+def fold(gateway):
+    """Has SQLite move all commits into the database, where damage hits them."""
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+        busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        assert not busy
+
+
+def back_up(gateway):
+    """A backup as SQLite makes it of a state in use."""
+    path = gateway.folder / "backup.db"
+    with contextlib.closing(sqlite3.connect(state(gateway))) as source, contextlib.closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+    return path
+
+
+def restore(gateway, backup):
+    """As the hint of the message says."""
+    for suffix in ("-wal", "-shm"):
+        state(gateway, suffix).unlink(missing_ok=True)
+    copy = gateway.folder / "copy.db"
+    shutil.copy(backup, copy)
+    copy.chmod(0o600)
+    copy.rename(state(gateway))
+
+
+def put(path, data, offset=0):
+    """Writes into a file in its place."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def zero_page_of(gateway, table):
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+        page, = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        size, = database.execute("PRAGMA page_size").fetchone()
+    put(state(gateway), bytes(size), (page - 1) * size)
+
+
+def emptied(gateway):
+    os.truncate(state(gateway), 0)
+
+
+def emptied_once_folded(gateway):
+    fold(gateway)
+    os.truncate(state(gateway), 0)
+
+
+def cut_in_half(gateway):
+    fold(gateway)
+    os.truncate(state(gateway), state(gateway).stat().st_size // 2)
+
+
+def garbage_in_front(gateway):
+    fold(gateway)
+    put(state(gateway), b"garbage " * 20)
+
+
+def settings_zeroed(gateway):
+    fold(gateway)
+    zero_page_of(gateway, "settings")
+
+
+def challenges_zeroed(gateway):
+    fold(gateway)
+    zero_page_of(gateway, "challenges")
+
+
+def certificates_zeroed(gateway):
+    fold(gateway)
+    zero_page_of(gateway, "certificates")
+
+
+def no_database(gateway):
+    broken = gateway.folder / "broken"
+    broken.write_bytes(b"this is no database" * 1000)
+    broken.rename(state(gateway))
+
+
+def removed(gateway):
+    state(gateway).unlink()
+
+
+def is_served(gateway, host="app.test", body=b"here"):
+    with Client(gateway.http) as client:
+        return client.get(host).body == body
+
+
+def is_readable(gateway):
+    return gateway.metric("aegis_state_readable") == 1
+
+
+def await_trouble(gateway, cause):
+    """Everybody is told, and requests are answered."""
+    eventually("the state's trouble in /metrics", lambda: not is_readable(gateway))
+    status, text = gateway.ask("/readyz")
+    assert status == 200 and text.startswith("ready\n") and cause in text, text
+    line = gateway.await_log("error: the state can't be taken in, and what was in force stays", cause)
+    assert cause == "Permission denied" or "backup" in line or "aegis-apply" in line
+    assert is_served(gateway) and is_served(gateway, "second.test", b"second")
+
+
+def await_recovery(gateway):
+    eventually("a state that can be read", lambda: is_readable(gateway))
+    assert gateway.ask("/readyz") == (200, "ready\n")
+    # It is followed again.
+    gateway.config["hosts"].append({"domain": "after.test", "respond": {"body": "after"}})
+    gateway.reload()
+    assert is_served(gateway, "after.test", b"after") and is_served(gateway)
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+        eventually("events that tell of it", lambda: database.execute(
+            "SELECT action, failure IS NULL FROM events WHERE action LIKE 'read the state%' ORDER BY id").fetchall()[-2:] == [
+                ("read the state", 0), ("read the state again", 1)])
+
+
+@pytest.mark.parametrize("befall, cause", [
+    (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"), (garbage_in_front, "not a database"),
+    (settings_zeroed, "'settings' is damaged"), (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
+    (no_database, "not a database"), (removed, "no state"),
+])
+def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):
+    backup = back_up(gateway)
+    befall(gateway)
+    await_trouble(gateway, cause)
+    if befall is not removed:
+        done = gateway.run_apply()
+        assert done.returncode == 1 and "No changes" not in done.stdout, done.stdout
+        assert "cannot read the state" in done.stderr and "hint: put the state back from a backup" in done.stderr
+    restore(gateway, backup)
+    await_recovery(gateway)
+
+
+def test_a_state_that_is_put_back_in_its_place_is_followed(gateway):
+    fold(gateway)
+    content = state(gateway).read_bytes()
+    os.truncate(state(gateway), 0)
+    await_trouble(gateway, "empty")
+    state(gateway).write_bytes(content)
+    await_recovery(gateway)
+
+
+def test_commits_that_are_lost_stay_in_force_until_they_are_applied_again(gateway):
+    os.truncate(state(gateway, "-wal"), 0)
+    await_trouble(gateway, "has lost its latest changes")
+    gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
+    # The gateway lets go of the state first.
+    eventually("an apply", lambda: gateway.run_apply().returncode == 0)
+    eventually("the hosts in force", lambda: is_readable(gateway) and is_served(gateway, "third.test", b"third"))
+    assert is_served(gateway, "second.test", b"second")
+    await_recovery(gateway)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_file_of_sqlite_that_is_removed_does_not_part_gateway_and_apply(gateway, suffix):
+    fold(gateway)
+    state(gateway, suffix).unlink()
+    gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
+    eventually("an apply", lambda: gateway.run_apply().returncode == 0)
+    eventually("the host", lambda: is_served(gateway, "third.test", b"third"))
+    gateway.config["hosts"].append({"domain": "fourth.test", "respond": {"body": "fourth"}})
+    gateway.reload()
+    assert is_served(gateway, "fourth.test", b"fourth") and is_served(gateway)
+
+
+@pytest.mark.parametrize("way", [restore, lambda gateway, other: state(gateway).write_bytes(other.read_bytes())],
+                         ids=["renamed", "written over"])
+def test_another_valid_state_is_served(gateway, way):
+    older = back_up(gateway)
+    gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
+    gateway.reload()
+    fold(gateway)
+    way(gateway, older)
+
+    def is_older():
+        with Client(gateway.http) as client:
+            return client.get("third.test").status == 404
+
+    eventually("the older state", is_older)
+    assert is_served(gateway) and is_served(gateway, "second.test", b"second")
+    gateway.reload()
+    assert is_served(gateway, "third.test", b"third")
+
+
+def test_a_directory_that_is_renamed_is_told_and_found_again(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [WITNESS, {"domain": "second.test", "respond": {"body": "second"}}])
+    gateway.config["state"]["path"] = "sub/state.db"
+    gateway.apply()
+    gateway.launch("--state", "sub/state.db")
+    try:
+        gateway.await_ready()
+        (gateway.folder / "sub").rename(gateway.folder / "other")
+        await_trouble(gateway, "no state")
+        (gateway.folder / "other").rename(gateway.folder / "sub")
+        eventually("a state that can be read", lambda: is_readable(gateway))
+    finally:
+        gateway.stop()
+
+
+def test_permissions_that_are_taken_away_are_told():
+    # Nobody is to be able to go there, and root can read everything.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        gateway = Gateway(
+            pathlib.Path(folder) / "gateway", [WITNESS, {"domain": "second.test", "respond": {"body": "second"}}])
+        gateway.apply()
+        for path in [gateway.folder, *gateway.folder.rglob("*")]:
+            os.chown(path, 65534, 65534)
+        gateway.start("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        try:
+            state(gateway).chmod(0)
+            await_trouble(gateway, "Permission denied")
+            state(gateway).chmod(0o600)
+            eventually("a state that can be read", lambda: is_readable(gateway))
+        finally:
+            gateway.stop()
+
+
+def test_a_full_disk_is_told(gateway):
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=ENOSPC", "-p",
+         str(gateway.process.pid)])
+    try:
+        eventually("the trouble in /metrics", lambda: gateway.metric("aegis_state_writable") == 0)
+        assert "full" in gateway.ask("/readyz")[1] and gateway.ask("/readyz")[0] == 200
+        gateway.await_log("error: this gateway can't report", "full")
+        assert is_served(gateway)
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(PATIENCE)
+    eventually("reports again", lambda: gateway.metric("aegis_state_writable") == 1)
+    gateway.await_log("the state can be written again")
