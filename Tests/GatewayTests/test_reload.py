@@ -1,9 +1,11 @@
 """The state changes while the gateway serves: every request gets its full answer, and what is new is live at once."""
 
+import contextlib
 import hashlib
 import math
 import os
 import pathlib
+import signal
 import socket
 import sqlite3
 import ssl
@@ -311,3 +313,75 @@ def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(names, 
         eventually("both", lambda: client.get("later.test").status == 200)
         assert client.get("new.test").status == 502
         assert client.get("app.test", "/?id=1").status == 200
+
+
+def change_unseen(gateway, sql, *values):
+    """Changes the state so that no reader of changes notices."""
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        assert state.execute(sql, values).rowcount > 0
+
+
+def read_all(gateway):
+    """Has it read the state anew, and waits until that is in force."""
+    done = gateway.log.count("is being put in force")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually("the state read anew", lambda: gateway.log.count("is being put in force") > done)
+
+
+@pytest.mark.parametrize("column, value", [("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken")])
+def test_a_full_read_keeps_the_certificate_before_one_that_can_not_be_used(gateway, column, value):
+    before = served(gateway.https, "shop.test")
+    change_unseen(gateway, f"UPDATE certificates SET {column} = ? WHERE name = 'shop'", value)
+    for _ in range(2):
+        read_all(gateway)
+        assert served(gateway.https, "shop.test") == before
+    gateway.await_log("certificate 'shop' stays as it was")
+    eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
+    expected = shop(gateway, 1)
+    gateway.reload()
+    assert served(gateway.https, "shop.test") == expected
+    assert gateway.metric("aegis_state_problems") == 0
+
+
+@pytest.mark.parametrize("kind, name", [("host", "shop.test"), ("gateway", "gateway"), ("issuer", "lan")])
+def test_a_full_read_keeps_what_was_before_a_record_that_can_not_be_read(gateway, kind, name):
+    gateway.config["issuers"] = {"lan": {"type": "local_ca"}}
+    gateway.config["gateway"]["limits"] = {"header_fields": 5}
+    gateway.reload()
+    change_unseen(gateway, "UPDATE items SET record = ? WHERE kind = ? AND name = ?", b'{"domain":17}', kind, name)
+    read_all(gateway)
+    gateway.await_log(f"{kind} '{name}' stays as it was")
+    eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
+    with Client(gateway.https, tls_context(), "shop.test") as client:
+        assert client.get("shop.test").body == b"shop"
+        assert client.get("shop.test", "/", *[f"X-{number}: 1" for number in range(6)]).status == 431
+
+
+def test_a_full_read_takes_away_what_is_gone(gateway):
+    change_unseen(gateway, "DELETE FROM items WHERE name = 'shop.test'")
+    change_unseen(gateway, "DELETE FROM certificates WHERE name = 'shop'")
+    gone = served(gateway.https, "shop.test")
+    read_all(gateway)
+    with Client(gateway.http) as client:
+        assert client.get("shop.test").status == 404
+        assert client.get("app.test", "/?id=1").status == 200
+    assert served(gateway.https, "shop.test") != gone
+
+
+def test_a_full_read_forgets_challenges_that_are_gone(gateway):
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE position SET revision = revision + 1")
+        state.execute(
+            "INSERT INTO challenges (token, key_authorization, domain, created_at, revision) "
+            "SELECT 'token-1', 'token-1.thumb', 'shop.test', 0, revision FROM position")
+
+    def answered():
+        with Client(gateway.http) as client:
+            return client.get("shop.test", "/.well-known/acme-challenge/token-1").body == b"token-1.thumb"
+
+    eventually("the challenge's answer", answered)
+    read_all(gateway)
+    assert answered()
+    change_unseen(gateway, "DELETE FROM challenges")
+    read_all(gateway)
+    eventually("no answer", lambda: not answered())

@@ -1,6 +1,7 @@
 """Upstreams that misbehave, and which of several gets a request."""
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -399,6 +400,37 @@ def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
         assert client.get().status == 502
     gateway.await_log("no answer from", "missing.pem")
     assert origin.requests == []
+
+
+def test_a_full_read_keeps_the_cas_of_a_file_that_can_not_be_used_any_more(run, make_origin, tmp_path):
+    origin, root = secure_origin(run, make_origin, "127.0.0.1")
+    _, other = secure_origin(run, make_origin, "127.0.0.1")
+    file = tmp_path / "cas.pem"
+    file.write_bytes(root.read_bytes())
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(file)}])
+    # Each request needs a connection of its own.
+    origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+    def status():
+        with Client(gateway.http) as client:
+            return client.get().status
+
+    def read_all():
+        done = gateway.log.count("is being put in force")
+        gateway.process.send_signal(signal.SIGHUP)
+        eventually("the state read anew", lambda: gateway.log.count("is being put in force") > done)
+
+    assert status() == 200
+    file.write_text("no certificate")
+    read_all()
+    gateway.await_log("error: the CAs in", "cas.pem", "can't be used")
+    eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
+    assert [status() for _ in range(4)] == [200] * 4
+    # Others are trusted instead, once there are some.
+    file.write_bytes(other.read_bytes())
+    read_all()
+    eventually("an upstream that is not trusted", lambda: status() == 502)
+    eventually("no problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 0)
 
 
 def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):

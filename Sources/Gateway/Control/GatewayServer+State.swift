@@ -46,13 +46,13 @@ extension GatewayServer {
         let directory = try store.directory() ?? "."
         var update = TableUpdate()
         let reached: StatePosition
-        let problems = compiler.problems
+        let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
         if revision == 0 {
-            var compiler = StateCompiler()
+            // A copy, since reading may fail on the way.
+            var compiler = compiler
             compiler.directory = FilePath(directory)
             // Since 0 there is always an answer.
-            reached = try compiler.take(sealer, &update) { try store.readChanges(since: 0, $0) } ?? .start
-            update.remove(whatIsMissingIn: compiler, of: self.compiler)
+            reached = try compiler.take(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
             // First all is read: then nothing can fail, and the compiler is changed in place, at the cost of the change.
@@ -68,6 +68,7 @@ extension GatewayServer {
         update.generation = reached.generation
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: problems)
+        for (path, reason) in compiler.trustFailures where trustFailures[path] != reason { log.error(reason) }
         heldChange = HeldChange(
             update: update, position: reached, directory: directory, started: started,
             names: askForNames(of: update), deadline: Self.uptime + HeldChange.longestSeconds)
@@ -220,6 +221,7 @@ extension GatewayServer {
     /// What is not as the configuration says, what most people notice first.
     private var problems: [String] {
         Array(listenFailures.values) + [accessLogFailure].compactMap(\.self) + Array(compiler.problems.values)
+            + Array(compiler.trustFailures.values)
     }
 
     /// Puts this gateway's row into the state.
@@ -273,13 +275,4 @@ struct GatewayFailure: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
-}
-
-extension TableUpdate {
-    /// Takes away what another state had and this one has not.
-    mutating func remove(whatIsMissingIn new: StateCompiler, of old: StateCompiler) {
-        removedSites += old.siteNames.subtracting(new.siteNames)
-        removedCertificates += Set(old.certificates.values.map(\.name)).subtracting(new.certificates.values.map(\.name))
-        removedUpstreams += Set(old.upstreams.all.keys).subtracting(new.upstreams.all.keys)
-    }
 }

@@ -30,13 +30,14 @@ struct StateCompiler {
     private(set) var problems: [ItemID: String] = [:]
     /// How many sites there are.
     var siteCount: Int { sites.count }
-    /// Their names.
-    var siteNames: Set<String> { Set(sites.values.map(\.name)) }
+    /// Why files of upstreams' CAs can't be used, by path.
+    private(set) var trustFailures: [String: String] = [:]
 
     /// Where relative paths of the configuration start.
     var directory = FilePath(".")
     private var sites = NamedTable<Site>()
-    private let shared = SharedParts()
+    private var challenges: Set<String> = []
+    private var shared = SharedParts()
 
     /// How many changed certificates are parsed before they replace others; of more (the first load above all) only so many.
     private static let fullChecks = 64
@@ -49,21 +50,51 @@ struct StateCompiler {
 
     /// Takes changes in that `tell` tells one after the other. What comes before it fails is taken in too.
     ///
+    /// When it tells `all` that there is, what it does not name is taken away, and files of CAs are read again. What can't be
+    /// used stays as it was in that case too.
     /// - Returns: What `tell` does.
     mutating func take<Told>(
-        _ sealer: Sealer, _ update: inout TableUpdate, _ tell: ((StateChange) -> Void) throws -> Told
+        _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
+        // What former entries had in common goes with them.
+        if all { shared = SharedParts() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
             preparation.prepare($0.change, parsesCertificate: $0.isParsed)
         }
         var certificates = 0
+        var (items, challenges) = all ? (knownItems, self.challenges) : ([], [])
         let told = try tell { change in
-            if case .certificate = change { certificates += 1 }
+            switch change {
+            case .item(let id, _): if all { items.remove(id) }
+            case .certificate(let certificate):
+                certificates += 1
+                if all { items.remove(ItemID(.certificate, certificate.name)) }
+            case .challenge(let challenge): challenges.remove(challenge.token)
+            case .deleted, .challengeDeleted: break
+            }
             batches.add((change, certificates <= Self.fullChecks)) { take($0, &update) }
         }
         batches.finish { take($0, &update) }
+        for id in items { take(.deleted(id), &update) }
+        for token in challenges { take(.challengeDeleted(token: token), &update) }
+        if all {
+            let directory = directory
+            trustFailures = upstreams.readTrustAgain(&update) { Self.trust($0, in: directory) }
+        }
         return told
+    }
+
+    /// All that is in force or is known to be a problem.
+    private var knownItems: Set<ItemID> {
+        var items = Set(problems.keys)
+        items.formUnion(sites.values.lazy.map { ItemID(.host, $0.name) })
+        items.formUnion(hostCertificates.keys.lazy.map { ItemID(.host, $0) })
+        items.formUnion(certificates.values.lazy.map { ItemID(.certificate, $0.name) })
+        items.formUnion(issuers.keys.lazy.map { ItemID(.issuer, $0) })
+        items.formUnion(edgeCertificates.keys.lazy.map { ItemID(.edgeCertificate, $0) })
+        items.insert(ItemID(.gateway, "gateway"))
+        return items
     }
 
     private mutating func take(_ change: PreparedChange, _ update: inout TableUpdate) {
@@ -79,12 +110,20 @@ struct StateCompiler {
         case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
         case .item(let id, let item) where id.kind == .edgeCertificate:
-            edgeCertificates[id.name] = EdgeCertificate(record: item.record)
+            guard let certificate = EdgeCertificate(record: item.record) else {
+                problems[id] = "its record can't be read"
+                return
+            }
+            problems[id] = nil
+            edgeCertificates[id.name] = certificate
         case .item, .certificate: break
         case .challenge(let challenge):
             // One that can't be answered fails at the CA, which says so to whoever has asked.
             try? update.add(challenge, now: GatewayServer.now)
-        case .challengeDeleted(let token): update.removedChallenges.append(Array(token.utf8))
+            challenges.insert(challenge.token)
+        case .challengeDeleted(let token):
+            challenges.remove(token)
+            update.removedChallenges.append(Array(token.utf8))
         case .deleted(let id):
             problems[id] = nil
             switch id.kind {

@@ -17,6 +17,8 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
+    /// Whom those with a file of CAs trust.
+    private var trust: [UpstreamNumber: UpstreamTrust] = [:]
     /// The names to look up, with how many upstreams have each.
     private(set) var names: [String: Int] = [:]
     private var free: [UpstreamNumber] = []
@@ -49,9 +51,28 @@ struct UpstreamRegistry {
         upstreams[number] = upstream
         if let name = upstream.upstream.nameToResolve { names[name, default: 0] += 1 }
         update.removedUpstreams.removeAll { $0 == number }
-        update.upstreams.append(
-            UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust(upstream.caFile)))
+        let trust = trust(upstream.caFile)
+        if upstream.caFile != nil { self.trust[number] = trust }
+        update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust))
         return number
+    }
+
+    /// Reads the files of CAs again. Upstreams that trust others now are put anew; where a file can't be used any more, the
+    /// CAs that it had stay trusted.
+    ///
+    /// - Returns: Why files can't be used, by path.
+    mutating func readTrustAgain(_ update: inout TableUpdate, _ read: (String) -> UpstreamTrust) -> [String: String] {
+        var failures: [String: String] = [:]
+        for (number, former) in trust {
+            guard let upstream = upstreams[number], let path = upstream.caFile else { continue }
+            let present = read(path)
+            if case .unusable(let reason) = present { failures[path] = reason }
+            guard former.mayBecome(present) else { continue }
+            trust[number] = present
+            update.upstreams.removeAll { $0.number == number }
+            update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream.upstream, trust: present))
+        }
+        return failures
     }
 
     /// A user is gone. The last one's upstream goes with it.
@@ -63,6 +84,7 @@ struct UpstreamRegistry {
         }
         known[upstream] = nil
         upstreams[number] = nil
+        trust[number] = nil
         if let name = upstream.upstream.nameToResolve, let others = names[name].map({ $0 - 1 }) {
             names[name] = others > 0 ? others : nil
         }

@@ -7,6 +7,16 @@ enum UpstreamTrust: Sendable {
     case known(TLSClientContext.Trust)
     /// Nobody's: the CAs' file can't be used, for this reason. Connections fail rather than trust others.
     case unusable(String)
+
+    /// Whether what was read just now takes the place of this, as what can be used and is another does.
+    func mayBecome(_ present: UpstreamTrust) -> Bool {
+        switch (self, present) {
+        case (.known(let former), .known(let new)): former != new
+        case (.known, .unusable): false
+        case (.unusable(let former), .unusable(let new)): former != new
+        case (.unusable, .known): true
+        }
+    }
 }
 
 /// An upstream as all workers know it. Immutable.
