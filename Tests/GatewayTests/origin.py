@@ -119,7 +119,7 @@ class Origin:
 
     Heads named in `early` are answered before their bodies are read."""
 
-    def __init__(self, path=None, tls=None):
+    def __init__(self, path=None, tls=None, at=("127.0.0.1", 0)):
         self.answers = {}
         self.early = {}
         self.answer = OK
@@ -133,9 +133,9 @@ class Origin:
             self.listener.listen(512)
             self.url = f"unix:{path}"
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self.listener = socket.create_server(at, backlog=512)
             self.port = self.listener.getsockname()[1]
-            self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+            self.url = f"http{'s' if tls else ''}://{at[0]}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):

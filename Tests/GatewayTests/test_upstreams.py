@@ -1,11 +1,13 @@
 """Upstreams that misbehave, and which of several gets a request."""
 
+import contextlib
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -518,3 +520,107 @@ def test_of_a_names_addresses_the_next_is_tried(names, run, make_origin):
         assert client.get("dead.test").status == 502
     assert "all of its 2 addresses were tried" in gateway.await_log("no answer from")
     assert "is left out" not in gateway.log
+
+
+class Moving:
+    """An upstream whose name has the addresses that a test tells, with an origin at each of them."""
+
+    def __init__(self, names, make_origin):
+        self.names = names
+        self.former = make_origin()
+        self.later = make_origin(at=("127.0.0.9", self.former.port))
+        self.url = f"http://up.told.test:{self.former.port}"
+        self.tell("127.0.0.1")
+
+    def tell(self, *addresses):
+        new = self.names.with_name("names.new")
+        new.write_text("".join(f"{address}\n" for address in addresses))
+        new.rename(self.names.with_name("names.told"))
+
+    def look_ups(self):
+        return self.names.with_name("names.count").stat().st_size
+
+
+@pytest.fixture
+def moving(names, make_origin):
+    return Moving(names, make_origin)
+
+
+def ended(connection):
+    """Whether the gateway has closed a connection to an origin."""
+    return connection.socket.fileno() < 0 or connection.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+
+
+def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_live(run, moving):
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(connection, request):
+        begun.set()
+        release.wait(30)
+        connection.send(OK)
+
+    moving.former.answers["/slow"] = slow
+    gateway = run([{"domain": "app.test", "upstreams": [moving.url]}])
+    with Client(gateway.http) as client, Client(gateway.http) as waiting:
+        waiting.send("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        begun.wait(10)
+        for _ in range(10):
+            assert client.get("app.test").status == 200
+        moving.tell("127.0.0.9")
+        # Traffic keeps connections to the former address busy.
+        eventually("a request at the new address", lambda: client.get("app.test").status == 200 and moving.later.requests)
+        # Each worker hears of it by itself.
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(gateway.http)) for _ in range(8)]
+            eventually("all workers' idle connections ended", lambda: len(
+                [connection for connection in moving.former.connections if connection.socket.fileno() >= 0]) == 1)
+            before = len(moving.former.requests)
+            for other in clients:
+                assert other.get("app.test").status == 200
+        assert len(moving.former.requests) == before
+        # What was under way is answered, and its connection not kept.
+        release.set()
+        assert waiting.response().status == 200
+        eventually("the end of the last connection", lambda: all(
+            connection.socket.fileno() < 0 for connection in moving.former.connections))
+
+
+def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
+    moving.tell("127.0.0.1", "127.0.0.9")
+    gateway = run([{"domain": "app.test", "upstreams": [moving.url]}], gateway={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        # One request after the other would go over one connection.
+        moving.former.answer = moving.later.answer = lambda connection, request: (time.sleep(0.2), connection.send(OK))[1]
+        clients = [stack.enter_context(Client(gateway.http)) for _ in range(4)]
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        for client in clients:
+            assert client.response().status == 200
+        kept = len(moving.former.connections)
+        assert kept and moving.later.connections
+        moving.tell("127.0.0.1")
+        eventually("the end of connections to the other", lambda: all(
+            connection.socket.fileno() < 0 for connection in moving.later.connections))
+        for client in clients:
+            assert client.get("app.test").status == 200
+    assert len(moving.former.connections) == kept
+
+
+def test_a_failed_connection_has_its_name_looked_up_at_once(run, moving):
+    gateway = run([{"domain": "app.test", "upstreams": [moving.url]}])
+    with Client(gateway.http) as client:
+        assert client.get("app.test").status == 200
+        moving.former.stop()
+        moving.tell("127.0.0.9")
+        # Without a failure it takes ten seconds to the next look-up.
+        eventually("the new address", lambda: client.get("app.test").status == 200, patience=5)
+
+
+def test_failures_have_a_name_looked_up_once_a_second_at_most(run, moving):
+    gateway = run([{"domain": "app.test", "upstreams": [moving.url]}])
+    moving.former.stop()
+    start, before = time.monotonic(), moving.look_ups()
+    with Client(gateway.http) as client:
+        eventually("several look-ups", lambda: client.get("app.test").status == 502 and moving.look_ups() >= before + 3)
+    # Seconds are counted as the clock's, so that the first and the last may be parts.
+    assert moving.look_ups() - before <= time.monotonic() - start + 2

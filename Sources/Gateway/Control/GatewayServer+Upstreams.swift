@@ -15,6 +15,8 @@ struct HealthState {
 extension GatewayServer {
     /// How often names are looked up again, in seconds. The system's resolver does not tell how long an answer is good.
     private static let resolutionSeconds: Int64 = 10
+    /// How often when connections fail, in seconds.
+    private static let urgentResolutionSeconds: Int64 = 1
 
     /// Finds out where new upstreams are; of their health nothing is known.
     func locateUpstreams(_ update: inout TableUpdate) {
@@ -46,26 +48,45 @@ extension GatewayServer {
     func askForNames(of update: TableUpdate) -> Set<String> {
         let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
         let unknown = names.filter { resolutions[$0] == nil }
-        for name in unknown { resolvedAt[name] = Self.uptime }
-        if !unknown.isEmpty { resolver.resolve(Array(unknown)) }
+        lookUp(unknown)
         return names
     }
 
-    /// Looks the names of upstreams up again when it is time.
+    private func lookUp(_ names: Set<String>) {
+        // One at a time of each, or a name whose server is silent would occupy all who look names up.
+        let names = names.subtracting(namesUnderWay)
+        guard !names.isEmpty else { return }
+        for name in names { resolvedAt[name] = Self.uptime }
+        namesUnderWay.formUnion(names)
+        urgentNames.subtract(names)
+        resolver.resolve(Array(names))
+    }
+
+    /// A worker could not connect to an upstream: if its name has other addresses by now, they are wanted at once.
+    func upstreamUnreachable(_ number: UpstreamNumber) {
+        guard let name = compiler.upstreams[number]?.nameToResolve else { return }
+        urgentNames.insert(name)
+        resolveNames(Self.uptime)
+    }
+
+    /// Looks the names of upstreams up again when it is time: after a while, or as soon as may be where a connection failed.
     func resolveNames(_ now: Int64) {
         let names = Set(compiler.upstreams.names.keys).union(heldChange?.names ?? [])
         for name in resolvedAt.keys where !names.contains(name) {
             resolvedAt[name] = nil
             resolutions[name] = nil
         }
-        let due = names.filter { now - (resolvedAt[$0] ?? .min / 2) >= Self.resolutionSeconds }
-        guard !due.isEmpty else { return }
-        for name in due { resolvedAt[name] = now }
-        resolver.resolve(Array(due))
+        urgentNames.formIntersection(names)
+        lookUp(
+            names.filter { name in
+                let pause = urgentNames.contains(name) ? Self.urgentResolutionSeconds : Self.resolutionSeconds
+                return now - (resolvedAt[name] ?? .min / 2) >= pause
+            })
     }
 
     /// Takes what came of looking a name up. A name that can't be looked up any more keeps its addresses: they have worked.
     func take(_ answer: Resolver.Answer) {
+        namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]
         if answer.addresses.isEmpty, let former, !former.addresses.isEmpty {
             log.warning("\(answer.failure ?? "no address"); its former addresses stay in use")

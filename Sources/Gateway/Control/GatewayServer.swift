@@ -109,6 +109,10 @@ public final class GatewayServer {
     var health: [UpstreamNumber: HealthState] = [:]
     var resolvedAt: [String: Int64] = [:]
     var resolutions: [String: Resolver.Answer] = [:]
+    /// The names that are being looked up.
+    var namesUnderWay: Set<String> = []
+    /// The names of upstreams that no connection could be made to.
+    var urgentNames: Set<String> = []
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
     /// The number of workers that was last told to be another one.
@@ -257,6 +261,7 @@ public final class GatewayServer {
             log.error(
                 "no answer from \(upstream): \(reason)",
                 [("host", host), ("upstream", upstream), ("request_id", requestID)])
+        case .upstreamUnreachable(let number): upstreamUnreachable(number)
         case .upstreamEjected(let upstream, let seconds):
             log.warning(
                 "\(upstream) has failed \(UpstreamPool.failuresToEject) times in a row and is left out for \(seconds) s"

@@ -30,12 +30,15 @@ struct UpstreamDefinition: Sendable {
     let trust: UpstreamTrust
     /// As the log names it.
     let logName: [UInt8]
+    /// Whether it has a name that is looked up.
+    let hasName: Bool
 
     init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
         self.number = number
         self.upstream = upstream
         self.trust = trust
         logName = Array(upstream.text.utf8)
+        hasName = upstream.nameToResolve != nil
         switch upstream.transport {
         case .http(let host, let port):
             authority = Array((port == 80 ? host : "\(host):\(port)").utf8)
@@ -67,6 +70,7 @@ struct UpstreamPool: ~Copyable {
     /// Until when each address is left to the others, in milliseconds: no connection was had there.
     private var skippedUntil: [Int64] = []
     private var nextAddress = 0
+    private var nextAsk: Int64 = 0
     /// Why there is no address.
     var resolutionFailure = "its name is not resolved yet"
     /// Whether health checks find it well; true where there are none.
@@ -84,11 +88,20 @@ struct UpstreamPool: ~Copyable {
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 
-    /// Sets where it is.
-    mutating func place(at places: [SocketAddress]) {
-        guard places != addresses else { return }
+    /// Sets where it is; false when it is where it was. What failed at other addresses says nothing about new ones.
+    mutating func place(at places: [SocketAddress]) -> Bool {
+        guard places != addresses else { return false }
+        if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
         addresses = places
         skippedUntil = Array(repeating: 0, count: places.count)
+        return true
+    }
+
+    /// Whether its name is to be looked up after a failure: once a second at most.
+    mutating func mayAsk(at milliseconds: Int64) -> Bool {
+        guard definition.hasName, milliseconds >= nextAsk else { return false }
+        nextAsk = milliseconds + 1000
+        return true
     }
 
     /// The place of the next address in turn, past those that are left to the others. There must be one.

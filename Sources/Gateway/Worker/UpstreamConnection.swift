@@ -17,6 +17,10 @@ struct UpstreamConnection: ~Copyable {
 
     var transport: Transport
     let pool: SlotID
+    /// Where it goes.
+    let address: SocketAddress
+    /// Whether its upstream's name no longer has that address: it ends with what it carries.
+    var isOutdated = false
     var phase: Phase
     /// The exchange it carries.
     var exchange: SlotID

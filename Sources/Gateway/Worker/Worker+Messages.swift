@@ -42,12 +42,6 @@ extension Worker {
         reports.post(.applied(worker: number, revision: update.revision))
     }
 
-    private func take(_ place: UpstreamPlace) {
-        guard let pool = tables.pool(place.number) else { return }
-        tables.pools[pool].place(at: place.addresses)
-        if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
-    }
-
     // MARK: The end
 
     /// Takes no new connections; those there are end with their present exchange, or after a while without one.

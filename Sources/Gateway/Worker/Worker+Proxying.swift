@@ -109,7 +109,8 @@ extension Worker {
             let descriptor = try Socket.make(family: address.family)
             // Owns the descriptor from here on.
             let connection = UpstreamConnection(
-                transport: Transport(descriptor: descriptor), pool: pool, phase: .connecting, exchange: exchange)
+                transport: Transport(descriptor: descriptor), pool: pool, address: address, phase: .connecting,
+                exchange: exchange)
             if !address.isUnix { Socket.setNoDelay(descriptor) }
             let isConnected = try Socket.connect(descriptor, to: address)
             guard let id = upstreams.insert(connection) else { throw SystemFailure("connect", code: 0) }
@@ -249,6 +250,7 @@ extension Worker {
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, canTryOthers: Bool, wasReused: Bool = false, timedOut: Bool = false
     ) {
+        if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
         // A connection that had waited is closed by its server at any time: that says nothing about the server.

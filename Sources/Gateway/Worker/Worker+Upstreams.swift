@@ -169,7 +169,8 @@ extension Worker {
     func park(_ id: SlotID) {
         let pool = upstreams[id].pool
         // Something more than the answer would be taken for the next one's.
-        guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !tables.pools[pool].isRetired, !isDraining
+        guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
+            !tables.pools[pool].isRetired, !isDraining
         else { return close(upstream: id) }
         if tables.pools[pool].idleCount >= UpstreamPool.maxIdle { closeIdle(tables.pools[pool].oldestIdle) }
         upstreams[id].phase = .idle

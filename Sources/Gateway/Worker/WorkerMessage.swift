@@ -78,6 +78,8 @@ enum WorkerReport: Sendable {
     case applied(worker: Int, revision: Int)
     /// A request could not be answered by an upstream, for this reason.
     case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
+    /// No connection could be made to an upstream that has a name, which may have other addresses by now.
+    case upstreamUnreachable(UpstreamNumber)
     /// What a health check has found.
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
     /// An upstream is left out for a while, or taken in again.
