@@ -133,7 +133,7 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [
-                "Gateway", "SQLiteState", "State", "TestSupport",
+                "ConfigModel", "Gateway", "SQLiteState", "State", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house

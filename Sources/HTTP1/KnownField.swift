@@ -6,7 +6,7 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     case connection, http2Settings, keepAlive, proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization
     case proxyConnection, te, trailer, transferEncoding, upgrade
     // Those that say who is asked and who asks.
-    case authorization, cookie, forwarded, host, origin, referer, userAgent, via, xRealIP, xRequestID
+    case authorization, cfConnectingIP, cookie, forwarded, host, origin, referer, userAgent, via, xRealIP, xRequestID
     case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto
     /// Any other field whose name begins with `X-Forwarded-`.
     case xForwardedOther
@@ -136,6 +136,7 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     private static func longest(_ name: PackedText) -> KnownField {
         switch name {
         case "content-encoding": .contentEncoding
+        case "cf-connecting-ip": .cfConnectingIP
         case "content-language": .contentLanguage
         case "content-location": .contentLocation
         case "proxy-connection": .proxyConnection

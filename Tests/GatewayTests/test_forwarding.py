@@ -10,7 +10,7 @@ from gateway import free_port
 CLAIMS = [
     "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8", "X-Real-IP: 1.2.3.4", "X-Forwarded-Host: evil.test",
     "X-Forwarded-Proto: https", "X-Forwarded-Port: 444", "X-Forwarded-Anything: yes",
-    "Forwarded: for=1.2.3.4;host=evil.test;proto=https", "X-Request-Id: given",
+    "Forwarded: for=1.2.3.4;host=evil.test;proto=https", "X-Request-Id: given", "CF-Connecting-IP: 1.2.3.4",
 ]
 SPELLINGS = ["X_Forwarded_For: 1.2.3.4", "X-Forwarded_For: 1.2.3.4", "x_real_ip: 1.2.3.4", "X_Whatever: a"]
 
@@ -47,6 +47,7 @@ def test_what_a_stranger_says_of_itself_is_replaced(gateway, origin):
     assert seen["X-Forwarded-Proto"] == "http"
     assert seen["Forwarded"] == 'for=127.0.0.1;host="app.test";proto=http'
     assert seen["X-Forwarded-Port"] is None and seen["X-Forwarded-Anything"] is None
+    assert seen["CF-Connecting-IP"] is None
     assert len(seen["X-Request-Id"]) == 32 and seen["X-Request-Id"] != "given"
 
 
@@ -55,12 +56,82 @@ def test_a_trusted_proxy_is_believed(trusting, origin):
         client.get("app.test", "/", *CLAIMS)
     seen = origin.last
     assert seen["X-Forwarded-For"] == "1.2.3.4, 5.6.7.8, 127.0.0.1"
-    assert seen["X-Real-IP"] == "1.2.3.4"
+    assert seen["X-Real-IP"] == "5.6.7.8"
     assert seen["X-Forwarded-Host"] == "evil.test"
     assert seen["X-Forwarded-Proto"] == "https"
     assert seen["X-Forwarded-Port"] == "444" and seen["X-Forwarded-Anything"] == "yes"
-    assert seen["Forwarded"].startswith('for=1.2.3.4;host=evil.test;proto=https, for=127.0.0.1;host="app.test"')
+    assert seen["X-Forwarded-Anything"] == "yes" and seen["CF-Connecting-IP"] == "1.2.3.4"
+    # A proxy that writes X-Forwarded-For passes on what its client has put into Forwarded.
+    assert seen["Forwarded"] == 'for=5.6.7.8, for=127.0.0.1;host="app.test";proto=http'
     assert seen["X-Request-Id"] == "given"
+
+
+@pytest.fixture(scope="module")
+def trusting_in(run_once, module_origin):
+    """Runs a gateway that believes one field of local proxies, once for each field."""
+    made = {}
+
+    def get(field):
+        if field not in made:
+            made[field] = run_once(
+                [{"domain": "app.test", "upstreams": [module_origin.url]}],
+                gateway={"trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8", "2001:db8:1::/48"], "client_address": field})
+        return made[field]
+
+    return get
+
+
+@pytest.mark.parametrize("field, lines, client, list_, forwarded", [
+    ("x-forwarded-for", ["X-Forwarded-For: 8.8.8.8"], "8.8.8.8", "8.8.8.8, 127.0.0.1", "for=8.8.8.8, for=127.0.0.1"),
+    ("x-forwarded-for", ["X-Forwarded-For: 1.1.1.1, 8.8.8.8", "X-Forwarded-For: 10.0.0.1"], "8.8.8.8",
+     "1.1.1.1, 8.8.8.8, 10.0.0.1, 127.0.0.1", "for=8.8.8.8, for=127.0.0.1"),
+    ("x-forwarded-for", ["X-Forwarded-For: [2001:db8::9]:443, 2001:db8:1::1"], "2001:db8::9",
+     "[2001:db8::9]:443, 2001:db8:1::1, 127.0.0.1", 'for="[2001:db8::9]", for=127.0.0.1'),
+    # What names nobody leaves the last address that is known.
+    ("x-forwarded-for", ["X-Forwarded-For: 8.8.8.8, unknown"], "127.0.0.1", "8.8.8.8, unknown, 127.0.0.1", "for=127.0.0.1"),
+    ("x-forwarded-for", ["X-Forwarded-For: 8.8.8.8, ?, 10.0.0.5"], "10.0.0.5", "8.8.8.8, ?, 10.0.0.5, 127.0.0.1",
+     "for=10.0.0.5, for=127.0.0.1"),
+    ("x-forwarded-for", ["X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 1000)], "10.0.0.1",
+     ", ".join(["10.0.0.1"] * 1000 + ["127.0.0.1"]), "for=10.0.0.1, for=127.0.0.1"),
+    # Fields that the file does not name count for nothing.
+    ("x-forwarded-for", ["Forwarded: for=8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "X-Real-IP: 8.8.8.8"], "127.0.0.1",
+     "127.0.0.1", "for=127.0.0.1"),
+    ("forwarded", ["Forwarded: for=1.1.1.1, for=8.8.8.8;proto=https", "X-Forwarded-For: 9.9.9.9"], "8.8.8.8",
+     "8.8.8.8, 127.0.0.1", "for=1.1.1.1, for=8.8.8.8;proto=https, for=127.0.0.1"),
+    ("forwarded", ['Forwarded: for="1.1.1.1', 'Forwarded: For="[2001:db8::9]:80", for=10.0.0.1'], "2001:db8::9",
+     "2001:db8::9, 127.0.0.1", 'for="1.1.1.1, For="[2001:db8::9]:80", for=10.0.0.1, for=127.0.0.1'),
+    ("forwarded", ["Forwarded: for=8.8.8.8, for=_hidden"], "127.0.0.1", "127.0.0.1",
+     "for=8.8.8.8, for=_hidden, for=127.0.0.1"),
+    ("x-real-ip", ["X-Real-IP: 8.8.8.8", "X-Forwarded-For: 9.9.9.9"], "8.8.8.8", "8.8.8.8, 127.0.0.1",
+     "for=8.8.8.8, for=127.0.0.1"),
+    ("cf-connecting-ip", ["CF-Connecting-IP: 2001:db8::9", "X-Forwarded-For: 9.9.9.9"], "2001:db8::9",
+     "2001:db8::9, 127.0.0.1", 'for="[2001:db8::9]", for=127.0.0.1'),
+    ("cf-connecting-ip", ["CF-Connecting-IP: 8.8.8.8", "CF-Connecting-IP: 9.9.9.9"], "127.0.0.1", "127.0.0.1",
+     "for=127.0.0.1"),
+])
+def test_behind_trusted_proxies_the_client_is_found(trusting_in, origin, field, lines, client, list_, forwarded):
+    with Client(trusting_in(field).http) as connection:
+        assert connection.get("app.test", "/", *lines).status == 200
+        seen = origin.last
+        assert seen["X-Real-IP"] == client
+        assert seen["X-Forwarded-For"] == list_
+        assert seen["Forwarded"] == forwarded + ';host="app.test";proto=http'
+        # The next request of the connection is another client's.
+        assert connection.get().status == 200
+    assert (origin.last["X-Real-IP"], origin.last["X-Forwarded-For"]) == ("127.0.0.1", "127.0.0.1")
+
+
+@pytest.mark.parametrize("field", ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"])
+def test_strangers_name_no_client_in_any_field(run_once, origin, field):
+    gateway = run_once(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"trusted_proxies": ["10.0.0.0/8"], "client_address": field})
+    with Client(gateway.http) as client:
+        client.get("app.test", "/", *CLAIMS)
+    seen = origin.last
+    assert (seen["X-Real-IP"], seen["X-Forwarded-For"]) == ("127.0.0.1", "127.0.0.1")
+    assert seen["Forwarded"] == 'for=127.0.0.1;host="app.test";proto=http'
+    assert seen["CF-Connecting-IP"] is None
 
 
 def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
@@ -83,6 +154,15 @@ def test_connection_can_not_take_away_what_the_gateway_says(which, origin, reque
     with Client(request.getfixturevalue(which).http) as client:
         client.get("app.test", "/", f"Connection: keep-alive, {names}", "Authorization: a", "X-Forwarded-For: 1.1.1.1")
     assert all(origin.last[name] for name in names.split(", "))
+
+
+def test_connection_can_not_take_away_what_a_trusted_proxy_says(trusting, origin):
+    names = ["X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-User", "CF-Connecting-IP"]
+    with Client(trusting.http) as client:
+        client.get(
+            "app.test", "/", f"Connection: keep-alive, X-Hop, {', '.join(names)}", "X-Hop: a", *(f"{n}: said" for n in names))
+    assert [origin.last[name] for name in names] == ["said"] * len(names)
+    assert origin.last["X-Hop"] is None
 
 
 def test_fields_of_the_hop_end_here(gateway, origin):

@@ -46,6 +46,23 @@ def test_json_lines_can_be_read_back(run, http):
     assert "canary" not in (gateway.folder / "access.log").read_text() + gateway.log
 
 
+@pytest.mark.parametrize("form", ["json", "combined"])
+def test_behind_a_trusted_proxy_the_client_is_logged(run, http, form):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"trusted_proxies": ["127.0.0.1"], "workers": 1, "access_log": {"to": "access.log", "format": form}})
+    with http(gateway.http) as client:
+        for field in ("X-Forwarded-For: 1.1.1.1, 8.8.8.8", "X-Forwarded-For: 2001:db8::1", "Forwarded: for=8.8.8.8"):
+            assert client.get("app.test", "/", field).status == 200
+    log = eventually("three lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 3 and found)
+    if form == "combined":
+        assert [line.split(" ")[0] for line in log] == ["8.8.8.8", "2001:db8::1", "127.0.0.1"]
+    else:
+        entries = [json.loads(line) for line in log]
+        assert [entry["client"] for entry in entries] == ["8.8.8.8", "2001:db8::1", "127.0.0.1"]
+        assert [entry.get("peer") for entry in entries] == ["127.0.0.1", "127.0.0.1", None]
+
+
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 300])
 def test_every_byte_of_a_text_can_be_read_back(run, http, length):
     gateway = run(

@@ -264,6 +264,21 @@ def test_ip_hash_keeps_to_one_upstream(run, make_origin):
     assert sorted(len(origin.requests) for origin in origins) == [0, 0, 6]
 
 
+def test_ip_hash_goes_by_the_client_behind_a_trusted_proxy(run, make_origin):
+    origins = [make_origin() for _ in range(3)]
+    gateway = run(
+        [{"domain": "app.test", "balance": "ip_hash", "upstreams": [o.url for o in origins]}],
+        gateway={"trusted_proxies": ["127.0.0.1"]})
+    clients = [f"8.8.{i}.8" for i in range(30)]
+    with Client(gateway.http) as client:
+        for address in clients * 2:
+            assert client.get("app.test", "/", f"X-Forwarded-For: {address}").status == 200
+    seen = [{request["X-Real-IP"] for request in origin.requests} for origin in origins]
+    assert set().union(*seen) == set(clients)
+    # Each client has one upstream, and each upstream some clients.
+    assert sum(map(len, seen)) == len(clients) and all(seen)
+
+
 def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origin):
     sick, well = make_origin(), make_origin()
     sick.answers["/health"] = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"

@@ -5,6 +5,7 @@ import Testing
     /// The name that a case stands for, from the case's own name.
     private static func name(_ field: KnownField) -> String {
         switch field {
+        case .cfConnectingIP: return "CF-Connecting-IP"
         case .etag: return "ETag"
         case .http2Settings: return "HTTP2-Settings"
         case .secWebSocketAccept, .secWebSocketExtensions, .secWebSocketKey, .secWebSocketProtocol,

@@ -10,6 +10,8 @@ public struct GatewaySettings: Sendable, Equatable {
     public var cacheDirectory = ".cache/ssl"
     /// The peers whose `X-Forwarded-*` headers are believed.
     public var trustedProxies: [NetworkBlock] = []
+    /// The field in which trusted proxies name the client.
+    public var clientAddress = ClientAddressField.xForwardedFor
     /// What one client may use.
     public var limits = GatewayLimits()
     /// Where requests are logged.
@@ -34,10 +36,26 @@ public struct GatewaySettings: Sendable, Equatable {
             .defaulted(
                 "trusted_proxies", \.trustedProxies, .list(of: .networkBlock, atMost: 1000, "address ranges"),
                 "The peers whose X-Forwarded-* headers are believed"),
+            .defaulted(
+                "client_address", \.clientAddress, .choice("client address field"),
+                "The one field in which trusted_proxies name the client; the others are not believed"),
             .defaulted("limits", \.limits, GatewayLimits.shape.shape, "What one client may use"),
             .defaulted("access_log", \.accessLog, AccessLog.shape.shape, "Where requests are logged"),
             .optional("workers", \.workers, .integer(in: 1...1024), "How many threads serve; left out: one a core"),
         ])
+}
+
+/// The field in which trusted proxies name the client. One is believed and no other: a proxy that writes one passes on
+/// whatever the client has put into the others.
+public enum ClientAddressField: String, ChoiceValue {
+    /// A list to which each proxy appends its peer: what most proxies write.
+    case xForwardedFor = "x-forwarded-for"
+    /// The same with more said of each step (RFC 7239).
+    case forwarded
+    /// One address, which the proxy puts in the place of any other.
+    case xRealIP = "x-real-ip"
+    /// One address, from Cloudflare.
+    case cfConnectingIP = "cf-connecting-ip"
 }
 
 /// Bounds on what clients may send and how long they may take.

@@ -10,6 +10,12 @@ extension Rules {
                 .warning, "trusted_proxies", in: node, "every client is trusted as a proxy and can forge its address",
                 hint: "list only your own proxies")
         }
+        if gateway.clientAddress != .xForwardedFor, gateway.trustedProxies.isEmpty {
+            report(
+                .warning, "client_address", in: node, unlessFaulty: ["trusted_proxies"],
+                "'client_address' has no effect: nobody is trusted to name a client",
+                hint: "list your proxies in trusted_proxies")
+        }
         checkListeners()
     }
 

@@ -137,8 +137,8 @@ final class AccessLogBuffer {
 
     /// Keeps what the line will say of a request; two parts with a zero byte between, around what only the end knows.
     func begin(
-        _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ peer: PeerAddress,
-        _ clock: LoopClock
+        _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
+        _ peer: PeerAddress, _ clock: LoopClock
     ) {
         line.clear()
         switch format {
@@ -146,6 +146,10 @@ final class AccessLogBuffer {
             line.append("{\"time\":\"")
             append(time: clock.seconds)
             line.append("\",\"client\":\"")
+            if let proxied = sender.proxied {
+                proxied.write(to: line)
+                line.append("\",\"peer\":\"")
+            }
             peer.write(to: line)
             line.append("\",\"method\":\"")
             appendEscaped(head[request.methodName.range])
@@ -163,7 +167,7 @@ final class AccessLogBuffer {
             }
             line.append("\"\0")
         case .combined:
-            peer.write(to: line)
+            if let proxied = sender.proxied { proxied.write(to: line) } else { peer.write(to: line) }
             line.append(" - - [")
             append(time: clock.seconds)
             line.append("] \"")

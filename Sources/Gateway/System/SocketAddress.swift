@@ -97,14 +97,48 @@ struct PeerAddress {
             case AF_INET6:
                 let address = unsafe raw.loadUnaligned(as: sockaddr_in6.self)
                 port = UInt16(bigEndian: address.sin6_port)
-                let mapped =
-                    unsafe (0..<10).allSatisfy { unsafe raw[8 + $0] == 0 } && raw[18] == 0xFF && raw[19] == 0xFF
-                isV6 = !mapped
-                for index in 0..<(mapped ? 4 : 16) { bytes[index] = unsafe raw[8 + (mapped ? 12 : 0) + index] }
+                for index in 0..<16 { bytes[index] = unsafe raw[8 + index] }
+                isV6 = true
             default: break
             }
         }
+        unmap()
         writeText()
+    }
+
+    /// The address that a text writes, as inet_pton(3) reads it; nil when it is none.
+    init?(text: Bytes, isV6: Bool) {
+        var source = InlineArray<46, CChar>(repeating: 0)
+        // The last byte stays NUL; an address has none within.
+        guard 1..<46 ~= text.count else { return nil }
+        for index in 0..<text.count {
+            guard text[index] != 0 else { return nil }
+            source[index] = CChar(bitPattern: text[index])
+        }
+        // inet_pton reads up to the NUL, and writes 4 or 16 bytes.
+        let isAddress = unsafe withUnsafePointer(to: &source) { source in
+            unsafe withUnsafeMutablePointer(to: &bytes) { target in
+                unsafe inet_pton(
+                    isV6 ? AF_INET6 : AF_INET, UnsafeRawPointer(source).assumingMemoryBound(to: CChar.self), target)
+                    == 1
+            }
+        }
+        guard isAddress else { return nil }
+        self.isV6 = isV6
+        unmap()
+        writeText()
+    }
+
+    /// Makes an IPv6 address that stands for an IPv4 one that one (RFC 4291 section 2.5.5.2).
+    private mutating func unmap() {
+        guard isV6, (0..<10).allSatisfy({ bytes[$0] == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF else { return }
+        for index in 0..<16 { bytes[index] = index < 4 ? bytes[12 + index] : 0 }
+        isV6 = false
+    }
+
+    /// Whether it is the same address, whatever the ports.
+    func isSameAddress(as other: PeerAddress) -> Bool {
+        isV6 == other.isV6 && (0..<(isV6 ? 16 : 4)).allSatisfy { bytes[$0] == other.bytes[$0] }
     }
 
     /// What the connections of one client have in common: its address without the port; of IPv6 the first 64 bits, since

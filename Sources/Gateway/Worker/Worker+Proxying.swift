@@ -41,7 +41,7 @@ extension Worker {
         guard count > 1 else { return 0 }
         switch tables.sites[site].view.balance {
         case .roundRobin: return tables.sites[site].takeTurn(of: count)
-        case .ipHash: return Int(clients[client].peer.hash % UInt32(count))
+        case .ipHash: return unsafe Int((sender.proxied ?? clients[client].peer).hash % UInt32(count))
         case .leastConnections:
             let start = tables.sites[site].takeTurn(of: count)
             var best = start

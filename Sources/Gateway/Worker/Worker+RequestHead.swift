@@ -4,9 +4,8 @@ extension Worker {
     /// Writes the head that goes upstream into `memory.output`: the gateway's own canonical form of what was parsed, never
     /// bytes that were not understood.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
-        let client = exchanges[exchange].client
         let view = tables.sites[exchanges[exchange].site].view
-        let isTrusted = isTrusted(clients[client].peer)
+        let isTrusted = unsafe sender.isTrusted
         unsafe memory.output.append(head[requestHead.methodName.range])
         memory.output.append(" ")
         if let implied = unsafe requestHead.target.implied { memory.output.append(byte: implied) }
@@ -55,12 +54,12 @@ extension Worker {
 
     /// Whether a field of a request goes on as it is.
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
-        // Some servers take '_' for '-': such a name could pass for one of the gateway's own.
-        if field.isHopByHop || field.hasUnderscore { return false }
         switch field.id {
-        case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded: return false
-        case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .xRealIP: return isTrusted
-        default: return true
+        case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
+        // Connection can't take away what a trusted proxy says.
+        case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
+        // Some servers take '_' for '-': such a name could pass for one of the gateway's own.
+        default: return !field.isHopByHop && !field.hasUnderscore
         }
     }
 
@@ -76,7 +75,7 @@ extension Worker {
         }
         if says("x-forwarded-for") {
             memory.output.append("X-Forwarded-For: ")
-            if isTrusted { writeEarlier(.xForwardedFor, head) }
+            if isTrusted { writeStepsBefore(.xForwardedFor, head) }
             clients[client].peer.write(to: memory.output)
             memory.output.append("\r\n")
         }
@@ -89,12 +88,23 @@ extension Worker {
             writeHost(head)
             memory.output.append("\r\n")
         }
-        if says("x-real-ip", unless: .xRealIP) {
+        if says("x-real-ip") {
             memory.output.append("X-Real-IP: ")
-            clients[client].peer.write(to: memory.output)
+            if let proxied = unsafe sender.proxied {
+                proxied.write(to: memory.output)
+            } else {
+                clients[client].peer.write(to: memory.output)
+            }
             memory.output.append("\r\n")
         }
-        if says("forwarded") { writeForwarded(head, client, isTrusted: isTrusted) }
+        if says("forwarded") {
+            memory.output.append("Forwarded: ")
+            if isTrusted { writeStepsBefore(.forwarded, head) }
+            writeNode(clients[client].peer)
+            memory.output.append(";host=\"")
+            writeHost(head)
+            memory.output.append(clients[client].isTLS ? "\";proto=https\r\n" : "\";proto=http\r\n")
+        }
         if says("x-request-id") {
             memory.output.append("X-Request-Id: ")
             exchanges[exchange].requestID.write(to: memory.output)
@@ -102,14 +112,20 @@ extension Worker {
         }
     }
 
-    private func writeForwarded(_ head: Bytes, _ client: SlotID, isTrusted: Bool) {
-        memory.output.append("Forwarded: ")
-        if isTrusted { writeEarlier(.forwarded, head) }
-        memory.output.append(clients[client].peer.isV6 ? "for=\"[" : "for=")
-        clients[client].peer.write(to: memory.output)
-        memory.output.append(clients[client].peer.isV6 ? "]\";host=\"" : ";host=\"")
-        writeHost(head)
-        memory.output.append(clients[client].isTLS ? "\";proto=https\r\n" : "\";proto=http\r\n")
+    /// Writes what was before a trusted proxy: in the field that names clients, all that the field came with; in the other one,
+    /// which may hold anything a client has put there, the client alone.
+    private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
+        if unsafe settings.clientAddress.id == id { return writeEarlier(id, head) }
+        guard let proxied = unsafe sender.proxied else { return }
+        if id == .forwarded { writeNode(proxied) } else { proxied.write(to: memory.output) }
+        memory.output.append(", ")
+    }
+
+    /// Writes who made a step (RFC 7239 section 5.2).
+    private func writeNode(_ address: borrowing PeerAddress) {
+        memory.output.append(address.isV6 ? "for=\"[" : "for=")
+        address.write(to: memory.output)
+        if address.isV6 { memory.output.append("]\"") }
     }
 
     /// Writes the values that a list-valued field came with, each before a comma.

@@ -17,32 +17,27 @@ extension Worker {
         exchange.requestBody = unsafe requestHead.framing.hasBody ? BodyDecoder(requestHead.framing) : nil
         exchange.expectsContinue = unsafe requestHead.expectsContinue
         exchange.clientSpeaksHTTP11 = unsafe requestHead.version == .http11
-        exchange.requestID = requestID(head, from: id)
+        findSender(head, of: id)
+        exchange.requestID = requestID(head)
         if let accept = unsafe requestHead.fields.first(.accept) {
             exchange.wantsHTML = head[accept.range].starts(with: "text/html")
         }
         guard let exchangeID = exchanges.insert(exchange) else { return refuse(503, "too many requests at once", id) }
         clients[id].exchange = exchangeID
         if let log = accessLog {
-            unsafe log.begin(&exchanges[exchangeID].logLine, head, requestHead, clients[id].peer, clock)
+            unsafe log.begin(&exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer, clock)
         }
         route(head, exchangeID, from: id)
     }
 
     /// The request's identity: the one it came with from a trusted proxy, else a new one.
-    private func requestID(_ head: Bytes, from id: SlotID) -> RequestID {
-        if isTrusted(clients[id].peer), let range = unsafe requestHead.fields.first(.xRequestID),
+    private func requestID(_ head: Bytes) -> RequestID {
+        if unsafe sender.isTrusted, let range = unsafe requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
         {
             return given
         }
         return unsafe random.next()
-    }
-
-    /// Whether what a peer says of the client before it is believed.
-    func isTrusted(_ peer: PeerAddress) -> Bool {
-        guard unsafe !settings.trustedProxies.isEmpty else { return false }
-        return unsafe settings.trustedProxies.contains { peer.isIn($0) }
     }
 
     /// Finds who answers a request.

@@ -26,6 +26,8 @@ final class Worker {
     @exclusivity(unchecked) var wheel: TimerWheel
     @exclusivity(unchecked) var requestHead = RequestHead()
     @exclusivity(unchecked) var responseHead = ResponseHead()
+    /// Who has sent the request in `requestHead`.
+    @exclusivity(unchecked) var sender = RequestSender()
     @exclusivity(unchecked) var settings: WorkerSettings
     @exclusivity(unchecked) var clock: LoopClock
     @exclusivity(unchecked) var random: RequestIDSource

@@ -112,6 +112,8 @@ struct WorkerSetup {
 struct WorkerSettings: Sendable {
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []
+    /// The field that they name clients in.
+    var clientAddress = ClientAddressField.xForwardedFor
     var handshakeMilliseconds: Int64 = 10_000
     var headMilliseconds: Int64 = 10_000
     var bodyProgressMilliseconds: Int64 = 30_000
@@ -138,6 +140,7 @@ struct WorkerSettings: Sendable {
         headLimits = HeadLimits(
             maxHeadBytes: limits.headerBytes, maxFields: limits.headerFields, maxTargetBytes: limits.headerBytes / 2)
         trustedProxies = settings.trustedProxies
+        clientAddress = settings.clientAddress
         handshakeMilliseconds = limits.handshakeTimeout.wholeMilliseconds
         headMilliseconds = limits.requestHeaderTimeout.wholeMilliseconds
         bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds

@@ -1,0 +1,56 @@
+import ConfigModel
+import HTTP1
+
+/// Who has sent a request, as far as it is not what the connection knows already.
+struct RequestSender {
+    /// Whether the peer is a trusted proxy: what it says of the client before it is believed.
+    var isTrusted = false
+    /// The client that a trusted proxy has passed the request on for; nil when the client is the peer.
+    var proxied: PeerAddress?
+}
+
+extension Worker {
+    /// Whether what a peer says of the client before it is believed.
+    func isTrusted(_ peer: PeerAddress) -> Bool {
+        guard unsafe !settings.trustedProxies.isEmpty else { return false }
+        return unsafe peer.isIn(anyOf: settings.trustedProxies)
+    }
+
+    /// Finds who has sent the request in `requestHead`, once for all that asks.
+    func findSender(_ head: Bytes, of id: SlotID) {
+        guard unsafe !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
+        unsafe sender = RequestSender()
+        guard isTrusted(clients[id].peer) else { return }
+        unsafe sender.isTrusted = true
+        let field = unsafe settings.clientAddress
+        var trace = unsafe ClientTrace(from: clients[id].peer, by: field, trusting: settings.trustedProxies)
+        switch field {
+        case .xForwardedFor, .forwarded:
+            var index = unsafe requestHead.fields.count - 1
+            while index >= 0, !trace.isDone {
+                let line = unsafe requestHead.fields[index]
+                if line.id == field.id { trace.follow(head[line.value.range]) }
+                index -= 1
+            }
+        case .xRealIP, .cfConnectingIP:
+            let lines = unsafe (0..<requestHead.fields.count).filter { unsafe requestHead.fields[$0].id == field.id }
+            // Of two nobody can tell which one the proxy has written.
+            if let line = lines.first, lines.count == 1 {
+                unsafe trace.take(head[requestHead.fields[line].value.range])
+            }
+        }
+        if !trace.client.isSameAddress(as: clients[id].peer) { unsafe sender.proxied = trace.client }
+    }
+}
+
+extension ClientAddressField {
+    /// The field as heads know it.
+    var id: KnownField {
+        switch self {
+        case .xForwardedFor: .xForwardedFor
+        case .forwarded: .forwarded
+        case .xRealIP: .xRealIP
+        case .cfConnectingIP: .cfConnectingIP
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import ConfigModel
+import Testing
+
+@testable import Gateway
+
+/// Who is taken for the client when a trusted proxy says who came before it.
+@Suite("Client trace") struct ClientTraceTests {
+    /// The lines of a field, the first one first, and the client that they give.
+    struct Case: CustomTestStringConvertible {
+        let lines: [String]
+        let client: String
+        var testDescription: String { "\(lines) → \(client)" }
+
+        init(_ lines: String..., client: String) { (self.lines, self.client) = (lines, client) }
+    }
+
+    static let peer = "10.0.0.1"
+    private static let trusted = ["10.0.0.0/8", "192.0.2.0/24", "2001:db8:1::/48"].compactMap(Self.block)
+
+    private static func block(_ text: String) -> NetworkBlock? {
+        GatewaySettings(record: Array("{\"trusted_proxies\":[\"\(text)\"]}".utf8))?.trustedProxies.first
+    }
+
+    static func address(_ text: String) -> PeerAddress? { text.lendingBytes { PeerAddress(node: $0) } }
+
+    private static func text(_ address: PeerAddress) -> String {
+        let output = Scratch(capacity: 64)
+        address.write(to: output)
+        return output.bytes.text
+    }
+
+    private static func client(_ lines: [String], _ field: ClientAddressField) -> String? {
+        guard let peer = address(peer) else { return nil }
+        var trace = ClientTrace(from: peer, by: field, trusting: trusted)
+        for line in lines.reversed() where !trace.isDone { line.lendingBytes { trace.follow($0) } }
+        return text(trace.client)
+    }
+
+    @Test(
+        "Of X-Forwarded-For the right-most address counts that is no trusted proxy's",
+        arguments: [
+            Case("8.8.8.8", client: "8.8.8.8"),
+            Case("1.1.1.1, 8.8.8.8", client: "8.8.8.8"),
+            Case("1.1.1.1,8.8.8.8 ,\t10.0.0.2", client: "8.8.8.8"),
+            Case("1.1.1.1", "8.8.8.8, 192.0.2.7", "10.9.9.9", client: "8.8.8.8"),
+            Case("2001:db8::1", client: "2001:db8::1"),
+            Case("[2001:DB8:0::1]:443, 2001:db8:1::5", client: "2001:db8::1"),
+            Case("8.8.8.8:51234", client: "8.8.8.8"),
+            Case("::ffff:8.8.8.8", client: "8.8.8.8"),
+            Case("::ffff:10.0.0.9", client: "10.0.0.9"),
+            Case(", ,8.8.8.8,,", client: "8.8.8.8"),
+            // Trusted all of them: the one that is farthest away.
+            Case("10.0.0.3, 10.0.0.2", client: "10.0.0.3"),
+            // Nothing is said.
+            Case(client: peer), Case("", client: peer), Case(" , ,", client: peer),
+        ])
+    func forwardedFor(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
+
+    @Test(
+        "A step that names no address gives way to the last one that is known",
+        arguments: [
+            Case("8.8.8.8, unknown", client: peer),
+            Case("8.8.8.8, unknown, 10.0.0.2", client: "10.0.0.2"),
+            Case("8.8.8.8, app.test", client: peer), Case("8.8.8", client: peer), Case("08.8.8.8", client: peer),
+            Case("8.8.8.8:", client: peer), Case("8.8.8.8:1234567", client: peer), Case("8.8.8.8:a", client: peer),
+            Case("8.8.8.8 1.1.1.1", client: peer), Case("[8.8.8.8]", client: peer), Case("[::1", client: peer),
+            Case("[::1]x", client: peer), Case("fe80::1%eth0", client: peer), Case("\"8.8.8.8\"", client: peer),
+            Case("8.8.8.8\0", client: peer), Case("1:2:3:4:5:6:7:8:9", client: peer),
+            Case(String(repeating: "1", count: 5000), client: peer),
+            // What a stranger has put to the left can't hide what a proxy has put to the right.
+            Case("\"1.1.1.1, 8.8.8.8", client: "8.8.8.8"),
+        ])
+    func failing(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
+
+    @Test(
+        "Forwarded is read as RFC 7239 writes it",
+        arguments: [
+            Case("for=8.8.8.8", client: "8.8.8.8"),
+            Case("For=\"[2001:db8:cafe::17]:4711\"", client: "2001:db8:cafe::17"),
+            Case("for=192.0.2.60;proto=http;by=203.0.113.43", client: "192.0.2.60"),
+            Case("for=1.1.1.1, for=8.8.8.8;host=\"a, b;for=9.9.9.9\" ; proto=https", client: "8.8.8.8"),
+            Case("host=\"a\\\"b,\";for=8.8.8.8, for=10.0.0.2", client: "8.8.8.8"),
+            Case("for=1.1.1.1", "for=\"8.8.8.8:80\"", "FOR=10.0.0.7", client: "8.8.8.8"),
+            Case(";for=8.8.8.8;;", client: "8.8.8.8"), Case("for=8.8.8.8:_port", client: "8.8.8.8"),
+            Case("for=\"[::1]:_a.b\"", client: "::1"),
+            // Without the quotation marks that the brackets ask for.
+            Case("for=[2001:db8::2]:443", client: "2001:db8::2"), Case("for=2001:db8::2", client: "2001:db8::2"),
+            // Nobody is named.
+            Case("for=8.8.8.8, for=unknown", client: peer), Case("for=8.8.8.8, for=_hidden", client: peer),
+            Case("for=8.8.8.8, for=_hidden, for=10.0.0.2", client: "10.0.0.2"), Case("proto=https", client: peer),
+            Case("for=8.8.8.8;for=1.1.1.1", client: peer), Case("8.8.8.8", client: peer), Case("for=", client: peer),
+            Case("for", client: peer), Case("=8.8.8.8", client: peer), Case("for=8.8.8.8 by", client: peer),
+            Case("for= 8.8.8.8", client: peer), Case("for=\"8.8.8.8", client: peer),
+            Case("for=\"8.8.8.8\\\"", client: peer),
+            // A quotation mark that a stranger has not closed hides nothing.
+            Case("for=\"1.1.1.1, for=8.8.8.8", client: "8.8.8.8"),
+            Case("for=1.1.1.1;host=\"\\", "for=8.8.8.8, for=\"10.0.0.2\"", client: "8.8.8.8"),
+        ])
+    func forwarded(_ given: Case) { #expect(Self.client(given.lines, .forwarded) == given.client) }
+
+    @Test(
+        "A field of one address counts when it is one",
+        arguments: [
+            Case("8.8.8.8", client: "8.8.8.8"), Case("2001:db8::1", client: "2001:db8::1"),
+            Case("10.0.0.8", client: "10.0.0.8"), Case("8.8.8.8, 1.1.1.1", client: peer), Case("", client: peer),
+        ])
+    func single(_ given: Case) throws {
+        var trace = ClientTrace(
+            from: try #require(Self.address(Self.peer)), by: .cfConnectingIP, trusting: Self.trusted)
+        given.lines[0].lendingBytes { trace.take($0) }
+        #expect(Self.text(trace.client) == given.client)
+        #expect(trace.isDone)
+    }
+
+    @Test("Of a thousand trusted proxies a few are followed")
+    func bounded() {
+        let list = (0..<1000).map { "10.1.\($0 / 250).\($0 % 250)" }
+        let last = list[1000 - ClientTrace.mostProxies]
+        #expect(Self.client([list.joined(separator: ",")], .xForwardedFor) == last)
+        #expect(Self.client(list, .xForwardedFor) == last)
+        #expect(Self.client([list.map { "for=\($0)" }.joined(separator: ", ")], .forwarded) == last)
+    }
+
+    @Test("No bytes trap", arguments: [ClientAddressField.xForwardedFor, .forwarded])
+    func robust(_ field: ClientAddressField) {
+        var generator = SplitMix(state: 11)
+        let alphabet = Array("for=1.8,;:[]\"\\ \tab_-".utf8)
+        for _ in 0..<20_000 {
+            let bytes = (0..<Int(generator.next() % 40)).map { _ in
+                alphabet[Int(generator.next() % UInt64(alphabet.count))]
+            }
+            #expect(Self.client([String(decoding: bytes, as: UTF8.self)], field) != nil)
+        }
+    }
+}
