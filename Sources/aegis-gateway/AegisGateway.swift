@@ -43,7 +43,10 @@ struct AegisGateway: ParsableCommand {
         OpenSSLMemory.wipeWhenFreed()
         OpenSSLMemory.keepWhenProgramEnds()
         umask(0o077)
+        StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
+        // A file that may not grow is an error of the write, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)

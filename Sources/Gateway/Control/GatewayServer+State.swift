@@ -151,42 +151,7 @@ extension GatewayServer {
                 log.error("the local CA in '\(cache)' can't be used; a temporary one stands in: \(error)")
             }
         }
-        let path: String? =
-            switch compiler.settings.accessLog.destination {
-            case .none: nil
-            case .standardOutput: "-"
-            case .file(let path): base.pushing(FilePath(path)).string
-            }
-        if path != accessLogPath {
-            accessLogPath = path
-            reopenAccessLog()
-        }
-    }
-
-    /// Opens the access log, again when it was open: the file may have been moved away. When that fails, lines go on to where
-    /// they went before, if anywhere, and each second it is tried again.
-    func reopenAccessLog() {
-        let former = accessLog
-        do {
-            accessLog = try accessLogPath.map { path in
-                path == "-" ? try AccessLogSink(descriptor: STDOUT_FILENO) : try AccessLogSink.open(path: path)
-            }
-        } catch {
-            let reason = "the access log '\(accessLogPath ?? "")' can't be opened: \(error)"
-            if accessLogFailure != reason {
-                log.error(reason)
-                nextHeartbeat = 0
-            }
-            accessLogFailure = reason
-            return
-        }
-        if accessLogFailure != nil {
-            log.info("the access log is as it should be again")
-            nextHeartbeat = 0
-        }
-        accessLogFailure = nil
-        for worker in workers { worker.mailbox.post(.accessLog(accessLog)) }
-        former?.closeLater()
+        setAccessLog(base)
     }
 
     /// All workers serve the position.
@@ -220,7 +185,9 @@ extension GatewayServer {
 
     /// What is not as the configuration says, what most people notice first.
     private var problems: [String] {
-        Array(listenFailures.values) + [accessLogFailure].compactMap(\.self) + Array(compiler.problems.values)
+        Array(listenFailures.values)
+            + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
+            + Array(compiler.problems.values)
             + Array(compiler.trustFailures.values)
     }
 

@@ -53,7 +53,7 @@ extension GatewayServer {
                     connections: connections, settings: settings, tickets: tickets, fallback: fallback,
                     identity: identity)
             }
-            if let accessLog { handle.mailbox.post(.accessLog(accessLog)) }
+            if let accessLog { handle.mailbox.post(.accessLog(accessLog, accessLogTarget.format)) }
             workers.append(handle)
         }
         metrics.workers = workers.map(\.metrics)

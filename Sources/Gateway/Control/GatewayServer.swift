@@ -89,9 +89,11 @@ public final class GatewayServer {
     var fallback: FallbackSource
     var fallbackDirectory: FilePath?
     var accessLog: AccessLogSink?
-    var accessLogPath: String?
+    var accessLogTarget = AccessLogTarget()
     /// Why the access log can't be opened.
     var accessLogFailure: String?
+    /// Why it loses lines.
+    var accessLogTrouble = AccessLogTrouble()
     var listening: [String: ListenerRole] = [:]
     var listenFailures: [String: String] = [:]
     /// What waits for names of upstreams to be looked up. Nothing later is read meanwhile.
@@ -235,7 +237,7 @@ public final class GatewayServer {
         settleWaits()
         maintain()
         retryListening()
-        if accessLogFailure != nil { reopenAccessLog() }
+        watchAccessLog(now)
         checkSuccessor()
         if idleMemory.shouldReturn(connections: workers.reduce(0) { $0 + $1.metrics.openConnections }) {
             IdleMemory.giveBack()
@@ -333,9 +335,8 @@ public final class GatewayServer {
     private func end() {
         for worker in workers + [admin] { worker.mailbox.post(.stop) }
         resolver.end()
-        accessLog?.close()
         for worker in workers + [admin] { worker.wait() }
-        accessLog?.waitUntilWritten()
+        endAccessLog()
         try? store?.removeNode(node.id)
         log.info("ended")
     }

@@ -24,26 +24,34 @@ public struct EventLog: Sendable {
 
     /// The standard error, for all threads.
     private final class Output: Sendable {
-        private let lost = Mutex(0)
+        private struct State {
+            var lost = 0
+            /// Whether a line was begun that could not be written to its end, on a disk that is full, say.
+            var isWithinLine = false
+        }
+
+        private let state = Mutex(State())
 
         /// Writes a line if there is room; `account` makes a line that tells of how many were lost before it.
         func write(_ line: [UInt8], account: (Int) -> [UInt8]) {
-            lost.withLock { lost in
-                if lost > 0, Self.writeAtOnce(account(lost)) { lost = 0 }
-                if lost > 0 || !Self.writeAtOnce(line) { lost += 1 }
+            state.withLock { state in
+                if state.lost > 0, Self.writeAtOnce(account(state.lost), &state) { state.lost = 0 }
+                if state.lost > 0 || !Self.writeAtOnce(line, &state) { state.lost += 1 }
             }
         }
 
-        private static func writeAtOnce(_ line: [UInt8]) -> Bool {
+        private static func writeAtOnce(_ line: [UInt8], _ state: inout State) -> Bool {
             var poll = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
             guard unsafe Glibc.poll(&poll, 1, 0) == 1, poll.revents & Int16(POLLOUT) != 0 else { return false }
-            var bytes = line[...]
+            let text = state.isWithinLine ? [UInt8(ascii: "\n")] + line : line
+            var bytes = text[...]
             while !bytes.isEmpty {
                 // Within the slice.
                 let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { return false }
                 bytes = bytes.dropFirst(count)
+                state.isWithinLine = bytes.first != nil
             }
             return true
         }
@@ -59,7 +67,7 @@ public struct EventLog: Sendable {
 
     private func write(_ level: Level, _ message: String, _ fields: [(String, String)]) {
         output.write(line(level, message, fields)) { count in
-            line(.warning, "\(count) lines of this log were lost: nobody has read it", [])
+            line(.warning, "\(count) lines of this log were lost: there was no room for them", [])
         }
     }
 

@@ -21,14 +21,21 @@ final class GatewayStatus: Sendable {
         /// By upstream: whether health checks find it well.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0
+        /// Lines of the access log that were lost since the process began.
+        var lostLogLines: UInt64 = 0
     }
 
     /// More certificates than this are told of by the first end alone.
     static let mostExpiries = 1000
 
     private let values = Mutex(Values())
+    let lostLogLines = LostLines()
 
-    var current: Values { values.withLock { $0 } }
+    var current: Values {
+        var current = values.withLock { $0 }
+        current.lostLogLines = lostLogLines.count
+        return current
+    }
 
     func change(_ body: (inout Values) -> Void) { values.withLock { body(&$0) } }
 }

@@ -40,7 +40,8 @@ struct MetricsText {
         counter("aegis_client_timeouts_total", "Clients that were too slow", .clientTimeouts)
         counter("aegis_client_aborts_total", "Exchanges broken off with the client's connection", .clientAborts)
         counter("aegis_tunnels_total", "Connections upgraded to another protocol", .tunnelsOpened)
-        counter("aegis_access_log_lines_dropped_total", "Lines that could not be written in time", .droppedLogLines)
+        header("aegis_access_log_lines_dropped_total", "Lines of the access log that were lost", "counter")
+        text += "aegis_access_log_lines_dropped_total \(status.lostLogLines)\n"
         counter("aegis_reports_suppressed_total", "Log events beyond 100 a second", .suppressedReports)
     }
 

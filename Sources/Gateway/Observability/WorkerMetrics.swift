@@ -11,7 +11,7 @@ final class WorkerMetrics: Sendable {
             handshakesTimedOut
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamFailures, upstreamEjections
-        case suppressedReports, droppedLogLines
+        case suppressedReports
     }
 
     enum Histogram: Int, CaseIterable {

@@ -11,9 +11,9 @@ extension Worker {
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .certificateSettled(let name): goOn(withCertificate: name)
         case .tickets(let keys): serverTLS.tickets = keys
-        case .accessLog(let sink):
+        case .accessLog(let sink, let format):
             accessLog?.flush()
-            accessLog = sink.map { unsafe AccessLogBuffer($0, settings.accessLogFormat, metrics) }
+            accessLog = sink.map { AccessLogBuffer($0, format) }
         case .tick: reportAllowance = Self.reportsASecond
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)

@@ -22,8 +22,8 @@ enum WorkerMessage: Sendable {
     case certificateSettled(name: String)
     /// New keys for session tickets.
     case tickets(TicketKeys)
-    /// Where requests are logged from now on.
-    case accessLog(AccessLogSink?)
+    /// Where requests are logged from now on, and how.
+    case accessLog(AccessLogSink?, AccessLog.Format)
     /// A second has passed.
     case tick
     /// Takes no new connections, and ends after those it has.
@@ -130,7 +130,6 @@ struct WorkerSettings: Sendable {
     var connectionsPerClient: Int?
     /// The port that redirects to HTTPS name; nil for 443.
     var redirectPort: Int?
-    var accessLogFormat = AccessLog.Format.json
 
     init() {}
 
@@ -151,7 +150,6 @@ struct WorkerSettings: Sendable {
         connections = limits.connections
         connectionsPerClient = limits.connectionsPerClient > 0 ? limits.connectionsPerClient : nil
         redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
-        accessLogFormat = settings.accessLog.format
     }
 }
 

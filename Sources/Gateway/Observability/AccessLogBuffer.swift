@@ -1,115 +1,6 @@
 import ConfigModel
-import Glibc
 import HTTP1
 import State
-import Synchronization
-
-/// Where the lines of all workers go: a file or the standard output, written to by a thread of its own, so that a slow disk
-/// or a full pipe holds nobody up. What it can't take in time is dropped and counted.
-public final class AccessLogSink: Sendable {
-    /// How much may wait to be written.
-    private static let maxWaiting = 16 << 20
-
-    private let descriptor: Int32
-    private struct Waiting {
-        var chunks: [[UInt8]] = []
-        var bytes = 0
-        var isClosed = false
-        var isWritten = false
-    }
-
-    private let waiting = Mutex(Waiting())
-    private let signal: Mailbox<Void>
-
-    /// Writes to a descriptor, which this owns unless it is the standard output.
-    init(descriptor: Int32) throws(SystemFailure) {
-        self.descriptor = descriptor
-        signal = try Mailbox()
-        let thread = NamedThread("access-log") { [self] in write() }
-        thread.start()
-    }
-
-    /// Opens a file to append to; whom it is for is a matter of the umask, too.
-    static func open(path: String) throws(SystemFailure) -> AccessLogSink {
-        // For reading too: so a pipe (fifo(7)) can be opened before anybody reads it, and outlives its reader.
-        let isPipe = isPipe(path)
-        let descriptor = unsafe Glibc.open(
-            path, (isPipe ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw SystemFailure("open") }
-        return try AccessLogSink(descriptor: descriptor)
-    }
-
-    private static func isPipe(_ path: String) -> Bool {
-        var status = stat()
-        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
-    }
-
-    /// Takes lines to be written; false when too much waits already.
-    func take(_ lines: [UInt8]) -> Bool {
-        let isTaken = waiting.withLock { waiting in
-            guard !waiting.isClosed, waiting.bytes + lines.count <= Self.maxWaiting else { return false }
-            waiting.chunks.append(lines)
-            waiting.bytes += lines.count
-            return true
-        }
-        if isTaken { signal.post(()) }
-        return isTaken
-    }
-
-    /// Closes after the workers, who still have it, have had time to hand over what they hold.
-    func closeLater() {
-        NamedThread("access-log-end") { [self] in
-            _ = sleep(2)
-            close()
-        }.start()
-    }
-
-    /// Waits until everything is written, a few seconds at most.
-    func waitUntilWritten() {
-        for _ in 0..<3000 {
-            if waiting.withLock({ $0.isWritten }) { return }
-            _ = usleep(1000)
-        }
-    }
-
-    /// Writes what waits, then closes.
-    func close() {
-        waiting.withLock { $0.isClosed = true }
-        signal.post(())
-    }
-
-    private func write() {
-        var poll = pollfd(fd: signal.descriptor, events: Int16(POLLIN), revents: 0)
-        while true {
-            _ = unsafe Glibc.poll(&poll, 1, -1)
-            _ = signal.take()
-            let (chunks, isClosed) = waiting.withLock { waiting in
-                let taken = (waiting.chunks, waiting.isClosed)
-                (waiting.chunks, waiting.bytes) = ([], 0)
-                return taken
-            }
-            for chunk in chunks { Self.write(chunk, to: descriptor) }
-            guard isClosed else { continue }
-            if descriptor != STDOUT_FILENO { _ = Glibc.close(descriptor) }
-            waiting.withLock { $0.isWritten = true }
-            return
-        }
-    }
-
-    private static func write(_ chunk: [UInt8], to descriptor: Int32) {
-        var offset = 0
-        while offset < chunk.count {
-            // Within the array, from `offset` on.
-            let count = unsafe chunk.withUnsafeBytes { bytes in
-                unsafe Glibc.write(descriptor, bytes.baseAddress.map { unsafe $0 + offset }, bytes.count - offset)
-            }
-            if count < 0, errno == EINTR { continue }
-            // A full disk: the lines are lost, requests are not.
-            guard count > 0 else { return }
-            offset += count
-        }
-    }
-}
 
 /// A worker's lines until they go to the sink, together.
 final class AccessLogBuffer {
@@ -118,7 +9,6 @@ final class AccessLogBuffer {
 
     private let sink: AccessLogSink
     private let format: AccessLog.Format
-    private let metrics: WorkerMetrics
     private let line = Scratch(capacity: 4 << 20)
     /// How much of a client's text goes into a line, in bytes: escaped it may be six times as long, and a line has several.
     private static let longestText = 64 << 10
@@ -128,10 +18,9 @@ final class AccessLogBuffer {
     /// A second, and its text in the format's way.
     private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
-    init(_ sink: AccessLogSink, _ format: AccessLog.Format, _ metrics: WorkerMetrics) {
+    init(_ sink: AccessLogSink, _ format: AccessLog.Format) {
         self.sink = sink
         self.format = format
-        self.metrics = metrics
         lines.reserveCapacity(Self.size + 4096)
     }
 
@@ -274,7 +163,7 @@ final class AccessLogBuffer {
 
     func flush() {
         guard lineCount > 0 else { return }
-        if !sink.take(lines) { metrics.add(.droppedLogLines, lineCount) }
+        sink.take(lines, lines: lineCount)
         lines = []
         lines.reserveCapacity(Self.size + 4096)
         (lineCount, dueAt) = (0, nil)

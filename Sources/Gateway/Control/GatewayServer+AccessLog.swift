@@ -1,0 +1,92 @@
+import ConfigModel
+import SystemPackage
+
+/// Where requests are logged, and how.
+struct AccessLogTarget: Equatable {
+    /// The file's path, `-` for the standard output; nil for nowhere.
+    var path: String?
+    var format = AccessLog.Format.json
+}
+
+extension GatewayServer {
+    /// Logs where the settings say. `base` is where relative paths start.
+    func setAccessLog(_ base: FilePath) {
+        var target = AccessLogTarget(format: compiler.settings.accessLog.format)
+        switch compiler.settings.accessLog.destination {
+        case .none: break
+        case .standardOutput: target.path = "-"
+        case .file(let path): target.path = base.pushing(FilePath(path)).string
+        }
+        guard target != accessLogTarget else { return }
+        accessLogTarget = target
+        reopenAccessLog()
+    }
+
+    /// Opens the access log, again when it was open: the file may have been moved away. When that fails, lines go on to where
+    /// they went before, if anywhere, and each second it is tried again.
+    func reopenAccessLog() {
+        guard let path = accessLogTarget.path else {
+            accessLog?.closeLater()
+            accessLog = nil
+            accessLogFailure = nil
+            return tellOfAccessLog()
+        }
+        do {
+            let file = path == "-" ? LogFile.standardOutput : try LogFile.open(path: path)
+            let endsWithinLine = file.endsWithinLine(path: path)
+            if let accessLog {
+                accessLog.move(to: file, endsWithinLine: endsWithinLine)
+            } else {
+                accessLog = try AccessLogSink(
+                    file, endsWithinLine: endsWithinLine, counting: status.lostLogLines)
+            }
+        } catch {
+            let reason = "the access log '\(path)' can't be opened: \(error)"
+            if accessLogFailure != reason {
+                log.error(reason)
+                nextHeartbeat = 0
+            }
+            accessLogFailure = reason
+            return
+        }
+        if accessLogFailure != nil {
+            log.info("the access log is as it should be again")
+            nextHeartbeat = 0
+        }
+        accessLogFailure = nil
+        tellOfAccessLog()
+    }
+
+    private func tellOfAccessLog() {
+        for worker in workers { worker.mailbox.post(.accessLog(accessLog, accessLogTarget.format)) }
+    }
+
+    /// Sees that the access log is written, and says when it is not.
+    func watchAccessLog(_ now: Int64) {
+        if accessLogFailure != nil {
+            reopenAccessLog()
+        } else if accessLog?.isDeleted ?? false {
+            log.warning("the access log was deleted, and is made anew")
+            reopenAccessLog()
+        }
+        let failure = accessLog?.failure.map(SystemFailure.text)
+        guard let word = accessLogTrouble.look(failure: failure, lost: status.lostLogLines.count, at: now) else {
+            return
+        }
+        switch word {
+        case .lasts(let text): log.error(text)
+        case .over(let text): log.info(text)
+        }
+        nextHeartbeat = 0
+    }
+
+    /// Writes what is left of the access log, once no worker logs any more.
+    func endAccessLog() {
+        guard let accessLog else { return }
+        let lost = status.lostLogLines.count
+        accessLog.close()
+        accessLog.waitUntilWritten()
+        let count = status.lostLogLines.count - lost
+        if count > 0 { log.error("at the end \(count) lines of the access log could not be written") }
+    }
+}

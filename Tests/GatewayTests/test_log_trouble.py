@@ -1,0 +1,267 @@
+"""The access log when its file is full, gone or not read: no line is broken, none is lost in silence."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from client import Client
+from gateway import PROGRAMS, Gateway, eventually
+
+# A field whose line in the log has 384 KiB: as JSON each byte becomes six.
+LONG = b"\xff" * (64 << 10)
+
+
+@pytest.fixture
+def launch(run, tmp_path):
+    """Runs a gateway with an access log, by a command of the test's own."""
+    made = []
+
+    def start(to, *wrapper, form="json", **options):
+        made.append(Gateway(
+            tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}],
+            gateway={
+                "access_log": {"to": str(to), "format": form}, "limits": {"header_bytes": "1MiB"}, "workers": 1}))
+        made[-1].apply()
+        return made[-1].start(*wrapper)
+
+    yield start
+    for gateway in made:
+        gateway.stop()
+
+
+def ask(gateway, numbers, agent=b"a"):
+    """Sends a request for each number, which is its target."""
+    with Client(gateway.http) as client:
+        for number in numbers:
+            client.send(b"GET /%d HTTP/1.1\r\nHost: app.test\r\nUser-Agent: %s\r\n\r\n" % (number, agent))
+            assert client.response().status == 200
+
+
+def targets(text):
+    """Which requests whole lines tell of. No line may be anything else."""
+    assert text.endswith("\n") or not text
+    return [int(json.loads(line)["target"][1:]) for line in text.splitlines()]
+
+
+def lost(gateway):
+    return int(gateway.metric("aegis_access_log_lines_dropped_total"))
+
+
+def problem(gateway):
+    """What the state's row of the gateway says is wrong."""
+    return subprocess.run(
+        [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True,
+        text=True, check=True).stdout
+
+
+@pytest.fixture
+def on_small_disk(launch, tmp_path):
+    """Runs a gateway whose log has a file system of 128 KiB, which it alone sees. Gives the gateway, the log's path as
+    others see it, and how to make the file system larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    wrapper = ["unshare", "--map-root-user", "--mount", "sh", "-c",
+               'mount -t tmpfs -o size=128k tmpfs "$0" && exec "$@"', disk]
+    gateway = launch(disk / "access.log", *wrapper)
+    pid = gateway.process.pid
+
+    def enlarge(size):
+        subprocess.run(
+            ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", str(pid), "mount", "-o",
+             f"remount,size={size}", disk], check=True)
+
+    return gateway, (lambda: f"/proc/{pid}/root{disk}/access.log"), enlarge
+
+
+def read(path):
+    with open(path, encoding="latin-1") as file:
+        return file.read()
+
+
+def test_a_full_disk_loses_nothing_that_fits_into_memory(on_small_disk):
+    gateway, path, enlarge = on_small_disk
+    ask(gateway, range(1500))
+    gateway.await_log("error", "the access log can't be written: No space left on device", "16 MiB of lines are kept")
+    eventually("the problem in status", lambda: "No space left on device" in problem(gateway))
+    ask(gateway, range(1500, 2000))
+    assert os.path.getsize(path()) <= 128 << 10
+    enlarge("64m")
+    gateway.await_log("the access log is written again")
+    eventually("all lines", lambda: (text := read(path())).endswith("\n") and len(text.splitlines()) == 2000)
+    assert targets(read(path())) == list(range(2000))
+    assert lost(gateway) == 0
+    assert gateway.log.count("can't be written") == 1
+    eventually("the problem's end", lambda: gateway.metric("aegis_state_problems") == 0)
+    # It goes on as before.
+    ask(gateway, [2000])
+    eventually("one more line", lambda: read(path()).count("\n") == 2001)
+
+
+def test_what_does_not_fit_into_memory_is_counted_and_told(on_small_disk):
+    gateway, path, enlarge = on_small_disk
+    ask(gateway, range(100), LONG)
+    eventually("lost lines", lambda: lost(gateway) > 0)
+    gateway.await_log("the access log can't be written: No space left on device")
+    enlarge("256m")
+    said = gateway.await_log("the access log is written again")
+    eventually("the other lines", lambda: (text := read(path())).endswith("\n") and len(text.splitlines()) + lost(gateway) == 100)
+    assert f"{lost(gateway)} lines were lost" in said
+    found = targets(read(path()))
+    assert found == sorted(set(found))
+
+
+def test_a_file_that_may_not_grow_gives_way_to_another(launch, tmp_path):
+    log = tmp_path / "access.log"
+    gateway = launch(log, "prlimit", f"--fsize={1 << 20}")
+    ask(gateway, range(4), LONG)
+    gateway.await_log("the access log can't be written: File too large")
+    # It holds two lines, and the beginning of one. As logrotate does it:
+    assert log.stat().st_size == 1 << 20
+    log.rename(tmp_path / "access.log.1")
+    gateway.process.send_signal(1)
+    rest = eventually("whole lines in another file", lambda: log.exists() and (text := read(log)).endswith("\n") and text)
+    assert targets(rest) == [2, 3]
+    former = read(tmp_path / "access.log.1")
+    assert targets(former[:former.rindex("\n") + 1]) == [0, 1]
+    assert lost(gateway) == 0
+
+
+def test_a_device_that_is_always_full_is_told_of(launch):
+    gateway = launch("/dev/full")
+    ask(gateway, range(10))
+    gateway.await_log("the access log can't be written: No space left on device")
+    ask(gateway, range(10))
+    gateway.stop()
+    gateway.await_log("at the end 20 lines of the access log could not be written")
+
+
+def test_a_pipe_that_nobody_reads_is_told_of_and_goes_on_with_whole_lines(launch, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    gateway = launch(pipe)
+    ask(gateway, range(100), LONG)
+    gateway.await_log("the access log is not written as fast as lines come", "lines were lost")
+    reader, text = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), bytearray()
+
+    def read_lines(count):
+        """Reads what there is; whether so many lines have come or were lost."""
+        try:
+            text.extend(os.read(reader, 1 << 20))
+        except BlockingIOError:
+            return text.endswith(b"\n") and text.count(b"\n") + lost(gateway) == count
+        return False
+
+    eventually("the other lines", lambda: read_lines(100), pause=0)
+    ask(gateway, [100])
+    eventually("one more line", lambda: read_lines(101))
+    os.close(reader)
+    found = targets(text.decode("latin-1"))
+    assert found == sorted(set(found)) and found[-1] == 100
+    gateway.await_log("the access log is written again", f"{lost(gateway)} lines were lost")
+
+
+def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(launch, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    gateway = launch(pipe)
+    ask(gateway, range(4), LONG)
+    gateway.stop()
+    gateway.await_log("at the end", "lines of the access log could not be written")
+
+
+def test_a_standard_output_that_is_closed_is_told_of(launch):
+    gateway = launch("stdout", "sh", "-c", 'exec "$0" "$@" >&-')
+    ask(gateway, range(3))
+    gateway.await_log("the access log can't be written: Bad file descriptor")
+    # Nothing else has its number.
+    assert os.readlink(f"/proc/{gateway.process.pid}/fd/1") == "/dev/null"
+
+
+def test_a_reader_of_the_standard_output_that_ends_is_told_of(launch, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    gateway = launch("stdout", "sh", "-c", f'exec "$0" "$@" > {pipe}')
+    os.close(reader)
+    ask(gateway, range(3))
+    gateway.await_log("the access log can't be written: Broken pipe")
+
+
+def test_a_file_that_was_deleted_is_made_anew(launch, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    gateway = launch(folder / "access.log")
+    ask(gateway, [1])
+    eventually("a line", lambda: (folder / "access.log").read_text())
+    (folder / "access.log").unlink()
+    gateway.await_log("the access log was deleted")
+    ask(gateway, [2])
+    eventually("a line in another file", lambda: (folder / "access.log").exists() and (folder / "access.log").read_text())
+    # With its directory it can't be made at once.
+    shutil.rmtree(folder)
+    gateway.await_log("can't be opened", "No such file or directory")
+    folder.mkdir()
+    gateway.await_log("the access log is as it should be again")
+    ask(gateway, [3])
+    text = eventually("a third line", lambda: (folder / "access.log").read_text())
+    assert targets(text) == [3] and lost(gateway) == 0
+
+
+def test_a_file_that_is_moved_away_is_left_when_told(launch, tmp_path):
+    log = tmp_path / "access.log"
+    gateway = launch(log)
+    ask(gateway, range(50))
+    log.rename(tmp_path / "access.log.1")
+    ask(gateway, range(50, 100))
+    gateway.process.send_signal(1)
+    eventually("another file", log.exists)
+    ask(gateway, range(100, 150))
+    files = [tmp_path / "access.log.1", log]
+    eventually("all lines", lambda: sum(file.read_text().count("\n") for file in files) == 150)
+    assert sum((targets(file.read_text()) for file in files), []) == list(range(150))
+
+
+def test_a_line_that_a_killed_process_has_left_is_not_gone_on_with(launch, tmp_path):
+    log = tmp_path / "access.log"
+    log.write_text('{"half')
+    gateway = launch(log)
+    ask(gateway, [7])
+    text = eventually("a line", lambda: (text := log.read_text()).endswith("\n") and text)
+    half, line = text.splitlines()
+    assert half == '{"half' and targets(line + "\n") == [7]
+
+
+def test_what_was_asked_for_last_is_in_the_log_too(launch, tmp_path):
+    log = tmp_path / "access.log"
+    gateway = launch(log)
+    ask(gateway, range(200))
+    gateway.stop()
+    assert targets(log.read_text()) == list(range(200))
+
+
+def test_another_form_is_in_force_at_once(launch, tmp_path):
+    log = tmp_path / "access.log"
+    gateway = launch(log)
+    ask(gateway, [1])
+    gateway.config["gateway"]["access_log"]["format"] = "combined"
+    gateway.reload()
+    ask(gateway, [2])
+    lines = eventually("two lines", lambda: len(found := log.read_text().splitlines()) == 2 and found)
+    assert targets(lines[0] + "\n") == [1] and '"GET /2 HTTP/1.1" 200 5' in lines[1]
+
+
+def test_the_gateways_own_log_goes_on_with_whole_lines_too(launch, tmp_path):
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    # There is room for a part of the first line.
+    (folder / "gateway.log").write_text("a" * ((1 << 20) - 12) + "\n")
+    gateway = launch("none", "prlimit", f"--fsize={1 << 20}:")
+    subprocess.run(["prlimit", "--pid", str(gateway.process.pid), "--fsize=unlimited:"], check=True)
+    gateway.process.send_signal(1)
+    gateway.await_log("reading the state anew")
+    begun, *others = gateway.log.splitlines()[1:]
+    assert len(begun) == 11 and all(line.startswith("20") and len(line) > 30 for line in others)
+    assert "lines of this log were lost" in others[0]
