@@ -7,15 +7,19 @@ import SystemPackage
 /// The CA that Aegis keeps itself, with the files that the admin listener and the fallback certificate come from.
 ///
 /// The CA's files are made when missing and never replaced: whoever trusts it trusts the file. The other two pairs are made
-/// anew when they are missing, have expired, or are no longer issued by the CA.
+/// anew when they are missing, near their end, lack a name, or are no longer issued by the CA.
 public struct LocalAuthority: Sendable {
     private static let rootName = "aegis-local-ca"
-    private static let serverNames = ["admin-ui-self-signed", "proxy-self-signed"]
+    private static let adminName = "admin-ui-self-signed"
+    private static let proxyName = "proxy-self-signed"
     private static let serverLifetimeSeconds: Int64 = 365 * 86_400
+    /// How long before its end a server's certificate is made anew.
+    private static let renewalSeconds: Int64 = 30 * 86_400
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
     /// The CA's certificate and key.
     public let certificateAuthority: CertificateAuthority
+    private let directory: FilePath
 
     /// Tells this CA from another of the same name: SHA-256 of its certificate.
     public var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
@@ -30,13 +34,44 @@ public struct LocalAuthority: Sendable {
 
     /// The CA of a cache directory, which is made with all its files where something is missing.
     public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
-        do {
-            // Several states may share a cache directory, each with a lock of its own.
-            certificateAuthority = try PrivateDirectory.exclusively(in: directory) {
-                let authority = try Self.openRoot(in: directory, now: now)
-                for name in Self.serverNames { try Self.ensureServer(name, in: directory, authority, now: now) }
-                return authority
+        self.directory = directory
+        certificateAuthority = try Self.exclusively(in: directory) {
+            let authority = try Self.openRoot(in: directory, now: now)
+            for name in [Self.adminName, Self.proxyName] {
+                _ = try Self.server(name, for: Self.serverSubjects, in: directory, authority, now: now)
             }
+            return authority
+        }
+    }
+
+    /// What a server shows.
+    public struct Server: Sendable {
+        /// Its certificate and the CA's.
+        public let chain: CertificateChain
+        /// Its key.
+        public let key: PrivateKey
+        /// When it is made anew, in seconds since 1970: ahead of its end, unless a new one would end with the CA as well.
+        public var renewAt: Int64 {
+            let (end, last) = (chain.leaf.notAfter, chain.certificates.last?.notAfter ?? .max)
+            return end < last ? end - LocalAuthority.renewalSeconds : end
+        }
+    }
+
+    /// What the admin listener shows, from its files: for localhost, the addresses of this machine to itself, and `names`, of
+    /// which those are left out that no certificate can hold.
+    public func adminServer(for names: [String], now: Int64) throws(IssuanceFailure) -> Server {
+        let subjects = Self.serverSubjects + names.compactMap { try? SubjectName($0) }
+        return try Self.exclusively(in: directory) {
+            try Self.server(Self.adminName, for: subjects, in: directory, certificateAuthority, now: now)
+        }
+    }
+
+    /// Several states may share a cache directory, each with a lock of its own.
+    private static func exclusively<Result>(
+        in directory: FilePath, _ body: () throws -> Result
+    ) throws(IssuanceFailure) -> Result {
+        do {
+            return try PrivateDirectory.exclusively(in: directory, body)
         } catch let error as PKIError {
             throw IssuanceFailure(error, "the local CA in '\(directory)'")
         } catch let failure as IssuanceFailure {
@@ -104,25 +139,35 @@ public struct LocalAuthority: Sendable {
         }
     }
 
-    private static func ensureServer(
-        _ name: String, in directory: FilePath, _ authority: CertificateAuthority, now: Int64
-    ) throws {
+    /// A server's pair for some names at least, made anew where that of the files does not do.
+    private static func server(
+        _ name: String, for subjects: [SubjectName], in directory: FilePath, _ authority: CertificateAuthority,
+        now: Int64
+    ) throws -> Server {
         let pair = FilePair(directory, name)
-        if isUsable(pair, authority, now: now) { return }
+        if let server = read(pair), server.isUsable(for: subjects, from: authority, now: now) { return server }
         let key = try PrivateKey.generate(.ecdsaP256)
+        var known: Set<SubjectName> = []
         let leaf = try authority.issue(
-            for: key, names: serverSubjects, now: now, lifetimeSeconds: serverLifetimeSeconds)
+            for: key, names: subjects.filter { known.insert($0).inserted }, now: now,
+            lifetimeSeconds: serverLifetimeSeconds)
+        let chain = try CertificateChain(certificates: [leaf, authority.certificate], key: key)
         try PrivateFile.write(key.pem(), to: pair.key)
-        try PrivateFile.write(SecretBytes(Array((leaf.pem + authority.certificate.pem).utf8)), to: pair.certificate)
+        try PrivateFile.write(SecretBytes(Array(chain.pem.utf8)), to: pair.certificate)
+        return Server(chain: chain, key: key)
     }
 
-    private static func isUsable(_ pair: FilePair, _ authority: CertificateAuthority, now: Int64) -> Bool {
+    private static func read(_ pair: FilePair) -> Server? {
         guard let text = try? PrivateFile.read(pair.certificate), let keyText = try? PrivateFile.read(pair.key),
-            let key = try? PrivateKey(pem: keyText),
-            let chain = try? CertificateChain(
-                pem: text.plainCopy(), key: key)
-        else { return false }
-        return now < chain.leaf.notAfter && chain.leaf.isIssued(by: authority.certificate)
+            let key = try? PrivateKey(pem: keyText), let chain = try? CertificateChain(pem: text.plainCopy(), key: key)
+        else { return nil }
+        return Server(chain: chain, key: key)
+    }
+}
+
+extension LocalAuthority.Server {
+    fileprivate func isUsable(for subjects: [SubjectName], from authority: CertificateAuthority, now: Int64) -> Bool {
+        now < renewAt && chain.leaf.isIssued(by: authority.certificate) && Set(subjects).isSubset(of: chain.leaf.names)
     }
 }
 

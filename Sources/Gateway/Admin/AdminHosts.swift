@@ -7,11 +7,13 @@ import ConfigModel
 struct AdminHosts: Sendable {
     private let names: Set<String>
 
-    /// `machine`: the machine's name, with its domain or without. Its first label alone is accepted, too: no site's name
-    /// has but one.
-    init(machine: String) {
+    /// `machine`: the machine's name, with its domain or without.
+    init(machine: String) { names = Set(["localhost"] + Self.names(of: machine)) }
+
+    /// How a machine is called: by its name, and by the first label of that alone, as no site is.
+    static func names(of machine: String) -> [String] {
         let machine = machine.lowercased()
-        names = ["localhost", machine, String(machine.prefix { $0 != "." })]
+        return [machine, String(machine.prefix { $0 != "." })]
     }
 
     /// Whether a host, which was found well-formed, may be asked for. A request of HTTP/1.0 without one is no browser's.

@@ -146,12 +146,29 @@ extension GatewayServer {
                 let authority = try LocalAuthority(directory: cache, now: Self.now)
                 fallback = try FallbackSource(authority: authority.certificateAuthority)
                 fallbackDirectory = cache
+                localAuthority = (authority, nil)
                 for worker in workers + [admin] { worker.mailbox.post(.fallback(fallback)) }
             } catch {
                 log.error("the local CA in '\(cache)' can't be used; a temporary one stands in: \(error)")
             }
         }
+        prepareAdminCertificate()
         setAccessLog(base)
+    }
+
+    /// Has the admin listener show a certificate for the names that it is asked for by, from the local CA's files.
+    func prepareAdminCertificate() {
+        guard let (authority, former) = localAuthority else { return }
+        let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
+        do {
+            let server = try authority.adminServer(for: names, now: Self.now)
+            guard server.chain != former?.chain else { return }
+            localAuthority = (authority, server)
+            fallback.admin = try TLSCredential(chain: server.chain.certificates.map(\.der), key: server.key)
+            admin.mailbox.post(.fallback(fallback))
+        } catch {
+            log.error("the admin listener's certificate can't be made: \(error)")
+        }
     }
 
     /// All workers serve the position.

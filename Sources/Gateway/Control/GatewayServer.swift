@@ -88,6 +88,8 @@ public final class GatewayServer {
     var tickets: TicketKeys
     var fallback: FallbackSource
     var fallbackDirectory: FilePath?
+    /// The local CA, where it can be used, and what the admin listener shows.
+    var localAuthority: (authority: LocalAuthority, admin: LocalAuthority.Server?)?
     var accessLog: AccessLogSink?
     var accessLogTarget = AccessLogTarget()
     /// Why the access log can't be opened.
@@ -235,6 +237,7 @@ public final class GatewayServer {
         resolveNames(now)
         checkHealth(now)
         settleWaits()
+        if let renewAt = localAuthority?.admin?.renewAt, Self.now >= renewAt { prepareAdminCertificate() }
         maintain()
         retryListening()
         watchAccessLog(now)

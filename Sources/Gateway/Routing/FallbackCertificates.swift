@@ -4,6 +4,9 @@ import PKI
 struct FallbackSource: Sendable {
     let authority: CertificateAuthority
     let key: PrivateKey
+    /// What the admin listener shows, whatever the name that is asked for: most clients ask for its address, and TLS does not
+    /// tell that to a server (RFC 6066 section 3). Nil for a certificate like the others'.
+    var admin: TLSCredential?
 
     /// With a key of its own.
     init(authority: CertificateAuthority) throws(PKIError) {
@@ -20,7 +23,7 @@ final class FallbackCertificates {
     /// How long one lasts, in seconds. After half of that it is made anew.
     private static let lifetimeSeconds: Int64 = 14 * 86_400
 
-    private let source: FallbackSource
+    let source: FallbackSource
     private var made: [String: (credential: TLSCredential, at: Int64)] = [:]
 
     init(_ source: FallbackSource) { self.source = source }

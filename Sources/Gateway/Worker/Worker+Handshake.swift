@@ -121,7 +121,7 @@ extension Worker {
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
         let credential: TLSCredential?
         if clients[id].listener == .admin {
-            credential = unsafe tables.fallback.credential(for: key, now: clock.seconds)
+            credential = unsafe tables.fallback.source.admin ?? tables.fallback.credential(for: key, now: clock.seconds)
         } else {
             var failure: (name: String, reason: String)?
             let stored = tables.credential(site: site, key: key, failure: &failure)
