@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 
 import pytest
 
-from client import Client
+from client import Client, tls_context
 from gateway import PROGRAMS, eventually, free_port
 
 
@@ -36,8 +37,11 @@ def test_json_lines_can_be_read_back(run, http):
         gateway={"access_log": {"to": "access.log", "format": "json"}})
     answer = ask(gateway, http)
     assert answer.status == 200
-    entry = json.loads(lines(gateway.folder / "access.log")[0])
-    assert entry["client"] == "127.0.0.1"
+    log = lines(gateway.folder / "access.log")[0]
+    entry = json.loads(log)
+    assert (entry["client"], entry["scheme"]) == ("127.0.0.1", "http")
+    assert "peer" not in entry and "tls_version" not in entry
+    assert isinstance(entry["duration_ms"], float) and re.search(r'"duration_ms":\d+\.\d{3},', log)
     assert (entry["method"], entry["host"], entry["target"]) == ("GET", "app.test", '/a?query-is-shown')
     assert (entry["status"], entry["bytes"]) == (200, 5)
     assert (entry["user_agent"], entry["referer"]) == ('"odd\\"', "http://r/")
@@ -84,7 +88,7 @@ def test_combined_lines_have_their_form(run, http):
     line = lines(gateway.folder / "access.log")[0]
     assert re.fullmatch(
         r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] '
-        r'"GET /a\?query-is-shown HTTP/1\.1" 200 5 "http://r/" "\\"odd\\\\\\""', line), line
+        r'"GET /a\?query-is-shown HTTP/1\.1" 200 5 "http://r/" "\\"odd\\\\\\"" "app\.test"', line), line
     assert "canary" not in line
 
 
@@ -100,6 +104,37 @@ def test_a_target_that_is_no_uri_stays_within_its_line(run, http, form):
         assert json.loads(line)["target"] == '/"\\\xff\xc3\xa9{}?'
     else:
         assert r'"GET /\"\\\xff\xc3\xa9{}? HTTP/1.1" 200 ' in line
+
+
+def test_what_is_not_said_is_a_dash_in_combined_lines(run, http):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"workers": 1, "access_log": {"to": "access.log", "format": "combined"}})
+    with http(gateway.http) as client:
+        assert client.get("app.test:80").status == 200
+        client.send("GET / HTTP/1.0\r\n\r\n")
+        assert client.response().status == 404
+    with http(gateway.http) as client:
+        client.send("GET / HTTP/1.1\r\nHost : app.test\r\n\r\n")
+        assert client.response().status == 400
+    log = eventually("three lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 3 and found)
+    assert [line.split("] ")[1] for line in log] == [
+        '"GET / HTTP/1.1" 200 5 "-" "-" "app.test"', f'"GET / HTTP/1.0" 404 {log[1].split(" ")[9]} "-" "-" "-"',
+        '"-" 400 0 "-" "-" "-"']
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_json_lines_tell_of_tls(run, http, version):
+    gateway = run(
+        [{"domain": "app.test", "respond": {"body": "hello"}}],
+        gateway={"workers": 1, "access_log": {"to": "access.log", "format": "json"}})
+    with http(gateway.https, tls_context(versions=version), "app.test") as client:
+        assert client.get().status == 200
+        client.send("GET / HTTP/1.1\r\nHost : app.test\r\n\r\n")
+        assert client.response().status == 400
+    log = eventually("both lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 2 and found)
+    for entry in map(json.loads, log):
+        assert (entry["scheme"], entry["tls_version"]) == ("https", version.name[4:].replace("_", "."))
 
 
 def test_upstreams_are_named_and_refusals_too(run, http, make_origin):

@@ -133,7 +133,7 @@ public struct AccessLog: Sendable, Equatable {
     public enum Format: String, ChoiceValue {
         /// One JSON object a line.
         case json
-        /// The combined format of Apache and nginx.
+        /// The combined format of Apache and nginx, with the host behind it.
         case combined
     }
 

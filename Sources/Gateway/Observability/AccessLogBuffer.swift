@@ -1,5 +1,6 @@
 import ConfigModel
 import HTTP1
+import PKI
 import State
 
 /// A worker's lines until they go to the sink, together.
@@ -25,22 +26,16 @@ final class AccessLogBuffer {
     }
 
     /// Keeps what the line will say of a request; two parts with a zero byte between, around what only the end knows.
+    /// `version` is that of TLS; nil without.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
-        _ peer: PeerAddress, _ clock: LoopClock
+        _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
         line.clear()
         switch format {
         case .json:
-            line.append("{\"time\":\"")
-            append(time: clock.seconds)
-            line.append("\",\"client\":\"")
-            if let proxied = sender.proxied {
-                proxied.write(to: line)
-                line.append("\",\"peer\":\"")
-            }
-            peer.write(to: line)
-            line.append("\",\"method\":\"")
+            beginObject(sender.proxied, peer, version, clock)
+            line.append(",\"method\":\"")
             appendEscaped(head[request.methodName.range])
             line.append("\",\"host\":\"")
             appendEscaped(head[request.host.range])
@@ -56,22 +51,16 @@ final class AccessLogBuffer {
             }
             line.append("\"\0")
         case .combined:
-            if let proxied = sender.proxied { proxied.write(to: line) } else { peer.write(to: line) }
-            line.append(" - - [")
-            append(time: clock.seconds)
-            line.append("] \"")
+            beginCombined(sender.proxied, peer, clock)
             appendEscaped(head[request.methodName.range])
             line.append(" ")
             appendEscaped(head[request.target.text.range])
-            line.append(request.version == .http11 ? " HTTP/1.1\" \0 \"" : " HTTP/1.0\" \0 \"")
-            if let value = request.fields.first(.referer) { appendEscaped(head[value.range]) } else { line.append("-") }
-            line.append("\" \"")
-            if let value = request.fields.first(.userAgent) {
-                appendEscaped(head[value.range])
-            } else {
-                line.append("-")
-            }
-            line.append("\"")
+            line.append(request.version == .http11 ? " HTTP/1.1\" \0 " : " HTTP/1.0\" \0 ")
+            appendQuoted(head, request.fields.first(.referer))
+            line.append(" ")
+            appendQuoted(head, request.fields.first(.userAgent))
+            line.append(" ")
+            appendQuoted(head, request.host)
         }
         queue.append(line.bytes)
     }
@@ -90,8 +79,8 @@ final class AccessLogBuffer {
             line.append(decimal: UInt64(status))
             line.append(",\"bytes\":")
             line.append(decimal: bytes)
-            line.append(",\"duration_us\":")
-            line.append(decimal: nanoseconds / 1000)
+            line.append(",\"duration_ms\":")
+            appendMilliseconds(nanoseconds)
             line.append(",\"request_id\":\"")
             id.write(to: line)
             if let upstream {
@@ -110,16 +99,15 @@ final class AccessLogBuffer {
     }
 
     /// A line for a request that could not be read.
-    func recordRefusal(_ status: Int, _ reason: StaticString, _ peer: PeerAddress, _ id: RequestID, _ clock: LoopClock)
-    {
+    func recordRefusal(
+        _ status: Int, _ reason: StaticString, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ id: RequestID,
+        _ clock: LoopClock
+    ) {
         line.clear()
         switch format {
         case .json:
-            line.append("{\"time\":\"")
-            append(time: clock.seconds)
-            line.append("\",\"client\":\"")
-            peer.write(to: line)
-            line.append("\",\"status\":")
+            beginObject(nil, peer, version, clock)
+            line.append(",\"status\":")
             line.append(decimal: UInt64(status))
             line.append(",\"error\":\"")
             line.append(reason)
@@ -127,14 +115,59 @@ final class AccessLogBuffer {
             id.write(to: line)
             line.append("\"}\n")
         case .combined:
-            peer.write(to: line)
-            line.append(" - - [")
-            append(time: clock.seconds)
-            line.append("] \"-\" ")
+            beginCombined(nil, peer, clock)
+            line.append("-\" ")
             line.append(decimal: UInt64(status))
-            line.append(" 0 \"-\" \"-\"\n")
+            line.append(" 0 \"-\" \"-\" \"-\"\n")
         }
         add()
+    }
+
+    // MARK: Parts of lines
+
+    /// Begins an object of JSON, up to the value of `scheme` or `tls_version`.
+    private func beginObject(
+        _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
+    ) {
+        line.append("{\"time\":\"")
+        append(time: clock.seconds)
+        line.append("\",\"client\":\"")
+        if let proxied {
+            proxied.write(to: line)
+            line.append("\",\"peer\":\"")
+        }
+        peer.write(to: line)
+        switch version {
+        case nil: line.append("\",\"scheme\":\"http\"")
+        case .v1_2: line.append("\",\"scheme\":\"https\",\"tls_version\":\"1.2\"")
+        case .v1_3: line.append("\",\"scheme\":\"https\",\"tls_version\":\"1.3\"")
+        }
+    }
+
+    /// Begins a combined line, up to the request's own.
+    private func beginCombined(_ proxied: PeerAddress?, _ peer: PeerAddress, _ clock: LoopClock) {
+        if let proxied { proxied.write(to: line) } else { peer.write(to: line) }
+        line.append(" - - [")
+        append(time: clock.seconds)
+        line.append("] \"")
+    }
+
+    /// Adds a text in quotation marks; `-` when there is none.
+    private func appendQuoted(_ head: Bytes, _ text: ByteRange?) {
+        guard let text, !text.isEmpty else { return line.append("\"-\"") }
+        line.append("\"")
+        appendEscaped(head[text.range])
+        line.append("\"")
+    }
+
+    /// Adds a time in milliseconds, with microseconds behind the point.
+    private func appendMilliseconds(_ nanoseconds: UInt64) {
+        line.append(decimal: nanoseconds / 1_000_000)
+        line.append(".")
+        let rest = nanoseconds / 1000 % 1000
+        if rest < 100 { line.append("0") }
+        if rest < 10 { line.append("0") }
+        line.append(decimal: rest)
     }
 
     /// Adds a time; its text is made once a second.

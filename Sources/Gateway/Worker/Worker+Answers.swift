@@ -169,7 +169,10 @@ extension Worker {
         id.write(to: memory.output)
         memory.output.append("\r\nConnection: close\r\n\r\n")
         if !isHead { memory.output.append(memory.page.bytes) }
-        if !isRecorded { unsafe accessLog?.recordRefusal(status, reason, clients[client].peer, id, clock) }
+        if !isRecorded {
+            unsafe accessLog?.recordRefusal(
+                status, reason, clients[client].peer, clients[client].transport.tls?.version, id, clock)
+        }
         guard deliver(memory.output.bytes, to: client) else { return }
         linger(client)
     }

@@ -25,7 +25,9 @@ extension Worker {
         guard let exchangeID = exchanges.insert(exchange) else { return refuse(503, "too many requests at once", id) }
         clients[id].exchange = exchangeID
         if let log = accessLog {
-            unsafe log.begin(&exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer, clock)
+            unsafe log.begin(
+                &exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer,
+                clients[id].transport.tls?.version, clock)
         }
         route(head, exchangeID, from: id)
     }
