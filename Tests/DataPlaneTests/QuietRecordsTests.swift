@@ -1,0 +1,40 @@
+import Testing
+
+@testable import Gateway
+
+struct QuietRecordsTests {
+    private static let limit = QuietRecords.limit
+
+    @Test("So many records without data may come within a second, and one more is too many")
+    func limit() {
+        var records = QuietRecords()
+        #expect((0..<Self.limit).allSatisfy { _ in records.admits(1, second: 7, isRead: true) })
+        let oneMore = records.admits(1, second: 7, isRead: true)
+        #expect(!oneMore)
+    }
+
+    @Test("Each second begins anew")
+    func seconds() {
+        var records = QuietRecords()
+        for second in 1...100 as ClosedRange<Int64> {
+            let isAdmitted = records.admits(Self.limit, second: second, isRead: true)
+            #expect(isAdmitted)
+        }
+    }
+
+    @Test("No second begins anew for an end that does not read the answers")
+    func unread() {
+        var records = QuietRecords()
+        let first = records.admits(Self.limit, second: 1, isRead: false)
+        let later = records.admits(1, second: 50, isRead: false)
+        let afterReading = records.admits(1, second: 51, isRead: true)
+        #expect(first && !later && afterReading)
+    }
+
+    @Test("What comes together counts together")
+    func together() {
+        var records = QuietRecords()
+        let isAdmitted = records.admits(Self.limit + 1, second: 1, isRead: true)
+        #expect(!isAdmitted)
+    }
+}
