@@ -141,3 +141,15 @@ def test_the_length_of_no_body_is_passed_on_as_one_number(gateway, origin, lengt
     origin.answers["/head"] = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n"
     with Client(gateway.http) as client:
         assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n")["Content-Length"] == "5"
+
+
+def test_a_chunked_body_of_little_else_than_framing_is_refused(gateway, origin):
+    chunk = b"1;" + b"a" * 200 + b"\r\na\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Client(gateway.http) as client:
+        client.send(head + chunk * 50 + b"0\r\n\r\n")
+        assert client.response().status == 200
+        client.send(head + chunk * 200 + b"0\r\n\r\n")
+        assert client.response().status == 400
+        assert client.is_closed()
+    assert [request.body for request in origin.requests] == [b"a" * 50]
