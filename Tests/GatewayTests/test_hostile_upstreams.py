@@ -192,6 +192,26 @@ def test_what_comes_before_the_request_shifts_no_answer(run, greeting):
     assert all(later - earlier > 1 for earlier, later in zip(wrong, wrong[1:])) or server.connections >= len(wrong)
 
 
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_interim_answers_without_end_are_ended(run, make_origin, interim):
+    origin = make_origin()
+
+    def forever(connection, request):
+        while True:
+            connection.send(interim * 100)
+
+    def some(connection, request):
+        connection.send(interim * 500 + OK)
+
+    origin.answers.update({"/forever": forever, "/some": some})
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        response = client.get(path="/some")
+        assert response.status == 200 and len(response.interim) == (500 if b"102" in interim else 0)
+        assert client.get(path="/forever").status == 502
+    gateway.await_log("no answer from", "one interim answer after the other")
+
+
 def test_records_without_data_of_an_upstream_are_bounded(gateway, upstream):
     def act(peer):
         peer.request()

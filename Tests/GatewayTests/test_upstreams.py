@@ -279,6 +279,28 @@ def test_ip_hash_goes_by_the_client_behind_a_trusted_proxy(run, make_origin):
     assert sum(map(len, seen)) == len(clients) and all(seen)
 
 
+def test_ip_hash_goes_by_who_has_sent_the_body_and_not_by_who_came_meanwhile(run, make_origin):
+    origins = [make_origin() for _ in range(3)]
+    gateway = run(
+        [{"domain": "app.test", "balance": "ip_hash", "upstreams": [o.url for o in origins]}],
+        gateway={"workers": 1, "trusted_proxies": ["127.0.0.1"]})
+    clients = [f"8.8.{i}.8" for i in range(10)]
+    waiting = [Client(gateway.http) for _ in clients]
+    for client, address in zip(waiting, clients):
+        client.send(
+            f"POST / HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-For: {address}\r\nContent-Length: 2\r\n\r\nh")
+    with Client(gateway.http) as client:
+        for address in clients:
+            assert client.get("app.test", "/", f"X-Forwarded-For: {address}").status == 200
+    for client in waiting:
+        client.send("i")
+        assert client.response("POST").status == 200
+        client.close()
+    # Both requests of a client have the same upstream.
+    seen = [{request["X-Real-IP"] for request in origin.requests} for origin in origins]
+    assert sum(map(len, seen)) == len(clients) and set().union(*seen) == set(clients)
+
+
 def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origin):
     sick, well = make_origin(), make_origin()
     sick.answers["/health"] = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"

@@ -18,6 +18,9 @@ struct Exchange: ~Copyable {
     /// The upstream it is with.
     var pool = SlotID.none
 
+    /// A hash of the client's address, which chooses among upstreams.
+    var clientHash: UInt32 = 0
+
     // The request.
     let method: HTTP1.Method
     /// The request as it goes upstream: its head, and what was collected of its body.
@@ -50,6 +53,8 @@ struct Exchange: ~Copyable {
     var responseBody: BodyDecoder?
     var responseFraming = ResponseFraming.plain
     var hasResponseHead = false
+    /// How many interim answers have come.
+    var interimAnswers: UInt16 = 0
     /// Whether bytes of a response have come.
     var hasResponseBytes = false
     /// Whether the upstream's connection can be used again.

@@ -7,6 +7,10 @@ extension Worker {
         memory.output.clear()
         writeRequestHead(head, exchange)
         exchanges[exchange].request.append(memory.output.bytes)
+        if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
+            // When the body is collected, `sender` is another request's.
+            exchanges[exchange].clientHash = unsafe (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
+        }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
         let client = exchanges[exchange].client
         beginBody(of: client)
@@ -19,7 +23,7 @@ extension Worker {
     /// Takes an upstream for a request that is ready to go.
     func takeUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
-        exchanges[exchange].nextCandidate = firstCandidate(of: exchanges[exchange].site, for: client)
+        exchanges[exchange].nextCandidate = firstCandidate(of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
         guard assign(exchange) else { return answer(exchange, 502) }
         // From here on it is the upstream that may take its time.
         clients[client].deadline.clear()
@@ -36,12 +40,12 @@ extension Worker {
     // MARK: Choosing
 
     /// Where the search for an upstream begins.
-    private func firstCandidate(of site: SlotID, for client: SlotID) -> Int {
+    private func firstCandidate(of site: SlotID, clientHash: UInt32) -> Int {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
         switch tables.sites[site].view.balance {
         case .roundRobin: return tables.sites[site].takeTurn(of: count)
-        case .ipHash: return unsafe Int((sender.proxied ?? clients[client].peer).hash % UInt32(count))
+        case .ipHash: return Int(clientHash % UInt32(count))
         case .leastConnections:
             let start = tables.sites[site].takeTurn(of: count)
             var best = start

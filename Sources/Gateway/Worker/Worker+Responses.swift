@@ -58,6 +58,11 @@ extension Worker {
                 }
                 offset += count
                 if unsafe responseHead.isInterim {
+                    exchanges[exchange].interimAnswers += 1
+                    guard exchanges[exchange].interimAnswers <= Self.mostInterimAnswers else {
+                        upstreamBroke(id, "it sent one interim answer after the other")
+                        return bytes.count
+                    }
                     guard relayInterim(head, exchange) else { return bytes.count }
                     continue
                 }
@@ -71,6 +76,9 @@ extension Worker {
 
     /// The most that is taken from upstreams: theirs may be larger than what clients may send.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
+
+    /// How many interim answers may come before the final one: some servers send one now and then while they work.
+    private static let mostInterimAnswers = 1000
 
     /// Passes an interim answer on (RFC 9110 section 15.2), but for 100: no upstream is asked for that. False when the client
     /// is gone.
