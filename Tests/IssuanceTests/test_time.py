@@ -3,22 +3,19 @@
 Real time passes with AEGIS_LONG=1 alone, for some minutes.
 """
 
-import contextlib
-import glob
 import os
-import pathlib
 import ssl
 import time
 
 import pytest
 
 from client import Client, tls_context
+from clocks import ahead, needs_faketime
 from gateway import eventually
 from hosts import host, nothing_is_left, rows, serial
 from stand import Stand
 
 DAY = 86_400
-LIBRARY = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 LIFETIME = 80
 RENEWALS = 4
 
@@ -70,23 +67,7 @@ def test_short_certificates_never_end_in_service(stand_with, figures):
         gateway.stop()
 
 
-@contextlib.contextmanager
-def ahead(days):
-    """What runs a program with a clock that is days ahead.
-
-    The faketime program would stay in between as a parent; its library alone does not. That adds to the environment of
-    the first program, which moves it away from where Swift finds the arguments: so `env` is that one.
-    """
-    shared = pathlib.Path("/dev/shm")
-    before = set(shared.glob("*faketime*"))
-    yield ("env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME=+{days}d", "env")
-    # Memory to share with children is left.
-    for path in set(shared.glob("*faketime*")) - before:
-        path.unlink()
-
-
-@pytest.mark.skipif(not LIBRARY, reason="faketime is not installed")
-@pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="faketime and a sanitizer want the same functions")
+@needs_faketime
 @pytest.mark.parametrize("days, issued", [(20, 1), (75, 2)])
 def test_a_gateway_renews_when_it_is_time_and_then_no_more(stand_with, days, issued):
     # The CA stays in the present: what it issues to a gateway 75 days ahead is due as soon as it is there.

@@ -246,6 +246,7 @@ extension GatewayServer {
         issuance.queue.ended(name)
         switch outcome {
         case .stored:
+            status.change { $0.issuances += 1 }
             issuance.progress[name] = nil
             log.info("the certificate '\(name)' is there")
             // Its handshakes go on when it is in force, which is now.
@@ -257,6 +258,7 @@ extension GatewayServer {
             break
         case .obsolete: settle(name)
         case .failed(let failure):
+            status.change { $0.failedIssuances += 1 }
             log.error("the certificate '\(name)' can't be had: \(failure)")
             issuance.progress[name] = (try? issuance.store?.renewal(of: name)) ?? nil
             settle(name)

@@ -95,6 +95,7 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
         applyListeners()
+        nextRenewalLook = 0
         let firstEnd = compiler.firstEnd()
         let expiries = compiler.certificates.count <= GatewayStatus.mostExpiries ? compiler.expiries : [:]
         status.change { status in

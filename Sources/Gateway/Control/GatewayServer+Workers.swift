@@ -20,7 +20,9 @@ extension GatewayServer {
                 let body = lines.reduce("") { $0 + $1 + "\n" }
                 return AdminAnswer(status: current.phase == .ready ? 200 : 503, body: Array(body.utf8))
             case "/metrics":
-                return AdminAnswer(type: .metrics, body: Array(MetricsText.write(metrics.workers, current).utf8))
+                let facts = MetricsText.Facts(
+                    workers: metrics.workers, status: current, traffic: metrics.traffic.current, usage: .current)
+                return AdminAnswer(type: .metrics, body: Array(MetricsText.write(facts).utf8))
             default: return nil
             }
         }
@@ -139,6 +141,7 @@ extension GatewayServer {
 /// Whose metrics are shown: workers come after the admin listener.
 final class MetricsSource: Sendable {
     private let list = Mutex<[WorkerMetrics]>([])
+    let traffic = TrafficTotals()
 
     var workers: [WorkerMetrics] {
         get { list.withLock { $0 } }

@@ -119,6 +119,7 @@ public final class GatewayServer {
     var urgentNames: Set<String> = []
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
+    var nextRenewalLook: Int64 = 0
     /// The number of workers that was last told to be another one.
     var toldWorkerCount: Int?
     var drained = 0
@@ -147,7 +148,8 @@ public final class GatewayServer {
         node = GatewayNode(
             id: GatewayNode.makeID(), machine: SystemName.machine, process: Int(getpid()),
             version: options.version, startedAt: now, heartbeatAt: now)
-        status.change { $0.startedAt = now }
+        let version = options.version.split(separator: " ").last.map(String.init) ?? ""
+        status.change { ($0.startedAt, $0.version) = (now, version) }
         admin = try WorkerHandle(number: -1, reports: reports)
         try startAdmin()
     }
@@ -239,6 +241,7 @@ public final class GatewayServer {
         settleWaits()
         if let renewAt = localAuthority?.admin?.renewAt, Self.now >= renewAt { prepareAdminCertificate() }
         maintain()
+        lookAtRenewals(now)
         retryListening()
         watchAccessLog(now)
         checkSuccessor()
@@ -274,6 +277,7 @@ public final class GatewayServer {
         case .certificateFailed(let name, let reason):
             log.error("the certificate '\(name)' can't be used: \(reason)")
         case .certificateWanted(let name): certificateWanted(name)
+        case .traffic(let report): metrics.traffic.add(report)
         case .acceptFailed(let code):
             // It is tried again and again: once in a while is enough to be told of it.
             guard Self.uptime >= nextAcceptComplaint else { return }

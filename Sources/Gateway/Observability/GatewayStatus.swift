@@ -21,6 +21,12 @@ final class GatewayStatus: Sendable {
         /// By upstream: whether health checks find it well.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0
+        /// The program's version, such as 1.2.3.
+        var version = ""
+        /// Certificates that this process has ordered since it began: those that came, and the tries that failed.
+        var issuances = 0
+        var failedIssuances = 0
+        var renewals = RenewalOutlook()
         /// Lines of the access log that were lost since the process began.
         var lostLogLines: UInt64 = 0
     }

@@ -1,22 +1,37 @@
 /// Everything that is counted, in the text format of Prometheus (version 0.0.4,
 /// https://prometheus.io/docs/instrumenting/exposition_formats/).
+///
+/// Names and units are as https://prometheus.io/docs/practices/naming/ wants them.
 struct MetricsText {
+    /// What there is to tell.
+    struct Facts {
+        let workers: [WorkerMetrics]
+        let status: GatewayStatus.Values
+        let traffic: TrafficTotals.Values
+        let usage: ProcessUsage
+    }
+
+    /// The label of what is told together; no host or upstream is called so.
+    static let others = "(others)"
+
     private let workers: [WorkerMetrics]
     private let status: GatewayStatus.Values
+    private let traffic: TrafficTotals.Values
     private var text = ""
 
-    init(_ workers: [WorkerMetrics], _ status: GatewayStatus.Values) {
-        self.workers = workers
-        self.status = status
+    private init(_ facts: Facts) {
+        (workers, status, traffic) = (facts.workers, facts.status, facts.traffic)
     }
 
     /// The text.
-    static func write(_ workers: [WorkerMetrics], _ status: GatewayStatus.Values) -> String {
-        var metrics = MetricsText(workers, status)
+    static func write(_ facts: Facts) -> String {
+        var metrics = MetricsText(facts)
         metrics.writeTraffic()
         metrics.writeTLS()
         metrics.writeUpstreams()
         metrics.writeState()
+        metrics.writeCertificates()
+        metrics.write(facts.usage)
         return metrics.text
     }
 
@@ -29,6 +44,15 @@ struct MetricsText {
             ("4xx", .responses4xx), ("5xx", .responses5xx),
         ] {
             text += "aegis_responses_total{class=\"\(name)\"} \(sum(counter))\n"
+        }
+        header(
+            "aegis_host_requests_total",
+            "Requests by host and the class of the response's status, for the busiest hosts", "counter")
+        for (host, total) in traffic.hosts.named + [(Self.others, traffic.hosts.rest)] {
+            for index in 0..<5 where total.classes[index] > 0 {
+                sample(
+                    "aegis_host_requests_total", [("host", host), ("class", "\(index + 1)xx")], total.classes[index])
+            }
         }
         histogram("aegis_request_duration_seconds", "From a request's head to the end of its response", .request)
         counter("aegis_client_bytes_received_total", "Bytes from clients, decrypted", .bytesReceived)
@@ -49,11 +73,22 @@ struct MetricsText {
         header("aegis_tls_handshakes_total", "TLS handshakes by how they ended", "counter")
         for (labels, counter) in [
             ("result=\"ok\",version=\"1.2\"", WorkerMetrics.Counter.handshakesTLS12),
-            ("result=\"ok\",version=\"1.3\"", .handshakesTLS13), ("result=\"failed\",version=\"\"", .handshakesFailed),
+            ("result=\"ok\",version=\"1.3\"", .handshakesTLS13),
             ("result=\"aborted\",version=\"\"", .handshakesAborted),
             ("result=\"timeout\",version=\"\"", .handshakesTimedOut),
         ] {
             text += "aegis_tls_handshakes_total{\(labels)} \(sum(counter))\n"
+        }
+        let causes: [(String, WorkerMetrics.Counter)] = [
+            ("no_certificate", .handshakesWithoutCertificate), ("plain_http", .handshakesPlain),
+            ("client_alert", .handshakesAlerted), ("version", .handshakesOfOtherVersions),
+            ("algorithms", .handshakesWithoutAlgorithms), ("malformed", .handshakesMalformed),
+        ]
+        let failed = causes.reduce(0) { $0 &+ sum($1.1) }
+        text += "aegis_tls_handshakes_total{result=\"failed\",version=\"\"} \(failed)\n"
+        header("aegis_tls_handshake_failures_total", "TLS handshakes that failed, by the reason", "counter")
+        for (reason, counter) in causes {
+            sample("aegis_tls_handshake_failures_total", [("reason", reason)], sum(counter))
         }
         counter("aegis_tls_handshakes_resumed_total", "Handshakes that took up a session", .handshakesResumed)
         histogram("aegis_tls_handshake_duration_seconds", "From the connection to the handshake's end", .handshake)
@@ -64,34 +99,74 @@ struct MetricsText {
         counter("aegis_upstream_connections_total", "New connections to upstreams", .upstreamConnections)
         counter("aegis_upstream_reuses_total", "Requests on kept connections", .upstreamReuses)
         counter("aegis_upstream_retries_total", "Requests tried again", .upstreamRetries)
-        counter("aegis_upstream_failures_total", "Requests that no upstream answered", .upstreamFailures)
+        header("aegis_upstream_failures_total", "Requests that no upstream answered, by the last reason", "counter")
+        for fault in UpstreamFault.allCases {
+            sample("aegis_upstream_failures_total", [("reason", fault.rawValue)], sum(fault.counter))
+        }
         counter("aegis_upstream_ejections_total", "Upstreams left out after failures", .upstreamEjections)
+        histogram(
+            "aegis_upstream_response_duration_seconds", "From sending a request to the head of its response", .upstream)
+        let upstreams = traffic.upstreams.named + [(Self.others, traffic.upstreams.rest)].filter { $0.1.responses > 0 }
+        header("aegis_upstream_responses_total", "Responses by upstream, for the busiest", "counter")
+        for (upstream, total) in upstreams {
+            sample("aegis_upstream_responses_total", [("upstream", upstream)], total.responses)
+        }
+        header(
+            "aegis_upstream_response_seconds_total", "How long these took to the head of the response, all together",
+            "counter")
+        for (upstream, total) in upstreams {
+            sample("aegis_upstream_response_seconds_total", [("upstream", upstream)], Double(total.nanoseconds) / 1e9)
+        }
         guard !status.health.isEmpty else { return }
         header("aegis_upstream_healthy", "1 when health checks find the upstream well", "gauge")
         for (upstream, isHealthy) in status.health.sorted(by: { $0.key < $1.key }) {
-            text += "aegis_upstream_healthy{upstream=\"\(Self.escaped(upstream))\"} \(isHealthy ? 1 : 0)\n"
+            sample("aegis_upstream_healthy", [("upstream", upstream)], isHealthy ? 1 : 0)
         }
     }
 
     private mutating func writeState() {
+        header("aegis_build_info", "1, with the version of the program", "gauge")
+        sample("aegis_build_info", [("version", status.version)], 1)
         gauge("aegis_state_generation", "The generation in force", "\(status.position.generation)")
         gauge("aegis_state_revision", "The revision in force", "\(status.position.revision)")
         gauge("aegis_state_readable", "1 when the state can be read", status.stateFailure == nil ? "1" : "0")
         gauge("aegis_state_writable", "1 when the state can be written", status.reportFailure == nil ? "1" : "0")
         gauge("aegis_state_problems", "Items, listeners and logs that could not be put in force", "\(status.problems)")
         gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
-        gauge("aegis_start_time_seconds", "When the process started", "\(status.startedAt)")
         header("aegis_reloads_total", "Changes of the state that were taken in", "counter")
         text += "aegis_reloads_total{result=\"ok\"} \(status.reloads)\n"
         text += "aegis_reloads_total{result=\"failed\"} \(status.failedReloads)\n"
+    }
+
+    private mutating func writeCertificates() {
+        header(
+            "aegis_certificate_issuances_total", "Certificates that this process has ordered, by the result", "counter")
+        sample("aegis_certificate_issuances_total", [("result", "ok")], status.issuances)
+        sample("aegis_certificate_issuances_total", [("result", "failed")], status.failedIssuances)
+        gauge(
+            "aegis_certificates_renewal_overdue", "Certificates whose renewal is due and not done",
+            "\(status.renewals.overdue)")
+        if let next = status.renewals.next {
+            gauge("aegis_certificate_next_renewal_timestamp_seconds", "When the next renewal is due", "\(next)")
+        }
         if let soonest = status.firstEnd {
             gauge("aegis_certificate_soonest_not_after_seconds", "The first end of validity of all", "\(soonest)")
         }
         guard !status.expiries.isEmpty else { return }
         header("aegis_certificate_not_after_seconds", "The end of a certificate's validity", "gauge")
         for (name, end) in status.expiries.sorted(by: { $0.key < $1.key }) {
-            text += "aegis_certificate_not_after_seconds{certificate=\"\(Self.escaped(name))\"} \(end)\n"
+            sample("aegis_certificate_not_after_seconds", [("certificate", name)], end)
         }
+    }
+
+    private mutating func write(_ usage: ProcessUsage) {
+        header("process_cpu_seconds_total", "Time of the processors that the process has used", "counter")
+        sample("process_cpu_seconds_total", [], usage.cpuSeconds)
+        gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(usage.residentBytes)")
+        gauge("process_virtual_memory_bytes", "Memory of the process", "\(usage.virtualBytes)")
+        gauge("process_open_fds", "Open descriptors", "\(usage.openDescriptors)")
+        gauge("process_max_fds", "How many descriptors may be open", "\(usage.maxDescriptors)")
+        gauge("process_start_time_seconds", "When the process started", "\(status.startedAt)")
     }
 
     // MARK: Forms
@@ -100,6 +175,11 @@ struct MetricsText {
 
     private mutating func header(_ name: String, _ help: String, _ type: String) {
         text += "# HELP \(name) \(help).\n# TYPE \(name) \(type)\n"
+    }
+
+    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some Numeric) {
+        let set = labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",")
+        text += labels.isEmpty ? "\(name) \(value)\n" : "\(name){\(set)} \(value)\n"
     }
 
     private mutating func counter(_ name: String, _ help: String, _ counter: WorkerMetrics.Counter) {

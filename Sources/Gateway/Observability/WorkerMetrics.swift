@@ -7,15 +7,18 @@ final class WorkerMetrics: Sendable {
         case requests, malformedRequests, bytesReceived, bytesSent
         case responses1xx, responses2xx, responses3xx, responses4xx, responses5xx
         case connectionsAccepted, connectionsClosed, connectionsRefused, acceptFailures
-        case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesFailed, handshakesAborted,
-            handshakesTimedOut
+        case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesAborted, handshakesTimedOut
+        case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
+        case handshakesWithoutAlgorithms, handshakesMalformed
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
-        case upstreamConnections, upstreamReuses, upstreamRetries, upstreamFailures, upstreamEjections
+        case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections
+        case upstreamsUnresolved, upstreamsUnreached, upstreamsTimedOut, upstreamsWithoutTLS, upstreamsClosed
+        case upstreamsMalformed
         case suppressedReports
     }
 
     enum Histogram: Int, CaseIterable {
-        case request, handshake
+        case request, handshake, upstream
     }
 
     /// The upper ends of a histogram's buckets, in nanoseconds; what takes longer is in one more.

@@ -80,6 +80,8 @@ struct UpstreamPool: ~Copyable {
     var ejectedUntil: Int64 = 0
     /// How many exchanges are with it.
     var active = 0
+    /// What was counted since it was last told.
+    var traffic = UpstreamTraffic()
     /// Whether its definition is gone.
     var isRetired = false
     var newestIdle = SlotID.none

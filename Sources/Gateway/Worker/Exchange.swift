@@ -77,6 +77,8 @@ struct Exchange: ~Copyable {
 
     // For the log and the metrics.
     let startedAt: UInt64
+    /// When its request was last sent to an upstream, in nanoseconds of the monotonic clock.
+    var sentAt: UInt64 = 0
     var status: UInt16 = 0
     var bytesSent: UInt64 = 0
     var logLine = ByteQueue()

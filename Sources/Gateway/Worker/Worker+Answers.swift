@@ -220,13 +220,14 @@ extension Worker {
 
     /// Counts and logs an exchange.
     private func record(_ id: SlotID) {
-        let status = Int(exchanges[id].status)
-        metrics.countResponse(status == 0 ? 499 : status)
+        let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
+        metrics.countResponse(status)
+        countAnswer(id, status: status)
         unsafe metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
         guard let accessLog, !exchanges[id].logLine.isEmpty else { return }
         let pool = exchanges[id].pool
         unsafe accessLog.end(
-            exchanges[id].logLine.bytes, status: status == 0 ? 499 : status, bytes: exchanges[id].bytesSent,
+            exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
             nanoseconds: clock.nanoseconds - exchanges[id].startedAt, exchanges[id].requestID,
             upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
     }

@@ -15,6 +15,7 @@ extension Worker {
 
     /// Takes a handshake as far as it goes with what was lent to TLS.
     private func advanceHandshake(_ id: SlotID) {
+        var isRefused = false
         while true {
             guard let progress = clients[id].transport.tls?.handshake() else { return close(id) }
             if let failure = clients[id].transport.sendOutput(of: memory.wire) {
@@ -30,10 +31,13 @@ extension Worker {
                 case .chosen: continue
                 case .awaited(let name): return awaitCertificate(name, id)
                 // The next step sends the alert.
-                case .none: clients[id].transport.tls?.refuse()
+                case .none:
+                    isRefused = true
+                    clients[id].transport.tls?.refuse()
                 }
             case .complete: return finishHandshake(id)
-            case .failed: return failHandshake(id)
+            case .failed(let failure):
+                return failHandshake(id, isRefused ? .handshakesWithoutCertificate : failure.counter)
             }
         }
     }
@@ -43,14 +47,14 @@ extension Worker {
 
     /// A handshake has failed, and its alert is sent. To close while something is unread would reset the connection, and the
     /// client might never see the alert: so that is read and thrown away for a while, but not beyond the time for handshakes.
-    private func failHandshake(_ id: SlotID) {
-        endTLS(id)
+    private func failHandshake(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
+        endTLS(id, reason)
         linger(id, until: clients[id].deadline.milliseconds, atMost: Self.bytesAfterFailure)
     }
 
     /// Counts a failed handshake. What comes and goes from here on is no TLS.
-    private func endTLS(_ id: SlotID) {
-        metrics.add(.handshakesFailed, 1)
+    private func endTLS(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
+        metrics.add(reason, 1)
         memory.wire.revoke()
         clients[id].transport.tls = nil
     }
@@ -65,7 +69,7 @@ extension Worker {
 
     /// Tells a client that has mistaken the port, in its own language.
     private func refusePlainRequest(_ id: SlotID) {
-        endTLS(id)
+        endTLS(id, .handshakesPlain)
         refuse(
             400, "plain HTTP at a port for HTTPS", id,
             explanation: "A plain HTTP request was sent to a port that speaks HTTPS.")
@@ -168,5 +172,16 @@ extension Worker {
         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
         // The first request often comes with the client's last message.
         take(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
+    }
+}
+
+extension TLSFailure {
+    fileprivate var counter: WorkerMetrics.Counter {
+        switch cause {
+        case .alert: .handshakesAlerted
+        case .version: .handshakesOfOtherVersions
+        case .algorithms: .handshakesWithoutAlgorithms
+        case .other: .handshakesMalformed
+        }
     }
 }

@@ -14,7 +14,9 @@ extension Worker {
         case .accessLog(let sink, let format):
             accessLog?.flush()
             accessLog = sink.map { AccessLogBuffer($0, format) }
-        case .tick: reportAllowance = Self.reportsASecond
+        case .tick:
+            reportAllowance = Self.reportsASecond
+            reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)
         case .fallback(let source): tables.fallback = FallbackCertificates(source)

@@ -104,7 +104,7 @@ extension Worker {
             return sendRequest(exchange)
         }
         guard !tables.pools[pool].addresses.isEmpty else {
-            return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, canTryOthers: true)
+            return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, .resolve, canTryOthers: true)
         }
         let turn = unsafe tables.pools[pool].takeTurn(at: clock.milliseconds)
         exchanges[exchange].address = turn
@@ -129,7 +129,7 @@ extension Worker {
                 exchanges[exchange].upstream = .none
                 close(upstream: upstream)
             }
-            upstreamFailed(exchange, SystemFailure.text(error.code), canTryOthers: true)
+            upstreamFailed(exchange, SystemFailure.text(error.code), .connect, canTryOthers: true)
         }
     }
 
@@ -138,12 +138,12 @@ extension Worker {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
             // What has come unasked would be taken for the answer, and that for the next one's.
-            guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked) }
+            guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             upstreams[id].phase = .active
             return sendRequest(upstreams[id].exchange)
         }
         guard case .known(let trust) = tables.pools[pool].definition.trust else {
-            if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason) }
+            if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason, .tls) }
             return
         }
         do throws(PKIError) {
@@ -152,7 +152,7 @@ extension Worker {
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
         } catch {
-            upstreamBroke(id, "\(error)")
+            upstreamBroke(id, "\(error)", .tls)
         }
     }
 
@@ -169,6 +169,7 @@ extension Worker {
     /// Sends an exchange's request on its connection, which is up.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
+        exchanges[exchange].sentAt = unsafe clock.nanoseconds
         let request = exchanges[exchange].request.bytes
         let hostOffset = exchanges[exchange].hostOffset
         var failure: TransportFailure?
@@ -207,15 +208,22 @@ extension Worker {
 
     // MARK: Failing
 
-    /// A connection broke, or never came to be. `isUntouched`: nothing of the request was sent on it.
-    func upstreamBroke(_ id: SlotID, _ reason: String, timedOut: Bool = false, isUntouched: Bool = false) {
+    /// A connection broke, or never came to be. `isUntouched`: nothing of the request was sent on it. `fault`: what the metrics
+    /// say; nil for what the connection's phase does.
+    func upstreamBroke(
+        _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
+    ) {
         let exchange = upstreams[id].exchange
-        let neverUp = upstreams[id].phase == .connecting || upstreams[id].phase == .handshake
+        let phase = upstreams[id].phase
+        let neverUp = phase == .connecting || phase == .handshake
+        let known: UpstreamFault =
+            timedOut ? .timeout : phase == .connecting ? .connect : phase == .handshake ? .tls : .closed
         let wasReused = upstreams[id].isReused
         exchanges[exchange].upstream = .none
         close(upstream: id)
         if wasReused, isUntouched || canRepeat(exchange), !timedOut { return repeatOnNewConnection(exchange) }
-        upstreamFailed(exchange, reason, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
+        upstreamFailed(
+            exchange, reason, fault ?? known, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
     }
 
     /// Whether a request can be sent again without harm (RFC 9110 section 9.2.2): no byte of an answer has come, and all of
@@ -252,7 +260,8 @@ extension Worker {
     ///
     /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated.
     func upstreamFailed(
-        _ exchange: SlotID, _ reason: String, canTryOthers: Bool, wasReused: Bool = false, timedOut: Bool = false
+        _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
+        timedOut: Bool = false
     ) {
         if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
@@ -272,7 +281,7 @@ extension Worker {
             guard assign(exchange) else { return answer(exchange, 502) }
             return connect(exchange)
         }
-        metrics.add(.upstreamFailures, 1)
+        metrics.add(fault.counter, 1)
         let addresses = tables.pools[pool].addresses.count
         let isAboutAll = canTryOthers && addresses > 1
         report(
@@ -295,6 +304,28 @@ extension Worker {
         report(
             .upstreamEjected(
                 tables.pools[pool].definition.upstream.text, seconds: Int(UpstreamPool.ejectionMilliseconds / 1000)))
+    }
+}
+
+/// Why an upstream has not answered, as the metrics tell it.
+enum UpstreamFault: String, CaseIterable {
+    /// Its name has no address.
+    case resolve
+    case connect, timeout, tls
+    /// The connection ended before the response did.
+    case closed
+    /// What it sent is no response to the request.
+    case malformed
+
+    var counter: WorkerMetrics.Counter {
+        switch self {
+        case .resolve: .upstreamsUnresolved
+        case .connect: .upstreamsUnreached
+        case .timeout: .upstreamsTimedOut
+        case .tls: .upstreamsWithoutTLS
+        case .closed: .upstreamsClosed
+        case .malformed: .upstreamsMalformed
+        }
     }
 }
 

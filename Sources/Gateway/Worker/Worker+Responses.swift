@@ -24,7 +24,7 @@ extension Worker {
             // What it holds is moved to where it stays while it is worked on.
             memory.plain.clear()
             guard upstreams[id].inbox.count <= memory.plain.capacity else {
-                return upstreamBroke(id, "its answer's head is too large")
+                return upstreamBroke(id, "its answer's head is too large", .malformed)
             }
             memory.plain.append(upstreams[id].inbox.bytes)
             upstreams[id].inbox.clear()
@@ -46,14 +46,14 @@ extension Worker {
             switch upstreams[id].scanner.scan(rest.span, limits: Self.responseLimits) {
             case .incomplete: return offset
             case .malformed(let fault):
-                upstreamBroke(id, "its answer is malformed: \(fault.reason)")
+                upstreamBroke(id, "its answer is malformed: \(fault.reason)", .malformed)
                 return bytes.count
             case .complete(let count):
                 upstreams[id].scanner = .response
                 let head = rest[0..<count]
                 let method = exchanges[exchange].method
                 if let fault = unsafe responseHead.parse(head.span, answering: method, limits: Self.responseLimits) {
-                    upstreamBroke(id, "its answer is malformed: \(fault.reason)")
+                    upstreamBroke(id, "its answer is malformed: \(fault.reason)", .malformed)
                     return bytes.count
                 }
                 offset += count
@@ -102,12 +102,13 @@ extension Worker {
 
     private func beginResponse(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
+        countResponse(exchange)
         tables.pools[exchanges[exchange].pool].failures = 0
         tables.pools[exchanges[exchange].pool].ejectedUntil = 0
         if unsafe responseHead.isSwitchingProtocols {
             guard let upgrade = unsafe responseHead.fields.first(.upgrade),
                 isAsked(exchange, forProtocol: head[upgrade.range])
-            else { return upstreamBroke(id, "it changed to a protocol that was not asked for") }
+            else { return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed) }
             return beginTunnel(head, rest, exchange, id)
         }
         exchanges[exchange].status = unsafe UInt16(responseHead.status)
@@ -236,7 +237,8 @@ extension Worker {
             case .malformed(let fault):
                 // Nothing of it went to the client yet.
                 if isBeginning { takeBackResponse(exchange) }
-                return upstreamBroke(exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)")
+                return upstreamBroke(
+                    exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)", .malformed)
             }
             break
         }

@@ -105,7 +105,7 @@ extension Worker {
                 // Tickets may have come along, or follow; an answer can't.
                 let received = unsafe upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
-                    return upstreamBroke(id, Self.unasked)
+                    return upstreamBroke(id, Self.unasked, .malformed)
                 }
                 upstreams[id].phase = .active
                 return sendRequest(upstreams[id].exchange)
@@ -224,6 +224,8 @@ extension Worker {
     func retire(pool: SlotID) {
         tables.pools[pool].isRetired = true
         while !tables.pools[pool].newestIdle.isNone { closeIdle(tables.pools[pool].newestIdle) }
-        if tables.pools[pool].active == 0 { _ = tables.pools.remove(pool) }
+        guard tables.pools[pool].active == 0 else { return }
+        reportTraffic()
+        _ = tables.pools.remove(pool)
     }
 }

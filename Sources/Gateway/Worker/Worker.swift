@@ -98,6 +98,7 @@ final class Worker {
             if isDraining, clients.count == 0 { finishDraining() }
         }
         accessLog?.flush()
+        reportTraffic()
     }
 
     private func handle(_ token: Token, _ readiness: Readiness) {

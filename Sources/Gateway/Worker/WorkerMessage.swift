@@ -88,6 +88,8 @@ enum WorkerReport: Sendable {
     case certificateFailed(name: String, reason: String)
     /// A handshake waits for a certificate that there is not yet.
     case certificateWanted(name: String)
+    /// What was counted by host and by upstream.
+    case traffic(TrafficReport)
     /// No more connections can be taken; the `errno`.
     case acceptFailed(Int32)
     /// All connections are done.

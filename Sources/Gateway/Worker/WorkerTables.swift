@@ -10,6 +10,8 @@ struct SiteSlot: ~Copyable {
     /// Whose turn it was among its upstreams.
     private var turn: UInt16 = 0
     var isRetired = false
+    /// Where what it has answered is counted; 0 when there was nothing since that was last told.
+    var trafficPlace: UInt32 = 0
 
     init(site: Site) {
         self.site = site
@@ -50,6 +52,9 @@ final class WorkerTables {
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
+    /// What was counted since it was last told, of the sites and upstreams that had requests.
+    @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
+    @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
     init(fallback: FallbackSource) { self.fallback = FallbackCertificates(fallback) }
 
@@ -156,6 +161,43 @@ final class WorkerTables {
         let kept = Self.parsedLimit * 3 / 4
         for id in parsed.dropFirst(kept) { certificates[id].credential = nil }
         parsed.removeLast(max(0, parsed.count - kept))
+    }
+
+    // MARK: Counting
+
+    /// Counts what a site has answered. The site stays until that is told.
+    func count(site id: SlotID, status: Int) {
+        if sites[id].trafficPlace == 0 {
+            unsafe hostTraffic.append((id, HostTraffic()))
+            sites[id].trafficPlace = unsafe UInt32(hostTraffic.count)
+            use(site: id)
+        }
+        let place = Int(sites[id].trafficPlace) - 1
+        unsafe hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
+    }
+
+    /// Counts an upstream's response.
+    func count(upstream id: SlotID, nanoseconds: UInt64) {
+        if pools[id].traffic.responses == 0 { unsafe busyPools.append(id) }
+        pools[id].traffic.responses &+= 1
+        pools[id].traffic.nanoseconds &+= nanoseconds
+    }
+
+    /// Gives what was counted, and begins anew.
+    func takeTraffic() -> TrafficReport {
+        var report = TrafficReport()
+        for (id, traffic) in unsafe hostTraffic {
+            report.hosts.append((sites[id].site, traffic))
+            sites[id].trafficPlace = 0
+            release(site: id)
+        }
+        for id in unsafe busyPools where pools.contains(id) {
+            report.upstreams.append((pools[id].definition, pools[id].traffic))
+            pools[id].traffic = UpstreamTraffic()
+        }
+        unsafe hostTraffic.removeAll(keepingCapacity: true)
+        unsafe busyPools.removeAll(keepingCapacity: true)
+        return report
     }
 
     // MARK: Changing

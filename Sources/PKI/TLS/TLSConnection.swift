@@ -247,6 +247,33 @@ public struct TLSFailure: Sendable, Equatable {
         ERR_clear_error()
     }
 
+    /// What operators tell handshakes that failed apart by.
+    public enum Cause: Sendable {
+        /// The other end has broken off, and has said so by an alert: it does not trust the certificate, say.
+        case alert
+        /// No version is common to both.
+        case version
+        /// No cipher, group or signature is.
+        case algorithms
+        /// What came is no TLS, or not what it should have been.
+        case other
+    }
+
+    /// What it failed of.
+    public var cause: Cause {
+        // Where OpenSSL's macro ERR_GET_REASON has it.
+        let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
+        switch reason {
+        case SSL_AD_REASON_OFFSET...SSL_AD_REASON_OFFSET + 255: return .alert
+        case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_VERSION_TOO_HIGH, SSL_R_NO_PROTOCOLS_AVAILABLE:
+            return .version
+        case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS,
+            SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+            return .algorithms
+        default: return .other
+        }
+    }
+
     /// The reason in OpenSSL's words, for the log.
     public var reason: String {
         // Static texts, or nil for codes that are unknown.

@@ -1,0 +1,37 @@
+import Glibc
+
+/// What this process uses of the machine, for the metrics that all programs of the Prometheus world have
+/// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics).
+struct ProcessUsage {
+    /// Seconds of the processors' time.
+    let cpuSeconds: Double
+    /// Bytes of memory: all that is mapped, and what of it is in the machine's own.
+    let virtualBytes: Int
+    let residentBytes: Int
+    let openDescriptors: Int
+    let maxDescriptors: UInt64
+
+    /// As of now; what the system does not tell is 0.
+    static var current: ProcessUsage {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        var limit = rlimit()
+        _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        // In pages, the size of all and of what is resident first (proc_pid_statm(5)).
+        let memory = (try? SmallFile.read("/proc/self/statm")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let pages = memory.split(separator: " ").prefix(2).map { (Int($0) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) }
+        return ProcessUsage(
+            cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, virtualBytes: pages.first ?? 0,
+            residentBytes: pages.count > 1 ? pages[1] : 0, openDescriptors: countDescriptors(),
+            maxDescriptors: UInt64(limit.rlim_cur))
+    }
+
+    private static func countDescriptors() -> Int {
+        guard let directory = unsafe opendir("/proc/self/fd") else { return 0 }
+        defer { unsafe closedir(directory) }
+        var count = 0
+        while unsafe readdir(directory) != nil { count += 1 }
+        // Not ".", "..", and the directory itself.
+        return max(0, count - 3)
+    }
+}
