@@ -44,15 +44,15 @@ def tls_context(root=None, versions=None, alpn=None):
 
 
 class Client:
-    """One connection. `tls`: a context; `name`: the server name sent."""
+    """One connection. `tls`: a context; `name`: the server name sent; `strict`: an end without close_notify is an error."""
 
-    def __init__(self, port, tls=None, name=None, address="127.0.0.1", source=None):
+    def __init__(self, port, tls=None, name=None, address="127.0.0.1", source=None, strict=False):
         self.socket = socket.create_connection(
             (address, port), timeout=PATIENCE, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=not strict)
 
     def __enter__(self):
         return self

@@ -1,4 +1,4 @@
-"""A TLS server that decides itself which of its bytes leave together, and a certificate for it."""
+"""Servers that decide themselves which of their bytes leave together, with TLS or without, and a certificate."""
 
 import datetime
 import ipaddress
@@ -31,19 +31,17 @@ def make_certificate(folder, address="127.0.0.1"):
     return folder / "up.crt", folder / "up.key"
 
 
-class TLSServer:
-    """Serves each connection by `serve`, a function of a `TLSPeer`; afterwards the connection is closed."""
+class Server:
+    """Serves each connection by `serve`, a function of a `Peer`, then closes it. `context`: of TLS, if it speaks that."""
 
-    def __init__(self, certificate, key, serve, version=None):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate, key)
-        if version:
-            self.context.minimum_version = self.context.maximum_version = version
+    def __init__(self, serve, context=None):
+        self.context = context
         self.serve = serve
         self.connections = 0
         self.faults = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):
@@ -67,16 +65,75 @@ class TLSServer:
             accepted.settimeout(PATIENCE)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
-                self.serve(TLSPeer(accepted, self.context))
+                self.serve(TLSPeer(accepted, self.context) if self.context else Peer(accepted))
             except OSError as fault:
                 self.faults.append(fault)
 
 
-class TLSPeer:
-    """A server's end of a connection whose handshake is done. What it says waits until `push`."""
+class TLSServer(Server):
+    """A server that speaks TLS."""
+
+    def __init__(self, certificate, key, serve, version=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        if version:
+            context.minimum_version = context.maximum_version = version
+        super().__init__(serve, context)
+
+
+class Peer:
+    """A server's end of a connection. What it says waits until `push`."""
+
+    def __init__(self, connection):
+        self.socket = connection
+        self.waiting = bytearray()
+
+    def read(self):
+        """Reads once; empty at the end."""
+        return self.socket.recv(65536)
+
+    def request(self):
+        """Reads a request's head."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.read()
+        return head
+
+    def say(self, data):
+        self.waiting += data
+        return self
+
+    def say_goodbye(self):
+        """A close_notify, where there is TLS."""
+        return self
+
+    def said(self):
+        """Takes what waits, as it goes to the network."""
+        taken, self.waiting = bytes(self.waiting), bytearray()
+        return taken
+
+    def push(self, extra=b"", cut=0):
+        """Sends all that was said in one piece, with bytes behind it that TLS doesn't know of, or less some at the end."""
+        data = self.said() + extra
+        self.socket.sendall(data[:len(data) - cut])
+        return self
+
+    def finish(self):
+        """Ends its half of the connection, and waits for the other end."""
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(65536):
+            pass
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+
+class TLSPeer(Peer):
+    """A server's end of a connection whose handshake is done."""
 
     def __init__(self, connection, context):
-        self.socket = connection
+        super().__init__(connection)
         self.input, self.output = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.input, self.output, server_side=True)
         self._until_done(self.tls.do_handshake)
@@ -93,31 +150,20 @@ class TLSPeer:
                     raise ConnectionError("the end")
                 self.input.write(piece)
 
-    def request(self):
-        """Reads a request's head."""
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self._until_done(lambda: self.tls.read(65536))
-        return head
+    def read(self):
+        return self._until_done(lambda: self.tls.read(65536))
 
     def say(self, data):
-        self.tls.write(data)
+        if data:
+            self.tls.write(data)
         return self
 
     def say_goodbye(self):
-        """A close_notify."""
         try:
             self.tls.unwrap()
         except ssl.SSLWantReadError:
             pass
         return self
 
-    def push(self, extra=b"", cut=0):
-        """Sends all that was said in one piece, with bytes behind it that TLS knows nothing of, or less some at the end."""
-        data = self.output.read() + extra
-        self.socket.sendall(data[:len(data) - cut])
-        return self
-
-    def reset(self):
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.socket.close()
+    def said(self):
+        return self.output.read()
