@@ -1,8 +1,8 @@
 """Clients that send what costs much and brings nothing, or don't read what they are owed: they end, nobody else waits."""
 
 import contextlib
+import json
 import os
-import select
 import socket
 import threading
 import time
@@ -10,97 +10,24 @@ import time
 import pytest
 
 from client import Client
+from flood import HONEST, is_ended, send_without_reading, watched
 from gateway import PATIENCE, eventually
-from process import memory_bytes
-from test_upgrades import ASK, echo, open_socket
+from process import held
+from test_upgrades import ASK, echo
 from tls_records import TLS_1_2, RawTLS
 
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5000000\r\n\r\n"
 
 
+# Nothing ends because it is slow.
+PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
+
+
 @pytest.fixture(scope="module")
 def gateway(run_once, module_origin):
     return run_once(
-        [
-            {"domain": "app.test", "upstreams": [module_origin.url]},
-            {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}},
-        ],
-        gateway={"workers": 1})
-
-
-class Honest(threading.Thread):
-    """A client that asks again and again on one connection, and takes the time of each answer."""
-
-    def __init__(self, gateway):
-        super().__init__(daemon=True)
-        self.gateway, self.times, self.faults, self.stopping = gateway, [], [], threading.Event()
-
-    def __enter__(self):
-        self.start()
-        eventually("the first answers", lambda: len(self.times) >= 20 or self.faults)
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join(PATIENCE)
-
-    def run(self):
-        try:
-            with Client(self.gateway.http) as client:
-                while not self.stopping.wait(0.001):
-                    started = time.monotonic()
-                    assert client.get("honest.test").body == b"ok"
-                    self.times.append(time.monotonic() - started)
-        except Exception as fault:
-            self.faults.append(repr(fault))
-
-    def quantile(self, share, start=0):
-        times = sorted(self.times[start:])
-        return times[min(len(times) - 1, int(len(times) * share))] * 1000
-
-
-@contextlib.contextmanager
-def watched(gateway, what, figures, bytes_more=4 << 20):
-    """Sees what a flood costs: answers of an honest client go on, and memory stays."""
-    with Honest(gateway) as honest:
-        eventually("times at rest", lambda: len(honest.times) >= 300 or honest.faults)
-        at_rest = len(honest.times)
-        rest = honest.quantile(0.5), honest.quantile(0.99)
-        before = memory_bytes(gateway.process.pid)
-        yield honest
-        eventually("times in the flood", lambda: len(honest.times) >= at_rest + 20 or honest.faults)
-        more = memory_bytes(gateway.process.pid) - before
-        figures.append(
-            f"{what}: honest p50 {rest[0]:.2f} → {honest.quantile(0.5, at_rest):.2f} ms, p99 {rest[1]:.2f} → "
-            f"{honest.quantile(0.99, at_rest):.2f} ms, memory {more / 1024:+.0f} KiB")
-    assert honest.faults == []
-    assert more < bytes_more or "AEGIS_SANITIZER" in os.environ
-
-
-def send_without_reading(connection, data, times):
-    """Sends data again and again as fast as it is taken, and reads nothing. Whether the other end has closed."""
-    end = time.monotonic() + PATIENCE
-    connection.settimeout(1)
-    for _ in range(times):
-        try:
-            connection.sendall(data)
-        except TimeoutError:
-            return False  # it is not read from
-        except OSError:
-            return True
-        assert time.monotonic() < end
-    return False
-
-
-def is_ended(connection):
-    """Waits for the end of a connection, whatever comes before it."""
-    connection.settimeout(PATIENCE)
-    try:
-        while connection.recv(65536):
-            pass
-    except ConnectionError:
-        pass
-    return True
+        [{"domain": "app.test", "upstreams": [module_origin.url]}, HONEST],
+        gateway={"workers": 1, "limits": PATIENT, "access_log": {"to": "access.log", "format": "json"}})
 
 
 @pytest.mark.parametrize("phase", ["head", "upload", "tunnel", "answer"])
@@ -108,11 +35,11 @@ def test_a_flood_of_key_updates_ends(gateway, origin, phase, figures):
     origin.answers["/socket"] = echo
     origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + bytes(20_000_000)
     first = {
-        "head": b"GET / HTTP/1.1\r\n", "upload": UPLOAD + bytes(100_000), "tunnel": ASK.encode(),
+        "head": b"GET / HTTP/1.1\r\n", "upload": UPLOAD + bytes(10_000), "tunnel": ASK.encode(),
         "answer": b"GET /large HTTP/1.1\r\nHost: app.test\r\n\r\n",
     }[phase]
     with RawTLS(gateway.https) as flood, watched(gateway, f"key updates within {phase}", figures):
-        flood.socket.sendall(flood.data(first))
+        flood.socket.sendall(flood.data(first[:len(first) // 2]) + flood.data(first[len(first) // 2:]))
         if phase == "tunnel":
             eventually("the tunnel", lambda: origin.requests)
         updates = b"".join(flood.key_update() for _ in range(20_000))
@@ -164,6 +91,27 @@ def test_many_requests_at_once_hold_nobody_up(gateway, figures):
         flood.socket.shutdown(socket.SHUT_WR)
         reader.join(PATIENCE)
         assert not reader.is_alive()
+
+
+def test_many_requests_of_one_go_in_turns_with_those_of_others(gateway):
+    with Client(gateway.http) as flood, Client(gateway.http) as honest:
+        for client in (flood, honest):
+            assert client.get("honest.test", "/first").status == 200
+        with held(gateway.process.pid):
+            flood.send("GET /flood HTTP/1.1\r\nHost: honest.test\r\n\r\n" * 4000)
+            honest.send("GET /honest HTTP/1.1\r\nHost: honest.test\r\n\r\n")
+        assert honest.response().body == b"ok"
+        for _ in range(4000):
+            assert flood.response().body == b"ok"
+
+    def targets():
+        lines = (gateway.folder / "access.log").read_text().splitlines(keepends=True)
+        return [json.loads(line)["target"] for line in lines if line.endswith("\n")]
+
+    eventually("all lines", lambda: targets().count("/flood") == 4000)
+    order = [target for target in targets() if target in ("/flood", "/honest")]
+    # Twice a turn's share, since the flood may have had one turn by an event and one by the queue.
+    assert order.index("/honest") <= 2 * 16
 
 
 def test_answers_that_nobody_reads_stop_the_requests(gateway, figures):
@@ -246,13 +194,14 @@ def test_a_body_of_any_size_arrives_whole(gateway, origin, size, chunked, expect
 
 
 def test_no_upstream_is_taken_before_a_small_body_is_whole(gateway, origin):
-    connections = len(origin.connections)
-    with Client(gateway.http) as client:
+    with Client(gateway.http) as client, Client(gateway.http) as other:
+        assert other.get().status == 200
         client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nhello")
-        # A later request is served first.
-        with Client(gateway.http) as other:
+        # A later request is served first, on the one connection that waits.
+        for _ in range(2):
             assert other.get().status == 200
-        assert [request.method for request in origin.requests] == ["GET"]
+        assert [request.method for request in origin.requests] == ["GET"] * 3
+        assert len({request.connection for request in origin.requests}) == 1
         client.send("world")
         assert client.response("POST").status == 200
-    assert origin.last.body == b"helloworld" and len(origin.connections) <= connections + 2
+    assert origin.last.body == b"helloworld" and len({request.connection for request in origin.requests}) == 1

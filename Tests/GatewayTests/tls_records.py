@@ -1,89 +1,149 @@
-"""A TLS end that shows its records: for what Python's own module does not let anybody send."""
+"""Records of TLS of any type and content, sealed with a connection's own keys: what no library lets anybody send.
 
-import ctypes
-import ctypes.util
+The keys are derived from the secrets that OpenSSL logs (SSLKEYLOGFILE)."""
+
+import hashlib
+import hmac
 import socket
+import ssl
+import tempfile
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from gateway import PATIENCE
 
-_ssl = ctypes.CDLL("libssl.so.3")
-_crypto = ctypes.CDLL("libcrypto.so.3")
-for _library, _names in (
-    (_ssl, ["TLS_client_method", "SSL_CTX_new", "SSL_new"]), (_crypto, ["BIO_s_mem", "BIO_new"]),
-):
-    for _name in _names:
-        getattr(_library, _name).restype = ctypes.c_void_p
-for _name, _arguments in {
-    "SSL_CTX_new": [ctypes.c_void_p], "SSL_new": [ctypes.c_void_p], "SSL_set_bio": [ctypes.c_void_p] * 3,
-    "SSL_set_connect_state": [ctypes.c_void_p], "SSL_do_handshake": [ctypes.c_void_p],
-    "SSL_write": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int],
-    "SSL_read": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int], "SSL_key_update": [ctypes.c_void_p, ctypes.c_int],
-    "SSL_shutdown": [ctypes.c_void_p], "SSL_free": [ctypes.c_void_p], "SSL_CTX_free": [ctypes.c_void_p],
-    "SSL_ctrl": [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p],
-}.items():
-    getattr(_ssl, _name).argtypes = _arguments
-_crypto.BIO_new.argtypes = [ctypes.c_void_p]
-_crypto.BIO_read.argtypes = _crypto.BIO_write.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+# Of RFC 8446 section 5.1.
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
+# The one suite of TLS 1.2 that these keys are derived for; those of TLS 1.3 are told by their names.
+SUITE_1_2 = "ECDHE-ECDSA-AES128-GCM-SHA256"
+VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
+TLS_1_2 = ssl.TLSVersion.TLSv1_2
 
-# openssl/ssl.h and tls1.h.
-_SET_MAX_VERSION, _SET_SERVER_NAME = 124, 55
-TLS_1_2 = 0x0303
+
+def log_secrets(context):
+    """Has a context log its connections' secrets, and use the suites whose keys can be derived here."""
+    log = tempfile.NamedTemporaryFile("r", prefix="secrets")
+    context.keylog_filename = log.name
+    context.set_ciphers(SUITE_1_2)
+    return log
+
+
+class Sealer:
+    """Makes the records of one end of a connection, which sends no others. `hellos`: the client's and the server's first
+    record, as they went over the network."""
+
+    def __init__(self, tls, log, hellos, is_server):
+        self.is_tls13 = tls.version() == "TLSv1.3"
+        # Behind the record's head come four bytes of the message's, and a version.
+        client_random, server_random = (hello[11:43] for hello in hellos)
+        with open(log.name) as lines:
+            secrets = {label: bytes.fromhex(secret) for label, random, secret in (line.split() for line in lines if line[0] != "#")
+                       if random == client_random.hex()}
+        if self.is_tls13:
+            self.hash = hashes.SHA384 if tls.cipher()[0].endswith("SHA384") else hashes.SHA256
+            self.key_size = 32 if "AES_256" in tls.cipher()[0] else 16
+            assert "AES" in tls.cipher()[0]
+            self._take(secrets[f"{'SERVER' if is_server else 'CLIENT'}_TRAFFIC_SECRET_0"])
+        else:
+            block = expand_1_2(secrets["CLIENT_RANDOM"], b"key expansion" + server_random + client_random, 40)
+            self.aead = AESGCM(block[16:32] if is_server else block[:16])
+            self.salt = block[36:40] if is_server else block[32:36]
+            self.sequence = 1  # after Finished
+
+    def record(self, kind, data, padding=0):
+        """A record of a type. `padding`: zeros behind it, in TLS 1.3."""
+        number = self.sequence.to_bytes(8)
+        self.sequence += 1
+        if self.is_tls13:
+            head = b"\x17\x03\x03" + (len(data) + 1 + padding + 16).to_bytes(2)
+            nonce = bytes(a ^ b for a, b in zip(self.iv, bytes(4) + number))
+            return head + self.aead.encrypt(nonce, data + bytes([kind]) + bytes(padding), head)
+        sealed = self.aead.encrypt(self.salt + number, data, number + bytes([kind]) + b"\x03\x03" + len(data).to_bytes(2))
+        return bytes([kind]) + b"\x03\x03" + (8 + len(sealed)).to_bytes(2) + number + sealed
+
+    def data(self, data):
+        return self.record(DATA, data)
+
+    def key_update(self, asks=True):
+        """A record after which other keys are used; `asks`: the other end is to change its own too (RFC 8446 4.6.3)."""
+        record = self.record(HANDSHAKE, b"\x18\0\0\1" + bytes([asks]))
+        self._take(self._expand(self.secret, b"traffic upd", self.hash.digest_size))
+        return record
+
+    def _take(self, secret):
+        self.secret, self.sequence = secret, 0
+        self.aead = AESGCM(self._expand(secret, b"key", self.key_size))
+        self.iv = self._expand(secret, b"iv", 12)
+
+    def _expand(self, secret, label, size):
+        """HKDF-Expand-Label (RFC 8446 section 7.1) without a context."""
+        label = b"tls13 " + label
+        return HKDFExpand(self.hash(), size, size.to_bytes(2) + bytes([len(label)]) + label + b"\0").derive(secret)
+
+
+def expand_1_2(secret, seed, size):
+    """The pseudorandom function of TLS 1.2 (RFC 5246 section 5) with SHA-256."""
+    output, step = b"", seed
+    while len(output) < size:
+        step = hmac.digest(secret, step, hashlib.sha256)
+        output += hmac.digest(secret, step + seed, hashlib.sha256)
+    return output[:size]
 
 
 class RawTLS:
-    """A client's connection. What its methods return is to be sent by `socket`, in whatever pieces."""
+    """A client's connection. What `sealer` makes is to be sent by `socket`, in whatever pieces."""
 
     def __init__(self, port, name="app.test", version=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.context = _ssl.SSL_CTX_new(_ssl.TLS_client_method())
-        self.ssl = _ssl.SSL_new(self.context)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if version:
-            _ssl.SSL_ctrl(self.ssl, _SET_MAX_VERSION, version, None)
-        _ssl.SSL_ctrl(self.ssl, _SET_SERVER_NAME, 0, name.encode())
-        self.input, self.output = (_crypto.BIO_new(_crypto.BIO_s_mem()) for _ in range(2))
-        _ssl.SSL_set_bio(self.ssl, self.input, self.output)
-        _ssl.SSL_set_connect_state(self.ssl)
+            context.minimum_version = context.maximum_version = version
+        self.log = log_secrets(context)
+        self.input, self.output = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.input, self.output, server_hostname=name)
+        self.hellos = [b"", b""]
 
     def __enter__(self):
-        while _ssl.SSL_do_handshake(self.ssl) != 1:
-            self.socket.sendall(self.records())
+        while not self._has_shaken_hands():
             self.receive()
-        self.socket.sendall(self.records())
+        self.sealer = Sealer(self.tls, self.log, self.hellos, is_server=False)
+        self.data, self.key_update, self.record = self.sealer.data, self.sealer.key_update, self.sealer.record
         return self
 
     def __exit__(self, *_):
         self.socket.close()
-        _ssl.SSL_free(self.ssl)
-        _ssl.SSL_CTX_free(self.context)
+        self.log.close()
 
-    def records(self):
-        """What is to be sent."""
-        taken = bytearray()
-        piece = ctypes.create_string_buffer(65536)
-        while (count := _crypto.BIO_read(self.output, piece, len(piece))) > 0:
-            taken += piece.raw[:count]
-        return bytes(taken)
+    def _has_shaken_hands(self):
+        try:
+            self.tls.do_handshake()
+            return True
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            said = self.output.read()
+            self.hellos[0] = self.hellos[0] or said
+            self.socket.sendall(said)
 
-    def data(self, data):
-        """A record of data."""
-        assert _ssl.SSL_write(self.ssl, data, len(data)) == len(data)
-        return self.records()
-
-    def key_update(self):
-        """A record that changes this end's keys and asks the other end to do so too (RFC 8446 section 4.6.3)."""
-        assert _ssl.SSL_key_update(self.ssl, 1) == 1 and _ssl.SSL_do_handshake(self.ssl) == 1
-        return self.records()
+    @property
+    def client_hello(self):
+        """The message that the handshake began with."""
+        return self.hellos[0][5:5 + int.from_bytes(self.hellos[0][3:5])]
 
     def receive(self):
         """Takes what has come; false at the connection's end."""
         piece = self.socket.recv(65536)
-        if piece:
-            _crypto.BIO_write(self.input, piece, len(piece))
+        self.hellos[1] = self.hellos[1] or piece
+        self.input.write(piece)
         return bool(piece)
 
     def read(self):
         """Data that has come, up to 64 KiB; empty when there is none."""
-        buffer = ctypes.create_string_buffer(65536)
-        count = _ssl.SSL_read(self.ssl, buffer, len(buffer))
-        return buffer.raw[:count] if count > 0 else b""
+        try:
+            return self.tls.read(65536)
+        except ssl.SSLWantReadError:
+            return b""

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import PATIENCE
+from tls_records import Sealer, log_secrets
 
 
 def make_certificate(folder, address="127.0.0.1"):
@@ -37,6 +38,7 @@ class Server:
     def __init__(self, serve, context=None):
         self.context = context
         self.serve = serve
+        self.greeting, self.log = b"", None
         self.connections = 0
         self.faults = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -65,7 +67,8 @@ class Server:
             accepted.settimeout(PATIENCE)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
-                self.serve(TLSPeer(accepted, self.context) if self.context else Peer(accepted))
+                peer = TLSPeer(accepted, self.context, self.greeting, self.log) if self.context else Peer(accepted)
+                self.serve(peer)
             except OSError as fault:
                 self.faults.append(fault)
 
@@ -79,6 +82,11 @@ class TLSServer(Server):
         if version:
             context.minimum_version = context.maximum_version = version
         super().__init__(serve, context)
+
+    def log_secrets(self):
+        """Lets connections make any record."""
+        self.log = log_secrets(self.context)
+        self.context.num_tickets = 0
 
 
 class Peer:
@@ -130,14 +138,17 @@ class Peer:
 
 
 class TLSPeer(Peer):
-    """A server's end of a connection whose handshake is done."""
+    """A server's end of a connection whose handshake is done. `greeting`: what leaves with its last message; `log`:
+    where the context logs its secrets."""
 
-    def __init__(self, connection, context):
+    def __init__(self, connection, context, greeting=b"", log=None):
+        self.log = log
         super().__init__(connection)
         self.input, self.output = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.input, self.output, server_side=True)
+        self.hellos = [b"", b""]
         self._until_done(self.tls.do_handshake)
-        self.push()
+        self.say(greeting).push()
 
     def _until_done(self, call):
         while True:
@@ -148,6 +159,7 @@ class TLSPeer(Peer):
                 piece = self.socket.recv(65536)
                 if not piece:
                     raise ConnectionError("the end")
+                self.hellos[0] = self.hellos[0] or piece
                 self.input.write(piece)
 
     def read(self):
@@ -166,4 +178,10 @@ class TLSPeer(Peer):
         return self
 
     def said(self):
-        return self.output.read()
+        taken = self.output.read()
+        self.hellos[1] = self.hellos[1] or taken
+        return taken
+
+    def seal(self):
+        """What makes all further records. The context logs its secrets (`log_secrets`)."""
+        return Sealer(self.tls, self.log, self.hellos, is_server=True)

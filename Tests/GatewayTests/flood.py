@@ -1,0 +1,102 @@
+"""What floods have in common: an honest client beside them, and the gateway's memory."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+from gateway import PATIENCE, eventually
+from process import memory_bytes
+
+HONEST = {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}
+
+
+class Paced:
+    """A client that asks again and again on one connection, and takes the time of each answer in milliseconds."""
+
+    def __init__(self, gateway):
+        self.times, self.faults = [], []
+        script = pathlib.Path(__file__).parent / "paced.py"
+        self.process = subprocess.Popen(
+            [sys.executable, script, str(gateway.http), "honest.test"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+
+    def __enter__(self):
+        self.reader.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.process.kill()
+        self.reader.join(PATIENCE)
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    stopping = False
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.endswith("\n"):
+                self.times.append(float(line))
+        if not self.stopping:
+            self.faults.append(self.process.stderr.read() or "it has ended")
+
+    def await_times(self, count):
+        """Waits until it has had so many more answers."""
+        count += len(self.times)
+        eventually("answers of an honest client", lambda: len(self.times) >= count or self.faults)
+
+    def quantile(self, share, start=0, end=None):
+        times = sorted(self.times[start:end])
+        return times[min(len(times) - 1, int(len(times) * share))]
+
+
+@contextlib.contextmanager
+def watched(gateway, what, figures, bytes_more=4 << 20):
+    """Sees what a flood costs: answers of an honest client go on, and memory stays."""
+    with Paced(gateway) as honest:
+        honest.await_times(300)
+        at_rest = len(honest.times)
+        before = memory_bytes(gateway.process.pid)
+        yield honest
+        in_flood = len(honest.times)
+        honest.await_times(20)
+        end = in_flood if in_flood >= at_rest + 20 else None
+        more = memory_bytes(gateway.process.pid) - before
+        rest, flood = ([honest.quantile(share, *part) for share in (0.5, 0.99)] for part in ((0, at_rest), (at_rest, end)))
+        figures.append(
+            f"{what}: honest p50 {rest[0]:.2f} → {flood[0]:.2f} ms, p99 {rest[1]:.2f} → {flood[1]:.2f} ms of "
+            f"{(end or len(honest.times)) - at_rest}, memory {more / 1024:+.0f} KiB")
+    assert honest.faults == []
+    assert more < bytes_more or "AEGIS_SANITIZER" in os.environ
+
+
+def send_without_reading(connection, data, times=1):
+    """Sends data again and again as fast as it is taken, and reads nothing. Whether the other end has closed."""
+    end = time.monotonic() + PATIENCE
+    connection.settimeout(1)
+    for _ in range(times):
+        try:
+            connection.sendall(data)
+        except TimeoutError:
+            return False  # it is not read from
+        except OSError:
+            return True
+        assert time.monotonic() < end
+    return False
+
+
+def is_ended(connection):
+    """Waits for the end of a connection, whatever comes before it."""
+    connection.settimeout(PATIENCE)
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return True
