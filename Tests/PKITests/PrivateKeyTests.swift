@@ -114,6 +114,9 @@ import Testing
         Refusal(
             arguments: ["ecparam", "-name", "brainpoolP256r1", "-genkey"],
             error: .unsupportedKey("ECDSA brainpoolP256r1")),
+        Refusal(
+            arguments: ["ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-genkey", "-noout"],
+            error: .unsupportedKey("ECDSA with explicit parameters")),
         // With five primes it is made in seconds.
         Refusal(arguments: rsa(bits: 8200, "rsa_keygen_primes:5"), error: .slowKey("RSA 8200")),
         Refusal(

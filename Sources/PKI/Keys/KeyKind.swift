@@ -16,12 +16,22 @@ enum KeyKind: Sendable, Hashable {
         if unsafe EVP_PKEY_is_a(key, "RSA") == 1 {
             self = .rsa(bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "EC") == 1 {
-            self = unsafe .ecdsa(curve: Self.curve(of: key), bits: bits)
+            self =
+                unsafe Self.isExplicit(key)
+                ? .other("ECDSA with explicit parameters") : .ecdsa(curve: Self.curve(of: key), bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "ED25519") == 1 {
             self = .ed25519
         } else {
             self = unsafe .other(EVP_PKEY_get0_type_name(key).map { unsafe String(cString: $0) } ?? "unknown")
         }
+    }
+
+    /// Whether the numbers of a curve stand in place of its name, which RFC 5480 forbids (section 2.1.1): browsers take no such
+    /// certificate.
+    private static func isExplicit(_ key: OpaquePointer) -> Bool {
+        var value: Int32 = 0
+        let isKnown = unsafe EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &value)
+        return isKnown == 1 && value != 0
     }
 
     private static func curve(of key: OpaquePointer) -> String {
