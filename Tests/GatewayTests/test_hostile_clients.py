@@ -13,6 +13,7 @@ from client import Client
 from flood import HONEST, is_ended, send_without_reading, watched
 from gateway import PATIENCE, eventually
 from process import held
+from records import ALERT, APPLICATION_DATA, records
 from test_upgrades import ASK, echo
 from tls_records import TLS_1_2, RawTLS
 
@@ -125,6 +126,21 @@ def test_records_behind_a_bad_one_are_nobodys(gateway, origin, version):
         request = client.data(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         client.socket.sendall(request + b"\x17\x03\x03\x00\x20" + bytes(32))
         assert is_ended(client.socket)
+
+
+@pytest.mark.parametrize("version", [None, TLS_1_2], ids=["TLS 1.3", "TLS 1.2"])
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\n", UPLOAD], ids=["nothing", "half a head", "an upload"])
+def test_the_alert_of_a_bad_record_reaches_who_sends_on(gateway, origin, before, version):
+    with RawTLS(gateway.https, version=version) as client:
+        if before:
+            client.socket.sendall(client.data(before))
+        client.socket.sendall(b"\x17\x03\x03\x00\x20" + bytes(32) + bytes(300_000))
+        received = bytearray()
+        while piece := client.socket.recv(65536):  # an end, and no reset
+            received += piece
+    kind, content = records(bytes(received))[-1]
+    # In TLS 1.3 an alert is told by its size alone: two bytes, one for the kind, 16 of the tag.
+    assert kind == ALERT if version else (kind, len(content)) == (APPLICATION_DATA, 19)
 
 
 # Bodies.

@@ -76,8 +76,17 @@ extension Worker {
             case .open: takeBytes(id)
             }
         case .ended, .truncated: clientEnded(id)
-        case .failed: abort(id)
+        case .failed(.tls): tlsFailed(id)
+        case .failed(.system): abort(id)
         }
+    }
+
+    /// TLS has ended a connection, with an alert, which is to reach the client.
+    private func tlsFailed(_ id: SlotID) {
+        abortExchange(of: id)
+        memory.wire.revoke()
+        clients[id].transport.tls = nil
+        linger(id, atMost: Self.bytesAfterFailure)
     }
 
     private func takeBytes(_ id: SlotID) {
@@ -279,17 +288,20 @@ extension Worker {
 
     /// Breaks a client's connection off, with the exchange on it.
     func abort(_ id: SlotID) {
-        let exchange = clients[id].exchange
-        if !exchange.isNone {
-            exchanges[exchange].keepsClient = false
-            metrics.add(.clientAborts, 1)
-            // An HTTP/1.0 client would take the end for the answer's.
-            if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
-                Socket.resetOnClose(clients[id].transport.descriptor)
-            }
-            drop(exchange: exchange)
-        }
+        abortExchange(of: id)
         close(id)
+    }
+
+    private func abortExchange(of id: SlotID) {
+        let exchange = clients[id].exchange
+        guard !exchange.isNone else { return }
+        exchanges[exchange].keepsClient = false
+        metrics.add(.clientAborts, 1)
+        // An HTTP/1.0 client would take the end for the answer's.
+        if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
+            Socket.resetOnClose(clients[id].transport.descriptor)
+        }
+        drop(exchange: exchange)
     }
 
     /// Closes a client's connection, which has no exchange any more.

@@ -42,8 +42,8 @@ extension Worker {
         }
     }
 
-    /// How much of what a client sends behind a failed handshake is read, in bytes.
-    private static let bytesAfterFailure = 1 << 20
+    /// How much of what a client sends after TLS has failed is read, in bytes.
+    static let bytesAfterFailure = 1 << 20
 
     /// A handshake has failed, and its alert is sent. To close while something is unread would reset the connection, and the
     /// client might never see the alert: so that is read and thrown away for a while, but not beyond the time for handshakes.

@@ -60,7 +60,7 @@ extension Worker {
                 if unsafe responseHead.isInterim {
                     exchanges[exchange].interimAnswers += 1
                     guard exchanges[exchange].interimAnswers <= Self.mostInterimAnswers else {
-                        upstreamBroke(id, "it sent one interim answer after the other")
+                        upstreamBroke(id, "it sent one interim answer after the other", .malformed)
                         return bytes.count
                     }
                     guard relayInterim(head, exchange) else { return bytes.count }
