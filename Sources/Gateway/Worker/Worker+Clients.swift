@@ -4,7 +4,7 @@ extension Worker {
     /// How many reads a connection does before others have their turn.
     static let readsATurn = 4
     /// How many requests of a connection are begun before others have their turn.
-    private static let headsATurn = 16
+    private static let headsATurn = 4
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
         clients[id].transport.note(readiness)
