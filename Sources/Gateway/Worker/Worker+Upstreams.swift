@@ -97,7 +97,7 @@ extension Worker {
                 return upstreamBroke(id, failure.reason)
             }
             switch progress {
-            case .needsInput: return
+            case .needsInput: return upstreams[id].transport.keepUndecrypted(memory.wire)
             case .needsOutput: continue
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")

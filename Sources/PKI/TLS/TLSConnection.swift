@@ -64,7 +64,7 @@ public struct TLSConnection: ~Copyable {
     public enum Progress {
         /// It is complete.
         case complete
-        /// It goes on when more has been received.
+        /// It goes on when more has been received, or with what is left of the wire's input.
         case needsInput
         /// The output is full: it goes on when that was taken.
         case needsOutput
@@ -77,10 +77,15 @@ public struct TLSConnection: ~Copyable {
     /// Whether the handshake has yet to begin.
     public var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
 
-    /// Goes on with the handshake.
+    /// Goes on with the handshake, through `recordsARead` records at most: a message may lie in records of a byte each. What
+    /// is left of the wire's input then is for another turn, and `needsInput` the answer.
     public borrowing func handshake() -> Progress {
         ERR_clear_error()
+        let window = unsafe TLSWire.window(of: ssl)
+        // A record's head is read by itself.
+        unsafe window.pointee.readsLeft = 2 * Self.recordsARead
         let result = unsafe SSL_do_handshake(ssl)
+        unsafe window.pointee.readsLeft = .max
         if result == 1 { return .complete }
         switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return .needsInput
@@ -170,7 +175,8 @@ public struct TLSConnection: ~Copyable {
         case failed(TLSFailure)
     }
 
-    /// How many records one call of `read` goes through at most, whatever their type: what is left is for another turn.
+    /// How many records one call of `read` or `handshake` goes through at most, whatever their type: what is left is for
+    /// another turn.
     public static let recordsARead = 64
 
     /// Reads into a buffer until it is full, the wire's input is used up or `recordsARead` were read.

@@ -12,6 +12,8 @@ public final class TLSWire {
     struct Window {
         var input: UnsafePointer<UInt8>?
         var inputCount = 0
+        /// How often it may still be read from. Then it seems to be used up: what is left is for another turn.
+        var readsLeft = Int.max
         let output: UnsafeMutablePointer<UInt8>
         var outputCount = 0
         let outputCapacity: Int
@@ -104,13 +106,14 @@ public final class TLSWire {
         guard let window = unsafe BIO_get_data(bio)?.assumingMemoryBound(to: Window.self), let target = unsafe target
         else { return -1 }
         let size = unsafe min(Int(count), window.pointee.inputCount)
-        guard size > 0, let input = unsafe window.pointee.input else {
+        guard size > 0, unsafe window.pointee.readsLeft > 0, let input = unsafe window.pointee.input else {
             unsafe aegis_bio_retry_read(bio)
             return -1
         }
         unsafe UnsafeMutableRawPointer(target).copyMemory(from: input, byteCount: size)
         unsafe window.pointee.input = input + size
         unsafe window.pointee.inputCount -= size
+        unsafe window.pointee.readsLeft -= 1
         return Int32(size)
     }
 

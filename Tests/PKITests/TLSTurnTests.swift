@@ -1,0 +1,45 @@
+import Testing
+
+@testable import PKI
+
+struct TLSTurnTests {
+    @Test("A client hello in records of a byte each is gone through in turns")
+    func handshake() throws {
+        let hello = try Self.clientHello()
+        let records: [UInt8] = hello.dropFirst(5).flatMap { [0x16, 3, 1, 0, 1, $0] as [UInt8] }
+        let wire = TLSWire()
+        let server = try TLSConnection(server: TLSServerContext(tickets: TicketKeys()), wire: wire)
+        var turns = 0
+        var left = records[...]
+        while !left.isEmpty {
+            turns += 1
+            let unread = try unsafe left.withUnsafeBufferPointer { buffer in
+                let start = try #require(unsafe buffer.baseAddress)
+                unsafe wire.lend(start, count: buffer.count)
+                let progress = server.handshake()
+                let unread = unsafe wire.unread.count
+                wire.revoke()
+                switch progress {
+                case .needsInput: #expect(unread > 0)
+                case .needsCertificate: #expect(unread == 0)
+                default: Issue.record("\(progress)")
+                }
+                return unread
+            }
+            #expect(left.count - unread <= 6 * TLSConnection.recordsARead)
+            left = left.suffix(unread)
+        }
+        #expect(turns == (hello.count - 5 + TLSConnection.recordsARead - 1) / TLSConnection.recordsARead)
+    }
+
+    /// A client's first record.
+    private static func clientHello() throws -> [UInt8] {
+        let wire = TLSWire()
+        let client = try TLSConnection(client: TLSClientContext(trust: .system), wire: wire, serverName: "app.test")
+        guard case .needsInput = client.handshake() else {
+            Issue.record("a client that does not begin")
+            return []
+        }
+        return unsafe Array(wire.output)
+    }
+}
