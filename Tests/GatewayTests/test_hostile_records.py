@@ -1,0 +1,210 @@
+"""Floods of TLS records that carry nothing, of every type, from clients and from upstreams: they end, and nobody else waits."""
+
+import threading
+
+import pytest
+
+from client import BrokenTransfer, Client
+from flood import HONEST, is_ended, send_without_reading, watched
+from gateway import eventually
+from origin import OK
+from test_upgrades import AGREE, ASK, echo
+from tls_records import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, VERSIONS, RawTLS
+from tls_server import Server, TLSServer, make_certificate
+
+COUNT = 20_000
+PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
+GET = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
+# A ticket of TLS 1.3 (RFC 8446 section 4.6.1): its lifetime, age, nonce, itself and no extension.
+TICKET = b"\x04\0\0\x0f" + bytes(4) + bytes(4) + b"\1n" + b"\0\1t" + b"\0\0"
+
+# By name: what makes the next record, in which versions, and by whom ("both", "client", "server").
+KINDS = {
+    "key updates": (lambda end, hello: end.key_update(), ["TLS 1.3"], "both"),
+    "key updates without an answer": (lambda end, hello: end.key_update(asks=False), ["TLS 1.3"], "both"),
+    "warnings": (lambda end, hello: end.record(ALERT, b"\1\x5a"), VERSIONS, "both"),
+    "empty records": (lambda end, hello: end.record(DATA, b""), VERSIONS, "both"),
+    "padding alone": (lambda end, hello: end.record(DATA, b"", 16_000), ["TLS 1.3"], "both"),
+    "bare changes of cipher": (lambda end, hello: b"\x14\x03\x03\0\1\1", VERSIONS, "both"),
+    "changes of cipher": (lambda end, hello: end.record(CHANGE_CIPHER_SPEC, b"\1"), VERSIONS, "both"),
+    "new handshakes": (lambda end, hello: end.record(HANDSHAKE, hello), VERSIONS, "client"),
+    "requests of a new handshake": (lambda end, hello: end.record(HANDSHAKE, bytes(4)), VERSIONS, "server"),
+    "tickets": (lambda end, hello: end.record(HANDSHAKE, TICKET), ["TLS 1.3"], "server"),
+    "heartbeats": (lambda end, hello: end.record(24, b"\1\0\1x" + bytes(16)), VERSIONS, "both"),
+    "an unknown type": (lambda end, hello: end.record(99, b"?"), VERSIONS, "both"),
+}
+
+
+def kinds(who):
+    return [pytest.param(name, version, id=f"{name}, {version}") for name, (_, versions, whose) in KINDS.items()
+            for version in versions if whose in ("both", who)]
+
+
+def flood_of(kind, end, hello=b""):
+    make = KINDS[kind][0]
+    return b"".join(make(end, hello) for _ in range(COUNT if kind != "padding alone" else COUNT // 50))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("upstream"))
+
+
+@pytest.fixture(scope="module")
+def upstreams(files):
+    """TLS servers that each test tells what to do, by version."""
+    servers = {}
+    for name, version in VERSIONS.items():
+        servers[name] = TLSServer(*files, lambda peer, name=name: servers[name].act(peer), version)
+        servers[name].log_secrets()
+    yield servers
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin, upstreams, files):
+    return run_once(
+        [
+            {"domain": "app.test", "upstreams": [module_origin.url]}, HONEST,
+            *({"domain": domain(name), "upstreams": [server.url], "ca_file": str(files[0])}
+              for name, server in upstreams.items()),
+        ],
+        gateway={"workers": 1, "limits": PATIENT})
+
+
+def domain(version):
+    return version.lower().replace(" ", "").replace(".", "") + ".test"
+
+
+@pytest.mark.parametrize("phase", ["idle", "head", "tunnel"])
+@pytest.mark.parametrize("kind, version", kinds("client"))
+def test_a_flood_of_a_client_ends(gateway, origin, kind, version, phase, figures):
+    origin.answers["/socket"] = echo
+    with RawTLS(gateway.https, version=VERSIONS[version]) as client:
+        records = []
+        if phase != "idle":
+            records.append(client.data({"head": GET[:-2], "tunnel": ASK.encode()}[phase]))
+            client.socket.sendall(records[0])
+        if phase == "tunnel":
+            eventually("the tunnel", lambda: origin.requests)
+        flood = flood_of(kind, client.sealer, client.client_hello)
+        with watched(gateway, f"{kind} of a client in {version}, {phase}", figures):
+            assert send_without_reading(client.socket, flood) or is_ended(client.socket)
+
+
+@pytest.mark.parametrize("phase", ["before the answer", "in its body", "tunnel"])
+@pytest.mark.parametrize("kind, version", kinds("server"))
+def test_a_flood_of_an_upstream_ends(gateway, upstreams, kind, version, phase, figures):
+    ended = threading.Event()
+
+    def act(peer):
+        peer.request()
+        end = peer.seal()
+        first = {
+            "before the answer": b"", "tunnel": AGREE,
+            "in its body": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"}[phase]
+        peer.socket.sendall(end.data(first) if first else b"")
+        begun.wait(10)
+        send_without_reading(peer.socket, flood_of(kind, end))
+        is_ended(peer.socket)
+        ended.set()
+
+    begun = threading.Event()
+    upstreams[version].act = act
+    with Client(gateway.http) as client, watched(gateway, f"{kind} of an upstream in {version}, {phase}", figures):
+        host = domain(version)
+        client.send(ASK.replace("app.test", host) if phase == "tunnel" else GET.replace(b"app.test", host.encode()))
+        begun.set()
+        assert ended.wait(15)
+        if phase == "before the answer":
+            assert client.response().status == 502
+        elif phase == "tunnel":
+            assert client.response().status == 101
+            assert client.is_closed()
+        else:
+            with pytest.raises((BrokenTransfer, ConnectionError)):
+                client.response()
+
+
+@pytest.mark.parametrize("kind, version", kinds("server"))
+def test_an_idle_connection_that_is_not_silent_is_given_up(gateway, upstreams, kind, version):
+    """And the next request is answered on another one."""
+    ended = threading.Event()
+
+    def act(peer):
+        peer.request()
+        end = peer.seal()
+        peer.socket.sendall(end.data(OK))
+        answered.wait(10)
+        send_without_reading(peer.socket, flood_of(kind, end))
+        is_ended(peer.socket)
+        ended.set()
+
+    upstreams[version].act = act
+    with Client(gateway.http) as client:
+        for _ in range(2):
+            answered = threading.Event()
+            ended.clear()
+            assert client.ask(f"POST / HTTP/1.1\r\nHost: {domain(version)}\r\nContent-Length: 1\r\n\r\nx").body == b"ok"
+            answered.set()
+            assert ended.wait(15)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_data_in_records_of_a_byte_with_empty_ones_between_arrives(gateway, upstreams, version):
+    """A few records without data are nothing to end a connection for."""
+    def act(peer):
+        peer.request()
+        end = peer.seal()
+        peer.socket.sendall(b"".join(end.data(b"") + end.data(OK[at:at + 1]) for at in range(len(OK))))
+        is_ended(peer.socket)
+
+    upstreams[version].act = act
+    with Client(gateway.http) as client:
+        assert client.get(domain(version)).body == b"ok"
+    with RawTLS(gateway.https, version=VERSIONS[version]) as client:
+        request = GET.replace(b"app.test", b"honest.test")
+        client.socket.sendall(b"".join(client.data(b"") + client.data(request[at:at + 1]) for at in range(len(request))))
+        answer = b""
+        while not answer:
+            assert client.receive()
+            answer = client.read()
+        assert answer.startswith(b"HTTP/1.1 421 ")  # it has named another host
+
+
+# As large as OpenSSL takes a client hello, nearly.
+PADDING = b"\xfa\xfa\xff\x00" + bytes(0xff00)
+BODY = b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0" + len(PADDING).to_bytes(2) + PADDING
+HELLO = b"\1" + len(BODY).to_bytes(3) + BODY
+BETWEEN = {
+    "of a byte": b"", "of a byte, empty ones between": b"\x16\x03\x01\0\0",
+    "of a byte, changes of cipher between": b"\x14\x03\3\0\1\1"}
+
+
+@pytest.mark.parametrize("records", BETWEEN)
+def test_a_client_hello_in_many_records_holds_nobody_up(gateway, records, figures):
+    flood = b"".join(b"\x16\x03\x01\0\1" + HELLO[at:at + 1] + BETWEEN[records] for at in range(len(HELLO)))
+    with watched(gateway, f"client hellos in records {records}", figures):
+        for _ in range(5):
+            with Client(gateway.https) as client:
+                assert send_without_reading(client.socket, flood) or is_ended(client.socket)
+
+
+def test_a_server_hello_in_many_records_holds_nobody_up(run, figures):
+    """As large as OpenSSL takes a message of a server, nearly, in records of a byte."""
+    hello = b"\2" + (20_000).to_bytes(3) + b"\x03\x03" + bytes(19_998)
+    flood = b"".join(b"\x16\x03\x03\0\1" + hello[at:at + 1] for at in range(len(hello)))
+
+    def act(peer):
+        peer.read()
+        send_without_reading(peer.socket, flood)
+        is_ended(peer.socket)
+
+    server = Server(act)
+    gateway = run([{"domain": "app.test", "upstreams": [server.url.replace("http:", "https:")]}, HONEST], gateway={"workers": 1})
+    with watched(gateway, "server hellos in records of a byte", figures):
+        for _ in range(5):
+            with Client(gateway.http) as client:
+                assert client.get().status == 502
+    server.stop()
