@@ -385,3 +385,113 @@ def test_a_full_read_forgets_challenges_that_are_gone(gateway):
     change_unseen(gateway, "DELETE FROM challenges")
     read_all(gateway)
     eventually("no answer", lambda: not answered())
+
+
+class Callers:
+    """Clients that come one after the other, some of which take a while from connecting to their first byte."""
+
+    def __init__(self, port, expected):
+        self.port, self.expected = port, expected
+        self.ending = threading.Event()
+        self.served, self.faults = 0, []
+        self.threads = [threading.Thread(target=self._call, args=(pause,)) for pause in (0, 0, 0.05, 0.3)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _call(self, pause):
+        while not self.ending.is_set():
+            try:
+                with Client(self.port) as client:
+                    self.ending.wait(pause)
+                    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
+                    status = client.response().status
+                assert status in self.expected, status
+                self.served += 1
+            except (OSError, ValueError, AssertionError) as fault:
+                self.faults.append(repr(fault))
+
+    def await_more(self):
+        before = self.served
+        eventually("more of them", lambda: self.served >= before + 20)
+
+
+@pytest.mark.parametrize("key", ["http", "https"])
+def test_an_address_that_changes_on_its_port_loses_no_connection(gateway, key):
+    port = getattr(gateway, key)
+    # Plain requests at a port of TLS are told so.
+    with Callers(port, (200,) if key == "http" else (400,)) as callers:
+        callers.await_more()
+        former = f"127.0.0.1:{port}"
+        for text in [f":{port}", f"127.0.0.1:{port}", f"0.0.0.0:{port}", f":{port}", f"127.0.0.1:{port}"]:
+            gone = gateway.log.count(f"no longer listening at {former}")
+            gateway.config["gateway"][key] = [text]
+            gateway.reload()
+            callers.await_more()
+            eventually("the end of the former", lambda: gateway.log.count(f"no longer listening at {former}") > gone)
+            callers.await_more()
+            former = text
+    assert not callers.faults, callers.faults[:5]
+    assert "can't listen" not in gateway.log
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+def test_a_change_that_is_taken_back_leaves_the_address(gateway):
+    with Callers(gateway.http, (200,)) as callers:
+        for text in [f":{gateway.http}", f"127.0.0.1:{gateway.http}"] * 3:
+            gateway.config["gateway"]["http"] = [text]
+            gateway.reload()
+        eventually("the end of the other", lambda: f"no longer listening at :{gateway.http}" in gateway.log)
+        callers.await_more()
+    assert not callers.faults, callers.faults[:5]
+
+
+def test_a_client_that_is_slow_to_speak_is_served_though_its_address_changes(gateway):
+    gateway.config["gateway"]["http"] = [f":{gateway.http}"]
+    gateway.reload()
+    with Client(gateway.http) as client:
+        gateway.config["gateway"]["http"] = [f"127.0.0.1:{gateway.http}"]
+        gateway.reload()
+        gateway.await_log(f"no longer listening at :{gateway.http}")
+        assert client.get("shop.test").body == b"shop"
+
+
+def test_ports_of_http_and_https_that_change_places_refuse_nobody(gateway):
+    http, https = gateway.http, gateway.https
+    with Callers(http, (200, 400)) as first, Callers(https, (200, 400)) as second, Client(http) as kept:
+        assert kept.get("shop.test").status == 200
+        for _ in range(4):
+            settings = gateway.config["gateway"]
+            settings["http"], settings["https"] = settings["https"], settings["http"]
+            gateway.reload()
+            first.await_more()
+            second.await_more()
+        assert not first.faults and not second.faults, (first.faults + second.faults)[:5]
+        settings["http"], settings["https"] = settings["https"], settings["http"]
+        gateway.reload()
+        assert served(http, "shop.test")
+        assert kept.get("shop.test").body == b"shop"
+    with Client(https) as client:
+        assert client.get("shop.test").body == b"shop"
+
+
+def test_an_address_stays_until_the_one_in_its_place_can_be_had(gateway):
+    """192.0.2.1 is nobody's (RFC 5737)."""
+    gateway.config["gateway"]["http"] = [f"192.0.2.1:{gateway.http}"]
+    gateway.reload()
+    gateway.await_log("can't listen at 192.0.2.1")
+    with Client(gateway.http) as client:
+        assert client.get("shop.test").body == b"shop"
+    gateway.config["gateway"]["http"] = [f":{gateway.http}"]
+    gateway.reload()
+    gateway.await_log(f"no longer listening at 127.0.0.1:{gateway.http}")
+    with Client(gateway.http) as client:
+        assert client.get("shop.test").body == b"shop"

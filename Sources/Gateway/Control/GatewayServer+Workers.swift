@@ -35,11 +35,6 @@ extension GatewayServer {
         }
     }
 
-    /// Listens for admin requests at the default address as long as no state names another.
-    func listenWithoutState() {
-        if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
-    }
-
     /// Starts the workers, once: how many there are is a matter of the first state.
     func startWorkers() {
         guard workers.isEmpty else { return }
@@ -78,63 +73,6 @@ extension GatewayServer {
         part.places = update.places
         part.removedUpstreams = update.removedUpstreams
         admin.mailbox.post(.update(part))
-    }
-
-    // MARK: Listeners
-
-    /// Listens where the settings say, and nowhere else.
-    func applyListeners() {
-        var wanted: [String: (ListenAddress, ListenerRole)] = [:]
-        for address in compiler.settings.http { wanted[address.text] = (address, .http) }
-        for address in compiler.settings.https { wanted[address.text] = (address, .https) }
-        wanted[compiler.settings.admin.text] = (compiler.settings.admin, .admin)
-        let gone = listening.filter { wanted[$0.key]?.1 != $0.value }.map(\.key)
-        if !gone.isEmpty {
-            for worker in workers + [admin] { worker.mailbox.post(.stopListening(gone)) }
-            for address in gone {
-                listening[address] = nil
-                sockets.forget(address)
-                log.info("no longer listening at \(address)")
-            }
-        }
-        listenFailures = listenFailures.filter { wanted[$0.key] != nil }
-        for (address, role) in wanted.values.sorted(by: { $0.0.text < $1.0.text })
-        where listening[address.text] == nil {
-            listen(at: address, role)
-        }
-    }
-
-    private func listen(at address: ListenAddress, _ role: ListenerRole) {
-        let targets = role == .admin ? [admin] : workers
-        do {
-            let descriptors = try sockets.listen(at: address, workers: targets.count)
-            for (index, descriptor) in descriptors.enumerated() {
-                let target = targets[min(index, targets.count - 1)]
-                target.mailbox.post(.listen(Listener(descriptor: descriptor, role: role, address: address.text)))
-            }
-            listening[address.text] = role
-            if listenFailures.removeValue(forKey: address.text) != nil || true {
-                log.info("listening at \(address.text)", [("for", "\(role)")])
-            }
-        } catch {
-            let reason = "can't listen at \(address.text): \(SystemFailure.text(error.code))"
-            if listenFailures[address.text] != reason { log.error(reason) }
-            listenFailures[address.text] = reason
-        }
-    }
-
-    /// Tries addresses again that could not be had.
-    func retryListening() {
-        guard !listenFailures.isEmpty, !workers.isEmpty else { return }
-        applyListeners()
-        guard listenFailures.isEmpty, status.current.phase == .starting,
-            status.current.position == position
-        else {
-            return
-        }
-        status.change { $0.phase = .ready }
-        becameReady()
-        reportNode()
     }
 }
 

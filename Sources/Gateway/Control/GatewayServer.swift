@@ -55,6 +55,8 @@ enum ControlEvent: Sendable {
     /// The state was checked for damage.
     case stateChecked(StateCheck)
     /// A name was looked up.
+    /// Addresses that others have taken the place of can be closed.
+    case retired
     case resolved(Resolver.Answer)
     /// A certificate was had, or could not be.
     case certificateDone(name: String, CertificateJob.Outcome)
@@ -96,7 +98,8 @@ public final class GatewayServer {
     var accessLogFailure: String?
     /// Why it loses lines.
     var accessLogTrouble = AccessLogTrouble()
-    var listening: [String: ListenerRole] = [:]
+    var listening: [String: Listening] = [:]
+    var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
     /// What waits for names of upstreams to be looked up. Nothing later is read meanwhile.
     var heldChange: HeldChange?
@@ -207,6 +210,7 @@ public final class GatewayServer {
             case .packsFollowed: issuance.isFollowing = false
             }
         }
+            case .retired: closeRetired()
         if putHeldChangeInForce() || isTouched {
             reload()
             settleWaits()
@@ -325,7 +329,7 @@ public final class GatewayServer {
             // WebSockets that another process can't take over live on until the time is almost up.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
-        if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys))) }
+        if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys) + retiring.keys)) }
     }
 
     /// Says how many connections the end of a drain cuts off.

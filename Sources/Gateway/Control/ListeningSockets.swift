@@ -1,3 +1,4 @@
+import CLinux
 import ConfigModel
 import Glibc
 
@@ -14,6 +15,9 @@ struct ListeningSockets {
     private var inherited: [Inherited]
     /// The descriptors in use, by address; what a successor gets.
     private(set) var open: [String: [Int32]] = [:]
+    private var ports: [String: Int] = [:]
+    /// The addresses whose sockets no other process has.
+    private var owned: Set<String> = []
 
     /// Takes over descriptors that are sockets.
     init(inherited descriptors: [Int32]) {
@@ -26,7 +30,10 @@ struct ListeningSockets {
     mutating func listen(at address: ListenAddress, workers: Int) throws(SystemFailure) -> [Int32] {
         var descriptors: [Int32] = []
         do {
-            let first = try Self.make(address, adopting: &inherited)
+            let handedOver = inherited.count
+            // Nobody else is looked for where one of our own addresses is in the way.
+            let first = try Self.make(address, adopting: &inherited, probes: !ports.values.contains(address.port))
+            if inherited.count == handedOver { owned.insert(address.text) }
             descriptors.append(contentsOf: first.prefix(workers))
             // More than there are workers would wait for nobody: the last worker takes them too.
             let surplus = first.dropFirst(workers)
@@ -39,12 +46,32 @@ struct ListeningSockets {
             descriptors.forEach(Socket.close)
             throw error
         }
-        open[address.text] = descriptors
+        (open[address.text], ports[address.text]) = (descriptors, address.port)
         return descriptors
     }
 
     /// Forgets an address; the workers close its sockets.
-    mutating func forget(_ address: String) { open[address] = nil }
+    mutating func forget(_ address: String) {
+        (open[address], ports[address]) = (nil, nil)
+        owned.remove(address)
+    }
+
+    /// Whether connections come only once their first bytes are there, as usual.
+    func awaitData(_ awaits: Bool, at address: String) {
+        for descriptor in open[address] ?? [] { Self.awaitData(awaits, descriptor) }
+    }
+
+    private static func awaitData(_ awaits: Bool, _ descriptor: Int32) {
+        // A connection is worth waking up for once its first bytes are there.
+        Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, awaits ? 1 : 0)
+    }
+
+    /// Whether no new connection begins at an address, as if the client's packet were lost: it asks again after a second, and
+    /// finds whoever listens there then. What has begun goes on. Sockets that another process has, too, stay as they are.
+    func dropNew(_ drops: Bool, at address: String) {
+        guard owned.contains(address) else { return }
+        for descriptor in open[address] ?? [] { _ = aegis_drop_new(descriptor, drops ? 1 : 0) }
+    }
 
     /// Closes what was handed over and nobody listens on.
     mutating func closeUnused() {
@@ -52,15 +79,15 @@ struct ListeningSockets {
         inherited = []
     }
 
-    private static func make(_ address: ListenAddress, adopting inherited: inout [Inherited]) throws(SystemFailure)
-        -> [Int32]
-    {
+    private static func make(
+        _ address: ListenAddress, adopting inherited: inout [Inherited], probes: Bool
+    ) throws(SystemFailure) -> [Int32] {
         let wanted = socketAddresses(of: address).map {
             unsafe $0.withSockaddr { unsafe Array(UnsafeRawBufferPointer(start: $0, count: Int($1))) }
         }
         let adopted = inherited.filter { wanted.contains($0.name) }
         guard !adopted.isEmpty else {
-            try probe(address)
+            if probes { try probe(address) }
             return [try bind(address)]
         }
         inherited.removeAll { wanted.contains($0.name) }
@@ -122,8 +149,7 @@ struct ListeningSockets {
                 throw SystemFailure("bind")
             }
             guard Glibc.listen(descriptor, backlog) == 0 else { throw SystemFailure("listen") }
-            // A connection is worth waking up for once its first bytes are there.
-            Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 1)
+            awaitData(true, descriptor)
         } catch {
             Socket.close(descriptor)
             throw error

@@ -4,7 +4,7 @@ import PKI
 /// A listening socket of one worker.
 struct Listener: Sendable {
     let descriptor: Int32
-    let role: ListenerRole
+    var role: ListenerRole
     /// Its address as the file has it.
     let address: String
 }

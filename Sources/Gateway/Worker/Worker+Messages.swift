@@ -5,6 +5,8 @@ extension Worker {
         switch message {
         case .update(let update): apply(update)
         case .listen(let listener): listen(listener)
+        case .setRole(let role, let address):
+            for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
         case .place(let place): take(place)
         case .health(let number, let isHealthy):

@@ -8,6 +8,8 @@ enum WorkerMessage: Sendable {
     case update(TableUpdate)
     /// A socket to listen on. The worker owns it from now on.
     case listen(Listener)
+    /// What an address is for from now on.
+    case setRole(ListenerRole, address: String)
     /// Takes no new connections from these addresses.
     case stopListening([String])
     /// Where an upstream is, as of now.
