@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from client import Client, tls_context
-from gateway import Gateway, eventually
+from gateway import Gateway, Successor, eventually
 from load import ASK_SOCKET, Load, answer
 
 UPGRADES = 20 if os.environ.get("AEGIS_LONG") else 5
@@ -67,6 +67,43 @@ def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
     (gateway.folder / "gone").rename(key)
     former = gateway.upgrade()
     assert former.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_the_end_during_an_upgrade_is_that_of_both(gateway, number):
+    # Without its key the successor does not come to serve.
+    (gateway.folder / "key").rename(gateway.folder / "gone")
+    gateway.process.send_signal(signal.SIGUSR2)
+    line = gateway.await_log("started a successor")
+    successor = Successor(int(re.search(r"process=(\d+)", line)[1]))
+    gateway.process.send_signal(number)
+    gateway.await_log("the successor does not serve yet and is ended too")
+    # It may not have come to hear signals itself.
+    assert successor.wait() in (0, -number)
+    assert gateway.process.wait(20) == 0
+
+
+def test_the_end_after_an_upgrade_is_that_of_the_former_alone(gateway, upstream):
+    release = threading.Event()
+
+    def slow(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        release.wait(10)
+        connection.send(b"world")
+
+    upstream.answers["/slow"] = slow
+    with Client(gateway.http) as client:
+        client.send("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        client.until(b"hello")
+        former = gateway.upgrade()
+        former.send_signal(signal.SIGTERM)
+        gateway.await_log("ending: requests under way have 30 s")
+        assert former.poll() is None
+        release.set()
+        assert client.exactly(5) == b"world"
+    assert former.wait(20) == 0
+    with Client(gateway.http) as client:
+        assert client.get("app.test", "/?id=1").status == 200
 
 
 def test_the_end_lets_requests_finish_and_takes_no_more(gateway, upstream):

@@ -85,6 +85,15 @@ extension GatewayServer {
         _ = kill(successor.process, SIGKILL)
     }
 
+    /// Ends a successor that does not serve yet: who ends a gateway during an upgrade means both.
+    func endSuccessor(by signal: Int32) {
+        guard let successor else { return }
+        log.info("the successor does not serve yet and is ended too", [("process", "\(successor.process)")])
+        _ = kill(successor.process, signal)
+        _ = close(successor.ready)
+        self.successor = nil
+    }
+
     /// The successor serves, or has ended.
     func successorSpoke() {
         guard let successor else { return }

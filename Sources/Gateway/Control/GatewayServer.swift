@@ -134,6 +134,8 @@ public final class GatewayServer {
 
     /// A gateway that has not begun to serve.
     public init(_ options: GatewayOptions) throws {
+    /// Whether a signal has said so; another one ends it at once.
+    private var isToldToEnd = false
         self.options = options
         log = options.log
         events = try Mailbox()
@@ -308,16 +310,19 @@ public final class GatewayServer {
             drainDeadline = 0
             isEnding = true
         default:
-            if isEnding {
+            if isToldToEnd {
                 drainDeadline = 0
                 return
             }
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
-            drain(handedOver: false)
+            // One that was handed over is ending already, and its requests keep their time.
+            guard isEnding else { return drain(handedOver: false) }
+            for worker in workers { worker.mailbox.post(.closeTunnels) }
         }
     }
 
     /// Takes no new connections, and ends when those there are done.
+            endSuccessor(by: signal)
     func drain(handedOver: Bool) {
         isEnding = true
         drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
@@ -325,6 +330,8 @@ public final class GatewayServer {
         ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")
         reportNode()
         for worker in workers {
+            isToldToEnd = true
+            endSuccessor(by: signal)
             worker.mailbox.post(.drain(handedOver: handedOver))
             // WebSockets that another process can't take over live on until the time is almost up.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
