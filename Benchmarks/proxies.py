@@ -258,7 +258,7 @@ class Aegis(Proxy):
         (folder / "aegis.yaml").write_text(
             f"version: 1\nstate: {{ path: state.db }}\ngateway:\n  http: []\n"
             f'  https: ["127.0.0.1:{self.port}"]\n  admin: "127.0.0.1:{free_port()}"\n  cache_dir: ca\n'
-            f"  workers: {WORKERS}\n  limits: {{ body_bytes: 200MiB, connections: 8000 }}\n  {log}\n{text}")
+            f"  workers: {WORKERS}\n  limits: {{ body_bytes: 200MiB, connections: 8000, connections_per_client: 0 }}\n  {log}\n{text}")
         self.apply(folder)
         return [self.programs / "aegis-gateway", "--state", folder / "state.db"], self.secrets
 

@@ -1,5 +1,5 @@
-"""What befalls the files of a state while a gateway serves: it is noticed and told, what is in force is served on, and a state
-that is put back or restored is followed again, all without a restart."""
+"""What befalls the files of a state while a gateway serves: it is noticed and told, what is in force is served on, and a
+state that is put back or restored is followed again, all without a restart."""
 
 import contextlib
 import os
@@ -41,7 +41,8 @@ def fold(gateway):
 def back_up(gateway):
     """A backup as SQLite makes it of a state in use."""
     path = gateway.folder / "backup.db"
-    with contextlib.closing(sqlite3.connect(state(gateway))) as source, contextlib.closing(sqlite3.connect(path)) as copy:
+    source, copy = sqlite3.connect(state(gateway)), sqlite3.connect(path)
+    with contextlib.closing(source), contextlib.closing(copy):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
     return path
@@ -142,14 +143,15 @@ def await_recovery(gateway):
     gateway.reload()
     assert is_served(gateway, "after.test", b"after") and is_served(gateway)
     with contextlib.closing(sqlite3.connect(state(gateway))) as database:
-        eventually("events that tell of it", lambda: database.execute(
-            "SELECT action, failure IS NULL FROM events WHERE action LIKE 'read the state%' ORDER BY id").fetchall()[-2:] == [
-                ("read the state", 0), ("read the state again", 1)])
+        query = "SELECT action, failure IS NULL FROM events WHERE action LIKE 'read the state%' ORDER BY id DESC LIMIT 2"
+        eventually("events that tell of it", lambda: database.execute(query).fetchall() == [
+            ("read the state again", 1), ("read the state", 0)])
 
 
 @pytest.mark.parametrize("befall, cause", [
-    (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"), (garbage_in_front, "not a database"),
-    (settings_zeroed, "'settings' is damaged"), (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
+    (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"),
+    (garbage_in_front, "not a database"), (settings_zeroed, "'settings' is damaged"),
+    (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
     (no_database, "not a database"), (removed, "no state"),
 ])
 def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import select
 import signal
 import socket
 import time
@@ -10,7 +9,7 @@ import time
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE, eventually, free_port
+from gateway import PATIENCE, Gateway, eventually, free_port
 from process import cpu_seconds, descriptors, open_file_limits
 
 # What sanitizers slow down tenfold is done a tenth as often.
@@ -128,26 +127,22 @@ def test_the_limit_of_descriptors_is_raised_at_the_start(run):
     assert open_file_limits(gateway.process.pid) == (hard, hard)
 
 
-def test_too_few_descriptors_are_waited_for_without_spinning(run):
-    gateway = run([FIXED])
+def begin_body(gateway):
+    """A client with a request under way: its body is not there yet."""
+    client = Client(gateway.http)
+    client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhel")
+    return client
+
+
+def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
+    gateway = run([FIXED, proxied("app.test", origin.url)])
     pid = gateway.process.pid
     limit = descriptors(pid) + 10
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
-    clients = []
-    for _ in range(30):
-        client = Client(gateway.http)
-        client.send(REQUEST % b"fixed.test")
-        client.socket.settimeout(0.5)
-        clients.append(client)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    # Requests under way are not closed for others.
+    clients = [begin_body(gateway) for _ in range(30)]
     gateway.await_log("no connection can be accepted", "Too many open files")
-    served, waiting = [], []
-    for client in clients:
-        try:
-            assert client.response().body == b"here"
-            served.append(client)
-        except TimeoutError:
-            waiting.append(client)
-    assert served and waiting
     # Some seconds of waiting, in which there is nothing to do.
     start, used = time.monotonic(), cpu_seconds(pid)
     time.sleep(1)
@@ -155,14 +150,148 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run):
     assert share < 0.2, f"it uses {share:.0%} of a processor while it can do nothing"
     assert gateway.log.count("no connection can be accepted") <= 2
 
-    for client in served:
+    # Room comes with the limit.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+    for client in clients:
+        client.send(b"lo")
+        assert client.response().body == b"ok"
         client.close()
-    # Who is served next is for the system to say.
-    while waiting:
-        ready, _, _ = select.select([client.socket for client in waiting], [], [], PATIENCE)
-        assert ready, f"{len(waiting)} are not served"
-        for client in [client for client in waiting if client.socket in ready]:
-            assert client.response().body == b"here"
-            client.close()
-            waiting.remove(client)
     assert gateway.ask("/healthz")[0] == 200
+
+
+def test_clients_that_wait_make_room_when_descriptors_run_out(run, origin):
+    gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"workers": 1})
+    pid = gateway.process.pid
+    with Client(gateway.http) as client:
+        assert client.get("app.test").status == 200
+    limit = descriptors(pid) + 8
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    under_way = begin_body(gateway)
+    idle = []
+    for number in range(40):
+        idle.append(Client(gateway.http))
+        assert idle[-1].get("app.test" if number % 2 else "fixed.test").status == 200
+    gateway.await_log("warning: there are not enough descriptors", str(limit))
+    # Whoever looks after the gateway has descriptors set apart, but for limits that are lowered later.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit + 10, hard))
+    assert gateway.metric("aegis_connections_evicted_total") > 0
+    under_way.send(b"lo")
+    assert under_way.response().body == b"ok"
+    assert "no answer from" not in gateway.log
+    for client in [under_way, *idle]:
+        client.close()
+
+
+FEW = 700
+
+
+@pytest.fixture
+def few(run_few, origin):
+    return run_few([FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0}})
+
+
+@pytest.fixture
+def run_few(tmp_path):
+    """Runs a gateway that may have few descriptors."""
+    running = []
+
+    def start(hosts, **options):
+        running.append(Gateway(tmp_path / "gateway", hosts, **options))
+        running[-1].apply()
+        return running[-1].start("prlimit", f"--nofile={FEW}:{FEW}")
+
+    yield start
+    for gateway in running:
+        gateway.stop()
+
+
+def limit_in_force(gateway):
+    return int(gateway.metric("aegis_connections_limit"))
+
+
+def test_the_limit_of_connections_follows_from_the_descriptors(few):
+    # Each may take two; some are kept for other things.
+    assert 150 < limit_in_force(few) < FEW / 2
+    few.await_log(f"warning: at most {limit_in_force(few)} connections", "not 50000", f"{FEW} descriptors", "LimitNOFILE")
+    few.config["gateway"]["limits"]["connections"] = 100
+    few.reload()
+    few.await_log("at most 100 connections of clients at once")
+    assert limit_in_force(few) == 100
+
+
+def slow_heads(gateway, count):
+    """Connections that never finish what they begin, in turn of TLS and of a request."""
+    connections = []
+    for number in range(count):
+        port = gateway.http if number % 2 else gateway.https
+        connections.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+        connections[-1].sendall(b"GET / HT" if number % 2 else hello)
+    return connections
+
+
+def test_slow_heads_lock_nobody_out(few, origin):
+    limit = limit_in_force(few)
+    with Client(few.https, tls_context(), "app.test") as kept, begin_body(few) as under_way:
+        assert kept.get("app.test").status == 200
+        held = []
+        for _ in range(8):
+            held += slow_heads(few, limit // 2)
+            # Who was there before goes on, and others get in.
+            assert kept.get("app.test").status == 200
+            for host in (b"fixed.test", b"app.test"):
+                plain(few, host)
+                over_tls(few, host)
+        assert few.metric("aegis_connections_open") <= limit
+        assert few.metric("aegis_connections_evicted_total") > 0
+        assert descriptors(few.process.pid) < FEW - 50
+        under_way.send(b"lo")
+        assert under_way.response().body == b"ok"
+    assert "Too many open files" not in few.log
+    for connection in held:
+        connection.close()
+
+
+def test_idle_clients_make_room_for_others(few):
+    limit = limit_in_force(few)
+    clients = []
+    for _ in range(2 * limit):
+        clients.append(Client(few.http))
+        assert clients[-1].get("fixed.test").body == b"here"
+    assert few.metric("aegis_connections_open") <= limit
+    # Those that came last are there, and of the others most were told to go.
+    assert clients[-1].get("fixed.test").body == b"here"
+    assert few.metric("aegis_connections_refused_total") == 0
+    for client in clients:
+        client.close()
+
+
+def test_the_last_descriptors_are_not_connections(run_few, make_origin):
+    """However many idle connections upstreams have: libraries end a process that can't open a file."""
+    origins = [make_origin() for _ in range(3)]
+
+    def late(connection, request):
+        # Each has as many connections as there are clients.
+        time.sleep(0.3)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    for origin in origins:
+        origin.answer = late
+    gateway = run_few(
+        [proxied(f"app{number}.test", origin.url) for number, origin in enumerate(origins)], gateway={"workers": 1})
+    clients = [Client(gateway.http) for _ in range(150)]
+    most = 0
+    for number in range(3):
+        for client in clients:
+            client.send(f"GET / HTTP/1.1\r\nHost: app{number}.test\r\n\r\n")
+        for client in clients:
+            assert client.response().status == 200
+        most = max(most, descriptors(gateway.process.pid))
+    assert 500 < most < FEW - 100
+    gateway.await_log("there are not enough descriptors")
+    gateway.config["hosts"].append(FIXED)
+    gateway.reload()
+    assert "error" not in gateway.log
+    for client in clients:
+        client.close()

@@ -43,14 +43,14 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
 
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_client"])
-def test_a_limit_holds_for_all_workers_together(run, limit):
+def test_a_limit_holds_for_all_workers_together(run, limit, origin):
     """However unevenly the kernel spreads connections over them."""
     gateway = run(
-        [{"domain": "app.test", "respond": {"body": "hello"}}], gateway={"workers": 4, "limits": {limit: 12}})
+        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 4, "limits": {limit: 12}})
     with contextlib.ExitStack() as stack:
         for _ in range(12):
-            assert stack.enter_context(Client(gateway.http)).get().status == 200
-        assert is_turned_away(gateway.http)
+            begin_body(stack.enter_context(Client(gateway.http)))
+        eventually("no room", lambda: is_turned_away(gateway.http))
     eventually("room for another", lambda: not is_turned_away(gateway.http))
 
 
@@ -66,11 +66,37 @@ def test_trusted_proxies_are_not_bounded_as_one_client(run):
     assert refused(gateway) == 0
 
 
-def test_there_are_never_more_connections_than_allowed(run):
+def begin_body(client):
+    """Has a request under way: those make no room for others."""
+    client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhel")
+    return client
+
+
+def test_there_are_never_more_connections_than_allowed(run, origin):
     gateway = run(
-        [{"domain": "app.test", "respond": {"body": "hello"}}], gateway={"workers": 1, "limits": {"connections": 2}})
+        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1, "limits": {"connections": 2}})
     with Client(gateway.http) as first, Client(gateway.https, tls_context(), "app.test") as second:
         assert first.get().status == second.get().status == 200
-        assert is_turned_away(gateway.http)
+        begin_body(first)
+        begin_body(second)
+        eventually("no room", lambda: is_turned_away(gateway.http))
         # Who looks after the gateway gets in all the same.
         assert gateway.ask("/healthz")[0] == 200
+        for client in (first, second):
+            client.send("lo")
+            assert client.response().status == 200
+        # One that waits for its client's next request makes room.
+        with Client(gateway.http) as third:
+            assert third.get().status == 200
+        assert gateway.metric("aegis_connections_evicted_total") == 1
+
+
+def test_an_address_has_a_bound_by_default(run):
+    gateway = run([{"domain": "app.test", "respond": {"body": "hello"}}])
+    with contextlib.ExitStack() as stack:
+        for _ in range(1000):
+            stack.enter_context(Client(gateway.http)).send("GET")
+        eventually("all of them", lambda: gateway.metric("aegis_connections_open") == 1000)
+        assert is_turned_away(gateway.http)
+        with Client(gateway.http, source="127.0.0.9") as other:
+            assert other.get().status == 200

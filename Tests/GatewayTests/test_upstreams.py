@@ -583,11 +583,6 @@ def moving(names, make_origin):
     return Moving(names, make_origin)
 
 
-def ended(connection):
-    """Whether the gateway has closed a connection to an origin."""
-    return connection.socket.fileno() < 0 or connection.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-
-
 def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_live(run, moving):
     begun, release = threading.Event(), threading.Event()
 
@@ -605,7 +600,8 @@ def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_liv
             assert client.get("app.test").status == 200
         moving.tell("127.0.0.9")
         # Traffic keeps connections to the former address busy.
-        eventually("a request at the new address", lambda: client.get("app.test").status == 200 and moving.later.requests)
+        eventually(
+            "a request at the new address", lambda: client.get("app.test").status == 200 and moving.later.requests)
         # Each worker hears of it by itself.
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Client(gateway.http)) for _ in range(8)]
@@ -627,7 +623,11 @@ def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}], gateway={"workers": 1})
     with contextlib.ExitStack() as stack:
         # One request after the other would go over one connection.
-        moving.former.answer = moving.later.answer = lambda connection, request: (time.sleep(0.2), connection.send(OK))[1]
+        def late(connection, request):
+            time.sleep(0.2)
+            connection.send(OK)
+
+        moving.former.answer = moving.later.answer = late
         clients = [stack.enter_context(Client(gateway.http)) for _ in range(4)]
         for client in clients:
             client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")

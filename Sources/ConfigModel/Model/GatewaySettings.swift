@@ -81,7 +81,7 @@ public struct GatewayLimits: Sendable, Equatable {
     /// Connections of clients at once.
     public var connections = 50_000
     /// Connections of one client's address at once; 0: no bound of its own. Trusted proxies have none.
-    public var connectionsPerClient = 0
+    public var connectionsPerClient = 1000
 
     /// The defaults.
     public init() {}

@@ -90,7 +90,7 @@ extension GatewayServer {
         position = change.position
         stateWatch.inForce = StateFiles(path: options.statePath).database
         startWorkers()
-        update.settings = WorkerSettings(compiler.settings)
+        update.settings = workerSettings()
         tellOfWorkerCount()
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)

@@ -40,7 +40,7 @@ extension GatewayServer {
         guard workers.isEmpty else { return }
         let count = compiler.settings.workers ?? SystemName.processors
         let (fallback, tickets) = (fallback, tickets)
-        let settings = WorkerSettings(compiler.settings)
+        let settings = workerSettings()
         let (connections, identity) = (ConnectionCounts(), node.id)
         for number in 0..<count {
             guard let handle = try? WorkerHandle(number: number, reports: reports) else { continue }
@@ -54,6 +54,23 @@ extension GatewayServer {
             workers.append(handle)
         }
         metrics.workers = workers.map(\.metrics)
+    }
+
+    /// The settings as workers get them: with no more connections than there are descriptors for.
+    func workerSettings() -> WorkerSettings {
+        var settings = WorkerSettings(compiler.settings)
+        let listeners = compiler.settings.http.count + compiler.settings.https.count + 1
+        let budget = DescriptorBudget(
+            descriptors: DescriptorLimit.current, wanted: settings.connections,
+            workers: compiler.settings.workers ?? SystemName.processors, listeners: listeners)
+        settings.connections = budget.connections
+        settings.descriptorCeiling = Int32(clamping: budget.ceiling)
+        if budget != toldBudget {
+            budget.connections < budget.wanted ? log.warning("\(budget)") : log.info("\(budget)")
+            status.change { $0.connectionLimit = budget.connections }
+            toldBudget = budget
+        }
+        return settings
     }
 
     /// Says that another number of workers waits for another process.

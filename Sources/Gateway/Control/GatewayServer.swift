@@ -1,4 +1,5 @@
 import ConfigModel
+import Dispatch
 import Glibc
 import Issuers
 import PKI
@@ -54,9 +55,9 @@ enum ControlEvent: Sendable {
     case stateTouched
     /// The state was checked for damage.
     case stateChecked(StateCheck)
-    /// A name was looked up.
     /// Addresses that others have taken the place of can be closed.
     case retired
+    /// A name was looked up.
     case resolved(Resolver.Answer)
     /// A certificate was had, or could not be.
     case certificateDone(name: String, CertificateJob.Outcome)
@@ -125,17 +126,21 @@ public final class GatewayServer {
     var nextRenewalLook: Int64 = 0
     /// The number of workers that was last told to be another one.
     var toldWorkerCount: Int?
+    /// How many connections clients were last said to have.
+    var toldBudget: DescriptorBudget?
     var drained = 0
     var drainDeadline: Int64?
     var successor: Successor?
     var issuance = Issuance()
     var metrics = MetricsSource()
     var isEnding = false
+    /// Whether a signal has said so; another one ends it at once.
+    private var isToldToEnd = false
 
     /// A gateway that has not begun to serve.
     public init(_ options: GatewayOptions) throws {
-    /// Whether a signal has said so; another one ends it at once.
-    private var isToldToEnd = false
+        // libdispatch, which the state's library uses, ends the process when it finds no descriptors at its first use.
+        DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
         log = options.log
         events = try Mailbox()
@@ -205,6 +210,7 @@ public final class GatewayServer {
             case .stateChecked(let check):
                 take(check)
                 isTouched = true
+            case .retired: closeRetired()
             case .resolved(let answer): take(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
@@ -212,19 +218,20 @@ public final class GatewayServer {
             case .packsFollowed: issuance.isFollowing = false
             }
         }
-            case .retired: closeRetired()
         if putHeldChangeInForce() || isTouched {
             reload()
             settleWaits()
         }
         for report in reports.take() { take(report) }
-        while let signal = signals.take() { take(signal: signal) }
+        // First, so that a signal to end finds a successor that serves already on its own.
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
+        while let signal = signals.take() { take(signal: signal) }
     }
 
     private var lastTick: Int64 = 0
     private var nextAcceptComplaint: Int64 = 0
     private var idleMemory = IdleMemory()
+    private var nextDescriptorComplaint: Int64 = 0
     private static let acceptComplaintSeconds: Int64 = 10
     /// How long before the end of a drain WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
@@ -289,6 +296,12 @@ public final class GatewayServer {
             guard Self.uptime >= nextAcceptComplaint else { return }
             nextAcceptComplaint = Self.uptime + Self.acceptComplaintSeconds
             log.error("no connection can be accepted: \(SystemFailure.text(code))")
+        case .descriptorsShort:
+            guard Self.uptime >= nextDescriptorComplaint else { return }
+            nextDescriptorComplaint = Self.uptime + Self.acceptComplaintSeconds
+            log.warning(
+                "there are not enough descriptors (\(DescriptorLimit.current)): connections that wait are closed for others"
+            )
         case .health(let upstream, let isHealthy, let reason):
             takeHealth(upstream, isHealthy, reason)
         case .drained(let worker):
@@ -307,6 +320,7 @@ public final class GatewayServer {
             reload()
         case SIGUSR2: startSuccessor()
         case SIGQUIT:
+            endSuccessor(by: signal)
             drainDeadline = 0
             isEnding = true
         default:
@@ -314,6 +328,8 @@ public final class GatewayServer {
                 drainDeadline = 0
                 return
             }
+            isToldToEnd = true
+            endSuccessor(by: signal)
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
             // One that was handed over is ending already, and its requests keep their time.
             guard isEnding else { return drain(handedOver: false) }
@@ -322,7 +338,6 @@ public final class GatewayServer {
     }
 
     /// Takes no new connections, and ends when those there are done.
-            endSuccessor(by: signal)
     func drain(handedOver: Bool) {
         isEnding = true
         drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
@@ -330,8 +345,6 @@ public final class GatewayServer {
         ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")
         reportNode()
         for worker in workers {
-            isToldToEnd = true
-            endSuccessor(by: signal)
             worker.mailbox.post(.drain(handedOver: handedOver))
             // WebSockets that another process can't take over live on until the time is almost up.
             if !handedOver { worker.mailbox.post(.closeTunnels) }

@@ -7,6 +7,8 @@ final class GatewayStatus: Sendable {
         var phase = GatewayNode.Phase.starting
         var position = StatePosition.start
         var sites = 0
+        /// How many connections clients may have.
+        var connectionLimit = 0
         var reloads = 0
         var failedReloads = 0
         var problems = 0

@@ -59,6 +59,8 @@ struct MetricsText {
         counter("aegis_client_bytes_sent_total", "Bytes to clients, before encryption", .bytesSent)
         counter("aegis_connections_accepted_total", "Connections of clients", .connectionsAccepted)
         counter("aegis_connections_refused_total", "Connections beyond the limit", .connectionsRefused)
+        counter("aegis_connections_evicted_total", "Connections closed to make room for others", .connectionsEvicted)
+        gauge("aegis_connections_limit", "Connections of clients at most", "\(status.connectionLimit)")
         let open = workers.reduce(0) { $0 + $1.openConnections }
         gauge("aegis_connections_open", "Connections of clients now", "\(open)")
         counter("aegis_client_timeouts_total", "Clients that were too slow", .clientTimeouts)

@@ -6,7 +6,7 @@ final class WorkerMetrics: Sendable {
     enum Counter: Int, CaseIterable {
         case requests, malformedRequests, bytesReceived, bytesSent
         case responses1xx, responses2xx, responses3xx, responses4xx, responses5xx
-        case connectionsAccepted, connectionsClosed, connectionsRefused, acceptFailures
+        case connectionsAccepted, connectionsClosed, connectionsRefused, connectionsEvicted, acceptFailures
         case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesAborted, handshakesTimedOut
         case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
         case handshakesWithoutAlgorithms, handshakesMalformed

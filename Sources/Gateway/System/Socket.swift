@@ -47,8 +47,8 @@ enum Socket {
         }
     }
 
-    /// Accepts a connection that waits; nil when none does (or none can be had now: `failure` says why).
-    static func accept(_ listener: Int32, peer: inout PeerAddress, failure: inout Int32) -> Int32? {
+    /// Accepts a connection that waits; nil when none does.
+    static func accept(_ listener: Int32, peer: inout PeerAddress) throws(SystemFailure) -> Int32? {
         var address = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
@@ -61,18 +61,13 @@ enum Socket {
             }
             if descriptor >= 0 {
                 peer = PeerAddress(address)
-                failure = 0
                 return descriptor
             }
             switch errno {
             // A client that has gone again is no reason to stop.
             case EINTR, ECONNABORTED, EPROTO: continue
-            case EAGAIN:
-                failure = 0
-                return nil
-            default:
-                failure = errno
-                return nil
+            case EAGAIN: return nil
+            default: throw SystemFailure("accept")
             }
         }
     }

@@ -12,16 +12,26 @@ final class ConnectionCounts: Sendable {
 
     private let counts = Mutex(Counts())
 
-    /// Counts one more connection of a client; false, and nothing counted, where there are as many as may be already.
+    /// What came of asking for one more.
+    enum Admission {
+        case admitted
+        /// There are as many as may be.
+        case full
+        /// The client has as many as it may.
+        case tooManyOfClient
+    }
+
+    /// Counts one more connection of a client, where there are fewer than may be.
     ///
     /// `total` bounds all connections, `perClient` this client's; nil for no bound.
-    func admit(_ client: PeerAddress.Key, total: Int?, perClient: Int?) -> Bool {
+    func admit(_ client: PeerAddress.Key, total: Int, perClient: Int?) -> Admission {
         counts.withLock { counts in
             let own = counts.byClient[client, default: 0]
-            guard counts.total < total ?? .max, own < perClient ?? .max else { return false }
+            guard own < perClient ?? .max else { return .tooManyOfClient }
+            guard counts.total < total else { return .full }
             counts.total += 1
             counts.byClient[client] = own + 1
-            return true
+            return .admitted
         }
     }
 

@@ -3,6 +3,8 @@ import HTTP1
 extension Worker {
     /// How many reads a connection does before others have their turn.
     static let readsATurn = 4
+    /// How long a client has to read an answer while it is still sending.
+    static let lingerMilliseconds: Int64 = 2000
     /// How many requests of a connection are begun before others have their turn.
     private static let headsATurn = 4
 
@@ -254,7 +256,7 @@ extension Worker {
         clients[id].phase = .lingering
         clients[id].mayDiscard = bytes
         clients[id].transport.finishWriting(memory.wire)
-        setDeadline(client: id, inMilliseconds: min(2000, unsafe end - clock.milliseconds))
+        setDeadline(client: id, inMilliseconds: min(Self.lingerMilliseconds, unsafe end - clock.milliseconds))
         // What has been read of an edge-triggered event is not told again.
         enqueue(client: id)
     }

@@ -15,6 +15,9 @@ extension Worker {
     /// How long none are accepted after one could not be.
     private static let acceptPauseMilliseconds: Int64 = 100
 
+    /// How many connections the admin listener takes.
+    private static let adminConnections = 100
+
     func listen(_ listener: Listener) {
         do {
             if !isAcceptingPaused { try watch(listener) }
@@ -65,13 +68,17 @@ extension Worker {
     /// Accepts one connection; false when there is none to be had.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
-        var failure: Int32 = 0
-        guard let descriptor = Socket.accept(listener.descriptor, peer: &peer, failure: &failure) else {
-            if failure != 0 {
-                metrics.add(.acceptFailures, 1)
-                report(.acceptFailed(failure))
-                pauseAccepting()
+        let descriptor: Int32
+        do throws(SystemFailure) {
+            let accepted = try withinDescriptors(politely: true) { () throws(SystemFailure) in
+                try Socket.accept(listener.descriptor, peer: &peer)
             }
+            guard let accepted else { return false }
+            descriptor = accepted
+        } catch {
+            metrics.add(.acceptFailures, 1)
+            report(.acceptFailed(error.code))
+            pauseAccepting()
             return false
         }
         guard admits(peer, listener.role) else {
@@ -84,11 +91,18 @@ extension Worker {
         return true
     }
 
-    /// Counts one more connection of a client, if it is within the limits.
+    /// Counts one more connection of a client, if it is within the limits. When there are as many as may be, one that waits
+    /// makes room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
-        guard role != .admin else { return connections.admit(peer.key, total: nil, perClient: nil) }
-        return unsafe connections.admit(
-            peer.key, total: settings.connections, perClient: isTrusted(peer) ? nil : settings.connectionsPerClient)
+        let total = unsafe role == .admin ? Self.adminConnections : settings.connections
+        let perClient = unsafe role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
+        switch connections.admit(peer.key, total: total, perClient: perClient) {
+        case .admitted: return true
+        case .tooManyOfClient: return false
+        case .full:
+            return makeRoom(politely: true)
+                && connections.admit(peer.key, total: total, perClient: perClient) == .admitted
+        }
     }
 
     /// Begins with a connection, which this owns from here on; false when that fails.

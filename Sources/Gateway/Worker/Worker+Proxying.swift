@@ -110,7 +110,7 @@ extension Worker {
         exchanges[exchange].address = turn
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
-            let descriptor = try Socket.make(family: address.family)
+            let descriptor = try makeUpstreamSocket(family: address.family)
             // Owns the descriptor from here on.
             let connection = UpstreamConnection(
                 transport: Transport(descriptor: descriptor), pool: pool, address: address, phase: .connecting,

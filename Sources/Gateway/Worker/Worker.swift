@@ -44,6 +44,9 @@ final class Worker {
     var awaitingCertificate: [String: [SlotID]] = [:]
     /// Whether listeners are left alone for a while, because no connection can be accepted.
     var isAcceptingPaused = false
+    /// Where the last looks for connections to close have ended.
+    var clientHand: UInt32 = 0
+    var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
     /// The gateway's identity in the state.

@@ -92,6 +92,8 @@ enum WorkerReport: Sendable {
     case certificateWanted(name: String)
     /// What was counted by host and by upstream.
     case traffic(TrafficReport)
+    /// There are too few descriptors.
+    case descriptorsShort
     /// No more connections can be taken; the `errno`.
     case acceptFailed(Int32)
     /// All connections are done.
@@ -130,6 +132,8 @@ struct WorkerSettings: Sendable {
     var bodyBytes: UInt64 = 10 << 20
     /// How many connections all workers take together.
     var connections = 50_000
+    /// The first number of a descriptor that is none for a connection.
+    var descriptorCeiling = Int32.max
     /// How many of them may come from one client; nil for no bound of its own.
     var connectionsPerClient: Int?
     /// The port that redirects to HTTPS name; nil for 443.

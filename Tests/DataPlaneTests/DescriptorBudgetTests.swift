@@ -1,0 +1,39 @@
+import Testing
+
+@testable import Gateway
+
+@Suite struct DescriptorBudgetTests {
+    struct Case: Sendable {
+        let descriptors, wanted, workers, listeners, connections: Int
+    }
+
+    @Test(
+        "Clients have half of the descriptors that nothing else needs, and no more than the file says",
+        arguments: [
+            Case(descriptors: 1_048_576, wanted: 50_000, workers: 8, listeners: 3, connections: 50_000),
+            Case(descriptors: 20_000, wanted: 50_000, workers: 2, listeners: 3, connections: 9862),
+            Case(descriptors: 20_000, wanted: 100, workers: 2, listeners: 3, connections: 100),
+            Case(descriptors: 1024, wanted: 50_000, workers: 2, listeners: 3, connections: 374),
+            // What other things need would leave nothing.
+            Case(descriptors: 300, wanted: 50_000, workers: 64, listeners: 100, connections: 75),
+            Case(descriptors: 1, wanted: 50_000, workers: 1, listeners: 1, connections: 1),
+            Case(descriptors: .max, wanted: 1_000_000, workers: 1024, listeners: 201, connections: 1_000_000),
+        ])
+    func connections(_ sample: Case) {
+        let budget = DescriptorBudget(
+            descriptors: sample.descriptors, wanted: sample.wanted, workers: sample.workers,
+            listeners: sample.listeners)
+        #expect(budget.connections == sample.connections)
+        #expect(budget.ceiling <= sample.descriptors)
+        // All clients with an upstream each stay below what is kept.
+        if sample.descriptors > 1 { #expect(2 * budget.connections <= budget.ceiling) }
+    }
+
+    @Test("Why it is fewer than the file says is told")
+    func description() {
+        let few = DescriptorBudget(descriptors: 1024, wanted: 50_000, workers: 2, listeners: 3)
+        #expect("\(few)".hasPrefix("at most 374 connections of clients at once, not 50000: "))
+        let enough = DescriptorBudget(descriptors: 1024, wanted: 100, workers: 2, listeners: 3)
+        #expect("\(enough)" == "at most 100 connections of clients at once")
+    }
+}
