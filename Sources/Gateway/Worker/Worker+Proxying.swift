@@ -23,7 +23,8 @@ extension Worker {
     /// Takes an upstream for a request that is ready to go.
     func takeUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
-        exchanges[exchange].nextCandidate = firstCandidate(of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
+        exchanges[exchange].nextCandidate = firstCandidate(
+            of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
         guard assign(exchange) else { return answer(exchange, 502) }
         // From here on it is the upstream that may take its time.
         clients[client].deadline.clear()
