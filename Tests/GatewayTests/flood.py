@@ -68,7 +68,8 @@ def watched(gateway, what, figures, bytes_more=4 << 20):
         honest.await_times(20)
         end = in_flood if in_flood >= at_rest + 20 else None
         more = memory_bytes(gateway.process.pid) - before
-        rest, flood = ([honest.quantile(share, *part) for share in (0.5, 0.99)] for part in ((0, at_rest), (at_rest, end)))
+        rest, flood = (
+            [honest.quantile(share, *part) for share in (0.5, 0.99)] for part in ((0, at_rest), (at_rest, end)))
         figures.append(
             f"{what}: honest p50 {rest[0]:.2f} → {flood[0]:.2f} ms, p99 {rest[1]:.2f} → {flood[1]:.2f} ms of "
             f"{(end or len(honest.times)) - at_rest}, memory {more / 1024:+.0f} KiB")

@@ -1,5 +1,5 @@
-"""Floods of WebSocket frames of every kind (RFC 6455 section 5) and of the smallest chunks, both ways: every byte passes, nobody
-else waits, and an end is still an end."""
+"""Floods of WebSocket frames of every kind (RFC 6455 section 5) and of the smallest chunks, both ways: every byte
+passes, nobody else waits, and an end is still an end."""
 
 import contextlib
 import itertools

@@ -125,8 +125,8 @@ def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstrea
 
 
 def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
-    """Over TLS 1.2, where a server's last word comes before anything of the request. TLS 1.3 lets a server speak before the
-    client's last message, which leaves with the request: nobody can tell what its first answer is for."""
+    """Over TLS 1.2, where a server's last word comes before the request. TLS 1.3 lets a server speak before the client's
+    last message, which leaves with the request: nobody can tell what its first answer is for."""
     server = TLSServer(*files, lambda peer: peer.request(), VERSIONS["TLS 1.2"])
     server.greeting = OK
     gateway = run([{"domain": "app.test", "upstreams": [server.url], "ca_file": str(files[0])}], gateway={"workers": 1})

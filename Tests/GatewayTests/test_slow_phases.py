@@ -1,4 +1,4 @@
-"""Peers that stop, in each phase of a connection: each is let go in its time, nobody waits for them, and no end waits for ever."""
+"""Peers that stop, in each phase of a connection: they are let go in their time, and nobody waits for them."""
 
 import contextlib
 import signal
@@ -18,8 +18,8 @@ from tls_records import RawTLS
 COUNT = 50
 LARGE = 8 << 20
 LIMITS = {
-    "handshake_timeout": "2s", "request_header_timeout": "2s", "body_progress_timeout": "2s", "idle_timeout": "2s"}
-TIMEOUTS = {"connect": "2s", "read": "2s", "write": "2s", "tunnel": "2s"}
+    "handshake_timeout": "1s", "request_header_timeout": "1s", "body_progress_timeout": "1s", "idle_timeout": "1s"}
+TIMEOUTS = {"connect": "1s", "read": "1s", "write": "1s", "tunnel": "1s"}
 POST = "POST / HTTP/1.1\r\nHost: app.test\r\n"
 
 
@@ -30,7 +30,10 @@ def origin(make_origin):
 
 def start(run, origin):
     return run(
-        [{"domain": "app.test", "upstreams": [origin.url], "timeouts": TIMEOUTS, "limits": {"body_bytes": "0"}}, HONEST],
+        [
+            {"domain": "app.test", "upstreams": [origin.url], "timeouts": TIMEOUTS, "limits": {"body_bytes": "0"}},
+            HONEST,
+        ],
         gateway={"workers": 1, "limits": LIMITS})
 
 
@@ -137,9 +140,10 @@ def test_upstreams_that_stop_are_given_up(run, origin, phase, figures):
 
 def test_upstreams_that_stop_within_their_handshake_are_given_up(run, figures):
     with socket.create_server(("127.0.0.1", 0), backlog=512) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
         gateway = run(
-            [{"domain": "app.test", "upstreams": [f"https://127.0.0.1:{server.getsockname()[1]}"], "timeouts": TIMEOUTS},
-             HONEST], gateway={"workers": 1, "limits": LIMITS})
+            [{"domain": "app.test", "upstreams": [url], "timeouts": TIMEOUTS}, HONEST],
+            gateway={"workers": 1, "limits": LIMITS})
         with watched(gateway, f"{COUNT} upstreams: no server hello", figures, COUNT * (256 << 10)):
             clients = [Client(gateway.http) for _ in range(COUNT)]
             for client in clients:
@@ -181,7 +185,7 @@ def test_upstreams_that_take_no_body_are_given_up(run, origin, figures):
 def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
     """In all phases at once."""
     set_up(origin)
-    origin.answers["/"] = lambda connection, request: connection.send(b"HTTP/1.1 200 OK\r\nContent-Le") or connection.more()
+    origin.answers["/"] = lambda connection, request: connection.send(b"HTTP/1.1 200 OK\r\n") or connection.more()
     gateway = start(run, origin)
     former = gateway.process
     held = [connect(gateway, said, tls, not reads) for said, tls, reads in CLIENTS.values() for _ in range(5)]

@@ -31,16 +31,16 @@ def log_secrets(context):
 
 
 class Sealer:
-    """Makes the records of one end of a connection, which sends no others. `hellos`: the client's and the server's first
-    record, as they went over the network."""
+    """Makes the records of one end of a connection, which sends no others. `hellos`: what the client and the server have
+    sent first."""
 
     def __init__(self, tls, log, hellos, is_server):
         self.is_tls13 = tls.version() == "TLSv1.3"
         # Behind the record's head come four bytes of the message's, and a version.
         client_random, server_random = (hello[11:43] for hello in hellos)
         with open(log.name) as lines:
-            secrets = {label: bytes.fromhex(secret) for label, random, secret in (line.split() for line in lines if line[0] != "#")
-                       if random == client_random.hex()}
+            entries = [line.split() for line in lines if not line.startswith("#")]
+        secrets = {label: bytes.fromhex(secret) for label, random, secret in entries if random == client_random.hex()}
         if self.is_tls13:
             self.hash = hashes.SHA384 if tls.cipher()[0].endswith("SHA384") else hashes.SHA256
             self.key_size = 32 if "AES_256" in tls.cipher()[0] else 16
@@ -60,8 +60,9 @@ class Sealer:
             head = b"\x17\x03\x03" + (len(data) + 1 + padding + 16).to_bytes(2)
             nonce = bytes(a ^ b for a, b in zip(self.iv, bytes(4) + number))
             return head + self.aead.encrypt(nonce, data + bytes([kind]) + bytes(padding), head)
-        sealed = self.aead.encrypt(self.salt + number, data, number + bytes([kind]) + b"\x03\x03" + len(data).to_bytes(2))
-        return bytes([kind]) + b"\x03\x03" + (8 + len(sealed)).to_bytes(2) + number + sealed
+        head = bytes([kind]) + b"\x03\x03"
+        sealed = self.aead.encrypt(self.salt + number, data, number + head + len(data).to_bytes(2))
+        return head + (8 + len(sealed)).to_bytes(2) + number + sealed
 
     def data(self, data):
         return self.record(DATA, data)
