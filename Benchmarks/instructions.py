@@ -37,7 +37,7 @@ class Counted(Aegis):
 
     def instructions(self):
         """So far, of all threads."""
-        counts = re.findall(r"^ *Th \d+ +([\d,]+)", self.control("-e"), re.MULTILINE)
+        counts = re.findall(r"^ *Th *\d+ +([\d,]+)", self.control("-e"), re.MULTILINE)
         return sum(int(count.replace(",", "")) for count in counts)
 
 

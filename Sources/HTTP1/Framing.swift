@@ -131,6 +131,11 @@ extension Span<UInt8> {
         var number: UInt64 = 0
         for at in text.range {
             guard self[at].isDigit else { return nil }
+            // Eighteen digits fit; more of them are nearly always zeros.
+            guard at &- Int(text.start) >= 18 else {
+                number = number &* 10 &+ UInt64(self[at] &- 0x30)
+                continue
+            }
             let (tens, overflow) = number.multipliedReportingOverflow(by: 10)
             let (sum, carry) = tens.addingReportingOverflow(UInt64(self[at] &- 0x30))
             guard !overflow, !carry else { return nil }

@@ -25,7 +25,7 @@ TIMEOUT = 'aegis_tls_handshakes_total{result="timeout",version=""}'
 def gateway(run_once):
     return run_once(
         [{"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}],
-        gateway={"workers": 1, "limits": {"handshake_timeout": "3s"}})
+        gateway={"workers": 1, "limits": {"handshake_timeout": "3s", "connections_per_client": 0}})
 
 
 @contextlib.contextmanager

@@ -122,26 +122,3 @@ def test_a_reader_that_stops_is_cut_off(gateway, module_origin):
         while gateway.metric("aegis_client_aborts_total") == before:
             assert time.monotonic() < end
             time.sleep(0.05)
-
-
-def test_connections_beyond_the_limit_are_refused_and_the_rest_served(run, module_origin):
-    gateway = run(
-        [{"domain": "app.test", "respond": {"status": 200, "body": "ok"}}],
-        gateway={"workers": 1, "limits": {"connections": 20}})
-    kept = [Client(gateway.http) for _ in range(20)]
-    assert all(client.get().status == 200 for client in kept)
-    with Client(gateway.http) as client, pytest.raises(Exception):
-        client.get()
-    assert gateway.metric("aegis_connections_refused_total") >= 1
-    assert all(client.get().status == 200 for client in kept)
-    kept.pop().close()
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with Client(gateway.http) as client:
-                assert client.get().status == 200
-                break
-        except Exception:
-            assert time.monotonic() < deadline
-    for client in kept:
-        client.close()

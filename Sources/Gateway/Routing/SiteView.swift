@@ -97,7 +97,13 @@ extension Bytes {
 
     /// Whether both are the same text, whatever case their ASCII letters have.
     func equalsIgnoringCase(_ other: Bytes) -> Bool {
-        count == other.count && (0..<count).allSatisfy { self[$0].lowercased == other[$0].lowercased }
+        guard count == other.count else { return false }
+        for index in 0..<count {
+            let (byte, another) = (self[index], other[index])
+            // Nearly always they are the very same.
+            if byte != another, byte.lowercased != another.lowercased { return false }
+        }
+        return true
     }
 }
 

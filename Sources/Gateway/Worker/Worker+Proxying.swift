@@ -203,6 +203,10 @@ extension Worker {
             guard tellToContinue(exchange) else { return }
             beginBody(of: client)
             enqueue(client: client)
+        } else if upstreams[id].transport.isFlushed {
+            // The client's deadline was cleared when the upstream was taken.
+            let view = tables.sites[exchanges[exchange].site].view
+            return setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         }
         awaitProgress(exchange)
     }

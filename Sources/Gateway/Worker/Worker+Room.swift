@@ -13,8 +13,7 @@ extension Worker {
     /// - Returns: Whether there was one.
     func makeRoom(politely: Bool) -> Bool {
         var chosen: SlotID?
-        // Whoever came just now has not had a turn.
-        var most: Int64 = 0
+        var most: Int64 = -1
         var left = Self.candidates
         for _ in 0..<min(Self.placesLookedAt, clients.indices.count) where left > 0 {
             clientHand = (clientHand + 1) % UInt32(clients.indices.count)
