@@ -76,6 +76,41 @@ import Testing
         try Self.golden(Planner(Self.configuration(text), against: before, now: 0).plan(), "changes")
     }
 
+    @Test(
+        "Nothing that differs is cut: lists by their elements, long texts around their difference, secrets as changed")
+    func longValues() throws {
+        func text(_ names: [String], _ proxies: [String], _ policy: String, _ key: String, _ headers: String) -> String
+        {
+            """
+            version: 1
+            gateway: { trusted_proxies: [\(proxies.joined(separator: ", "))] }
+            issuers:
+              le: { type: acme, directory: "https://ca.example.com/dir" }
+              other: { type: acme, directory: "https://other.example.com/dir", eab: { kid: x, hmac_key: \(key) } }
+              lan: { type: local_ca }
+            certificates:
+              nas: { issuer: lan, domains: [\(names.joined(separator: ", "))] }
+            hosts:
+              - domain: app.example.com
+                upstreams: ["http://127.0.0.1:3000", "http://127.0.0.1:3001", "http://127.0.0.1:3002"]
+                headers: { response: { set: { \(headers), Content-Security-Policy: "\(policy)" } } }
+            """
+        }
+        let names = (1...9).map { "name-\($0).internal.example.com" }
+        let proxies = (1...12).map { "192.0.2.\($0)" }
+        let policy = "default-src 'self'; img-src 'self' data:; font-src 'self' https://fonts.example.com; object-src"
+        let before = try Self.configuration(text(names, proxies, "\(policy) 'none'", "canary1", "X-A: é, X-B: b"))
+        let after = try Self.configuration(
+            text(
+                Array(names[..<8]) + ["name-10.internal.example.com"], proxies + ["0.0.0.0/0"], "\(policy) *",
+                "canary2",
+                "X-B: b, X-A: e\u{301}"
+            ).replacing(
+                "3000\", \"http://127.0.0.1:3001\", \"http://127.0.0.1:3002",
+                with: "3002\", \"http://127.0.0.1:3000\", \"http://127.0.0.1:3001"))
+        try Self.golden(Planner(after, against: Self.snapshot(of: before), now: 0).plan(), "long")
+    }
+
     @Test("What the file no longer names is deleted, dependants first; what came by the API stays")
     func deletions() throws {
         var before = Self.snapshot(of: try Self.configuration())

@@ -30,9 +30,11 @@ public enum RecordStyle: Sendable {
     case creation
     /// For people: everything that has a value. Without secrets.
     case complete
+    /// For comparing: as complete, with secrets as `compact` has them. It must not be shown.
+    case exact
 
-    var omitsDefaults: Bool { self != .complete }
-    var hidesSecrets: Bool { self != .compact }
+    var omitsDefaults: Bool { self == .compact || self == .creation }
+    var hidesSecrets: Bool { self == .creation || self == .complete }
 }
 
 /// What a text is not, when it can't be read as a value. Never quotes secrets.

@@ -1,4 +1,5 @@
-/// A value without a type of ours: what JSON can say. Plans, records and the schema are made of it.
+/// A value without a type of ours: what JSON can say. Plans, records and the schema are made of it. Two are equal when they
+/// have the same JSON: texts are compared by their bytes, since `é` can be written in two ways that go over the wire as they are.
 public enum PlainValue: Sendable, Equatable {
     /// No value.
     case null
@@ -24,6 +25,24 @@ public enum PlainValue: Sendable, Equatable {
         public init(_ key: String, _ value: PlainValue) {
             self.key = key
             self.value = value
+        }
+
+        /// Whether both have the same JSON.
+        public static func == (left: Entry, right: Entry) -> Bool {
+            left.key.utf8.elementsEqual(right.key.utf8) && left.value == right.value
+        }
+    }
+
+    /// Whether both have the same JSON.
+    public static func == (left: PlainValue, right: PlainValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.int(let left), .int(let right)): left == right
+        case (.string(let left), .string(let right)): left.utf8.elementsEqual(right.utf8)
+        case (.list(let left), .list(let right)): left == right
+        case (.object(let left), .object(let right)): left == right
+        default: false
         }
     }
 

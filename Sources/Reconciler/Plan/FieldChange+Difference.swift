@@ -1,35 +1,94 @@
 import ConfigModel
 
-extension PlainValue {
-    /// The values at the ends of an object's branches, with their keys joined by dots. Lists count as values.
-    var flattened: [(path: String, value: PlainValue)] {
-        var fields: [(path: String, value: PlainValue)] = []
-        flatten(into: &fields, at: "")
-        return fields
+/// A value as it is compared, and as people may see it: the same objects, with secrets hidden in the second.
+struct ComparedValue {
+    let exact: PlainValue
+    let shown: PlainValue
+
+    /// What a plan shows for a secret that has changed.
+    static let changedSecret = PlainValue.string("(hidden, changed)")
+
+    fileprivate init(_ exact: PlainValue, _ shown: PlainValue) {
+        self.exact = exact
+        self.shown = shown
     }
 
-    private func flatten(into fields: inout [(path: String, value: PlainValue)], at path: String) {
-        guard case .object(let entries) = self else {
-            fields.append((path, self))
-            return
-        }
-        for entry in entries {
-            entry.value.flatten(into: &fields, at: path.isEmpty ? entry.key : "\(path).\(entry.key)")
-        }
+    init(_ value: some Recorded) { self.init(value.record(.exact), value.record(.complete)) }
+
+    /// The values of an object by key, in order; nil when it is none.
+    fileprivate var entries: [(key: String, value: ComparedValue)]? {
+        guard case .object(let exact) = exact, case .object(let shown) = shown else { return nil }
+        return zip(exact, shown).map { ($0.key, ComparedValue($0.value, $1.value)) }
+    }
+}
+
+extension PlainValue {
+    /// The values at the ends of an object's branches, with their keys joined by dots. Lists and empty objects count as
+    /// values.
+    func flattened(at path: String = "") -> [(path: String, value: PlainValue)] {
+        guard case .object(let entries) = self, !entries.isEmpty else { return [(path, self)] }
+        return entries.flatMap { $0.value.flattened(at: path.appending(key: $0.key)) }
     }
 }
 
 extension FieldChange {
     /// The fields that differ: in the order of the new ones, then those that are gone.
-    static func difference(
-        _ before: [(path: String, value: PlainValue)], _ after: [(path: String, value: PlainValue)]
-    ) -> [FieldChange] {
-        let old = Dictionary(before.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
-        let kept = Set(after.map(\.path))
-        let changed = after.filter { old[$0.path] != $0.value }
-            .map { FieldChange(path: $0.path, before: old[$0.path] ?? .null, after: $0.value) }
-        let gone = before.filter { !kept.contains($0.path) }
-            .map { FieldChange(path: $0.path, before: $0.value, after: .null) }
-        return changed + gone
+    static func difference(_ before: ComparedValue?, _ after: ComparedValue) -> [FieldChange] {
+        var found = (changed: [FieldChange](), gone: [FieldChange]())
+        compare(before, after, at: "", &found)
+        return found.changed + found.gone
     }
+
+    private typealias Found = (changed: [FieldChange], gone: [FieldChange])
+
+    private static func compare(
+        _ before: ComparedValue?, _ after: ComparedValue, at path: String, _ found: inout Found
+    ) {
+        guard before?.exact != after.exact else { return }
+        guard let old = before?.entries, let new = after.entries else {
+            return replace(before?.shown, after.shown, at: path, &found)
+        }
+        let oldPlaces = Dictionary(zip(old.map(\.key), old.indices), uniquingKeysWith: { first, _ in first })
+        let kept = new.compactMap { oldPlaces[$0.key] }
+        if zip(kept, kept.dropFirst()).contains(where: >) {
+            let keys = { (places: [Int]) in PlainValue.list(places.map { .string(old[$0].key) }) }
+            found.changed.append(FieldChange(path: path, before: keys(kept.sorted()), after: keys(kept)))
+        }
+        for (key, value) in new {
+            compare(oldPlaces[key].map { old[$0].value }, value, at: path.appending(key: key), &found)
+        }
+        let keptPlaces = Set(kept)
+        for (index, entry) in old.enumerated() where !keptPlaces.contains(index) {
+            found.gone += gone(entry.value.shown, at: path.appending(key: entry.key))
+        }
+    }
+
+    /// Tells of a value in the place of another, of which one at least is no object.
+    private static func replace(_ before: PlainValue?, _ after: PlainValue, at path: String, _ found: inout Found) {
+        let ends = after.flattened(at: path)
+        // The same place before and after: one line tells it.
+        guard let before, ends.count == 1, ends[0].path == path, !before.isBranch else {
+            found.changed += ends.map { FieldChange(path: $0.path, before: .null, after: $0.value) }
+            found.gone += before.map { gone($0, at: path) } ?? []
+            return
+        }
+        found.changed.append(
+            FieldChange(
+                path: path, before: before, after: before == after ? ComparedValue.changedSecret : after))
+    }
+
+    private static func gone(_ value: PlainValue, at path: String) -> [FieldChange] {
+        value.flattened(at: path).map { FieldChange(path: $0.path, before: $0.value, after: .null) }
+    }
+}
+
+extension PlainValue {
+    /// Whether there are values below it.
+    fileprivate var isBranch: Bool {
+        if case .object(let entries) = self { !entries.isEmpty } else { false }
+    }
+}
+
+extension String {
+    fileprivate func appending(key: String) -> String { isEmpty ? key : "\(self).\(key)" }
 }

@@ -75,7 +75,7 @@ public struct Planner: Sendable {
             guard item.isWanted else { return nil }
             // Where the gateway listens matters to whoever reads the first plan, defaults too.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
-            var fields = configuration.value(of: item).record(style).flattened.map {
+            var fields = configuration.value(of: item).record(style).flattened().map {
                 FieldChange(path: $0.path, before: .null, after: $0.value)
             }
             if item.unknown != nil {
@@ -90,7 +90,7 @@ public struct Planner: Sendable {
         return Change(
             action: drift[item.id] == nil ? replacement(of: item, stored) : item.replacement, item: item.id,
             exists: true, fields: fields,
-            reason: item.unknown ?? (fields.isEmpty ? "a secret in plain text has changed" : nil), declared: item)
+            reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
     }
 
     /// The change of an item whose declaration is the same: its provider has it no longer, its text has changed, or it is due.
@@ -146,8 +146,7 @@ public struct Planner: Sendable {
 
     private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
         // A record that can't be read back, by an older program's hand, counts as nothing: all fields are shown.
-        let before = Value(record: record)?.record(.complete).flattened ?? []
-        return FieldChange.difference(before, value.record(.complete).flattened)
+        FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
     /// Certificates that hosts refer to which the file does not manage: they can't go.

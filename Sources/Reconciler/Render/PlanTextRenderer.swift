@@ -6,12 +6,14 @@ import State
 ///     + certificate shop: upload
 ///         cert.file  shop.pem
 ///     ~ host app.example.com
-///         balance    round_robin → ip_hash
+///         aliases  - old.example.com
+///                  + new.example.com
+///         balance  round_robin → ip_hash
 ///
 ///     Plan: 1 to upload, 1 to update.
+///
+/// Lists are told by what goes, what comes and what moves, long texts around their difference (`ValueText`).
 public struct PlanTextRenderer {
-    /// Longer values are cut; JSON has them whole.
-    private static let maxValueLength = 100
     private let colour: Bool
 
     /// A renderer; `colour` adds ANSI colours for a terminal.
@@ -48,40 +50,22 @@ public struct PlanTextRenderer {
         // Keys are ASCII but for header names, which are too: bytes are columns.
         let width = change.fields.map(\.path.utf8.count).max() ?? 0
         for field in change.fields {
-            output += "      ".utf8
-            output += field.path.utf8
-            output += repeatElement(UInt8(ascii: " "), count: width - field.path.utf8.count + 2)
-            if change.exists {
-                output += shown(field.before).utf8
-                output += " → ".utf8
+            let lines =
+                change.exists
+                ? ValueText.lines(from: field.before, to: field.after) : [ValueText.whole(field.after)]
+            for (index, line) in lines.enumerated() {
+                let path = index == 0 ? field.path : ""
+                output += "      ".utf8
+                output += path.utf8
+                output += repeatElement(UInt8(ascii: " "), count: width - path.utf8.count + 2)
+                output += line.utf8
+                output += "\n".utf8
             }
-            output += shown(field.after).utf8
-            output += "\n".utf8
         }
     }
 
     private func title(_ item: ItemID) -> String {
         item.kind == .gateway ? "gateway" : "\(item.kind.rawValue) \(item.name)"
-    }
-
-    private func shown(_ value: PlainValue) -> String {
-        let text =
-            switch value {
-            case .null: "(none)"
-            case .string(let text): text.isEmpty ? "\"\"" : text
-            case .list(let items): "[" + items.map(shown).joined(separator: ", ") + "]"
-            default: String(decoding: value.json(), as: UTF8.self)
-            }
-        let cut = text.utf8.count > Self.maxValueLength ? text.prefix(Self.maxValueLength) + "…" : text[...]
-        return cut.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F || $0 == 0xC2 }) ? escaped(cut) : String(cut)
-    }
-
-    /// The text with control characters written out, so that it stays on its line and can't drive a terminal.
-    private func escaped(_ text: Substring) -> String {
-        text.unicodeScalars.reduce(into: "") { result, scalar in
-            let isControl = scalar.properties.generalCategory == .control
-            result += isControl ? scalar.escaped(asASCII: true) : String(scalar)
-        }
     }
 
     private func paint(_ text: String, _ code: String) -> String {

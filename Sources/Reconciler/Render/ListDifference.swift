@@ -1,0 +1,52 @@
+import ConfigModel
+
+/// What was taken out of a list, put into it and moved within it. Places count from 1.
+struct ListDifference {
+    /// In the order of the old list.
+    private(set) var removed: [PlainValue] = []
+    /// In the order of the new list; the place is nil behind all that was there before.
+    private(set) var added: [(value: PlainValue, place: Int?)] = []
+    /// The fewest moves that explain the new order.
+    private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
+
+    init(from old: [PlainValue], to new: [PlainValue]) {
+        // Equal values are told apart by how many of them come before.
+        var places: [[UInt8]: [Int]] = [:]
+        for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
+        let sources = new.map { places[$0.json()]?.popLast() }
+        let kept = new.indices.filter { sources[$0] != nil }
+        let staying = Self.longestRise(kept.compactMap { sources[$0] })
+        for index in new.indices {
+            guard let source = sources[index] else {
+                added.append((new[index], index < kept.last ?? -1 ? index + 1 : nil))
+                continue
+            }
+            if !staying.contains(source) { moved.append((new[index], source + 1, index + 1)) }
+        }
+        let found = Set(sources.compactMap(\.self))
+        removed = old.indices.filter { !found.contains($0) }.map { old[$0] }
+    }
+
+    /// The longest rising part of different numbers (patience sorting).
+    private static func longestRise(_ numbers: [Int]) -> Set<Int> {
+        // By length, the number with the least end that a rise of that length has.
+        var ends: [Int] = []
+        var previous: [Int: Int] = [:]
+        for number in numbers {
+            var (low, high) = (0, ends.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if ends[middle] < number { low = middle + 1 } else { high = middle }
+            }
+            if low > 0 { previous[number] = ends[low - 1] }
+            if low == ends.count { ends.append(number) } else { ends[low] = number }
+        }
+        var rise: Set<Int> = []
+        var next = ends.last
+        while let number = next {
+            rise.insert(number)
+            next = previous[number]
+        }
+        return rise
+    }
+}

@@ -1,0 +1,119 @@
+import ConfigModel
+
+/// How a plan's text shows values. Nothing that differs is left out, and different values never look the same.
+enum ValueText {
+    /// Texts up to here are shown whole, longer ones around their difference.
+    private static let wholeLength = 60
+    /// How much of a longer text is shown on both sides of its difference.
+    private static let contextLength = 20
+    /// What stands for secrets and for nothing; other texts that begin so are quoted.
+    private static let marks = ["(hidden)", "(hidden, changed)"]
+
+    /// The lines that tell of a value which changes.
+    static func lines(from before: PlainValue, to after: PlainValue) -> [String] {
+        if case .list(let old) = before, case .list(let new) = after, !old.isEmpty, !new.isEmpty {
+            return lines(ListDifference(from: old, to: new))
+        }
+        var (left, right) = sides(before, after)
+        // Swift's equality: the same letters, even when composed of other characters.
+        if left == right { (left, right) = (exact(before), exact(after)) }
+        return ["\(left) → \(right)"]
+    }
+
+    /// A whole value.
+    static func whole(_ value: PlainValue) -> String { whole(value, isItem: false) }
+
+    private static func whole(_ value: PlainValue, isItem: Bool) -> String {
+        switch value {
+        case .null: "(none)"
+        case .string(let text): marks.contains(text) ? text : quotedIfNeeded(text, isItem: isItem)
+        case .list(let items): "[" + items.map { whole($0, isItem: true) }.joined(separator: ", ") + "]"
+        default: exact(value)
+        }
+    }
+
+    // MARK: Lists
+
+    private static func lines(_ difference: ListDifference) -> [String] {
+        let gone = Set(difference.removed.map { whole($0, isItem: true) })
+        let isAmbiguous = difference.added.contains { gone.contains(whole($0.value, isItem: true)) }
+        let text = { isAmbiguous ? exact($0) : whole($0, isItem: true) }
+        return difference.removed.map { "- \(text($0))" }
+            + difference.added.map { "+ \(text($0.value))" + ($0.place.map { " (at \($0))" } ?? "") }
+            + difference.moved.map { "~ \(text($0.value)) (from \($0.from) to \($0.to))" }
+    }
+
+    // MARK: Texts
+
+    /// Both sides of a change, long texts around their difference.
+    private static func sides(_ before: PlainValue, _ after: PlainValue) -> (String, String) {
+        guard case .string(let old) = before, case .string(let new) = after else {
+            return (whole(before), whole(after))
+        }
+        let (left, right) = (Array(old.unicodeScalars), Array(new.unicodeScalars))
+        guard max(left.count, right.count) > wholeLength, !marks.contains(old), !marks.contains(new) else {
+            return (whole(before), whole(after))
+        }
+        let shortest = min(left.count, right.count)
+        let start = zip(left, right).prefix { $0 == $1 }.count
+        let end = zip(left.reversed(), right.reversed()).prefix(shortest - start).prefix { $0 == $1 }.count
+        let (skipped, omitted) = (max(0, start - contextLength), max(0, end - contextLength))
+        let part = { (text: [Unicode.Scalar]) in
+            var part = ""
+            part.unicodeScalars.append(contentsOf: text[skipped..<text.count - omitted])
+            return (skipped > 0 ? "…" : "") + quotedIfNeeded(part, isItem: false) + (omitted > 0 ? "…" : "")
+        }
+        return (part(left), part(right))
+    }
+
+    /// The text; in quotes when it could be taken for something else, or has characters that are not seen or drive a terminal.
+    private static func quotedIfNeeded(_ text: String, isItem: Bool) -> String {
+        // Nearly all are words, and a first plan has very many.
+        if !text.isEmpty, text.utf8.allSatisfy(isOfWord) { return text }
+        let needsQuotes =
+            text.isEmpty || text.first == " " || text.last == " " || "\"([{…".contains(text.first ?? " ")
+            || text.unicodeScalars.contains { $0 == "→" || $0.isUnseen }
+            || (isItem && text.contains { ",[](){}".contains($0) })
+        return needsQuotes ? quoted(text) : text
+    }
+
+    private static func isOfWord(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "-")...UInt8(ascii: ":"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    /// The value as JSON, with all but ASCII written out: other values look different for sure.
+    private static func exact(_ value: PlainValue) -> String {
+        let json = String(decoding: value.json(), as: UTF8.self)
+        return json.unicodeScalars.reduce(into: "") { $0 += $1.isASCII ? String($1) : $1.escaped(asASCII: true) }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let inner = text.unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            default: result += scalar.isUnseen ? scalar.escaped(asASCII: true) : String(scalar)
+            }
+        }
+        return "\"\(inner)\""
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether it leaves no mark of its own on a screen, changes what others look like there, or drives it.
+    fileprivate var isUnseen: Bool {
+        if isASCII { return value < 0x20 || value == 0x7F }
+        if properties.isDefaultIgnorableCodePoint { return true }
+        return switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse,
+            .unassigned:
+            true
+        default: false
+        }
+    }
+}
