@@ -91,6 +91,8 @@ let package = Package(
         .systemLibrary(name: "CByteSearch"),
         .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CProgramArguments"),
+        .target(name: "ProgramArguments", dependencies: ["CProgramArguments"], swiftSettings: house),
         .target(
             name: "Gateway",
             dependencies: [
@@ -103,7 +105,7 @@ let package = Package(
         .executableTarget(
             name: "aegis-gateway",
             dependencies: [
-                "ConfigModel", "Gateway", "Issuers", "PKI", "SQLiteState", "State",
+                "ConfigModel", "Gateway", "Issuers", "PKI", "ProgramArguments", "SQLiteState", "State",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -117,6 +119,7 @@ let package = Package(
                 "Gateway",
                 "Issuers",
                 "PKI",
+                "ProgramArguments",
                 "Reconciler",
                 "SQLiteState",
                 "State",

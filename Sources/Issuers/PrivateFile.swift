@@ -93,10 +93,13 @@ public enum PrivateFile {
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
     }
 
-    /// A new file for the owner alone, without a name where there is such a thing (O_TMPFILE in open(2)).
+    /// A new file for the owner alone, without a name where there is such a thing (O_TMPFILE in open(2)) and /proc to give it
+    /// one.
     private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
         let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
         do {
+            // access reads the path alone, which lives as long as the call.
+            guard unsafe access("/proc/self/fd", F_OK) == 0 else { throw Errno.notSupported }
             let file = try FileDescriptor.open(
                 directory(of: path), .writeOnly, options: [withoutName, .closeOnExec], permissions: .ownerReadWrite)
             return (file, false)

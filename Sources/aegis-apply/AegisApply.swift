@@ -2,6 +2,7 @@ import ArgumentParser
 import ConfigModel
 import Glibc
 import PKI
+import ProgramArguments
 
 // aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
 //
@@ -15,14 +16,14 @@ struct AegisApply: ParsableCommand {
         OpenSSLMemory.wipeWhenFreed()
         OpenSSLMemory.keepWhenProgramEnds()
         refuseMisspeltCommand()
-        main(nil)
+        main(ProgramArguments.words)
     }
 
     /// Ends the program when a word is no file and reads like a command: it would be taken for a file's name.
     private static func refuseMisspeltCommand() {
         var commands = configuration.subcommands
         var path = "aegis-apply"
-        for word in CommandLine.arguments.dropFirst() where !word.hasPrefix("-") {
+        for word in ProgramArguments.words where !word.hasPrefix("-") {
             if let command = commands.first(where: { $0.configuration.commandName == word }) {
                 commands = command.configuration.subcommands
                 path += " \(word)"

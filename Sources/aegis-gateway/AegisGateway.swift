@@ -2,6 +2,7 @@ import ArgumentParser
 import Gateway
 import Glibc
 import PKI
+import ProgramArguments
 import SQLiteState
 import State
 import Synchronization
@@ -9,6 +10,8 @@ import Synchronization
 /// The command line of the gateway.
 @main
 struct AegisGateway: ParsableCommand {
+    static func main() { main(ProgramArguments.words) }
+
     static let configuration = CommandConfiguration(
         commandName: "aegis-gateway",
         abstract: "Serve the hosts of a state, and follow it as it changes.",
@@ -70,7 +73,7 @@ struct AegisGateway: ParsableCommand {
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
         options.drainMilliseconds = Int64(drainTimeout) * 1000
         options.version = Self.configuration.version
-        options.program = CommandLine.arguments
+        options.program = ProgramArguments.all
         options.inheritedSockets = InheritedSockets.find()
         options.readyDescriptor = Variable.value(GatewayServer.readyVariable).flatMap { Int32($0) }
         do {

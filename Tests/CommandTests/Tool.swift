@@ -2,7 +2,9 @@ import Foundation
 
 /// Other programs.
 enum Tool {
-    static func run(_ arguments: String...) throws -> (status: Int32, output: String) {
+    static func run(_ arguments: String...) throws -> (status: Int32, output: String) { try run(arguments) }
+
+    static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
         let (status, data) = try launch(arguments)
         return (status, String(decoding: data, as: UTF8.self))
     }

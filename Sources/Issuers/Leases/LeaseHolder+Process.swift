@@ -47,8 +47,11 @@ extension LeaseHolder {
             .replacing(" ", with: "-")
     }
 
-    /// Whether the holder still runs; for holders of this machine.
-    public static func isAlive(_ holder: LeaseHolder) -> Bool { startTicks(of: holder.process) == holder.startTicks }
+    /// Whether the holder still runs, or may: without /proc that is not known, and only the lease's end tells. For holders of
+    /// this machine.
+    public static func isAlive(_ holder: LeaseHolder) -> Bool {
+        startTicks(of: holder.process) == holder.startTicks || startTicks(of: Int(getpid())) == nil
+    }
 
     /// Field 22 of a process's stat (proc(5)); nil when there is no such process, or only what its parent has not taken note of.
     private static func startTicks(of process: Int) -> UInt64? {
