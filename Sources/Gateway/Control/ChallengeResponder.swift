@@ -46,7 +46,7 @@ public final class ChallengeResponder: ChallengeAnswerer {
                 worker.mailbox.post(.stop)
                 throw IssuanceFailure(
                     "no gateway is alive, and challenges can't be answered at \(address.text):"
-                        + " \(SystemFailure.text(error.code))",
+                        + " \(ListeningSockets.reason(for: error, at: address))",
                     hint: "start aegis-gateway, or apply as a user that may listen there")
             }
         }

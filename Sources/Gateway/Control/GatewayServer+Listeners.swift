@@ -132,7 +132,7 @@ extension GatewayServer {
             listenFailures[address.text] = nil
             log.info("listening at \(address.text)", [("for", "\(role)")])
         } catch {
-            let reason = "can't listen at \(address.text): \(SystemFailure.text(error.code))"
+            let reason = "can't listen at \(address.text): \(ListeningSockets.reason(for: error, at: address))"
             if listenFailures[address.text] != reason { log.error(reason) }
             listenFailures[address.text] = reason
         }

@@ -125,6 +125,15 @@ struct ListeningSockets {
         }
     }
 
+    /// Why an address can't be listened at, with what helps where that is known.
+    static func reason(for failure: SystemFailure, at address: ListenAddress) -> String {
+        let text = SystemFailure.text(failure.code)
+        // Ports below 1024 are the system's (ip(7)).
+        guard failure.code == EACCES, address.port < 1024 else { return text }
+        return "\(text): ports below 1024 need CAP_NET_BIND_SERVICE, by AmbientCapabilities= in a systemd unit"
+            + " or 'setcap cap_net_bind_service=+ep' on the program"
+    }
+
     private static func bind(_ address: ListenAddress) throws(SystemFailure) -> Int32 {
         var failure = SystemFailure("socket", code: EAFNOSUPPORT)
         for candidate in socketAddresses(of: address) {
