@@ -43,6 +43,11 @@ extension Diagnostic {
     public static func warning(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.warning, at: origin.position, message, hint: hint)
     }
+
+    /// What is found outside the model and is refused for sure, such as a key that does not belong to its certificate.
+    public static func error(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
+        Diagnostic(.error, at: origin.position, message, hint: hint)
+    }
 }
 
 /// Collects diagnostics up to a bound, so that a hostile file can't make the list grow without end.

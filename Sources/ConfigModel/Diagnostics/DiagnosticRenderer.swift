@@ -27,19 +27,34 @@ public struct DiagnosticRenderer {
         return diagnostics.map { text($0, &current) }.joined()
     }
 
+    /// The diagnostic in a line, without its hint and notes.
+    public func line(_ diagnostic: Diagnostic) -> String {
+        "\(place(diagnostic.position)): \(diagnostic.severity.rawValue): \(diagnostic.message)"
+    }
+
     /// One line that counts, such as `2 errors, 1 warning in aegis.yaml`; nil when there is nothing to count.
-    public func summary(_ diagnostics: [Diagnostic]) -> String? {
+    public func summary(_ diagnostics: [Diagnostic]) -> String? { counts(diagnostics).map { "\($0) in \(name)" } }
+
+    /// How many there are, such as `2 errors, 1 warning`; nil when there is none.
+    public func counts(_ diagnostics: [Diagnostic]) -> String? {
         guard !diagnostics.isEmpty else { return nil }
         let errors = diagnostics.count { $0.severity == .error }
         let warnings = diagnostics.count - errors
         let parts = [(errors, "error"), (warnings, "warning")].filter { $0.0 > 0 }
             .map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }
-        return parts.joined(separator: ", ") + " in \(name)"
+        return parts.joined(separator: ", ")
     }
 
     /// The diagnostics as values for JSON: `path`, `line`, `column`, `severity`, `message`, `hint` and `notes`.
     public func values(_ diagnostics: [Diagnostic]) -> PlainValue {
         .list(diagnostics.map(value))
+    }
+
+    /// The whole text, with what could be a secret as asterisks.
+    public func maskedText() -> String {
+        (1...lines.count).map { number in
+            String(String.UnicodeScalarView(shownLine(number).scalars)) + (number < lines.count ? "\n" : "")
+        }.joined()
     }
 
     private func value(_ diagnostic: Diagnostic) -> PlainValue {
@@ -51,8 +66,8 @@ public struct DiagnosticRenderer {
         }
         return .map([
             ("path", .string(name)),
-            ("line", .int(diagnostic.position.line)),
-            ("column", .int(diagnostic.position.column)),
+            ("line", diagnostic.position == .none ? .null : .int(diagnostic.position.line)),
+            ("column", diagnostic.position == .none ? .null : .int(diagnostic.position.column)),
             ("severity", .string(diagnostic.severity.rawValue)),
             ("message", .string(diagnostic.message)),
             ("hint", diagnostic.hint.map(PlainValue.string) ?? .null),
@@ -75,7 +90,7 @@ public struct DiagnosticRenderer {
     }
 
     private func place(_ position: SourcePosition) -> String {
-        "\(name):\(position.line):\(position.column)"
+        position == .none ? name : "\(name):\(position.line):\(position.column)"
     }
 
     // MARK: The line and its caret
@@ -87,7 +102,7 @@ public struct DiagnosticRenderer {
 
     /// The source line and a caret below the column; empty for lines that have nothing to show.
     private func excerpt(at position: SourcePosition, _ current: inout ShownLine) -> String {
-        guard lines.length(of: position.line) <= Self.maxLineBytes else { return "" }
+        guard position != .none, lines.length(of: position.line) <= Self.maxLineBytes else { return "" }
         if current.number != position.line { current = shownLine(position.line) }
         guard !current.scalars.isEmpty else { return "" }
         var line = current.scalars[...]

@@ -11,6 +11,9 @@ public struct SourcePosition: Sendable, Hashable, Comparable {
         self.column = column
     }
 
+    /// The place of what is nowhere in the file, before all others.
+    public static let none = SourcePosition(line: 0, column: 0)
+
     /// The first place of every file.
     public static let start = SourcePosition(line: 1, column: 1)
 
@@ -35,7 +38,7 @@ public struct SourceOrigin: Sendable, Hashable {
     }
 
     /// The origin of a value that was not read from a file.
-    public static let none = SourceOrigin(position: .start)
+    public static let none = SourceOrigin(position: .none)
 
     /// Always true; see the type.
     public static func == (_: SourceOrigin, _: SourceOrigin) -> Bool { true }

@@ -58,6 +58,14 @@ struct SourceLines {
         self.starts = starts
     }
 
+    /// How many lines there are: at least one.
+    var count: Int { starts.count }
+
+    /// Whether a line begins with these ASCII characters.
+    func starts(_ number: Int, with text: String) -> Bool {
+        source.bytes[starts[number - 1]...].starts(with: text.utf8)
+    }
+
     /// How many bytes a line takes, with its end; 0 when there is no such line.
     func length(of number: Int) -> Int {
         guard number >= 1, number <= starts.count else { return 0 }

@@ -64,8 +64,14 @@ struct ObjectShape<Value: Sendable>: Sendable {
         var seen: UInt64 = 0
         for entry in reader.entries(of: node) {
             guard let index = index(of: entry.key, in: reader.document) else {
-                // A key that was meant is not missed as well.
-                if let meant = failUnknown(entry, in: node, &reader) { seen |= 1 << UInt64(meant) }
+                // A key that was meant is not missed as well, and what is below it is read as if it were there.
+                if let meant = failUnknown(entry, in: node, &reader), seen & (1 << UInt64(meant)) == 0 {
+                    seen |= 1 << UInt64(meant)
+                    let isBranch = !reader.document.kind(of: entry.value).isScalar
+                    if isBranch, reader.value(of: fields[meant].key, in: node) == nil {
+                        _ = fields[meant].read(entry.value, &value, &reader)
+                    }
+                }
                 continue
             }
             seen |= 1 << UInt64(index)

@@ -16,8 +16,62 @@ enum YAMLSyntaxFault {
             let place = SourcePosition(line: start.line + 1, column: start.column + 1)
             if place != position { notes = [Diagnostic.Note(position: place, message: context)] }
         }
+        if let cause = cause(of: problem, at: position, in: source) { return cause }
         let byte = byte(at: position, in: source)
         return YAMLFault(position, "YAML syntax: \(problem)", hint: hint(for: problem, at: byte), notes: notes)
+    }
+
+    // MARK: Slips that libyaml notices only later, or takes for others
+
+    private static func cause(of problem: String, at position: SourcePosition, in source: SourceText) -> YAMLFault? {
+        let lines = SourceLines(source)
+        let isAtEnd = problem == "found unexpected end of stream"
+        return conflict(in: lines) ?? unclosedQuote(before: position, isAtEnd, in: lines)
+            ?? variable(at: position, in: lines)
+    }
+
+    /// What Git leaves where it could not merge.
+    private static func conflict(in lines: SourceLines) -> YAMLFault? {
+        guard let first = (1...lines.count).first(where: { lines.starts($0, with: "<<<<<<< ") }),
+            (first...lines.count).contains(where: { lines.starts($0, with: ">>>>>>> ") })
+        else { return nil }
+        return YAMLFault(
+            SourcePosition(line: first, column: 1), "a merge conflict of Git stands here",
+            hint: "decide what is to stay, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
+    }
+
+    /// A quote that was meant to end on its line goes on to the next one, and what stands behind that makes no sense.
+    private static func unclosedQuote(
+        before position: SourcePosition, _ isAtEnd: Bool, in lines: SourceLines
+    ) -> YAMLFault? {
+        // A quoted text may have very many lines; one that was meant to has no slip on its last.
+        for number in stride(from: position.line, to: max(0, position.line - 1000), by: -1) {
+            var scan = QuoteScan()
+            scan.read(lines[number])
+            guard let quote = scan.open else { continue }
+            for next in stride(from: number + 1, through: position.line, by: 1) where scan.open != nil {
+                scan.read(lines[next])
+                if scan.open == nil, next < position.line { return nil }
+            }
+            guard scan.open == nil || isAtEnd else { return nil }
+            return YAMLFault(
+                SourcePosition(line: number, column: quote.column), "this quote is not closed on its line",
+                hint: "put a \(quote.mark) at the end of the value")
+        }
+        return nil
+    }
+
+    /// `{ key: ${NAME} }`, where the braces are taken for a mapping.
+    private static func variable(at position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
+        let line = Array(lines[position.line].unicodeScalars)
+        let places = line.indices.dropLast().filter { line[$0] == "$" && line[$0 + 1] == "{" }
+        guard let place = places.last(where: { $0 < position.column }) else { return nil }
+        var scan = QuoteScan()
+        scan.read(String(String.UnicodeScalarView(line[..<place])))
+        guard scan.open == nil else { return nil }
+        return YAMLFault(
+            SourcePosition(line: position.line, column: place + 1), "'${' stands outside of quotes",
+            hint: "variables are not put in here: write { env: NAME } for a secret, and others in full")
     }
 
     private static func hint(for problem: String, at byte: UInt8?) -> String? {
@@ -45,5 +99,32 @@ enum YAMLSyntaxFault {
     private static func byte(at position: SourcePosition, in source: SourceText) -> UInt8? {
         let line = SourceLines(source)[position.line].unicodeScalars
         return line.dropFirst(position.column - 1).first.flatMap { UInt8(exactly: $0.value) }
+    }
+}
+
+/// Finds the quote that is open at the end of lines.
+private struct QuoteScan {
+    /// The quote that is open: its sign, and its column on the line where it stands.
+    private(set) var open: (mark: Unicode.Scalar, column: Int)?
+
+    mutating func read(_ line: String) {
+        var previous: Unicode.Scalar = " "
+        var isEscaped = false
+        for (index, scalar) in line.unicodeScalars.enumerated() {
+            if let quote = open {
+                if isEscaped {
+                    isEscaped = false
+                } else if scalar == "\\", quote.mark == "\"" {
+                    isEscaped = true
+                } else if scalar == quote.mark {
+                    open = nil
+                }
+            } else if scalar == "#", previous == " " {
+                return
+            } else if scalar == "\"" || scalar == "'", " [{,:".unicodeScalars.contains(previous) {
+                open = (scalar, index + 1)
+            }
+            previous = scalar
+        }
     }
 }
