@@ -39,6 +39,9 @@ struct EdgeStatus {
         return pack.isActive ? "the former one is not deleted yet" : "the former one is served until then"
     }
 
+    /// Whether it has one.
+    var hasProblem: Bool { problem != nil }
+
     private var problem: String? { pack?.problem ?? (formerText) }
 
     var value: PlainValue {

@@ -16,6 +16,9 @@ struct GatewayStatus {
         self.now = now
     }
 
+    /// Whether those that run have problems, or none of those that have run does.
+    var hasProblem: Bool { haveRun && alive.isEmpty || alive.contains { $0.problems > 0 } }
+
     /// A line for each and an empty one; nothing when none has ever run.
     var text: String {
         guard haveRun else { return "" }

@@ -64,8 +64,12 @@ struct ManagedState {
         now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
     }
 
-    /// When a certificate that could not be had is tried again; nil for others.
-    func nextTry(of name: String) -> Int64? { progress[name].flatMap { $0.failures > 0 ? $0.nextTryAt : nil } }
+    /// When a certificate that could not be had is tried again; nil for others. One that is stored still is so when it is due,
+    /// which may be long after a forced renewal has failed.
+    func nextTry(of name: String) -> Int64? {
+        guard let progress = progress[name], progress.failures > 0 else { return nil }
+        return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
+    }
 
     /// What has certificates from CAs, for this process.
     func orders(_ tools: IssuanceTools) -> ACMEOrders {

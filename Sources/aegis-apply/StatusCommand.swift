@@ -13,6 +13,9 @@ struct StatusCommand: ParsableCommand {
     @Option(help: "How to print it: text or json.")
     var format = OutputFormat.text
 
+    @Flag(help: "Exit with 3 when there is a problem.")
+    var check = false
+
     func run() throws {
         try reporting {
             let store = try options.openForReading()
@@ -20,7 +23,12 @@ struct StatusCommand: ParsableCommand {
             let now = currentTime()
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, now: now)
-            let failing = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
+            let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
+            // It reads every host, so only where there is something to tell.
+            let state = try failed.isEmpty ? nil : ManagedState(store)
+            let failing = failed.map {
+                FailingCertificate($0, nextTryAt: state?.nextTry(of: $0.certificate), now: now)
+            }
             let edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
             switch format {
             case .json:
@@ -39,6 +47,10 @@ struct StatusCommand: ParsableCommand {
                 try Terminal.print(
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge) + tries)
             }
+            let isWell =
+                rows.allSatisfy { $0.problem == nil || !$0.isEnabled } && failing.isEmpty && !gateways.hasProblem
+                && !edge.contains(where: \.hasProblem)
+            if check, !isWell { throw ExitStatus.itemsFailed }
         }
     }
 }
@@ -72,19 +84,30 @@ extension HostStatus {
     }
 }
 
-extension RenewalProgress {
-    /// That it could not be had, in a line.
-    fileprivate var line: String {
-        let next = nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
-        let times = failures == 1 ? "once" : "\(failures) times"
-        return "certificate \(certificate) could not be had \(times)\(next): \(lastFailure ?? "")\n"
+/// A certificate that could not be had, and what is done about it.
+private struct FailingCertificate {
+    private let progress: RenewalProgress
+    private let nextTryAt: Int64?
+    private let isDue: Bool
+
+    init(_ progress: RenewalProgress, nextTryAt: Int64?, now: Int64) {
+        self.progress = progress
+        self.nextTryAt = nextTryAt
+        isDue = (nextTryAt ?? .max) <= now
     }
 
-    fileprivate var value: PlainValue {
+    /// That it could not be had, in a line.
+    var line: String {
+        let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
+        let times = progress.failures == 1 ? "once" : "\(progress.failures) times"
+        return "certificate \(progress.certificate) could not be had \(times)\(next): \(progress.lastFailure ?? "")\n"
+    }
+
+    var value: PlainValue {
         .map([
-            ("certificate", .string(certificate)), ("failures", .int(failures)),
+            ("certificate", .string(progress.certificate)), ("failures", .int(progress.failures)),
             ("next_try_at", nextTryAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
-            ("reason", lastFailure.map(PlainValue.string) ?? .null),
+            ("reason", progress.lastFailure.map(PlainValue.string) ?? .null),
         ])
     }
 }
