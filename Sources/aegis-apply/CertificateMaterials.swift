@@ -12,9 +12,9 @@ enum CertificateMaterials {
             ?? file.resolve(configuration.gateway.cacheDirectory)
     }
 
-    /// What there is to know before a plan; with `checks` also whether what is new would be refused.
+    /// What there is to know before a plan.
     static func look(
-        for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot, checks: Bool = false
+        for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot
     ) -> (materials: [String: CertificateMaterial], warnings: [Diagnostic]) {
         let users = Dictionary(grouping: configuration.hosts.filter { $0.certificate != nil }) { $0.certificate ?? "" }
         let reader = SecretReader(directory: file.directory)
@@ -24,24 +24,26 @@ enum CertificateMaterials {
             guard case .custom(let custom) = certificate.source else { continue }
             let stored = snapshot.items[ItemID(.certificate, certificate.name)]?.certificate
             let hosts = users[certificate.name] ?? []
+            var takesIn = stored == nil
             do throws(IssuanceFailure) {
                 let digest = try OwnCertificate(reader).digest(of: custom)
                 materials[certificate.name] = .readable(digest: digest)
                 if let stored, digest == stored.sourceDigest {
                     warnings += doubts(of: certificate, stored, hosts)
-                } else if checks, (try? reader.read(custom.key)) != nil {
-                    warnings += refusal(of: certificate, custom, hosts, reader)
+                } else {
+                    takesIn = true
                 }
             } catch {
                 materials[certificate.name] = .unreadable("known after apply")
                 warnings.append(warning(custom.certificate, certificate, error, isStored: stored != nil))
                 if let stored { warnings += doubts(of: certificate, stored, hosts) }
             }
-            guard stored == nil else { continue }
+            guard takesIn else { continue }
             do throws(IssuanceFailure) {
                 _ = try reader.read(custom.key)
             } catch {
-                materials[certificate.name] = .unreadable("known after apply")
+                // One that is stored is planned to be replaced all the same.
+                if stored == nil { materials[certificate.name] = .unreadable("known after apply") }
                 warnings.append(warning(custom.key, certificate, error, isStored: false))
             }
         }
@@ -56,7 +58,19 @@ enum CertificateMaterials {
             hint: isStored ? "what is stored stays" : "it is planned as 'known after apply'; applying needs it")
     }
 
-    /// What apply would say of a new certificate.
+    /// What an apply would say of the certificates that a plan takes in, as far as they are here.
+    static func refusals(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) -> [Diagnostic] {
+        let uploads = Set(plan.changes.filter { $0.action == .upload }.map(\.item.name))
+        let reader = SecretReader(directory: file.directory)
+        return configuration.certificates.filter { uploads.contains($0.name) }.flatMap { certificate in
+            guard case .custom(let custom) = certificate.source, (try? reader.read(custom.certificate)) != nil,
+                (try? reader.read(custom.key)) != nil
+            else { return [Diagnostic]() }
+            let hosts = configuration.hosts.filter { $0.certificate == certificate.name }
+            return refusal(of: certificate, custom, hosts, reader)
+        }
+    }
+
     private static func refusal(
         of certificate: NamedCertificate, _ custom: CustomCertificate, _ hosts: [Host], _ reader: SecretReader
     ) -> [Diagnostic] {
@@ -65,7 +79,27 @@ enum CertificateMaterials {
             return material.warnings.map { .warning(at: certificate.origin, "certificate '\(certificate.name)' \($0)") }
         } catch {
             let text = "certificate '\(certificate.name)' will be refused: \(error.reason)"
-            return [.warning(at: certificate.origin, text, hint: error.hint)]
+            return [.error(at: certificate.origin, text, hint: error.hint)]
+        }
+    }
+
+    /// The hosts of a plan that an apply would refuse: what is stored for them is not for their names, and stays.
+    static func refusedHosts(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot)
+        -> [Diagnostic]
+    {
+        let changed = Set(plan.changes.filter { $0.action != .delete }.map(\.item))
+        return configuration.hosts.compactMap { host in
+            guard changed.contains(ItemID(.host, host.domain.text)), let name = host.certificate,
+                !changed.contains(ItemID(.certificate, name)),
+                let facts = snapshot.items[ItemID(.certificate, name)]?.certificate, facts.source == .custom
+            else { return nil }
+            let uncovered = host.names.filter { !facts.covers([$0]) }
+            guard !uncovered.isEmpty else { return nil }
+            return .error(
+                at: host.origin,
+                "host '\(host.domain.text)' will be refused: certificate '\(name)' "
+                    + OwnCertificate.misses(uncovered, facts.domains),
+                hint: "give it a certificate that is for it")
         }
     }
 

@@ -25,10 +25,20 @@ struct ConfigurationFile {
         } catch let error as Errno {
             Terminal.complain("aegis-apply: cannot read '\(name)': \(error)\n")
             if error == .noSuchFileOrDirectory {
-                Terminal.complain("hint: name the file: aegis-apply [FILE]; 'aegis-apply --help' tells more\n")
+                let other = otherEnding(of: name).map { "did you mean '\($0)'? " } ?? ""
+                Terminal.complain("hint: \(other)name the file with --config FILE\n")
             }
             throw ExitCode.failure
         }
+    }
+
+    /// The file that there is with YAML's other ending; nil when there is none.
+    private static func otherEnding(of name: String) -> String? {
+        let endings = [".yaml": ".yml", ".yml": ".yaml"]
+        guard let ending = endings.first(where: { name.hasSuffix($0.key) }) else { return nil }
+        let other = name.dropLast(ending.key.count) + ending.value
+        // access reads the path alone, which lives as long as the call.
+        return unsafe access(String(other), F_OK) == 0 ? String(other) : nil
     }
 
     private static func readFile(_ path: FilePath) throws -> [UInt8] {

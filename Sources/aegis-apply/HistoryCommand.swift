@@ -2,10 +2,16 @@ import ArgumentParser
 import ConfigModel
 import State
 
-/// Lists the applies that changed something.
+/// Tells of the applies that changed something.
 struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "List the applies that changed something.")
+        commandName: "history", abstract: "List the applies that changed something, and show what was applied.",
+        subcommands: [ListGenerations.self, ShowGeneration.self], defaultSubcommand: ListGenerations.self)
+}
+
+struct ListGenerations: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the applies that changed something.")
 
     @OptionGroup var options: StateOptions
 
@@ -27,6 +33,25 @@ struct HistoryCommand: ParsableCommand {
                 }
                 try Terminal.print(TextTable(["NUMBER", "WHEN", "WHO", "FILE", "OUTCOME", "CHANGES"], rows).text)
             }
+        }
+    }
+}
+
+struct ShowGeneration: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show the text of a generation, with secrets and comments as asterisks.")
+
+    @Argument(help: "The generation's number.")
+    var generation: Int
+
+    @OptionGroup var options: StateOptions
+
+    func run() throws {
+        try reporting {
+            let known = try options.configuration()
+            let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+            let file = try EarlierFile.read(generation, path, known)
+            try Terminal.print(DiagnosticRenderer(file.source, file.parsed.visibility).maskedText())
         }
     }
 }

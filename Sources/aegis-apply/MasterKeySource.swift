@@ -31,6 +31,26 @@ enum MasterKeySource {
         return [.warning(at: .none, "no encryption key is given: \(fact), beside what it seals", hint: hint)]
     }
 
+    /// That the key which is given here will be refused; nothing where none is, as on a machine that only plans.
+    static func refusal(_ configuration: Configuration, _ reader: SecretReader, _ store: (any StateStore)?)
+        -> [Diagnostic]
+    {
+        let given = Terminal.environment(variable).map { _ in Secret(.environment(variable)) }
+        guard let secret = configuration.encryptionKey ?? given, (try? reader.read(secret)) != nil else { return [] }
+        do {
+            if let store {
+                _ = try find(configuration, reader, store)
+            } else {
+                _ = try read(secret, reader)
+            }
+            return []
+        } catch let failure as CommandFailure {
+            return [.error(at: secret.origin, failure.message, hint: failure.hint)]
+        } catch {
+            return [.error(at: secret.origin, "the encryption key can't be checked: \(error)")]
+        }
+    }
+
     /// The key for a state, checked against what the state was sealed with.
     static func find(_ configuration: Configuration?, _ reader: SecretReader, _ store: any StateStore) throws
         -> MasterKeySource

@@ -5,16 +5,19 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate", abstract: "Check the file and tell everything that is wrong with it.")
 
-    @Argument(help: "The configuration; '-' is the standard input.", completion: .file(extensions: ["yaml", "yml"]))
-    var file = "aegis.yaml"
+    @OptionGroup var options: FileOptions
 
     @Option(help: "How to print what is found: text or json.")
     var format = OutputFormat.text
 
+    @Flag(help: "Warnings count as errors.")
+    var strict = false
+
     func run() throws {
-        let file = try ConfigurationFile.read(file)
+        let file = try ConfigurationFile.read(options.name)
         _ = try file.validated(format)
         try file.report(format)
+        if strict, !file.parsed.diagnostics.isEmpty { throw ExitStatus.invalidFile }
         if format == .text { try Terminal.print("\(file.source.name) is valid\n") }
     }
 }

@@ -9,14 +9,16 @@ public struct PlanJSONRenderer {
     /// A renderer.
     public init() {}
 
-    /// The plan with its warnings, which `DiagnosticRenderer.values` has made.
-    public func json(_ plan: Plan, warnings: PlainValue) -> [UInt8] {
+    /// The plan with what is known to be refused and what is doubted, which `DiagnosticRenderer.values` has made.
+    public func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
         // Change by change: as one value, a first plan of 100,000 hosts would take half a gigabyte.
         var output = Array(
             "{\n  \"format_version\": \(Self.formatVersion),\n  \"generation\": \(plan.generation),\n".utf8)
         append(plan.changes, named: "changes", to: &output, value)
         append(plan.unmanaged, named: "unmanaged", to: &output) { .map(identity($0)) }
-        output += "  \"warnings\": ".utf8
+        output += "  \"errors\": ".utf8
+        output += errors.json(indented: true)
+        output += ",\n  \"warnings\": ".utf8
         output += warnings.json(indented: true)
         output += ",\n  \"summary\": ".utf8
         output += PlainValue.map(Action.allCases.map { ($0.rawValue, .int(plan.count(of: $0))) }).json()

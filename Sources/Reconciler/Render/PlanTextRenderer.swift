@@ -19,8 +19,9 @@ public struct PlanTextRenderer {
     /// A renderer; `colour` adds ANSI colours for a terminal.
     public init(colour: Bool = false) { self.colour = colour }
 
-    /// The whole plan in UTF-8, ending with its summary line.
-    public func text(_ plan: Plan) -> [UInt8] {
+    /// The whole plan in UTF-8, ending with its summary line. `remarks` are what is to be known of it, a line each, and
+    /// `counted` says how many there are of a kind.
+    public func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
         // Bytes, not a String: a first plan of 100,000 hosts is 25 MB.
         var output: [UInt8] = []
         for change in plan.changes { append(change, to: &output) }
@@ -28,9 +29,11 @@ public struct PlanTextRenderer {
             output += "  left alone, not from the file:\n".utf8
             for item in plan.unmanaged { output += "      \(title(item))\n".utf8 }
         }
+        if !output.isEmpty, !remarks.isEmpty { output += "\n".utf8 }
+        for remark in remarks { output += "  ! \(remark)\n".utf8 }
         if !output.isEmpty { output += "\n".utf8 }
         output += summary(plan).utf8
-        output += "\n".utf8
+        output += (counted.map { " \($0).\n" } ?? "\n").utf8
         return output
     }
 

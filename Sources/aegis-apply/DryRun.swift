@@ -1,0 +1,96 @@
+import ArgumentParser
+import ConfigModel
+import Gateway
+import Issuers
+import Reconciler
+import SQLiteState
+import State
+import SystemPackage
+
+/// Shows what an apply would do, and what of it is known to fail, and changes nothing.
+struct DryRun {
+    let file: ConfigurationFile
+    let configuration: Configuration
+    let early: EarlyState
+    /// Whether providers are asked whether they still have what was had from them.
+    var refreshes = false
+    /// Whether name servers and CAs are asked whether certificates could be had.
+    var preflight = false
+    var format = OutputFormat.text
+    /// Whether warnings count as errors.
+    var isStrict = false
+    /// Whether changes have an exit code of their own.
+    var tellsChanges = false
+
+    /// Ends the program.
+    func run() throws {
+        let (store, snapshot) = try { ($0.store, $0.snapshot) }(early.wait())
+        let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
+        let (drift, unknown) = try self.drift(store, snapshot)
+        let authority = LocalAuthority.digest(in: CertificateMaterials.cacheDirectory(configuration, file))
+        let plan = Planner(
+            configuration, against: snapshot, materials: materials, localCA: authority, drift: drift,
+            now: currentTime()
+        ).plan()
+        let keys =
+            MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
+            + MasterKeySource.refusal(configuration, SecretReader(directory: file.directory), store)
+        let refused =
+            CertificateMaterials.refusals(plan, of: configuration, in: file)
+            + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
+        let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
+        // One word for each certificate and host.
+        let others = found.filter { found in !refused.contains { $0.position == found.position } }
+        let told = (keys + file.parsed.diagnostics + others + refused + unknown + doubts)
+            .sorted { $0.position < $1.position }
+        try show(plan, told)
+        if told.contains(where: { isStrict || $0.severity == .error }) { ProgramEnd.atOnce(ExitStatus.itemsFailed) }
+        ProgramEnd.atOnce(tellsChanges && !plan.isEmpty ? ExitStatus.hasChanges : .success)
+    }
+
+    private func show(_ plan: Plan, _ told: [Diagnostic]) throws {
+        let renderer = DiagnosticRenderer(file.source, file.parsed.visibility)
+        switch format {
+        case .json:
+            let errors = told.filter { $0.severity == .error }
+            let warnings = told.filter { $0.severity == .warning }
+            try Terminal.print(
+                PlanJSONRenderer().json(
+                    plan, errors: renderer.values(errors), warnings: renderer.values(warnings)))
+        case .text:
+            file.complain(told)
+            let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput))
+                .text(plan, remarks: told.map(renderer.line), counted: renderer.counts(told))
+            try Terminal.print(text)
+        }
+    }
+
+    private func drift(_ store: SQLiteStateStore?, _ snapshot: StateSnapshot) throws -> ([ItemID: String], [Diagnostic])
+    {
+        let known = try Refresh.known(configuration, snapshot, store)
+        guard refreshes, let store else { return (known, []) }
+        let (reasons, warnings) = try Refresh(
+            configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
+        ).drift()
+        return (reasons.merging(known) { $1 }, warnings)
+    }
+
+    /// What stands in the way of the certificates that the plan has from CAs.
+    private func preflightWarnings(
+        _ plan: Plan, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
+    ) throws -> [Diagnostic] {
+        // Where the world is another; see CONTRIBUTING.md.
+        var outside = PreflightChecks.Outside()
+        outside.resolver = Terminal.environment("AEGIS_PREFLIGHT_RESOLVER")
+        outside.httpPort = Terminal.environment("AEGIS_PREFLIGHT_HTTP_PORT").flatMap(Int.init) ?? outside.httpPort
+        // Only http-01 is tried.
+        var settings = configuration.gateway
+        settings.https = []
+        return try Preflight(plan, of: configuration, against: snapshot).run { (needs) throws(IssuanceFailure) in
+            try PreflightChecks(
+                for: needs, outside: outside, secrets: SecretReader(directory: file.directory), store: store,
+                now: currentTime()
+            ) { () throws(IssuanceFailure) in try ChallengeResponder(settings) }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+
+/// How a command that works on the file finds it: by its name, or by --config as all commands do.
+struct FileOptions: ParsableArguments {
+    @Argument(
+        help: "The configuration, aegis.yaml when left out; '-' is the standard input.",
+        completion: .file(extensions: ["yaml", "yml"]))
+    var file: String?
+
+    @Option(help: "The configuration, as other commands take it.", completion: .file(extensions: ["yaml", "yml"]))
+    var config: String?
+
+    /// The file's name.
+    var name: String { file ?? config ?? "aegis.yaml" }
+
+    func validate() throws {
+        if file != nil, config != nil { throw ValidationError("Give the file once: FILE or --config FILE.") }
+    }
+}
