@@ -164,9 +164,14 @@ struct MetricsText {
     private mutating func write(_ usage: ProcessUsage) {
         header("process_cpu_seconds_total", "Time of the processors that the process has used", "counter")
         sample("process_cpu_seconds_total", [], usage.cpuSeconds)
-        gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(usage.residentBytes)")
-        gauge("process_virtual_memory_bytes", "Memory of the process", "\(usage.virtualBytes)")
-        gauge("process_open_fds", "Open descriptors", "\(usage.openDescriptors)")
+        // What is not known is left out: 0 would be taken for a measurement.
+        if let bytes = usage.residentBytes {
+            gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(bytes)")
+        }
+        if let bytes = usage.virtualBytes {
+            gauge("process_virtual_memory_bytes", "Memory of the process", "\(bytes)")
+        }
+        if let count = usage.openDescriptors { gauge("process_open_fds", "Open descriptors", "\(count)") }
         gauge("process_max_fds", "How many descriptors may be open", "\(usage.maxDescriptors)")
         gauge("process_start_time_seconds", "When the process started", "\(status.startedAt)")
     }

@@ -5,13 +5,14 @@ import Glibc
 struct ProcessUsage {
     /// Seconds of the processors' time.
     let cpuSeconds: Double
-    /// Bytes of memory: all that is mapped, and what of it is in the machine's own.
-    let virtualBytes: Int
-    let residentBytes: Int
-    let openDescriptors: Int
+    /// Bytes of memory: all that is mapped, and what of it is in the machine's own; nil without /proc.
+    let virtualBytes: Int?
+    let residentBytes: Int?
+    /// Nil without /proc.
+    let openDescriptors: Int?
     let maxDescriptors: UInt64
 
-    /// As of now; what the system does not tell is 0.
+    /// As of now.
     static var current: ProcessUsage {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
@@ -19,15 +20,17 @@ struct ProcessUsage {
         _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         // In pages, the size of all and of what is resident first (proc_pid_statm(5)).
         let memory = (try? SmallFile.read("/proc/self/statm")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let pages = memory.split(separator: " ").prefix(2).map { (Int($0) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) }
+        let pages = memory.split(separator: " ").prefix(2).compactMap {
+            Int($0).map { $0 * sysconf(Int32(_SC_PAGESIZE)) }
+        }
         return ProcessUsage(
-            cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, virtualBytes: pages.first ?? 0,
-            residentBytes: pages.count > 1 ? pages[1] : 0, openDescriptors: countDescriptors(),
+            cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, virtualBytes: pages.first,
+            residentBytes: pages.count > 1 ? pages[1] : nil, openDescriptors: countDescriptors(),
             maxDescriptors: UInt64(limit.rlim_cur))
     }
 
-    private static func countDescriptors() -> Int {
-        guard let directory = unsafe opendir("/proc/self/fd") else { return 0 }
+    private static func countDescriptors() -> Int? {
+        guard let directory = unsafe opendir("/proc/self/fd") else { return nil }
         defer { unsafe closedir(directory) }
         var count = 0
         while unsafe readdir(directory) != nil { count += 1 }

@@ -1,0 +1,33 @@
+"""The gateway where /proc is empty, as in a bare chroot: it serves, hands over, and makes up no numbers."""
+
+import pytest
+
+from client import Client
+from gateway import Gateway
+
+WITHOUT_PROC = [
+    "unshare", "--map-root-user", "--mount", "--propagation", "private",
+    "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"',
+]
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}])
+    gateway.apply()
+    gateway.start(*WITHOUT_PROC)
+    yield gateway
+    gateway.stop()
+
+
+def test_it_serves_and_hands_over(gateway):
+    gateway.upgrade()
+    with Client(gateway.http) as client:
+        assert client.get("app.test").body == b"hello"
+
+
+def test_what_is_not_known_is_no_metric(gateway):
+    metrics = gateway.ask("/metrics")[1]
+    assert "\nprocess_cpu_seconds_total " in metrics and "\nprocess_max_fds " in metrics
+    for name in ["process_open_fds", "process_resident_memory_bytes", "process_virtual_memory_bytes"]:
+        assert name not in metrics
