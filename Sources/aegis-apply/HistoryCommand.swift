@@ -49,7 +49,7 @@ struct ShowGeneration: ParsableCommand {
     func run() throws {
         try reporting {
             let known = try options.configuration()
-            let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+            let path = options.path(known)
             let file = try EarlierFile.read(generation, path, known)
             try Terminal.print(DiagnosticRenderer(file.source, file.parsed.visibility).maskedText())
         }

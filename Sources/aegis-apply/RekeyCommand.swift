@@ -40,7 +40,7 @@ struct RekeyCommand: ParsableCommand {
     func run() throws {
         try reporting {
             let known = try options.configuration()
-            let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+            let path = options.path(known)
             guard try SQLiteStateStore(readingFrom: path) != nil else {
                 throw CommandFailure(message: "there is no state '\(path)' yet")
             }

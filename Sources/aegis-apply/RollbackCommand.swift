@@ -27,7 +27,7 @@ struct RollbackCommand: ParsableCommand {
     func run() throws {
         try reporting {
             let known = try options.configuration()
-            let path = options.state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+            let path = options.path(known)
             let file = try EarlierFile.read(generation, path, known)
             var configuration = try file.validated(.text)
             // The state that the operator named, wherever the old text had it.

@@ -71,9 +71,14 @@ struct StateOptions: ParsableArguments {
         }
     }
 
+    /// The state's path, as it is named or as the configuration says.
+    func path(_ known: (file: ConfigurationFile, configuration: Configuration)?) -> String {
+        state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+    }
+
     /// The state for reading; ends the program when there is none.
     func openForReading() throws -> SQLiteStateStore {
-        let path = try state ?? configuration().map { $0.file.resolve($0.configuration.statePath).string } ?? ""
+        let path = try path(configuration())
         guard let store = try SQLiteStateStore(readingFrom: path) else {
             throw CommandFailure(message: "there is no state '\(path)' yet", hint: "aegis-apply makes it")
         }
