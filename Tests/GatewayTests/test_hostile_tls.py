@@ -101,7 +101,7 @@ def test_thousands_of_half_handshakes_take_little_and_end(run, state):
     """They are given up by none but the gateway."""
     gateway = run(
         [{"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}],
-        gateway={"workers": 1, "limits": {"handshake_timeout": "2s"}})
+        gateway={"workers": 1, "limits": {"handshake_timeout": "2s", "connections_per_client": 0}})
     pid, count = gateway.process.pid, 500 if state in MEMORY else 2000
 
     def begin(_):

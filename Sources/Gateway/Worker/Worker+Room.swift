@@ -5,6 +5,9 @@ extension Worker {
     /// not be the very longest of all: a few dozen samples come near to that.
     private static let placesLookedAt = 1024
     private static let candidates = 64
+    /// How long a client must have kept us waiting for its handshake or head, in milliseconds: what it has sent may wait to be
+    /// read.
+    private static let leastWaitMilliseconds: Int64 = 20
 
     /// Closes a connection of this worker that has no request under way, so that another client can come: of some, the one
     /// that has used up most of the time it may take for its handshake, its head, or its next request.
@@ -13,7 +16,7 @@ extension Worker {
     /// - Returns: Whether there was one.
     func makeRoom(politely: Bool) -> Bool {
         var chosen: SlotID?
-        var most: Int64 = -1
+        var most: Int64 = 0
         var left = Self.candidates
         for _ in 0..<min(Self.placesLookedAt, clients.indices.count) where left > 0 {
             clientHand = (clientHand + 1) % UInt32(clients.indices.count)
@@ -31,15 +34,16 @@ extension Worker {
     /// How much of its time a client has used up that keeps us waiting, in millionths; nil for others.
     private func shareWaited(_ id: SlotID) -> Int64? {
         let allowed: Int64
+        var isIdle = false
         switch clients[id].phase {
         case .handshake, .awaitingCertificate:
             let waited = unsafe Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
-            return unsafe waited * 1_000_000 / max(1, settings.handshakeMilliseconds)
+            return unsafe Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
                 clients[id].transport.isFlushed
             else { return nil }
-            let isIdle = clients[id].requests > 0 && clients[id].inbox.isEmpty
+            isIdle = clients[id].requests > 0 && clients[id].inbox.isEmpty
             allowed = unsafe isIdle ? settings.idleMilliseconds : settings.headMilliseconds
         case .lingering: allowed = Self.lingerMilliseconds
         case .tunnel, .closing: return nil
@@ -47,7 +51,13 @@ extension Worker {
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
         let left = unsafe deadline - clock.milliseconds
-        return (allowed - min(left, allowed)) * 1_000_000 / max(1, allowed)
+        // The clock stands still within a turn, so one that is idle may have been so for longer than that tells.
+        return Self.share(
+            max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
+    }
+
+    private static func share(_ waited: Int64, of allowed: Int64, least: Int64) -> Int64? {
+        waited < least ? nil : waited * 1_000_000 / max(1, allowed)
     }
 
     /// Frees a descriptor: of an upstream's idle connection, or of a client that keeps us waiting.
