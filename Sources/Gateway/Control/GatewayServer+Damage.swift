@@ -104,6 +104,7 @@ extension GatewayServer {
             stateWatch.isDamaged = false
             if check.hasGoneBack { closeState() }
         }
+        startJobs()
     }
 
     /// Reads nothing more from the state until a check finds nothing. The first cause is told: what comes later may come

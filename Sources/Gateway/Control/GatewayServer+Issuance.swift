@@ -88,9 +88,10 @@ extension GatewayServer {
             !(compiler.certificates.isEmpty && compiler.hostCertificates.isEmpty && compiler.edgeCertificates.isEmpty),
             status.current.phase == .ready, !isEnding
         else { return }
+        // While the state is checked for damage there is none: then the next second will do.
+        guard let store = issuanceStore() else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
         let now = Self.now
-        guard let store = issuanceStore() else { return }
         do {
             let progress = try store.renewals()
             issuance.progress = Dictionary(progress.map { ($0.certificate, $0) }) { $1 }
@@ -223,7 +224,9 @@ extension GatewayServer {
         startJobs()
     }
 
-    private func startJobs() {
+    func startJobs() {
+        // Jobs wait while the state is checked for damage, which is over in a moment.
+        if issuance.store == nil, stateWatch.isChecking { return }
         while let name = issuance.queue.next() {
             guard let certificate = compiler.managed(name), let store = issuanceStore(),
                 let sources = certificateSources(store), let sealer
