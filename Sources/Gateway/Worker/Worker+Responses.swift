@@ -5,7 +5,7 @@ extension Worker {
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         exchanges[exchange].hasResponseBytes = true
-        // As long as the client sends its body, it is the one who is awaited.
+        // While the client still sends its body, the upstream owes nothing.
         if exchanges[exchange].isRequestComplete {
             setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
         }

@@ -1,7 +1,7 @@
 import ConfigModel
 import HTTP1
 
-/// Who has sent a request, as far as it is not what the connection knows already.
+/// The client of the request in `requestHead`, where a trusted proxy passed it on.
 struct RequestSender {
     /// Whether the peer is a trusted proxy: what it says of the client before it is believed.
     var isTrusted = false
@@ -16,7 +16,7 @@ extension Worker {
         return unsafe peer.isIn(anyOf: settings.trustedProxies)
     }
 
-    /// Finds who has sent the request in `requestHead`, once for all that asks.
+    /// Finds the client of the request in `requestHead`, once: forwarding fields, log and balancing use it.
     func findSender(_ head: Bytes, of id: SlotID) {
         guard unsafe !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
         unsafe sender = RequestSender()

@@ -26,7 +26,7 @@ final class Worker {
     @exclusivity(unchecked) var wheel: TimerWheel
     @exclusivity(unchecked) var requestHead = RequestHead()
     @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// Who has sent the request in `requestHead`.
+    /// The client of the request in `requestHead`. Another request's once this one waits for its body.
     @exclusivity(unchecked) var sender = RequestSender()
     @exclusivity(unchecked) var settings: WorkerSettings
     @exclusivity(unchecked) var clock: LoopClock
