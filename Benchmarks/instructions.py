@@ -36,9 +36,9 @@ class Counted(Aegis):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def instructions(self):
-        """So far, of all threads."""
-        counts = re.findall(r"^ *Th *\d+ +([\d,]+)", self.control("-e"), re.MULTILINE)
-        return sum(int(count.replace(",", "")) for count in counts)
+        """So far, of all threads but the first: that is the control side, which works by the second, not by the request."""
+        counts = re.findall(r"^ *Th *(\d+) +([\d,]+)", self.control("-e"), re.MULTILINE)
+        return sum(int(count.replace(",", "")) for thread, count in counts if thread != "1")
 
 
 def each(gateway, *options):

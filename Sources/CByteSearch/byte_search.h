@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 typedef uint8_t aegis_bytes16 __attribute__((vector_size(16)));
 typedef uint64_t aegis_words2 __attribute__((vector_size(16)));
@@ -14,9 +17,15 @@ static inline size_t aegis_first_control_of_16(const uint8_t *bytes, uint8_t sto
     memcpy(&chunk, bytes, sizeof chunk);
     // A comparison gives a byte of ones where it holds.
     aegis_words2 found = (aegis_words2)((chunk < 0x20) | (chunk == 0x7F) | (chunk == stop));
+#ifdef __SSE2__
+    // A bit of each byte: one look at all sixteen.
+    unsigned bits = (unsigned)_mm_movemask_epi8((__m128i)found);
+    return bits ? (size_t)__builtin_ctz(bits) : 16;
+#else
     if (found[0]) return (size_t)__builtin_ctzll(found[0]) / 8;
     if (found[1]) return 8 + (size_t)__builtin_ctzll(found[1]) / 8;
     return 16;
+#endif
 }
 
 // The first byte from `start` to below `count` that is a control byte or `stop`; `count` if there is none.

@@ -41,8 +41,9 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
 
     /// Whether this, folded, is one to 32 letters, digits and "-": a token that needs no other look.
     @inline(__always) var isPlainName: Bool {
-        1...32 ~= count && Self.isPlain(words.0, count) && Self.isPlain(words.1, count &- 8)
-            && Self.isPlain(words.2, count &- 16) && Self.isPlain(words.3, count &- 24)
+        1...32 ~= count && Self.isPlain(words.0, count) && (count <= 8 || Self.isPlain(words.1, count &- 8))
+            && (count <= 16 || Self.isPlain(words.2, count &- 16))
+            && (count <= 24 || Self.isPlain(words.3, count &- 24))
     }
 
     @inline(__always) private static func isPlain(_ word: UInt64, _ count: Int) -> Bool {

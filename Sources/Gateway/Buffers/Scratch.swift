@@ -89,19 +89,26 @@ struct Scratch: ~Copyable {
     /// Adds a number in hexadecimal digits.
     func append(hex value: UInt64) { append(number: value, radix: 16) }
 
+    /// Where the radix is a constant, dividing by it is a multiplication.
+    @inline(__always)
     private func append(number value: UInt64, radix: UInt64) {
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var count = 0
-        var rest = value
-        repeat {
-            let digit = UInt8(rest % radix)
-            digits[count] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
-            count += 1
+        var digits = 1
+        var rest = value / radix
+        while rest > 0 {
+            digits &+= 1
             rest /= radix
-        } while rest > 0
-        while count > 0 {
-            count -= 1
-            append(byte: digits[count])
         }
+        precondition(digits <= room, "the scratch memory is full")
+        let start = count
+        var at = start &+ digits
+        rest = value
+        while at > start {
+            at &-= 1
+            let digit = UInt8(truncatingIfNeeded: rest % radix)
+            // Within the room that was looked at.
+            unsafe memory[at] = digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
+            rest /= radix
+        }
+        unsafe used.pointee = start &+ digits
     }
 }

@@ -61,26 +61,15 @@ struct SiteView {
         names.contains(key, from: start)
     }
 
-    /// Whether a field of the request is not passed on.
-    func stripsFromRequest(_ name: Bytes) -> Bool { Self.contains(name, in: text(.requestStrip)) }
+    /// The fields of requests that are not passed on.
+    var requestStrip: NameList { NameList(text(.requestStrip)) }
 
-    /// Whether a field of the response is not passed on.
-    func stripsFromResponse(_ name: Bytes) -> Bool { Self.contains(name, in: text(.responseStrip)) }
+    /// The fields of responses that are not passed on.
+    var responseStrip: NameList { NameList(text(.responseStrip)) }
 
     /// Whether clients may change to a protocol (RFC 9110 section 7.8).
     func passesUpgrade(to name: Bytes) -> Bool {
-        name.equalsIgnoringCase("websocket") || Self.contains(name, in: text(.upgrades))
-    }
-
-    private static func contains(_ name: Bytes, in list: Bytes) -> Bool {
-        var position = 0
-        while position < list.count {
-            var end = position
-            while list[end] != 0 { end += 1 }
-            if name.equalsIgnoringCase(list[position..<end]) { return true }
-            position = end + 1
-        }
-        return false
+        name.equalsIgnoringCase("websocket") || NameList(text(.upgrades)).contains(name)
     }
 
     private func text(_ text: SiteFacts.Text) -> Bytes {

@@ -13,14 +13,15 @@ extension Worker {
         memory.output.append(" HTTP/1.1\r\nHost: ")
         if view.preservesHost { writeHost(head) } else { exchanges[exchange].hostOffset = memory.output.count }
         memory.output.append("\r\n")
+        let strip = view.requestStrip
         for index in unsafe 0..<requestHead.fields.count {
             let field = unsafe requestHead.fields[index]
             guard passes(field, isTrusted: isTrusted) else { continue }
             let name = head[field.name.range]
-            if view.stripsFromRequest(name) { continue }
+            if strip.contains(name) { continue }
             writeField(name, head[field.value.range])
         }
-        writeForwarding(head, exchange, isTrusted: isTrusted)
+        writeForwarding(head, exchange, isTrusted: isTrusted, without: strip)
         memory.output.append(view.requestSet)
         switch unsafe requestHead.framing {
         case .none, .untilClose: break
@@ -65,13 +66,12 @@ extension Worker {
 
     /// Says to the upstream who the client is (RFC 7239 and its forerunners). What the client says of itself counts only
     /// when it is a trusted proxy.
-    private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool) {
+    private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool, without strip: NameList) {
         let client = exchanges[exchange].client
-        let view = tables.sites[exchanges[exchange].site].view
         // What the site sets or removes is not ours to say; a trusted proxy has said some of it already.
         func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
             if isTrusted, let id, unsafe requestHead.fields.first(id) != nil { return false }
-            return !view.stripsFromRequest(Bytes(name))
+            return !strip.contains(Bytes(name))
         }
         if says("x-forwarded-for") {
             memory.output.append("X-Forwarded-For: ")

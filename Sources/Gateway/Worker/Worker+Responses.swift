@@ -87,13 +87,13 @@ extension Worker {
         guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, unsafe responseHead.status != 100 else {
             return true
         }
-        let view = tables.sites[exchanges[exchange].site].view
+        let strip = tables.sites[exchanges[exchange].site].view.responseStrip
         memory.output.clear()
         writeStatusLine(head)
         for index in unsafe 0..<responseHead.fields.count {
             let field = unsafe responseHead.fields[index]
             let name = head[field.name.range]
-            guard !field.isHopByHop, field.id != .contentLength, !view.stripsFromResponse(name) else { continue }
+            guard !field.isHopByHop, field.id != .contentLength, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
         }
         memory.output.append("\r\n")
@@ -142,7 +142,8 @@ extension Worker {
         let view = tables.sites[exchanges[exchange].site].view
         let isTLS = clients[client].isTLS
         writeStatusLine(head)
-        writeResponseFields(head, view, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
+        writeResponseFields(
+            head, without: view.responseStrip, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
         if isTLS { memory.output.append(view.hsts) }
         memory.output.append(view.responseSet)
         switch unsafe responseHead.framing {
@@ -181,7 +182,7 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    private func writeResponseFields(_ head: Bytes, _ view: SiteView, withoutHSTS: Bool) {
+    private func writeResponseFields(_ head: Bytes, without strip: NameList, withoutHSTS: Bool) {
         var hasDate = false
         for index in unsafe 0..<responseHead.fields.count {
             let field = unsafe responseHead.fields[index]
@@ -193,7 +194,7 @@ extension Worker {
             default: break
             }
             let name = head[field.name.range]
-            if view.stripsFromResponse(name) { continue }
+            if strip.contains(name) { continue }
             writeField(name, head[field.value.range])
         }
         // RFC 9110 section 6.6.1: a recipient that passes an answer on without a date adds one.

@@ -13,13 +13,14 @@ extension Worker {
         memory.output.clear()
         memory.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n")
         let view = tables.sites[exchanges[exchange].site].view
+        let strip = view.responseStrip
         let upgrade = unsafe responseHead.fields.first(.upgrade)
         let isWebSocket = upgrade.map { head[$0.range].equalsIgnoringCase("websocket") } ?? false
         for index in unsafe 0..<responseHead.fields.count {
             let field = unsafe responseHead.fields[index]
             let name = head[field.name.range]
             // Upgrade ends at this hop, but says here what was agreed on.
-            guard field.id == .upgrade || !field.isHopByHop, !view.stripsFromResponse(name) else { continue }
+            guard field.id == .upgrade || !field.isHopByHop, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
         }
         memory.output.append(view.responseSet)
