@@ -56,10 +56,20 @@ class Paced:
         return times[min(len(times) - 1, int(len(times) * share))]
 
 
+def put_first(process):
+    """Has the system run a process ahead of all others, where it may: the times are then its own, not those of the flood's
+    other end or of whatever else the machine does."""
+    with contextlib.suppress(PermissionError):
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
+
+
 @contextlib.contextmanager
 def watched(gateway, what, figures, bytes_more=4 << 20):
     """Sees what a flood costs: answers of an honest client go on, and memory stays."""
     with Paced(gateway) as honest:
+        for process in gateway.process, honest.process:
+            put_first(process)
         honest.await_times(300)
         at_rest = len(honest.times)
         before = memory_bytes(gateway.process.pid)
