@@ -1,12 +1,10 @@
 /// Follows the frames of a WebSocket (RFC 6455 section 5.2) as they pass by, so that it is known where one of our own can
 /// stand between two of them.
 package struct WebSocketFrames: Sendable {
-    /// How many bytes of the present frame's header are read.
+    /// The present frame's header as far as it has come, while it is not whole.
+    private var header = InlineArray<14, UInt8>(repeating: 0)
     private var headerBytes = 0
-    /// The second of them: whether there is a mask, and the length or what announces it.
-    private var second: UInt8 = 0
-    /// How many bytes the header has in all; 2 until its second byte is known.
-    private var headerLength = 2
+    /// What is left of the present frame's payload.
     private var payload: UInt64 = 0
 
     /// Before the first frame.
@@ -19,34 +17,35 @@ package struct WebSocketFrames: Sendable {
     package mutating func take(_ bytes: Span<UInt8>) {
         var offset = 0
         while offset < bytes.count {
-            if headerBytes == 0, payload > 0 {
+            if payload > 0 {
                 let skipped = Int(min(payload, UInt64(bytes.count - offset)))
                 payload -= UInt64(skipped)
                 offset += skipped
-                continue
+            } else if headerBytes == 0, let whole = Self.readHeader(bytes.extracting(offset..<bytes.count)) {
+                payload = whole.payload
+                offset += whole.count
+            } else {
+                header[headerBytes] = bytes[offset]
+                headerBytes += 1
+                offset += 1
+                guard let whole = Self.readHeader(header.span.extracting(first: headerBytes)) else { continue }
+                (headerBytes, payload) = (0, whole.payload)
             }
-            takeHeader(bytes[offset])
-            offset += 1
         }
     }
 
-    private mutating func takeHeader(_ byte: UInt8) {
-        headerBytes += 1
-        switch headerBytes {
-        case 1:
-            headerLength = 2
-            payload = 0
-        case 2:
-            let length = byte & 0x7F
-            // 126 and 127 announce a length of 2 or 8 bytes; a mask takes 4.
-            headerLength += (length == 126 ? 2 : length == 127 ? 8 : 0) + (byte & 0x80 != 0 ? 4 : 0)
-            second = byte
-            if length < 126 { payload = UInt64(length) }
-        default:
-            let lengthBytes = second & 0x7F == 126 ? 2 : second & 0x7F == 127 ? 8 : 0
-            if headerBytes - 2 <= lengthBytes { payload = payload << 8 | UInt64(byte) }
-        }
-        if headerBytes >= 2, headerBytes == headerLength { headerBytes = 0 }
+    /// Reads the header that some bytes begin with: how many it takes, and how many the payload has. Nil when it is not whole.
+    @inline(__always)
+    private static func readHeader(_ bytes: Span<UInt8>) -> (count: Int, payload: UInt64)? {
+        guard bytes.count >= 2 else { return nil }
+        // 126 and 127 announce a length of 2 or 8 bytes; a mask takes 4.
+        let length = bytes[1] & 0x7F
+        let lengthBytes = length == 126 ? 2 : length == 127 ? 8 : 0
+        let count = 2 + lengthBytes + (bytes[1] & 0x80 != 0 ? 4 : 0)
+        guard bytes.count >= count else { return nil }
+        var payload = lengthBytes == 0 ? UInt64(length) : 0
+        for at in 2..<2 + lengthBytes { payload = payload << 8 | UInt64(bytes[at]) }
+        return (count, payload)
     }
 
     /// A server's frame that says that the endpoint goes away (section 7.4.1, status 1001).

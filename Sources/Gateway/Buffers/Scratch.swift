@@ -89,6 +89,23 @@ struct Scratch: ~Copyable {
     /// Adds a number in hexadecimal digits.
     func append(hex value: UInt64) { append(number: value, radix: 16) }
 
+    /// Writes a number in hexadecimal digits in the place of some bytes, no more than it has digits, and moves what follows.
+    func replace(_ range: Range<Int>, withHex value: UInt64) {
+        let end = count
+        append(hex: value)
+        let digits = count - end
+        let more = digits - range.count
+        precondition(range.upperBound <= end && more >= 0 && more <= room)
+        // All lies within the memory: what follows the range grows by `more` and the digits, which come first to safety.
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: digits) { kept in
+            let base = unsafe memory.baseAddress.unsafelyUnwrapped
+            unsafe kept.baseAddress.unsafelyUnwrapped.update(from: base + end, count: digits)
+            unsafe (base + range.upperBound + more).update(from: base + range.upperBound, count: end - range.upperBound)
+            unsafe (base + range.lowerBound).update(from: kept.baseAddress.unsafelyUnwrapped, count: digits)
+        }
+        unsafe used.pointee = end + more
+    }
+
     /// Where the radix is a constant, dividing by it is a multiplication.
     @inline(__always)
     private func append(number value: UInt64, radix: UInt64) {

@@ -38,6 +38,7 @@ struct StateCompiler {
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
+    private let trusts = UpstreamTrusts()
 
     /// How many changed certificates are parsed before they replace others; of more (the first load above all) only so many.
     private static let fullChecks = 64
@@ -80,7 +81,7 @@ struct StateCompiler {
         for token in challenges { take(.challengeDeleted(token: token), &update) }
         if all {
             let directory = directory
-            trustFailures = upstreams.readTrustAgain(&update) { Self.trust($0, in: directory) }
+            trustFailures = upstreams.readTrustAgain(&update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         return told
     }
@@ -189,7 +190,7 @@ struct StateCompiler {
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
             // Whoever held all of this value meanwhile would make the change of its tables a copy of them.
-            return upstreams.take(trusted, &update) { Self.trust($0, in: directory) }
+            return upstreams.take(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
@@ -217,20 +218,6 @@ struct StateCompiler {
 
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         upstreams.give(back: number, &update)
-    }
-
-    /// The CAs of a file; the system's where there is none.
-    private static func trust(_ caFile: String?, in directory: FilePath) -> UpstreamTrust {
-        guard let caFile else { return .known(.system) }
-        let path = directory.pushing(FilePath(caFile)).string
-        do {
-            let trust = TLSClientContext.Trust.authorities(try SmallFile.read(path))
-            // Whether it can be used is known before any connection is.
-            _ = try TLSClientContext(trust: trust)
-            return .known(trust)
-        } catch {
-            return .unusable("the CAs in '\(path)' can't be used: \(error)")
-        }
     }
 
     // MARK: Certificates

@@ -4,14 +4,14 @@ import PKI
 /// Whose certificates are believed.
 enum UpstreamTrust: Sendable {
     /// The CAs', as TLS has them.
-    case known(TLSClientContext.Trust)
+    case known(TLSClientContext)
     /// Nobody's: the CAs' file can't be used, for this reason. Connections fail rather than trust others.
     case unusable(String)
 
     /// Whether what was read just now takes the place of this, as what can be used and is another does.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
-        case (.known(let former), .known(let new)): former != new
+        case (.known(let former), .known(let new)): former.trust != new.trust
         case (.known, .unusable): false
         case (.unusable(let former), .unusable(let new)): former != new
         case (.unusable, .known): true

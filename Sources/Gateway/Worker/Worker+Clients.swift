@@ -1,8 +1,6 @@
 import HTTP1
 
 extension Worker {
-    /// How many reads a connection does before others have their turn.
-    static let readsATurn = 4
     /// How long a client has to read an answer while it is still sending.
     static let lingerMilliseconds: Int64 = 2000
     /// How many requests of a connection are begun before others have their turn.
@@ -30,20 +28,21 @@ extension Worker {
         if clients.contains(id) { pumpClient(id) }
     }
 
+    /// Reads from a client once, if there may be something to read. Others have their turn before it is read from again: what
+    /// one read brings may be thousands of the smallest pieces, and each costs as much as a large one.
     func pumpClient(_ id: SlotID) {
-        var reads = 0
         // What is in the queue goes on in its turn.
-        while clients.contains(id), clients[id].transport.mayRead, !isPaused(id), !clients[id].isQueued {
-            if reads == Self.readsATurn { return enqueue(client: id) }
-            reads += 1
-            switch clients[id].phase {
-            case .handshake: continueHandshake(id)
-            case .open, .tunnel, .lingering:
-                take(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
-            case .closing, .awaitingCertificate: return
-            }
+        guard mayRead(id), !clients[id].isQueued else { return }
+        switch clients[id].phase {
+        case .handshake: continueHandshake(id)
+        case .open, .tunnel, .lingering:
+            take(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
+        case .closing, .awaitingCertificate: return
         }
+        if clients.contains(id), mayRead(id) { enqueue(client: id) }
     }
+
+    private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
 
     /// Whether nothing is read from a client for now.
     func isPaused(_ id: SlotID) -> Bool {

@@ -143,25 +143,17 @@ extension Worker {
             upstreams[id].phase = .active
             return sendRequest(upstreams[id].exchange)
         }
-        guard case .known(let trust) = tables.pools[pool].definition.trust else {
+        guard case .known(let context) = tables.pools[pool].definition.trust else {
             if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason, .tls) }
             return
         }
         do throws(PKIError) {
-            let context = try clientContext(trust)
             upstreams[id].transport.tls = try TLSConnection(client: context, wire: memory.wire, serverName: serverName)
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
         } catch {
             upstreamBroke(id, "\(error)", .tls)
         }
-    }
-
-    private func clientContext(_ trust: TLSClientContext.Trust) throws(PKIError) -> TLSClientContext {
-        if let context = clientTLS[trust] { return context }
-        let context = try TLSClientContext(trust: trust)
-        clientTLS[trust] = context
-        return context
     }
 
     /// Why a connection is not used that was not silent before its first request.

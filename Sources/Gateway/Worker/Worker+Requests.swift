@@ -122,6 +122,7 @@ extension Worker {
         memory.output.clear()
         let limit = bodyLimit(tables.sites[exchanges[exchange].site].view)
         var offset = start
+        var chunk = OpenChunk()
         reading: while let step = exchanges[exchange].requestBody?.next(in: bytes.span, from: offset) {
             var piece = Bytes("")
             switch step {
@@ -144,12 +145,16 @@ extension Worker {
             switch step {
             case .end:
                 exchanges[exchange].requestBody = nil
+                chunk.close(in: memory.output)
                 if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
                 break reading
-            case .data: appendPiece(piece, inChunks: exchanges[exchange].sendsChunks)
+            case .data:
+                exchanges[exchange].sendsChunks
+                    ? chunk.append(piece, to: memory.output) : memory.output.append(piece)
             default: break reading
             }
         }
+        chunk.close(in: memory.output)
         if exchanges[exchange].isCollecting {
             collect(exchange, received: offset - start, from: id)
             return offset
@@ -226,16 +231,6 @@ extension Worker {
         // A client that has not taken what it was sent has a deadline for that.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
-    }
-
-    /// Puts a piece of a body behind what is to be sent.
-    func appendPiece(_ piece: Bytes, inChunks: Bool) {
-        if inChunks {
-            memory.output.append(hex: UInt64(piece.count))
-            memory.output.append("\r\n")
-        }
-        memory.output.append(piece)
-        if inChunks { memory.output.append("\r\n") }
     }
 
     /// The body of a request is bad: its upstream must not take what came for the whole.

@@ -213,7 +213,9 @@ extension Worker {
     /// Passes bytes of a body on, behind what already stands in `memory.output`: the head, when it is the answer's beginning.
     private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
+        let isChunked = exchanges[exchange].responseFraming == .chunked
         var offset = 0
+        var chunk = OpenChunk()
         while true {
             guard let step = exchanges[exchange].responseBody?.next(in: bytes.span, from: offset) else { break }
             switch step {
@@ -221,19 +223,22 @@ extension Worker {
                 offset = start + count
                 exchanges[exchange].bytesSent += UInt64(count)
                 let piece = bytes[start..<offset]
-                // A piece that is all there is to send needs no copy.
-                let isAlone = memory.output.count == 0 && exchanges[exchange].responseFraming == .plain
-                if isAlone {
+                if isChunked {
+                    chunk.append(piece, to: memory.output)
+                } else if memory.output.count == 0, offset == bytes.count {
+                    // A piece that is all there is to send needs no copy.
                     guard deliver(piece, to: client) else { return }
                 } else {
-                    appendPiece(piece, inChunks: exchanges[exchange].responseFraming == .chunked)
+                    memory.output.append(piece)
                 }
                 continue
             case .needMore:
+                chunk.close(in: memory.output)
                 if memory.output.count > 0 { _ = deliver(memory.output.bytes, to: client) }
                 return
             case .end(let end):
                 offset = end
+                chunk.close(in: memory.output)
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
                 // Nothing of it went to the client yet.

@@ -54,20 +54,20 @@ extension Worker {
         upstreams[id].phase == .tunnel ? keepTunnelAlive(exchange) : awaitProgress(exchange)
     }
 
+    /// Reads from an upstream once, if there may be something to read, as from a client.
     func pumpUpstream(_ id: SlotID) {
-        var reads = 0
-        while upstreams.contains(id), upstreams[id].transport.mayRead, !isPaused(upstream: id) {
-            if reads == Self.readsATurn { return enqueue(upstream: id) }
-            reads += 1
-            switch upstreams[id].phase {
-            case .connecting: return
-            case .handshake: continueUpstreamHandshake(id, hasInput: true)
-            case .active, .tunnel:
-                take(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
-            case .idle: return closeIdle(id)
-            }
+        guard mayRead(upstream: id) else { return }
+        switch upstreams[id].phase {
+        case .connecting: return
+        case .handshake: continueUpstreamHandshake(id, hasInput: true)
+        case .active, .tunnel:
+            take(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
+        case .idle: return closeIdle(id)
         }
+        if upstreams.contains(id), mayRead(upstream: id) { enqueue(upstream: id) }
     }
+
+    private func mayRead(upstream id: SlotID) -> Bool { upstreams[id].transport.mayRead && !isPaused(upstream: id) }
 
     /// Whether nothing is read from an upstream for now: its client has not taken what came before.
     private func isPaused(upstream id: SlotID) -> Bool {

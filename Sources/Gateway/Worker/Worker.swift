@@ -38,7 +38,6 @@ final class Worker {
     @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
-    var clientTLS: [TLSClientContext.Trust: TLSClientContext] = [:]
     var listeners: [Listener] = []
     /// The clients whose handshakes wait for a certificate, by its name. Some may be gone.
     var awaitingCertificate: [String: [SlotID]] = [:]

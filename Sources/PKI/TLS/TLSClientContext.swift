@@ -1,10 +1,14 @@
 import COpenSSL
 
 /// What all connections to upstreams with one idea of trust have in common. The server's certificate is always verified.
-/// Confined to one thread.
+///
+/// To read the system's authorities takes many milliseconds, so threads share one: OpenSSL counts who uses it and locks its
+/// store, and nothing else of it changes.
 @safe
-public final class TLSClientContext {
+public final class TLSClientContext: @unchecked Sendable {
     let context: OpaquePointer
+    /// Whom its connections trust.
+    public let trust: Trust
 
     /// Whom connections trust.
     public enum Trust: Sendable, Hashable {
@@ -12,13 +16,6 @@ public final class TLSClientContext {
         case system
         /// These certificates alone, in PEM: of roots, of intermediate authorities, or of servers themselves.
         case authorities([UInt8])
-
-        /// PEM ends with a signature: its last bytes tell texts apart as well as all of them, and each new connection asks.
-        public func hash(into hasher: inout Hasher) {
-            guard case .authorities(let pem) = self else { return }
-            // Lent to the call alone.
-            unsafe pem.suffix(96).withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
-        }
     }
 
     /// A context.
@@ -28,6 +25,7 @@ public final class TLSClientContext {
         let action = "setting up TLS to upstreams"
         let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_client_method()))
         unsafe self.context = context
+        self.trust = trust
         try unsafe OpenSSL.check(action, aegis_set_min_version_of_all(context, TLS1_2_VERSION))
         try unsafe TLSGroups.client.set(on: context)
         unsafe SSL_CTX_set_options(context, aegis_no_renegotiation | aegis_no_compression)

@@ -1,0 +1,29 @@
+import Testing
+
+@testable import Gateway
+
+struct OpenChunkTests {
+    /// What pieces become behind a head.
+    private static func written(_ pieces: [String]) -> String {
+        let scratch = Scratch(capacity: 1 << 20)
+        var chunk = OpenChunk()
+        scratch.append("head")
+        for piece in pieces { piece.lendingBytes { chunk.append($0, to: scratch) } }
+        chunk.close(in: scratch)
+        // Nothing is open any more.
+        chunk.close(in: scratch)
+        return scratch.bytes.text
+    }
+
+    @Test(
+        "The pieces of one read are one chunk, whatever becomes of the number of its size's digits",
+        arguments: [
+            ([], ""), (["a"], "1\r\na\r\n"), (["a", "bc"], "3\r\nabc\r\n"),
+            (["a", String(repeating: "b", count: 14)], "f\r\na" + String(repeating: "b", count: 14) + "\r\n"),
+            (["a", String(repeating: "b", count: 15)], "10\r\na" + String(repeating: "b", count: 15) + "\r\n"),
+            ([String](repeating: "x", count: 70_000), "11170\r\n" + String(repeating: "x", count: 70_000) + "\r\n"),
+        ])
+    func chunks(_ pieces: [String], _ expected: String) {
+        #expect(Self.written(pieces) == "head" + expected)
+    }
+}
