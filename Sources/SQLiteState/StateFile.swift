@@ -22,6 +22,8 @@ enum StateFile {
                 ).close()
                 // What an earlier try has left beside it is another file's.
                 try DatabaseQueue(path: new.string, configuration: configuration).close()
+                // SQLite says nothing when it can't fold its -wal file in.
+                guard identity(new.string + "-wal") == nil else { throw Errno.ioError }
                 try rename(new, to: file)
             }
             let mode = try file.stat().permissions
