@@ -36,6 +36,8 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
+        // Before any thread is.
+        let signals = dryRun ? nil : StopSignals()
         var early: EarlyState?
         let file = try ConfigurationFile.read(options.name) { early = EarlyState(path: $0) }
         let configuration = try file.validated(format)
@@ -47,7 +49,9 @@ struct ApplyCommand: ParsableCommand {
                     format: format, isStrict: strict, tellsChanges: detailedExitcode
                 ).run()
             } else {
-                try ApplyRun(file: file, configuration: configuration, early: early, refreshes: refresh).run()
+                try ApplyRun(
+                    file: file, configuration: configuration, early: early, signals: signals, refreshes: refresh
+                ).run()
                 ProgramEnd.atOnce(.success)
             }
         }

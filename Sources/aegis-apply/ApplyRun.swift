@@ -14,8 +14,13 @@ struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
+    /// What ends it before it is done.
+    var signals: StopSignals?
     /// Whether providers are asked whether they still have what was had from them.
     var refreshes = false
+
+    /// How many of the items that are not in force are named.
+    private static let namedItems = 10
 
     func run() throws {
         // Who reads along may go; the apply goes on.
@@ -53,6 +58,8 @@ struct ApplyRun {
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
         try? Terminal.print(text + [UInt8(ascii: "\n")])
 
+        signals?.beginWork()
+        let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)
         let sealer = Sealer(key: source.key)
         let settings = configuration.gateway
@@ -64,21 +71,41 @@ struct ApplyRun {
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         let applier = Applier(
             tools, sources: CertificateSources(local: authority, orders: ACMEOrders(tools, board: board), tools),
-            progress: report.tell)
+            stop: stop, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
         let isFirst = try store.setting(.sealingKeyID) == nil
         let changed = Set(plan.changes.map(\.item))
         let pending = try pendingPacks(store).filter { !changed.contains(ItemID(.edgeCertificate, $0.displayName)) }
-        let lost = try follow(pending, tools)
-        let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : [])
+        var lost = 0
+        let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : []) {
+            // Whether packs have become active decides which others may go.
+            lost = try follow(pending, tools, stop)
+        }
         report.finish()
-        let revoked = try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers)
+        let revoked =
+            stop.isMade ? [] : try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers)
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
+        endIfStopped(outcome, keeper)
         try checkKeys(store, source.key)
         if outcome.failures + lost > 0 { throw ExitStatus.itemsFailed }
+    }
+
+    /// Ends the program when a signal has asked for it, and tells what is not in force.
+    private func endIfStopped(_ outcome: ApplyOutcome, _ keeper: LeaseKeeper) {
+        guard let signal = signals?.received else { return }
+        if !outcome.left.isEmpty {
+            let named = outcome.left.prefix(Self.namedItems).map { "\($0.kind.rawValue) \($0.name)" }
+            let others = outcome.left.count - named.count
+            Terminal.complain(
+                "aegis-apply: stopped by \(signal); not in force: \(named.joined(separator: ", "))"
+                    + (others > 0 ? " and \(others) more" : "")
+                    + "\nhint: all else is; another apply goes on, also with orders that were begun\n")
+        }
+        keeper.release()
+        signals?.endIfReceived()
     }
 
     private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {
@@ -100,7 +127,7 @@ struct ApplyRun {
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers).tell()
-        if try follow(pending, tools) > 0 { throw ExitStatus.itemsFailed }
+        if try follow(pending, tools, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
     }
 
     /// The edge certificates whose packs are not active yet, or have former ones.
@@ -112,9 +139,11 @@ struct ApplyRun {
     }
 
     /// Follows packs, and tells how they stand. How many failed.
-    private func follow(_ certificates: [EdgeCertificate], _ tools: IssuanceTools) throws -> Int {
+    private func follow(
+        _ certificates: [EdgeCertificate], _ tools: IssuanceTools, _ stop: StopRequest
+    ) throws -> Int {
         var failures = 0
-        try Workers(count: 8).run(certificates) { certificate, tell in
+        try Workers(count: 8, stop: stop).run(certificates) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
                 let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)

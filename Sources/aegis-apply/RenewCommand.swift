@@ -77,14 +77,14 @@ struct RenewCommand: ParsableCommand {
     private func carryOut(_ jobs: [(name: String, place: String, job: CertificateJob)]) throws -> Int {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
-        try Workers(count: 8).run(jobs, at: \.place) { entry, tell in
-            tell((entry.name, nil))
-            tell((entry.name, entry.job.run()))
-        } take: { (events: [(name: String, outcome: CertificateJob.Outcome?)]) in
+        try Workers(count: 8).run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting) }) { entry, tell in
+            tell((entry.name, entry.place, nil))
+            tell((entry.name, entry.place, entry.job.run()))
+        } take: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in
             for event in events {
                 let item = ItemID(.certificate, event.name)
                 switch event.outcome {
-                case nil: report.tell(.started(item, .renew))
+                case nil: report.tell(.started(item, .renew, at: event.place))
                 case .stored: report.tell(.finished(item, .renew))
                 case .busy:
                     failures += 1

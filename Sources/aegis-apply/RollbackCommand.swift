@@ -25,6 +25,7 @@ struct RollbackCommand: ParsableCommand {
     }
 
     func run() throws {
+        let signals = dryRun ? nil : StopSignals()
         try reporting {
             let known = try options.configuration()
             let path = options.path(known)
@@ -38,7 +39,7 @@ struct RollbackCommand: ParsableCommand {
             if dryRun {
                 try DryRun(file: file, configuration: configuration, early: early, format: format).run()
             } else {
-                try ApplyRun(file: file, configuration: configuration, early: early).run()
+                try ApplyRun(file: file, configuration: configuration, early: early, signals: signals).run()
             }
         }
     }

@@ -51,4 +51,30 @@ import Testing
         }
         #expect(taken == 1)
     }
+
+    @Test("After a request to stop nothing is begun, and only what is needed is waited for")
+    func stopping() throws {
+        let stop = StopRequest()
+        let mayEnd = DispatchSemaphore(value: 0)
+        let neverEnds = DispatchSemaphore(value: 0)
+        var taken: [String] = []
+        // Were the last one waited for, this would never end.
+        try Workers(count: 2, stop: stop).run(["needed", "left", "never begun"], isNeeded: { $0 == "needed" }) {
+            input, tell in
+            tell("\(input) begins")
+            (input == "needed" ? mayEnd : neverEnds).wait()
+            tell("\(input) ends")
+        } take: { events in
+            taken += events
+            guard taken.count >= 2, !stop.isMade else { return }
+            stop.make()
+            mayEnd.signal()
+        }
+        #expect(Set(taken) == ["needed begins", "left begins", "needed ends"])
+        try Workers(count: 2, stop: stop).run([1]) { (_: Int, _: (Int) -> Void) in
+        } take: { _ in
+            Issue.record("it was asked to stop before")
+        }
+        neverEnds.signal()
+    }
 }

@@ -75,6 +75,9 @@ public struct Host: Sendable, Equatable {
     /// Its domain and aliases.
     public var names: [DomainName] { [domain] + aliases }
 
+    /// The certificate that it is to be served with, by its name in the state; nil for the fallback.
+    public var certificateName: String? { sslMode == .letsencrypt ? domain.text : certificate }
+
     /// The ACME issuers it uses, by name; none unless `ssl_mode` is `letsencrypt`.
     public var effectiveIssuers: [String] {
         guard sslMode == .letsencrypt else { return [] }

@@ -87,7 +87,7 @@ extension SiteFacts.Text {
     fileprivate func bytes(of host: Host, upstreams: [UpstreamNumber]) -> [UInt8] {
         switch self {
         case .names: Self.list(host.names.map(\.text))
-        case .certificateName: Array((host.sslMode == .letsencrypt ? host.domain.text : host.certificate ?? "").utf8)
+        case .certificateName: Array((host.certificateName ?? "").utf8)
         case .upstreams: upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } }
         // What TLS sessions of the host are bound to: its identity. Half a digest tells hosts apart.
         case .binding: Array(Digest.sha256(Array("site \(host.domain.text)".utf8)).prefix(16))

@@ -3,8 +3,10 @@ import State
 
 /// What an apply tells while it goes on.
 public enum ApplyProgress: Sendable {
-    /// A certificate is being had.
-    case started(ItemID, Action)
+    /// A certificate is being obtained at a CA, or from a source whose name is empty.
+    case started(ItemID, Action, at: String)
+    /// What was started and has not ended is still waited for; told every few seconds.
+    case stillWaiting
     /// A change is in force.
     case finished(ItemID, Action)
     /// A change failed; all others go on.
@@ -21,11 +23,14 @@ public struct ApplyOutcome: Sendable {
     public var done: [Action: Int] = [:]
     /// How many failed.
     public var failures = 0
+    /// The items that it did not come to, in the plan's order: it was asked to stop.
+    public var left: [ItemID] = []
 
     /// What was done in one line, such as `3 created, 1 issued, 1 failed`.
     public var summary: String {
         let parts = Action.allCases.compactMap { action in done[action].map { "\($0) \(action.past)" } }
-        let all = parts + (failures > 0 ? ["\(failures) failed"] : [])
+        let all =
+            parts + (failures > 0 ? ["\(failures) failed"] : []) + (left.isEmpty ? [] : ["\(left.count) left undone"])
         return all.isEmpty ? "nothing changed" : all.joined(separator: ", ")
     }
 }

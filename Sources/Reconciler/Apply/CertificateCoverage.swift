@@ -25,6 +25,11 @@ struct CertificateCoverage {
             hint: "the host stays as it was; give it a certificate that is for it")
     }
 
+    /// Notes what is put into the state.
+    mutating func learn(_ mutations: [StateMutation]) {
+        for case .putCertificate(let certificate) in mutations { known[certificate.name] = certificate.facts }
+    }
+
     private mutating func facts(of name: String) throws(StateError) -> CertificateFacts? {
         if let facts = known[name] { return facts }
         let facts = try store.certificate(named: name)?.facts

@@ -5,15 +5,45 @@ import State
 
 /// Has certificates ready to be stored. Several threads do it at once, so it holds values alone.
 struct CertificateWork: Sendable {
-    /// A certificate that is to be had.
+    /// A certificate that is to be obtained, or to be ended at its provider.
     struct Order: Sendable {
         let change: Change
-        let item: DeclaredItem
+        /// Where it comes from: a CA's address, or an issuer's name.
+        let place: String
+        /// Whether nobody could tell whether a certificate has come if this process ended meanwhile.
+        let cannotBeResumed: Bool
+
+        init?(_ change: Change, of configuration: Configuration) {
+            guard let item = change.declared else { return nil }
+            self.change = change
+            if case .edgeCertificate(let index) = item.place {
+                place = configuration.edgeCertificates[index].baseURL.text
+                cannotBeResumed = false
+                return
+            }
+            let issuer = configuration.issuers(of: item).first.flatMap { name in
+                configuration.issuers.first { $0.name == name }
+            }
+            place = issuer?.place ?? ""
+            if case .cloudflareOrigin(let settings)? = issuer?.kind, case .certificate(let index) = item.place,
+                case .issued(let issued) = configuration.certificates[index].source
+            {
+                cannotBeResumed = (issued.zoneID ?? settings.zoneID) == nil
+            } else {
+                cannotBeResumed = false
+            }
+        }
+
+        init(retiring change: Change) {
+            self.change = change
+            place = "Cloudflare"
+            cannotBeResumed = false
+        }
     }
 
     /// What is told meanwhile.
     enum Event: Sendable {
-        case started(Change)
+        case started(Order)
         /// What puts it into the state, in one commit.
         case ready(Change, [StateMutation], warnings: [String])
         case failed(Change, IssuanceFailure)
@@ -26,16 +56,16 @@ struct CertificateWork: Sendable {
     let users: [String: [DomainName]]
 
     func carryOut(_ order: Order, _ tell: (Event) -> Void) {
-        tell(.started(order.change))
+        guard let item = order.change.declared else { return }
         do throws(IssuanceFailure) {
-            let name = order.item.id.name
-            if case .edgeCertificate(let index) = order.item.place {
-                return tell(try pack(configuration.edgeCertificates[index], order))
+            let name = item.id.name
+            if case .edgeCertificate(let index) = item.place {
+                return tell(try pack(configuration.edgeCertificates[index], order.change, item))
             }
             let obtained = try sources.obtain(
-                configuration.value(of: order.item), named: name, for: users[name] ?? [], from: configuration.issuers)
+                configuration.value(of: item), named: name, for: users[name] ?? [], from: configuration.issuers)
             let stored = try obtained.stored(
-                named: name, owner: .file, record: configuration.record(of: order.item), sealer: tools.sealer,
+                named: name, owner: .file, record: configuration.record(of: item), sealer: tools.sealer,
                 now: tools.now())
             tell(
                 .ready(
@@ -47,8 +77,10 @@ struct CertificateWork: Sendable {
     }
 
     /// Orders a pack. One that takes longer than we wait is in the state all the same: whoever comes next follows it.
-    private func pack(_ certificate: EdgeCertificate, _ order: Order) throws(IssuanceFailure) -> Event {
-        let pack = try EdgePacks(tools).order(certificate, named: order.item.id.name)
+    private func pack(
+        _ certificate: EdgeCertificate, _ change: Change, _ item: DeclaredItem
+    ) throws(IssuanceFailure) -> Event {
+        let pack = try EdgePacks(tools).order(certificate, named: item.id.name)
         guard pack.isActive || pack.isPending else { throw IssuanceFailure(pack.news) }
         let secrets: [StateMutation]
         do {
@@ -57,8 +89,7 @@ struct CertificateWork: Sendable {
             throw IssuanceFailure("its token can't be sealed: \(error)")
         }
         return .ready(
-            order.change,
-            [.putItem(order.item.id, owner: .file, record: configuration.record(of: order.item))] + secrets,
+            change, [.putItem(item.id, owner: .file, record: configuration.record(of: item))] + secrets,
             warnings: pack.isActive && pack.notes.isEmpty ? [] : [pack.news])
     }
 }

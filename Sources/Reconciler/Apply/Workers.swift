@@ -6,36 +6,63 @@ import Synchronization
 public struct Workers: Sendable {
     /// How many pieces of work are done at once.
     private let count: Int
+    private let stop: StopRequest?
 
-    /// So many at once.
-    public init(count: Int) { self.count = count }
+    /// From one call of `stillWaiting` to the next.
+    private static let patience = DispatchTimeInterval.seconds(5)
+
+    /// So many at once, until it is asked to stop.
+    public init(count: Int, stop: StopRequest? = nil) {
+        self.count = count
+        self.stop = stop
+    }
 
     private struct Shared<Event: Sendable> {
         var queue: JobQueue<Int>
-        var isGivenUp = false
+        /// The inputs that are waited for once they are begun, whoever asks to stop.
+        let needed: Set<Int>
+        var neededUnderWay = 0
+        /// How many threads have not ended.
         var running: Int
+        var isGivenUp = false
+        var isStopped = false
         var events: [Event] = []
+
+        /// Whether there is anything to wait for.
+        var goesOn: Bool { isStopped ? neededUnderWay > 0 : running > 0 }
 
         /// The number of the next input; `done` is what the asking thread has done before.
         mutating func takeInput(after done: Int?) -> Int? {
-            if let done { queue.ended(done) }
-            return isGivenUp ? nil : queue.next()
+            if let done {
+                queue.ended(done)
+                if needed.contains(done) { neededUnderWay -= 1 }
+            }
+            guard !isGivenUp, !isStopped, let next = queue.next() else { return nil }
+            if needed.contains(next) { neededUnderWay += 1 }
+            return next
         }
     }
 
     /// Does `work` for each input; `take` gets what it tells, in batches of what is there, on the calling thread.
     ///
     /// Where inputs have places, such as the CAs that are asked, one that is slow leaves half of the threads to the others.
-    /// When `take` throws, what is under way is finished, nothing more is begun, and the error is passed on.
+    /// When `take` throws, what is under way is finished, nothing more is begun, and the error is passed on. After a request to
+    /// stop too nothing more is begun; of what is under way only what `isNeeded` names is waited for. The rest goes on by
+    /// itself, so the program must end soon, and nobody hears of it.
+    ///
+    /// `stillWaiting` is called every five seconds meanwhile.
     public func run<Input: Sendable, Event: Sendable>(
-        _ inputs: [Input], at place: (Input) -> String = { _ in "" },
+        _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
+        stillWaiting: () -> Void = {},
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
         take: ([Event]) throws -> Void
     ) throws {
         let threads = min(count, inputs.count)
         var queue = JobQueue<Int>(atOnce: count, share: max(1, count / 2))
         for (index, input) in inputs.enumerated() { queue.add(index, at: place(input)) }
-        let shared = Mailbox(Shared<Event>(queue: queue, running: threads))
+        let needed = Set(inputs.indices.filter { isNeeded(inputs[$0]) })
+        let shared = Mailbox(Shared<Event>(queue: queue, needed: needed, running: threads))
+        stop?.onMade { shared.update { $0.isStopped = true } }
         for number in 0..<threads {
             // A queue of its own has a thread of its own; in the shared pool, work would hold up whatever else is there.
             DispatchQueue(label: "aegis worker \(number)").async {
@@ -50,10 +77,15 @@ public struct Workers: Sendable {
         }
         var failure: (any Error)?
         var isRunning = threads > 0
+        var patience = DispatchTime.now() + Self.patience
         while isRunning {
-            shared.news.wait()
+            guard shared.news.wait(timeout: patience) == .success else {
+                stillWaiting()
+                patience = .now() + Self.patience
+                continue
+            }
             let events = shared.state.withLock { state in
-                isRunning = state.running > 0
+                isRunning = state.goesOn
                 defer { state.events = [] }
                 return state.events
             }

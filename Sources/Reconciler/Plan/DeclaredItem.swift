@@ -83,6 +83,15 @@ extension Configuration {
         }
     }
 
+    /// Whether what a change brings needs nobody else: an operator's own certificate, or one of the local CA.
+    func isMadeHere(_ change: Change) -> Bool {
+        guard case .certificate(let index)? = change.declared?.place else { return false }
+        switch certificates[index].source {
+        case .custom: return true
+        case .issued(let issued): return issuers.contains { $0.name == issued.issuer && $0.kind == .localCA }
+        }
+    }
+
     /// The compact record of an item that this configuration declares, as the state keeps it.
     func record(of item: DeclaredItem) -> [UInt8] {
         // Not by way of `value`, which would copy each of very many hosts into a box.

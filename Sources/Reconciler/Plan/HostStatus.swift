@@ -38,7 +38,7 @@ public struct HostStatus: Sendable {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
         isEnabled = host?.enabled ?? false
-        let wanted = host?.sslMode == .letsencrypt ? name : host?.certificate
+        let wanted = host?.certificateName
         let own = wanted.flatMap(facts)
         let served = own == nil ? host.flatMap { others.certificate(for: $0.domain) } : wanted
         let shown = own ?? served.flatMap(facts)

@@ -54,6 +54,8 @@ public struct Change: Sendable, Equatable {
     public var reason: String?
     /// What the file says of the item; nil where the item goes.
     var declared: DeclaredItem?
+    /// What the state has of the item; nil where it is new.
+    var former: StoredItem?
     /// What is done about it at its provider, where the item goes.
     var retirement: Retirement?
 }

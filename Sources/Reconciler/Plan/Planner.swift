@@ -61,7 +61,9 @@ public struct Planner: Sendable {
     private func compare(_ item: DeclaredItem, _ found: inout Comparison) {
         let stored = snapshot.items[item.id]
         if stored != nil { found.known += 1 }
-        if let change = change(for: item, stored) { found.changes.append(change) }
+        guard var change = change(for: item, stored) else { return }
+        change.former = stored
+        found.changes.append(change)
     }
 
     private func undeclared() -> [ItemID: StoredItem] {
@@ -161,7 +163,8 @@ public struct Planner: Sendable {
             let retirement = retirement(of: id, item)
             return Change(
                 action: .delete, item: id, exists: true, fields: [],
-                reason: "no longer in the file" + (retirement.map { "; \($0.words)" } ?? ""), retirement: retirement)
+                reason: "no longer in the file" + (retirement.map { "; \($0.words)" } ?? ""), former: item,
+                retirement: retirement)
         }
     }
 

@@ -1,0 +1,284 @@
+import ConfigModel
+import Issuers
+import PKI
+import State
+
+extension Applier {
+    /// How many certificates are obtained at once: more would only wait for each other, or for the same CA.
+    private static let certificatesAtOnce = 8
+
+    /// One apply under way.
+    struct Run {
+        let applier: Applier
+        let generation: Generation
+        let configuration: Configuration
+        var hosts: HostSchedule
+        /// What goes into the commit of the first change, the generation among it.
+        var pending: [StateMutation]
+        private var coverage: CertificateCoverage
+        private var outcome = ApplyOutcome()
+        /// The items of changes that are in force or have failed.
+        private var ended: [ItemID] = []
+
+        init(
+            applier: Applier, generation: Generation, configuration: Configuration, hosts: HostSchedule,
+            pending: [StateMutation]
+        ) {
+            self.applier = applier
+            self.generation = generation
+            self.configuration = configuration
+            self.hosts = hosts
+            self.pending = pending
+            coverage = CertificateCoverage(store: applier.store)
+        }
+
+        /// What goes into one commit, and what is told when it is done.
+        private struct Batch {
+            var mutations: [StateMutation] = []
+            var changes: [Change] = []
+            var failed: [AuditEvent] = []
+            var news: [ApplyProgress] = []
+        }
+
+        private mutating func commit(_ batch: Batch) throws {
+            guard !batch.mutations.isEmpty || !batch.failed.isEmpty else { return }
+            // A generation is an apply that changed something.
+            let first = batch.mutations.isEmpty ? [] : pending
+            let events = batch.changes.map { event($0) } + batch.failed
+            try applier.store.commit(
+                first + batch.mutations + events.map(StateMutation.appendEvent), by: applier.holder)
+            outcome.failures += batch.failed.count
+            ended += batch.failed.map(\.item)
+            if !batch.mutations.isEmpty {
+                pending = []
+                outcome.generation = generation.number
+            }
+            for change in batch.changes {
+                outcome.done[change.action, default: 0] += 1
+                ended.append(change.item)
+                applier.progress(.finished(change.item, change.action))
+            }
+            batch.news.forEach(applier.progress)
+        }
+
+        private func event(_ change: Change, failure: String? = nil) -> AuditEvent {
+            AuditEvent(
+                at: applier.now(), actor: generation.who, action: change.action.rawValue, item: change.item,
+                failure: failure)
+        }
+
+        // MARK: What needs no certificate
+
+        /// Puts what needs no certificate of this plan. What `orders` are for is put before they are placed: whoever is killed
+        /// meanwhile leaves what can be ended, or taken back.
+        mutating func putFirst(_ changes: [Change], announcing orders: [Change]) throws {
+            var batch = Batch()
+            batch.mutations = puts(changes + orders) + (try secrets(of: changes + orders))
+            batch.changes = changes
+            try add(hosts.ready, to: &batch)
+            try commit(batch)
+        }
+
+        private func puts(_ changes: [Change]) -> [StateMutation] {
+            changes.compactMap { change in
+                change.declared.map { .putItem(change.item, owner: .file, record: configuration.record(of: $0)) }
+            }
+        }
+
+        /// Seals the secrets of changed issuers and edge certificates that stand in the file.
+        private func secrets(of changes: [Change]) throws -> [StateMutation] {
+            let secrets = changes.flatMap { (change) -> [Secret] in
+                switch change.declared?.place {
+                case .issuer(let index): configuration.issuers[index].secrets
+                case .edgeCertificate(let index): [configuration.edgeCertificates[index].apiToken]
+                default: []
+                }
+            }
+            return try applier.sealer.sealed(secrets)
+        }
+
+        /// Adds changes of hosts, but for those that were given an own certificate which is not for them: such a host stays as
+        /// it was.
+        private mutating func add(_ changes: [Change], to batch: inout Batch) throws {
+            for change in changes {
+                if let failure = try coverage.failure(of: change, in: configuration) {
+                    batch.failed.append(event(change, failure: failure.reason))
+                    batch.news.append(.failed(change.item, change.action, failure))
+                    continue
+                }
+                batch.mutations += change.action == .delete ? [.deleteItem(change.item)] : puts([change])
+                batch.changes.append(change)
+            }
+        }
+
+        // MARK: Certificates
+
+        mutating func obtain(_ changes: [Change]) throws {
+            let orders = changes.compactMap { CertificateWork.Order($0, of: configuration) }
+            let work = CertificateWork(
+                tools: applier.tools, sources: applier.sources, configuration: configuration,
+                users: configuration.certificateUsers)
+            try carryOut(orders, isNeeded: \.cannotBeResumed, work.carryOut)
+        }
+
+        private mutating func carryOut(
+            _ orders: [CertificateWork.Order], isNeeded: (CertificateWork.Order) -> Bool = { _ in false },
+            _ work: @escaping @Sendable (CertificateWork.Order, (CertificateWork.Event) -> Void) -> Void
+        ) throws {
+            guard !orders.isEmpty, !applier.stop.isMade else { return }
+            let progress = applier.progress
+            try Workers(count: Applier.certificatesAtOnce, stop: applier.stop).run(
+                orders, at: \.place, isNeeded: isNeeded, stillWaiting: { progress(.stillWaiting) },
+                work: { order, tell in
+                    tell(.started(order))
+                    work(order, tell)
+                },
+                take: { try take($0) })
+        }
+
+        /// Commits what has come of certificates since the last time, with the hosts that waited for them: all that is ready goes
+        /// in together.
+        private mutating func take(_ events: [CertificateWork.Event]) throws {
+            var batch = Batch()
+            var begun: [CertificateWork.Order] = []
+            var settled: [String] = []
+            for event in events {
+                switch event {
+                case .started(let order): begun.append(order)
+                case .ready(let change, let mutations, let warnings):
+                    batch.mutations += mutations
+                    batch.changes.append(change)
+                    batch.news += warnings.map { .warning(change.item, $0) }
+                    coverage.learn(mutations)
+                    if change.item.kind == .certificate { settled.append(change.item.name) }
+                case .failed(let change, let failure):
+                    // A gateway tries again what comes from issuers, and must know when that is worth it.
+                    if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
+                        try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
+                    }
+                    batch.failed.append(self.event(change, failure: failure.reason))
+                    batch.news.append(.failed(change.item, change.action, failure))
+                    if change.item.kind == .certificate { settled.append(change.item.name) }
+                }
+            }
+            // Of those that were begun and ended meanwhile only the end is news.
+            let ended = Set(batch.changes.map(\.item) + batch.failed.map(\.item))
+            for order in begun where !ended.contains(order.change.item) {
+                batch.news.append(.started(order.change.item, order.change.action, at: order.place))
+            }
+            for name in settled { try add(hosts.release(by: name), to: &batch) }
+            let news = batch.mutations.isEmpty && batch.failed.isEmpty ? batch.news : []
+            try commit(batch)
+            news.forEach(applier.progress)
+        }
+
+        // MARK: Deletions
+
+        /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
+        mutating func delete(_ all: [Change], besides changed: [Change]) throws {
+            let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
+            // Who is an issuer no more may still be asked to revoke.
+            let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
+            try commit(deletions(of: dependent.filter { $0.retirement == nil }))
+            try retire(dependent.filter { $0.retirement != nil })
+            guard outcome.failures == 0, !applier.stop.isMade else { return }
+            var rest = deletions(of: changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway })
+            // Where those changed that have secrets, some may be there no longer.
+            let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
+            guard !rest.mutations.isEmpty || hasChangedSecrets else { return }
+            rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
+            try commit(rest)
+        }
+
+        private func deletions(of changes: [Change]) -> Batch {
+            Batch(mutations: changes.map { .deleteItem($0.item) }, changes: changes)
+        }
+
+        /// Does what is to be done at providers, and takes out each item once that is done.
+        private mutating func retire(_ changes: [Change]) throws {
+            var orders: [CertificateWork.Order] = []
+            for change in changes {
+                if case .deletePack(let pack) = change.retirement,
+                    let heir = try applier.store.pendingHeir(of: pack, in: configuration)
+                {
+                    applier.progress(
+                        .warning(change.item, "stays until '\(heir)' is active; the next apply deletes it"))
+                } else {
+                    orders.append(CertificateWork.Order(retiring: change))
+                }
+            }
+            let tools = applier.tools
+            try carryOut(orders) { order, tell in tell(order.change.retire(tools)) }
+        }
+
+        // MARK: The end
+
+        mutating func finish(_ plan: Plan) throws -> ApplyOutcome {
+            if applier.stop.isMade {
+                let ended = Set(ended)
+                outcome.left = plan.changes.map(\.item).filter { !ended.contains($0) }
+            }
+            guard outcome.generation != nil || outcome.failures > 0 else { return outcome }
+            var last = [StateMutation.prune(Retention())]
+            if outcome.generation != nil {
+                let isComplete = outcome.failures == 0 && outcome.left.isEmpty
+                last.append(
+                    .closeGeneration(
+                        generation.number, isComplete ? .complete : .partial, summary: outcome.summary))
+            }
+            try applier.store.commit(last, by: applier.holder)
+            return outcome
+        }
+    }
+}
+
+extension Change {
+    /// Does at a provider what the item's going asks for.
+    fileprivate func retire(_ tools: IssuanceTools) -> CertificateWork.Event {
+        do throws(IssuanceFailure) {
+            switch retirement {
+            case .revoke(let settings):
+                let stored: StoredCertificate?
+                do throws(StateError) {
+                    stored = try tools.store.certificate(named: item.name)
+                } catch {
+                    throw IssuanceFailure("\(error)")
+                }
+                if let remote = stored?.remote { try OriginRevocations(tools).revoke(remote.id, settings) }
+            case .deletePack(let certificate): try EdgePacks(tools).delete(certificate, named: item.name)
+            case nil: break
+            }
+            return .ready(self, [.deleteItem(item)], warnings: [])
+        } catch {
+            return .failed(self, error)
+        }
+    }
+}
+
+extension StateStore {
+    /// The edge certificate that takes over names of one that goes, if it is not active yet: a renamed one is no other.
+    fileprivate func pendingHeir(of certificate: EdgeCertificate, in configuration: Configuration) throws -> String? {
+        let heirs = configuration.edgeCertificates.filter {
+            $0.zoneID == certificate.zoneID && !Set($0.hosts).isDisjoint(with: certificate.hosts)
+        }
+        guard !heirs.isEmpty else { return nil }
+        let newest = Dictionary(try edgePacks().map { ($0.certificate, $0) }) { $1 }
+        return heirs.map(\.displayName).first { newest[$0]?.isActive != true }
+    }
+}
+
+extension Configuration {
+    /// The secrets that those who work from the state alone may need, by their fingerprints.
+    fileprivate var secretFingerprints: [String] {
+        (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
+    }
+
+    /// The names that each certificate's hosts answer to.
+    fileprivate var certificateUsers: [String: [DomainName]] {
+        var users: [String: [DomainName]] = [:]
+        for index in hosts.indices {
+            if let certificate = hosts[index].certificate { users[certificate, default: []] += hosts[index].names }
+        }
+        return users
+    }
+}

@@ -1,0 +1,147 @@
+import ConfigModel
+import State
+
+/// When an apply puts the hosts of a plan in force: at once those that need no certificate of this apply, the others in the
+/// commit of the certificate that they wait for, or when that could not be obtained.
+///
+/// Whoever is served well stays so: a host that is new or changes its certificate does not show the fallback while its own is on
+/// the way. One whose certificate is only renewed, or extended, does not wait. A name that goes from one host to another does so
+/// in one commit, so that no client finds it with neither.
+struct HostSchedule {
+    /// The changes that wait for nothing.
+    private(set) var ready: [Change] = []
+    private var groups: [Group] = []
+    private var groupsByCertificate: [String: [Int]] = [:]
+
+    /// Changes that are made in one commit.
+    private struct Group {
+        var changes: [Change] = []
+        /// The certificates that they still wait for.
+        var awaited: Set<String> = []
+    }
+
+    /// `now` is in seconds since 1970.
+    init(_ plan: Plan, of configuration: Configuration, now: Int64) {
+        let changes = plan.changes.filter { $0.item.kind == .host }
+        let coming = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete }
+        let certificates = Dictionary(coming.map { ($0.item.name, $0) }) { $1 }
+        let awaited = changes.map { change in
+            certificates.isEmpty
+                ? nil : change.host(in: configuration).flatMap { Self.awaited($0, change, certificates, now: now) }
+        }
+        guard awaited.contains(where: { $0 != nil }) else {
+            ready = changes
+            return
+        }
+        var sets = DisjointSets(count: changes.count)
+        let givenUp = GivenUpNames(changes, of: configuration)
+        var reached = changes.indices.filter { awaited[$0] != nil }
+        var isReached = awaited.map { $0 != nil }
+        while let index = reached.popLast() {
+            // Who gives a name up to a host that waits must wait too, and so must who gives one up to that one.
+            for giver in changes[index].host(in: configuration).map(givenUp.givers) ?? [] {
+                sets.join(index, giver)
+                if !isReached[giver] { reached.append(giver) }
+                isReached[giver] = true
+            }
+        }
+        var numbers: [Int: Int] = [:]
+        for (index, change) in changes.enumerated() {
+            guard isReached[index] else {
+                ready.append(change)
+                continue
+            }
+            let set = sets.representative(of: index)
+            let number = numbers[set] ?? groups.count
+            numbers[set] = number
+            if number == groups.count { groups.append(Group()) }
+            groups[number].changes.append(change)
+            guard let name = awaited[index], groups[number].awaited.insert(name).inserted else { continue }
+            groupsByCertificate[name, default: []].append(number)
+        }
+    }
+
+    /// The changes that wait no longer now that a certificate was obtained, or could not be. To be asked once for each.
+    mutating func release(by certificate: String) -> [Change] {
+        var released: [Change] = []
+        for number in groupsByCertificate.removeValue(forKey: certificate) ?? [] {
+            groups[number].awaited.remove(certificate)
+            if groups[number].awaited.isEmpty { released += groups[number].changes }
+        }
+        return released
+    }
+
+    /// The certificate of this apply that a host waits for; nil when it may be put at once.
+    private static func awaited(
+        _ host: Host, _ change: Change, _ coming: [String: Change], now: Int64
+    ) -> String? {
+        guard host.enabled, let name = host.certificateName, let certificate = coming[name] else { return nil }
+        if let former = change.formerHost, former.enabled, former.certificateName == name,
+            former.forceHTTPS || !host.forceHTTPS, Set(host.names).isSubset(of: former.names)
+        {
+            return nil
+        }
+        guard let facts = certificate.former?.certificate else { return name }
+        return facts.expiresAt > now && facts.covers(host.names) ? nil : name
+    }
+}
+
+/// The names that hosts of a plan answer to no longer.
+private struct GivenUpNames {
+    private var givers: [String: Int] = [:]
+    private var giversBelow: [Substring: [Int]] = [:]
+
+    init(_ changes: [Change], of configuration: Configuration) {
+        for (index, change) in changes.enumerated() {
+            let host = change.host(in: configuration)
+            // Of very many hosts only those that may give up names are read back.
+            guard host == nil || change.fields.contains(where: { ["aliases", "enabled"].contains($0.path) }),
+                let former = change.formerHost, former.enabled
+            else { continue }
+            let kept = host.map { $0.enabled ? Set($0.names) : [] } ?? []
+            for name in former.names where !kept.contains(name) {
+                givers[name.text] = index
+                giversBelow[name.parent, default: []].append(index)
+            }
+        }
+    }
+
+    /// Who gives up names that a host answers to, be it by a wildcard on either side.
+    func givers(to host: Host) -> [Int] {
+        host.names.flatMap { name in
+            if name.isWildcard { return giversBelow[name.parent] ?? [] }
+            return [name.text, "*.\(name.parent)"].compactMap { givers[$0] }
+        }
+    }
+}
+
+/// Sets of numbers that are joined step by step.
+private struct DisjointSets {
+    private var parents: [Int]
+
+    init(count: Int) { parents = Array(0..<count) }
+
+    mutating func representative(of number: Int) -> Int {
+        var number = number
+        while parents[number] != number {
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        }
+        return number
+    }
+
+    mutating func join(_ first: Int, _ second: Int) {
+        parents[representative(of: first)] = representative(of: second)
+    }
+}
+
+extension Change {
+    /// The host as the file has it; nil where it goes.
+    fileprivate func host(in configuration: Configuration) -> Host? {
+        guard case .host(let index) = declared?.place else { return nil }
+        return configuration.hosts[index]
+    }
+
+    /// The host as the state has it.
+    fileprivate var formerHost: Host? { former.flatMap { Host(record: $0.record) } }
+}

@@ -1,0 +1,223 @@
+"""A CA that refuses, is silent or slow holds up nothing but what needs it, and whoever applies is told and may stop."""
+
+import contextlib
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+
+from client import Client, tls_context
+from gateway import PATIENCE, eventually, free_port
+from hosts import host, nothing_is_left, rows, shown
+
+
+def plain(domain, body, **settings):
+    return {"domain": domain, "respond": {"body": body}, **settings}
+
+
+def record(gateway, domain):
+    """What the state says of a host; None when it has none."""
+    return next((row[0].decode() for row in rows(
+        gateway, "SELECT record FROM items WHERE kind = 'host' AND name = ?", domain)), None)
+
+
+class Silence:
+    """A fault: calls come to it and get no answer until it ends."""
+
+    def __init__(self):
+        self.calls = threading.Semaphore(0)
+        self.over = threading.Event()
+        self.passes_on = False
+
+    def __call__(self, call):
+        self.calls.release()
+        self.over.wait(PATIENCE * 5)
+        if self.passes_on:
+            call.answer(*call.pass_on())
+        else:
+            call.hang_up()
+
+
+@pytest.fixture
+def silence(stand):
+    fault = Silence()
+    yield fault
+    fault.over.set()
+    stand.proxy.arm(None, None)
+
+
+@contextlib.contextmanager
+def applying(gateway):
+    """An apply under way, with what it says."""
+    process = gateway.launch_apply(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refusing(stand, gateway, silence):
+    gateway.config["issuers"]["letsencrypt"]["directory"] = f"https://localhost:{free_port()}/dir"
+
+
+def silent(stand, gateway, silence):
+    stand.proxy.arm(None, silence)
+
+
+def slow(stand, gateway, silence):
+    """It has answered some calls, and takes its time with the order."""
+    stand.proxy.arm(None, silence, "/order-plz")
+
+
+@pytest.mark.parametrize("make_sick", [refusing, silent, slow])
+def test_what_needs_no_certificate_is_live_while_a_ca_is_sick(stand, silence, make_sick):
+    gateway = stand.gateway([plain("a.test", "old"), plain("gone.test", "gone"), host("own.test")])
+    gateway.config["certificates"] = {"lan": {"issuer": "lan", "domains": ["lan.test"]}}
+    gateway.config["issuers"]["lan"] = {"type": "local_ca"}
+    gateway.apply()
+    gateway.start()
+    try:
+        gateway.config["hosts"] = [
+            plain("a.test", "new"), host("own.test", respond={"body": "changed"}),
+            *[host(f"new{number}.test") for number in range(13)],
+            plain("lan.test", "lan", ssl_mode="custom", certificate="lan2")]
+        gateway.config["certificates"]["lan2"] = {"issuer": "lan", "domains": ["lan.test"]}
+        make_sick(stand, gateway, silence)
+        with applying(gateway) as apply:
+            for name, body in [("a.test", "new"), ("own.test", "changed"), ("lan.test", "lan")]:
+                eventually(f"{name} is live", lambda: shown_by(gateway, name) == body)
+            assert record(gateway, "gone.test") is None
+            # No host shows the fallback while its certificate may come.
+            assert record(gateway, "new0.test") is None
+            assert apply.poll() is None
+            if make_sick is not refusing:
+                assert silence.calls.acquire(timeout=PATIENCE)
+            apply.send_signal(signal.SIGINT)
+            stdout, stderr = apply.communicate(timeout=PATIENCE)
+        assert apply.returncode == -signal.SIGINT
+        assert re.search(r"^Applied generation 2: .*2[67] left undone\.$", stdout, re.M), stdout
+        assert re.search("stopped by SIGINT; not in force: certificate (own|new0).test, ", stderr), stderr
+        assert shown_by(gateway, "a.test") == "new"
+        # Another apply ends what this one has begun.
+        silence.over.set()
+        stand.proxy.arm(None, None)
+        gateway.config["issuers"]["letsencrypt"].update(stand.proxy.issuer)
+        gateway.reload()
+        assert shown(gateway, stand.ca, "new12.test") == "new12.test"
+        assert rows(gateway, "SELECT count(*) FROM orders") == [(0,)]
+    finally:
+        gateway.stop()
+
+
+def shown_by(gateway, name):
+    with Client(gateway.https, tls_context(), name) as client:
+        return client.get(name).body.decode()
+
+
+def test_hosts_come_as_their_certificates_do(stand, silence):
+    """One CA is silent, the other one gives."""
+    gateway = stand.gateway([host("good.test"), host("bad.test", issuers=["silent"])])
+    gateway.config["issuers"]["silent"] = {
+        **stand.proxy.issuer, "directory": stand.proxy.issuer["directory"].replace("/dir", "/silent")}
+    stand.proxy.arm(None, silence, "/silent")
+    with applying(gateway) as apply:
+        eventually("the good host", lambda: gateway_has(gateway, "good.test") or apply.poll() is not None)
+        assert apply.poll() is None, apply.communicate()
+        assert not gateway_has(gateway, "bad.test")
+
+
+def gateway_has(gateway, name):
+    with contextlib.suppress(sqlite3.OperationalError):
+        return (gateway.folder / "state.db").exists() and record(gateway, name) is not None
+
+
+def test_who_waits_is_told_for_what(stand, silence):
+    gateway = stand.gateway([host(f"app{number}.test") for number in range(5)])
+    stand.proxy.arm(None, silence, "/dir")
+    with applying(gateway) as apply:
+        said = [apply.stderr.readline() for _ in range(2)]
+        directory = re.escape(stand.proxy.issuer["directory"])
+        for line, seconds in zip(said, ("[4-9]", r"9|\d\d")):
+            named = ", ".join(rf"certificate app\d\.test \({directory}, (?:{seconds}) s\)" for _ in range(3))
+            assert re.fullmatch(rf"  still waiting for {named} and 1 more\n", line) or \
+                re.fullmatch(rf"  still waiting for {named} and 2 more\n", line), said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_order_is_taken_up_by_the_next_apply(stand, silence, number):
+    before = len(stand.ca.issued)
+    gateway = stand.gateway([plain("a.test", "a"), host("app.test")])
+    stand.proxy.arm(None, silence, "/finalize-order")
+    with applying(gateway) as apply:
+        assert silence.calls.acquire(timeout=PATIENCE)
+        apply.send_signal(number)
+        stdout, stderr = apply.communicate(timeout=PATIENCE)
+    assert apply.returncode == -number
+    assert "not in force: certificate app.test, host app.test\n" in stderr
+    (order,), = rows(gateway, "SELECT url FROM orders")
+    assert rows(gateway, "SELECT outcome, summary LIKE '%2 left undone' FROM generations") == [("partial", 1)]
+    silence.over.set()
+    stand.proxy.arm(None, None)
+    gateway.apply()
+    used = f"Issued certificate serial {stand.ca.issued[-1]} for order {order.split('/')[-1]}"
+    assert used in stand.ca.log
+    assert len(stand.ca.issued) == before + 1
+    assert nothing_is_left(gateway)
+
+
+class Answer(Silence):
+    """A fault at Cloudflare: it does what is asked, and answers when it is told to."""
+
+    def __call__(self, call):
+        self.calls.release()
+        self.over.wait(PATIENCE * 5)
+        call.answer(*call.carry_out())
+
+
+def test_a_second_signal_ends_an_apply_that_waits_for_an_answer_nobody_could_look_up(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    answer = Answer()
+    cloudflare.on_call("POST", "/certificates", answer)
+    with applying(gateway) as apply:
+        assert answer.calls.acquire(timeout=PATIENCE)
+        apply.send_signal(signal.SIGTERM)
+        eventually("the first signal", lambda: "SIGTERM: ends with what is under way" in (apply.stderr.readline()))
+        assert apply.poll() is None
+        apply.send_signal(signal.SIGTERM)
+        assert apply.wait(PATIENCE) == -signal.SIGTERM
+    answer.over.set()
+
+
+def test_an_answer_that_nobody_could_look_up_is_waited_for(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    answer = Answer()
+    cloudflare.on_call("POST", "/certificates", answer)
+    with applying(gateway) as apply:
+        assert answer.calls.acquire(timeout=PATIENCE)
+        apply.send_signal(signal.SIGINT)
+        eventually("the signal", lambda: "SIGINT: ends with what is under way" in (apply.stderr.readline()))
+        answer.over.set()
+        stdout, _ = apply.communicate(timeout=PATIENCE)
+    assert apply.returncode == -signal.SIGINT
+    assert "1 issued" in stdout
+    assert "No changes" in gateway.apply()
+
+
+def test_what_is_ignored_by_who_starts_it_does_not_stop_it(stand, silence):
+    gateway = stand.gateway([host("app.test")])
+    stand.proxy.arm(None, silence, "/dir")
+    process = gateway.launch_apply("nohup", stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        assert silence.calls.acquire(timeout=PATIENCE)
+        process.send_signal(signal.SIGHUP)
+        stand.proxy.arm(None, None)
+        silence.passes_on = True
+        silence.over.set()
+        assert process.wait(PATIENCE * 4) == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,185 @@
+import ConfigModel
+import State
+import Testing
+
+@testable import Reconciler
+
+/// When hosts of a plan are put in force, by the certificates that they wait for.
+@Suite struct HostScheduleTests {
+    private static let now: Int64 = 1_000_000
+
+    private static func configuration(_ body: String) throws -> Configuration {
+        let text = """
+            version: 1
+            issuers:
+              letsencrypt: { type: acme, directory: "https://ca.example/dir" }
+              lan: { type: local_ca }
+
+            """
+        let parsed = Configuration.parse(SourceText(name: "x", text + body))
+        return try #require(parsed.configuration, "\(parsed.diagnostics)")
+    }
+
+    /// The state in which a configuration is in force, but for certificates with the names given.
+    private static func snapshot(
+        of configuration: Configuration, without missing: Set<String> = [], expired: Set<String> = []
+    ) -> StateSnapshot {
+        var items: [ItemID: StoredItem] = [:]
+        configuration.forEachItem(materials: [:]) { item in
+            guard item.id.kind != .certificate || !missing.contains(item.id.name) else { return }
+            var stored = StoredItem(owner: .file, record: configuration.record(of: item))
+            if item.id.kind == .certificate {
+                let isOver = expired.contains(item.id.name)
+                stored.certificate = CertificateFacts(
+                    domains: Self.domains(of: item, in: configuration), source: .letsencrypt, issuerCommonName: "CA",
+                    notBefore: now - 50_000, expiresAt: isOver ? now - 1 : now + 7_000_000, autoRenew: true,
+                    createdAt: now - 50_000, fingerprint: "f")
+            }
+            items[item.id] = stored
+        }
+        return StateSnapshot(generation: 1, items: items)
+    }
+
+    private static func domains(of item: DeclaredItem, in configuration: Configuration) -> [String] {
+        switch item.place {
+        case .hostCertificate(let index): return configuration.hosts[index].names.map(\.text)
+        case .certificate(let index):
+            guard case .issued(let issued) = configuration.certificates[index].source else { return [] }
+            return issued.domains.map(\.text)
+        default: return []
+        }
+    }
+
+    /// What is put at once, and what with each certificate of the plan, one after the other.
+    private static func order(
+        from before: String, to after: String, without missing: Set<String> = [], expired: Set<String> = []
+    ) throws -> [String] {
+        let configuration = try configuration(after)
+        let snapshot = snapshot(of: try Self.configuration(before), without: missing, expired: expired)
+        let plan = Planner(configuration, against: snapshot, now: now).plan()
+        var schedule = HostSchedule(plan, of: configuration, now: now)
+        var steps = [Self.step("at once", schedule.ready)]
+        for change in plan.changes where change.item.kind == .certificate && change.action != .delete {
+            steps.append(step(change.item.name, schedule.release(by: change.item.name)))
+        }
+        return steps
+    }
+
+    private static func step(_ name: String, _ changes: [Change]) -> String {
+        let texts = changes.map { "\($0.action.rawValue) \($0.item.name)" }.sorted()
+        return "\(name): \(texts.joined(separator: ", "))"
+    }
+
+    @Test("A new host comes with its certificate; what needs none does not wait for it")
+    func newHost() throws {
+        let before = "hosts: [{ domain: a.test, respond: {} }, { domain: gone.test, respond: {} }]"
+        let after = """
+            hosts:
+              - { domain: a.test, respond: { status: 201 } }
+              - { domain: new.test, respond: {}, ssl_mode: letsencrypt }
+              - { domain: idle.test, respond: {}, ssl_mode: letsencrypt, enabled: false }
+            """
+        #expect(
+            try Self.order(from: before, to: after) == [
+                "at once: create idle.test, delete gone.test, update a.test", "new.test: create new.test",
+            ])
+    }
+
+    @Test("A host whose certificate is in force, or that is served without one already, does not wait")
+    func hostInForce() throws {
+        let before = "hosts: [{ domain: a.test, respond: {}, ssl_mode: letsencrypt }]"
+        let after = "hosts: [{ domain: a.test, respond: { status: 201 }, ssl_mode: letsencrypt }]"
+        #expect(try Self.order(from: before, to: after, without: ["a.test"]) == ["at once: update a.test", "a.test: "])
+        #expect(try Self.order(from: before, to: after, expired: ["a.test"]) == ["at once: update a.test", "a.test: "])
+        // But it is not sent to where it has no certificate to show.
+        let forced = "hosts: [{ domain: a.test, respond: {}, ssl_mode: letsencrypt, force_https: true }]"
+        #expect(
+            try Self.order(from: before, to: forced, without: ["a.test"]) == ["at once: ", "a.test: update a.test"])
+    }
+
+    @Test("A host that gets more names or other certificates is served as before until its new one is there")
+    func certificateThatGrows() throws {
+        let before = "hosts: [{ domain: a.test, respond: {}, ssl_mode: letsencrypt }]"
+        let more = "hosts: [{ domain: a.test, aliases: [b.test], respond: {}, ssl_mode: letsencrypt }]"
+        #expect(try Self.order(from: before, to: more) == ["at once: ", "a.test: update a.test"])
+        #expect(try Self.order(from: more, to: before) == ["at once: update a.test", "a.test: "])
+        let plain = "hosts: [{ domain: a.test, respond: {} }]"
+        #expect(try Self.order(from: plain, to: before) == ["at once: ", "a.test: update a.test"])
+        #expect(try Self.order(from: before, to: plain) == ["at once: update a.test"])
+        let named = """
+            certificates: { site: { issuer: lan, domains: [a.test] } }
+            hosts: [{ domain: a.test, respond: {}, ssl_mode: custom, certificate: site }]
+            """
+        #expect(try Self.order(from: before, to: named) == ["at once: ", "site: update a.test"])
+        // The host itself does not change.
+        let larger = named.replacing("[a.test]", with: "[a.test, b.test]")
+        #expect(try Self.order(from: named, to: larger) == ["at once: ", "site: "])
+    }
+
+    @Test("A name goes from host to host in one commit, and so does what hangs on that")
+    func namesThatMove() throws {
+        let before = """
+            hosts:
+              - { domain: a.test, aliases: [x.test], respond: {} }
+              - { domain: b.test, aliases: [y.test], respond: {} }
+              - { domain: c.test, respond: {} }
+            """
+        let after = """
+            hosts:
+              - { domain: a.test, aliases: [y.test], respond: {} }
+              - { domain: b.test, respond: {} }
+              - { domain: c.test, respond: { status: 201 } }
+              - { domain: x.test, respond: {}, ssl_mode: letsencrypt }
+            """
+        #expect(
+            try Self.order(from: before, to: after) == [
+                "at once: update c.test", "x.test: create x.test, update a.test, update b.test",
+            ])
+        let renamed = """
+            hosts:
+              - { domain: a.test, aliases: [x.test], respond: {} }
+              - { domain: new.test, aliases: [b.test, y.test], respond: {}, ssl_mode: letsencrypt }
+            """
+        #expect(
+            try Self.order(from: before, to: renamed) == [
+                "at once: delete c.test", "new.test: create new.test, delete b.test",
+            ])
+    }
+
+    @Test("A wildcard that is split, or takes single names in, is served until what takes its place is there")
+    func wildcards() throws {
+        let wildcard = "hosts: [{ domain: '*.a.test', respond: {} }, { domain: '*.b.test', respond: {} }]"
+        let single = """
+            hosts:
+              - { domain: x.a.test, respond: {}, ssl_mode: letsencrypt }
+              - { domain: '*.b.test', respond: {} }
+            """
+        #expect(
+            try Self.order(from: wildcard, to: single) == ["at once: ", "x.a.test: create x.a.test, delete *.a.test"])
+        let joined = """
+            certificates: { wide: { issuer: lan, domains: ["*.a.test"] } }
+            hosts:
+              - { domain: "*.a.test", respond: {}, ssl_mode: custom, certificate: wide }
+              - { domain: "*.b.test", respond: {} }
+            """
+        #expect(
+            try Self.order(from: single, to: joined) == ["at once: ", "wide: create *.a.test, delete x.a.test"])
+    }
+
+    @Test("What hangs on two certificates waits for both")
+    func twoCertificates() throws {
+        let before = "hosts: [{ domain: a.test, aliases: [x.test, y.test], respond: {} }]"
+        let after = """
+            hosts:
+              - { domain: a.test, respond: {} }
+              - { domain: x.test, respond: {}, ssl_mode: letsencrypt }
+              - { domain: y.test, respond: {}, ssl_mode: letsencrypt }
+              - { domain: z.test, respond: {}, ssl_mode: letsencrypt }
+            """
+        #expect(
+            try Self.order(from: before, to: after) == [
+                "at once: ", "x.test: ", "y.test: create x.test, create y.test, update a.test",
+                "z.test: create z.test",
+            ])
+    }
+}
