@@ -48,6 +48,8 @@ extension Columns {
         name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
         fingerprint, source_digest, directory
         """
+    /// The number of the column behind `facts`.
+    static let afterFacts: CInt = 13
     static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
 

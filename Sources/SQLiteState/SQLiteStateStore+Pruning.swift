@@ -3,7 +3,10 @@ import State
 
 extension SQLiteStateStore {
     /// Takes out what is older than is to be kept. Each is found by an index, so it costs what goes and a little more.
-    func prune(_ retention: Retention, in database: Database) throws {
+    func prune(_ retention: Retention, now: Int64, in database: Database) throws {
+        try execute(
+            database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
+            [now - retention.certificateSeconds, now])
         try execute(
             database, "DELETE FROM generation_texts WHERE number <= (SELECT generation FROM position) - ?",
             [retention.generationTexts])

@@ -15,6 +15,10 @@ extension SQLiteStateStore {
                 let (id, item) = row.certificateItem
                 snapshot.items[id] = item
             }
+            try Columns.forEach(database, "SELECT \(Columns.facts), kept_since FROM kept_certificates") { row in
+                let (id, item) = row.certificateItem
+                snapshot.kept[id.name] = KeptCertificate(item: item, since: row.integer(Columns.afterFacts))
+            }
             for name in try String.fetchAll(database, sql: "SELECT certificate FROM orders") {
                 snapshot.renewals[name] = RenewalProgress(certificate: name)
             }
@@ -95,8 +99,19 @@ extension SQLiteStateStore {
 
     /// Calls `body` with each certificate, by name: what is told is nowhere held twice.
     public func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
+        try forEachCertificate(in: "certificates", body)
+    }
+
+    /// Calls `body` with each certificate that is kept, by name.
+    public func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
+        try forEachCertificate(in: "kept_certificates", body)
+    }
+
+    private func forEachCertificate(
+        in table: String, _ body: (StoredCertificate) -> Void
+    ) throws(StateError) {
         try read { database in
-            try Columns.forEach(database, "SELECT \(Columns.certificate) FROM certificates ORDER BY name") {
+            try Columns.forEach(database, "SELECT \(Columns.certificate) FROM \(table) ORDER BY name") {
                 body($0.certificate)
             }
         }

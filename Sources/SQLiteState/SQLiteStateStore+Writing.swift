@@ -50,7 +50,11 @@ extension SQLiteStateStore {
             try execute(
                 database, "UPDATE certificates SET sealed_key = ?, revision = ? WHERE name = ?",
                 [Data(sealedKey), revision, name])
+            try execute(
+                database, "UPDATE kept_certificates SET sealed_key = ? WHERE name = ?", [Data(sealedKey), name])
         case .deleteItem(let id): try delete(id, revision, in: database)
+        case .keepCertificate(let name, let since): try keep(name, since: since, revision, in: database)
+        case .restoreCertificate(let name): try restore(name, revision, in: database)
         case .putSecret(let fingerprint, let sealed):
             try execute(
                 database, "INSERT OR REPLACE INTO secrets (fingerprint, sealed) VALUES (?, ?)",
@@ -93,7 +97,7 @@ extension SQLiteStateStore {
                 database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
                 [outcome.rawValue, summary, number])
         case .appendEvent(let event): try append(event, in: database)
-        case .prune(let retention): try prune(retention, in: database)
+        case .prune(let retention, let now): try prune(retention, now: now, in: database)
         }
     }
 
@@ -139,6 +143,7 @@ extension SQLiteStateStore {
                 Data(certificate.remote?.request ?? []), revision,
             ])
         try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
+        try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [certificate.name])
         // Failures are over, and advice was on the former leaf.
         try execute(database, "DELETE FROM renewals WHERE certificate = ?", [certificate.name])
     }
@@ -173,6 +178,29 @@ extension SQLiteStateStore {
         }
         guard id.kind == .certificate || id.kind == .host else { return }
         try forgetIssuance(of: id.name, revision, in: database)
+    }
+
+    private func keep(_ name: String, since: Int64, _ revision: Int, in database: Database) throws {
+        try execute(
+            database,
+            """
+            INSERT OR REPLACE INTO kept_certificates (\(Columns.certificate), kept_since)
+            SELECT \(Columns.certificate), ? FROM certificates WHERE name = ?
+            """, [since, name])
+        try delete(ItemID(.certificate, name), revision, in: database)
+    }
+
+    private func restore(_ name: String, _ revision: Int, in database: Database) throws {
+        let id = ItemID(.certificate, name)
+        try execute(
+            database,
+            """
+            INSERT INTO certificates (\(Columns.certificate), revision)
+            SELECT \(Columns.certificate), ? FROM kept_certificates WHERE name = ?
+            """, [revision, name])
+        guard database.changesCount == 1 else { throw StateError.changedMeanwhile(id) }
+        try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [name])
+        try unmarkDeletion(of: id, in: database)
     }
 
     /// Takes out a certificate's order, how it went, and challenges: who was killed has left some.

@@ -48,6 +48,9 @@ enum StateSchema {
         migrator.registerMigration("directories of certificates, terms of orders") { database in
             try database.execute(sql: directoriesAndTerms)
         }
+        migrator.registerMigration("certificates kept for when their names come back") { database in
+            try database.execute(sql: keptCertificates)
+        }
         return migrator
     }
 
@@ -191,6 +194,17 @@ enum StateSchema {
         -- What was asked for besides names, empty where that is not known; and whether the CA took it as a renewal.
         ALTER TABLE orders ADD COLUMN terms TEXT NOT NULL DEFAULT '';
         ALTER TABLE orders ADD COLUMN is_renewal INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let keptCertificates = """
+        -- As in certificates. No name is in both.
+        CREATE TABLE kept_certificates (
+            name TEXT PRIMARY KEY, owner TEXT NOT NULL, record BLOB NOT NULL, domains TEXT NOT NULL,
+            source TEXT NOT NULL, issuer_common_name TEXT NOT NULL, not_before INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL, auto_renew INTEGER NOT NULL, created_at INTEGER NOT NULL,
+            fingerprint TEXT NOT NULL, source_digest BLOB NOT NULL, directory TEXT NOT NULL, chain BLOB NOT NULL,
+            sealed_key BLOB NOT NULL, remote_id TEXT NOT NULL, request BLOB NOT NULL, kept_since INTEGER NOT NULL
+        ) STRICT;
         """
 }
 

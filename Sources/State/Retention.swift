@@ -6,9 +6,15 @@ public struct Retention: Sendable {
     public var events: Int
     /// How many deletions are kept for readers that ask what has changed; who asks for older changes reads everything.
     public var deletions: Int
+    /// For how long certificates are kept for when their names come back, in seconds; at most until they expire.
+    public var certificateSeconds: Int64
 
     /// How much to keep.
-    public init(generationTexts: Int = 100, events: Int = 10_000, deletions: Int = 100_000) {
+    public init(
+        generationTexts: Int = 100, events: Int = 10_000, deletions: Int = 100_000,
+        certificateSeconds: Int64 = 30 * 86_400
+    ) {
+        self.certificateSeconds = certificateSeconds
         self.generationTexts = generationTexts
         self.events = events
         self.deletions = deletions

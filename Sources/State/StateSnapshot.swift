@@ -13,6 +13,8 @@ public struct StateSnapshot: Sendable {
     public var items: [ItemID: StoredItem]
     /// How having certificates goes, by name, where something is known of that or an order is under way.
     public var renewals: [String: RenewalProgress] = [:]
+    /// The certificates that are kept for when their names come back, by name. None of them is served or renewed.
+    public var kept: [String: KeptCertificate] = [:]
 
     /// A snapshot.
     public init(generation: Int, revision: Int = 0, items: [ItemID: StoredItem]) {
@@ -23,6 +25,20 @@ public struct StateSnapshot: Sendable {
 
     /// The state before the first apply.
     public static let empty = StateSnapshot(generation: 0, items: [:])
+}
+
+/// A certificate that nothing in the file wants any more, set apart in case that changes.
+public struct KeptCertificate: Sendable, Equatable {
+    /// Its declaration, and what is known of it.
+    public var item: StoredItem
+    /// When it was taken out, in seconds since 1970.
+    public var since: Int64
+
+    /// A certificate.
+    public init(item: StoredItem, since: Int64) {
+        self.item = item
+        self.since = since
+    }
 }
 
 /// One item of the state.

@@ -65,6 +65,9 @@ public protocol StateStore: IssuanceJournal {
     /// Calls `body` with each certificate, by name, as one transaction sees them. `body` must not use this store.
     func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError)
 
+    /// Calls `body` with each certificate that is kept and not in force. `body` must not use this store.
+    func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError)
+
     /// Takes a lease, or tells who holds it. `isFree` judges the present one.
     func acquireLease(
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
@@ -117,7 +120,7 @@ public enum StateMutation: Sendable {
     case endOrder(certificate: String)
     /// Notes that a certificate is to be revoked now that another has its place.
     case supersede(SupersededCertificate)
-    /// Changes only the sealed key of a certificate.
+    /// Changes only the sealed key of a certificate, or of one that is kept.
     case resealKey(name: String, sealedKey: [UInt8])
     /// Changes only the sealed keys of an account.
     case resealAccount(CAAccount.ID, sealedKey: [UInt8], sealedNextKey: [UInt8]?)
@@ -125,6 +128,11 @@ public enum StateMutation: Sendable {
     case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
+    /// Takes a certificate out, and keeps it apart for when its name comes back. `since` is in seconds since 1970.
+    case keepCertificate(name: String, since: Int64)
+    /// Puts a certificate that was kept in force again; the whole commit fails with `StateError.changedMeanwhile` when it is
+    /// kept no longer.
+    case restoreCertificate(name: String)
     /// Puts a secret that stands in the file, sealed for its fingerprint.
     case putSecret(fingerprint: String, sealed: [UInt8])
     /// Takes all secrets out but these.
@@ -145,8 +153,8 @@ public enum StateMutation: Sendable {
     case closeGeneration(Int, Generation.Outcome, summary: String)
     /// Adds an event.
     case appendEvent(AuditEvent)
-    /// Takes out what is older than is to be kept.
-    case prune(Retention)
+    /// Takes out what is older than is to be kept. `now` is in seconds since 1970.
+    case prune(Retention, now: Int64)
 }
 
 /// Why the state could not be read or written.

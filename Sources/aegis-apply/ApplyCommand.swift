@@ -17,6 +17,9 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "Ask providers first whether they still have what was had from them; what is gone is had anew.")
     var refresh = false
 
+    @Flag(help: "Let it delete more than half of ten hosts or more.")
+    var allowDeletions = false
+
     @Option(help: "How to print the plan: text or json.")
     var format = OutputFormat.text
 
@@ -46,11 +49,12 @@ struct ApplyCommand: ParsableCommand {
             if dryRun {
                 try DryRun(
                     file: file, configuration: configuration, early: early, refreshes: refresh, preflight: preflight,
-                    format: format, isStrict: strict, tellsChanges: detailedExitcode
+                    format: format, isStrict: strict, tellsChanges: detailedExitcode, allowsDeletions: allowDeletions
                 ).run()
             } else {
                 try ApplyRun(
-                    file: file, configuration: configuration, early: early, signals: signals, refreshes: refresh
+                    file: file, configuration: configuration, early: early, signals: signals, refreshes: refresh,
+                    allowsDeletions: allowDeletions
                 ).run()
                 ProgramEnd.atOnce(.success)
             }

@@ -18,6 +18,8 @@ struct ApplyRun {
     var signals: StopSignals?
     /// Whether providers are asked whether they still have what was had from them.
     var refreshes = false
+    /// Whether very many hosts may go.
+    var allowsDeletions = false
 
     /// How many of the items that are not in force are named.
     private static let namedItems = 10
@@ -58,6 +60,9 @@ struct ApplyRun {
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
         try? Terminal.print(text + [UInt8(ascii: "\n")])
 
+        if let deletion = plan.massDeletion, !allowsDeletions {
+            throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
+        }
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)

@@ -21,6 +21,8 @@ struct DryRun {
     var isStrict = false
     /// Whether changes have an exit code of their own.
     var tellsChanges = false
+    /// Whether very many hosts may go.
+    var allowsDeletions = false
 
     /// Ends the program.
     func run() throws {
@@ -41,7 +43,8 @@ struct DryRun {
         let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
         // One word for each certificate and host.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
-        let told = (keys + file.parsed.diagnostics + others + refused + unknown + doubts)
+        let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
+        let told = (deletions + keys + file.parsed.diagnostics + others + refused + unknown + doubts)
             .sorted { $0.position < $1.position }
         try show(plan, told)
         if told.contains(where: { isStrict || $0.severity == .error }) { ProgramEnd.atOnce(ExitStatus.itemsFailed) }
@@ -92,5 +95,14 @@ struct DryRun {
                 now: currentTime()
             ) { () throws(IssuanceFailure) in try ChallengeResponder(settings) }
         }
+    }
+}
+
+extension Plan.MassDeletion {
+    /// Why an apply does not do it unless it is told to.
+    var refusal: Diagnostic {
+        .error(
+            at: .none, "\(deleted) of the \(total) hosts in force would be deleted",
+            hint: "nothing is applied; if that is what you want, give --allow-deletions")
     }
 }

@@ -15,6 +15,9 @@ struct RollbackCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing.")
     var dryRun = false
 
+    @Flag(help: "Let it delete more than half of ten hosts or more.")
+    var allowDeletions = false
+
     @Option(help: "With --dry-run: how to print the plan: text or json.")
     var format = OutputFormat.text
 
@@ -37,9 +40,15 @@ struct RollbackCommand: ParsableCommand {
             configuration.encryptionKey = known?.configuration.encryptionKey ?? configuration.encryptionKey
             let early = EarlyState(path: configuration.statePath)
             if dryRun {
-                try DryRun(file: file, configuration: configuration, early: early, format: format).run()
+                try DryRun(
+                    file: file, configuration: configuration, early: early, format: format,
+                    allowsDeletions: allowDeletions
+                ).run()
             } else {
-                try ApplyRun(file: file, configuration: configuration, early: early, signals: signals).run()
+                try ApplyRun(
+                    file: file, configuration: configuration, early: early, signals: signals,
+                    allowsDeletions: allowDeletions
+                ).run()
             }
         }
     }

@@ -37,6 +37,7 @@ struct StatusCommand: ParsableCommand {
                     ("generation", .int(snapshot.generation)),
                     ("revision", .int(snapshot.revision)), ("gateways", gateways.value),
                     ("hosts", .list(rows.map(\.value))), ("edge_certificates", .list(edge.map(\.value))),
+                    ("kept_certificates", KeptStatus(snapshot).value),
                     ("failing", .list(failing.map(\.value))),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
@@ -45,7 +46,8 @@ struct StatusCommand: ParsableCommand {
                 let hosts = rows.isEmpty ? "no hosts\n" : table.text
                 let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
                 try Terminal.print(
-                    "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge) + tries)
+                    "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
+                        + KeptStatus(snapshot).text + tries)
             }
             let isWell =
                 rows.allSatisfy { $0.problem == nil || !$0.isEnabled } && failing.isEmpty && !gateways.hasProblem

@@ -55,7 +55,7 @@ def test_a_certificate_lives_from_plan_to_deletion(behind, cloudflare):
     # Out of the file.
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
     del gateway.config["certificates"]
-    assert "- certificate site (no longer in the file)" in gateway.apply()
+    assert "- certificate site (no longer in the file; it is kept until 20" in gateway.apply()
     assert rows(gateway, "SELECT count(*) FROM certificates") == [(0,)]
     assert not cloudflare.said("DELETE")
 

@@ -242,7 +242,7 @@ import Testing
             try store.commit(
                 [
                     .putGeneration(generation, sealedText: [7]), .putItem(name, owner: .file, record: [1]),
-                    .deleteItem(name), .appendEvent(event), .prune(retention),
+                    .deleteItem(name), .appendEvent(event), .prune(retention, now: 0),
                 ], by: me)
         }
         #expect(try store.generations().map(\.number) == [5, 4, 3, 2, 1])
@@ -259,7 +259,7 @@ import Testing
         let store = try store()
         let names = (1...3).map { ItemID(.host, "h\($0).example.com") }
         try store.commit(names.map { .putItem($0, owner: .file, record: [1]) }, by: me)
-        try store.commit(names.map { .deleteItem($0) } + [.prune(Retention(deletions: 2))], by: me)
+        try store.commit(names.map { .deleteItem($0) } + [.prune(Retention(deletions: 2), now: 0)], by: me)
         #expect(try store.changes(since: 1) == nil)
         #expect(try store.changes(since: 2) == [])
     }
@@ -303,6 +303,43 @@ import Testing
         try store.commit([.deleteSetting(.sealingKeyID)], by: me)
         #expect(try store.setting(.sealingKeyID) == nil)
         #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 1)
+    }
+
+    @Test("A certificate that is kept is out of force, comes back as it was, and goes when its time is over")
+    func keeping() throws {
+        func lasting(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
+            var certificate = certificate(name, key: key)
+            certificate.facts.expiresAt = 1_000
+            return certificate
+        }
+        let store = try store()
+        try store.commit([.putCertificate(lasting("a")), .putCertificate(lasting("b"))], by: me)
+        let before = try store.snapshot()
+        let id = ItemID(.certificate, "a")
+        try store.commit([.keepCertificate(name: "a", since: 100)], by: me)
+        #expect(try store.certificate(named: "a") == nil)
+        #expect(try store.changes(since: 1) == [.deleted(id)])
+        let kept = try store.snapshot()
+        #expect(kept.items[id] == nil)
+        #expect(kept.kept == ["a": KeptCertificate(item: try #require(before.items[id]), since: 100)])
+        try store.commit([.resealKey(name: "a", sealedKey: [8])], by: me)
+        try store.commit([.restoreCertificate(name: "a")], by: me)
+        #expect(try store.certificate(named: "a") == lasting("a", key: [8]))
+        #expect(try store.changes(since: 2) == [.certificate(lasting("a", key: [8]))])
+        #expect(try store.snapshot().kept == [:])
+        #expect(throws: StateError.changedMeanwhile(id)) {
+            try store.commit([.restoreCertificate(name: "a")], by: me)
+        }
+        // Another one of its name takes its place.
+        try store.commit([.keepCertificate(name: "a", since: 100), .putCertificate(lasting("a"))], by: me)
+        #expect(try store.snapshot().kept == [:])
+        try store.commit([.keepCertificate(name: "a", since: 100), .keepCertificate(name: "b", since: 200)], by: me)
+        try store.commit([.prune(Retention(certificateSeconds: 50), now: 149)], by: me)
+        #expect(try store.snapshot().kept.keys.sorted() == ["a", "b"])
+        try store.commit([.prune(Retention(certificateSeconds: 50), now: 150)], by: me)
+        #expect(try store.snapshot().kept.keys.sorted() == ["b"])
+        try store.commit([.prune(Retention(certificateSeconds: 10_000), now: 1_000)], by: me)
+        #expect(try store.snapshot().kept == [:])
     }
 
     @Test("Resealing changes the key of a certificate and nothing else")

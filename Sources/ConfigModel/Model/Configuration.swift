@@ -7,6 +7,8 @@
 public struct Configuration: Sendable, Equatable {
     /// Where the state is kept: the path of an SQLite database, relative to the file.
     public var statePath = "./.aegis/state.db"
+    /// For how long the certificates of what was taken out of the file are kept, in case it comes back.
+    public var retention = Duration.seconds(30 * 86_400)
     /// Where the key that seals private keys comes from; nil: `AEGIS_SSL_KEY`, or one made on first run.
     public var encryptionKey: Secret?
     /// How the gateway listens, limits and logs.
@@ -91,7 +93,11 @@ extension Configuration {
                     fields: [
                         .defaulted(
                             "path", \.statePath, .path,
-                            "The SQLite database with certificates and sealed keys; relative to this file")
+                            "The SQLite database with certificates and sealed keys; relative to this file"),
+                        .defaulted(
+                            "retention", \.retention, .duration(in: .zero ... .seconds(3650 * 86_400)),
+                            "How long certificates of hosts that were taken out are kept, to be used again; 0 for not at all"
+                        ),
                     ])),
             .nested(
                 "encryption", "How private keys are sealed in the state",

@@ -81,7 +81,10 @@ extension Applier {
 
         private func puts(_ changes: [Change]) -> [StateMutation] {
             changes.compactMap { change in
-                change.declared.map { .putItem(change.item, owner: .file, record: configuration.record(of: $0)) }
+                if change.isKept { return .restoreCertificate(name: change.item.name) }
+                return change.declared.map {
+                    .putItem(change.item, owner: .file, record: configuration.record(of: $0))
+                }
             }
         }
 
@@ -191,7 +194,11 @@ extension Applier {
         }
 
         private func deletions(of changes: [Change]) -> Batch {
-            Batch(mutations: changes.map { .deleteItem($0.item) }, changes: changes)
+            let since = applier.now()
+            let mutations = changes.map { change -> StateMutation in
+                change.isKept ? .keepCertificate(name: change.item.name, since: since) : .deleteItem(change.item)
+            }
+            return Batch(mutations: mutations, changes: changes)
         }
 
         /// Does what is to be done at providers, and takes out each item once that is done.
@@ -219,7 +226,8 @@ extension Applier {
                 outcome.left = plan.changes.map(\.item).filter { !ended.contains($0) }
             }
             guard outcome.generation != nil || outcome.failures > 0 else { return outcome }
-            var last = [StateMutation.prune(Retention())]
+            let retention = Retention(certificateSeconds: configuration.retention.components.seconds)
+            var last = [StateMutation.prune(retention, now: applier.now())]
             if outcome.generation != nil {
                 let isComplete = outcome.failures == 0 && outcome.left.isEmpty
                 last.append(

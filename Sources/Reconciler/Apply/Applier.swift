@@ -62,6 +62,7 @@ public struct Applier {
         beforeDeletions: () throws -> Void = {}
     ) throws -> ApplyOutcome {
         let (generation, text) = try generation(plan, origin)
+        let plan = try withoutDamaged(plan)
         var run = Run(
             applier: self, generation: generation, configuration: configuration,
             hosts: HostSchedule(plan, of: configuration, now: now()),
@@ -70,9 +71,10 @@ public struct Applier {
         let orders = changes.filter { $0.item.kind == .edgeCertificate && $0.action != .update }
         try run.putFirst(
             changes.filter {
-                [.gateway, .issuer].contains($0.item.kind) || $0.item.kind == .edgeCertificate && $0.action == .update
+                [.gateway, .issuer].contains($0.item.kind) || $0.isKept
+                    || $0.item.kind == .edgeCertificate && $0.action == .update
             }, announcing: orders.filter { !$0.exists })
-        let certificates = changes.filter { $0.item.kind == .certificate }
+        let certificates = changes.filter { $0.item.kind == .certificate && !$0.isKept }
         try run.obtain(certificates.filter { configuration.isMadeHere($0) })
         try run.obtain(certificates.filter { !configuration.isMadeHere($0) } + orders)
         if !stop.isMade { try beforeDeletions() }
@@ -81,6 +83,31 @@ public struct Applier {
             try run.delete(deletions, besides: changes)
         }
         return try run.finish(plan)
+    }
+
+    /// The plan in which certificates that were kept, and whose keys do not open, are obtained anew.
+    private func withoutDamaged(_ plan: Plan) throws -> Plan {
+        let restored = plan.changes.indices.filter { plan.changes[$0].isKept && plan.changes[$0].action == .create }
+        guard !restored.isEmpty else { return plan }
+        let names = Set(restored.map { plan.changes[$0].item.name })
+        var reasons: [String: String] = [:]
+        try store.forEachKeptCertificate { certificate in
+            guard names.contains(certificate.name) else { return }
+            do {
+                _ = try certificate.openKey(sealer)
+            } catch {
+                reasons[certificate.name] = "\(error)"
+            }
+        }
+        var plan = plan
+        for index in restored {
+            let item = plan.changes[index].item
+            guard let reason = reasons[item.name], let declared = plan.changes[index].declared else { continue }
+            progress(.warning(item, "is obtained anew, since what was kept can't be used: \(reason)"))
+            plan.changes[index].isKept = false
+            plan.changes[index].action = declared.creation
+        }
+        return plan
     }
 
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {

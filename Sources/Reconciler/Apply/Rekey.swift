@@ -24,7 +24,7 @@ public struct Rekey {
     public func run(now: Int64) throws -> Int {
         var mutations: [StateMutation] = []
         var failure: RekeyError?
-        try store.forEachCertificate { certificate in
+        let add = { (certificate: StoredCertificate) in
             guard failure == nil, !isDone(certificate.sealedKey) || !certificate.isKeyBoundToLeaf else { return }
             do {
                 mutations.append(.resealKey(name: certificate.name, sealedKey: try reseal(certificate)))
@@ -32,6 +32,8 @@ public struct Rekey {
                 failure = RekeyError(description: "certificate '\(certificate.name)': \(error)")
             }
         }
+        try store.forEachCertificate(add)
+        try store.forEachKeptCertificate(add)
         if let failure { throw failure }
         for account in try store.accounts() where !isDone(account.sealedKey) {
             let subject = "the account at \(account.id.directory)"

@@ -15,6 +15,27 @@ public struct Plan: Sendable, Equatable {
     /// What is in the state by other ways than the file; it is left alone.
     public var unmanaged: [ItemID]
 
+    /// How many of the file's hosts go, where that is so many that it may be a slip.
+    public var massDeletion: MassDeletion?
+
+    /// Deletions that want the operator's word.
+    public struct MassDeletion: Sendable, Equatable {
+        /// From how many hosts on they do.
+        static let fewestHosts = 10
+
+        /// How many hosts go.
+        public let deleted: Int
+        /// How many the file had put into the state.
+        public let total: Int
+
+        /// Nil unless more than half of at least ten go.
+        init?(deleted: Int, of total: Int) {
+            guard total >= Self.fewestHosts, 2 * deleted > total else { return nil }
+            self.deleted = deleted
+            self.total = total
+        }
+    }
+
     /// Whether there is nothing to do.
     public var isEmpty: Bool { changes.isEmpty }
 
@@ -58,6 +79,8 @@ public struct Change: Sendable, Equatable {
     var former: StoredItem?
     /// What is done about it at its provider, where the item goes.
     var retirement: Retirement?
+    /// Whether the certificate is set apart when it goes, and taken from there when it comes.
+    var isKept = false
 }
 
 /// What is done at a provider when an item goes.

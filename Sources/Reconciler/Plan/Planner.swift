@@ -48,7 +48,15 @@ public struct Planner: Sendable {
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
         return Plan(
             generation: snapshot.generation, changes: changes,
-            unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted())
+            unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted(),
+            massDeletion: massDeletion(among: others))
+    }
+
+    private func massDeletion(among others: [ItemID: StoredItem]) -> Plan.MassDeletion? {
+        let deleted = others.count { $0.key.kind == .host && $0.value.owner == .file }
+        guard deleted > 0 else { return nil }
+        return Plan.MassDeletion(
+            deleted: deleted, of: snapshot.items.count { $0.key.kind == .host && $0.value.owner == .file })
     }
 
     /// What comes of comparing some items.
@@ -75,6 +83,11 @@ public struct Planner: Sendable {
     private func change(for item: DeclaredItem, _ stored: StoredItem?) -> Change? {
         guard let stored else {
             guard item.isWanted else { return nil }
+            if let kept = usable(item) {
+                return Change(
+                    action: .create, item: item.id, exists: false, fields: [],
+                    reason: "kept since \(UTCTime.text(kept.since)), used again", declared: item, isKept: true)
+            }
             // Where the gateway listens matters to whoever reads the first plan, defaults too.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
             var fields = configuration.value(of: item).record(style).flattened().map {
@@ -93,6 +106,15 @@ public struct Planner: Sendable {
             action: drift[item.id] == nil ? replacement(of: item, stored) : item.replacement, item: item.id,
             exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
+    }
+
+    /// The certificate that was kept of just such an item, if it is as good as on the day on which it was taken out.
+    private func usable(_ item: DeclaredItem) -> KeptCertificate? {
+        guard item.id.kind == .certificate, let kept = snapshot.kept[item.id.name], let facts = kept.item.certificate,
+            kept.item.record == configuration.record(of: item), facts.expiresAt > now,
+            kept.since + configuration.retention.components.seconds > now, refresh(of: item, kept.item) == nil
+        else { return nil }
+        return kept
     }
 
     /// The change of an item whose declaration is the same: its provider has it no longer, its text has changed, or it is due.
@@ -161,11 +183,24 @@ public struct Planner: Sendable {
     private func deletions(of others: [ItemID: StoredItem]) -> [Change] {
         others.filter { $0.value.owner == .file }.sorted { $0.key > $1.key }.map { id, item in
             let retirement = retirement(of: id, item)
+            let isKept = retirement == nil && isWorthKeeping(item)
+            let remark =
+                isKept ? "it is kept until \(UTCTime.text(keptUntil(item)))" : retirement?.words
             return Change(
                 action: .delete, item: id, exists: true, fields: [],
-                reason: "no longer in the file" + (retirement.map { "; \($0.words)" } ?? ""), former: item,
-                retirement: retirement)
+                reason: "no longer in the file" + (remark.map { "; \($0)" } ?? ""), former: item,
+                retirement: retirement, isKept: isKept)
         }
+    }
+
+    /// Whether to have the certificate again would take an order: not for those that are made here.
+    private func isWorthKeeping(_ item: StoredItem) -> Bool {
+        guard let facts = item.certificate else { return false }
+        return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && keptUntil(item) > now
+    }
+
+    private func keptUntil(_ item: StoredItem) -> Int64 {
+        min(now + configuration.retention.components.seconds, item.certificate?.expiresAt ?? now)
     }
 
     /// Certificates that were begun, never had, and are no longer wanted by anybody.

@@ -1,0 +1,31 @@
+import TestSupport
+import Testing
+
+/// What is taken out of the file.
+extension ApplyTests {
+    @Test("An apply that would delete most hosts does nothing unless it is told to, and a dry run says so")
+    func massDeletion() throws {
+        func text(_ count: Int) -> String {
+            let hosts = (0..<count).map { "{ domain: h\($0).test, respond: {} }" }.joined(separator: ", ")
+            return "version: 1\nstate: { path: state/state.db }\nhosts: [\(hosts)]\n"
+        }
+        try write(text(12))
+        #expect(try apply().status == 0)
+        try write(text(0))
+        let words = "error: 12 of the 12 hosts in force would be deleted"
+        let foreseen = try apply("--dry-run")
+        #expect(foreseen.status == 3)
+        #expect(foreseen.errors.contains(words))
+        #expect(foreseen.output.contains("! aegis.yaml: \(words)"), "\(foreseen.output)")
+        let refused = try apply()
+        #expect(refused.status == 1)
+        #expect(refused.errors.contains("12 of the 12 hosts in force would be deleted\nhint: nothing is applied; "))
+        #expect(try sql("SELECT count(*) FROM items WHERE kind = 'host'") == "12\n")
+        #expect(try apply("--dry-run", "--allow-deletions").status == 0)
+        #expect(try apply("--allow-deletions").output.hasSuffix("12 deleted.\n"))
+        // Coming back is no deletion, but to go back to before is.
+        #expect(try apply("rollback", "1").status == 0)
+        #expect(try apply("rollback", "2").status == 1)
+        #expect(try apply("rollback", "2", "--allow-deletions").output.hasSuffix("12 deleted.\n"))
+    }
+}

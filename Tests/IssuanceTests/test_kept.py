@@ -1,0 +1,148 @@
+"""Certificates of hosts that were taken out of the file: kept, not served, not renewed, and used again."""
+
+import contextlib
+import json
+import sqlite3
+
+from client import Client, tls_context
+from gateway import eventually
+from hosts import aegis_apply, age, behind_cloudflare, host, nothing_is_left, rows, serial, shown
+
+OTHER = {"domain": "other.test", "respond": {"body": "other"}}
+
+
+def kept(gateway):
+    return [name for name, in rows(gateway, "SELECT name FROM kept_certificates ORDER BY name")]
+
+
+def take_out(gateway, domain):
+    gateway.config["hosts"] = [host for host in gateway.config["hosts"] if host["domain"] != domain]
+    gateway.reload()
+
+
+def test_a_host_that_comes_back_has_its_certificate_again(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    gateway.start()
+    before = serial(gateway, "app.test")
+    sealed = rows(gateway, "SELECT sealed_key, fingerprint FROM certificates")
+    take_out(gateway, "app.test")
+    assert kept(gateway) == ["app.test"]
+    assert rows(gateway, "SELECT sealed_key, fingerprint FROM kept_certificates") == sealed
+    # Nobody is shown it, and nobody renews it.
+    assert serial(gateway, "app.test") != before
+    status = aegis_apply(gateway, "status")
+    assert "kept for when they come back, not served: app.test (since 20" in status
+    assert "app.test " not in status.split("kept for")[0]
+    listed = json.loads(aegis_apply(gateway, "status", "--format", "json"))["kept_certificates"]
+    assert [entry["certificate"] for entry in listed] == ["app.test"]
+    assert "app.test" not in aegis_apply(gateway, "certificates", "list")
+    assert aegis_apply(gateway, "renew", "--all") == "Nothing is due.\n"
+    gateway.config["hosts"].append(host("app.test", respond={"body": "back"}))
+    assert "certificate app.test (kept since " in aegis_apply_dry(gateway)
+    gateway.reload()
+    assert serial(gateway, "app.test") == before
+    assert shown(gateway, ca, "app.test") == "back"
+    assert kept(gateway) == []
+    assert len(ca.issued) == 1
+    assert "No changes" in gateway.apply()
+
+
+def aegis_apply_dry(gateway):
+    (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
+    return aegis_apply(gateway, "--dry-run")
+
+
+def test_a_kept_certificate_that_is_due_is_had_anew_and_not_renewed_before(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    change(gateway, "UPDATE kept_certificates SET not_before = not_before - 10000000, created_at = created_at - "
+                    "10000000, expires_at = unixepoch() + 86400")
+    gateway.start()
+    gateway.config["hosts"][0] = {**OTHER, "respond": {"body": "changed"}}
+    gateway.reload()
+    # It has looked for what is due when another certificate that is has been renewed.
+    assert len(ca.issued) == 1
+    gateway.config["hosts"].append(host("app.test"))
+    gateway.reload()
+    assert len(ca.issued) == 2
+    assert kept(gateway) == []
+    assert shown(gateway, ca, "app.test") == "app.test"
+
+
+def take_out_without_gateway(gateway):
+    gateway.config["hosts"] = [OTHER]
+    gateway.apply()
+    assert kept(gateway) == ["app.test"]
+
+
+def change(gateway, statement):
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute(statement)
+
+
+def test_what_is_kept_is_sealed_anew_by_rekey_and_used_under_the_new_key(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    before = rows(gateway, "SELECT sealed_key FROM kept_certificates")
+    (gateway.folder / "new").write_text("6b" * 32)
+    aegis_apply(gateway, "rekey", "--new-key-file", "new")
+    assert rows(gateway, "SELECT sealed_key FROM kept_certificates") != before
+    (gateway.folder / "key").write_text("6b" * 32)
+    gateway.config["hosts"].append(host("app.test"))
+    gateway.apply()
+    gateway.start()
+    assert shown(gateway, ca, "app.test") == "app.test"
+    assert len(ca.issued) == 1
+
+
+def test_what_was_kept_and_is_damaged_is_had_anew(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
+    gateway.config["hosts"].append(host("app.test"))
+    said = gateway.apply(everything=True)
+    assert "warning: certificate app.test is obtained anew, since what was kept can't be used: " in said
+    assert len(ca.issued) == 2
+    assert nothing_is_left(gateway)
+
+
+def test_what_was_kept_for_too_long_goes_with_the_next_change(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    gateway.config["state"]["retention"] = "1d"
+    change(gateway, "UPDATE kept_certificates SET kept_since = kept_since - 90000")
+    gateway.config["hosts"] = [{**OTHER, "respond": {"body": "changed"}}]
+    gateway.apply()
+    assert kept(gateway) == []
+    gateway.config["state"]["retention"] = 0
+    gateway.config["hosts"].append(host("app.test"))
+    gateway.apply()
+    assert len(ca.issued) == 2
+    # Not kept at all: no key of it is left.
+    gateway.config["hosts"].pop()
+    gateway.apply()
+    assert kept(gateway) == []
+    assert rows(gateway, "SELECT count(*) FROM certificates") == [(0,)]
+
+
+def test_a_certificate_of_cloudflare_is_kept_unless_it_is_to_be_revoked(behind, cloudflare):
+    gateway = behind()
+    gateway.apply()
+    declared, hosts = gateway.config["certificates"], gateway.config["hosts"]
+    gateway.config["certificates"], gateway.config["hosts"] = {}, [OTHER]
+    gateway.apply()
+    assert kept(gateway) == ["site"]
+    gateway.config["certificates"], gateway.config["hosts"] = declared, hosts
+    gateway.apply()
+    assert len(cloudflare.said("POST", "/certificates")) == 1
+    assert rows(gateway, "SELECT name, remote_id <> '' FROM certificates") == [("site", 1)]
+    gateway.config["issuers"]["origin"]["on_removal"] = "revoke"
+    gateway.config["certificates"], gateway.config["hosts"] = {}, [OTHER]
+    gateway.apply()
+    assert kept(gateway) == []
+    assert len(cloudflare.said("DELETE", "/certificates")) == 1
