@@ -66,11 +66,11 @@ extension ManagedCertificate {
     }
 
     /// From when on it is to be had, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
-    /// is not what it is to be is due at once, or when the next try is.
+    /// is not what it is to be, or no longer good, is due at once, or when the next try is.
     public func dueAt(
         _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?
     ) -> Int64 {
-        guard let facts, isMet(by: facts, from: issuers) else { return progress?.nextTryAt ?? 0 }
+        guard let facts, facts.loss == nil, isMet(by: facts, from: issuers) else { return progress?.nextTryAt ?? 0 }
         return facts.renewalAt(
             named: name, from: self.issuers.first.flatMap { issuers[$0] }, after: progress)
     }

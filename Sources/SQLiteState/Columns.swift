@@ -46,10 +46,10 @@ extension Columns {
     static let item = "kind, name, owner, record"
     static let facts = """
         name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
-        fingerprint, source_digest, directory
+        fingerprint, source_digest, directory, loss
         """
     /// The number of the column behind `facts`.
-    static let afterFacts: CInt = 13
+    static let afterFacts: CInt = 14
     static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
 
@@ -67,13 +67,13 @@ extension Columns {
     /// The certificate of a row of `certificate`.
     var certificate: StoredCertificate {
         StoredCertificate(
-            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(13), sealedKey: bytes(14),
+            name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(14), sealedKey: bytes(15),
             remote: remote)
     }
 
     private var remote: RemoteCertificate? {
-        let id = text(15)
-        return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(16))
+        let id = text(16)
+        return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(17))
     }
 
     /// The challenge of a row of `challenge`; nil when it is none.
@@ -85,10 +85,12 @@ extension Columns {
     }
 
     private var facts: CertificateFacts {
-        CertificateFacts(
+        let loss = text(13)
+        return CertificateFacts(
             domains: words(3), source: CertificateFacts.Source(rawValue: text(4)) ?? .custom,
             issuerCommonName: text(5), notBefore: integer(6), expiresAt: integer(7), autoRenew: integer(8) != 0,
-            createdAt: integer(9), fingerprint: text(10), sourceDigest: bytes(11), directory: text(12))
+            createdAt: integer(9), fingerprint: text(10), sourceDigest: bytes(11), directory: text(12),
+            loss: loss.isEmpty ? nil : loss)
     }
 
     private func owner(_ index: CInt) -> StoredItem.Owner { StoredItem.Owner(rawValue: text(index)) ?? .api }

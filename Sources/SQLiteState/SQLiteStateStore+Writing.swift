@@ -53,6 +53,10 @@ extension SQLiteStateStore {
             try execute(
                 database, "UPDATE kept_certificates SET sealed_key = ? WHERE name = ?", [Data(sealedKey), name])
         case .deleteItem(let id): try delete(id, revision, in: database)
+        case .noteLoss(let name, let fingerprint, let reason):
+            try execute(
+                database, "UPDATE certificates SET loss = ?, revision = ? WHERE name = ? AND fingerprint = ?",
+                [reason, revision, name, fingerprint])
         case .keepCertificate(let name, let since): try keep(name, since: since, revision, in: database)
         case .restoreCertificate(let name): try restore(name, revision, in: database)
         case .putSecret(let fingerprint, let sealed):
@@ -124,21 +128,22 @@ extension SQLiteStateStore {
             database,
             """
             INSERT INTO certificates (name, owner, record, domains, source, issuer_common_name, not_before, expires_at,
-                auto_renew, created_at, fingerprint, source_digest, directory, chain, sealed_key, remote_id, request,
-                revision)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                auto_renew, created_at, fingerprint, source_digest, directory, loss, chain, sealed_key, remote_id,
+                request, revision)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, domains = excluded.domains,
                 source = excluded.source, issuer_common_name = excluded.issuer_common_name,
                 not_before = excluded.not_before, expires_at = excluded.expires_at, auto_renew = excluded.auto_renew,
                 created_at = excluded.created_at, fingerprint = excluded.fingerprint,
-                source_digest = excluded.source_digest, directory = excluded.directory, chain = excluded.chain,
-                sealed_key = excluded.sealed_key, remote_id = excluded.remote_id, request = excluded.request, revision = excluded.revision
+                source_digest = excluded.source_digest, directory = excluded.directory, loss = excluded.loss,
+                chain = excluded.chain, sealed_key = excluded.sealed_key, remote_id = excluded.remote_id,
+                request = excluded.request, revision = excluded.revision
             """,
             [
                 certificate.name, certificate.owner.rawValue, Data(certificate.record),
                 facts.domains.joined(separator: " "), facts.source.rawValue, facts.issuerCommonName, facts.notBefore,
                 facts.expiresAt, facts.autoRenew, facts.createdAt, facts.fingerprint, Data(facts.sourceDigest),
-                facts.directory,
+                facts.directory, facts.loss ?? "",
                 Data(certificate.chain), Data(certificate.sealedKey), certificate.remote?.id ?? "",
                 Data(certificate.remote?.request ?? []), revision,
             ])

@@ -51,6 +51,9 @@ enum StateSchema {
         migrator.registerMigration("certificates kept for when their names come back") { database in
             try database.execute(sql: keptCertificates)
         }
+        migrator.registerMigration("certificates that are no longer good") { database in
+            try database.execute(sql: losses)
+        }
         return migrator
     }
 
@@ -194,6 +197,12 @@ enum StateSchema {
         -- What was asked for besides names, empty where that is not known; and whether the CA took it as a renewal.
         ALTER TABLE orders ADD COLUMN terms TEXT NOT NULL DEFAULT '';
         ALTER TABLE orders ADD COLUMN is_renewal INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let losses = """
+        -- Why it is no longer good before it expires; empty while it is.
+        ALTER TABLE certificates ADD COLUMN loss TEXT NOT NULL DEFAULT '';
+        ALTER TABLE kept_certificates ADD COLUMN loss TEXT NOT NULL DEFAULT '';
         """
 
     private static let keptCertificates = """

@@ -110,11 +110,14 @@ public struct CertificateFacts: Sendable, Equatable {
     public var sourceDigest: [UInt8]
     /// The directory of the ACME CA that has issued it; empty for others, and where that is not known.
     public var directory: String
+    /// Why it is no longer good, though it has not expired, in words that follow its name: `was revoked on …`; nil while it is.
+    public var loss: String?
 
     /// The facts.
     public init(
         domains: [String], source: Source, issuerCommonName: String, notBefore: Int64, expiresAt: Int64,
-        autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = [], directory: String = ""
+        autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = [], directory: String = "",
+        loss: String? = nil
     ) {
         self.domains = domains
         self.source = source
@@ -126,5 +129,6 @@ public struct CertificateFacts: Sendable, Equatable {
         self.fingerprint = fingerprint
         self.sourceDigest = sourceDigest
         self.directory = directory
+        self.loss = loss
     }
 }

@@ -128,6 +128,8 @@ public enum StateMutation: Sendable {
     case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
+    /// Notes why a certificate is no longer good; nothing when another leaf has taken its place.
+    case noteLoss(certificate: String, fingerprint: String, reason: String)
     /// Takes a certificate out, and keeps it apart for when its name comes back. `since` is in seconds since 1970.
     case keepCertificate(name: String, since: Int64)
     /// Puts a certificate that was kept in force again; the whole commit fails with `StateError.changedMeanwhile` when it is

@@ -63,6 +63,7 @@ struct ApplyRun {
         if let deletion = plan.massDeletion, !allowsDeletions {
             throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
         }
+        try noteLosses(drift, store, keeper.holder)
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)
@@ -179,6 +180,15 @@ struct ApplyRun {
         let (reasons, warnings) = try Refresh(configuration: configuration, secrets: reader, store: store).drift()
         file.complain(warnings)
         return reasons.merging(known) { $1 }
+    }
+
+    /// Notes what providers no longer have, so that it is known even if it can't be replaced now.
+    private func noteLosses(_ drift: [ItemID: String], _ store: SQLiteStateStore, _ holder: LeaseHolder) throws {
+        let losses = try drift.filter { $0.key.kind == .certificate }.compactMap { item, reason -> StateMutation? in
+            guard let facts = try store.certificate(named: item.name)?.facts, facts.loss != reason else { return nil }
+            return .noteLoss(certificate: item.name, fingerprint: facts.fingerprint, reason: reason)
+        }
+        if !losses.isEmpty { try store.commit(losses, by: holder) }
     }
 
     /// Names the stored certificates that can't be served: nothing else would tell before a handshake needs them.

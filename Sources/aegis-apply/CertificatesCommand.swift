@@ -43,10 +43,11 @@ struct ListCertificates: ParsableCommand {
                 let rows = certificates.map { name, facts in
                     [
                         name, facts.domains.joined(separator: ", "), facts.source.rawValue, facts.issuerCommonName,
-                        UTCTime.text(facts.expiresAt),
+                        UTCTime.text(facts.expiresAt), facts.loss ?? "",
                     ]
                 }
-                try Terminal.print(TextTable(["NAME", "DOMAINS", "SOURCE", "ISSUER", "EXPIRES"], rows).text)
+                try Terminal.print(
+                    TextTable(["NAME", "DOMAINS", "SOURCE", "ISSUER", "EXPIRES", "PROBLEM"], rows).text)
             }
         }
     }
@@ -158,7 +159,7 @@ extension CertificateFacts {
                 ("not_before", .string(UTCTime.rfc3339(notBefore))),
                 ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
                 ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
-                ("fingerprint", .string(fingerprint)),
+                ("fingerprint", .string(fingerprint)), ("problem", loss.map(PlainValue.string) ?? .null),
             ] + provider)
     }
 }
@@ -167,7 +168,7 @@ extension PlainValue {
     /// The entries of a flat object as texts.
     fileprivate var lines: [(String, String)] {
         guard case .object(let entries) = self else { return [] }
-        return entries.map { ($0.key, $0.value.line) }
+        return entries.filter { $0.value != .null }.map { ($0.key, $0.value.line) }
     }
 
     private var line: String {

@@ -10,8 +10,8 @@ struct RevokeCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be taken back.",
         discussion: """
-            It is served on until another takes its place: have one with 'aegis-apply renew NAME --force' first, unless the \
-            key is in wrong hands.
+            It is served on until another takes its place, which a gateway that runs, the next apply or 'renew' sees to, unless \
+            its auto_renew is false.
             """)
 
     /// Why, as RFC 5280 section 5.3.1 names it.
@@ -43,25 +43,27 @@ struct RevokeCertificate: ParsableCommand {
         try reporting {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
+            let keeper = try lease(access.store)
+            defer { keeper.release() }
             let certificate = try access.store.required(name)
-            if certificate.facts.source == .cloudflareOrigin { return try revoke(certificate, access) }
-            guard certificate.facts.source == .letsencrypt, let managed = access.state.certificates[name] else {
+            if certificate.facts.source == .cloudflareOrigin {
+                return try revoke(certificate, access, keeper.holder)
+            }
+            let issuers = certificate.issuerNames
+            guard certificate.facts.source == .letsencrypt, !issuers.isEmpty else {
                 throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
             }
             let leaf = try CertificateChain(pem: certificate.chain).leaf
             let orders = access.state.orders(access.tools)
             let key = try? PrivateKey(der: certificate.openKey(access.tools.sealer))
-            let all = try managed.issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
+            let all = try issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
             let issued = all.filter { $0.1.directory.text == certificate.facts.directory }
             // Where it is not known which of several has issued it, that one takes it.
             var failures: [String] = []
             for (issuer, settings) in issued.isEmpty ? all : issued {
                 do {
                     try orders.revoke(leaf.der, reason: reason.code, by: settings, key: key)
-                    try access.store.record(events: [event()])
-                    return try Terminal.print(
-                        "Revoked '\(name)', serial \(leaf.serial).\n"
-                            + "It is served on until another takes its place: aegis-apply renew \(name) --force\n")
+                    return try end("serial \(leaf.serial)", of: certificate, access.store, keeper.holder)
                 } catch let failure as IssuanceFailure {
                     failures.append("\(issuer): \(failure.reason)")
                 }
@@ -71,7 +73,7 @@ struct RevokeCertificate: ParsableCommand {
     }
 
     /// Cloudflare asks for no reason.
-    private func revoke(_ certificate: StoredCertificate, _ access: IssuerAccess) throws {
+    private func revoke(_ certificate: StoredCertificate, _ access: IssuerAccess, _ holder: LeaseHolder) throws {
         guard let remote = certificate.remote, let issuer = certificate.issuerName,
             case .cloudflareOrigin(let settings)? = access.state.issuers[issuer]?.kind
         else { throw CommandFailure(message: "the issuer of '\(name)' is not in the state any more") }
@@ -80,14 +82,45 @@ struct RevokeCertificate: ParsableCommand {
         } catch {
             throw CommandFailure(message: "'\(name)' is not revoked: \(error.reason)", hint: error.hint)
         }
-        try access.store.record(events: [event()])
-        try Terminal.print(
-            "Revoked '\(name)', \(remote.id) at Cloudflare.\n"
-                + "It is served on until another takes its place: aegis-apply renew \(name) --force\n")
+        try end("\(remote.id) at Cloudflare", of: certificate, access.store, holder)
     }
 
-    private func event() -> AuditEvent {
-        AuditEvent(
-            at: currentTime(), actor: LeaseHolder.current().actor, action: "revoke", item: ItemID(.certificate, name))
+    /// Nobody else is to have another one meanwhile, which would be taken for the revoked one.
+    private func lease(_ store: SQLiteStateStore) throws -> LeaseKeeper {
+        do {
+            return try LeaseKeeper(.certificate(name), in: store)
+        } catch let held as LeaseKeeper.Held {
+            let other = held.lease.holder
+            throw CommandFailure(
+                message: "process \(other.process) on \(other.machine) is obtaining another one for '\(name)'",
+                hint: "try again when it is done", status: ExitStatus.locked)
+        }
+    }
+
+    /// Notes that it is revoked, so that all who look at the state know, and tells what follows.
+    private func end(
+        _ identity: String, of certificate: StoredCertificate, _ store: SQLiteStateStore, _ holder: LeaseHolder
+    ) throws {
+        let now = currentTime()
+        let event = AuditEvent(
+            at: now, actor: holder.actor, action: "revoke", item: ItemID(.certificate, name))
+        try store.commit(
+            [
+                .noteLoss(
+                    certificate: name, fingerprint: certificate.facts.fingerprint,
+                    reason: "was revoked on \(UTCTime.text(now))"), .appendEvent(event),
+            ], by: holder, under: .certificate(name))
+        let next =
+            certificate.facts.autoRenew
+            ? "until another takes its place, which a gateway that runs sees to: or aegis-apply renew \(name)"
+            : "and not replaced: its auto_renew is false"
+        try Terminal.print("Revoked '\(name)', \(identity).\nIt is served on \(next)\n")
+    }
+}
+
+extension StoredCertificate {
+    /// The issuers that it may have come from, as it was declared: also where it is not to be renewed now.
+    fileprivate var issuerNames: [String] {
+        issuerName.map { [$0] } ?? HostCertificate(record: record)?.issuers ?? []
     }
 }

@@ -43,6 +43,15 @@ import Testing
         #expect(48.75...60 ~= (try Self.dueDay(Self.facts())))
     }
 
+    @Test("One that is no longer good is due at once, and after a failure when the next try is")
+    func loss() throws {
+        let facts = Self.facts { $0.loss = "was revoked" }
+        #expect(try Self.dueDay(facts) == 0)
+        var progress = RenewalProgress(certificate: "app.test")
+        progress.nextTryAt = 7 * Self.day
+        #expect(try Self.dueDay(facts, progress) == 7)
+    }
+
     @Test("It is due as the operator wishes")
     func wish() throws {
         #expect(18.75...30 ~= (try Self.dueDay(Self.facts(), settings: #","renew_before":"60d""#)))

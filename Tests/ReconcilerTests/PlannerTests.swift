@@ -238,6 +238,22 @@ import Testing
         #expect(plan.changes.map(\.action) == [.renew])
     }
 
+    @Test("A certificate that was revoked is issued anew, unless it is not to be renewed, and is not kept when it goes")
+    func loss() throws {
+        var snapshot = try Self.snapshotWithCertificates()
+        let id = ItemID(.certificate, "nas")
+        snapshot.items[id]?.certificate?.loss = "was revoked on a day"
+        let changes = Planner(try Self.configuration(), against: snapshot, now: Self.day).plan().changes
+        #expect(changes.map(\.item) == [id])
+        #expect(changes.map(\.action) == [.issue])
+        #expect(changes.first?.reason == "was revoked on a day")
+        snapshot.items[id]?.certificate?.source = .letsencrypt
+        let none = Planner(try Self.configuration("version: 1\n"), against: snapshot, now: Self.day).plan()
+        #expect(none.changes.first { $0.item == id }?.reason == "no longer in the file")
+        snapshot.items[id]?.certificate?.autoRenew = false
+        #expect(Planner(try Self.configuration(), against: snapshot, now: Self.day).plan().isEmpty)
+    }
+
     @Test("What was begun and never had goes when the file no longer names it")
     func leftovers() throws {
         var snapshot = Self.snapshot(of: try Self.configuration())

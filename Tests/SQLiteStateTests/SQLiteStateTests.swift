@@ -342,6 +342,22 @@ import Testing
         #expect(try store.snapshot().kept == [:])
     }
 
+    @Test("Why a certificate is no longer good is noted of that leaf alone, and goes with it")
+    func losses() throws {
+        let store = try store()
+        try store.commit([.putCertificate(certificate("a"))], by: me)
+        try store.commit([.noteLoss(certificate: "a", fingerprint: "other", reason: "was revoked")], by: me)
+        #expect(try store.certificate(named: "a") == certificate("a"))
+        try store.commit([.noteLoss(certificate: "a", fingerprint: "ab", reason: "was revoked")], by: me)
+        var lost = certificate("a")
+        lost.facts.loss = "was revoked"
+        #expect(try store.certificate(named: "a") == lost)
+        #expect(try store.changes(since: 2) == [.certificate(lost)])
+        #expect(try store.snapshot().items[ItemID(.certificate, "a")]?.certificate?.loss == "was revoked")
+        try store.commit([.putCertificate(certificate("a"))], by: me)
+        #expect(try store.certificate(named: "a") == certificate("a"))
+    }
+
     @Test("Resealing changes the key of a certificate and nothing else")
     func resealing() throws {
         let store = try store()

@@ -40,6 +40,7 @@ struct CertificateEntry: Named {
         let domainsEnd: Int32
         let source: CertificateFacts.Source
         let autoRenew: Bool
+        let isLost: Bool
 
         init(_ stored: StoredCertificate, common: Common, ends: [Int32]) {
             let facts = stored.facts
@@ -48,11 +49,12 @@ struct CertificateEntry: Named {
             notBefore = facts.notBefore
             createdAt = facts.createdAt
             restsUntil =
-                common.directory.isEmpty
+                common.directory.isEmpty && facts.loss == nil
                 ? CertificateFacts.restsUntil(notBefore: facts.notBefore, expiresAt: facts.expiresAt) : 0
             (leafEnd, keyEnd, recordEnd, nameEnd, domainsEnd) = (ends[0], ends[1], ends[2], ends[3], ends[4])
             source = facts.source
             autoRenew = facts.autoRenew
+            isLost = facts.loss != nil
         }
     }
 
@@ -129,7 +131,8 @@ struct CertificateEntry: Named {
         unsafe CertificateFacts(
             domains: domains, source: source, issuerCommonName: "", notBefore: fixed.pointee.notBefore,
             expiresAt: fixed.pointee.expiresAt, autoRenew: fixed.pointee.autoRenew, createdAt: fixed.pointee.createdAt,
-            fingerprint: Digest.sha256Text(leaf), directory: fixed.pointee.common.directory)
+            fingerprint: Digest.sha256Text(leaf), directory: fixed.pointee.common.directory,
+            loss: fixed.pointee.isLost ? "is no longer good" : nil)
     }
 
     /// What it takes to renew it; nil for those of hosts, the operator's own, and those that are not renewed.

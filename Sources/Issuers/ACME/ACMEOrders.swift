@@ -46,6 +46,8 @@ public final class ACMEOrders: Sendable {
             {
                 try client.revoke(certificate, reason: reason, key: key)
             }
+        } catch let error as ACMEError where error.problem?.kind == "alreadyRevoked" {
+            // That is what was wanted: the answer to an earlier call may have been lost.
         } catch {
             throw failure(error, at: settings)
         }

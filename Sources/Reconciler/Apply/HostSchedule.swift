@@ -82,7 +82,7 @@ struct HostSchedule {
             return nil
         }
         guard let facts = certificate.former?.certificate else { return name }
-        return facts.expiresAt > now && facts.covers(host.names) ? nil : name
+        return facts.loss == nil && facts.expiresAt > now && facts.covers(host.names) ? nil : name
     }
 }
 

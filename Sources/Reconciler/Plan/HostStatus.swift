@@ -54,6 +54,7 @@ public struct HostStatus: Sendable {
                 "certificate '\(wanted)' is missing" + (served.map { ", '\($0)' stands in" } ?? "")
             case (let host?, _, let own?) where !own.covers(host.names):
                 "its certificate does not cover all its names"
+            case (_?, _, let own?) where own.loss != nil: "its certificate \(own.loss ?? "")"
             case (_?, _, let own?) where own.expiresAt <= now: "its certificate has expired"
             case (_?, _, let own?) where own.isLeft(toExpireWithin: Self.problemDays, now):
                 "its certificate is about to expire"

@@ -124,6 +124,11 @@ public struct Planner: Sendable {
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: reason, declared: item)
         }
         guard let facts = stored.certificate else { return nil }
+        // Who does not want it renewed is told by `status`.
+        if let loss = facts.loss, facts.autoRenew, item.isWanted {
+            return Change(
+                action: item.replacement, item: item.id, exists: true, fields: [], reason: loss, declared: item)
+        }
         if let digest = item.sourceDigest, digest != facts.sourceDigest {
             return Change(
                 action: .upload, item: item.id, exists: true, fields: [], reason: "the certificate's text has changed",
@@ -196,7 +201,7 @@ public struct Planner: Sendable {
     /// Whether to have the certificate again would take an order: not for those that are made here.
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
-        return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && keptUntil(item) > now
+        return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && facts.loss == nil && keptUntil(item) > now
     }
 
     private func keptUntil(_ item: StoredItem) -> Int64 {

@@ -1,0 +1,160 @@
+"""A certificate that was revoked is told of, replaced, and served until it is."""
+
+import json
+import threading
+
+import pytest
+
+from gateway import PATIENCE, eventually
+from hosts import aegis_apply, host, nothing_is_left, rows, serial, shown
+from test_apply import aegis, renew
+
+OTHER = {"domain": "other.test", "respond": {"body": "other"}}
+
+
+def revoke(gateway, name, expect=0):
+    done = aegis(gateway, "certificates", "revoke", name, "--reason", "superseded")
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def told_as_revoked(gateway, name="app.test", words="was revoked on 20"):
+    """Status, list and show say so."""
+    assert f"its certificate {words}" in aegis_apply(gateway, "status", "--check", expect=3)
+    assert words in aegis_apply(gateway, "certificates", "list")
+    assert words in aegis_apply(gateway, "certificates", "show", name)
+    shown = json.loads(aegis_apply(gateway, "certificates", "show", name, "--format", "json"))
+    assert shown["problem"].startswith(words)
+
+
+def told_as_well(gateway):
+    aegis_apply(gateway, "status", "--check")
+    assert "No changes" in aegis_apply(gateway, "--dry-run")
+    assert "revoked" not in aegis_apply(gateway, "certificates", "list")
+
+
+def plan(gateway):
+    (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
+    return json.loads(aegis_apply(gateway, "--dry-run", "--format", "json"))["changes"]
+
+
+def test_status_plan_and_renew_know_it(site):
+    gateway, ca = site([host("app.test"), host("good.test")])
+    gateway.apply()
+    said = revoke(gateway, "app.test")
+    assert "served on until another takes its place, which a gateway that runs sees to" in said
+    told_as_revoked(gateway)
+    [change] = plan(gateway)
+    assert (change["action"], change["name"]) == ("issue", "app.test")
+    assert change["reason"].startswith("was revoked on 20")
+    # No force is needed.
+    assert "app.test: renewed" in renew(gateway).stderr
+    told_as_well(gateway)
+    revoke(gateway, "good.test")
+    assert "1 issued" in gateway.apply()
+    told_as_well(gateway)
+    assert len(ca.issued) == 4
+
+
+def test_a_gateway_serves_it_until_it_has_another(stand):
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    gateway.start()
+    try:
+        before = serial(gateway, "app.test")
+        silence = threading.Event()
+        seen = threading.Event()
+
+        def silent(call):
+            seen.set()
+            silence.wait(PATIENCE * 5)
+            call.answer(*call.pass_on())
+
+        stand.proxy.arm(None, silent, "/order-plz")
+        revoke(gateway, "app.test")
+        # It asks for another one by itself.
+        assert seen.wait(PATIENCE * 3)
+        assert serial(gateway, "app.test") == before
+        told_as_revoked(gateway)
+        silence.set()
+        eventually("another one", lambda: serial(gateway, "app.test") != before)
+        assert shown(gateway, stand.ca, "app.test") == "app.test"
+        eventually("the end of the order", lambda: nothing_is_left(gateway))
+        told_as_well(gateway)
+    finally:
+        stand.proxy.arm(None, None)
+        silence.set()
+        gateway.stop()
+
+
+def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
+    gateway, ca = site(
+        [{"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app.test"}}],
+        certificates={"mine": {"issuer": "letsencrypt", "domains": ["app.test"], "auto_renew": False}})
+    gateway.apply()
+    assert "not replaced: its auto_renew is false" in revoke(gateway, "mine")
+    told_as_revoked(gateway, "mine")
+    assert plan(gateway) == []
+
+
+def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_again(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    gateway.host("app.test")["enabled"] = False
+    gateway.apply()
+    revoke(gateway, "app.test")
+    assert "was revoked on 20" in aegis_apply(gateway, "certificates", "list")
+    assert plan(gateway) == []
+    gateway.host("app.test")["enabled"] = True
+    gateway.apply()
+    assert len(ca.issued) == 2
+    told_as_well(gateway)
+
+
+def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+
+    def lose(call):
+        call.pass_on()
+        call.hang_up()
+
+    stand.proxy.arm(None, lose, "/revoke-cert")
+    revoke(gateway, "app.test", expect=1)
+    stand.proxy.arm(None, None)
+    assert "Revoked 'app.test'" in revoke(gateway, "app.test")
+    told_as_revoked(gateway)
+    # Once it is taken out nobody keeps it.
+    gateway.config["hosts"] = [OTHER]
+    gateway.apply()
+    assert rows(gateway, "SELECT count(*) FROM kept_certificates") == [(0,)]
+
+
+def test_one_of_cloudflare_is_replaced_too(behind, cloudflare):
+    gateway = behind()
+    gateway.apply()
+    revoke(gateway, "site")
+    assert cloudflare.valid == []
+    told_as_revoked(gateway, "site")
+    assert "1 issued" in gateway.apply()
+    assert len(cloudflare.valid) == 1
+    told_as_well(gateway)
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_what_a_refresh_has_found_is_known_after_it_could_not_be_replaced(behind, cloudflare, is_gone):
+    gateway = behind()
+    gateway.apply()
+    [number] = cloudflare.valid
+    if is_gone:
+        del cloudflare.certificates[number]
+    else:
+        cloudflare.revoke(number)
+    cloudflare.refuse("POST", "/certificates", 403, 9109, "Not now")
+    assert "Not now" in aegis_apply(gateway, "--refresh", expect=3)
+    words = "is no longer at Cloudflare" if is_gone else "was revoked at Cloudflare on 20"
+    told_as_revoked(gateway, "site", words)
+    [change] = plan(gateway)
+    assert change["reason"].startswith(words)
+    gateway.apply()
+    told_as_well(gateway)
