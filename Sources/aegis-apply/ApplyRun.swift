@@ -63,7 +63,7 @@ struct ApplyRun {
         if let deletion = plan.massDeletion, !allowsDeletions {
             throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
         }
-        try noteLosses(drift, store, keeper.holder)
+        try noteLosses(drift, of: found.snapshot, store, keeper.holder)
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)
@@ -94,13 +94,13 @@ struct ApplyRun {
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
-        endIfStopped(outcome, keeper)
+        endIfStopped(outcome, keeper, store)
         try checkKeys(store, source.key)
         if outcome.failures + lost > 0 { throw ExitStatus.itemsFailed }
     }
 
     /// Ends the program when a signal has asked for it, and tells what is not in force.
-    private func endIfStopped(_ outcome: ApplyOutcome, _ keeper: LeaseKeeper) {
+    private func endIfStopped(_ outcome: ApplyOutcome, _ keeper: LeaseKeeper, _ store: SQLiteStateStore) {
         guard let signal = signals?.received else { return }
         if !outcome.left.isEmpty {
             let named = outcome.left.prefix(Self.namedItems).map { "\($0.kind.rawValue) \($0.name)" }
@@ -111,6 +111,8 @@ struct ApplyRun {
                     + "\nhint: all else is; another apply goes on, also with orders that were begun\n")
         }
         keeper.release()
+        // Calls to CAs that are still under way can't write any more.
+        store.close()
         signals?.endIfReceived()
     }
 
@@ -149,26 +151,34 @@ struct ApplyRun {
         _ certificates: [EdgeCertificate], _ tools: IssuanceTools, _ stop: StopRequest
     ) throws -> Int {
         var failures = 0
-        try Workers(count: 8, stop: stop).run(certificates) { certificate, tell in
+        let report = ProgressReport(total: certificates.count)
+        for certificate in certificates {
+            let item = ItemID(.edgeCertificate, certificate.displayName)
+            report.tell(.started(item, .order, at: certificate.baseURL.text))
+        }
+        let workers = Workers(count: 8, stop: stop)
+        try workers.run(certificates, stillWaiting: { report.tell(.stillWaiting) }) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
                 let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)
-                guard let pack = followed else { return }
+                guard let pack = followed else { return tell((name, nil, "")) }
                 tell((name, pack.isActive || pack.isPending ? nil : IssuanceFailure(pack.news), pack.news))
             } catch {
                 tell((name, error, ""))
             }
         } take: { (events: [(name: String, failure: IssuanceFailure?, news: String)]) in
             for event in events {
+                report.end(ItemID(.edgeCertificate, event.name))
                 if let failure = event.failure {
                     failures += 1
                     let hint = failure.hint.map { "  hint: \($0)\n" } ?? ""
                     Terminal.complain("  edge_certificate \(event.name): \(failure.reason)\n" + hint)
-                } else {
+                } else if !event.news.isEmpty {
                     try? Terminal.print("Edge certificate \(event.name) \(event.news)\n")
                 }
             }
         }
+        report.finish()
         return failures
     }
 
@@ -183,9 +193,11 @@ struct ApplyRun {
     }
 
     /// Notes what providers no longer have, so that it is known even if it can't be replaced now.
-    private func noteLosses(_ drift: [ItemID: String], _ store: SQLiteStateStore, _ holder: LeaseHolder) throws {
-        let losses = try drift.filter { $0.key.kind == .certificate }.compactMap { item, reason -> StateMutation? in
-            guard let facts = try store.certificate(named: item.name)?.facts, facts.loss != reason else { return nil }
+    private func noteLosses(
+        _ drift: [ItemID: String], of snapshot: StateSnapshot, _ store: SQLiteStateStore, _ holder: LeaseHolder
+    ) throws {
+        let losses = drift.compactMap { item, reason -> StateMutation? in
+            guard let facts = snapshot.items[item]?.certificate, facts.loss != reason else { return nil }
             return .noteLoss(certificate: item.name, fingerprint: facts.fingerprint, reason: reason)
         }
         if !losses.isEmpty { try store.commit(losses, by: holder) }

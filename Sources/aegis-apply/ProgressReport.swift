@@ -51,7 +51,8 @@ final class ProgressReport {
         show([])
     }
 
-    private func end(_ item: ItemID) {
+    /// Notes that an item is waited for no longer.
+    func end(_ item: ItemID) {
         count += 1
         running.removeAll { $0.item == item }
     }

@@ -207,6 +207,37 @@ def test_an_answer_that_nobody_could_look_up_is_waited_for(behind, cloudflare):
     assert "No changes" in gateway.apply()
 
 
+def test_a_pack_that_is_not_active_yet_holds_up_nothing(edge_site, cloudflare):
+    cloudflare.steps = ("pending_validation",) * 100_000
+    gateway = edge_site(wait="1h")
+    with applying(gateway) as apply:
+        eventually("the order", lambda: cloudflare.said("GET", "/ssl/certificate_packs/"))
+        apply.send_signal(signal.SIGINT)
+        assert apply.wait(PATIENCE) == -signal.SIGINT
+    gateway.config["hosts"][0]["respond"]["body"] = "changed"
+    with applying(gateway) as apply:
+        eventually("the change", lambda: "changed" in record(gateway, "app.example.test"))
+        line = apply.stderr.readline()
+        assert re.fullmatch(rf"  still waiting for edge_certificate edge \({cloudflare.base_url}, \d+ s\)\n", line)
+        apply.send_signal(signal.SIGINT)
+        assert apply.wait(PATIENCE) == -signal.SIGINT
+
+
+def test_a_revocation_that_gets_no_answer_holds_up_no_deletion_of_hosts(behind, cloudflare):
+    gateway = behind(on_removal="revoke")
+    gateway.config["hosts"].append({"domain": "other.test", "respond": {"body": "other"}})
+    gateway.apply()
+    del gateway.config["hosts"][0], gateway.config["certificates"]
+    answer = Answer()
+    cloudflare.on_call("DELETE", "/certificates/", answer)
+    with applying(gateway) as apply:
+        assert answer.calls.acquire(timeout=PATIENCE)
+        assert record(gateway, "app.example.test") is None
+        assert "still waiting for certificate site (Cloudflare, " in apply.stderr.readline()
+        answer.over.set()
+        assert apply.wait(PATIENCE) == 0
+
+
 def test_what_is_ignored_by_who_starts_it_does_not_stop_it(stand, silence):
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(None, silence, "/dir")
