@@ -64,6 +64,13 @@ struct ApplyRun {
             throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
         }
         try noteLosses(drift, of: found.snapshot, store, keeper.holder)
+        try carryOut(plan, store, keeper, source, authority)
+    }
+
+    private func carryOut(
+        _ plan: Plan, _ store: SQLiteStateStore, _ keeper: LeaseKeeper, _ source: MasterKeySource,
+        _ authority: Result<LocalAuthority, IssuanceFailure>
+    ) throws {
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)
@@ -108,7 +115,7 @@ struct ApplyRun {
             Terminal.complain(
                 "aegis-apply: stopped by \(signal); not in force: \(named.joined(separator: ", "))"
                     + (others > 0 ? " and \(others) more" : "")
-                    + "\nhint: all else is; another apply goes on, also with orders that were begun\n")
+                    + "\nhint: run it again: what is in force stays, and orders that were begun are resumed\n")
         }
         keeper.release()
         // Calls to CAs that are still under way can't write any more.
