@@ -71,7 +71,7 @@ struct AegisApply: ParsableCommand {
               64  wrong usage
               65  the file is invalid
               75  another apply is running
-              130, 143  stopped by SIGINT (Ctrl-C) or SIGTERM: what was committed is in force, and the next apply goes on
+              130, 143  stopped by SIGINT (Ctrl-C) or SIGTERM; the next apply goes on
             """,
         version: "aegis-apply \(Version.number)",
         subcommands: [

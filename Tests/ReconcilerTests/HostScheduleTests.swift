@@ -12,7 +12,11 @@ import Testing
         let text = """
             version: 1
             issuers:
-              letsencrypt: { type: acme, directory: "https://ca.example/dir" }
+              letsencrypt:
+                type: acme
+                directory: "https://ca.example/dir"
+                challenge: dns-01
+                dns: { provider: webhook, url: "https://hooks.test/", token: { env: TOKEN } }
               lan: { type: local_ca }
 
             """
@@ -181,5 +185,104 @@ import Testing
                 "at once: ", "x.test: ", "y.test: create x.test, create y.test, update a.test",
                 "z.test: create z.test",
             ])
+    }
+
+    // MARK: Any change
+
+    /// What clients meet while an apply goes on: hosts and certificates in force.
+    private struct World {
+        var hosts: [String: Host] = [:]
+        var certificates: [String: Set<String>] = [:]
+
+        init(_ configuration: Configuration) {
+            for host in configuration.hosts {
+                hosts[host.domain.text] = host
+                guard let name = host.certificateName else { continue }
+                certificates[name] = Set(host.names.map(\.text))
+            }
+        }
+
+        /// The hosts that answer to a name: by itself, else by the wildcard above it.
+        func answering(to name: String) -> [Host] {
+            let served = hosts.values.filter(\.enabled)
+            let exact = served.filter { $0.names.contains { $0.text == name } }
+            let wildcard = "*." + name.drop { $0 != "." }.dropFirst()
+            return exact.isEmpty ? served.filter { $0.names.contains { $0.text == wildcard } } : exact
+        }
+
+        /// Whether a name is served with a certificate for it.
+        func isSecure(_ name: String) -> Bool {
+            guard let host = answering(to: name).first, let certificate = host.certificateName,
+                let names = certificates[certificate]
+            else { return false }
+            return names.contains(name) || names.contains("*." + name.drop { $0 != "." }.dropFirst())
+        }
+    }
+
+    /// Hosts that share out some of a few names among themselves.
+    private static func randomFile(_ random: inout some RandomNumberGenerator) -> String {
+        var names = ["a.x.test", "b.x.test", "*.x.test", "c.y.test", "d.y.test", "*.y.test", "e.test"].shuffled(
+            using: &random)
+        var hosts: [String] = []
+        while names.count > 1 {
+            let own = names.prefix(Int.random(in: 1...3, using: &random))
+            names.removeFirst(own.count)
+            let mode = Bool.random(using: &random) ? "letsencrypt" : "none"
+            let isEnabled = Int.random(in: 0..<6, using: &random) > 0
+            let aliases = own.dropFirst().map { "'\($0)'" }.joined(separator: ", ")
+            hosts.append(
+                "{ domain: '\(own[own.startIndex])', aliases: [\(aliases)], respond: {}, ssl_mode: \(mode), enabled: \(isEnabled) }"
+            )
+        }
+        return "hosts: [\(hosts.joined(separator: ", "))]"
+    }
+
+    @Test("Whatever changes, nobody who is served well before and after meets less meanwhile")
+    func anyChange() throws {
+        var random = SeededNumbers(seed: 20)
+        var checked = 0
+        for _ in 0..<1_500 {
+            let (before, after) = (Self.randomFile(&random), Self.randomFile(&random))
+            let configuration = try Self.configuration(after)
+            let former = try Self.configuration(before)
+            let start = World(former)
+            let end = World(configuration)
+            let plan = Planner(configuration, against: Self.snapshot(of: former), now: Self.now)
+                .plan()
+            var schedule = HostSchedule(plan, of: configuration, now: Self.now)
+            let coming = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete }
+            let mixed = coming.filter { change in
+                let (old, new) = (start.certificates[change.item.name] ?? [], end.certificates[change.item.name] ?? [])
+                return !old.isSubset(of: new) && !configuration.onlyLosesNames(change)
+            }
+            let order =
+                coming.filter { !configuration.onlyLosesNames($0) }.shuffled(using: &random)
+                + coming.filter { configuration.onlyLosesNames($0) }.shuffled(using: &random)
+            var world = start
+            var left = Set(plan.changes.filter { $0.item.kind == .host }.map(\.item))
+            func make(_ changes: [Change]) {
+                for change in changes {
+                    #expect(left.remove(change.item) != nil, "twice: \(change.item.name)")
+                    world.hosts[change.item.name] = change.action == .delete ? nil : end.hosts[change.item.name]
+                }
+                for name in ["a.x.test", "b.x.test", "z.x.test", "c.y.test", "d.y.test", "z.y.test", "e.test"] {
+                    let answering = world.answering(to: name)
+                    #expect(answering.count < 2, "\(name) has two hosts\n\(before)\n\(after)")
+                    if !start.answering(to: name).isEmpty, !end.answering(to: name).isEmpty {
+                        #expect(!answering.isEmpty, "\(name) has no host\n\(before)\n\(after)")
+                    }
+                    guard mixed.isEmpty, start.isSecure(name), end.isSecure(name) else { continue }
+                    checked += 1
+                    #expect(world.isSecure(name), "\(name) is not secure\n\(before)\n\(after)")
+                }
+            }
+            make(schedule.ready)
+            for change in order {
+                world.certificates[change.item.name] = end.certificates[change.item.name]
+                make(schedule.release(by: change.item.name))
+            }
+            #expect(left.isEmpty, "\(left.map(\.name)) never\n\(before)\n\(after)")
+        }
+        #expect(checked > 1_000)
     }
 }

@@ -7,7 +7,8 @@ import State
 ///
 /// 1. what needs no certificate of this plan: settings, issuers, most hosts, in one commit;
 /// 2. certificates that are made here, each with the hosts that wait for it (`HostSchedule`);
-/// 3. certificates from CAs, several at once, each committed with its hosts as soon as it is obtained;
+/// 3. certificates from CAs, several at once, each committed with its hosts as soon as it is obtained, those that only lose
+///    names last;
 /// 4. deletions of what others depended on.
 ///
 /// So a CA that is slow or silent holds up nothing but the hosts that need it. Killed at any instant, it leaves whole items: the
@@ -75,8 +76,12 @@ public struct Applier {
                     || $0.item.kind == .edgeCertificate && $0.action == .update
             }, announcing: orders.filter { !$0.exists })
         let certificates = changes.filter { $0.item.kind == .certificate && !$0.isKept }
-        try run.obtain(certificates.filter { configuration.isMadeHere($0) })
-        try run.obtain(certificates.filter { !configuration.isMadeHere($0) } + orders)
+        // A name may be on its way from one host to another: its certificate loses it when the other's is there.
+        let narrowed = certificates.filter { configuration.onlyLosesNames($0) }
+        let others = certificates.filter { !configuration.onlyLosesNames($0) }
+        try run.obtain(others.filter { configuration.isMadeHere($0) })
+        try run.obtain(others.filter { !configuration.isMadeHere($0) } + orders)
+        try run.obtain(narrowed)
         if !stop.isMade { try beforeDeletions() }
         if !stop.isMade {
             let deletions = plan.changes.filter { $0.action == .delete && $0.item.kind != .host }

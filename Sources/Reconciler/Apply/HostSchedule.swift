@@ -34,15 +34,15 @@ struct HostSchedule {
             return
         }
         var sets = DisjointSets(count: changes.count)
-        let givenUp = GivenUpNames(changes, of: configuration)
+        let moves = NameMoves(changes, of: configuration)
         var reached = changes.indices.filter { awaited[$0] != nil }
         var isReached = awaited.map { $0 != nil }
         while let index = reached.popLast() {
-            // Who gives a name up to a host that waits must wait too, and so must who gives one up to that one.
-            for giver in changes[index].host(in: configuration).map(givenUp.givers) ?? [] {
-                sets.join(index, giver)
-                if !isReached[giver] { reached.append(giver) }
-                isReached[giver] = true
+            // Who gives a name to a host that waits, or gets one from it, must wait too; and so on.
+            for other in moves.partners(of: index, changes[index].host(in: configuration)) {
+                sets.join(index, other)
+                if !isReached[other] { reached.append(other) }
+                isReached[other] = true
             }
         }
         var numbers: [Int: Int] = [:]
@@ -86,32 +86,49 @@ struct HostSchedule {
     }
 }
 
-/// The names that hosts of a plan answer to no longer.
-private struct GivenUpNames {
+/// The names that hosts of a plan give up, and who answers to them then. Hosts are meant by their changes' numbers.
+private struct NameMoves {
     private var givers: [String: Int] = [:]
     private var giversBelow: [Substring: [Int]] = [:]
+    private var givenUp: [Int: [String]] = [:]
+    private var takers: [String: Int] = [:]
+    /// The fields of a host by which it may give up names.
+    private static let paths: Set<String> = ["aliases", "enabled", "ssl_mode", "certificate"]
 
     init(_ changes: [Change], of configuration: Configuration) {
         for (index, change) in changes.enumerated() {
             let host = change.host(in: configuration)
             // Of very many hosts only those that may give up names are read back.
-            guard host == nil || change.fields.contains(where: { ["aliases", "enabled"].contains($0.path) }),
+            guard host == nil || change.fields.contains(where: { Self.paths.contains($0.path) }),
                 let former = change.formerHost, former.enabled
             else { continue }
             let kept = host.map { $0.enabled ? Set($0.names) : [] } ?? []
-            for name in former.names where !kept.contains(name) {
+            for name in former.names {
+                guard !kept.contains(name) else {
+                    // With another certificate, names below it may be served worse than by who takes them.
+                    if name.isWildcard, host?.certificateName != former.certificateName { givers[name.text] = index }
+                    continue
+                }
                 givers[name.text] = index
                 giversBelow[name.parent, default: []].append(index)
+                givenUp[index, default: []].append(name.text)
             }
+        }
+        guard !givers.isEmpty else { return }
+        for (index, change) in changes.enumerated() {
+            guard let host = change.host(in: configuration), host.enabled else { continue }
+            for name in host.names where givers[name.text] != nil { takers[name.text] = index }
         }
     }
 
-    /// Who gives up names that a host answers to, be it by a wildcard on either side.
-    func givers(to host: Host) -> [Int] {
-        host.names.flatMap { name in
+    /// Who gives up names that a host answers to, be it by a wildcard on either side, and who answers to those that it gives up.
+    func partners(of index: Int, _ host: Host?) -> [Int] {
+        let names = host.map { $0.enabled ? $0.names : [] } ?? []
+        let from = names.flatMap { name in
             if name.isWildcard { return giversBelow[name.parent] ?? [] }
             return [name.text, "*.\(name.parent)"].compactMap { givers[$0] }
         }
+        return from + (givenUp[index] ?? []).compactMap { takers[$0] }
     }
 }
 

@@ -83,6 +83,20 @@ extension Configuration {
         }
     }
 
+    /// Whether a change is to a certificate that is in force for all names that it is to have, and for others.
+    func onlyLosesNames(_ change: Change) -> Bool {
+        guard let facts = change.former?.certificate else { return false }
+        let names: [String]
+        switch change.declared?.place {
+        case .hostCertificate(let index): names = hosts[index].names.map(\.text)
+        case .certificate(let index):
+            guard case .issued(let issued) = certificates[index].source else { return false }
+            names = issued.domains.map(\.text)
+        default: return false
+        }
+        return Set(names).isStrictSubset(of: facts.domains)
+    }
+
     /// Whether what a change brings needs nobody else: an operator's own certificate, or one of the local CA.
     func isMadeHere(_ change: Change) -> Bool {
         guard case .certificate(let index)? = change.declared?.place else { return false }
