@@ -21,9 +21,6 @@ struct ApplyRun {
     /// Whether very many hosts may go.
     var allowsDeletions = false
 
-    /// How many of the items that are not in force are named.
-    private static let namedItems = 10
-
     func run() throws {
         // Who reads along may go; the apply goes on.
         _ = signal(SIGPIPE, SIG_IGN)
@@ -101,26 +98,13 @@ struct ApplyRun {
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
-        endIfStopped(outcome, keeper, store)
+        signals?.endIfReceived("not in force", outcome.left) {
+            keeper.release()
+            // Calls to CAs that are still under way can't write any more.
+            store.close()
+        }
         try checkKeys(store, source.key)
         if outcome.failures + lost > 0 { throw ExitStatus.itemsFailed }
-    }
-
-    /// Ends the program when a signal has asked for it, and tells what is not in force.
-    private func endIfStopped(_ outcome: ApplyOutcome, _ keeper: LeaseKeeper, _ store: SQLiteStateStore) {
-        guard let signal = signals?.received else { return }
-        if !outcome.left.isEmpty {
-            let named = outcome.left.prefix(Self.namedItems).map { "\($0.kind.rawValue) \($0.name)" }
-            let others = outcome.left.count - named.count
-            Terminal.complain(
-                "aegis-apply: stopped by \(signal); not in force: \(named.joined(separator: ", "))"
-                    + (others > 0 ? " and \(others) more" : "")
-                    + "\nhint: run it again: what is in force stays, and orders that were begun are resumed\n")
-        }
-        keeper.release()
-        // Calls to CAs that are still under way can't write any more.
-        store.close()
-        signals?.endIfReceived()
     }
 
     private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {

@@ -33,6 +33,8 @@ struct RenewCommand: ParsableCommand {
     }
 
     func run() throws {
+        // Before any thread is.
+        let signals = StopSignals()
         try reporting {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
@@ -45,7 +47,8 @@ struct RenewCommand: ParsableCommand {
                 if givenUp.isEmpty { try tellNothingIsDue(state, now: now) }
                 return
             }
-            let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force))
+            signals.beginWork()
+            let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force), signals)
             try access.revokeSuperseded()
             if failures > 0 { throw ExitStatus.itemsFailed }
         }
@@ -73,16 +76,21 @@ struct RenewCommand: ParsableCommand {
         return givenUp
     }
 
-    /// Runs the jobs, several at once, and tells of each. How many failed.
-    private func carryOut(_ jobs: [(name: String, place: String, job: CertificateJob)]) throws -> Int {
+    /// Runs the jobs, several at once, and tells of each. How many failed. Ends the program when a signal has asked for it.
+    private func carryOut(
+        _ jobs: [(name: String, place: String, job: CertificateJob)], _ signals: StopSignals
+    ) throws -> Int {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
-        try Workers(count: 8).run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting) }) { entry, tell in
+        var left = Set(jobs.map(\.name))
+        let workers = Workers(count: 8, stop: signals.request)
+        try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting) }) { entry, tell in
             tell((entry.name, entry.place, nil))
             tell((entry.name, entry.place, entry.job.run()))
         } take: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in
             for event in events {
                 let item = ItemID(.certificate, event.name)
+                if event.outcome != nil { left.remove(event.name) }
                 switch event.outcome {
                 case nil: report.tell(.started(item, .renew, at: event.place))
                 case .stored: report.tell(.finished(item, .renew))
@@ -99,6 +107,7 @@ struct RenewCommand: ParsableCommand {
             }
         }
         report.finish()
+        signals.endIfReceived("not renewed", left.sorted().map { ItemID(.certificate, $0) })
         return failures
     }
 }

@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import Reconciler
+import State
 import Synchronization
 
 /// Turns the signals by which people and systems end a program into a request to stop, once something is under way. Before that,
@@ -29,13 +30,23 @@ final class StopSignals: Sendable {
     /// Has the next signal be a request.
     func beginWork() { state.withLock { $0.isUnderWay = true } }
 
-    /// The name of the signal that the request was made by; nil when none has come.
-    var received: String? { state.withLock { $0.received }.map(Self.name) }
+    /// How many of the items that are left are named.
+    private static let namedItems = 10
 
-    /// Ends the program by the signal that has come, if one has: a shell that runs a script goes on with it only after a program
-    /// that has ended by itself.
-    func endIfReceived() {
-        if let number = state.withLock({ $0.received }) { Self.end(by: number) }
+    /// Ends the program by the signal that has come, if one has, and tells `what` is the matter with the items left. A shell that runs a script goes on
+    /// with it only after a program that has ended by itself, and not by a signal.
+    func endIfReceived(_ what: String, _ left: [ItemID], _ close: () -> Void = {}) {
+        guard let number = state.withLock({ $0.received }) else { return }
+        if !left.isEmpty {
+            let named = left.prefix(Self.namedItems).map { "\($0.kind.rawValue) \($0.name)" }
+            let others = left.count - named.count
+            Terminal.complain(
+                "aegis-apply: stopped by \(Self.name(number)); \(what): \(named.joined(separator: ", "))"
+                    + (others > 0 ? " and \(others) more" : "")
+                    + "\nhint: run it again: what is in force stays, and orders that were begun are resumed\n")
+        }
+        close()
+        Self.end(by: number)
     }
 
     private func take(_ number: Int32) {

@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE, eventually, free_port
-from hosts import host, nothing_is_left, rows, shown
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
+from hosts import aegis_apply, host, nothing_is_left, rows, shown
 
 
 def plain(domain, body, **settings):
@@ -205,6 +205,29 @@ def test_an_answer_that_nobody_could_look_up_is_waited_for(behind, cloudflare):
     assert apply.returncode == -signal.SIGINT
     assert "1 issued" in stdout
     assert "No changes" in gateway.apply()
+
+
+def test_a_renewal_that_is_stopped_says_so_and_is_taken_up(stand, silence):
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    before = len(stand.ca.issued)
+    stand.proxy.arm(None, silence, "/finalize-order")
+    renewal = subprocess.Popen(
+        [PROGRAMS / "aegis-apply", "renew", "--all", "--force"], cwd=gateway.folder, text=True, stderr=subprocess.PIPE)
+    try:
+        assert silence.calls.acquire(timeout=PATIENCE)
+        assert "still waiting for certificate app.test (" in renewal.stderr.readline()
+        renewal.send_signal(signal.SIGTERM)
+        _, stderr = renewal.communicate(timeout=PATIENCE)
+    finally:
+        renewal.kill()
+    assert renewal.returncode == -signal.SIGTERM
+    assert "stopped by SIGTERM; not renewed: certificate app.test\n" in stderr
+    silence.over.set()
+    stand.proxy.arm(None, None)
+    aegis_apply(gateway, "renew", "--all", "--force")
+    assert len(stand.ca.issued) == before + 1
+    assert nothing_is_left(gateway)
 
 
 def test_a_pack_that_is_not_active_yet_holds_up_nothing(edge_site, cloudflare):

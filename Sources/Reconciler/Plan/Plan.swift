@@ -6,7 +6,7 @@ import State
 // `Planner` compares a configuration with a snapshot of the state and makes a `Plan`, a value. Renderers turn plans
 // into text for people and JSON for machines. Nothing here touches a file, a database or the network.
 
-/// What an apply would do, in the order it would do it.
+/// What an apply would do, in the order of dependence. `Applier` says when it does what.
 public struct Plan: Sendable, Equatable {
     /// The generation of the state that it starts from; 0 before the first apply.
     public var generation: Int
