@@ -36,6 +36,10 @@ import Testing
         #expect(secret("Zg") == Array("f".utf8))
         #expect(secret("Zg==") == Array("f".utf8))
         #expect(secret("Zm8=") == Array("fo".utf8))
+        // Whoever has copied it from somewhere.
+        for text in [" Zm8=\r\n", "Zm8\n\n", "\tZm8="] { #expect(secret(text) == Array("fo".utf8)) }
+        #expect(secret("-_8=") == [0xFB, 0xFF] && secret("+/8=") == [0xFB, 0xFF])
+        for text in ["Z m8=", "+_8=", "\n", " = "] { #expect(secret(text).map(\.isEmpty) ?? true) }
         for text in ["Zg=", "Zg===", "Zm8==", "Zm9v=", "Zm9v==", "=", "==", "Z=g="] { #expect(secret(text) == nil) }
     }
 
@@ -73,6 +77,11 @@ import Testing
     func base64() {
         func bytes(_ text: String) -> [UInt8]? { Base64.secret(SecretBytes(Array(text.utf8)))?.plainCopy() }
         #expect(bytes("+/8=") == [0xFB, 0xFF] && bytes("+/8") == [0xFB, 0xFF] && bytes("") == [])
+        #expect(bytes(" +/8=\n") == [0xFB, 0xFF])
+        for bytes in [[], [0xFB], [0xFB, 0xFF], [0xFB, 0xFF, 0x3E]] as [[UInt8]] {
+            #expect(Base64.secret(SecretBytes(Array(Base64.text(bytes).utf8)))?.plainCopy() == bytes)
+        }
+        #expect(Base64.text([0xFB, 0xFF]) == "+/8=")
         #expect(bytes("-_8=") == nil && bytes("+/9=") == nil && bytes("+/8==") == nil && bytes("a b=") == nil)
     }
 

@@ -33,13 +33,16 @@ enum Base64Alphabet {
         return values
     }
 
-    /// The bytes of a text with its padding, or without.
+    /// The bytes of a text with its padding, or without; blanks and line ends around it don't count.
     fileprivate func decodePadded(_ text: SecretBytes) -> SecretBytes? {
         text.withBytes { text in
-            var count = text.count
-            while count > 0, text.count - count < 2, text[count - 1] == UInt8(ascii: "=") { count -= 1 }
-            guard count == text.count || text.count % 4 == 0 else { return nil }
-            return decode(text, count: count)
+            let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
+            let start = text.indices.first { !isBlank(text[$0]) } ?? text.count
+            let end = text.indices.last { !isBlank(text[$0]) }.map { $0 + 1 } ?? start
+            var count = end
+            while count > start, end - count < 2, text[count - 1] == UInt8(ascii: "=") { count -= 1 }
+            guard count == end || (end - start) % 4 == 0 else { return nil }
+            return decode(text.extracting(start..<count), count: count - start)
         }
     }
 
@@ -68,8 +71,15 @@ enum Base64Alphabet {
 
 /// base64 (RFC 4648, section 4), as keys for DNS updates are handed out.
 public enum Base64 {
-    /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
+    /// The bytes that a text stands for, with blanks or line ends around it or not; nil when it holds anything but digits, or bits
+    /// that stand for nothing.
     public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
+
+    /// The text of some bytes, with its padding.
+    package static func text(_ bytes: [UInt8]) -> String {
+        let digits = Base64URL.text(bytes).utf8.compactMap(Base64Alphabet.url.value).map(Base64Alphabet.standard.digit)
+        return String(decoding: digits, as: UTF8.self) + String(repeating: "=", count: (4 - digits.count % 4) % 4)
+    }
 }
 
 /// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
@@ -93,8 +103,11 @@ public enum Base64URL {
         SecretBytes(Array(text.utf8)).withBytes { Base64Alphabet.url.decode($0, count: $0.count) }?.plainCopy()
     }
 
-    /// The same for a secret. Padding is let pass: those who hand out keys are not as strict as the standard.
-    public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.url.decodePadded(text) }
+    /// The same for a secret. Padding, the digits of plain base64, and blanks or line ends around it are let pass: those who hand out
+    /// keys are not as strict as the standard.
+    public static func secret(_ text: SecretBytes) -> SecretBytes? {
+        Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
+    }
 
     /// Whether all bytes are digits.
     public static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
