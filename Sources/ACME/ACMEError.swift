@@ -8,7 +8,7 @@ public enum ACMEError: Error, Equatable {
     case malformed(String, reason: String)
     /// The CA takes only accounts bound to one that it knows, and none was given.
     case externalAccountRequired
-    /// The external account's MAC key is no base64url.
+    /// The external account's MAC key is no base64.
     case badExternalAccountKey
     /// The CA has no such profile, but those.
     case unknownProfile(String, offered: [String])
@@ -29,7 +29,7 @@ extension ACMEError: CustomStringConvertible {
                 + (wait.map { "; try again in \($0.components.seconds) s" } ?? "")
         case .malformed(let thing, let reason): "the CA's \(thing) can't be used: \(reason)"
         case .externalAccountRequired: "the CA takes only accounts with external account binding: set 'eab'"
-        case .badExternalAccountKey: "the HMAC key of the external account is not base64url"
+        case .badExternalAccountKey: "the HMAC key of the external account is no base64"
         case .unknownProfile(let profile, let offered):
             "the CA has no profile '\(profile.oneLine(limit: 100))'"
                 + (offered.isEmpty ? " and offers none" : ": it offers \(offered.joined(separator: ", "))")
@@ -45,11 +45,17 @@ extension ACMEError: CustomStringConvertible {
         return problem
     }
 
-    /// Whether the CA will not have this order named a renewal, so that another one may be tried: any refusal but those that any
-    /// order would meet, that of an account that it does not know, of too many, or for troubles of its own.
-    public var mayConcernReplacement: Bool {
+    /// Whether the CA refuses what it was asked itself: not an account that it does not know, nor too many, nor for troubles of its
+    /// own.
+    public var isLasting: Bool {
         guard case .refused(let problem, let status, _) = self, 400...499 ~= status, status != 429 else { return false }
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
+    }
+
+    /// Whether the CA does not know what was asked about.
+    public var isGone: Bool {
+        guard case .refused(_, let status, _) = self else { return false }
+        return status == 404 || status == 410
     }
 
     /// Whether the CA refuses for this reason of RFC 8555, section 6.7, such as "rateLimited".

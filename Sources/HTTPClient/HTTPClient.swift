@@ -85,7 +85,7 @@ public final class HTTPClient: Sendable {
     /// Sends a request and waits for the answer, whatever its status. What a kept connection loses is sent again only if
     /// the server can't have done it, or would do it once (RFC 9110 section 9.2.2).
     public func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
-        let deadline = ContinuousClock.now + settings.timeout
+        let deadline = ContinuousClock.now + min(settings.timeout, request.timeout ?? settings.timeout)
         let first = try HTTPTarget(request.url, allowsPlainHTTP: allowsPlainHTTP)
         var (request, target, followed) = (request, first, 0)
         while true {

@@ -61,6 +61,8 @@ public struct HTTPRequest: Sendable {
     public var authorization: SecretField?
     /// The body; nil: none.
     public var body: [UInt8]?
+    /// How long it may take where the client would wait for longer; nil: as long as the client waits.
+    package var timeout: Duration?
 
     /// A request.
     public init(

@@ -48,7 +48,7 @@ public struct IssuedMaterial: Sendable {
     /// What it rests on as a digest: of the text it was read from, or of the local CA; empty for others.
     public let sourceDigest: [UInt8]
     /// Doubts that do not keep it from being used.
-    public let warnings: [String]
+    public var warnings: [String]
     /// What ends its order, for the commit that stores it.
     public var closing: [StateMutation] = []
     /// How its provider knows it, where it has one that does.

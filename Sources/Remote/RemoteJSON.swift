@@ -18,10 +18,8 @@ public enum RemoteJSON {
         guard bytes.count <= maximumBytes else { throw Fault(reason: "it is larger than 1 MiB") }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
-        } catch let error as DecodingError {
-            throw Fault(reason: reason(error))
         } catch {
-            throw Fault(reason: "it is no JSON")
+            throw Fault(reason: reason(error))
         }
     }
 
@@ -36,12 +34,20 @@ public enum RemoteJSON {
         }
     }
 
-    private static func reason(_ error: DecodingError) -> String {
-        switch error {
-        case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
+    /// Why something can't be read that stands so deep in a text.
+    static func reason(_ error: any Error, below depth: Int = 0) -> String {
+        func place(_ context: DecodingError.Context) -> String {
+            let path = context.codingPath.dropFirst(depth).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
+            return path.isEmpty ? "it" : "'\(path.joined(separator: "."))'"
+        }
+        if let fault = error as? Fault { return fault.reason }
+        switch error as? DecodingError {
+        case .keyNotFound(let key, _): return "'\(key.stringValue)' is missing"
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of the wrong type"
-        default: "it is no JSON"
+            return "\(place(context)) is of the wrong type"
+        case .dataCorrupted(let context) where context.codingPath.count > depth:
+            return "\(place(context)) is nothing that is known"
+        default: return "it is no JSON"
         }
     }
 }

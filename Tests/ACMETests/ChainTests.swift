@@ -13,17 +13,26 @@ import Testing
     }
 
     private static func answer(_ chain: String, alternates: [String] = []) -> ScriptedEdge.Answer {
-        let links = alternates.map { ACMEHTTPResponse.Link(url: $0, rel: "alternate") }
+        let links = alternates.map { WebLink(target: $0, relations: ["alternate"]) }
         return .response(
             ACMEHTTPResponse(
-                status: 200, links: [ACMEHTTPResponse.Link(url: "http://ca.test/directory", rel: "index")] + links,
+                status: 200, links: [WebLink(target: "http://ca.test/directory", relations: ["index"])] + links,
                 body: Array(chain.utf8)))
+    }
+
+    /// What is taken, and what is told of it.
+    private static func got(
+        from edge: ScriptedEdge, preferring wish: String?
+    ) throws -> (chain: CertificateChain, doubts: [String]) {
+        try edge.client().chain(
+            of: order(), preferring: wish, reading: { try CertificateChain(pem: $0) },
+            authorities: { [$0.certificates.last?.issuerCommonName].compactMap(\.self) })
     }
 
     private static func order() throws -> ACMEOrder {
         try ACMEOrder(
             Array(Samples.order("valid", more: #", "certificate": "https://ca.test/cert/1""#).utf8),
-            url: ACMEURL("https://ca.test/order/1"), retryAfter: nil)
+            url: ACMEURL("https://ca.test/order/1"), from: ACMEURL("https://ca.test/order/1"), retryAfter: nil)
     }
 
     @Test("The chain that leads to the preferred root is taken, else the CA's default")
@@ -35,37 +44,68 @@ import Testing
         ] {
             let script = [Self.answer(chains[0], alternates: alternates)] + chains[1..<asked].map { Self.answer($0) }
             let edge = ScriptedEdge(script)
-            let got = try edge.client().certificates(of: Self.order(), preferredChain: wish)
-            #expect(got == Array(chains[index].utf8))
+            let got = try Self.got(from: edge, preferring: wish)
+            #expect(got.chain.pem == chains[index])
+            #expect(got.doubts.count == (wish == "Root X" ? 1 : 0))
             #expect(edge.requests.count == asked)
             #expect(edge.requests.allSatisfy { $0.accept == "application/pem-certificate-chain" })
         }
     }
 
-    @Test("An alternate chain that the CA does not give is passed over")
-    func refusedAlternate() throws {
-        let chain = try Self.chain("Root A")
-        let edge = ScriptedEdge([
-            Self.answer(chain, alternates: ["https://ca.test/cert/1/b"]), .problem("malformed", status: 404),
-        ])
-        let got = try edge.client().certificates(of: Self.order(), preferredChain: "Root B")
-        #expect(got == Array(chain.utf8))
-        #expect(edge.isDone)
+    struct Alternate: Sendable, CustomTestStringConvertible {
+        let target: String
+        var answers: [ScriptedEdge.Answer] = []
+        let says: String
+        var testDescription: String { says }
     }
 
-    @Test("An alternate chain over plain http is refused")
-    func plainAlternate() throws {
-        let edge = ScriptedEdge([Self.answer(try Self.chain("Root A"), alternates: ["http://ca.test/cert/1/b"])])
-        #expect(throws: ACMEError.self) {
-            try edge.client().certificates(of: Self.order(), preferredChain: "Root B")
-        }
-        #expect(edge.requests.count == 1)
+    static let alternates = [
+        Alternate(
+            target: "/b", answers: [.problem("malformed", status: 404)],
+            says: "can't be had: the CA refuses (HTTP 404): urn:ietf:params:acme:error:malformed: said the CA"),
+        Alternate(
+            target: "http://ca.test/b",
+            says: "can't be had: the CA's link to an alternate chain can't be used: 'http://ca.test/b' is no https URL"),
+        Alternate(
+            target: "", says: "can't be had: the CA's link to an alternate chain can't be used: it is empty"),
+        Alternate(target: "b", answers: [.json("<html>")], says: "can't be had: no certificate found"),
+        Alternate(target: "?b", answers: [.json("")], says: "can't be had: no certificate found"),
+        Alternate(
+            target: "//ca.test/b", answers: [.json("", status: 503)],
+            says: "can't be had: the CA refuses (HTTP 503): about:blank: HTTP status 503"),
+        Alternate(target: "/b", answers: [.lost(mayHaveArrived: false)], says: "can't be had: Lost("),
+    ]
+
+    @Test(
+        "Whatever an alternate chain is, the CA's own is kept, without a wait and with the reason",
+        arguments: alternates)
+    func oddAlternate(_ alternate: Alternate) throws {
+        let chain = try Self.chain("Root A")
+        let edge = ScriptedEdge([Self.answer(chain, alternates: [alternate.target])] + alternate.answers)
+        let got = try Self.got(from: edge, preferring: "Root B")
+        #expect(got.chain.pem == chain)
+        let told = "has the CA's own chain, not preferred_chain 'Root B': the alternate chain at '\(alternate.target)' "
+        #expect(got.doubts.count == 1 && got.doubts[0].hasPrefix(told + alternate.says), "\(got.doubts)")
+        #expect(edge.isDone && edge.waits.isEmpty)
+        #expect(edge.requests.dropFirst().allSatisfy(\.isWish) && !edge.requests[0].isWish)
+    }
+
+    @Test("After an alternate that is not answered no other is asked for; after a refusal it is")
+    func severalAlternates() throws {
+        let chains = try ["Root A", "Root B"].map(Self.chain)
+        let lost = ScriptedEdge([Self.answer(chains[0], alternates: ["/b", "/c"]), .lost(mayHaveArrived: true)])
+        #expect(try Self.got(from: lost, preferring: "Root B").chain.pem == chains[0])
+        let refused = ScriptedEdge([
+            Self.answer(chains[0], alternates: ["/b", "/c"]), .problem("malformed"), Self.answer(chains[1]),
+        ])
+        let got = try Self.got(from: refused, preferring: "Root B")
+        #expect(got.chain.pem == chains[1] && got.doubts.isEmpty)
     }
 
     @Test("What is no chain is refused", arguments: ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
     func noChain(_ text: String) throws {
         let edge = ScriptedEdge([Self.answer(text)])
-        #expect(throws: ACMEError.self) { try edge.client().certificates(of: Self.order()) }
+        #expect(throws: PKIError.self) { try Self.got(from: edge, preferring: nil) }
     }
 
     @Test("An order without a certificate has no chain")
@@ -73,7 +113,7 @@ import Testing
         let edge = ScriptedEdge([.order])
         let order = try edge.client().order(at: ACMEURL("https://ca.test/order/1"))
         #expect(throws: ACMEError.malformed("order", reason: "it does not say where its certificate is")) {
-            try edge.client().certificates(of: order)
+            try edge.client().chain(of: order, preferring: nil, reading: { $0 }, authorities: { _ in [] })
         }
     }
 }

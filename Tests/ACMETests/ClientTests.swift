@@ -15,8 +15,7 @@ import Testing
         let client = try edge.client(hasAccount: false)
         #expect(throws: ACMEError.noAccount) { try client.order(at: ACMEURL("https://ca.test/order/1")) }
         let account = try client.account(contact: ["mailto:ops@example.com"])
-        #expect(account.url.text == "https://ca.test/a/9")
-        #expect(account.status == .valid)
+        #expect(account.text == "https://ca.test/a/9")
         _ = try client.newOrder(identifiers: Self.names, profile: "short")
 
         let messages = try edge.messages
@@ -167,7 +166,7 @@ import Testing
         let problem = ACMEProblem(
             type: ACMEProblem.prefix + kind, detail: "", identifier: nil, subproblems: [])
         let error = ACMEError.refused(problem, status: status, retryAfter: nil)
-        #expect(error.mayConcernReplacement == isConcerned)
+        #expect(error.isLasting == isConcerned)
     }
 
     @Test("A profile that the CA doesn't have is an error before anything is ordered")
@@ -185,7 +184,7 @@ import Testing
 
     @Test(
         "An order whose place is missing or not https is refused",
-        arguments: [nil, "http://ca.test/order/1", "/order/1"])
+        arguments: [nil, "", "http://ca.test/order/1"])
     func orderPlace(_ location: String?) throws {
         let edge = ScriptedEdge([.json(Samples.order("pending"), status: 201, location: location)])
         #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
@@ -215,7 +214,8 @@ import Testing
         #expect(try client.order(at: ACMEURL("https://ca.test/order/1")).retryAfter == .seconds(4))
         let authorization = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
         #expect(authorization.retryAfter == .seconds(5))
-        #expect(try client.answer(authorization.challenges[0]).status == .processing)
+        let answer = OrderMachine.Answer(authorization: authorization, challenge: authorization.challenges[0])
+        #expect(try client.answer(answer) == nil)
         #expect(try client.deactivate(authorization).status == .deactivated)
         #expect(try edge.messages.map(\.payload) == ["", "", "{}", #"{"status":"deactivated"}"#])
         #expect(
@@ -230,16 +230,81 @@ import Testing
         let edge = ScriptedEdge([
             .order, .json(Samples.order("processing")), .problem("orderNotReady", status: 403),
             .json(Samples.order("processing")), .problem("orderNotReady", status: 403), .json(Samples.order("pending")),
+            .problem("malformed"), .json(Samples.order("valid")), .json("<html>"),
+            .problem("rateLimited", status: 429, retryAfter: "7200"),
         ])
         let client = try edge.client()
         let order = try client.newOrder(identifiers: Self.names)
-        #expect(try client.finalize(order, csr: [0xFB, 0xFF]).status == .processing)
-        #expect(try client.finalize(order, csr: [0xFB, 0xFF]).status == .processing)
+        #expect(try client.finalize(order, csr: [0xFB, 0xFF]) == nil)
+        let refusal = "the CA refuses (HTTP 403): urn:ietf:params:acme:error:orderNotReady: said the CA"
+        let told = "it was refused what it had taken already: \(refusal)"
+        #expect(try client.finalize(order, csr: [0xFB, 0xFF]) == told)
         #expect(throws: ACMEError.self) { try client.finalize(order, csr: [1]) }
         let messages = try edge.messages
         #expect(messages[1].payload == #"{"csr":"-_8"}"#)
         #expect(messages[1].header.url == "https://ca.test/order/1/finalize")
         #expect(messages[3].header.url == "https://ca.test/order/1")
+        // Whatever the refusal is called, and whatever the answer is.
+        #expect(try client.finalize(order, csr: [1])?.contains("malformed") == true)
+        #expect(
+            try client.finalize(order, csr: [1]) == "the CA's answer to a request can't be used: it is no JSON")
+        let error = #expect(throws: ACMEError.self) { try client.finalize(order, csr: [1]) }
+        #expect(error?.isLasting == false)
+    }
+
+    @Test(
+        "A challenge that is refused is looked at: what is under way already is no error",
+        arguments: [("processing", true), ("valid", true), ("invalid", true), ("pending", false)])
+    func answeredBefore(_ status: String, _ isFine: Bool) throws {
+        let authorization = { (status: String) in
+            ScriptedEdge.Answer.json(
+                Samples.authorization("a.test", challenges: [Samples.challenge("http-01", 1, status: status)]))
+        }
+        let edge = ScriptedEdge([authorization("pending"), .problem("malformed"), authorization(status)])
+        let client = try edge.client()
+        let pending = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
+        let answer = OrderMachine.Answer(authorization: pending, challenge: pending.challenges[0])
+        if isFine {
+            #expect(try client.answer(answer)?.hasPrefix("it was refused what it had taken already") == true)
+        } else {
+            #expect(throws: ACMEError.self) { try client.answer(answer) }
+        }
+        #expect(edge.isDone)
+    }
+
+    @Test("What is not there yet is asked for again for about a minute")
+    func notThereYet() throws {
+        let url = try ACMEURL("https://ca.test/order/1")
+        let edge = ScriptedEdge([
+            .problem("malformed", status: 404), .problem("malformed", status: 404), .order, .order,
+        ])
+        let client = try edge.client()
+        let (order, wasLate) = try client.whenThere { try client.order(at: url) }
+        #expect(order.status == .pending && wasLate)
+        #expect(edge.waits == [.seconds(1), .seconds(2)])
+        #expect(try !client.whenThere { try client.order(at: url) }.wasLate)
+        let never = ScriptedEdge(Array(repeating: .problem("malformed", status: 410), count: 7))
+        let error = #expect(throws: ACMEError.self) {
+            let client = try never.client()
+            _ = try client.whenThere { try client.order(at: url) }
+        }
+        #expect(error?.isGone == true && never.isDone)
+    }
+
+    @Test("Places may be told relative to what was asked")
+    func relativeLocations() throws {
+        let edge = ScriptedEdge([
+            .json("", status: 201, location: "/a/9"), .json(Samples.order("ready"), status: 201, location: "order/7#x"),
+            .json(Samples.order("ready"), status: 201, location: "http://ca.test/order/7"),
+        ])
+        let client = try edge.client(hasAccount: false)
+        #expect(try client.account(contact: []).text == "https://ca.test/a/9")
+        #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
+        #expect(throws: ACMEError.malformed("order's URL", reason: "'http://ca.test/order/7' is no https URL")) {
+            try client.newOrder(identifiers: Self.names)
+        }
+        #expect(client.takeOddities() == ["the CA's account can't be used: it is no JSON"])
+        #expect(client.takeOddities().isEmpty)
     }
 
     @Test("The key is changed with a message of the new one inside one of the old one")

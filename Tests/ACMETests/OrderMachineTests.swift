@@ -6,7 +6,7 @@ import Testing
     private func order(_ status: String, more: String = "", retryAfter: Duration? = nil) throws -> ACMEOrder {
         try ACMEOrder(
             Array(Samples.order(status, more: more).utf8), url: ACMEURL("https://ca.test/order/1"),
-            retryAfter: retryAfter)
+            from: ACMEURL("https://ca.test/order/1"), retryAfter: retryAfter)
     }
 
     private func authorization(
@@ -193,17 +193,36 @@ import Testing
                 == "the CA does not offer tls-alpn-01 for 1.test: only http-01, dns-01, dns-account-01")
     }
 
-    @Test("An order that stays ready is finalized five times and no more")
+    @Test("An order that stays ready is finalized five times and no more, after a wait each time")
     func alwaysReady() throws {
         var machine = OrderMachine(answering: .http01)
         let ready = try order("ready")
-        let steps = (0..<6).map { machine.next(order: ready, authorizations: [], now: $0) }
-        #expect(steps == Array(repeating: .finalize, count: 5) + [.failed(.timedOut(names: []))])
+        let steps = (0..<10).map { machine.next(order: ready, authorizations: [], now: $0) }
+        #expect(steps.enumerated().allSatisfy { ($0 % 2 == 0) == ($1 == .finalize) })
+        #expect(
+            steps[1] == .awaitIssuance(after: .milliseconds(250))
+                && steps[3] == .awaitIssuance(after: .milliseconds(500)))
+        #expect(machine.next(order: ready, authorizations: [], now: 10) == .failed(.timedOut(names: [])))
     }
 
-    @Test("A valid order without a certificate is a failure")
+    @Test("A valid order without a certificate is given five minutes to say where it is")
     func noCertificate() throws {
         var machine = OrderMachine(answering: .http01)
-        #expect(machine.next(order: try order("valid"), authorizations: [], now: 0) == .failed(.noCertificate))
+        let order = try order("valid")
+        #expect(machine.next(order: order, authorizations: [], now: 0) == .awaitIssuance(after: .milliseconds(250)))
+        #expect(machine.next(order: order, authorizations: [], now: 299) == .awaitIssuance(after: .milliseconds(500)))
+        #expect(machine.next(order: order, authorizations: [], now: 300) == .failed(.noCertificate))
+    }
+
+    @Test("An order that waits for authorizations and names none is given up on by that name")
+    func noAuthorizations() throws {
+        var machine = OrderMachine(answering: .http01)
+        let text = Samples.order("pending").replacing("authorizations", with: "authorisations")
+        let url = try ACMEURL("https://ca.test/order/1")
+        let bare = try ACMEOrder(Array(text.utf8), url: url, from: url, retryAfter: nil)
+        #expect(
+            machine.next(order: bare, authorizations: [], now: 0)
+                == .await(authorizations: [], after: .milliseconds(250)))
+        #expect(machine.next(order: bare, authorizations: [], now: 300) == .failed(.noAuthorizations))
     }
 }

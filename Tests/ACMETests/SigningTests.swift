@@ -60,10 +60,13 @@ import Testing
     @Test("A challenge is answered with its token and the account key's thumbprint")
     func keyAuthorization() throws {
         let key = try ScriptedEdge.ecKey.get()
-        let challenge = try ACMEAuthorization.Challenge(Array(Samples.challenge("dns-01", 7).utf8))
-        let authorization = try ACMEKeyAuthorization(challenge, key: key)
-        #expect(authorization.text == "token-7.\(try key.jsonWebKey.thumbprint)")
-        #expect(authorization.dnsValue == Base64URL.text(Digest.sha256(Array(authorization.text.utf8))))
-        #expect(authorization.dnsValue.utf8.count == 43)
+        let challenges = [Samples.challenge("dns-01", 7)]
+        let authorization = try ACMEAuthorization(
+            Array(Samples.authorization("a.test", challenges: challenges).utf8),
+            url: ACMEURL("https://ca.test/authz/1"), retryAfter: nil)
+        let answer = try ACMEKeyAuthorization(authorization.challenges[0], key: key)
+        #expect(answer.text == "token-7.\(try key.jsonWebKey.thumbprint)")
+        #expect(answer.dnsValue == Base64URL.text(Digest.sha256(Array(answer.text.utf8))))
+        #expect(answer.dnsValue.utf8.count == 43)
     }
 }

@@ -97,11 +97,16 @@ def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand)
     assert nothing_is_left(gateway)
 
 
-@pytest.mark.parametrize("path, is_taken_up", [("/finalize-order", True), ("/chalZ", False)])
-def test_an_order_that_was_begun_with_other_settings_is_taken_up_only_if_it_may_be_issued(stand, path, is_taken_up):
+@pytest.mark.parametrize("path, fault, is_taken_up", [
+    # Who refuses has not issued, who says nothing may have.
+    ("/finalize-order", lambda call: call.hang_up(), True), ("/finalize-order", problem("serverMaintenance"), False),
+    ("/chalZ", problem("serverMaintenance"), False),
+], ids=["finalization lost", "finalization refused", "challenge refused"])
+def test_an_order_that_was_begun_with_other_settings_is_taken_up_only_if_it_may_be_issued(
+        stand, path, fault, is_taken_up):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
-    order = begin(stand, gateway, path)
+    order = begin(stand, gateway, path, fault)
     gateway.config["issuers"]["letsencrypt"]["key_type"] = "rsa-2048"
     gateway.apply()
     assert nothing_is_left(gateway)
@@ -137,7 +142,8 @@ def test_a_bad_chain_is_fetched_once_more_before_another_order(stand):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     issued = len(stand.ca.issued)
-    bad = lambda call: call.answer(200, [("Content-Type", "application/pem-certificate-chain")], b"none")
+    chain = stand.ca.certificate.read_bytes()
+    bad = lambda call: call.answer(200, [("Content-Type", "application/pem-certificate-chain")], chain)
     stand.proxy.arm(None, bad, "/certZ")
     for orders in (1, 0):
         assert renew(gateway, "app.test", "--force").returncode == 3

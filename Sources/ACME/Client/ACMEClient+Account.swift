@@ -19,7 +19,7 @@ extension ACMEClient {
     }
 
     /// Makes the account of this client's key, or finds it when the key has one (RFC 8555, section 7.3). The CA's terms are
-    /// agreed to.
+    /// agreed to. Its URL is given; what else the CA says of it is of no interest.
     ///
     /// - Parameters:
     ///   - contact: URLs such as "mailto:ops@example.com".
@@ -28,7 +28,7 @@ extension ACMEClient {
     @discardableResult
     public func account(
         contact: [String], externalAccount: ACMEExternalAccount? = nil, onlyExisting: Bool = false
-    ) throws -> ACMEAccount {
+    ) throws -> ACMEURL {
         let directory = try directory()
         var request = NewAccount()
         if onlyExisting {
@@ -44,8 +44,11 @@ extension ACMEClient {
             }
         }
         let response = try post(RemoteJSON.encode(request), to: directory.newAccount, by: .accountKey)
-        let account = try ACMEAccount(response.body, url: Self.location(of: response, "account"))
-        state.withLock { $0.account = account.url }
+        let account = try Self.location(of: response, from: directory.newAccount, "account")
+        state.withLock {
+            $0.account = account
+            $0.oddities += Self.oddity(of: response.body, "account").map { [$0] } ?? []
+        }
         return account
     }
 
@@ -74,11 +77,13 @@ extension ACMEClient {
         }
     }
 
-    /// Where a thing that was just made is.
-    static func location(of response: ACMEHTTPResponse, _ thing: String) throws(ACMEError) -> ACMEURL {
+    /// Where a thing that was just made is; `base` was asked for it.
+    static func location(
+        of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
+    ) throws(ACMEError) -> ACMEURL {
         guard let location = response.location else {
             throw .malformed("answer", reason: "it does not say where the \(thing) is")
         }
-        return try ACMEURL(location, of: "\(thing)'s URL")
+        return try ACMEURL(location, from: base, of: "\(thing)'s URL")
     }
 }

@@ -24,42 +24,42 @@ extension ACMEClient {
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
 
-    /// The chain of an order that is valid, as PEM, the leaf first (RFC 8555, section 7.4.2).
+    /// The chain of an order that is valid (RFC 8555, section 7.4.2).
     ///
-    /// - Parameter preferredChain: the common name of the authority that the chain should lead to. The first of those offered
-    ///   that ends in its certificate, or in one that it has issued, is taken; the CA's default when there is none.
-    public func certificates(of order: ACMEOrder, preferredChain: String? = nil) throws -> [UInt8] {
+    /// - Parameters:
+    ///   - preferredChain: the common name of the authority that the chain should lead to. The first of those offered that ends in its
+    ///     certificate, or in one that it has issued, is taken; the CA's own when there is none that can be used.
+    ///   - read: reads a chain, and throws when it can't be used. What it throws of the CA's own passes through; an alternate is a
+    ///     wish, and nothing about it costs the certificate.
+    /// - Returns: the chain, and what was odd, a line each: also why it is not the preferred one.
+    public func chain<Chain>(
+        of order: ACMEOrder, preferring preferredChain: String?, reading read: (_ pem: [UInt8]) throws -> Chain,
+        authorities: (Chain) -> [String]
+    ) throws -> (chain: Chain, doubts: [String]) {
         guard let url = order.certificate else {
             throw ACMEError.malformed("order", reason: "it does not say where its certificate is")
         }
-        let response = try read(url, accept: Self.chainType)
-        let authority = try Self.authorities(of: response.body)
-        guard let preferredChain, !authority.contains(preferredChain) else { return response.body }
-        for link in response.links.filter({ $0.rel == "alternate" }).prefix(Self.maximumAlternates) {
-            let alternate = try ACMEURL(link.url, of: "alternate chain's URL")
+        let (response, wasLate) = try whenThere { try self.read(url, accept: Self.chainType) }
+        let own = try read(response.body)
+        let doubts = wasLate ? ["came, though the CA's certificate was not there at first"] : []
+        guard let preferredChain, !authorities(own).contains(preferredChain) else { return (own, doubts) }
+        var reasons: [String] = []
+        for link in response.links.filter({ $0.relations.contains("alternate") }).prefix(Self.maximumAlternates) {
+            let shown = link.target.oneLine(limit: 200)
             do {
-                let other = try read(alternate, accept: Self.chainType).body
-                if try Self.authorities(of: other).contains(preferredChain) { return other }
-            } catch let error as ACMEError where error.problem != nil {
-                // Better another chain than no certificate.
+                let alternate = try ACMEURL(link.target, from: url, of: "link to an alternate chain")
+                let other = try read(self.read(alternate, accept: Self.chainType, isWish: true).body)
+                if authorities(other).contains(preferredChain) { return (other, doubts) }
+                reasons.append("the alternate chain at '\(shown)' does not lead to it")
+            } catch {
+                reasons.append("the alternate chain at '\(shown)' can't be had: \(error)")
+                // Where one is not answered, the others would be waited for as long.
+                if error is any ACMEEdgeError { break }
             }
         }
-        return response.body
-    }
-
-    /// The common names of a chain's last certificate and its issuer. Every certificate must be one, and there must be one.
-    private static func authorities(of pem: [UInt8]) throws(ACMEError) -> [String] {
-        do throws(PKIError) {
-            let ders = try PEM.certificates(in: pem)
-            guard ders.count <= CertificateChain.maximumCertificates, let last = ders.last else {
-                throw .malformed("chain", reason: "it has \(ders.count) certificates")
-            }
-            for der in ders { _ = try Certificate(der: der) }
-            let certificate = try Certificate(der: last)
-            return [certificate.subjectCommonName, certificate.issuerCommonName].compactMap(\.self)
-        } catch {
-            throw .malformed("chain", reason: "\(error)")
-        }
+        if reasons.isEmpty { reasons = ["the CA offers no other chain"] }
+        let reason = reasons.joined(separator: "; ")
+        return (own, doubts + ["has the CA's own chain, not preferred_chain '\(preferredChain)': \(reason)"])
     }
 
     /// Revokes a certificate in DER (RFC 8555, section 7.6). One that is revoked already is no error.

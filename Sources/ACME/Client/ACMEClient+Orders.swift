@@ -10,6 +10,10 @@ extension ACMEClient {
 
     private struct Nothing: Encodable {}
 
+    private struct WithStatus: Decodable {
+        let status: String
+    }
+
     private struct Deactivation: Encodable {
         var status = "deactivated"
     }
@@ -35,19 +39,31 @@ extension ACMEClient {
             identifiers: identifiers.map(IdentifierWire.init), profile: profile,
             replaces: directory.renewalInfo == nil ? nil : replaces)
         let response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
-        return try order(response, at: Self.location(of: response, "order"))
+        let base = directory.newOrder
+        return try order(response, at: Self.location(of: response, from: base, "order"), from: base)
     }
 
     /// Looks at an order.
-    public func order(at url: ACMEURL) throws -> ACMEOrder { try order(read(url), at: url) }
+    public func order(at url: ACMEURL) throws -> ACMEOrder { try order(read(url), at: url, from: url) }
 
     /// Looks at an authorization.
     public func authorization(at url: ACMEURL) throws -> ACMEAuthorization { try authorization(read(url), at: url) }
 
-    /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1).
+    /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1). What it says to that is of no interest: the authorization
+    /// is looked at.
+    ///
+    /// - Returns: what was odd, in a line: also a refusal that means nothing, since the CA is at work on the challenge already.
     @discardableResult
-    public func answer(_ challenge: ACMEAuthorization.Challenge) throws -> ACMEAuthorization.Challenge {
-        try ACMEAuthorization.Challenge(post(RemoteJSON.encode(Nothing()), to: challenge.url).body)
+    public func answer(_ answer: OrderMachine.Answer) throws -> String? {
+        do {
+            let body = try post(RemoteJSON.encode(Nothing()), to: answer.challenge.url).body
+            return Self.oddity(of: body, "answer to a challenge")
+        } catch let error as ACMEError where error.isLasting {
+            let current = try authorization(at: answer.authorization.url)
+            let challenge = current.challenges.first { $0.url == answer.challenge.url }
+            guard current.status != .pending || challenge.map({ $0.status != .pending }) ?? false else { throw error }
+            return Self.done(error)
+        }
     }
 
     /// Gives an authorization up (RFC 8555, section 7.5.2).
@@ -57,21 +73,39 @@ extension ACMEClient {
             post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
 
-    /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). Also when an earlier one had
-    /// arrived though its answer was lost, the order as it stands is given.
-    public func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> ACMEOrder {
+    /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). What the CA says to that is of no
+    /// interest: the order is looked at.
+    ///
+    /// - Returns: what was odd, in a line: also a refusal that means nothing, since an earlier request had arrived.
+    /// - Throws: an `ACMEError` that `isLasting` when the CA refuses and is not issuing.
+    @discardableResult
+    public func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
+        guard let url = order.finalize else { throw ACMEError.malformed("order", reason: "'finalize' is missing") }
         do {
             let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
-            return try self.order(post(payload, to: order.finalize, isRepeatable: false), at: order.url)
-        } catch let error as ACMEError where error.isRefusal("orderNotReady") {
+            return Self.oddity(of: try post(payload, to: url, isRepeatable: false).body, "answer to a request")
+        } catch let error as ACMEError where error.isLasting {
             let current = try self.order(at: order.url)
             guard current.status == .processing || current.status == .valid else { throw error }
-            return current
+            return Self.done(error)
         }
     }
 
-    private func order(_ response: ACMEHTTPResponse, at url: ACMEURL) throws(ACMEError) -> ACMEOrder {
-        try ACMEOrder(response.body, url: url, retryAfter: retryAfter(response))
+    /// What is odd about an answer of which nothing is used.
+    static func oddity(of body: [UInt8], _ thing: String) -> String? {
+        do throws(ACMEError) {
+            _ = try ACMEJSON.decode(WithStatus.self, from: body, of: thing)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private static func done(_ refusal: ACMEError) -> String { "it was refused what it had taken already: \(refusal)" }
+
+    private func order(_ response: ACMEHTTPResponse, at url: ACMEURL, from base: ACMEURL) throws(ACMEError) -> ACMEOrder
+    {
+        try ACMEOrder(response.body, url: url, from: base, retryAfter: retryAfter(response))
     }
 
     private func authorization(_ response: ACMEHTTPResponse, at url: ACMEURL) throws(ACMEError) -> ACMEAuthorization {

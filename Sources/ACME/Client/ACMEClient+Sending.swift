@@ -26,19 +26,19 @@ extension ACMEClient {
         }
     }
 
-    /// A signed request.
+    /// A signed request. One that is only a wish is sent once, and waited for less long.
     func post(
         _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
-        isRepeatable: Bool = true
+        isRepeatable: Bool = true, isWish: Bool = false
     ) throws -> ACMEHTTPResponse {
-        var backoff = Backoff()
+        var backoff = isWish ? Backoff(budget: .zero) : Backoff()
         var refusedNonces = 0
         var fresh: String?
         while true {
             let nonce = try fresh ?? self.nonce()
             fresh = nil
             let body = try RemoteJSON.encode(signed(payload, to: url, by: author, nonce: nonce))
-            let request = ACMEHTTPRequest(method: .post, url: url, body: body, accept: accept)
+            let request = ACMEHTTPRequest(method: .post, url: url, body: body, accept: accept, isWish: isWish)
             guard let response = try attempt(request, isRepeatable: isRepeatable, &backoff) else { continue }
             if response.status == 400, refusedNonces < Self.maximumNonceTries,
                 ACMEProblem(of: response).kind == "badNonce"
@@ -54,8 +54,25 @@ extension ACMEClient {
     }
 
     /// A POST that asks for a resource.
-    func read(_ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
-        try post(Self.asGet, to: url, accept: accept)
+    func read(_ url: ACMEURL, accept: String? = nil, isWish: Bool = false) throws -> ACMEHTTPResponse {
+        try post(Self.asGet, to: url, accept: accept, isWish: isWish)
+    }
+
+    /// Asks again for about a minute while the CA does not know what it has told of: not all of its servers learn of it at once.
+    ///
+    /// - Returns: what is there, and whether it was not there at first.
+    package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
+        var backoff = Backoff()
+        var wasLate = false
+        while true {
+            do {
+                return (try ask(), wasLate)
+            } catch let error as ACMEError where error.isGone {
+                guard let delay = backoff.delay(retryAfter: nil) else { throw error }
+                wasLate = true
+                try wait(delay)
+            }
+        }
     }
 
     /// How long an answer says to wait.

@@ -18,6 +18,8 @@ public final class ACMEClient: Sendable {
         var account: ACMEURL?
         var directory: (value: ACMEDirectory, readAt: Int64)?
         var nonces = NoncePool()
+        /// What of directory and account is odd and nobody was told yet.
+        var oddities: [String] = []
     }
 
     let directoryURL: ACMEURL
@@ -53,9 +55,20 @@ public final class ACMEClient: Sendable {
     public func directory() throws -> ACMEDirectory {
         let now = now()
         if let known = state.withLock({ $0.directory }), now - known.readAt < 86_400 { return known.value }
-        let directory = try ACMEDirectory(fetch(.get, directoryURL).body)
-        state.withLock { $0.directory = (directory, now) }
+        let directory = try ACMEDirectory(fetch(.get, directoryURL).body, from: directoryURL)
+        state.withLock {
+            $0.directory = (directory, now)
+            $0.oddities += directory.oddities
+        }
         return directory
+    }
+
+    /// What of directory and account is odd, a line each, for whoever asks first since they were read.
+    package func takeOddities() -> [String] {
+        state.withLock { state in
+            defer { state.oddities = [] }
+            return state.oddities
+        }
     }
 
     /// The key authorization of a challenge.

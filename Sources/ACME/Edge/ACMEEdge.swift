@@ -18,24 +18,12 @@ public struct ACMEHTTPRequest: Sendable, Equatable {
     public let body: [UInt8]
     /// The media type that is wanted; nil for any.
     public let accept: String?
+    /// Whether things go on without an answer, which is waited for less long then.
+    public var isWish = false
 }
 
 /// What a CA's server answers. Fields are as they came: the client checks them.
 public struct ACMEHTTPResponse: Sendable {
-    /// One Link field (RFC 8288).
-    public struct Link: Sendable {
-        /// The target.
-        public let url: String
-        /// What it is to the answer, such as "alternate".
-        public let rel: String
-
-        /// A link.
-        public init(url: String, rel: String) {
-            self.url = url
-            self.rel = rel
-        }
-    }
-
     /// The status code.
     public let status: Int
     /// The Location field.
@@ -44,8 +32,8 @@ public struct ACMEHTTPResponse: Sendable {
     public let replayNonce: String?
     /// The Retry-After field: seconds, or a date.
     public let retryAfter: String?
-    /// The Link fields.
-    public let links: [Link]
+    /// The links of its Link fields.
+    public let links: [WebLink]
     /// The Content-Type field.
     public let contentType: String?
     /// The body.
@@ -54,7 +42,7 @@ public struct ACMEHTTPResponse: Sendable {
     /// An answer.
     public init(
         status: Int, location: String? = nil, replayNonce: String? = nil, retryAfter: String? = nil,
-        links: [Link] = [], contentType: String? = nil, body: [UInt8] = []
+        links: [WebLink] = [], contentType: String? = nil, body: [UInt8] = []
     ) {
         self.status = status
         self.location = location

@@ -77,15 +77,18 @@ public struct ACMEAuthorization: Sendable, Hashable {
 
     init(_ bytes: [UInt8], url: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "authorization")
-        guard wire.challenges.count <= 100 else {
+        let challenges = wire.challenges ?? []
+        guard challenges.count <= 100 else {
             throw .malformed("authorization", reason: "it has more than 100 challenges")
         }
         self.url = url
         identifier = try wire.identifier.identifier(of: "authorization")
         isWildcard = wire.wildcard ?? false
         status = wire.status
-        challenges = try wire.challenges.compactMap(\.known).map { (wire) throws(ACMEError) in try Challenge(wire) }
-        offeredTypes = wire.challenges.map { $0.type.oneLine(limit: 100) }
+        self.challenges = try challenges.compactMap(\.known).map { (wire) throws(ACMEError) in
+            try Challenge(wire, from: url)
+        }
+        offeredTypes = challenges.map { $0.type.oneLine(limit: 100) }
         expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
     }
@@ -93,9 +96,10 @@ public struct ACMEAuthorization: Sendable, Hashable {
     private struct Wire: Decodable {
         let identifier: IdentifierWire
         let status: Status
-        let expires: String?
-        let wildcard: Bool?
-        let challenges: [AnyChallenge]
+        @IfReadable var expires: String?
+        @IfReadable var wildcard: Bool?
+        /// Of no use once it is valid, so some leave them out then.
+        let challenges: [AnyChallenge]?
     }
 
     /// Of a type that we don't know nothing else is read, whatever it may hold.
@@ -113,9 +117,7 @@ public struct ACMEAuthorization: Sendable, Hashable {
 }
 
 extension ACMEAuthorization.Challenge {
-    init(_ bytes: [UInt8]) throws(ACMEError) { try self.init(ACMEJSON.decode(Wire.self, from: bytes, of: "challenge")) }
-
-    init(_ wire: Wire) throws(ACMEError) {
+    init(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
         guard let type = ACMEChallengeType(rawValue: wire.type) else {
             throw .malformed("challenge", reason: "it is of the type '\(wire.type.oneLine(limit: 100))'")
         }
@@ -123,7 +125,7 @@ extension ACMEAuthorization.Challenge {
             throw .malformed("challenge", reason: "its token is not 1 to 256 digits of base64url")
         }
         self.type = type
-        url = try ACMEURL(wire.url, of: "challenge's URL")
+        url = try ACMEURL(wire.url, from: base, of: "challenge's URL")
         status = wire.status
         token = wire.token
         error = wire.error.map { ACMEProblem($0) }
@@ -134,6 +136,6 @@ extension ACMEAuthorization.Challenge {
         let url: String
         let status: Status
         let token: String
-        let error: ACMEProblem.Wire?
+        @IfReadable var error: ACMEProblem.Wire?
     }
 }

@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// Where a CA's resources are, and what it says of itself (RFC 8555, section 7.1.1).
 public struct ACMEDirectory: Sendable, Hashable {
@@ -23,43 +24,59 @@ public struct ACMEDirectory: Sendable, Hashable {
     /// The certificate profiles, by name, each with a text for people.
     public let profiles: [String: String]
 
-    init(_ bytes: [UInt8]) throws(ACMEError) {
+    /// What of it can't be used and counts as missing, a line each.
+    package let oddities: [String]
+
+    init(_ bytes: [UInt8], from base: ACMEURL) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "directory")
-        newNonce = try ACMEURL(wire.newNonce, of: "directory's newNonce")
-        newAccount = try ACMEURL(wire.newAccount, of: "directory's newAccount")
-        newOrder = try ACMEURL(wire.newOrder, of: "directory's newOrder")
-        revokeCert = try ACMEURL(ifAny: wire.revokeCert, of: "directory's revokeCert")
-        keyChange = try ACMEURL(ifAny: wire.keyChange, of: "directory's keyChange")
-        renewalInfo = try ACMEURL(ifAny: wire.renewalInfo, of: "directory's renewalInfo")
-        termsOfService = wire.meta?.termsOfService?.oneLine(limit: 2048)
-        caaIdentities = (wire.meta?.caaIdentities ?? []).prefix(100).map { $0.oneLine(limit: 253) }
-        isExternalAccountRequired = wire.meta?.externalAccountRequired ?? false
-        profiles = wire.meta?.profiles ?? [:]
+        newNonce = try ACMEURL(wire.newNonce, from: base, of: "directory's newNonce")
+        newAccount = try ACMEURL(wire.newAccount, from: base, of: "directory's newAccount")
+        newOrder = try ACMEURL(wire.newOrder, from: base, of: "directory's newOrder")
+        var oddities: [String] = []
+        func note(_ isOdd: Bool, _ name: String) {
+            if isOdd { oddities.append("the CA's directory has a '\(name)' that can't be read") }
+        }
+        func optional(_ text: String?, _ isOdd: Bool, _ name: String) -> ACMEURL? {
+            note(isOdd, name)
+            guard let text else { return nil }
+            do throws(ACMEError) {
+                return try ACMEURL(text, from: base, of: "directory's \(name)")
+            } catch {
+                oddities.append("\(error)")
+                return nil
+            }
+        }
+        revokeCert = optional(wire.revokeCert, wire.$revokeCert, "revokeCert")
+        keyChange = optional(wire.keyChange, wire.$keyChange, "keyChange")
+        renewalInfo = optional(wire.renewalInfo, wire.$renewalInfo, "renewalInfo")
+        let meta = wire.meta
+        note(wire.$meta, "meta")
+        note(meta?.$termsOfService ?? false, "termsOfService")
+        note(meta?.$caaIdentities ?? false, "caaIdentities")
+        note(meta?.$externalAccountRequired ?? false, "externalAccountRequired")
+        note(meta?.$profiles ?? false, "profiles")
+        termsOfService = meta?.termsOfService?.oneLine(limit: 2048)
+        caaIdentities = (meta?.caaIdentities ?? []).prefix(100).map { $0.oneLine(limit: 253) }
+        isExternalAccountRequired = meta?.externalAccountRequired ?? false
+        profiles = meta?.profiles ?? [:]
+        self.oddities = oddities
     }
 
     private struct Wire: Decodable {
         struct Meta: Decodable {
-            let termsOfService: String?
-            let caaIdentities: [String]?
-            let externalAccountRequired: Bool?
-            let profiles: [String: String]?
+            @IfReadable var termsOfService: String?
+            @IfReadable var caaIdentities: [String]?
+            @IfReadable var externalAccountRequired: Bool?
+            @IfReadable var profiles: [String: String]?
         }
 
         let newNonce: String
         let newAccount: String
         let newOrder: String
-        let revokeCert: String?
-        let keyChange: String?
-        let renewalInfo: String?
-        let meta: Meta?
-    }
-}
-
-extension ACMEURL {
-    /// A URL that need not be there.
-    init?(ifAny text: String?, of thing: String) throws(ACMEError) {
-        guard let text else { return nil }
-        try self.init(text, of: thing)
+        @IfReadable var revokeCert: String?
+        @IfReadable var keyChange: String?
+        @IfReadable var renewalInfo: String?
+        @IfReadable var meta: Meta?
     }
 }
 
@@ -70,6 +87,6 @@ extension ACMEDirectory {
         guard 200...299 ~= response.status else {
             throw ACMEError.refused(ACMEProblem(of: response), status: response.status, retryAfter: nil)
         }
-        try self.init(response.body)
+        try self.init(response.body, from: url)
     }
 }

@@ -24,12 +24,10 @@ public struct ACMEOrder: Sendable, Hashable {
     public let url: ACMEURL
     /// Where it stands.
     public let status: Status
-    /// The names.
-    public let identifiers: [ACMEIdentifier]
-    /// Where the authorizations of its names are.
-    public let authorizations: [ACMEURL]
-    /// Where the request goes.
-    public let finalize: ACMEURL
+    /// Where the authorizations of its names are; empty where it does not say so.
+    public var authorizations: [ACMEURL]
+    /// Where the request goes; nil where it does not say so.
+    public var finalize: ACMEURL?
     /// Where the certificate is, once issued.
     public let certificate: ACMEURL?
     /// Why it has failed.
@@ -38,35 +36,60 @@ public struct ACMEOrder: Sendable, Hashable {
     public let expires: Int64?
     /// How long the CA wants to be left alone about it.
     public let retryAfter: Duration?
+    /// The members that it should have and has not, or that can't be read. Some CAs leave out what they think is of no use any more.
+    package let unusable: [String]
 
     static let maximumAuthorizations = 1000
 
-    init(_ bytes: [UInt8], url: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
+    /// Reads an answer of `base`; what refers to nothing that can be asked is an error, but what is missing.
+    init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
-        guard wire.authorizations.count <= Self.maximumAuthorizations else {
+        guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
             throw .malformed("order", reason: "it has more than \(Self.maximumAuthorizations) authorizations")
         }
         self.url = url
         status = wire.status
-        identifiers = try wire.identifiers.map { (wire) throws(ACMEError) in try wire.identifier(of: "order") }
-        authorizations = try wire.authorizations.map { (text) throws(ACMEError) in
-            try ACMEURL(text, of: "order's authorization")
+        authorizations = try (wire.authorizations ?? []).map { (text) throws(ACMEError) in
+            try ACMEURL(text, from: base, of: "order's authorization")
         }
-        finalize = try ACMEURL(wire.finalize, of: "order's finalize")
-        certificate = try ACMEURL(ifAny: wire.certificate, of: "order's certificate")
+        finalize = try ACMEURL(ifAny: wire.finalize, from: base, of: "order's finalize")
+        certificate = try ACMEURL(ifAny: wire.certificate, from: base, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
         expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
+        unusable = [
+            ("identifiers", wire.identifiers == nil), ("authorizations", authorizations.isEmpty),
+            ("finalize", finalize == nil), ("certificate", wire.$certificate), ("error", wire.$error),
+            ("expires", wire.$expires),
+        ].filter(\.1).map(\.0)
+    }
+
+    /// The order with what an earlier look at it has told, where this one leaves it out.
+    package func completed(by earlier: ACMEOrder?) -> ACMEOrder {
+        guard let earlier else { return self }
+        var order = self
+        if order.authorizations.isEmpty { order.authorizations = earlier.authorizations }
+        order.finalize = order.finalize ?? earlier.finalize
+        return order
     }
 
     private struct Wire: Decodable {
         let status: Status
-        let identifiers: [IdentifierWire]
-        let authorizations: [String]
-        let finalize: String
-        let certificate: String?
-        let error: ACMEProblem.Wire?
-        let expires: String?
+        /// Of no interest: the certificate's names are looked at.
+        @IfReadable var identifiers: [IdentifierWire]?
+        @IfReadable var authorizations: [String]?
+        @IfReadable var finalize: String?
+        @IfReadable var certificate: String?
+        @IfReadable var error: ACMEProblem.Wire?
+        @IfReadable var expires: String?
+    }
+}
+
+extension ACMEURL {
+    /// A URL that need not be there; an empty text is none.
+    fileprivate init?(ifAny text: String?, from base: ACMEURL, of thing: String) throws(ACMEError) {
+        guard let text, !text.isEmpty else { return nil }
+        try self.init(text, from: base, of: thing)
     }
 }
 

@@ -1,4 +1,5 @@
 import PKI
+import Remote
 
 /// What a CA says is wrong (RFC 7807; RFC 8555, section 6.7). Texts are on one line and cut at 2000 characters.
 public struct ACMEProblem: Sendable, Hashable {
@@ -49,14 +50,14 @@ public struct ACMEProblem: Sendable, Hashable {
 
     struct Wire: Decodable {
         struct Identifier: Decodable {
-            let value: String?
+            @IfReadable var value: String?
         }
 
-        let type: String?
-        let title: String?
-        let detail: String?
-        let identifier: Identifier?
-        let subproblems: [Wire]?
+        @IfReadable var type: String?
+        @IfReadable var title: String?
+        @IfReadable var detail: String?
+        @IfReadable var identifier: Identifier?
+        @IfReadable var subproblems: [Wire]?
     }
 }
 

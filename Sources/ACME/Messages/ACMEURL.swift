@@ -24,6 +24,42 @@ public struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
+    /// Reads what an answer refers to: a URL, or a reference from the URL that was asked (RFC 3986, section 5.2). Its fragment says
+    /// nothing to a server and is dropped.
+    package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
+        guard reference.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
+        let target = reference.prefix { $0 != "#" }
+        guard !target.isEmpty else { throw .malformed(thing, reason: "it is empty") }
+        try self.init(base.resolved(target), of: thing)
+    }
+
+    /// The URL that a reference stands for from here.
+    private func resolved(_ reference: Substring) -> String {
+        let end = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
+        if end < reference.endIndex, reference[end] == ":" { return String(reference) }
+        if reference.hasPrefix("//") { return "https:\(reference)" }
+        let host = text.dropFirst(8).prefix { !"/?".contains($0) }
+        let origin = text[..<host.endIndex]
+        let path = text[host.endIndex...].prefix { $0 != "?" }
+        if reference.hasPrefix("?") { return "\(origin)\(path)\(reference)" }
+        let pathReference = reference.prefix { $0 != "?" }
+        let query = reference[pathReference.endIndex...]
+        let folder = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+        let merged = pathReference.hasPrefix("/") ? String(pathReference) : "\(folder)/\(pathReference)"
+        return "\(origin)\(Self.withoutDots(merged))\(query)"
+    }
+
+    /// A path without its segments `.` and `..` (RFC 3986, section 5.2.4).
+    private static func withoutDots(_ path: String) -> String {
+        var kept: [Substring] = []
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        for segment in segments where segment != "." {
+            if segment != ".." { kept.append(segment) } else { _ = kept.popLast() }
+        }
+        if segments.last == "." || segments.last == ".." { kept.append("") }
+        return "/" + kept.joined(separator: "/")
+    }
+
     /// A host name or an address, and perhaps a port.
     private static func isAuthority(_ text: Substring.UTF8View) -> Bool {
         var host = text

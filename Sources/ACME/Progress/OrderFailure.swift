@@ -16,6 +16,8 @@ public enum OrderFailure: Error, Hashable {
     case ended(name: String, ACMEAuthorization.Status)
     /// The CA has not come to an end: with these names, or with issuing where there are none.
     case timedOut(names: [String])
+    /// The order waits for authorizations and names none.
+    case noAuthorizations
     /// The order is valid and has no certificate.
     case noCertificate
 }
@@ -31,6 +33,7 @@ extension OrderFailure: CustomStringConvertible {
         case .timedOut(let names):
             "the CA has not come to an end with "
                 + (names.isEmpty ? "issuing" : "authorizing \(names.joined(separator: ", "))")
+        case .noAuthorizations: "the CA's order waits for authorizations, and names none"
         case .noCertificate: "the CA says that the certificate is issued, and not where it is"
         }
     }

@@ -37,6 +37,8 @@ public struct OrderMachine: Sendable {
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
     private var finalizations = 0
+    /// Whether the request was sent, and the order not looked at for a while since.
+    private var hasJustFinalized = false
     private var delay = PollDelay()
     /// What is awaited, and since when.
     private var awaited: (phase: Phase, since: Int64)?
@@ -51,16 +53,28 @@ public struct OrderMachine: Sendable {
     public mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
-        case .ready: finalize()
+        case .ready: finalize(order)
         case .processing:
             overdue(.issuing, now, names: []).map { .failed($0) }
                 ?? .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
-        case .valid: order.certificate.map { .download($0) } ?? .failed(.noCertificate)
+        case .valid: order.certificate.map { .download($0) } ?? awaitCertificate(order, now)
         case .invalid: explain(order, authorizations)
         }
     }
 
-    private mutating func finalize() -> Step {
+    /// Of an order that is issued, though nobody says where the certificate is.
+    private mutating func awaitCertificate(_ order: ACMEOrder, _ now: Int64) -> Step {
+        overdue(.issuing, now, names: []) == nil
+            ? .awaitIssuance(after: delay.next(retryAfter: order.retryAfter)) : .failed(.noCertificate)
+    }
+
+    private mutating func finalize(_ order: ACMEOrder) -> Step {
+        // The request may have arrived where the order is not shown from yet.
+        if hasJustFinalized {
+            hasJustFinalized = false
+            return .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
+        }
+        hasJustFinalized = true
         finalizations += 1
         return finalizations > Self.maximumFinalizations ? .failed(.timedOut(names: [])) : .finalize
     }
@@ -83,7 +97,9 @@ public struct OrderMachine: Sendable {
             }
         }
         if !answers.isEmpty { return .answer(answers) }
-        if let failure = overdue(.authorizing, now, names: pending.map(\.name)) { return .failed(failure) }
+        if let failure = overdue(.authorizing, now, names: pending.map(\.name)) {
+            return .failed(order.authorizations.isEmpty ? .noAuthorizations : failure)
+        }
         let wish = pending.compactMap(\.retryAfter).max() ?? order.retryAfter
         return .await(authorizations: pending.map(\.url), after: delay.next(retryAfter: wish))
     }

@@ -154,7 +154,7 @@ final class ACMEAccounts: Sendable {
         let external = try settings.externalAccount.map { external in
             try ACMEExternalAccount(keyID: external.keyID, encodedKey: secrets.read(external.hmacKey))
         }
-        account.url = try client.account(contact: settings.contact, externalAccount: external).url.text
+        account.url = try client.account(contact: settings.contact, externalAccount: external).text
         account.contact = settings.email ?? ""
         try store.updateAccount(account)
     }

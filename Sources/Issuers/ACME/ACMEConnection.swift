@@ -7,6 +7,8 @@ import SystemPackage
 
 /// Where ACME's requests leave: over libcurl, without redirects, every answer bounded in size and time.
 struct ACMEConnection: ACMEEdge {
+    private static let wishTimeout = Duration.seconds(5)
+
     private let client: HTTPClient
 
     /// A connection whose calls take no longer than `timeout`.
@@ -31,17 +33,19 @@ struct ACMEConnection: ACMEEdge {
             }
         var fields = request.accept.map { [HTTPField("Accept", $0)] } ?? []
         if method == .post { fields.append(HTTPField("Content-Type", "application/jose+json")) }
+        var message = HTTPRequest(
+            method, request.url.text, fields: fields, body: method == .post ? request.body : nil)
+        if request.isWish { message.timeout = Self.wishTimeout }
         let response: HTTPResponse
         do {
-            response = try client.send(
-                HTTPRequest(method, request.url.text, fields: fields, body: method == .post ? request.body : nil))
+            response = try client.send(message)
         } catch {
             throw Failure(failure: error)
         }
         return ACMEHTTPResponse(
             status: response.status, location: response.value(of: "Location"),
             replayNonce: response.value(of: "Replay-Nonce"), retryAfter: response.value(of: "Retry-After"),
-            links: response.values(of: "Link").flatMap(Self.links), contentType: response.value(of: "Content-Type"),
+            links: response.values(of: "Link").flatMap(WebLink.links), contentType: response.value(of: "Content-Type"),
             body: response.body)
     }
 
@@ -52,19 +56,5 @@ struct ACMEConnection: ACMEEdge {
         // Where there is something to do about it, trying again is no use.
         var isTransient: Bool { failure.hint == nil }
         var description: String { failure.description }
-    }
-
-    /// The links of a field: `<target>; rel="relation"`, separated by commas (RFC 8288 section 3).
-    private static func links(_ field: String) -> [ACMEHTTPResponse.Link] {
-        field.split(separator: "<").compactMap { part in
-            guard let end = part.firstIndex(of: ">") else { return nil }
-            let parameters = part[part.index(after: end)...].split(whereSeparator: { $0 == ";" || $0 == "," })
-            for parameter in parameters {
-                let pair = parameter.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " && $0 != "\"" } }
-                guard pair.count == 2, pair[0].lowercased() == "rel" else { continue }
-                return ACMEHTTPResponse.Link(url: String(part[..<end]), rel: pair[1])
-            }
-            return nil
-        }
     }
 }

@@ -90,46 +90,36 @@ struct ACMEOrderRun {
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         var pending = begun
-        let url: ACMEURL
-        if let known = pending.url {
-            url = try ACMEURL(known, of: "order")
-        } else {
-            let placed = try place(client)
-            url = placed.order.url
-            pending.url = url.text
-            pending.isRenewal = placed.isRenewal
-            try store.putOrder(pending, by: holder)
-        }
+        let (url, placed) = try place(&pending, client)
+        var view = OrderView(client: client, url: url, placed: placed)
         var published: [Published] = []
         defer { published.forEach(withdraw) }
         var machine = OrderMachine(answering: settings.challenge.type)
         while true {
-            let order = try client.order(at: url)
-            let authorizations =
-                order.status == .pending || order.status == .invalid
-                ? try order.authorizations.map { try client.authorization(at: $0) } : []
+            let (order, authorizations) = try view.look()
             switch machine.next(order: order, authorizations: authorizations, now: now()) {
             case .answer(let answers):
                 published.append(try publish(answers, client))
                 for answer in answers {
-                    try client.answer(answer.challenge)
+                    view.note(try client.answer(answer))
                     machine.answered(answer.challenge)
                 }
             case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
-            case .finalize:
-                pending.isFinalized = true
-                try store.putOrder(pending, by: holder)
-                _ = try client.finalize(order, csr: pending.request)
+            case .finalize where order.finalize == nil, .download where !pending.isFinalized:
+                // Of an order of old the CA may tell more when it is placed anew.
+                try store.deleteOrder(for: need.name, by: holder)
+                if begun.url != nil { throw FailedBefore() }
+                throw Self.uselessOrder(order)
+            case .finalize: try finalize(order, &pending, &view)
             case .download:
                 do {
-                    return try check(download(order, client), pending)
+                    var material = try download(order, pending, client)
+                    material.warnings =
+                        client.takeOddities().map { "was issued, though \($0)" } + view.oddities + material.warnings
+                    return material
                 } catch let result as Unusable {
-                    // Fetching may have gone wrong. What is as bad when it is fetched again stays so.
-                    guard begun.isFinalized else { throw result.failure }
-                    try store.deleteOrder(for: need.name, by: holder)
-                    try noteCertificate(pending)
-                    throw IssuanceFailure(
-                        result.failure.reason, hint: result.failure.hint ?? "the next try orders another one")
+                    try giveUp(begun, after: result)
+                    throw result.failure
                 }
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
@@ -140,12 +130,47 @@ struct ACMEOrderRun {
         }
     }
 
+    /// Why nothing can come of an order that the CA has given to us.
+    private static func uselessOrder(_ order: ACMEOrder) -> IssuanceFailure {
+        guard order.status == .valid else {
+            return IssuanceFailure("the CA's order does not say where its request goes: 'finalize' is missing")
+        }
+        return IssuanceFailure(
+            "the CA gives an old order back that was finalized by another request: its certificate is for another key",
+            hint: "the CA gives a new order when it has forgotten that one, or for other names")
+    }
+
+    /// Sends the request. Where the CA does not take it nothing was issued, and the order may be left for one with other terms.
+    private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
+        pending.isFinalized = true
+        try store.putOrder(pending, by: holder)
+        do {
+            view.note(try view.client.finalize(order, csr: pending.request))
+        } catch let error as ACMEError where error.isLasting {
+            pending.isFinalized = false
+            try store.putOrder(pending, by: holder)
+            throw error
+        }
+    }
+
+    /// Where the order is: placed and noted, unless it was before.
+    private func place(
+        _ pending: inout PendingOrder, _ client: ACMEClient
+    ) throws -> (url: ACMEURL, placed: ACMEOrder?) {
+        if let known = pending.url { return (try ACMEURL(known, of: "order"), nil) }
+        let placed = try place(client)
+        pending.url = placed.order.url.text
+        pending.isRenewal = placed.isRenewal
+        try store.putOrder(pending, by: holder)
+        return (placed.order.url, placed.order)
+    }
+
     /// Places the order: as a renewal where the CA takes it as one.
     private func place(_ client: ACMEClient) throws -> (order: ACMEOrder, isRenewal: Bool) {
         if let former = try replaced(client) {
             do {
                 return (try place(client, replacing: former), true)
-            } catch let error as ACMEError where error.mayConcernReplacement {
+            } catch let error as ACMEError where error.isLasting {
                 // Another order may have replaced it, or the CA is another one at the same place.
             }
         }
@@ -179,88 +204,11 @@ struct ACMEOrderRun {
         return ACMERenewalInfo.certificateID(of: chain.leaf)
     }
 
-    // MARK: The end
-
-    /// What the CA has issued is of no use.
-    private struct Unusable: Error {
-        let failure: IssuanceFailure
-    }
-
-    private func download(_ order: ACMEOrder, _ client: ACMEClient) throws -> [UInt8] {
-        do {
-            return try client.certificates(of: order, preferredChain: settings.preferredChain)
-        } catch let error as ACMEError {
-            guard case .malformed = error else { throw error }
-            throw Unusable(failure: IssuanceFailure("\(error)"))
-        }
-    }
-
-    /// The certificate, if a client would take it for what was asked: of our key, for all names, valid now, signed all the
-    /// way.
-    private func check(_ pem: [UInt8], _ pending: PendingOrder) throws -> IssuedMaterial {
-        let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
-        let key = try PrivateKey(der: der)
-        let chain: CertificateChain
-        do throws(PKIError) {
-            chain = try CertificateChain(pem: pem, key: key)
-            try chain.checkStrength()
-        } catch {
-            throw Unusable(failure: IssuanceFailure("the CA's certificate can't be used: \(error)"))
-        }
-        if try lacksIntermediate(chain) {
-            throw Unusable(
-                failure: IssuanceFailure("the CA's chain ends before the certificate of who has issued the leaf"))
-        }
-        let time = now()
-        if let misfit = chain.leaf.misfit(for: need.names, now: time) {
-            let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
-            // What is to be valid later is good as soon as this machine's clock is right.
-            if time < chain.leaf.notBefore { throw failure }
-            throw Unusable(failure: failure)
-        }
-        try noteCertificate(pending)
-        return IssuedMaterial(
-            chain: chain, key: key, sourceDigest: [], warnings: [], closing: [.endOrder(certificate: need.name)],
-            directory: settings.directory.text)
-    }
-
-    /// Whether a chain is a leaf alone that clients will not trust, as far as that can be known: the one before it from the same
-    /// key of the CA had an intermediate certificate, or the leaf says where its issuer's is. A CA whose root signs leaves
-    /// itself is in the issuer's `ca_file`.
-    private func lacksIntermediate(_ chain: CertificateChain) throws -> Bool {
-        guard chain.certificates.count == 1, !chain.leaf.isSelfIssued else { return false }
-        if let file = settings.caFile {
-            let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
-            if authorities.contains(where: { (try? Certificate(der: $0)).map(chain.leaf.isIssued) ?? false }) {
-                return false
-            }
-        }
-        if chain.leaf.locatesIssuer { return true }
-        guard let key = chain.leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
-            let known = try? CertificateChain(pem: former.chain)
-        else { return false }
-        return known.leaf.authorityKeyIdentifier == key
-            && known.certificates.dropFirst().first.map { !$0.isSelfIssued } ?? false
-    }
-
-    private func noteCertificate(_ pending: PendingOrder) throws {
-        try ACMELimits(settings, store: store).note(
-            .certificate, need.names, isExempt: pending.isRenewal, now: now())
-    }
-
     private func note(_ failure: OrderFailure) throws {
         guard case .refused(let complaints) = failure else { return }
         let limits = ACMELimits(settings, store: store)
         for name in Set(complaints.compactMap(\.name)).sorted() {
             try limits.note(.failedAuthorization, [name], now: now())
         }
-    }
-}
-
-extension ACMEError {
-    /// Whether the CA does not know what was asked about.
-    var isGone: Bool {
-        guard case .refused(_, let status, _) = self else { return false }
-        return status == 404 || status == 410
     }
 }

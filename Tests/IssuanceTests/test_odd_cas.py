@@ -1,0 +1,303 @@
+"""CAs that say odd things: none costs a certificate, none is asked for two, and each is told of in a line."""
+
+import contextlib
+import socket
+import sqlite3
+
+import pytest
+
+from gateway import Gateway, free_port
+from hosts import host, nothing_is_left, rows
+from scripted_ca import Authority, ScriptedCA, pem
+from test_faults import tried
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Makes a gateway's folder with a CA whose answers a test twists; not yet applied."""
+    made = []
+
+    def make(twist=None, issuer=None, **options):
+        ca = ScriptedCA(tmp_path / "ca", twist, **options)
+        made.append(ca)
+        gateway = Gateway(tmp_path / "gateway", [host("app.test")])
+        gateway.config.setdefault("issuers", {})["letsencrypt"] = {**ca.issuer, **(issuer or {})}
+        return gateway, ca
+
+    yield make
+    for ca in made:
+        ca.stop()
+
+
+def once(kind, change):
+    """A twist of the first answer of a kind."""
+    left = [kind]
+
+    def twist(asked, answer):
+        if asked in left:
+            left.remove(asked)
+            change(answer)
+
+    return twist
+
+
+def always(kind, change):
+    return lambda asked, answer: change(answer) if asked == kind else None
+
+
+def warnings(said):
+    return [line for line in said.splitlines() if "warning" in line and "app.test" in line]
+
+
+def has_one_certificate(gateway, ca, said):
+    """Whether it was ordered once, is in force, and is left alone from now on."""
+    assert ca.new_orders == 1 and len(ca.issued) == 1, said
+    assert rows(gateway, "SELECT name FROM certificates WHERE source = 'letsencrypt'") == [("app.test",)], said
+    assert nothing_is_left(gateway), said
+    assert "No changes" in gateway.apply()
+    assert ca.new_orders == 1
+
+
+def leave_out(*members):
+    def change(answer):
+        for member in members:
+            answer.body.pop(member, None)
+    return change
+
+
+def put(**members):
+    return lambda answer: answer.body.update(members)
+
+
+def relative(answer):
+    """As HTTP allows, not ACME."""
+    if "Location" in answer.fields:
+        answer.fields["Location"] = "/" + answer.fields["Location"].split("/", 3)[3]
+    if isinstance(answer.body, dict):
+        for member in ("finalize", "certificate", "newOrder", "newNonce", "newAccount"):
+            if member in answer.body:
+                answer.body[member] = "../" + answer.body[member].split("/", 3)[3]
+
+
+def already(answer):
+    answer.problem("malformed", "the challenge was answered already")
+
+
+def emptied(answer):
+    answer.body = b""
+
+
+def replaced(body):
+    def change(answer):
+        answer.body = body
+    return change
+
+
+def missing(answer):
+    answer.problem("malformed", "no such thing", 404)
+
+
+ODD = {
+    # name: (twist, words of the warning, options)
+    "authorizations are null once ready": (always("order", put(authorizations=None)), "'authorizations'", {}),
+    "authorizations are absent once ready": (
+        always("order", leave_out("authorizations")), "the CA's order has no 'authorizations' that can be used", {}),
+    "authorizations are of the wrong type": (always("order", put(authorizations="none")), "'authorizations'", {}),
+    "authorizations are absent while pending": (
+        always("order", leave_out("authorizations")), "'authorizations'", {"validates": True}),
+    "identifiers are absent": (always("order", leave_out("identifiers")), "'identifiers'", {}),
+    "finalize is absent": (always("order", leave_out("finalize")), "'finalize'", {}),
+    "finalize is empty": (always("order", put(finalize="")), "'finalize'", {}),
+    "a new order has no identifiers": (always("new-order", leave_out("identifiers")), "'identifiers'", {}),
+    "expires and error are odd": (always("order", put(expires=7, error="none")), "no 'error', 'expires' that", {}),
+    "the certificate is not there for a moment": (once("certificate", missing), "certificate was not there at first", {}),
+    "the order is not there for a moment": (once("order", missing), "order was not there at first", {}),
+    "the authorization is not there for a moment": (once("authorization", missing), "authorization was not there at first", {"validates": True}),
+    "valid before the certificate is set": (
+        once("order", leave_out("certificate")), "valid before it said where the certificate is", {}),
+    "references are relative": (lambda kind, answer: relative(answer), None, {"validates": True}),
+    "a challenge's answer is empty": (always("challenge", emptied), "answer to a challenge can't be used", {"validates": True}),
+    "a challenge's answer is odd": (
+        always("challenge", replaced(b"<html>thanks")), "challenge can't be used: it is no JSON", {"validates": True}),
+    "a challenge is refused as answered already": (
+        always("challenge", already), "refused what it had taken already: the CA refuses (HTTP 400): urn:ietf:params:acme:error:malformed: the challenge", {"validates": True}),
+    "a finalization's answer is empty": (always("finalize", emptied), "request can't be used", {}),
+    "a finalization's answer is odd": (always("finalize", replaced([1])), "request can't be used", {}),
+    "a finalization is refused as done already": (
+        always("finalize", lambda answer: answer.problem("malformed", "finalized already")),
+        "finalized already", {}),
+    "a finalization is refused as unauthorized": (
+        always("finalize", lambda answer: answer.problem("unauthorized", "done", 403)),
+        "unauthorized: done", {}),
+    "an account's answer is empty": (always("account", emptied), "account can't be used", {}),
+    "an account's status is odd": (always("account", put(status=[])), "'status' is of the wrong type", {}),
+    "keyChange is empty": (always("directory", put(keyChange="")), "keyChange", {}),
+    "revokeCert is over http": (always("directory", put(revokeCert="http://ca.test/")), "revokeCert", {}),
+    "meta is a list": (always("directory", put(meta=["x"])), "a 'meta' that can't be read", {}),
+    "a member of meta is odd": (
+        always("directory", put(meta={"profiles": []})), "a 'profiles' that can't be read", {}),
+    "externalAccountRequired is odd": (
+        always("directory", put(meta={"externalAccountRequired": "no"})), "'externalAccountRequired' that", {}),
+    "an unrelated certificate is in the chain": (
+        always("certificate", lambda answer: setattr(
+            answer, "body", answer.body + pem(Authority("Stranger").certificate))), "'Stranger'", {}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_answer_costs_no_certificate(odd, name):
+    twist, words, options = ODD[name]
+    gateway, ca = odd(twist, **options)
+    code, said = tried(gateway)
+    assert code == 0, said
+    told = warnings(said)
+    assert [words in line for line in told] == [True] if words else not told, said
+    has_one_certificate(gateway, ca, said)
+
+
+# MARK: Alternate chains
+
+def offering(*links, alternate=lambda answer: None):
+    """A twist: the certificate comes with these links, whose targets say {port} for the CA's."""
+    def twist(kind, answer):
+        if kind == "certificate":
+            answer.links = list(links)
+        elif kind == "alternate":
+            alternate(answer)
+    return twist
+
+
+def unreachable():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+ALTERNATE = '<../alternate/1>; rel="alternate"'
+ALTERNATES = {
+    # name: (links, change of the alternate's answer, whether it is taken, words of the warning)
+    "a relative link": ([ALTERNATE], None, True, None),
+    "an absolute path": (['</alternate/1>;rel=alternate'], None, True, None),
+    "a link without a scheme": (['<//localhost:{port}/alternate/1>; rel="alternate"'], None, True, None),
+    "a relation in another case": (['</alternate/1>; REL="Alternate"'], None, True, None),
+    "several relations": (['</alternate/1>; title="a, <b>"; rel="up alternate"'], None, True, None),
+    "several links in a field": (['</directory>;rel="index", </alternate/1>; rel="alternate"'], None, True, None),
+    "an unrelated certificate in it": (
+        [ALTERNATE], lambda answer: setattr(answer, "body", answer.body + pem(Authority("Stranger").certificate)), True,
+        "'Stranger'"),
+    "plain http": (['<http://localhost:{port}/alternate/1>; rel="alternate"'], None, False, "is no https URL"),
+    "no link at all": ([], None, False, "the CA offers no other chain"),
+    "an empty link": (['<>; rel="alternate"'], None, False, "it is empty"),
+    "HTML": ([ALTERNATE], replaced(b"<html>"), False, "can't be used"),
+    "an empty body": ([ALTERNATE], emptied, False, "can't be used"),
+    "another's certificate": (
+        [ALTERNATE], lambda answer: setattr(answer, "body", pem(Authority("Stranger").certificate)), False, "key"),
+    "a refusal": ([ALTERNATE], missing, False, "no such thing"),
+    "a server that is busy": (
+        [ALTERNATE], lambda answer: answer.problem("serverInternal", status=503), False, "HTTP 503"),
+    "an answer that is cut off": (
+        [ALTERNATE], lambda answer: setattr(answer, "hangs_up", True), False, "was closed before an answer"),
+    "a server that says nothing": (
+        [ALTERNATE] * 3, lambda answer: setattr(answer, "stalls", True), False, "no answer in time"),
+    "a server that can't be reached": (
+        ['<https://localhost:{closed}/a>; rel="alternate"'] * 3, None, False, "connection refused"),
+    "a name that is none": (['<https://ca.invalid/a>; rel="alternate"'], None, False, "can't be resolved"),
+    "an alternate to another root": (['</certificate/1>; rel="alternate"'], None, False, "does not lead to it"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERNATES)
+def test_an_alternate_chain_costs_no_certificate(odd, name):
+    links, change, is_taken, words = ALTERNATES[name]
+    gateway, ca = odd(issuer={"preferred_chain": "Root B"})
+    places = {"port": ca.port, "closed": unreachable()}
+    filled = [link.replace("{port}", str(places["port"])).replace("{closed}", str(places["closed"])) for link in links]
+    ca.twist = offering(*filled, alternate=change or (lambda answer: None))
+    code, said = tried(gateway)
+    assert code == 0, said
+    told = warnings(said)
+    assert [words in line for line in told] == [True] if words else not told, said
+    (chain,), = rows(gateway, "SELECT chain FROM certificates WHERE name = 'app.test'")
+    wanted = ca.alternate if is_taken else ca.intermediate
+    assert pem(wanted.certificate).strip() in chain, said
+    has_one_certificate(gateway, ca, said)
+
+
+# MARK: What can't be had now
+
+def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered_again(odd):
+    gateway, ca = odd(always("certificate", replaced(b"<html>sorry")))
+    for _ in range(3):
+        code, said = tried(gateway)
+        assert code == 3 and "the CA's certificate can't be used" in said, said
+    ca.twist = lambda kind, answer: None
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+def test_a_certificate_that_stays_garbled_is_ordered_anew_after_a_day(odd):
+    gateway, ca = odd(always("certificate", emptied))
+    tried(gateway)
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE orders SET created_at = created_at - 90000")
+    tried(gateway)
+    ca.twist = lambda kind, answer: None
+    gateway.apply()
+    assert ca.new_orders == 2
+    assert nothing_is_left(gateway)
+
+
+def test_an_old_order_for_another_key_is_neither_taken_nor_asked_for_again_and_again(odd):
+    gateway, ca = odd()
+    gateway.apply()
+    former = rows(gateway, "SELECT fingerprint FROM certificates")
+
+    def twist(kind, answer):
+        if kind == "new-order":
+            # As it was, in place of the one that was placed.
+            answer.body, answer.status = dict(ca.orders[1]), 200
+            answer.fields["Location"] = ca.url("order/1")
+
+    ca.twist = twist
+    gateway.config["hosts"].append(host("other.test"))
+    for number in (1, 2):
+        code, said = tried(gateway)
+        assert code == 3, said
+        assert "certificate other.test: issue failed: the CA gives an old order back" in said
+        assert "another key" in said
+        # One order an apply, and nothing of it stays.
+        assert ca.calls["new-order"] == 1 + number
+        assert nothing_is_left(gateway)
+    assert rows(gateway, "SELECT fingerprint FROM certificates") == former
+    ca.twist = lambda kind, answer: None
+    gateway.apply()
+    assert rows(gateway, "SELECT count(*) FROM certificates") == [(2,)]
+
+
+def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
+    gateway, ca = odd(lambda kind, answer: None)
+    issue = ca.issue
+    ca.issue = lambda order, number, key: None
+    ca.twist = always("finalize", lambda answer: answer.problem("badCSR", "no such keys here"))
+    code, said = tried(gateway)
+    assert code == 3 and "no such keys here" in said, said
+    ca.twist, ca.issue = lambda kind, answer: None, issue
+    gateway.config["issuers"]["letsencrypt"]["key_type"] = "ecdsa-p384"
+    said = gateway.apply()
+    assert len(ca.issued) == 1 and ca.issued[0].public_key().curve.name == "secp384r1", said
+    assert nothing_is_left(gateway)
+
+
+def test_an_order_without_finalize_is_placed_anew_once(odd):
+    gateway, ca = odd(lambda kind, answer: leave_out("finalize")(answer) if kind in ("order", "new-order") else None)
+    code, said = tried(gateway)
+    assert code == 3 and "'finalize' is missing" in said, said
+    assert nothing_is_left(gateway) and ca.new_orders == 1
+
+
+@pytest.mark.parametrize("key", ["a+/a" * 10, "a-_a" * 10 + "\n\n", " YWE=\r\n"])
+def test_an_external_account_key_is_read_however_it_is_written(odd, key):
+    gateway, ca = odd(issuer={"eab": {"kid": "k", "hmac_key": {"file": "hmac"}}})
+    (gateway.folder / "hmac").write_text(key)
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
