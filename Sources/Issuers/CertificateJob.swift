@@ -47,7 +47,6 @@ public struct CertificateJob: Sendable {
             let keeper = try LeaseKeeper(.certificate(name), in: store)
             defer { keeper.release() }
             try obtain(keeper.holder)
-            try store.noteSuccess(of: name)
             return .stored
         } catch is LeaseKeeper.Held {
             return .busy

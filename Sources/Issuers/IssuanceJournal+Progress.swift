@@ -11,10 +11,4 @@ extension IssuanceJournal {
         progress.lastFailure = failure.reason
         try putRenewal(progress)
     }
-
-    /// Notes that a certificate was had. What the CA has advised on the former one is of no use any more.
-    public func noteSuccess(of certificate: String) throws(StateError) {
-        guard try renewal(of: certificate) != nil else { return }
-        try putRenewal(RenewalProgress(certificate: certificate))
-    }
 }

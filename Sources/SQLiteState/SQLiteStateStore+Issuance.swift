@@ -126,10 +126,12 @@ extension SQLiteStateStore {
 
     /// How renewing a certificate goes.
     public func renewal(of certificate: String) throws(StateError) -> RenewalProgress? {
-        try read { database in
-            try Row.fetchOne(database, sql: "SELECT * FROM renewals WHERE certificate = ?", arguments: [certificate])
-                .map(RenewalProgress.init)
-        }
+        try read { try renewal(of: certificate, in: $0) }
+    }
+
+    func renewal(of certificate: String, in database: Database) throws -> RenewalProgress? {
+        try Row.fetchOne(database, sql: "SELECT * FROM renewals WHERE certificate = ?", arguments: [certificate])
+            .map(RenewalProgress.init)
     }
 
     /// How renewing goes.
@@ -143,19 +145,21 @@ extension SQLiteStateStore {
 
     /// Notes how renewing goes.
     public func putRenewal(_ renewal: RenewalProgress) throws(StateError) {
-        try write { database in
-            try execute(
-                database,
-                """
-                INSERT OR REPLACE INTO renewals (certificate, failures, next_try_at, last_failure, advised_fingerprint,
-                    advised_at, next_advice_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?)
-                """,
-                [
-                    renewal.certificate, renewal.failures, renewal.nextTryAt, renewal.lastFailure,
-                    renewal.advisedFingerprint, renewal.advisedAt, renewal.nextAdviceAt,
-                ])
-        }
+        try write { try put(renewal, in: $0) }
+    }
+
+    func put(_ renewal: RenewalProgress, in database: Database) throws {
+        try execute(
+            database,
+            """
+            INSERT OR REPLACE INTO renewals (certificate, failures, next_try_at, last_failure, advised_fingerprint,
+                advised_at, next_advice_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                renewal.certificate, renewal.failures, renewal.nextTryAt, renewal.lastFailure,
+                renewal.advisedFingerprint, renewal.advisedAt, renewal.nextAdviceAt,
+            ])
     }
 }
 

@@ -33,8 +33,7 @@ extension SQLiteStateStore {
         case .putCertificate(let certificate): try put(certificate, revision, in: database)
         case .endOrder(let certificate):
             try checkLease(.certificate(certificate), of: holder, in: database)
-            // Failures are over, and advice was on the former leaf.
-            try forgetIssuance(of: certificate, revision, in: database)
+            try forgetOrder(of: certificate, revision, in: database)
             try execute(
                 database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
         case .resealAccount(let id, let sealedKey, let sealedNextKey):
@@ -124,6 +123,7 @@ extension SQLiteStateStore {
 
     private func put(_ certificate: StoredCertificate, _ revision: Int, in database: Database) throws {
         let facts = certificate.facts
+        let progress = try progress(after: certificate, in: database)
         try execute(
             database,
             """
@@ -149,8 +149,15 @@ extension SQLiteStateStore {
             ])
         try unmarkDeletion(of: ItemID(.certificate, certificate.name), in: database)
         try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [certificate.name])
-        // Failures are over, and advice was on the former leaf.
         try execute(database, "DELETE FROM renewals WHERE certificate = ?", [certificate.name])
+        if let progress { try put(progress, in: database) }
+    }
+
+    /// What remains of how renewing went when this certificate is stored.
+    private func progress(after certificate: StoredCertificate, in database: Database) throws -> RenewalProgress? {
+        let former = try String.fetchOne(
+            database, sql: "SELECT fingerprint FROM certificates WHERE name = ?", arguments: [certificate.name])
+        return try renewal(of: certificate.name, in: database)?.after(former, renewedTo: certificate.facts)
     }
 
     private func put(_ generation: Generation, _ sealedText: [UInt8], in database: Database) throws {
@@ -182,7 +189,8 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [id.name])
         }
         guard id.kind == .certificate || id.kind == .host else { return }
-        try forgetIssuance(of: id.name, revision, in: database)
+        try forgetOrder(of: id.name, revision, in: database)
+        try execute(database, "DELETE FROM renewals WHERE certificate = ?", [id.name])
     }
 
     private func keep(_ name: String, since: Int64, _ revision: Int, in database: Database) throws {
@@ -208,13 +216,13 @@ extension SQLiteStateStore {
         try unmarkDeletion(of: id, in: database)
     }
 
-    /// Takes out a certificate's order, how it went, and challenges: who was killed has left some.
-    private func forgetIssuance(of certificate: String, _ revision: Int, in database: Database) throws {
+    /// Takes out a certificate's order and challenges: who was killed has left some.
+    private func forgetOrder(of certificate: String, _ revision: Int, in database: Database) throws {
         try execute(
             database,
             "INSERT OR REPLACE INTO deletions SELECT ?, token, ? FROM challenges WHERE certificate = ?",
             [Self.challengeKind, revision, certificate])
-        for table in ["orders", "renewals", "challenges"] {
+        for table in ["orders", "challenges"] {
             try execute(database, "DELETE FROM \(table) WHERE certificate = ?", [certificate])
         }
     }

@@ -110,23 +110,34 @@ import Testing
             } == 40)
     }
 
-    @Test("What is due as soon as it is had is had again after a while only", arguments: [true, false])
-    func pause(isAdvised: Bool) {
-        // A clock that is 75 days ahead, or advice for the past.
-        let had = (isAdvised ? 1 : 75) * Self.day
-        let at = RenewalScheduler.dueAt(
-            candidate {
-                $0.advisedAt = isAdvised ? 0 : nil
-                $0.obtainedAt = had
-            }, seed: 1)
-        #expect(at == had + 6 * 3600)
+    @Test("What is due as soon as it is obtained is obtained again after a while only")
+    func pause() throws {
+        // A clock that is 75 days ahead.
+        let at = RenewalScheduler.dueAt(candidate { $0.obtainedAt = 75 * Self.day }, seed: 1)
+        #expect(at == 75 * Self.day + 6 * 3600)
         // A short one has less time.
         let short = candidate {
             $0.notAfter = 80
-            $0.advisedAt = 0
-            $0.obtainedAt = 0
+            $0.renewBeforeSeconds = 80
+            $0.obtainedAt = 40
         }
-        #expect(RenewalScheduler.dueAt(short, seed: 1) == 10)
+        #expect(RenewalScheduler.dueAt(short, seed: 1) == 45)
+    }
+
+    @Test("Advice counts however young the certificate is", arguments: [-90, 0, 1] as [Int64])
+    func adviceAtOnce(day: Int64) {
+        let young = candidate {
+            $0.advisedAt = day * Self.day
+            $0.obtainedAt = Self.day
+        }
+        #expect(RenewalScheduler.dueAt(young, seed: 1) == day * Self.day)
+        // A wish does not keep it from being urgent.
+        let wished = candidate {
+            $0.advisedAt = day * Self.day
+            $0.obtainedAt = Self.day
+            $0.renewBeforeSeconds = 10 * Self.day
+        }
+        #expect(RenewalScheduler.dueAt(wished, seed: 1) == day * Self.day)
     }
 
     @Test("After failures it waits, a little longer than the schedule says, never before it is due")

@@ -4,9 +4,10 @@ import pytest
 
 from cloudflare import ZONE, Cloudflare
 from gateway import Gateway
-from hosts import behind_cloudflare
+from hosts import behind_cloudflare, host
 from pebble import Pebble
 from reporting import parts
+from scripted_ca import ScriptedCA
 from stand import Stand
 
 
@@ -27,6 +28,26 @@ def site(tmp_path):
     for part in made:
         parts.remove(part)
         part.stop()
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Makes a gateway's folder with a CA whose answers a test twists; neither applied nor started yet."""
+    made = []
+
+    def make(twist=None, issuer=None, **options):
+        ca = ScriptedCA(tmp_path / "ca", twist, **options)
+        gateway = Gateway(tmp_path / "gateway", [host("app.test")])
+        gateway.config.setdefault("issuers", {})["letsencrypt"] = {**ca.issuer, **(issuer or {})}
+        made.extend([gateway, ca])
+        parts.append(gateway)
+        return gateway, ca
+
+    yield make
+    for part in made:
+        part.stop()
+    for gateway in made[::2]:
+        parts.remove(gateway)
 
 
 @pytest.fixture(scope="module")

@@ -65,12 +65,16 @@ def pem(*certificates):
 
 
 class ScriptedCA:
-    """Orders are ready at once, unless `validates`: then a name is authorized as soon as its challenge is answered."""
+    """Orders are ready at once, unless `validates`: then a name is authorized as soon as its challenge is answered.
 
-    def __init__(self, folder, twist=None, validates=False):
+    `advice`: the window in which every certificate is to be renewed, in seconds from now; None for no advice.
+    """
+
+    def __init__(self, folder, twist=None, validates=False, advice=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.twist = twist or (lambda kind, answer: None)
         self.validates = validates
+        self.advice = advice
         self.port = free_port()
         self.root, self.other_root = Authority("Root A"), Authority("Root B")
         self.intermediate = Authority("Intermediate", self.root)
@@ -128,9 +132,15 @@ class ScriptedCA:
         return answer
 
     def _directory(self, payload):
+        advice = {"renewalInfo": self.url("renewal")} if self.advice else {}
         return Answer({
-            "newNonce": self.url("nonce"), "newAccount": self.url("account"), "newOrder": self.url("new-order"),
+            **advice, "newNonce": self.url("nonce"), "newAccount": self.url("account"), "newOrder": self.url("new-order"),
             "revokeCert": self.url("revoke"), "keyChange": self.url("key"), "meta": {"website": self.url("")}})
+
+    def _renewal(self, certificate, payload):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        stamps = [(now + datetime.timedelta(seconds=offset)).strftime("%Y-%m-%dT%H:%M:%SZ") for offset in self.advice]
+        return Answer({"suggestedWindow": dict(zip(("start", "end"), stamps))})
 
     def _nonce(self, payload):
         return Answer()

@@ -62,11 +62,6 @@ def advised(gateway):
     return next((at for at, in rows(gateway, "SELECT advised_at FROM renewals WHERE certificate = 'app.test'")), None)
 
 
-def had_long_ago(gateway):
-    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
-        state.execute("UPDATE certificates SET created_at = created_at - ?", (DAY,))
-
-
 def forget_when_to_ask(gateway):
     """As if the time had come to ask for advice again."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
@@ -97,8 +92,6 @@ def test_a_profile_that_the_ca_does_not_have_is_refused_in_words(stand):
 def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
     before = len(stand.ca.issued)
     advise(stand.ca, served, -2 * DAY, -DAY)
-    # What was had just now is left alone for some hours, or a CA could have us renew without end.
-    had_long_ago(served)
     served.start()
     former = serial(served, "app.test")
     eventually("the new certificate", lambda: serial(served, "app.test") != former, patience=60)
@@ -107,8 +100,9 @@ def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
     # As a renewal, which limits leave alone.
     assert "is a replacement of" in stand.ca.log
     assert rows(served, "SELECT is_exempt FROM ledger WHERE kind = 'order' ORDER BY id") == [(0,), (1,)]
-    # The new one's window is to come: it is left at that. A gateway that starts looks at once.
+    # The new one is not advised on for some hours, or a CA could have us renew without end. Its window is to come.
     served.stop()
+    forget_when_to_ask(served)
     served.start()
     eventually("advice on the new one", lambda: (advised(served) or 0) > time.time() + DAY, patience=60)
     assert len(stand.ca.issued) == before + 1
@@ -153,7 +147,6 @@ def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand
 
 def test_a_ca_that_always_wants_a_renewal_does_not_have_one_after_the_other(stand, served):
     before = len(stand.ca.issued)
-    had_long_ago(served)
 
     def want(call):
         past = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * DAY)) for days in (2, 1)]
@@ -163,8 +156,10 @@ def test_a_ca_that_always_wants_a_renewal_does_not_have_one_after_the_other(stan
     stand.proxy.arm(None, want, ADVICE)
     served.start()
     eventually("a renewal", lambda: len(stand.ca.issued) == before + 1)
+    eventually("the end of the order", lambda: nothing_is_left(served))
     served.stop()
     served.start()
-    eventually("advice on the new one", lambda: advised(served))
+    (at,), = rows(served, "SELECT next_advice_at FROM renewals WHERE certificate = 'app.test'")
+    assert 5 * 3600 < at - time.time() <= 6 * 3600
     served.stop()
     assert len(stand.ca.issued) == before + 1

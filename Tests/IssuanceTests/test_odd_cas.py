@@ -6,27 +6,9 @@ import sqlite3
 
 import pytest
 
-from gateway import Gateway, free_port
 from hosts import host, nothing_is_left, rows
-from scripted_ca import Authority, ScriptedCA, pem
+from scripted_ca import Authority, pem
 from test_faults import tried
-
-
-@pytest.fixture
-def odd(tmp_path):
-    """Makes a gateway's folder with a CA whose answers a test twists; not yet applied."""
-    made = []
-
-    def make(twist=None, issuer=None, **options):
-        ca = ScriptedCA(tmp_path / "ca", twist, **options)
-        made.append(ca)
-        gateway = Gateway(tmp_path / "gateway", [host("app.test")])
-        gateway.config.setdefault("issuers", {})["letsencrypt"] = {**ca.issuer, **(issuer or {})}
-        return gateway, ca
-
-    yield make
-    for ca in made:
-        ca.stop()
 
 
 def once(kind, change):

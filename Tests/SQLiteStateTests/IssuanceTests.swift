@@ -152,4 +152,33 @@ import Testing
         #expect(try store.renewal(of: "b") == advice)
         #expect(try store.revision() == 0)
     }
+
+    @Test("What advice has renewed is not advised on for some hours; what was renewed otherwise may be at once")
+    func advisedRenewal() throws {
+        func renew(advisedAt: Int64?, about fingerprint: String, at now: Int64, lifetime: Int64 = 90 * 86_400) throws
+            -> RenewalProgress?
+        {
+            var former = certificate("a")
+            former.facts.fingerprint = "former"
+            try store.commit([.putCertificate(former)], by: me)
+            var progress = RenewalProgress(certificate: "a")
+            (progress.failures, progress.nextTryAt) = (2, now)
+            (progress.advisedFingerprint, progress.advisedAt) = (fingerprint, advisedAt)
+            try store.putRenewal(progress)
+            var next = former
+            next.facts.fingerprint = "next"
+            (next.facts.createdAt, next.facts.expiresAt) = (now, now + lifetime)
+            #expect(try lease(.certificate("a"), for: me) == .acquired)
+            try store.commit([.putCertificate(next), .endOrder(certificate: "a")], by: me)
+            return try store.renewal(of: "a")
+        }
+        #expect(try renew(advisedAt: nil, about: "former", at: 1000) == nil)
+        #expect(try renew(advisedAt: 1001, about: "former", at: 1000) == nil)
+        #expect(try renew(advisedAt: 1000, about: "another", at: 1000) == nil)
+        var pause = RenewalProgress(certificate: "a")
+        (pause.advisedFingerprint, pause.nextAdviceAt) = ("next", 1000 + 6 * 3600)
+        #expect(try renew(advisedAt: 1000, about: "former", at: 1000) == pause)
+        pause.nextAdviceAt = 1010
+        #expect(try renew(advisedAt: 0, about: "former", at: 1000, lifetime: 80) == pause)
+    }
 }

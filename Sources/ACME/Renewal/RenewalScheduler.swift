@@ -60,7 +60,7 @@ public enum RenewalScheduler {
 
     /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
     public static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
-        let planned = max(plannedAt(candidate, seed: seed), earliestAt(candidate))
+        let planned = advisedAt(candidate) ?? max(plannedAt(candidate, seed: seed), earliestAt(candidate))
         guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
         let delay = RetrySchedule.delaySeconds(afterFailures: candidate.failures)
         return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
@@ -86,25 +86,33 @@ public enum RenewalScheduler {
         return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
     }
 
-    /// Not before this: by a clock that is wrong, or by advice, a certificate may be due as soon as it is had, and the next
-    /// one as well.
+    /// Not before this: by a clock that is wrong a certificate may be due as soon as it is obtained, and the next one as well. What
+    /// advice has renewed is not advised on again for as long (`RenewalProgress.after`).
     private static func earliestAt(_ candidate: RenewalCandidate) -> Int64 {
         guard let obtainedAt = candidate.obtainedAt else { return .min }
         return obtainedAt + min(max(0, candidate.notAfter - obtainedAt) / 8, longestPauseSeconds)
     }
 
-    private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
-        guard candidate.notAfter < possibleSeconds, candidate.notBefore > -possibleSeconds else { return 0 }
+    private static func isPossible(_ candidate: RenewalCandidate) -> Bool {
+        candidate.notAfter < possibleSeconds && candidate.notBefore > -possibleSeconds
+    }
+
+    /// When the CA would have it renewed, if that counts.
+    private static func advisedAt(_ candidate: RenewalCandidate) -> Int64? {
+        guard let advised = candidate.advisedAt, isPossible(candidate) else { return nil }
+        // Much earlier than usual means that something is wrong with the certificate: then nobody's wish counts. Late advice must
+        // leave time for more than one try.
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
-        if let advised = candidate.advisedAt {
-            // Much earlier than usual means that something is wrong with the certificate: then nobody's wish counts. Late
-            // advice must leave time for more than one try.
-            let isUrgent = advised < usual - lifetime / 10
-            if isUrgent || candidate.renewBeforeSeconds == nil {
-                return min(advised, candidate.notAfter - lifetime / 10)
-            }
-        }
+        let isUrgent = advised < usual - lifetime / 10
+        guard isUrgent || candidate.renewBeforeSeconds == nil else { return nil }
+        return min(advised, candidate.notAfter - lifetime / 10)
+    }
+
+    private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
+        guard isPossible(candidate) else { return 0 }
+        let lifetime = max(0, candidate.notAfter - candidate.notBefore)
+        let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
         // A wish that a short certificate can't fulfil must not have it renewed all the time.
         let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
         let planned = (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)

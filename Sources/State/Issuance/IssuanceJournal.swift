@@ -212,3 +212,20 @@ public struct RenewalProgress: Sendable, Equatable {
     /// Nothing known yet.
     public init(certificate: String) { self.certificate = certificate }
 }
+
+extension RenewalProgress {
+    /// For how long a certificate is not advised on that advice has renewed, in seconds: else a CA that always advises the past would
+    /// have it renewed without end.
+    private static let pauseAfterAdviceSeconds: Int64 = 6 * 3600
+
+    /// What remains of it when a certificate takes the place of the one with the fingerprint `former`; nil for nothing. Failures are
+    /// over, and what was advised was about the former.
+    package func after(_ former: String?, renewedTo facts: CertificateFacts) -> RenewalProgress? {
+        guard let advisedAt, advisedAt <= facts.createdAt, advisedFingerprint == former else { return nil }
+        var next = RenewalProgress(certificate: certificate)
+        next.advisedFingerprint = facts.fingerprint
+        let lifetime = max(0, facts.expiresAt - facts.createdAt)
+        next.nextAdviceAt = facts.createdAt + min(lifetime / 8, Self.pauseAfterAdviceSeconds)
+        return next
+    }
+}

@@ -1,0 +1,79 @@
+"""A CA that would have a certificate renewed at once (RFC 9773): it is, however young it is, and once."""
+
+import contextlib
+import sqlite3
+import time
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway import eventually
+from hosts import nothing_is_left, rows, serial
+from test_apply import renew
+
+DAY = 86_400
+HOURS = 3600
+
+
+def fingerprint(gateway):
+    return rows(gateway, "SELECT fingerprint FROM certificates WHERE name = 'app.test'")[0][0]
+
+
+def next_advice(gateway):
+    return next((at for at, in rows(gateway, "SELECT next_advice_at FROM renewals WHERE certificate = 'app.test'")), 0)
+
+
+def advise(gateway, seconds):
+    """As a gateway notes what the CA has advised on the certificate that there is; `seconds`: from now."""
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("INSERT OR REPLACE INTO renewals (certificate, failures, advised_fingerprint, advised_at) "
+                      "SELECT name, 0, fingerprint, unixepoch() + ? FROM certificates", (seconds,))
+
+
+def test_a_gateway_renews_a_young_certificate_by_advice_and_not_the_next_one(odd):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    gateway.apply()
+    gateway.start()
+    first = ca.issued[0]
+    eventually("the renewal", lambda: len(ca.issued) == 2)
+    eventually("the end of the order", lambda: nothing_is_left(gateway))
+    eventually("the new one", lambda: serial(gateway, "app.test") != first.public_bytes(Encoding.DER))
+    # The CA advises the past again, if it is asked.
+    asked = ca.calls["renewal"]
+    assert 5 * HOURS < next_advice(gateway) - time.time() <= 6 * HOURS
+    gateway.stop()
+    gateway.start()
+    done = renew(gateway, "--all")
+    assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
+    assert "No changes" in gateway.apply()
+    assert ca.calls["renewal"] == asked and len(ca.issued) == 2
+
+
+@pytest.mark.parametrize("renewing", ["renew", "apply"])
+def test_a_young_certificate_is_renewed_by_request_once_it_is_advised(odd, renewing):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    gateway.apply()
+    advise(gateway, -DAY)
+    if renewing == "renew":
+        assert renew(gateway, "--all").returncode == 0
+    else:
+        gateway.apply()
+    assert len(ca.issued) == 2
+    assert renew(gateway, "--all").stdout == "Nothing is due.\n"
+    assert "No changes" in gateway.apply()
+    assert 5 * HOURS < next_advice(gateway) - time.time() <= 6 * HOURS
+    # Whoever forces it need not wait, and what was forced is advised on as any other.
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    assert renew(gateway, "--all", "--force").returncode == 0
+    assert len(ca.issued) == 4
+    assert next_advice(gateway) == 0
+
+
+def test_advice_on_what_is_to_come_has_nothing_renewed_and_keeps_nobody_from_asking(odd):
+    gateway, ca = odd(advice=(DAY, 2 * DAY))
+    gateway.apply()
+    advise(gateway, DAY)
+    assert renew(gateway, "--all").stdout == "Nothing is due.\n"
+    # Renewed for another reason: the next one may be advised on at once.
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    assert next_advice(gateway) == 0
