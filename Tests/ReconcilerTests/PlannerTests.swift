@@ -99,11 +99,11 @@ import Testing
         let names = (1...9).map { "name-\($0).internal.example.com" }
         let proxies = (1...12).map { "192.0.2.\($0)" }
         let policy = "default-src 'self'; img-src 'self' data:; font-src 'self' https://fonts.example.com; object-src"
-        let before = try Self.configuration(text(names, proxies, "\(policy) 'none'", "canary1", "X-A: é, X-B: b"))
+        let before = try Self.configuration(text(names, proxies, "\(policy) 'none'", "canary10", "X-A: é, X-B: b"))
         let after = try Self.configuration(
             text(
                 Array(names[..<8]) + ["name-10.internal.example.com"], proxies + ["0.0.0.0/0"], "\(policy) *",
-                "canary2",
+                "canary20",
                 "X-B: b, X-A: e\u{301}"
             ).replacing(
                 "3000\", \"http://127.0.0.1:3001\", \"http://127.0.0.1:3002",

@@ -76,13 +76,13 @@ public struct ACMEIssuer: Sendable, Equatable {
 public struct ExternalAccount: Sendable, Equatable {
     /// The account's key identifier.
     public var keyID = ""
-    /// The account's MAC key in base64url.
+    /// The account's MAC key in base64url or plain base64.
     public var hmacKey = Secret(.inline(""))
 
     static let shape = ObjectShape<ExternalAccount>(
         "an external account", "An account at the CA to bind to", initial: ExternalAccount(),
         fields: [
             .required("kid", \.keyID, .string("a key identifier", lengths: 1...1000), "The account's key identifier"),
-            .required("hmac_key", \.hmacKey, .secret, "The account's MAC key in base64url"),
+            .required("hmac_key", \.hmacKey, .secret, "The account's MAC key in base64url or base64"),
         ])
 }

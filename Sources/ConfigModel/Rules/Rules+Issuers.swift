@@ -11,6 +11,12 @@ extension Rules {
 
     private mutating func check(_ acme: ACMEIssuer, _ issuer: Issuer) {
         let node = issuer.origin.node
+        checkKeys(acme, in: node)
+        if let lead = acme.renewBefore, lead > Self.longestRenewBefore {
+            report(
+                .error, "renew_before", in: node, "no certificate is renewed more than 366d before its end",
+                hint: "certificates of public CAs live for 90 to 398 days; left out, a third of that counts")
+        }
         if acme.challenge == .dns01, acme.dns == nil {
             reportMissing(
                 "dns", at: "challenge", in: node, unlessFaulty: ["challenge"],
@@ -26,6 +32,26 @@ extension Rules {
             report(
                 .warning, "challenge", in: node, "challenge http-01 needs plain HTTP, and there is no http listener",
                 hint: "add gateway.http, or use tls-alpn-01 or dns-01")
+        }
+    }
+
+    /// Certificates of public CAs live for 398 days at most.
+    private static let longestRenewBefore = Duration.seconds(366 * 86_400)
+
+    private mutating func checkKeys(_ acme: ACMEIssuer, in node: NodeID?) {
+        if case .inline(let text)? = acme.externalAccount?.hmacKey.source, !text.isEmpty,
+            !Base64Text.isKey(text, isURL: true)
+        {
+            report(
+                .error, "eab", "hmac_key", in: node, "the MAC key of an external account is written in base64url",
+                hint: "copy it from the CA's page as it stands there; the key's identifier goes into 'kid'")
+        }
+        if case .rfc2136(let settings)? = acme.dns?.method, case .inline(let text)? = settings.tsig?.secret.source,
+            !text.isEmpty, !Base64Text.isKey(text, isURL: false)
+        {
+            report(
+                .error, "dns", "tsig", "secret", in: node, "the secret of a TSIG key is written in base64",
+                hint: "it stands behind 'secret' in what tsig-keygen prints")
         }
     }
 
