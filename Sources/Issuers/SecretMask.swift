@@ -1,12 +1,31 @@
 import ConfigModel
 import PKI
 
-/// Hides secrets that we know in texts of others: a server may quote what it was sent.
+/// Hides secrets that we know in texts of others: a server may quote what it was sent, as it is or encoded.
+///
+/// Each byte of a secret is known as it is, percent-encoded, and as JSON escapes it; the whole also in hex and in base64, of either
+/// alphabet and in the midst of something longer, such as the credentials of Basic authentication.
 struct SecretMask: Sendable {
-    private let secrets: [SecretBytes]
+    /// A secret as it may be written.
+    private struct Form: Sendable {
+        let bytes: SecretBytes
+        let encoding: Encoding
+    }
+
+    private enum Encoding {
+        case plain
+        case hex
+        /// `isInside`: the digit before it may hold bits of the secret.
+        case base64(isInside: Bool)
+    }
+
+    /// Shorter ones are not looked for in hex and base64, where their few digits could be anything.
+    private static let shortestEncoded = 6
+
+    private let forms: [Form]
 
     init(_ secrets: [SecretBytes]) {
-        self.secrets = secrets.filter { $0.count > 0 }
+        forms = secrets.filter { $0.count > 0 }.flatMap(Self.forms)
     }
 
     /// Hides what an issuer's settings refer to, as far as it can be read.
@@ -14,9 +33,25 @@ struct SecretMask: Sendable {
         self.init(settings.secrets.compactMap { try? reader.read($0) })
     }
 
-    /// The text with asterisks in place of each secret, also where its slashes are written as in JSON.
+    private static func forms(of secret: SecretBytes) -> [Form] {
+        let plain = Form(bytes: secret, encoding: .plain)
+        guard secret.count >= shortestEncoded else { return [plain] }
+        let base64 = (0..<3).map { offset in
+            Form(bytes: Base64URL.core(of: secret, at: offset), encoding: .base64(isInside: offset > 0))
+        }
+        return [plain, Form(bytes: Hex.digits(of: secret), encoding: .hex)] + base64
+    }
+
+    /// The text with asterisks in place of each secret.
     func hiding(in text: [UInt8]) -> [UInt8] {
-        secrets.reduce(text) { text, secret in secret.withBytes { Self.hiding($0, in: text) } }
+        forms.reduce(text) { text, form in
+            form.bytes.withBytes { bytes in
+                // Nearly all texts have none: these are not copied.
+                guard let first = text.indices.first(where: { Self.end(of: bytes, form, in: text, from: $0) != nil })
+                else { return text }
+                return Self.hiding(bytes, form, in: text, from: first)
+            }
+        }
     }
 
     /// The failure with asterisks in place of each secret.
@@ -26,32 +61,91 @@ struct SecretMask: Sendable {
             hidden(failure.reason), hint: failure.hint.map(hidden), notBefore: failure.notBefore)
     }
 
-    private static func hiding(_ secret: Span<UInt8>, in text: [UInt8]) -> [UInt8] {
-        var result: [UInt8] = []
-        var index = 0
+    private static func hiding(_ secret: Span<UInt8>, _ form: Form, in text: [UInt8], from first: Int) -> [UInt8] {
+        var result = Array(text[..<first])
+        var index = first
         while index < text.count {
-            if let end = end(of: secret, in: text, from: index) {
-                result += Array("****".utf8)
-                index = end
-            } else {
+            guard let end = end(of: secret, form, in: text, from: index) else {
                 result.append(text[index])
                 index += 1
+                continue
             }
+            index = end
+            if case .base64(let isInside) = form.encoding {
+                if isInside, let last = result.last, isBase64(last) { result.removeLast() }
+                // The digit that holds the secret's last bits, and padding.
+                if index < text.count, isBase64(text[index]) { index += 1 }
+                while index < text.count, text[index] == UInt8(ascii: "=") { index += 1 }
+            }
+            result += Array("****".utf8)
         }
         return result
     }
 
     /// Where the secret ends that begins at a place; nil when none does.
-    private static func end(of secret: Span<UInt8>, in text: [UInt8], from start: Int) -> Int? {
+    private static func end(of secret: Span<UInt8>, _ form: Form, in text: [UInt8], from start: Int) -> Int? {
+        // What looks like an escape may be the secret's own.
+        end(of: secret, form, in: text, from: start, isEscaped: true)
+            ?? end(of: secret, form, in: text, from: start, isEscaped: false)
+    }
+
+    private static func end(
+        of secret: Span<UInt8>, _ form: Form, in text: [UInt8], from start: Int, isEscaped: Bool
+    ) -> Int? {
         var index = start
         for place in secret.indices {
-            let isEscaped =
-                secret[place] == UInt8(ascii: "/") && index + 1 < text.count && text[index] == UInt8(ascii: "\\")
-                && text[index + 1] == UInt8(ascii: "/")
-            if isEscaped { index += 1 }
-            guard index < text.count, text[index] == secret[place] else { return nil }
-            index += 1
+            guard index < text.count else { return nil }
+            if isEscaped, let (byte, length) = escape(in: text, at: index), isSame(byte, secret[place], form.encoding) {
+                index += length
+            } else if isSame(text[index], secret[place], form.encoding) {
+                index += 1
+            } else {
+                return nil
+            }
         }
         return index
+    }
+
+    /// The byte that an escape of URLs or JSON stands for, and how long it is; nil where there is none.
+    private static func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
+        switch text[index] {
+        case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)
+        case UInt8(ascii: "%"): return hexByte(in: text, at: index + 1).map { ($0, 3) }
+        case UInt8(ascii: "\\") where index + 1 < text.count:
+            switch text[index + 1] {
+            case UInt8(ascii: "u") where text[(index + 2)...].starts(with: "00".utf8):
+                return hexByte(in: text, at: index + 4).map { ($0, 6) }
+            case UInt8(ascii: "n"): return (0x0A, 2)
+            case UInt8(ascii: "r"): return (0x0D, 2)
+            case UInt8(ascii: "t"): return (0x09, 2)
+            case let byte where "/\"\\".utf8.contains(byte): return (byte, 2)
+            default: return nil
+            }
+        default: return nil
+        }
+    }
+
+    private static func hexByte(in text: [UInt8], at index: Int) -> UInt8? {
+        guard index + 1 < text.count, let high = Hex.value(text[index]), let low = Hex.value(text[index + 1]) else {
+            return nil
+        }
+        return high << 4 | low
+    }
+
+    private static func isSame(_ byte: UInt8, _ secret: UInt8, _ encoding: Encoding) -> Bool {
+        switch encoding {
+        case .plain: byte == secret
+        case .hex: byte == secret || byte | 0x20 == secret && secret >= UInt8(ascii: "a")
+        case .base64:
+            switch byte {
+            case UInt8(ascii: "+"): secret == UInt8(ascii: "-")
+            case UInt8(ascii: "/"): secret == UInt8(ascii: "_")
+            default: byte == secret
+            }
+        }
+    }
+
+    private static func isBase64(_ byte: UInt8) -> Bool {
+        Base64URL.isText(CollectionOfOne(byte)) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
     }
 }

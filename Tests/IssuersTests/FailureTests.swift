@@ -46,6 +46,52 @@ import Testing
         #expect(failure == IssuanceFailure(expected, hint: expected, notBefore: 7))
     }
 
+    private static let key = #"p+4/"s\%é-Ü"#
+
+    private static func mask() -> SecretMask { SecretMask([SecretBytes(Array(key.utf8))]) }
+
+    @Test(
+        "A secret that a server quotes is hidden however it is encoded",
+        arguments: [
+            (key, "****"), (#"{"sent": "p+4\/\"s\\%é-Ü"}"#, #"{"sent": "****"}"#),
+            (#"p\u002b4\u002F\u0022s\u005c\u0025é-Ü"#, "****"),
+            ("?k=p%2B4%2F%22s%5C%25%C3%A9-%C3%9C&x=%20", "?k=****&x=%20"),
+            ("p%2b4/%22s%5c%25%c3%a9-%c3%9c", "****"), ("702b342f22735c25c3a92dc39c", "****"),
+            ("<702B342F22735C25C3A92DC39C>", "<****>"), ("p+4/\"s\\%é-", "p+4/\"s\\%é-"),
+        ])
+    func encoded(text: String, expected: String) {
+        #expect(String(decoding: Self.mask().hiding(in: Array(text.utf8)), as: UTF8.self) == expected)
+    }
+
+    @Test("A secret is hidden in base64 of either alphabet, wherever it stands in what is encoded", arguments: 0..<6)
+    func base64(offset: Int) {
+        for end in 0..<4 {
+            let whole = Array("user:x".utf8.suffix(offset)) + Array(Self.key.utf8) + Array("after".utf8.prefix(end))
+            let plain = Data(whole).base64EncodedString()
+            let url = plain.replacing("+", with: "-").replacing("/", with: "_")
+            let texts = [
+                plain, url, url.replacing("=", with: ""), plain.replacing("/", with: #"\/"#),
+                plain.replacing("+", with: "%2B"),
+            ]
+            for text in texts {
+                let hidden = String(decoding: Self.mask().hiding(in: Array(">\(text)<".utf8)), as: UTF8.self)
+                // What stands before and after may still be read, in as many digits as that takes.
+                #expect(hidden.contains("****") && hidden.hasPrefix(">") && hidden.hasSuffix("<"), "\(text): \(hidden)")
+                #expect(hidden.count - 6 <= (offset * 4 + 2) / 3 + (end * 4 + 2) / 3 + 3, "\(text): \(hidden)")
+            }
+        }
+    }
+
+    @Test("Short secrets are hidden as they are alone, and texts without any are left as they are")
+    func short() {
+        let mask = SecretMask([SecretBytes(Array("abc".utf8))])
+        let text = "abc YWJj 616263 %61bc %"
+        #expect(String(decoding: mask.hiding(in: Array(text.utf8)), as: UTF8.self) == "**** YWJj 616263 **** %")
+        for text in ["", "%", "%4", "\\", "\\u00", "\\u004", "+", "é", String(repeating: "p+4/", count: 1000)] {
+            #expect(Self.mask().hiding(in: Array(text.utf8)) == Array(text.utf8))
+        }
+    }
+
     @Test("What an issuer refers to is known to its mask")
     func issuer() throws {
         let record = """

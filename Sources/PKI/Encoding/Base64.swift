@@ -74,12 +74,6 @@ public enum Base64 {
     /// The bytes that a text stands for, with blanks or line ends around it or not; nil when it holds anything but digits, or bits
     /// that stand for nothing.
     public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
-
-    /// The text of some bytes, with its padding.
-    package static func text(_ bytes: [UInt8]) -> String {
-        let digits = Base64URL.text(bytes).utf8.compactMap(Base64Alphabet.url.value).map(Base64Alphabet.standard.digit)
-        return String(decoding: digits, as: UTF8.self) + String(repeating: "=", count: (4 - digits.count % 4) % 4)
-    }
 }
 
 /// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
@@ -107,6 +101,22 @@ public enum Base64URL {
     /// keys are not as strict as the standard.
     public static func secret(_ text: SecretBytes) -> SecretBytes? {
         Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
+    }
+
+    /// The digits that a secret alone decides where its first byte stands at `offset` (0 to 2) in a group of three, as a part of
+    /// something longer does. One digit before and one after them may hold bits of it too.
+    package static func core(of secret: SecretBytes, at offset: Int) -> SecretBytes {
+        secret.withBytes { bytes in
+            let digits = (8 * offset + 5) / 6..<max((8 * offset + 5) / 6, 8 * (offset + bytes.count) / 6)
+            return SecretBytes(capacity: digits.count) { output in
+                for digit in digits {
+                    let value = (6 * digit - 8 * offset..<6 * digit - 8 * offset + 6).reduce(UInt8(0)) { value, bit in
+                        value << 1 | bytes[bit / 8] >> UInt8(7 - bit % 8) & 1
+                    }
+                    output.append(Base64Alphabet.url.digit(value))
+                }
+            }
+        }
     }
 
     /// Whether all bytes are digits.

@@ -1,5 +1,5 @@
 /// Bytes as lower-case hex digits, two for each.
-enum Hex {
+package enum Hex {
     static func text(_ bytes: some Sequence<UInt8>) -> String {
         var digits: [UInt8] = []
         digits.reserveCapacity(2 * bytes.underestimatedCount)
@@ -8,6 +8,18 @@ enum Hex {
             digits.append(digit(byte & 15))
         }
         return String(decoding: digits, as: UTF8.self)
+    }
+
+    /// The digits of a secret, in lower case.
+    package static func digits(of secret: SecretBytes) -> SecretBytes {
+        secret.withBytes { bytes in
+            SecretBytes(capacity: 2 * bytes.count) { output in
+                for index in bytes.indices {
+                    output.append(digit(bytes[index] >> 4))
+                    output.append(digit(bytes[index] & 15))
+                }
+            }
+        }
     }
 
     /// The bytes of a text of either case; nil when it is none.
@@ -28,7 +40,7 @@ enum Hex {
     }
 
     /// The value of an ASCII digit of either case; nil when it is none.
-    static func value(_ digit: UInt8) -> UInt8? {
+    package static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
         case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
