@@ -19,6 +19,7 @@ struct DNSExchange {
                 return answer.0.isTruncated ? try overTCP(message, bytes, address) : answer
             } catch {
                 failure = DNSFailure("\(server): \(words(error))")
+                if case .isLate = error { failure.isUnanswered = true }
             }
         }
         throw failure

@@ -10,6 +10,8 @@ public struct DNSFailure: Error, Sendable, Equatable {
     public let reason: String
     /// What to do about it.
     public let hint: String?
+    /// Whether nobody answered in time.
+    package var isUnanswered = false
 
     /// A failure.
     public init(_ reason: String, hint: String? = nil) {

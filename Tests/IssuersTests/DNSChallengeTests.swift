@@ -185,6 +185,22 @@ private final class Clock: Sendable {
         #expect(drop.hasSuffix(": the connection was closed without an answer"))
     }
 
+    @Test("A webhook that does not answer is not called again to clean up")
+    func unanswered() throws {
+        func actions(_ path: String) throws -> [String] {
+            let records = try records(path)
+            #expect(throws: IssuanceFailure.self) { try records.present(name: "_acme-challenge.a.test", value: "x") }
+            try? records.cleanup(name: "_acme-challenge.a.test", value: "x")
+            let client = try HTTPClient(userAgent: "test", allowsPlainHTTP: true)
+            let log = try client.send(HTTPRequest(.get, base + "/requests"))
+            let requests = try #require(JSONSerialization.jsonObject(with: Data(log.body)) as? [[Any]])
+            return requests.filter { $0[2] as? String == path }.map { "\($0[3])" }
+        }
+        #expect(try actions("/drop").count == 1)
+        // One that refuses may have written something.
+        #expect(try actions("/status?n=500").count == 2)
+    }
+
     @Test("A token that can't be read, and a zone that can't be found, are told")
     func unusable() throws {
         #expect(throws: IssuanceFailure("the variable AEGIS_TEST_NOWHERE is not set")) {

@@ -2,11 +2,13 @@ import ConfigModel
 import DNS
 import HTTPClient
 import PKI
+import Synchronization
 
 /// The TXT records that answer dns-01 (RFC 8555 section 8.4): has them written and removed, and waits until they are seen.
 ///
-/// A name can need several values at once, as a wildcard's and its parent's do; each comes and goes by itself.
-struct DNSChallengeRecords: Sendable {
+/// A name can need several values at once, as a wildcard's and its parent's do; each comes and goes by itself. Who does not answer is
+/// not waited for again to remove what may have been written: a record that stays does no harm.
+final class DNSChallengeRecords: Sendable {
     private enum Writer {
         case nameServer(DNSUpdater)
         case webhook(HTTPClient, url: String, authorization: SecretField?, SecretMask)
@@ -16,7 +18,11 @@ struct DNSChallengeRecords: Sendable {
     /// How much of what a webhook complains about is passed on.
     private static let complaintCharacters = 200
 
+    /// How long a webhook may take to remove a value, while a certificate that is issued waits.
+    private static let cleanupTimeout = Duration.seconds(10)
+
     private let writer: Writer
+    private let isUnanswered = Mutex(false)
     private let propagation: DNSPropagation
 
     /// For who is declared to write the records; secrets are read now.
@@ -65,8 +71,9 @@ struct DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Has the value removed; others at the name stay.
+    /// Has the value removed; others at the name stay. Does nothing when the last call was not answered.
     func cleanup(name: String, value: String) throws(IssuanceFailure) {
+        guard !isUnanswered.withLock({ $0 }) else { return }
         try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }
     }
 
@@ -79,18 +86,28 @@ struct DNSChallengeRecords: Sendable {
         _ action: String, _ name: String, _ value: String, update: (DNSUpdater) throws(DNSFailure) -> Void
     ) throws(IssuanceFailure) {
         switch writer {
-        case .nameServer(let updater): try Self.dns { () throws(DNSFailure) in try update(updater) }
+        case .nameServer(let updater):
+            try Self.dns { () throws(DNSFailure) in
+                do throws(DNSFailure) {
+                    try update(updater)
+                } catch {
+                    isUnanswered.withLock { $0 = error.isUnanswered }
+                    throw error
+                }
+            }
         case .webhook(let client, let url, let authorization, let mask):
             let body = PlainValue.map([
                 ("action", .string(action)), ("name", .string(name)), ("value", .string(value)),
             ])
-            let request = HTTPRequest(
+            var request = HTTPRequest(
                 .post, url, fields: [HTTPField("Content-Type", "application/json")], authorization: authorization,
                 body: body.json())
+            if action == "cleanup" { request.timeout = Self.cleanupTimeout }
             let response: HTTPResponse
             do throws(HTTPFailure) {
                 response = try client.send(request)
             } catch {
+                isUnanswered.withLock { $0 = true }
                 throw IssuanceFailure("the webhook for \(action): \(error.reason)", hint: error.hint)
             }
             guard (200...299).contains(response.status) else {
