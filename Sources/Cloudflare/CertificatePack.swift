@@ -106,18 +106,22 @@ extension CertificatePack: Decodable {
     /// Lines that are kept.
     private static let maximumLines = 100
 
-    /// Reads it from an answer's result.
+    /// Reads it from an answer's result. What is known of it by its identifier alone is enough to tell it from others.
     public init(from decoder: any Decoder) throws {
+        func list<Element: Decodable>(_ key: Key) -> [Element] {
+            (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
+        }
         let values = try decoder.container(keyedBy: Key.self)
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
-        status = try values.decode(String.self, forKey: .status).oneLine(limit: 60)
-        hosts = try values.decodeIfPresent([String].self, forKey: .hosts)?.map { $0.lowercased() }.sorted() ?? []
-        expiresAt = try values.decodeIfPresent([Certificate].self, forKey: .certificates)?
-            .compactMap { $0.expires.flatMap(CloudflareTime.seconds) }.min()
-        let records = try values.decodeIfPresent([Record].self, forKey: .records) ?? []
-        validation = Array(records.flatMap(\.lines).prefix(Self.maximumLines))
-        let errors = try values.decodeIfPresent([Complaint].self, forKey: .errors) ?? []
-        problems = errors.prefix(Self.maximumLines).compactMap { $0.message?.oneLine(limit: 500) }
+        status = ((try? values.decodeIfPresent(String.self, forKey: .status)) ?? "unknown").oneLine(limit: 60)
+        hosts = list(.hosts).map { (host: String) in host.lowercased() }.sorted()
+        expiresAt = list(.certificates).compactMap { (one: Certificate) in
+            one.expires.flatMap(CloudflareTime.seconds)
+        }.min()
+        validation = Array(list(.records).flatMap { (record: Record) in record.lines }.prefix(Self.maximumLines))
+        problems = list(.errors).prefix(Self.maximumLines).compactMap { (complaint: Complaint) in
+            complaint.message?.oneLine(limit: 500)
+        }
     }
 }
 
@@ -130,7 +134,7 @@ extension CloudflareClient {
         try call(
             .post, "\(Self.packs(zone))/order", body: RemoteJSON.encode(order), of: "certificate pack",
             finding: { () throws(CloudflareError) in
-                try packs(inZone: zone).first { $0.hosts == order.hosts && isNew($0) }
+                try pack(inZone: zone) { $0.hosts == order.hosts && isNew($0) }
             })
     }
 
@@ -139,15 +143,25 @@ extension CloudflareClient {
         try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// All packs of a zone, whatever their status.
-    public func packs(inZone zone: String) throws(CloudflareError) -> [CertificatePack] {
+    /// All packs of a zone, whatever their status, and what of the list can't be read, a line each.
+    public func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
         var all: [CertificatePack] = []
-        let _: Never? = try first(in: "\(Self.packs(zone))?status=all&", of: "list of certificate packs") {
+        let (_, oddities): (Never?, [String]) = try first(in: "\(Self.packs(zone))?status=all&", of: Self.list) {
             (pack: CertificatePack) -> Never? in
             all.append(pack)
             return nil
         }
-        return all
+        return (all, oddities)
+    }
+
+    /// The first pack of a zone that is looked for; nil when there is none, for sure.
+    public func pack(
+        inZone zone: String, where isWanted: (CertificatePack) -> Bool
+    ) throws(CloudflareError) -> CertificatePack? {
+        let search = try first(in: "\(Self.packs(zone))?status=all&", of: Self.list) { (pack: CertificatePack) in
+            isWanted(pack) ? pack : nil
+        }
+        return try Self.certain(search, of: Self.list)
     }
 
     /// Has a pack in `validation_timed_out` validated again.
@@ -163,6 +177,8 @@ extension CloudflareClient {
             return
         }
     }
+
+    private static let list = "list of certificate packs"
 
     private static func packs(_ zone: String) -> String { "/zones/\(zone)/ssl/certificate_packs" }
 }

@@ -1,9 +1,10 @@
 import PKI
+import Remote
 
 /// What every answer is wrapped in.
 struct CloudflareEnvelope<Result: Decodable>: Decodable {
     struct Info: Decodable {
-        let totalPages: Int?
+        @IfReadable var totalPages: Int?
 
         enum CodingKeys: String, CodingKey {
             case totalPages = "total_pages"
@@ -11,7 +12,12 @@ struct CloudflareEnvelope<Result: Decodable>: Decodable {
     }
 
     let result: Result?
-    let resultInfo: Info?
+    @IfReadable var resultInfo: Info?
+
+    init(result: Result?, resultInfo: Info?) {
+        self.result = result
+        self.resultInfo = resultInfo
+    }
 
     enum CodingKeys: String, CodingKey {
         case result

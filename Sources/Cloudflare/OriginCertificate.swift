@@ -28,7 +28,8 @@ extension OriginCertificate: Decodable {
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
         pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
         request = try values.decodeIfPresent(String.self, forKey: .csr)
-        expiresAt = try values.decodeIfPresent(String.self, forKey: .expires).flatMap(CloudflareTime.seconds)
+        // For people alone; a revocation that can't be read is no missing one.
+        expiresAt = (try? values.decodeIfPresent(String.self, forKey: .expires))?.flatMap(CloudflareTime.seconds)
         // What was never revoked may be told as the year 1.
         revokedAt = try values.decodeIfPresent(String.self, forKey: .revoked).flatMap(CloudflareTime.seconds)
             .flatMap { $0 > 0 ? $0 : nil }
@@ -86,16 +87,18 @@ extension CloudflareClient {
             .post, "/certificates", body: RemoteJSON.encode(request), of: "certificate", finding: finding)
     }
 
-    /// The certificate that a zone has for this very request; nil when there is none.
+    /// The certificate that a zone has for this very request; nil when there is none, for sure.
     public func certificate(
         for request: CertificateRequest, inZone zone: String
     ) throws(CloudflareError) -> OriginCertificate? {
-        try first(in: "/certificates?zone_id=\(zone)&", of: "list of certificates") { (found: OriginCertificate) in
+        let thing = "list of certificates"
+        let search = try first(in: "/certificates?zone_id=\(zone)&", of: thing) { (found: OriginCertificate) in
             guard let text = found.request, let other = try? CertificateRequest(pem: Array(text.utf8)),
                 other.der == request.der, found.revokedAt == nil
-            else { return nil }
+            else { return nil as OriginCertificate? }
             return found
         }
+        return try Self.certain(search, of: thing)
     }
 
     /// A certificate as it is now. Throws an error that `isGone` when there is none.

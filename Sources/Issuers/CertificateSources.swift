@@ -8,6 +8,7 @@ public struct CertificateSources: Sendable {
     private let local: Result<LocalAuthority, IssuanceFailure>
     private let orders: ACMEOrders
     private let origin: OriginOrders
+    private let store: any StateStore
     private let now: @Sendable () -> Int64
 
     /// The sources. Without a local CA only what it was to issue fails.
@@ -16,6 +17,7 @@ public struct CertificateSources: Sendable {
         self.local = local
         self.orders = orders
         origin = OriginOrders(tools: tools)
+        store = tools.store
         now = tools.now
     }
 
@@ -26,6 +28,30 @@ public struct CertificateSources: Sendable {
     public func obtain(
         _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer],
         startsAnew: Bool = false
+    ) throws(IssuanceFailure) -> ObtainedCertificate {
+        var obtained = try obtainAlone(value, named: name, for: users, from: issuers, startsAnew: startsAnew)
+        do throws(StateError) {
+            obtained.material.closing += try supersedes(name, obtained.material, issuers).map { [.supersede($0)] } ?? []
+        } catch {
+            throw IssuanceFailure("\(error)")
+        }
+        return obtained
+    }
+
+    /// What is to be revoked when this takes its place, wherever it comes from: the issuer of the former certificate says so.
+    private func supersedes(
+        _ name: String, _ material: IssuedMaterial, _ issuers: [Issuer]
+    ) throws(StateError) -> SupersededCertificate? {
+        guard let former = try store.certificate(named: name), let remote = former.remote,
+            remote.id != material.remote?.id,
+            let issuer = issuers.first(where: { $0.name == former.issuerName }),
+            case .cloudflareOrigin(let settings) = issuer.kind, settings.revokeReplaced
+        else { return nil }
+        return SupersededCertificate(id: remote.id, certificate: name, issuer: issuer.name, since: now())
+    }
+
+    private func obtainAlone(
+        _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer], startsAnew: Bool
     ) throws(IssuanceFailure) -> ObtainedCertificate {
         switch value {
         case let certificate as HostCertificate:
@@ -81,7 +107,7 @@ public struct CertificateSources: Sendable {
 /// A certificate that was had, before it is stored.
 public struct ObtainedCertificate: Sendable {
     /// Chain and key.
-    public let material: IssuedMaterial
+    public internal(set) var material: IssuedMaterial
     /// Where it came from.
     public let source: CertificateFacts.Source
     /// Whether it is renewed before it expires.

@@ -99,6 +99,30 @@ struct ClientTests {
             ])
     }
 
+    @Test func `One odd element of a list keeps nobody from the others, and is told of`() throws {
+        let csr = Self.request.pem.replacing("\n", with: #"\n"#)
+        let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":7}"#
+        let odd = [
+            #"{"id":null}"#, "null", "7", #"{"id":"../13"}"#, #"{"id":"12","revoked_at":[]}"#, #"{"id":"12","csr":{}}"#,
+        ]
+        let list = { (elements: [String]) in
+            ScriptedTransport.success("[\(elements.joined(separator: ","))]", info: #"{"total_pages":"one"}"#)
+        }
+        let server = ScriptedTransport([.answer(200, list(odd + [ours]))])
+        #expect(try server.client.certificate(for: Self.request, inZone: "abc")?.id == "13")
+        // What is not found may be what can't be read: then nobody asks for it a second time.
+        for element in odd {
+            let server = ScriptedTransport([.answer(200, list([Self.certificate, element]))])
+            let error = #expect(throws: CloudflareError.self) {
+                try server.client.certificate(for: Self.request, inZone: "abc")
+            }
+            #expect(error?.description.contains("an element that can't be read, number 2 of page 1: ") == true)
+            #expect(error?.mayBeDone == true)
+        }
+        let none = ScriptedTransport([.answer(200, list([Self.certificate]))])
+        #expect(try none.client.certificate(for: Self.request, inZone: "abc") == nil)
+    }
+
     @Test func `What a server between may have hidden is looked for before it is asked again`() throws {
         let csr = Self.request.pem.replacing("\n", with: #"\n"#)
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)"}"#
@@ -181,12 +205,34 @@ struct PackTests {
         #expect(pack.problems == ["SERVFAIL"])
     }
 
+    @Test(
+        arguments: [
+            (#""status":"pending_validation""#, #""status":7"#), (#""SERVFAIL""#, "[]"),
+            (#""2030-01-02T03:04:05Z""#, "0"),
+            (#"["me@a.test","you@a.test"]"#, #""me@a.test""#),
+        ])
+    func `Of a pack is read what can be read`(from: String, to: String) throws {
+        let text = Self.pack.replacing(from, with: to)
+        #expect(text != Self.pack)
+        let server = ScriptedTransport([.answer(200, ScriptedTransport.success("[null,\(text),{}]"))])
+        let (packs, oddities) = try server.client.packs(inZone: "abc")
+        #expect(packs.map(\.id) == ["p-1"] && packs[0].hosts == ["*.a.test", "a.test"])
+        #expect(
+            oddities == [
+                "Cloudflare's list of certificate packs has an element that can't be read, number 1 of page 1: it is null",
+                "Cloudflare's list of certificate packs has an element that can't be read, number 3 of page 1: "
+                    + "'id' is missing",
+            ])
+        let again = ScriptedTransport([.answer(200, ScriptedTransport.success("[null]"))])
+        #expect(throws: CloudflareError.self) { try again.client.pack(inZone: "abc") { _ in true } }
+    }
+
     @Test func `An order is known again, in whatever order its names come`() throws {
         let server = ScriptedTransport([.answer(200, ScriptedTransport.success("[\(Self.pack)]"))])
         let order = CertificatePackOrder(
             hosts: ["a.test", "*.a.test"], authority: "google", validation: "txt", validityDays: 90, hasBranding: false)
-        let packs = try server.client.packs(inZone: "abc")
-        #expect(packs.map(\.hosts) == [order.hosts])
+        let (packs, oddities) = try server.client.packs(inZone: "abc")
+        #expect(oddities.isEmpty && packs.map(\.hosts) == [order.hosts])
         #expect(
             order.text == #"{"certificate_authority":"google","cloudflare_branding":false,"#
                 + #""hosts":["*.a.test","a.test"],"type":"advanced","validation_method":"txt","validity_days":90}"#)

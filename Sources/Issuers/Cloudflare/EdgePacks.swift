@@ -20,7 +20,10 @@ public struct EdgePacks: Sendable {
     ///
     /// Returns it as it was seen last.
     public func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
-        try exclusively(name, certificate) { work in try work.wait(for: work.ordered()) }
+        try exclusively(name, certificate) { work in
+            let (pack, oddities) = try work.ordered()
+            return try work.wait(for: pack).noting(oddities)
+        }
     }
 
     /// Looks at the pack that was ordered, and waits for it to become active for at most `patience`. Nil when there is none.
@@ -96,26 +99,32 @@ struct EdgePackWork {
     // MARK: Ordering
 
     /// The pack that is wanted, ordered if it was not, as it is now.
-    func ordered() throws -> EdgePack {
+    /// Also what was odd on the way, a line each.
+    func ordered() throws -> (pack: EdgePack, oddities: [String]) {
         guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
-            return try place(begin())
+            return try placedAnew()
         }
-        guard pack.id != nil else { return try found(pack) ?? place(pack) }
+        guard pack.id != nil else { return (try found(pack) ?? place(pack), []) }
         let seen = try looked(at: pack)
         switch PackStatus(seen.status) {
-        case .pending, .active, .validationTimedOut: return seen
+        case .pending, .active, .validationTimedOut: return (seen, [])
         // What there was stays noted until another is placed.
-        case .dead, .gone: return try place(begin())
+        case .dead, .gone: return try placedAnew()
         }
     }
 
+    private func placedAnew() throws -> (pack: EdgePack, oddities: [String]) {
+        let (former, oddities) = try client.packs(inZone: certificate.zoneID)
+        return (try place(begin(former)), oddities)
+    }
+
     /// The journal's line of a new order.
-    private func begin() throws -> EdgePack {
+    private func begin(_ former: [CertificatePack]) throws -> EdgePack {
         let time = now()
         return try store.putEdgePack(
             EdgePack(
                 certificate: name, zone: certificate.zoneID, order: order.text,
-                formerIDs: client.packs(inZone: certificate.zoneID).map(\.id), orderedAt: time, checkedAt: time,
+                formerIDs: former.map(\.id), orderedAt: time, checkedAt: time,
                 since: time), by: holder)
     }
 
@@ -144,9 +153,9 @@ struct EdgePackWork {
     private func found(_ pack: EdgePack) throws -> EdgePack? {
         let known = try knownIDs(besides: pack)
         guard let order = CertificatePackOrder(text: pack.order),
-            let found = try client.packs(inZone: pack.zone).first(where: {
-                !known.contains($0.id) && $0.hosts == order.hosts && PackStatus($0.status) != .gone
-            })
+            let found = try client.pack(
+                inZone: pack.zone,
+                where: { !known.contains($0.id) && $0.hosts == order.hosts && PackStatus($0.status) != .gone })
         else { return nil }
         return try store.putEdgePack(pack.seen(found, at: now()), by: holder)
     }
@@ -187,7 +196,7 @@ struct EdgePackWork {
                 pack = try looked(at: pack)
             } catch let error as CloudflareError {
                 // It was ordered all the same.
-                return pack.noting("it can't be looked at now: \(error)")
+                return pack.noting(["it can't be looked at now: \(error)"])
             }
         }
         guard pack.isActive else { return pack }
@@ -196,7 +205,7 @@ struct EdgePackWork {
                 try delete(former)
             } catch let error as CloudflareError {
                 // It is in force all the same.
-                return pack.noting("the former one is not deleted yet: \(error)")
+                return pack.noting(["the former one is not deleted yet: \(error)"])
             }
         }
         return pack
@@ -234,9 +243,9 @@ extension EdgePack {
     }
 
     /// The pack with something to tell, which is not kept.
-    fileprivate func noting(_ text: String) -> EdgePack {
+    fileprivate func noting(_ lines: [String]) -> EdgePack {
         var noting = self
-        noting.notes.append(text)
+        noting.notes += lines
         return noting
     }
 

@@ -54,13 +54,17 @@ struct OriginOrders: Sendable {
         if let marked = pending, marked.isFinalized {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
-                if let found = try client.certificate(for: request, inZone: zone), marked.isFor(need) {
-                    do {
+                do {
+                    if let found = try client.certificate(for: request, inZone: zone), marked.isFor(need) {
                         return try check(found, marked, need)
-                    } catch  where startsAnew {
-                        // It is of no use, and the operator wants another.
-                        pending = nil
                     }
+                } catch let error as CloudflareError {
+                    guard startsAnew, case .malformed = error else { throw error }
+                    // Nobody can tell, and the operator wants another.
+                    pending = nil
+                } catch  where startsAnew {
+                    // It is of no use, and the operator wants another.
+                    pending = nil
                 }
             } else if startsAnew {
                 pending = nil
@@ -142,17 +146,9 @@ struct OriginOrders: Sendable {
             throw IssuanceFailure("Cloudflare's certificate \(issued.id) \(reason.text)", hint: reason.hint)
         }
         try chain.checkStrength()
-        var closing = [StateMutation.endOrder(certificate: need.name)]
-        if need.settings.revokeReplaced, let former = try store.certificate(named: need.name),
-            former.issuerName == need.issuer, let remote = former.remote, remote.id != issued.id
-        {
-            closing.append(
-                .supersede(
-                    SupersededCertificate(
-                        id: remote.id, certificate: need.name, issuer: need.issuer, since: time)))
-        }
         return IssuedMaterial(
-            chain: chain, key: key, sourceDigest: [], warnings: [], closing: closing,
+            chain: chain, key: key, sourceDigest: [], warnings: [],
+            closing: [.endOrder(certificate: need.name)],
             remote: RemoteCertificate(id: issued.id, request: pending.request))
     }
 }

@@ -1,0 +1,98 @@
+"""A certificate of the Origin CA that another takes the place of, from wherever, and lists with odd elements in them."""
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cloudflare import lose
+from hosts import NAMES, aegis_apply, rows
+from scripted_ca import Authority, pem
+
+
+def own_files(gateway):
+    """A certificate of the operator's own."""
+    key, authority = ec.generate_private_key(ec.SECP256R1()), Authority("Own")
+    leaf = authority.sign(x509.Name([]), key.public_key(), [
+        (x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), True)])
+    (gateway.folder / "own.pem").write_bytes(pem(leaf, authority.certificate))
+    (gateway.folder / "own.key").write_bytes(key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (gateway.folder / "own.key").chmod(0o600)
+    return {"source": "custom", "cert": {"file": "own.pem"}, "key": {"file": "own.key"}}
+
+
+def move(gateway, to):
+    issuers, certificates = gateway.config["issuers"], gateway.config["certificates"]
+    if to == "another of Cloudflare's":
+        issuers["other"] = dict(issuers["origin"], revoke_replaced=False)
+        certificates["site"]["issuer"] = "other"
+    elif to == "the local CA":
+        issuers["local"] = {"type": "local_ca"}
+        certificates["site"]["issuer"] = "local"
+    else:
+        certificates["site"] = own_files(gateway)
+
+
+MOVES = ["another of Cloudflare's", "the local CA", "own files"]
+
+
+@pytest.mark.parametrize("to", MOVES)
+@pytest.mark.parametrize("revokes", [True, False])
+def test_a_certificate_that_moves_is_revoked_as_the_issuer_it_leaves_says(behind, cloudflare, to, revokes):
+    gateway = behind(revoke_replaced=revokes)
+    gateway.apply()
+    former, = cloudflare.valid
+    move(gateway, to)
+    gateway.apply()
+    assert ("revoked_at" in cloudflare.certificates[former]) == revokes
+    assert rows(gateway, "SELECT count(*) FROM superseded") == [(0,)]
+    assert len(cloudflare.valid) == (not revokes) + (to == MOVES[0])
+    assert "No changes" in gateway.apply()
+
+
+def test_an_issuer_that_goes_with_the_move_is_told_of(behind, cloudflare):
+    gateway = behind(revoke_replaced=True)
+    gateway.apply()
+    move(gateway, "the local CA")
+    del gateway.config["issuers"]["origin"]
+    gateway.apply()
+    assert len(cloudflare.valid) == 1
+    assert "No changes" in gateway.apply()
+
+
+def spoil(call):
+    """Has a list come with elements that nobody can read."""
+    status, fields, envelope = call.carry_out()
+    envelope["result"] = [None, {"id": 7}, *envelope["result"]]
+    call.answer(status, fields, envelope)
+
+
+def test_a_certificate_is_found_among_odd_ones(behind, cloudflare):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lose)
+    cloudflare.on_call("GET", "/certificates", spoil)
+    gateway.apply()
+    assert len(cloudflare.certificates) == 1
+
+
+def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflare):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
+    cloudflare.on_call("GET", "/certificates", spoil, times=3)
+    assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
+    said = gateway.apply(expect=3, everything=True)
+    assert "what is looked for may be in it: Cloudflare's list of certificates has an element" in said
+    assert len(cloudflare.said("POST")) == 1
+    # Who wants another all the same gets it.
+    aegis_apply(gateway, "renew", "site", "--force")
+    gateway.apply()
+    assert len(cloudflare.valid) == 1
+
+
+def test_an_odd_pack_of_the_zone_keeps_none_from_being_ordered(edge_site, cloudflare):
+    gateway = edge_site()
+    cloudflare.on_call("GET", "/certificate_packs", spoil)
+    said = gateway.apply(everything=True)
+    assert len(cloudflare.packs) == 1
+    assert "Cloudflare's list of certificate packs has an element that can't be read, number 1 of page 1" in said
