@@ -30,8 +30,8 @@ public struct CertificateJob: Sendable {
 
     /// What came of it.
     public enum Outcome: Sendable {
-        /// It is in the state.
-        case stored
+        /// It is in the state, with doubts that do not keep it from being used, to stand behind its name.
+        case stored(warnings: [String])
         /// Another process is having it.
         case busy
         /// It was changed or deleted meanwhile.
@@ -46,8 +46,7 @@ public struct CertificateJob: Sendable {
         do {
             let keeper = try LeaseKeeper(.certificate(name), in: store)
             defer { keeper.release() }
-            try obtain(keeper.holder)
-            return .stored
+            return .stored(warnings: try obtain(keeper.holder))
         } catch is LeaseKeeper.Held {
             return .busy
         } catch StateError.changedMeanwhile {
@@ -60,7 +59,8 @@ public struct CertificateJob: Sendable {
         }
     }
 
-    private func obtain(_ holder: LeaseHolder) throws {
+    /// Has it stored. What is to be told of it.
+    private func obtain(_ holder: LeaseHolder) throws -> [String] {
         let name = certificate.name
         let obtained = try sources.obtain(
             certificate.value, named: name, for: [], from: issuers, startsAnew: startsAnew)
@@ -70,6 +70,7 @@ public struct CertificateJob: Sendable {
             [certificate.requirement, .putCertificate(stored), .appendEvent(event(failure: nil))]
                 + obtained.material.closing,
             by: holder, under: .certificate(name))
+        return obtained.material.warnings
     }
 
     private func event(failure: String?) -> AuditEvent {

@@ -93,7 +93,9 @@ struct RenewCommand: ParsableCommand {
                 if event.outcome != nil { left.remove(event.name) }
                 switch event.outcome {
                 case nil: report.tell(.started(item, .renew, at: event.place))
-                case .stored: report.tell(.finished(item, .renew))
+                case .stored(let warnings):
+                    report.tell(.finished(item, .renew))
+                    warnings.forEach { report.tell(.warning(item, $0)) }
                 case .busy:
                     failures += 1
                     report.tell(.failed(item, .renew, IssuanceFailure("another process is having it")))

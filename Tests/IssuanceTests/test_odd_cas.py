@@ -6,8 +6,9 @@ import sqlite3
 
 import pytest
 
-from hosts import host, nothing_is_left, rows
+from hosts import age, host, nothing_is_left, rows
 from scripted_ca import Authority, pem
+from test_apply import renew
 from test_faults import tried
 
 
@@ -203,6 +204,21 @@ def test_an_alternate_chain_costs_no_certificate(odd, name):
     wanted = ca.alternate if is_taken else ca.intermediate
     assert pem(wanted.certificate).strip() in chain, said
     has_one_certificate(gateway, ca, said)
+
+
+@pytest.mark.parametrize("renewing", ["renew", "gateway"])
+def test_what_is_odd_is_told_by_whoever_renews(odd, renewing):
+    gateway, ca = odd(issuer={"preferred_chain": "Root B"})
+    gateway.apply()
+    words = "'app.test'" if renewing == "gateway" else "app.test"
+    words += " has the CA's own chain, not preferred_chain 'Root B': the CA offers no other chain"
+    if renewing == "renew":
+        done = renew(gateway, "app.test", "--force")
+        assert done.returncode == 0 and words in done.stdout + done.stderr
+    else:
+        age(gateway, "app.test")
+        gateway.start()
+        gateway.await_log(words)
 
 
 # MARK: What can't be had now

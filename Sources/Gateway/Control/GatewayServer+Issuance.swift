@@ -248,10 +248,11 @@ extension GatewayServer {
     func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
         issuance.queue.ended(name)
         switch outcome {
-        case .stored:
+        case .stored(let warnings):
             status.change { $0.issuances += 1 }
             issuance.progress[name] = nil
             log.info("the certificate '\(name)' is there")
+            for warning in warnings { log.warning("the certificate '\(name)' \(warning)") }
             // Its handshakes go on when it is in force, which is now.
             reload()
             // The former one may be to be revoked.
