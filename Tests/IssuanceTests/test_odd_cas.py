@@ -233,6 +233,20 @@ def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered
     has_one_certificate(gateway, ca, said)
 
 
+def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
+    gateway, ca = odd()
+    issue, asked = ca.issue, []
+    ca.issue = lambda order, number, key: asked.append((order, number, key))
+    code, said = tried(gateway)
+    assert code == 3 and "the CA has not come to an end with issuing" in said, said
+    assert len(asked) == 5
+    # Somebody has looked at it meanwhile.
+    ca.issue = issue
+    ca.issue(*asked[0])
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
 def test_a_certificate_that_stays_garbled_is_ordered_anew_after_a_day(odd):
     gateway, ca = odd(always("certificate", emptied))
     tried(gateway)

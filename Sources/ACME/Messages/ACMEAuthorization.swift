@@ -75,7 +75,7 @@ public struct ACMEAuthorization: Sendable, Hashable {
     /// The name as it was ordered.
     public var name: String { isWildcard ? "*.\(identifier)" : identifier.text }
 
-    init(_ bytes: [UInt8], url: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
+    package init(_ bytes: [UInt8], url: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "authorization")
         let challenges = wire.challenges ?? []
         guard challenges.count <= 100 else {

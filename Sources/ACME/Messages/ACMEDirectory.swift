@@ -27,7 +27,7 @@ public struct ACMEDirectory: Sendable, Hashable {
     /// What of it can't be used and counts as missing, a line each.
     package let oddities: [String]
 
-    init(_ bytes: [UInt8], from base: ACMEURL) throws(ACMEError) {
+    package init(_ bytes: [UInt8], from base: ACMEURL) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "directory")
         newNonce = try ACMEURL(wire.newNonce, from: base, of: "directory's newNonce")
         newAccount = try ACMEURL(wire.newAccount, from: base, of: "directory's newAccount")

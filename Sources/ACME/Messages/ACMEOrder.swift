@@ -42,7 +42,7 @@ public struct ACMEOrder: Sendable, Hashable {
     static let maximumAuthorizations = 1000
 
     /// Reads an answer of `base`; what refers to nothing that can be asked is an error, but what is missing.
-    init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
+    package init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
         guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
             throw .malformed("order", reason: "it has more than \(Self.maximumAuthorizations) authorizations")

@@ -18,7 +18,7 @@ public struct ACMEProblem: Sendable, Hashable {
     public var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
     /// Of an answer that is an error. One without a problem document is told by its status and the beginning of its text.
-    init(of response: ACMEHTTPResponse) {
+    package init(of response: ACMEHTTPResponse) {
         if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
             wire.type != nil || wire.detail != nil || wire.title != nil
         {

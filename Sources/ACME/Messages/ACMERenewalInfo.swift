@@ -12,7 +12,7 @@ public struct ACMERenewalInfo: Sendable, Hashable {
     /// After what time the CA wants to be asked again.
     public let retryAfter: Duration?
 
-    init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
+    package init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "renewal information")
         guard let start = RemoteTime.rfc3339(wire.suggestedWindow.start),
             let end = RemoteTime.rfc3339(wire.suggestedWindow.end), start < end

@@ -22,6 +22,16 @@ public enum OrderFailure: Error, Hashable {
     case noCertificate
 }
 
+extension OrderFailure {
+    /// Whether the CA has not come to an end yet, so that something may still come of an order that was finalized.
+    package var isForNow: Bool {
+        switch self {
+        case .timedOut, .noCertificate: true
+        case .refused, .notOffered, .ended, .noAuthorizations: false
+        }
+    }
+}
+
 extension OrderFailure: CustomStringConvertible {
     /// The failure as one line for an operator.
     public var description: String {

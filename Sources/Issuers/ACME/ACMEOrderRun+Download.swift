@@ -10,6 +10,10 @@ extension ACMEOrderRun {
         let failure: IssuanceFailure
         /// Whether it is the certificate itself; else it was not to be had, which says nothing of it.
         var isCertificate = true
+
+        static func notYet(_ reason: String, hint: String) -> Unusable {
+            Unusable(failure: IssuanceFailure(reason, hint: hint), isCertificate: false)
+        }
     }
 
     /// For how long a certificate that is issued is asked for, in seconds, before another one is ordered.
@@ -29,10 +33,8 @@ extension ACMEOrderRun {
                 of: order, preferring: settings.preferredChain, reading: { try read($0, key) },
                 authorities: { $0.chain.authorityNames })
         } catch let error as ACMEError {
-            throw Unusable(
-                failure: IssuanceFailure(
-                    "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again"),
-                isCertificate: false)
+            throw Unusable.notYet(
+                "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again")
         }
         try noteCertificate(pending)
         return IssuedMaterial(
@@ -40,13 +42,17 @@ extension ACMEOrderRun {
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
     }
 
-    /// Fetching may have gone wrong. What is as bad when it is fetched again stays so.
-    func giveUp(_ begun: PendingOrder, after result: Unusable) throws {
-        guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else { return }
+    /// What to say when nothing has come of an order that was finalized. Fetching may have gone wrong: only what is as bad when it is
+    /// fetched again stays so, and the next try orders another one.
+    func giveUp(_ begun: PendingOrder, after result: Unusable) throws -> IssuanceFailure {
+        let failure = result.failure
+        guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else {
+            return failure
+        }
         try store.deleteOrder(for: need.name, by: holder)
         try noteCertificate(begun)
         let hint = "the next try orders another one"
-        throw IssuanceFailure(result.failure.reason, hint: result.isCertificate ? result.failure.hint ?? hint : hint)
+        return IssuanceFailure(failure.reason, hint: result.isCertificate ? failure.hint ?? hint : hint)
     }
 
     /// The chain, if a client would take it: of our key, for all names, valid now, signed all the way.

@@ -118,9 +118,11 @@ struct ACMEOrderRun {
                         client.takeOddities().map { "was issued, though \($0)" } + view.oddities + material.warnings
                     return material
                 } catch let result as Unusable {
-                    try giveUp(begun, after: result)
-                    throw result.failure
+                    throw try giveUp(begun, after: result)
                 }
+            case .failed(let failure) where pending.isFinalized && failure.isForNow:
+                // It may be issued yet.
+                throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)

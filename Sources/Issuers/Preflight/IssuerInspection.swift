@@ -46,7 +46,7 @@ struct IssuerInspection: Sendable {
 
     /// What the CA's directory says against how it is to be used.
     static func doubts(of settings: ACMEIssuer, _ directory: ACMEDirectory, hasAccount: Bool) -> [IssuanceFailure] {
-        var doubts: [IssuanceFailure] = []
+        var doubts = directory.oddities.map { IssuanceFailure($0) }
         if let profile = settings.profile, directory.profiles[profile] == nil {
             let error = ACMEError.unknownProfile(profile, offered: directory.profiles.keys.sorted())
             doubts.append(IssuanceFailure("\(error)"))
