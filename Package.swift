@@ -22,6 +22,8 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzChunkedBody", ["HTTP1"]),
         fuzzTarget("FuzzWebSocketFrames", ["HTTP1"]),
         fuzzTarget("FuzzClientHello", ["PKI"]),
+        fuzzTarget("FuzzACME", ["ACME", "PKI"]),
+        fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
     ]
 
 func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
