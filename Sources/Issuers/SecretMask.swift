@@ -54,11 +54,13 @@ struct SecretMask: Sendable {
         }
     }
 
+    /// The same for a text.
+    func hiding(in text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
+
     /// The failure with asterisks in place of each secret.
     func hiding(in failure: IssuanceFailure) -> IssuanceFailure {
-        func hidden(_ text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
-        return IssuanceFailure(
-            hidden(failure.reason), hint: failure.hint.map(hidden), notBefore: failure.notBefore)
+        IssuanceFailure(
+            hiding(in: failure.reason), hint: failure.hint.map { hiding(in: $0) }, notBefore: failure.notBefore)
     }
 
     private static func hiding(_ secret: Span<UInt8>, _ form: Form, in text: [UInt8], from first: Int) -> [UInt8] {

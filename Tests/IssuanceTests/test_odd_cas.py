@@ -1,5 +1,6 @@
 """CAs that say odd things: none costs a certificate, none is asked for two, and each is told of in a line."""
 
+import base64
 import contextlib
 import socket
 import sqlite3
@@ -305,6 +306,16 @@ def test_an_order_without_finalize_is_placed_anew_once(odd):
     code, said = tried(gateway)
     assert code == 3 and "'finalize' is missing" in said, said
     assert nothing_is_left(gateway) and ca.new_orders == 1
+
+
+def test_a_warning_shows_no_secret_that_a_ca_quotes(odd):
+    secret = "cGxhbnRlZC1zZWNyZXQ="
+    detail = f"got {secret} and {base64.b64encode(secret.encode()).decode()}"
+    gateway, ca = odd(always("finalize", lambda answer: answer.problem("malformed", detail)),
+                      issuer={"eab": {"kid": "k", "hmac_key": {"file": "hmac"}}})
+    (gateway.folder / "hmac").write_text(secret + "\n")
+    code, said = tried(gateway)
+    assert code == 0 and "malformed: got **** and ****" in said, said
 
 
 @pytest.mark.parametrize("key", ["a+/a" * 10, "a-_a" * 10 + "\n\n", " YWE=\r\n"])

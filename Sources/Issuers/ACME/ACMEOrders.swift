@@ -105,7 +105,10 @@ public final class ACMEOrders: Sendable {
                 let run = ACMEOrderRun(
                     need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
                     secrets: tools.secrets, board: board, accounts: accounts, now: tools.now)
-                return try run.obtain()
+                var material = try run.obtain()
+                let mask = SecretMask(issuer.settings, tools.secrets)
+                material.warnings = material.warnings.map { mask.hiding(in: $0) }
+                return material
             } catch {
                 failures.append((issuer.name, failure(error, at: issuer.settings)))
             }
