@@ -59,12 +59,15 @@ import Testing
         let nobody = DNSServer(host: "127.0.0.1", port: 1)
         let lookup = DNSLookup(servers: [nobody, server.mute, server.knot], timeout: .seconds(1), tries: 1)
         #expect(try lookup.addresses("ns1.open.test") == ["127.0.0.1"])
-        func reason(_ server: DNSServer) -> String? {
+        func failure(_ server: DNSServer) -> DNSFailure? {
             let lookup = DNSLookup(servers: [server], timeout: .milliseconds(100), tries: 2)
-            return #expect(throws: DNSFailure.self) { try lookup.txt("text.open.test") }?.reason
+            return #expect(throws: DNSFailure.self) { try lookup.txt("text.open.test") }
         }
-        #expect(reason(nobody) == "127.0.0.1:1: connection refused")
-        #expect(reason(server.mute) == "\(server.mute): no answer within 0.1 seconds")
+        #expect(failure(nobody)?.reason == "127.0.0.1:1: connection refused")
+        #expect(failure(nobody)?.isUnanswered == false)
+        #expect(failure(server.mute)?.reason == "\(server.mute): no answer within 0.1 seconds")
+        // Whoever would ask again for no good need not.
+        #expect(failure(server.mute)?.isUnanswered == true)
     }
 
     @Test(
