@@ -12,8 +12,8 @@ public enum PKIError: Error, Equatable {
     case severalPrivateKeys(Int)
     /// There is no certificate in the text.
     case noCertificate
-    /// The text is DER instead of PEM; the command of OpenSSL that converts it is named.
-    case notPEM(command: String)
+    /// The text is in another form than PEM; the command that converts it is named.
+    case foreignForm(ForeignForm)
     /// The bytes are not what they should be: the thing, and what is wrong with it.
     case malformed(String, reason: String)
     /// The thing is larger than the limit says.
@@ -49,8 +49,7 @@ extension PKIError: CustomStringConvertible {
         case .noPrivateKey: "no private key found: expected PEM with a PRIVATE KEY block"
         case .severalPrivateKeys(let count): "\(count) private keys found where one is expected"
         case .noCertificate: "no certificate found: expected PEM with a CERTIFICATE block"
-        case .notPEM(let command):
-            "this is DER, not PEM: convert it with openssl \(command) -inform der -in FILE -out FILE.pem"
+        case .foreignForm(let form): "this is \(form.name): convert it with \(form.command)"
         case .malformed(let thing, let reason): "the \(thing) is malformed: \(reason)"
         case .tooLarge(let thing, let limit): "the \(thing) is too large: at most \(limit)"
         case .weakKey(let kind): "the key is too weak (\(kind)): at least RSA 2048 or ECDSA P-256 is needed"

@@ -44,8 +44,7 @@ public struct CertificateChain: Sendable, Hashable {
     /// The certificates of a text as they stand in it.
     static func certificates(inPEM pem: [UInt8]) throws(PKIError) -> [Certificate] {
         let text = pem.span
-        let blocks = try PEM.blocks(in: text).filter(\.isCertificate)
-        if blocks.isEmpty, PEM.isDER(text) { throw .notPEM(command: "x509") }
+        let blocks = try PEM.certificateBlocks(in: text)
         // Before the costly part; the text may well hold some of them twice.
         guard blocks.count <= 2 * maximumCertificates else {
             throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")

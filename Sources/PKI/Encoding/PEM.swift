@@ -5,6 +5,8 @@ public enum PEM {
     /// One block, by its place in the text.
     struct Block {
         let label: String
+        /// Where its first line begins.
+        let start: Int
         /// Whether its headers say that the content is encrypted.
         var isEncrypted = false
         /// Where its base64 stands.
@@ -27,7 +29,7 @@ public enum PEM {
     public static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
-        for block in try blocks(in: text) where block.isCertificate {
+        for block in try certificateBlocks(in: text) {
             certificates.append(try content(of: block, in: text).plainCopy())
         }
         return certificates
@@ -41,6 +43,15 @@ public enum PEM {
         return try content(of: block, in: text).plainCopy()
     }
 
+    /// The blocks of certificates. Certificates in another form are an error: they would be lost.
+    static func certificateBlocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
+        let all = try blocks(in: text)
+        if all.isEmpty, let form = ForeignForm(of: text, key: false) { throw .foreignForm(form) }
+        if all.contains(where: { $0.label == "TRUSTED CERTIFICATE" }) { throw .foreignForm(.trustedCertificate) }
+        if all.contains(where: { $0.label == "PKCS7" }) { throw .foreignForm(.pkcs7(isDER: false)) }
+        return all.filter(\.isCertificate)
+    }
+
     /// Where the first block of a text in plain PEM ends, its line end included; nil when there is none.
     public static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
@@ -52,7 +63,8 @@ public enum PEM {
         return nil
     }
 
-    /// The blocks of a text, in its order; of very many only the first.
+    /// The blocks of a text, in its order; of very many only the first. A line that was meant to begin or end a block, but is
+    /// damaged, is an error: what stood there would be lost without a word.
     static func blocks(in text: Span<UInt8>, atMost limit: Int = .max) throws(PKIError) -> [Block] {
         guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }
         var blocks: [Block] = []
@@ -63,36 +75,47 @@ public enum PEM {
             let line = trimmed(position..<lineEnd, of: text)
             let next = lineEnd + 1
             if let label = label(of: line, prefix: begin, in: text) {
-                guard open == nil else { throw cutOff(open?.label ?? label) }
-                open = Block(label: label, body: next..<next)
-            } else if var block = open {
-                if let label = label(of: line, prefix: end, in: text) {
-                    guard label == block.label else { throw cutOff(block.label) }
-                    block.body = block.body.lowerBound..<position
-                    blocks.append(block)
-                    open = nil
-                    guard blocks.count <= maximumBlocks else {
-                        throw .tooLarge("PEM text", limit: "\(maximumBlocks) blocks")
-                    }
-                } else if line.contains(where: { text[$0] == UInt8(ascii: ":") }) {
-                    block.isEncrypted = block.isEncrypted || contains(encrypted, in: line, of: text)
-                    block.body = next..<next
-                    open = block
+                if let open { throw cutOff(open, in: text) }
+                if let slip = PEMSlip(boundary: label, isEnd: false) { throw slip.error(at: position, in: text) }
+                open = Block(label: label, start: position, body: next..<next)
+            } else if let label = label(of: line, prefix: end, in: text) {
+                guard var block = open else { throw PEMSlip(endOf: label).error(at: position, in: text) }
+                guard label == block.label else { throw cutOff(block, in: text) }
+                block.body = block.body.lowerBound..<position
+                blocks.append(block)
+                open = nil
+                guard blocks.count <= maximumBlocks else {
+                    throw .tooLarge("PEM text", limit: "\(maximumBlocks) blocks")
                 }
+            } else if open != nil, isBase64(line, of: text) {
+                // Nearly all lines are, and need no closer look.
+            } else if let slip = PEMSlip(line, of: text, isInBlock: open != nil) {
+                throw slip.error(at: position, in: text)
+            } else if var block = open, line.contains(where: { text[$0] == UInt8(ascii: ":") }) {
+                block.isEncrypted = block.isEncrypted || contains(encrypted, in: line, of: text)
+                block.body = next..<next
+                open = block
             }
             position = next
         }
-        if let open { throw cutOff(open.label) }
+        if let open { throw cutOff(open, in: text) }
         return blocks
     }
 
-    /// Whether a text without blocks is DER: a sequence that is long, or begins with a number as keys do.
-    static func isDER(_ text: Span<UInt8>) -> Bool {
-        text.count > 2 && text[0] == 0x30 && ((0x81...0x84).contains(text[1]) || text[2] == 0x02)
+    private static func cutOff(_ block: Block, in text: Span<UInt8>) -> PKIError {
+        .malformed(
+            "PEM text",
+            reason: "the block '\(block.label)' of line \(lineNumber(of: block.start, in: text)) does not end")
     }
 
-    private static func cutOff(_ label: String) -> PKIError {
-        .malformed("PEM text", reason: "the block '\(label)' does not end")
+    /// The number of the line, from 1, that a byte stands in. CR, LF and CRLF each end a line.
+    static func lineNumber(of position: Int, in text: Span<UInt8>) -> Int {
+        var number = 1
+        for index in 0..<position {
+            let isSecond = index > 0 && text[index - 1] == UInt8(ascii: "\r")
+            if text[index] == UInt8(ascii: "\r") || text[index] == UInt8(ascii: "\n") && !isSecond { number += 1 }
+        }
+        return number
     }
 
     private static func endOfLine(from start: Int, of text: Span<UInt8>) -> Int {
@@ -119,8 +142,17 @@ public enum PEM {
             (line.upperBound - dashes..<line.upperBound).allSatisfy({ text[$0] == UInt8(ascii: "-") })
         else { return nil }
         let label = (line.lowerBound + prefix.count..<line.upperBound - dashes).map { text[$0] }
-        guard label.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+        let isDash = { (byte: UInt8) in byte == UInt8(ascii: "-") }
+        // Two dashes in a row are not for labels (RFC 7468 section 3).
+        guard label.allSatisfy({ (0x20...0x7E).contains($0) }),
+            !zip(label, label.dropFirst()).contains(where: { isDash($0) && isDash($1) })
+        else { return nil }
         return String(decoding: label, as: UTF8.self)
+    }
+
+    private static func isBase64(_ line: Range<Int>, of text: Span<UInt8>) -> Bool {
+        let values = Base64Alphabet.standard.values
+        return line.allSatisfy { values[Int(text[$0])] != Base64Alphabet.noValue || text[$0] == UInt8(ascii: "=") }
     }
 
     private static func contains(_ word: [UInt8], in line: Range<Int>, of text: Span<UInt8>) -> Bool {
@@ -142,27 +174,29 @@ extension PEM {
                 let byte = text[index]
                 let value = values[Int(byte)]
                 if value != Base64Alphabet.noValue {
-                    guard padding == 0 else { throw notBase64(block) }
+                    guard padding == 0 else { throw notBase64(block, in: text) }
                     group = group << 6 | UInt32(value)
                     digits += 1
                     if digits % 4 == 0 { append(group, count: 3, to: &output) }
                 } else if byte == UInt8(ascii: "=") {
                     padding += 1
                 } else if ![0x20, 0x09, 0x0A, 0x0D].contains(byte) {
-                    throw notBase64(block)
+                    throw notBase64(block, in: text)
                 }
             }
             switch (digits % 4, padding) {
             case (0, 0): break
             case (2, 2): append(group << 12, count: 1, to: &output)
             case (3, 1): append(group << 6, count: 2, to: &output)
-            default: throw notBase64(block)
+            default: throw notBase64(block, in: text)
             }
         }
     }
 
-    private static func notBase64(_ block: Block) -> PKIError {
-        .malformed("PEM text", reason: "the block '\(block.label)' is not base64")
+    private static func notBase64(_ block: Block, in text: Span<UInt8>) -> PKIError {
+        .malformed(
+            "PEM text",
+            reason: "the block '\(block.label)' of line \(lineNumber(of: block.start, in: text)) is not base64")
     }
 
     private static func append(_ group: UInt32, count: Int, to output: inout OutputSpan<UInt8>) {

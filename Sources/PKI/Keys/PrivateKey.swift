@@ -83,7 +83,7 @@ public final class PrivateKey: Sendable {
         let der = try pem.withBytes { text throws(PKIError) in
             let blocks = try PEM.blocks(in: text).filter { $0.label.hasSuffix("PRIVATE KEY") }
             guard let block = blocks.first else {
-                throw PEM.isDER(text) ? PKIError.notPEM(command: "pkey") : PKIError.noPrivateKey
+                throw ForeignForm(of: text, key: true).map { PKIError.foreignForm($0) } ?? PKIError.noPrivateKey
             }
             guard blocks.count == 1 else { throw PKIError.severalPrivateKeys(blocks.count) }
             if block.isEncrypted || block.label == "ENCRYPTED PRIVATE KEY" { throw PKIError.encryptedKey }

@@ -43,9 +43,7 @@ public final class TLSClientContext: @unchecked Sendable {
             // holds chains that servers show.
             try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
             let certificates = try PEM.certificates(in: pem)
-            guard !certificates.isEmpty else {
-                throw PEM.isDER(pem.span) ? .notPEM(command: "x509") : .noCertificate
-            }
+            guard !certificates.isEmpty else { throw .noCertificate }
             for certificate in certificates { try unsafe Self.add(certificate, to: store) }
         }
     }

@@ -1,0 +1,57 @@
+/// A form of certificates and keys other than plain PEM, and the command that converts it.
+public enum ForeignForm: Sendable, Hashable {
+    /// A certificate or key in DER; which of OpenSSL's commands reads it.
+    case der(command: String)
+    /// A bag of certificates (RFC 2315), in DER or in a PEM block.
+    case pkcs7(isDER: Bool)
+    /// Certificates and key under a password (RFC 7292); whether its key is wanted.
+    case pkcs12(key: Bool)
+    /// A certificate with OpenSSL's own notes on what it is trusted for.
+    case trustedCertificate
+    /// Text as Windows writes it.
+    case utf16
+
+    /// The form of a text without any PEM block; nil when it is nothing that is known. `key` says that a key is wanted.
+    init?(of text: Span<UInt8>, key: Bool) {
+        guard text.count > 16 else { return nil }
+        if (text[0], text[1]) == (0xFF, 0xFE) || (text[0], text[1]) == (0xFE, 0xFF) {
+            self = .utf16
+            return
+        }
+        // A sequence, its length in one to five bytes; 0x80 leaves the length open.
+        guard text[0] == 0x30, text[1] <= 0x84 else { return nil }
+        let content = 2 + (text[1] > 0x80 ? Int(text[1] & 0x7F) : 0)
+        let isNumber = text[content] == 0x02
+        if text[content] == 0x06 {
+            self = .pkcs7(isDER: true)
+        } else if isNumber, text[content + 1] == 1, text[content + 2] == 3 {
+            self = .pkcs12(key: key)
+        } else if text[1] > 0x80 || isNumber {
+            self = .der(command: key ? "pkey" : "x509")
+        } else {
+            return nil
+        }
+    }
+
+    /// What it is called.
+    var name: String {
+        switch self {
+        case .der: "DER, not PEM"
+        case .pkcs7: "PKCS #7, not plain certificates"
+        case .pkcs12: "PKCS #12, not PEM"
+        case .trustedCertificate: "OpenSSL's form of a trusted certificate, not a plain one"
+        case .utf16: "UTF-16, not plain text"
+        }
+    }
+
+    /// What makes PEM of it.
+    var command: String {
+        switch self {
+        case .der(let command): "openssl \(command) -inform der -in FILE -out FILE.pem"
+        case .pkcs7(let isDER): "openssl pkcs7 -print_certs \(isDER ? "-inform der " : "")-in FILE -out FILE.pem"
+        case .pkcs12(let key): "openssl pkcs12 \(key ? "-nocerts -nodes" : "-nokeys") -in FILE -out FILE.pem"
+        case .trustedCertificate: "openssl x509 -in FILE -out FILE.pem"
+        case .utf16: "iconv -f utf-16 -t ascii FILE > FILE.pem"
+        }
+    }
+}

@@ -1,0 +1,106 @@
+/// A line that was meant to begin or end a PEM block, and does not: dashes or a line break are lost, letters are small, a space
+/// is none, or its partner is missing. Programs that pass over such a line lose a certificate without a word.
+struct PEMSlip {
+    private enum Kind { case damaged, isAlone, isGlued }
+
+    private let kind: Kind
+    private let label: String
+    private let isEnd: Bool
+
+    /// An END line that no BEGIN line stands before.
+    init(endOf label: String) { (kind, self.label, isEnd) = (.isAlone, label, true) }
+
+    /// The slip of a line that is no boundary; nil when it was hardly meant to be one. Outside of blocks a line that begins with
+    /// `#` is a comment.
+    init?(_ line: Range<Int>, of text: Span<UInt8>, isInBlock: Bool) {
+        guard let first = line.first, isInBlock || text[first] != UInt8(ascii: "#") else { return nil }
+        var words: [(isEnd: Bool, label: String)] = []
+        var (position, hasDashes) = (first, false)
+        while position < line.upperBound {
+            let dashes = Self.dashes(from: position, to: line.upperBound, of: text)
+            hasDashes = hasDashes || dashes >= 2
+            if dashes >= 2 || position == first, words.count < 2,
+                let word = Self.boundary(from: position + dashes, to: line.upperBound, of: text)
+            {
+                words.append(word)
+            }
+            position += max(1, dashes)
+        }
+        guard hasDashes, let word = words.first else { return nil }
+        (isEnd, label) = word
+        kind = words.count == 2 && isEnd && !words[1].isEnd ? .isGlued : .damaged
+    }
+
+    /// The slip of a boundary whose label is not written as labels are, such as in small letters; nil for any other label.
+    init?(boundary label: String, isEnd: Bool) {
+        let proper = Self.proper(label)
+        guard proper != label, Self.isKnown(proper) else { return nil }
+        (kind, self.label, self.isEnd) = (.damaged, proper, isEnd)
+    }
+
+    /// What an operator is told of it.
+    func error(at position: Int, in text: Span<UInt8>) -> PKIError {
+        let reason =
+            switch kind {
+            case .damaged:
+                "is damaged: it must read '-----\(isEnd ? "END" : "BEGIN") \(label)-----' and hold nothing else"
+            case .isAlone:
+                "ends a block '\(label)' that does not begin: '-----BEGIN \(label)-----' is missing or damaged"
+            case .isGlued: "ends one block and begins the next: put a line break between them"
+            }
+        return .malformed("PEM text", reason: "line \(PEM.lineNumber(of: position, in: text)) \(reason)")
+    }
+
+    /// How many bytes of a run of dashes stand here; word processors make long dashes of two, of three bytes each.
+    private static func dashes(from start: Int, to end: Int, of text: Span<UInt8>) -> Int {
+        var position = start
+        while position < end {
+            if text[position] == UInt8(ascii: "-") {
+                position += 1
+            } else if position + 2 < end, text[position] == 0xE2, text[position + 1] == 0x80,
+                (0x90...0x95).contains(text[position + 2])
+            {
+                position += 3
+            } else {
+                break
+            }
+        }
+        return position - start
+    }
+
+    /// BEGIN or END with a known label behind it, and behind that nothing but dashes or what can't be a word of a sentence.
+    private static func boundary(from start: Int, to end: Int, of text: Span<UInt8>) -> (isEnd: Bool, label: String)? {
+        var words: [String] = []
+        var position = start
+        // The longest label that is known has three words.
+        while position < end, words.count < 6 {
+            if isLetter(text[position]) {
+                let word = position..<((position..<end).first { !isLetter(text[$0]) } ?? end)
+                // As long are only digits of base64.
+                guard word.count <= 16 else { break }
+                words.append(String(decoding: word.map { text[$0] }, as: UTF8.self).uppercased())
+                position = word.upperBound
+            } else if words.count > 1, text[position] == UInt8(ascii: "-") {
+                break
+            } else {
+                position += 1
+            }
+        }
+        let label = words.dropFirst().joined(separator: " ")
+        guard let first = words.first, first == "BEGIN" || first == "END", isKnown(label) else { return nil }
+        return (first == "END", label)
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+    }
+
+    private static func proper(_ label: String) -> String {
+        label.uppercased().split(separator: " ").joined(separator: " ")
+    }
+
+    private static func isKnown(_ label: String) -> Bool {
+        ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7"].contains(label)
+            || label.hasSuffix("PRIVATE KEY") || label == "CERTIFICATE REQUEST"
+    }
+}
