@@ -26,6 +26,8 @@ public enum PKIError: Error, Equatable {
     case weakSignature(subject: String)
     /// Keys of this kind are not served.
     case unsupportedKey(String)
+    /// The key's curve is written out in numbers; of a private key, or of the certificate of this subject.
+    case explicitCurve(certificate: String?)
     /// The private key belongs to none of the certificates; the first one's subject is named.
     case keyMismatch(subject: String)
     /// The certificate of this subject is no part of the leaf's chain: something between is missing, or it is alien.
@@ -58,6 +60,7 @@ extension PKIError: CustomStringConvertible {
                 + " eight times as long with twice the bits; use ECDSA P-256 or RSA 2048"
         case .weakSignature(let subject): "the certificate '\(subject)' is signed with a broken hash: have it reissued"
         case .unsupportedKey(let kind): "keys of this kind (\(kind)) are not supported: use ECDSA P-256 or RSA 2048"
+        case .explicitCurve(let certificate): Self.explicitCurve(certificate)
         case .keyMismatch(let subject): "the private key does not belong to the certificate '\(subject)'"
         case .unrelatedCertificate(let subject, let leaf):
             "the certificate '\(subject)' is no part of the chain of '\(leaf)':"
@@ -68,5 +71,14 @@ extension PKIError: CustomStringConvertible {
         case .openSSL(let action, let reasons):
             "\(action) failed: \(reasons.isEmpty ? "OpenSSL gives no reason" : reasons.joined(separator: "; "))"
         }
+    }
+
+    private static func explicitCurve(_ certificate: String?) -> String {
+        let command = "openssl pkey -in KEY -ec_param_enc named_curve -out NEW_KEY"
+        guard let certificate else {
+            return "the key's curve is written out in numbers, which clients refuse: name it (\(command))"
+        }
+        return "the curve of the key of '\(certificate)' is written out in numbers, which clients refuse:"
+            + " name it in the key (\(command)) and have the certificate reissued for that"
     }
 }

@@ -116,7 +116,18 @@ import Testing
             error: .unsupportedKey("ECDSA brainpoolP256r1")),
         Refusal(
             arguments: ["ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-genkey", "-noout"],
-            error: .unsupportedKey("ECDSA with explicit parameters")),
+            error: .explicitCurve(certificate: nil)),
+        Refusal(
+            arguments: ["ecparam", "-name", "secp521r1", "-param_enc", "explicit", "-genkey"],
+            error: .explicitCurve(certificate: nil)),
+        Refusal(
+            arguments: [
+                "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-pkeyopt",
+                "ec_param_enc:explicit",
+            ], error: .explicitCurve(certificate: nil)),
+        Refusal(
+            arguments: ["ecparam", "-name", "secp256k1", "-param_enc", "explicit", "-genkey"],
+            error: .unsupportedKey("ECDSA secp256k1")),
         // With five primes it is made in seconds.
         Refusal(arguments: rsa(bits: 8200, "rsa_keygen_primes:5"), error: .slowKey("RSA 8200")),
         Refusal(
@@ -128,6 +139,31 @@ import Testing
 
     static func rsa(bits: Int, _ option: String) -> [String] {
         ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:\(bits)", "-pkeyopt", option]
+    }
+
+    @Test("A curve in numbers is refused wherever it stands in a chain, and the command that is named mends the key")
+    func explicitCurves() throws {
+        let folder = try Folder()
+        let made = try OpenSSLTool.run(
+            "ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-genkey", "-noout")
+        let file = try folder.write(made, "key.pem")
+        let mended = try PrivateKey(
+            pem: SecretBytes(OpenSSLTool.run("pkey", "-in", file, "-ec_param_enc", "named_curve")))
+        #expect(mended.kind == "ECDSA P-256")
+        let authority = try Certificate(
+            der: OpenSSLTool.run("req", "-x509", "-key", file, "-subj", "/CN=explicit", "-outform", "DER"))
+        let leaf = try CertificateTemplate(
+            commonName: "leaf", issuer: authority, publicKeyDER: PrivateKey.generate(.ecdsaP256).publicKeyDER(),
+            notBefore: testNow, notAfter: testNow + 86400, extensions: []
+        ).signed(by: mended)
+        let error = PKIError.explicitCurve(certificate: "explicit")
+        // As a leaf, whose key was mended since; and above one.
+        let alone = try CertificateChain(certificates: [authority], key: mended)
+        let chain = try CertificateChain(certificates: [authority, leaf])
+        #expect(chain.certificates == [leaf, authority])
+        #expect(throws: error) { try alone.checkStrength() }
+        #expect(throws: error) { try chain.checkStrength() }
+        #expect("\(error)".contains("openssl pkey -in KEY -ec_param_enc named_curve -out NEW_KEY"))
     }
 
     @Test("The largest RSA key that is served is one of 8192 bits")

@@ -54,6 +54,7 @@ public struct Certificate: Sendable {
 
     /// Refuses keys below RSA 2048 or EC 256, and signatures with a broken hash unless they are the subject's own.
     public func checkStrength() throws(PKIError) {
+        if case .explicitECDSA = publicKeyKindValue { throw .explicitCurve(certificate: subject) }
         try publicKeyKindValue.checkStrength()
         // 112 bits is OpenSSL's security level 2, below which the gateway's TLS could not use it.
         guard isSelfIssued || signatureSecurityBits >= 112 else { throw .weakSignature(subject: subject) }

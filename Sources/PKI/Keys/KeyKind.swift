@@ -5,6 +5,9 @@ enum KeyKind: Sendable, Hashable {
     case rsa(bits: Int)
     /// OpenSSL's name of the curve, and the size of its field.
     case ecdsa(curve: String, bits: Int)
+    /// One on such a curve whose numbers stand in place of its name, which RFC 5480 forbids (section 2.1.1): browsers, Go and
+    /// Python take no such certificate.
+    case explicitECDSA(curve: String)
     case ed25519
     /// Anything that no certificate of ours can have, by OpenSSL's name.
     case other(String)
@@ -16,9 +19,10 @@ enum KeyKind: Sendable, Hashable {
         if unsafe EVP_PKEY_is_a(key, "RSA") == 1 {
             self = .rsa(bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "EC") == 1 {
-            self =
-                unsafe Self.isExplicit(key)
-                ? .other("ECDSA with explicit parameters") : .ecdsa(curve: Self.curve(of: key), bits: bits)
+            let curve = unsafe Self.curve(of: key)
+            // A curve without a name is none that can be named.
+            let isExplicit = unsafe Self.curves.keys.contains(curve) && Self.isExplicit(key)
+            self = isExplicit ? .explicitECDSA(curve: curve) : .ecdsa(curve: curve, bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "ED25519") == 1 {
             self = .ed25519
         } else {
@@ -26,8 +30,6 @@ enum KeyKind: Sendable, Hashable {
         }
     }
 
-    /// Whether the numbers of a curve stand in place of its name, which RFC 5480 forbids (section 2.1.1): browsers take no such
-    /// certificate.
     private static func isExplicit(_ key: OpaquePointer) -> Bool {
         var value: Int32 = 0
         let isKnown = unsafe EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &value)
@@ -50,6 +52,7 @@ enum KeyKind: Sendable, Hashable {
         case .ecdsa(let curve, let bits):
             guard bits >= 256 else { throw .weakKey(description) }
             guard Self.curves.keys.contains(curve) else { throw .unsupportedKey(description) }
+        case .explicitECDSA: throw .explicitCurve(certificate: nil)
         case .ed25519: break
         case .other: throw .unsupportedKey(description)
         }
@@ -71,7 +74,7 @@ enum KeyKind: Sendable, Hashable {
         case .ed25519: nil
         case .ecdsa(_, bits: 384): unsafe EVP_sha384()
         case .ecdsa(_, bits: 521...): unsafe EVP_sha512()
-        case .rsa, .ecdsa, .other: unsafe EVP_sha256()
+        case .rsa, .ecdsa, .explicitECDSA, .other: unsafe EVP_sha256()
         }
     }
 
@@ -83,7 +86,7 @@ extension KeyKind: CustomStringConvertible {
     var description: String {
         switch self {
         case .rsa(let bits): "RSA \(bits)"
-        case .ecdsa(let curve, _): "ECDSA \(Self.curves[curve] ?? curve)"
+        case .ecdsa(let curve, _), .explicitECDSA(let curve): "ECDSA \(Self.curves[curve] ?? curve)"
         case .ed25519: "Ed25519"
         case .other(let name): name
         }
