@@ -120,7 +120,7 @@ public struct ObtainedCertificate: Sendable {
         let leaf = material.chain.leaf
         let facts = CertificateFacts(
             domains: leaf.names.map(\.text), source: source, issuerCommonName: leaf.issuerCommonName ?? "",
-            notBefore: leaf.notBefore, expiresAt: leaf.notAfter, autoRenew: autoRenew, createdAt: now,
+            notBefore: leaf.notBefore, expiresAt: material.chain.expiresAt, autoRenew: autoRenew, createdAt: now,
             fingerprint: leaf.fingerprint, sourceDigest: material.sourceDigest, directory: material.directory)
         let key: [UInt8]
         do {

@@ -31,12 +31,13 @@ public struct OwnCertificate: Sendable {
         }
         let chain: CertificateChain
         do throws(PKIError) {
-            chain = try CertificateChain(pem: text.plainCopy(), key: key)
+            chain = try CertificateChain(pem: text.plainCopy(), key: key, now: now)
             try chain.checkStrength()
         } catch {
             throw IssuanceFailure(error, "\(custom.certificate)")
         }
-        let warnings = try Self.check(chain.leaf, custom, hosts, now: now)
+        let warnings =
+            try Self.check(chain.leaf, custom, hosts, now: now) + chain.warnings(now: now) + chain.missingIntermediate
         return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 

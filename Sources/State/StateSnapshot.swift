@@ -98,7 +98,7 @@ public struct CertificateFacts: Sendable, Equatable {
     public var issuerCommonName: String
     /// The start of its validity, in seconds since 1970.
     public var notBefore: Int64
-    /// The end of its validity, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970: of its chain's, where a certificate above it ends first.
     public var expiresAt: Int64
     /// Whether it is renewed before it expires.
     public var autoRenew: Bool

@@ -51,12 +51,17 @@ import Testing
     @Test(
         "Whether a certificate says where its issuer's is",
         arguments: [
-            ("caIssuers;URI:http://ca.test/ca.der", true), ("OCSP;URI:http://ca.test/ocsp", false),
-            ("OCSP;URI:http://ca.test/ocsp,caIssuers;URI:http://ca.test/ca.der", true),
+            ("caIssuers;URI:http://ca.test/ca.der", "http://ca.test/ca.der"), ("OCSP;URI:http://ca.test/ocsp", nil),
+            ("OCSP;URI:http://ca.test/ocsp,caIssuers;URI:http://ca.test/ca.der", "http://ca.test/ca.der"),
+            ("caIssuers;URI:ldap://ca.test/cn,caIssuers;URI:HTTPS://ca.test/ca", "HTTPS://ca.test/ca"),
+            ("caIssuers;URI:ldap://ca.test/cn", ""), ("caIssuers;DNS:ca.test", ""),
+            ("caIssuers;URI:http://ca.test/a b", ""),
         ])
-    func locatesIssuer(_ access: String, _ isThere: Bool) throws {
+    func locatesIssuer(_ access: String, _ address: String?) throws {
         let certificate = try Self.made(subject: "/CN=a", extensions: ["authorityInfoAccess=\(access)"])
-        #expect(certificate.locatesIssuer == isThere)
+        // An address that is empty here is there, but is none of the web.
+        #expect(certificate.locatesIssuer == (address != nil))
+        #expect(certificate.issuerAddress ?? "" == address ?? "")
         #expect(try !Self.made(subject: "/CN=a", extensions: []).locatesIssuer)
     }
 

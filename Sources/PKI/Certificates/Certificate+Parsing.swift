@@ -30,7 +30,9 @@ extension Certificate {
         pathLength = length < 0 ? nil : Int(length)
         authorityKeyIdentifier = unsafe X509_get0_authority_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
         subjectKeyIdentifier = unsafe X509_get0_subject_key_id(certificate).map { unsafe OpenSSL.bytes(of: $0) }
-        locatesIssuer = unsafe Self.locatesIssuer(certificate)
+        let places = unsafe Self.issuerPlaces(certificate)
+        locatesIssuer = !places.isEmpty
+        issuerAddress = places.lazy.compactMap(Self.webAddress).first
         publicKeyDER = try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_X509_PUBKEY(key, output)
         }
         ERR_clear_error()
@@ -102,18 +104,31 @@ extension Certificate {
         return Hex.text(der.dropFirst(2))
     }
 
-    private static func locatesIssuer(_ certificate: OpaquePointer) -> Bool {
+    /// Where the issuer's certificate is said to be: one for each such place, nil where that is no URI.
+    private static func issuerPlaces(_ certificate: OpaquePointer) -> [[UInt8]?] {
         let reader = unsafe X509ExtensionReader(certificate: certificate)
         // One that can't be read says nothing; nobody else minds it.
-        guard let stack = unsafe try? reader.stack(NID_info_access, "authority information access") else {
-            return false
-        }
+        guard let stack = unsafe try? reader.stack(NID_info_access, "authority information access") else { return [] }
         defer { unsafe AUTHORITY_INFO_ACCESS_free(stack) }
-        return (0..<(unsafe OPENSSL_sk_num(stack))).contains { index in
-            // Elements are ACCESS_DESCRIPTIONs of the stack.
-            let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self)
-            return unsafe element.map { unsafe OBJ_obj2nid($0.pointee.method) == NID_ad_ca_issuers } ?? false
+        var places: [[UInt8]?] = []
+        for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
+            // Elements are ACCESS_DESCRIPTIONs of the stack, with a GENERAL_NAME each.
+            guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self),
+                unsafe OBJ_obj2nid(element.pointee.method) == NID_ad_ca_issuers
+            else { continue }
+            var kind: Int32 = 0
+            let value = unsafe GENERAL_NAME_get0_value(element.pointee.location, &kind)
+            let text = unsafe kind == GEN_URI ? value?.assumingMemoryBound(to: ASN1_STRING.self) : nil
+            places.append(unsafe text.map { unsafe OpenSSL.bytes(of: $0) })
         }
+        return places
+    }
+
+    /// A URI that people can be shown and programs can fetch.
+    private static func webAddress(_ uri: [UInt8]?) -> String? {
+        guard let uri, uri.count <= 300, uri.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        let text = String(decoding: uri, as: UTF8.self)
+        return ["http://", "https://"].contains(where: text.lowercased().hasPrefix) ? text : nil
     }
 
     private static func extendedKeyUsages(of certificate: OpaquePointer) throws(PKIError) -> [String] {

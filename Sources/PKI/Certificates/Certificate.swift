@@ -32,6 +32,8 @@ public struct Certificate: Sendable {
     public let publicKeyDER: [UInt8]
     /// Whether it says where its issuer's certificate is to be had (RFC 5280, section 4.2.2.1).
     public let locatesIssuer: Bool
+    /// The first web address of those; nil when there is none that can be shown.
+    public let issuerAddress: String?
     /// Whether issuer and subject have the same name.
     public let isSelfIssued: Bool
     let publicKeyKindValue: KeyKind
@@ -51,6 +53,12 @@ public struct Certificate: Sendable {
 
     /// The certificate as PEM.
     public var pem: String { PEM.text("CERTIFICATE", der) }
+
+    /// Whether it ends so long before a leaf below it that this matters: by a day, or a tenth of a short leaf's lifetime. Those
+    /// that were made together often end some seconds after each other.
+    public func endsBefore(_ leaf: Certificate) -> Bool {
+        leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
+    }
 
     /// Refuses keys below RSA 2048 or EC 256, and signatures with a broken hash unless they are the subject's own.
     public func checkStrength() throws(PKIError) {

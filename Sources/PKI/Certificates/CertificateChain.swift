@@ -3,6 +3,9 @@ public struct CertificateChain: Sendable, Hashable {
     /// From the leaf up; at least one.
     public let certificates: [Certificate]
 
+    /// What was given and is above the leaf too, but is not shown, in the order it was given.
+    public let leftOut: [Certificate]
+
     /// The certificate that the names and the key belong to.
     public var leaf: Certificate { certificates[0] }
 
@@ -17,14 +20,21 @@ public struct CertificateChain: Sendable, Hashable {
     /// More certificates than this are refused.
     public static let maximumCertificates = 20
 
+    /// The end of whichever certificate of it ends first, in seconds since 1970: from then on clients refuse it.
+    public var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
+
     /// Reads PEM of at most 1 MiB with the certificates in any order, some of them twice, and anything between them. With a
     /// key the leaf is the certificate for that key; else it is the one that issued none of the others.
-    public init(pem: [UInt8], key: PrivateKey? = nil) throws(PKIError) {
-        try self.init(certificates: Self.certificates(inPEM: pem), key: key)
+    ///
+    /// Of several certificates of one authority, renewed or signed by another one, those are taken that are valid `now`, in
+    /// seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was put in order before, they
+    /// count as begun. What is left over must be above the leaf too; anything else is an error.
+    public init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
+        try self.init(certificates: Self.certificates(inPEM: pem), key: key, now: now)
     }
 
-    /// Puts certificates in order, as `init(pem:key:)` does.
-    public init(certificates: [Certificate], key: PrivateKey? = nil) throws(PKIError) {
+    /// Puts certificates in order, as `init(pem:key:now:)` does.
+    public init(certificates: [Certificate], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         guard certificates.count <= Self.maximumCertificates else {
             throw .tooLarge("chain", limit: "\(Self.maximumCertificates) certificates")
         }
@@ -38,7 +48,13 @@ public struct CertificateChain: Sendable, Hashable {
         } else {
             leaf = Self.leaf(of: distinct) ?? first
         }
-        self.certificates = try Self.path(from: leaf, through: distinct)
+        let search = ChainSearch(from: leaf, among: distinct, now: now)
+        if let other = distinct.first(where: { !search.contains($0) }) {
+            throw .unrelatedCertificate(subject: other.subject, leaf: leaf.subject)
+        }
+        let path = search.best()
+        self.certificates = path
+        leftOut = distinct.filter { !path.contains($0) }
     }
 
     /// The certificates of a text as they stand in it.
@@ -63,23 +79,5 @@ public struct CertificateChain: Sendable, Hashable {
             !certificates.contains { $0 != candidate && $0.isIssued(by: candidate) }
         }
         return candidates.first { !$0.isCA } ?? candidates.first
-    }
-
-    /// Follows the issuers up. What is left over must be another certificate of an authority in the chain, as there is when
-    /// an older root has signed a newer one: that is dropped. Anything else is an error.
-    private static func path(from leaf: Certificate, through all: [Certificate]) throws(PKIError) -> [Certificate] {
-        var path = [leaf]
-        var rest = all.filter { $0 != leaf }
-        while let last = path.last, !last.isSelfIssued {
-            let issuers = rest.filter(last.isIssued)
-            // A root ends the path, so it comes last among those that could follow.
-            guard let next = issuers.first(where: { !$0.isSelfIssued }) ?? issuers.first else { break }
-            path.append(next)
-            rest.removeAll { $0 == next }
-        }
-        for certificate in rest where !path.contains(where: { $0.isIssued(by: certificate) }) {
-            throw .unrelatedCertificate(subject: certificate.subject, leaf: leaf.subject)
-        }
-        return path
     }
 }
