@@ -24,6 +24,8 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzClientHello", ["PKI"]),
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
+        fuzzTarget("FuzzPEM", ["PKI"]),
+        fuzzTarget("FuzzDNSAnswer", ["DNS", "PKI"]),
     ]
 
 func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

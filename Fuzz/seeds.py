@@ -2,7 +2,10 @@
 
 import json
 import pathlib
+import struct
+import subprocess
 import sys
+import tempfile
 
 RESPONSES = [
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: x\r\n\r\nhello",
@@ -39,6 +42,56 @@ CLOUDFLARE = [{"success": True, "errors": [], "result": result, "result_info": {
               for result in (ORIGIN, PACK, [ORIGIN, None], [PACK, {"id": 7}])]
 CLOUDFLARE.append({"success": False, "errors": [COMPLAINT], "result": None})
 
+
+
+def pem():
+    """A chain of two, in order, apart, and damaged; a key in its forms."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def openssl(*words):
+            return subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=True).stdout.decode("latin-1")
+
+        for name in ["ca", "leaf"]:
+            openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{name}.key")
+        openssl("req", "-x509", "-key", "ca.key", "-subj", "/CN=ca", "-days", "9", "-out", "ca.pem")
+        openssl("req", "-new", "-key", "leaf.key", "-subj", "/CN=leaf", "-out", "leaf.csr")
+        leaf = openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+        root = openssl("x509", "-in", "ca.pem")
+        key = openssl("pkey", "-in", "leaf.key")
+        yield from [leaf + root, root + leaf, key + leaf, leaf.strip() + root, "----" + leaf[5:], leaf.lower(), key]
+        yield from [openssl("ec", "-in", "leaf.key"), openssl("ec", "-in", "leaf.key", "-aes128", "-passout", "pass:x")]
+        yield openssl("pkey", "-in", "leaf.key", "-ec_param_enc", "explicit")
+        yield leaf.replace("\n", "\r\n")
+        yield openssl("crl2pkcs7", "-nocrl", "-certfile", "ca.pem")
+        yield openssl("x509", "-in", "ca.pem", "-trustout", "-addtrust", "serverAuth")
+
+
+def dns():
+    """Answers of each type that is read, one with aliases, one that was cut off, and one that is signed."""
+    name, pointer = b"\x01a\x04test\x00", b"\xc0\x0c"
+
+    def record(kind, data, owner=pointer, place=1):
+        return owner + struct.pack(">HHIH", kind, place, 60, len(data)) + data
+
+    def message(kind, answers=(), flags=0x8400, additional=()):
+        header = struct.pack(">6H", 7, flags, 1, len(answers), 0, len(additional))
+        return header + name + struct.pack(">HH", kind, 1) + b"".join([*answers, *additional])
+
+    alias = record(5, b"\x01b\xc0\x0e")
+    target = pointer[:1] + bytes([12 + len(name) + 4 + 12])
+    mac = b"\x0bhmac-sha256\x00" + bytes(6) + b"\x01\x2c" + b"\x00\x20" + bytes(32) + b"\x00\x07\x00\x12\x00\x00"
+    return [
+        message(1, [alias, record(1, bytes([192, 0, 2, 1]), target)]),
+        message(28, [record(28, bytes(range(16)))]),
+        message(16, [record(16, b"\x03one\x04more"), record(16, b"\x00")]),
+        message(257, [record(257, b"\x00\x05issueca.test; a=b"), record(257, b"\x80\x05iodef")]),
+        message(6, [record(6, b"\x02ns\xc0\x0c\x04host\xc0\x0c" + bytes(20)), record(2, b"\x02ns\xc0\x0c")]),
+        message(5, [record(5, pointer)]),
+        message(16, [record(16, b"\x03on")], flags=0x8600)[:-2],
+        message(6, flags=0xA809, additional=[record(250, mac, b"\x01k\x00", 255)]),
+    ]
+
+
 target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 seeds = []
 for name in ["malformed", "valid"]:
@@ -56,5 +109,9 @@ elif target == "FuzzACME":
     seeds = LINKS + [json.dumps(message) for message in ACME]
 elif target == "FuzzCloudflare":
     seeds = [json.dumps(message) for message in CLOUDFLARE]
+elif target == "FuzzPEM":
+    seeds = list(pem())
+elif target == "FuzzDNSAnswer":
+    seeds = [message.decode("latin-1") for message in dns()]
 for number, seed in enumerate(seeds):
     (folder / f"sample-{number}").write_bytes(seed.encode("latin-1"))

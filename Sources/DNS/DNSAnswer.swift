@@ -1,41 +1,41 @@
 import CLDNS
 
 /// A record of an answer.
-struct DNSRecord {
+package struct DNSRecord {
     /// Whose it is, as DNSName.text(ofWire:) has it.
-    let owner: String
+    package let owner: String
     /// The number of its type.
-    let type: UInt16
+    package let type: UInt16
     /// The fields of its data as libldns takes them apart, names uncompressed; none in a question.
-    let fields: [[UInt8]]
+    package let fields: [[UInt8]]
     /// Where it begins in the message.
-    let start: Int
+    package let start: Int
 
     func isOf(_ type: DNSRecordType) -> Bool { self.type == type.rawValue }
 }
 
 /// A server's answer, taken apart.
-struct DNSAnswer {
+package struct DNSAnswer {
     private static let headerBytes = 12
     /// More records than this are read in no answer.
     private static let maximumRecords = 1000
 
-    let id: UInt16
+    package let id: UInt16
     let isResponse: Bool
     /// The number of its DNSOperation.
     let operation: UInt8
     /// Whether there is more than fitted into a datagram.
-    let isTruncated: Bool
+    package let isTruncated: Bool
     /// The response code (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
     let code: Int
-    let question: DNSRecord?
+    package let question: DNSRecord?
     /// What answers the question.
-    let records: [DNSRecord]
+    package let records: [DNSRecord]
     /// The signature, which is the last record of all.
-    let signature: DNSRecord?
+    package let signature: DNSRecord?
 
     /// Reads a message; nil when it is broken.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         guard bytes.count >= Self.headerBytes else { return nil }
         func number(_ position: Int) -> UInt16 { UInt16(bigEndianBytes: bytes[position..<position + 2]) }
         let (flags, counts) = (number(2), [4, 6, 8, 10].map { Int(number($0)) })
@@ -68,7 +68,7 @@ struct DNSAnswer {
     }
 
     /// The name that a name stands for: the end of the aliases that the answer has for it.
-    func canonicalName(of name: String) -> String {
+    package func canonicalName(of name: String) -> String {
         var name = name
         // As many as records, so that a circle ends.
         for _ in records {
@@ -83,6 +83,26 @@ struct DNSAnswer {
     func records(of type: DNSRecordType, for name: DNSName) -> [DNSRecord] {
         let owner = canonicalName(of: name.text)
         return records.filter { $0.owner == owner && $0.isOf(type) }
+    }
+
+    /// The texts at a name, the parts of each joined.
+    package func texts(at name: DNSName) -> [String] {
+        records(of: .txt, for: name).map { String(decoding: $0.fields.flatMap { $0.dropFirst() }, as: UTF8.self) }
+    }
+
+    /// The addresses of a name that are of a type, as text.
+    package func addresses(of name: DNSName, _ type: DNSRecordType) -> [String] {
+        records(of: type, for: name).compactMap { $0.fields.first.flatMap(SocketAddress.text(ofIP:)) }
+    }
+
+    /// The CAA records at a name.
+    package func authorizations(at name: DNSName) -> [DNSLookup.CAARecord] {
+        records(of: .caa, for: name).compactMap { record in
+            guard record.fields.count == 3, let flags = record.fields[0].first else { return nil }
+            // The tag begins with its length.
+            let tag = String(decoding: record.fields[1].dropFirst(), as: UTF8.self).lowercased()
+            return DNSLookup.CAARecord(flags: flags, tag: tag, value: String(decoding: record.fields[2], as: UTF8.self))
+        }
     }
 
     private static func record(in bytes: [UInt8], at position: inout Int, isQuestion: Bool) -> DNSRecord? {

@@ -36,26 +36,21 @@ public struct DNSLookup: Sendable {
 
     /// The texts at a name, or at the one it is an alias of, the parts of each joined; none when there is no such name.
     public func txt(_ name: String) throws(DNSFailure) -> [String] {
-        try records(.txt, of: DNSName(name)).map { record in
-            String(decoding: record.fields.flatMap { $0.dropFirst() }, as: UTF8.self)
-        }
+        let name = try DNSName(name)
+        return try ask(.question(name, .txt)).texts(at: name)
     }
 
     /// The IPv4 and IPv6 addresses of a name, as text; none when there is no such name.
     public func addresses(_ name: String) throws(DNSFailure) -> [String] {
         let name = try DNSName(name)
-        let records = try records(.a, of: name) + records(.aaaa, of: name)
-        return records.compactMap { $0.fields.first.flatMap(SocketAddress.text(ofIP:)) }
+        return try ask(.question(name, .a)).addresses(of: name, .a)
+            + ask(.question(name, .aaaa)).addresses(of: name, .aaaa)
     }
 
     /// The CAA records at a name itself; climbing to its parents (RFC 8659 section 3) is for the caller.
     public func caa(_ name: String) throws(DNSFailure) -> [CAARecord] {
-        try records(.caa, of: DNSName(name)).compactMap { record in
-            guard record.fields.count == 3, let flags = record.fields[0].first else { return nil }
-            // The tag begins with its length.
-            let tag = String(decoding: record.fields[1].dropFirst(), as: UTF8.self).lowercased()
-            return CAARecord(flags: flags, tag: tag, value: String(decoding: record.fields[2], as: UTF8.self))
-        }
+        let name = try DNSName(name)
+        return try ask(.question(name, .caa)).authorizations(at: name)
     }
 
     /// What a name is an alias of, to the end of all aliases; itself when it is none.

@@ -1,7 +1,7 @@
 import CLDNS
 
 /// The types of records that are asked for or read, by number (RFC 1035, 3596, 8659, 8945).
-enum DNSRecordType: UInt16 {
+package enum DNSRecordType: UInt16 {
     case a = 1
     case ns = 2
     case cname = 5

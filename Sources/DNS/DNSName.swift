@@ -1,9 +1,9 @@
 /// A name whose labels are letters, digits, '-' and '_', in lower case and without the final dot.
-struct DNSName: Hashable, CustomStringConvertible {
-    let text: String
+package struct DNSName: Hashable, CustomStringConvertible {
+    package let text: String
 
     /// Reads a name (RFC 1035 section 2.3.4 on lengths); '_' is what service names have (RFC 8552).
-    init(_ text: String) throws(DNSFailure) {
+    package init(_ text: String) throws(DNSFailure) {
         let name = text.utf8.last == UInt8(ascii: ".") ? text.dropLast() : text[...]
         let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         let isName =
@@ -27,14 +27,14 @@ struct DNSName: Hashable, CustomStringConvertible {
     func isInside(_ zone: DNSName) -> Bool { text == zone.text || text.hasSuffix("." + zone.text) }
 
     /// Labels with their lengths, as messages have them (RFC 1035 section 3.1).
-    var wire: [UInt8] {
+    package var wire: [UInt8] {
         text.utf8.split(separator: UInt8(ascii: ".")).flatMap { [UInt8($0.count)] + $0 } + [0]
     }
 
-    var description: String { text }
+    package var description: String { text }
 
     /// The text of a name in wire form; bytes that no plain name has are written as \DDD.
-    static func text(ofWire wire: [UInt8]) -> String {
+    package static func text(ofWire wire: [UInt8]) -> String {
         var labels: [String] = []
         var position = 0
         while position < wire.count, wire[position] > 0 {

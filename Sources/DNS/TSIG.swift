@@ -29,21 +29,23 @@ public struct DNSUpdateKey: Sendable {
 
 /// Signatures of messages with a shared key (RFC 8945). Not left to libldns, whose version 1.8 mistakes the name of
 /// hmac-sha384 and copies the secret about.
-struct TSIG {
+package struct TSIG {
     /// How far clocks may differ, in seconds.
     private static let fudgeSeconds: UInt16 = 300
     private static let headerBytes = 12
     private static let anyClass: UInt16 = 255
 
     /// Why a signature, or a message for its signature, was not accepted (RFC 8945 section 5.2).
-    enum Fault: Error, Equatable {
+    package enum Fault: Error, Equatable {
         case unsigned
         case otherKey
         case wrongCode
         case wrongTime
     }
 
-    let key: DNSUpdateKey
+    package let key: DNSUpdateKey
+
+    package init(key: DNSUpdateKey) { self.key = key }
 
     /// The message with its signature, and the code that its answer's is bound to. `now` is in seconds since 1970.
     func signed(_ message: [UInt8], now: Int64) throws(DNSFailure) -> (bytes: [UInt8], code: [UInt8]) {
@@ -60,7 +62,7 @@ struct TSIG {
     }
 
     /// Checks the signature of an answer to a message with this code.
-    func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
+    package func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
         guard let signature = answer.signature, signature.fields.count == 7 else { throw .unsigned }
         let fields = signature.fields
         guard signature.owner == key.name.text,
@@ -81,7 +83,7 @@ struct TSIG {
     }
 
     /// The error that an answer's signature names (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time.
-    static func error(of answer: DNSAnswer) -> Int {
+    package static func error(of answer: DNSAnswer) -> Int {
         guard let fields = answer.signature?.fields, fields.count == 7 else { return 0 }
         return Int(bigEndianBytes: fields[5])
     }

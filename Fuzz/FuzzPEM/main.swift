@@ -1,0 +1,68 @@
+import Foundation
+import FuzzDriver
+import PKI
+
+// Any bytes as the file of a certificate or key, as what stands around one, and as what one holds.
+
+let content: [UInt8] = [0x30, 0x03, 0x02, 0x01, 0x01]
+let plain = block(of: content)
+
+func take(_ bytes: [UInt8]) {
+    let certificates = result { try PEM.certificates(in: bytes) }
+    if let certificates, let first = try? PEM.firstCertificate(in: bytes) { precondition(first == certificates.first) }
+    precondition(PEM.endOfFirstBlock(in: bytes) ?? 0 <= bytes.count)
+
+    // Line ends make no difference.
+    if !bytes.contains(0x0D) {
+        for end: [UInt8] in [[0x0D], [0x0D, 0x0A]] {
+            precondition(result { try PEM.certificates(in: bytes.flatMap { $0 == 0x0A ? end : [$0] }) } == certificates)
+        }
+    }
+    // Whatever stands before or behind a whole block, it is an error or the block is not lost.
+    for text in [bytes + [0x0A] + plain, plain + bytes] {
+        guard let all = result({ try PEM.certificates(in: text) }) else { continue }
+        precondition(all == (certificates ?? []) + [content] || all == [content] + (certificates ?? []))
+    }
+    // Damage of a few bytes is an error, or costs neither of two blocks.
+    if bytes.count > 2 {
+        var text = plain + plain
+        let place = (Int(bytes[0]) << 8 | Int(bytes[1])) % text.count
+        text.replaceSubrange(place..<min(text.count, place + Int(bytes[2] % 6)), with: bytes[3...].prefix(6))
+        precondition(result { try PEM.certificates(in: text).count } ?? 2 == 2, "a block is lost")
+    }
+    // What a block holds comes out of it.
+    precondition(bytes.isEmpty || result { try PEM.certificates(in: block(of: bytes)) } == [bytes])
+
+    if let chain = result({ try CertificateChain(pem: bytes, now: 1_800_000_000) }) { check(chain) }
+    if let key = result({ try PrivateKey(pem: SecretBytes(bytes)) }) {
+        precondition(result { try PrivateKey(pem: key.pem()).publicKeyDER() } == result { try key.publicKeyDER() })
+    }
+}
+
+/// A chain is in order, ends with what ends first, and reads the same when it is written.
+func check(_ chain: CertificateChain) {
+    let certificates = chain.certificates
+    precondition((1...CertificateChain.maximumCertificates).contains(certificates.count))
+    precondition(zip(certificates, certificates.dropFirst()).allSatisfy { $0.isIssued(by: $1) })
+    precondition(certificates.allSatisfy { chain.expiresAt <= $0.notAfter })
+    precondition(result { try CertificateChain(pem: Array(chain.pem.utf8)).certificates } == certificates)
+}
+
+/// What a reader gives; nil when it refuses, in one line that people can be shown.
+func result<Value>(_ read: () throws -> Value) -> Value? {
+    do {
+        return try read()
+    } catch {
+        let text = "\(error)"
+        precondition(text.utf8.count < 2000 && text.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an odd message")
+        return nil
+    }
+}
+
+/// A certificate's block with lines of 64 digits.
+func block(of bytes: [UInt8]) -> [UInt8] {
+    let body = Data(bytes).base64EncodedString(options: [.lineLength64Characters, .endLineWithLineFeed])
+    return Array("-----BEGIN CERTIFICATE-----\n\(body)\n-----END CERTIFICATE-----\n".utf8)
+}
+
+exit(fuzz(take))
