@@ -53,6 +53,7 @@ struct AegisGateway: ParsableCommand {
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)
+        try keySource.check()
         let log = EventLog(logFormat)
         let toldExposure = Mutex<String?>(nil)
         var options = GatewayOptions(

@@ -8,17 +8,29 @@ import SystemPackage
 struct KeySource: Sendable {
     let file: String?
 
+    /// Refuses a key that is given but can't be read, before anything waits for a state.
+    func check() throws {
+        do {
+            _ = try given()
+        } catch {
+            throw GatewayExit(message: "the key of the state (\(file == nil ? Self.variable : "--key-file")): \(error)")
+        }
+    }
+
     /// The key, from the first place that has one: the file, `AEGIS_SSL_KEY`, the state itself.
     func key(for store: any StateStore) throws -> MasterKey {
-        let reader = SecretReader(directory: ".")
-        if let file { return try MasterKey(hex: reader.read(Secret(.file(file)))) }
-        if Variable.value(Self.variable) != nil {
-            return try MasterKey(hex: reader.read(Secret(.environment(Self.variable))))
-        }
+        if let key = try given() { return key }
         guard let hex = try store.setting(.masterKey) else {
-            throw GatewayExit(message: "the state does not keep its key: set \(Self.variable) or --key-file")
+            throw GatewayExit(message: "the state does not keep its key, and none is given")
         }
         return try MasterKey(hex: SecretBytes(hex))
+    }
+
+    private func given() throws -> MasterKey? {
+        let reader = SecretReader(directory: ".")
+        if let file { return try MasterKey(hex: reader.read(Secret(.file(file)))) }
+        guard Variable.value(Self.variable) != nil else { return nil }
+        return try MasterKey(hex: reader.read(Secret(.environment(Self.variable))))
     }
 
     private static let variable = "AEGIS_SSL_KEY"

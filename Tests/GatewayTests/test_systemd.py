@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE, PROGRAMS, Gateway
+from gateway import PATIENCE, PROGRAMS, Gateway, eventually
 
 
 @pytest.fixture
@@ -53,3 +53,26 @@ def test_sockets_of_systemd_are_used_and_readiness_is_told(prepared):
             os.kill(process, signal.SIGTERM)
             assert notices.recv(200) == b"STOPPING=1"
             assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def test_a_start_without_a_state_is_ready_to_wait_and_says_so(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(gateway.folder / "notify"))
+        notices.settimeout(PATIENCE)
+        try:
+            gateway.launch(wrapper=["env", f"NOTIFY_SOCKET={gateway.folder / 'notify'}"])
+            told = notices.recv(400).decode().splitlines()
+            assert told == ["READY=1", f"MAINPID={gateway.process.pid}", "STATUS=waiting for the state 'state.db'"]
+            gateway.apply()
+            told = notices.recv(400).decode().splitlines()
+            assert told == ["READY=1", f"MAINPID={gateway.process.pid}", "STATUS=serving"]
+
+            def body():
+                with Client(gateway.http) as client:
+                    return client.get("app.test").body
+
+            # The first commit of an apply has no hosts yet.
+            eventually("the host", lambda: body() == b"hello")
+        finally:
+            gateway.stop()

@@ -142,7 +142,8 @@ extension GatewayServer {
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
-        log.error("the state can't be taken in, and what was in force stays: \(reason)")
+        let stays = position == .start ? "nothing is served" : "what was in force stays"
+        log.error("the state can't be taken in, and \(stays): \(reason)")
         note(reason)
         loadFailure = reason
         status.change { $0.stateFailure = reason }

@@ -29,6 +29,7 @@ extension GatewayServer {
         } catch {
             // What fails in the state's own file is opened anew; a missing key, say, leaves it open to report by.
             if error is StateError { closeState() }
+            lacksKey = error is KeyFailure
             stateFailed(Self.text(of: error))
         }
     }
@@ -38,7 +39,21 @@ extension GatewayServer {
         guard !isWaiting else { return }
         isWaiting = true
         log.warning("there is no state '\(options.statePath)' yet: waiting until aegis-apply makes it")
+        status.change { $0.isWaiting = true }
     }
+
+    /// Tells the service manager that this gateway runs, though there is nothing to serve yet, once a state could have been there:
+    /// else a start that waits for the first apply would be taken for one that hangs, and be ended.
+    func tellOfWaiting(_ uptime: Int64) {
+        guard isWaiting, !isToldOfWaiting, options.readyDescriptor == nil, status.current.phase == .starting,
+            uptime >= startedAt + Self.patienceSeconds
+        else { return }
+        isToldOfWaiting = true
+        ServiceNotice.send("READY=1\nMAINPID=\(getpid())\nSTATUS=waiting for the state '\(options.statePath)'")
+    }
+
+    /// How long a state is waited for before the service manager is told, in seconds.
+    private static let patienceSeconds: Int64 = 3
 
     private func load(_ store: any StateStore, since revision: Int) throws {
         let started = ContinuousClock.now
@@ -116,11 +131,18 @@ extension GatewayServer {
     private func currentSealer(_ store: any StateStore) throws -> Sealer {
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if let sealer, id == nil || sealer.key.id == id { return sealer }
-        let key = try options.masterKey(store)
-        guard id == nil || key.id == id else {
-            throw GatewayFailure("the state is sealed with another key: \(id ?? ""), and this one is \(key.id)")
+        do {
+            let key = try options.masterKey(store)
+            if let id, key.id != id {
+                throw KeyFailure("the state is sealed with another key: \(id), and this one is \(key.id)")
+            }
+            return Sealer(key: key)
+        } catch let error as StateError {
+            throw error
+        } catch {
+            let hint = "--key-file or AEGIS_SSL_KEY gives the key that aegis-apply seals the state with"
+            throw KeyFailure("\(error); \(hint)")
         }
-        return Sealer(key: key)
     }
 
     private func tellOfProblems(_ problems: [ItemID: String], before: [ItemID: String]) {
@@ -193,7 +215,7 @@ extension GatewayServer {
 
     /// Everything serves for the first time.
     func becameReady() {
-        ServiceNotice.send("READY=1\nMAINPID=\(getpid())")
+        ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
             _ = unsafe write(descriptor, "1", 1)
             _ = close(descriptor)
@@ -255,8 +277,8 @@ struct HeldChange {
     let deadline: Int64
 }
 
-/// Why the gateway could not do something, for its log.
-struct GatewayFailure: Error, CustomStringConvertible {
+/// Why the key that the state is sealed with can't be had, or is another one; for the log.
+struct KeyFailure: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }

@@ -16,7 +16,11 @@ extension GatewayServer {
             case "/readyz":
                 // A state that can't be read takes no gateway out of service: all would go that share it, and what is in
                 // force is served on. The body tells people.
-                let lines = [current.phase.rawValue, current.stateFailure, current.reportFailure].compactMap(\.self)
+                let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
+                let lines = [
+                    current.phase.rawValue, isWaiting ? "waiting for aegis-apply to make the state" : nil,
+                    current.stateFailure, current.reportFailure,
+                ].compactMap(\.self)
                 let body = lines.reduce("") { $0 + $1 + "\n" }
                 return AdminAnswer(status: current.phase == .ready ? 200 : 503, body: Array(body.utf8))
             case "/metrics":

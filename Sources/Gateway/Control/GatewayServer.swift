@@ -108,8 +108,12 @@ public final class GatewayServer {
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
-    /// Whether it was said that there is no state.
+    /// Whether the state could not be opened for want of its key.
+    var lacksKey = false
+    /// Whether it was said that there is no state, and whether the service manager knows.
     var isWaiting = false
+    var isToldOfWaiting = false
+    let startedAt = GatewayServer.uptime
     /// Whether reading a large change has left much memory behind.
     var mustGiveBackMemory = false
     /// Whether not only changes are to be read.
@@ -166,10 +170,15 @@ public final class GatewayServer {
 
     /// Serves until it is told to end.
     ///
-    /// - Returns: The exit code: 0 after an orderly end.
+    /// - Returns: The exit code: 0 after an orderly end, 1 when the key does not open the state that there is at the start.
     public func run() -> Int32 {
         startWatching()
         reload()
+        // Nothing is served yet, and whoever starts it sees why. Later on what was in force would go.
+        if lacksKey {
+            end()
+            return 1
+        }
         listenWithoutState()
         while !isEnding || drained < workers.count {
             wait()
@@ -247,6 +256,7 @@ public final class GatewayServer {
         putHeldChangeInForce()
         // The safety net under the watcher: one cheap look.
         reload()
+        tellOfWaiting(now)
         if now >= nextHeartbeat { reportNode() }
         if now >= nextRotation { rotateTickets(now) }
         resolveNames(now)

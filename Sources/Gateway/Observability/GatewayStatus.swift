@@ -12,6 +12,8 @@ final class GatewayStatus: Sendable {
         var reloads = 0
         var failedReloads = 0
         var problems = 0
+        /// Whether there was no state when it began.
+        var isWaiting = false
         /// Why the state can't be read; what was in force is served on.
         var stateFailure: String?
         /// Why the state can't be written.
