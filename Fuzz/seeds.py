@@ -43,7 +43,6 @@ CLOUDFLARE = [{"success": True, "errors": [], "result": result, "result_info": {
 CLOUDFLARE.append({"success": False, "errors": [COMPLAINT], "result": None})
 
 
-
 def pem():
     """A chain of two, in order, apart, and damaged; a key in its forms."""
     with tempfile.TemporaryDirectory() as folder:

@@ -119,9 +119,9 @@ import Testing
         let short = candidate {
             $0.notAfter = 80
             $0.renewBeforeSeconds = 80
-            $0.obtainedAt = 40
+            $0.obtainedAt = 30
         }
-        #expect(RenewalScheduler.dueAt(short, seed: 1) == 45)
+        #expect(RenewalScheduler.dueAt(short, seed: 1) == 36)
     }
 
     @Test("Advice counts however young the certificate is", arguments: [-90, 0, 1] as [Int64])
@@ -138,6 +138,31 @@ import Testing
             $0.renewBeforeSeconds = 10 * Self.day
         }
         #expect(RenewalScheduler.dueAt(wished, seed: 1) == day * Self.day)
+    }
+
+    @Test(
+        "A CA that lets its chain run out is asked ever oftener, but never in a circle, whatever it advises",
+        arguments: [0, 3600], [nil, 60])
+    func chainThatEnds(backdated: Int64, advisedDay: Int64?) {
+        // Whatever is issued ends with the chain, on day 40; the CA mends that ten days later.
+        let (end, mended) = (40 * Self.day, 50 * Self.day)
+        var now: Int64 = 0
+        var tries = 0
+        while now < mended, tries < 1000 {
+            let obtained = now
+            now = RenewalScheduler.dueAt(
+                candidate {
+                    $0.notBefore = obtained - backdated
+                    $0.notAfter = end
+                    $0.obtainedAt = obtained
+                    $0.advisedAt = advisedDay.map { obtained + $0 * Self.day }
+                }, seed: 1)
+            #expect(now > obtained)
+            tries += 1
+        }
+        // Some thirty as the end comes near, and four a day after it.
+        #expect(tries < 80, "\(tries)")
+        #expect(now < mended + Self.day)
     }
 
     @Test("After failures it waits, a little longer than the schedule says, never before it is due")

@@ -86,11 +86,15 @@ public enum RenewalScheduler {
         return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
     }
 
-    /// Not before this: by a clock that is wrong a certificate may be due as soon as it is obtained, and the next one as well. What
-    /// advice has renewed is not advised on again for as long (`RenewalProgress.after`).
+    /// Not before this: by a clock that is wrong, or by a chain that the CA lets run out, a certificate may be due as soon as it is
+    /// obtained, and the next one as well. The nearer such an end the oftener it is tried, but never in a circle. What advice has
+    /// renewed is not advised on again for as long (`RenewalProgress.after`).
     private static func earliestAt(_ candidate: RenewalCandidate) -> Int64 {
         guard let obtainedAt = candidate.obtainedAt else { return .min }
-        return obtainedAt + min(max(0, candidate.notAfter - obtainedAt) / 8, longestPauseSeconds)
+        let left = candidate.notAfter - obtainedAt
+        guard left > 0 else { return obtainedAt + longestPauseSeconds }
+        let isDue = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter) <= obtainedAt
+        return obtainedAt + min(isDue ? max(1, left / 2) : left / 8, longestPauseSeconds)
     }
 
     private static func isPossible(_ candidate: RenewalCandidate) -> Bool {
@@ -106,7 +110,8 @@ public enum RenewalScheduler {
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
         let isUrgent = advised < usual - lifetime / 10
         guard isUrgent || candidate.renewBeforeSeconds == nil else { return nil }
-        return min(advised, candidate.notAfter - lifetime / 10)
+        let latest = candidate.notAfter - lifetime / 10
+        return advised <= latest ? advised : max(latest, earliestAt(candidate))
     }
 
     private static func plannedAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {

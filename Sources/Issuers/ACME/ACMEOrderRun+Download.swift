@@ -37,8 +37,9 @@ extension ACMEOrderRun {
                 "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again")
         }
         try noteCertificate(pending)
+        let warnings = [usable.doubt].compactMap(\.self) + doubts + usable.chain.warnings(now: now())
         return IssuedMaterial(
-            chain: usable.chain, key: key, sourceDigest: [], warnings: (usable.doubt.map { [$0] } ?? []) + doubts,
+            chain: usable.chain, key: key, sourceDigest: [], warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
     }
 
@@ -81,22 +82,10 @@ extension ACMEOrderRun {
 
     /// The chain of a text. Certificates that have no part in it don't cost it: they are left out.
     private func chain(_ pem: [UInt8], _ key: PrivateKey) throws(PKIError) -> Usable {
-        do throws(PKIError) {
-            return (try CertificateChain(pem: pem, key: key), nil)
-        } catch .unrelatedCertificate {
-            let all = try PEM.certificates(in: pem).map { (der) throws(PKIError) in try Certificate(der: der) }
-            guard all.count <= CertificateChain.maximumCertificates, let leaf = all.first(where: key.matches) else {
-                throw .noCertificate
-            }
-            var chain = try CertificateChain(certificates: [leaf], key: key)
-            var rest = all.filter { $0 != leaf }
-            // From the leaf up, whatever their order.
-            while let index = rest.firstIndex(where: { chain.certificates.last?.isIssued(by: $0) ?? false }) {
-                chain = try CertificateChain(certificates: chain.certificates + [rest.remove(at: index)], key: key)
-            }
-            let names = rest.map { "'\($0.subject)'" }.joined(separator: ", ")
-            return (chain, "came with certificates that are no part of its chain and are left out: \(names)")
-        }
+        let (chain, others) = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
+        let names = others.map { "'\($0.subject)'" }.joined(separator: ", ")
+        let doubt = "came with certificates that are no part of its chain and are left out: \(names)"
+        return (chain, others.isEmpty ? nil : doubt)
     }
 
     /// Whether a chain is a leaf alone that clients will not trust, as far as that can be known: the one before it from the same

@@ -35,8 +35,23 @@ public struct CertificateChain: Sendable, Hashable {
 
     /// Puts certificates in order, as `init(pem:key:now:)` does.
     public init(certificates: [Certificate], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
-        guard certificates.count <= Self.maximumCertificates else {
-            throw .tooLarge("chain", limit: "\(Self.maximumCertificates) certificates")
+        let (chain, others) = try Self.inOrder(certificates, key: key, now: now)
+        if let other = others.first { throw .unrelatedCertificate(subject: other.subject, leaf: chain.leaf.subject) }
+        self = chain
+    }
+
+    /// The same for a text of others, whose certificates that are not above the leaf don't cost the chain: it and those.
+    public static func inOrder(
+        certificatesOf pem: [UInt8], key: PrivateKey, now: Int64
+    ) throws(PKIError) -> (chain: CertificateChain, others: [Certificate]) {
+        try inOrder(certificates(inPEM: pem), key: key, now: now)
+    }
+
+    private static func inOrder(
+        _ certificates: [Certificate], key: PrivateKey?, now: Int64?
+    ) throws(PKIError) -> (chain: CertificateChain, others: [Certificate]) {
+        guard certificates.count <= maximumCertificates else {
+            throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
         }
         var known: Set<Certificate> = []
         let distinct = certificates.filter { known.insert($0).inserted }
@@ -46,15 +61,18 @@ public struct CertificateChain: Sendable, Hashable {
             guard let match = distinct.first(where: key.matches) else { throw .keyMismatch(subject: first.subject) }
             leaf = match
         } else {
-            leaf = Self.leaf(of: distinct) ?? first
+            leaf = self.leaf(of: distinct) ?? first
         }
         let search = ChainSearch(from: leaf, among: distinct, now: now)
-        if let other = distinct.first(where: { !search.contains($0) }) {
-            throw .unrelatedCertificate(subject: other.subject, leaf: leaf.subject)
-        }
         let path = search.best()
-        self.certificates = path
-        leftOut = distinct.filter { !path.contains($0) }
+        let chain = CertificateChain(
+            inOrder: path, leftOut: distinct.filter { search.contains($0) && !path.contains($0) })
+        return (chain, distinct.filter { !search.contains($0) })
+    }
+
+    private init(inOrder certificates: [Certificate], leftOut: [Certificate]) {
+        self.certificates = certificates
+        self.leftOut = leftOut
     }
 
     /// The certificates of a text as they stand in it.

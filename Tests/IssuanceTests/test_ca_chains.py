@@ -1,0 +1,72 @@
+"""CAs whose chains hold what is over: its renewed twin is shown, and what has none is told of, not ordered again and again."""
+
+import sqlite3
+from types import SimpleNamespace
+
+from cryptography import x509
+
+from authority import Holder, pem
+from test_apply import renew
+from test_odd_cas import warnings
+
+EXPIRED, RENEWED, SHORT = (-40, -1), (-1, 300), (-40, 20)
+
+
+def intermediate(ca, days):
+    """A form of the CA's intermediate."""
+    root = SimpleNamespace(subject=ca.root.name, key=ca.root.key)
+    return Holder("Intermediate", root, is_ca=True, days=days, key=ca.intermediate.key).certificate
+
+
+def showing(forms):
+    """A twist that puts these forms of the intermediate in the place of the CA's, in this order."""
+    def twist(kind, answer):
+        if kind == "certificate":
+            leaf = x509.load_pem_x509_certificates(answer.body)[0]
+            answer.body = pem(leaf, *forms)
+    return twist
+
+
+def stored(gateway):
+    """The chain that is stored, and its end in seconds since 1970."""
+    with sqlite3.connect(gateway.folder / "state.db") as state:
+        chain, end = state.execute("SELECT chain, expires_at FROM certificates WHERE name = 'app.test'").fetchone()
+    return x509.load_pem_x509_certificates(chain), end
+
+
+def test_the_renewed_intermediate_is_shown_not_the_expired_one(odd):
+    forms = []
+    gateway, ca = odd(showing(forms))
+    forms += [intermediate(ca, EXPIRED), intermediate(ca, SHORT), intermediate(ca, RENEWED)]
+    said = gateway.apply(everything=True)
+    assert not warnings(said), said
+    chain, end = stored(gateway)
+    assert chain[1:] == [forms[2]]
+    assert end == chain[0].not_valid_after_utc.timestamp()
+
+
+def test_a_chain_that_is_over_is_told_of_and_not_ordered_in_a_circle(odd):
+    forms = []
+    gateway, ca = odd(showing(forms))
+    forms.append(intermediate(ca, EXPIRED))
+    said = gateway.apply(everything=True)
+    assert any("has an intermediate that has expired: 'Intermediate' on 20" in line for line in warnings(said)), said
+    chain, end = stored(gateway)
+    assert chain[1:] == forms and end == forms[0].not_valid_after_utc.timestamp()
+    # It is due as soon as it is there, and left alone for six hours all the same.
+    assert "No changes" in gateway.apply()
+    renew(gateway)
+    assert ca.new_orders == 1
+    # When the CA has mended its chain, the next renewal does too.
+    forms[:] = [intermediate(ca, RENEWED)]
+    said = renew(gateway, "app.test", "--force")
+    assert stored(gateway)[1] == stored(gateway)[0][0].not_valid_after_utc.timestamp(), said
+
+
+def test_an_intermediate_that_ends_before_its_leaf_makes_it_due_earlier(odd):
+    forms = []
+    gateway, ca = odd(showing(forms))
+    forms.append(intermediate(ca, SHORT))
+    said = gateway.apply(everything=True)
+    assert any("but above it 'Intermediate' ends first" in line for line in warnings(said)), said
+    assert stored(gateway)[1] == forms[0].not_valid_after_utc.timestamp()
