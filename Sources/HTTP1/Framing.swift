@@ -45,17 +45,15 @@ struct FieldFacts {
     /// Transfer-Encoding is a list of tokens over all its fields, without empty items; `chunked` may only be the last. In a
     /// response `identity` is no coding (RFC 2616 section 3.6).
     mutating func noteTransferEncoding(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
-        hasTransferEncoding = true
         var list = TokenList(value)
         while let coding = list.next(in: head) {
             guard !isChunkedLast, head.isMade(of: .token, Int(coding.start), Int(coding.end)) else {
                 throw .badTransferEncoding
             }
-            switch PackedText(folding: head, Int(coding.start), Int(coding.end)) {
-            case "chunked": isChunkedLast = true
-            case "identity" where kind == .response: break
-            default: hasOtherCoding = true
-            }
+            let name = PackedText(folding: head, Int(coding.start), Int(coding.end))
+            if kind == .response, name == "identity" { continue }
+            hasTransferEncoding = true
+            if name == "chunked" { isChunkedLast = true } else { hasOtherCoding = true }
         }
     }
 

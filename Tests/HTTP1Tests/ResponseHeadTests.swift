@@ -50,6 +50,9 @@ import Testing
             // No coding is a coding of its own (RFC 2616 section 3.6).
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity", framing: .untilClose, keepsAlive: false),
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked", framing: .chunked),
+            Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity", framing: .length(5)),
+            Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5", framing: .length(5)),
+            Framed(head: "HTTP/1.0 200 OK\r\nTransfer-Encoding: identity", framing: .untilClose, keepsAlive: false),
             // A higher minor version is read as 1.1 (RFC 9110 section 2.5).
             Framed(head: "HTTP/1.2 200 OK\r\nTransfer-Encoding: chunked", framing: .chunked),
             Framed(head: "HTTP/1.9 200 OK\r\nContent-Length: 5", framing: .length(5)),
@@ -103,8 +106,6 @@ import Testing
             "HTTP/1.1 200 x\r\nContent-Length: 5, +5", "HTTP/1.1 200 x\r\nContent-Length: 5 5",
             "HTTP/1.1 200 x\r\nContent-Length : 5\r\nContent-Length: 6",
             "HTTP/1.1 200 x\r\nContent-Length : 5\r\nTransfer-Encoding: chunked",
-            "HTTP/1.1 200 x\r\nContent-Length: 5\r\nTransfer-Encoding: identity",
-            "HTTP/1.0 200 x\r\nTransfer-Encoding: identity",
             "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, identity, gzip",
             "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked, identity",
             "HTTP/1.1 200 x\r\nContent-Length:", "HTTP/1.1 200 x\r\nContent-Length: +5",
