@@ -3,11 +3,13 @@
 #ifndef AEGIS_CLINUX_H
 #define AEGIS_CLINUX_H
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -30,6 +32,12 @@ static inline int aegis_drop_new(int descriptor, int drops) {
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     int option = drops ? SO_ATTACH_FILTER : SO_DETACH_FILTER;
     return setsockopt(descriptor, SOL_SOCKET, option, &program, sizeof program);
+}
+
+// How many bytes a socket holds that its other end has not acknowledged (tcp(7), SIOCOUTQ); 0 when that is not known.
+static inline int aegis_untaken(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : 0;
 }
 
 static const uint32_t aegis_epoll_all = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;

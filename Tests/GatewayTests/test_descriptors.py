@@ -15,6 +15,8 @@ from process import cpu_seconds, descriptors, open_file_limits
 # What sanitizers slow down tenfold is done a tenth as often.
 EACH = 100 if os.environ.get("AEGIS_SANITIZER") else 1000
 
+# Requests are with their upstreams at once: those make no room for others.
+AT_ONCE = {"body_buffer_bytes": "0B"}
 FIXED = {"domain": "fixed.test", "respond": {"body": "here"}}
 REQUEST = b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n"
 
@@ -143,13 +145,14 @@ def begin_body(gateway):
 
 
 def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
-    gateway = run([FIXED, proxied("app.test", origin.url)])
+    gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"limits": AT_ONCE})
     pid = gateway.process.pid
     limit = descriptors(pid) + 10
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
-    # Requests under way are not closed for others.
-    clients = [begin_body(gateway) for _ in range(30)]
+    # Requests under way, of two descriptors each, are not closed for others.
+    clients = [begin_body(gateway) for _ in range(5)]
+    waiting = [Client(gateway.http) for _ in range(25)]
     gateway.await_log("no connection can be accepted", "Too many open files")
     # Some seconds of waiting, in which there is nothing to do.
     start, used = time.monotonic(), cpu_seconds(pid)
@@ -164,11 +167,15 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
         client.send(b"lo")
         assert client.response().body == b"ok"
         client.close()
+    for client in waiting:
+        client.close()
+    with Client(gateway.http) as client:
+        assert client.get("app.test").status == 200
     assert gateway.ask("/healthz")[0] == 200
 
 
 def test_clients_that_wait_make_room_when_descriptors_run_out(run, origin):
-    gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"workers": 1})
+    gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"workers": 1, "limits": AT_ONCE})
     pid = gateway.process.pid
     with Client(gateway.http) as client:
         assert client.get("app.test").status == 200
@@ -196,7 +203,7 @@ FEW = 700
 
 @pytest.fixture
 def few(run_few, origin):
-    return run_few([FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0}})
+    return run_few([FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0, **AT_ONCE}})
 
 
 @pytest.fixture

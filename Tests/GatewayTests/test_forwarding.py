@@ -141,6 +141,21 @@ def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
     assert origin.last["X-Real-IP"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize("who, scheme, status", [
+    ("10.0.0.0/8", "https", 301), ("127.0.0.0/8", "https", 200), ("127.0.0.0/8", "HTTPS", 200),
+    ("127.0.0.0/8", "http", 301), ("127.0.0.0/8", None, 301),
+])
+def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origin, who, scheme, status):
+    """It would be sent there for ever: the proxy ends TLS."""
+    forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url], **forced}], gateway={"trusted_proxies": [who]},
+        issuers={"lan": {"type": "local_ca"}}, certificates={"app": {"issuer": "lan", "domains": ["app.test"]}})
+    with Client(gateway.http) as client:
+        fields = [f"X-Forwarded-Proto: {scheme}"] if scheme else []
+        assert client.get("app.test", "/", *fields).status == status
+
+
 @pytest.mark.parametrize("which", ["gateway", "trusting"])
 def test_names_with_underscores_do_not_pass(which, origin, request):
     with Client(request.getfixturevalue(which).http) as client:

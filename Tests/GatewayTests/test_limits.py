@@ -46,7 +46,8 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
 def test_a_limit_holds_for_all_workers_together(run, limit, origin):
     """However unevenly the kernel spreads connections over them."""
     gateway = run(
-        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 4, "limits": {limit: 12}})
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 4, "limits": {limit: 12, "body_buffer_bytes": "0B"}})
     with contextlib.ExitStack() as stack:
         for _ in range(12):
             begin_body(stack.enter_context(Client(gateway.http)))
@@ -76,7 +77,8 @@ def begin_body(client):
 
 def test_there_are_never_more_connections_than_allowed(run, origin):
     gateway = run(
-        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1, "limits": {"connections": 2}})
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 1, "limits": {"connections": 2, "body_buffer_bytes": "0B"}})
     with Client(gateway.http) as first, Client(gateway.https, tls_context(), "app.test") as second:
         assert first.get().status == second.get().status == 200
         begin_body(first)
@@ -90,6 +92,17 @@ def test_there_are_never_more_connections_than_allowed(run, origin):
         # One that waits for its client's next request makes room, once it has waited at all.
         eventually("room", lambda: not is_turned_away(gateway.http))
         assert gateway.metric("aegis_connections_evicted_total") == 1
+
+
+def test_a_small_body_that_does_not_come_makes_room(run, origin):
+    """No upstream has heard of its request."""
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1, "limits": {"connections": 10}})
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            begin_body(stack.enter_context(Client(gateway.http)))
+        eventually("room", lambda: not is_turned_away(gateway.http))
+        assert gateway.metric("aegis_connections_evicted_total") > 0
 
 
 def test_an_address_has_a_bound_by_default(run):

@@ -37,6 +37,9 @@ enum Socket {
         }
     }
 
+    /// How many bytes the kernel holds that the other end has not taken yet.
+    static func untaken(_ descriptor: Int32) -> Int64 { Int64(aegis_untaken(descriptor)) }
+
     /// Sends what the kernel has room for.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {

@@ -19,6 +19,8 @@ struct Transport: ~Copyable {
     /// The end that came with the bytes that were received last: `receive` tells of it next.
     private var pendingEnd: Received?
     private var quietRecords = QuietRecords()
+    /// How many bytes the kernel held that the other end had not taken, when that was last looked at.
+    private var untaken: Int64 = 0
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
         self.descriptor = descriptor
@@ -196,14 +198,29 @@ struct Transport: ~Copyable {
         }
         switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
-            if count < bytes.count { outbox.append(bytes.from(count)) }
+            if count < bytes.count { keepUnsent(bytes.from(count)) }
             return nil
         case .wouldBlock:
-            outbox.append(bytes)
+            keepUnsent(bytes)
             return nil
         case .ended: return .system(0)
         case .failed(let code): return .system(code)
         }
+    }
+
+    private mutating func keepUnsent(_ bytes: Bytes) {
+        outbox.append(bytes)
+        untaken = Socket.untaken(descriptor)
+    }
+
+    /// Whether something waits to be sent while the other end has taken so many bytes of what the kernel holds since the last
+    /// call, or since the kernel last had no room. The kernel tells of room only when a good part of its buffer is free, and
+    /// that may be megabytes: a slow reader needs more time for them than for a deadline.
+    mutating func isTaking(atLeast count: Int64) -> Bool {
+        guard !outbox.isEmpty else { return false }
+        let former = untaken
+        untaken = Socket.untaken(descriptor)
+        return former - untaken >= count
     }
 
     /// Puts bytes by to be sent with the next that are sent; only without TLS or before it is up.
@@ -214,7 +231,9 @@ struct Transport: ~Copyable {
         while !outbox.isEmpty {
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
             case .bytes(let count): outbox.removeFirst(count)
-            case .wouldBlock: return nil
+            case .wouldBlock:
+                untaken = Socket.untaken(descriptor)
+                return nil
             case .ended: return .system(0)
             case .failed(let code): return .system(code)
             }

@@ -147,17 +147,17 @@ extension Worker {
 
     /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
     ///
-    /// A request whose exchange is recorded already is not counted and logged again. `isHead`: its method is HEAD, whose
-    /// answers have no body. `explanation` tells the client more than the status does; `reason` is for the log.
+    /// A request whose exchange is recorded already, by this id, is not counted and logged again. `isHead`: its method is HEAD,
+    /// whose answers have no body. `explanation` tells the client more than the status does; `reason` is for the log.
     func refuse(
-        _ status: Int, _ reason: StaticString, _ client: SlotID, isRecorded: Bool = false, isHead: Bool = false,
-        explanation: StaticString? = nil
+        _ status: Int, _ reason: StaticString, _ client: SlotID, recordedAs recorded: RequestID? = nil,
+        isHead: Bool = false, explanation: StaticString? = nil
     ) {
-        if !isRecorded {
+        let id = unsafe recorded ?? random.next()
+        if recorded == nil {
             metrics.add(.malformedRequests, 1)
             metrics.countResponse(status)
         }
-        let id = unsafe random.next()
         memory.page.clear()
         GatewayAnswer.writeBody(status, id, html: false, explanation, to: memory.page)
         memory.output.clear()
@@ -169,7 +169,7 @@ extension Worker {
         id.write(to: memory.output)
         memory.output.append("\r\nConnection: close\r\n\r\n")
         if !isHead { memory.output.append(memory.page.bytes) }
-        if !isRecorded {
+        if recorded == nil {
             unsafe accessLog?.recordRefusal(
                 status, reason, clients[client].peer, clients[client].transport.tls?.version, id, clock)
         }

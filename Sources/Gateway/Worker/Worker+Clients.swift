@@ -1,8 +1,9 @@
 import HTTP1
 
 extension Worker {
-    /// How long a client has to read an answer while it is still sending.
-    static let lingerMilliseconds: Int64 = 2000
+    /// How long a client that is still sending has in all to read its answer, and how long it may be silent meanwhile.
+    static let lingerMilliseconds: Int64 = 30_000
+    static let lingerSilenceMilliseconds: Int64 = 2000
     /// How many requests of a connection are begun before others have their turn.
     private static let headsATurn = 4
 
@@ -138,7 +139,7 @@ extension Worker {
                     }
                     return offset
                 case .malformed(let fault):
-                    refuse(fault.status, fault.reason, id, isHead: bytes.from(offset).starts(with: "HEAD "))
+                    refuse(fault.status, fault.reason, id, isHead: bytes.from(offset).beginsWithHEAD)
                     return bytes.count
                 case .complete(let headBytes):
                     clients[id].scanner = .request
@@ -214,6 +215,9 @@ extension Worker {
     }
 
     func clientTimedOut(_ id: SlotID) {
+        if unsafe clients[id].transport.isTaking(atLeast: leastTaken(in: settings.bodyProgressMilliseconds)) {
+            return unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+        }
         switch clients[id].phase {
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
@@ -232,15 +236,16 @@ extension Worker {
             // An answer that has begun, or is not taken, can't be followed by another.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
-            let isHead =
-                exchange.isNone ? clients[id].inbox.bytes.starts(with: "HEAD ") : exchanges[exchange].method == .head
-            if !exchange.isNone {
-                exchanges[exchange].status = 408
-                drop(exchange: exchange)
+            guard !exchange.isNone else {
+                return refuse(408, "the request took too long", id, isHead: clients[id].inbox.bytes.beginsWithHEAD)
             }
-            refuse(408, "the request took too long", id, isRecorded: !exchange.isNone, isHead: isHead)
+            failRequestBody(exchange, 408, "the request took too long")
         }
     }
+
+    /// How many bytes whoever is sent something must take within so many milliseconds: the least rate of bodies holds for both
+    /// directions.
+    func leastTaken(in milliseconds: Int64) -> Int64 { max(1, unsafe settings.bodyMinRate * milliseconds / 1000) }
 
     /// Closes a connection on which nothing is under way, as a client expects.
     func goodbye(_ id: SlotID) {
@@ -249,20 +254,30 @@ extension Worker {
     }
 
     /// Closes after what was sent has left, and after the client had time to read it though it is still sending: until it
-    /// ends, for two seconds, and not beyond an earlier end (in milliseconds) or more than so many bytes.
+    /// ends or is silent, and not beyond an earlier end (in milliseconds) or more than so many bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
+        clients[id].transport.finishWriting(memory.wire)
+        discardRest(of: id, until: end, atMost: bytes)
+    }
+
+    private func discardRest(of id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].inbox.clear()
         clients[id].phase = .lingering
         clients[id].mayDiscard = bytes
-        clients[id].transport.finishWriting(memory.wire)
-        setDeadline(client: id, inMilliseconds: min(Self.lingerMilliseconds, unsafe end - clock.milliseconds))
+        clients[id].bodyDeadline = unsafe min(end, clock.milliseconds + Self.lingerMilliseconds)
+        awaitMoreToDiscard(of: id)
         // What has been read of an edge-triggered event is not told again.
         enqueue(client: id)
     }
 
+    private func awaitMoreToDiscard(of id: SlotID) {
+        let left = unsafe clients[id].bodyDeadline - clock.milliseconds
+        setDeadline(client: id, inMilliseconds: min(Self.lingerSilenceMilliseconds, left))
+    }
+
     private func discard(_ count: Int, of id: SlotID) {
         clients[id].mayDiscard -= count
-        if clients[id].mayDiscard < 0 { close(id) }
+        clients[id].mayDiscard < 0 ? close(id) : awaitMoreToDiscard(of: id)
     }
 
     /// Closes as soon as what was sent has left.
@@ -277,7 +292,10 @@ extension Worker {
 
     private func endWriting(_ id: SlotID) {
         clients[id].transport.finishWriting(memory.wire)
-        if clients[id].transport.isFlushed { close(id) }
+        guard clients[id].transport.isFlushed else { return }
+        // To close while something is unread would take back what is on its way to the client (RFC 9112 section 9.6).
+        let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
+        hasUnread ? discardRest(of: id) : close(id)
     }
 
     /// Breaks the connection of a client off that takes nothing. An orderly end would wait for it behind all the rest, and

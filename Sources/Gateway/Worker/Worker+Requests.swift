@@ -9,7 +9,7 @@ extension Worker {
         clients[id].requests &+= 1
         metrics.add(.requests, 1)
         if let fault = unsafe requestHead.parse(head.span, limits: settings.headLimits) {
-            return refuse(fault.status, fault.reason, id, isHead: head.starts(with: "HEAD "))
+            return refuse(fault.status, fault.reason, id, isHead: head.beginsWithHEAD)
         }
         var exchange = unsafe Exchange(
             client: id, site: .none, method: requestHead.method, keepsClient: requestHead.keepAlive && !isDraining,
@@ -64,7 +64,7 @@ extension Worker {
         }
         exchanges[exchange].site = site
         tables.use(site: site)
-        if view.forcesHTTPS, !clients[id].isTLS {
+        if view.forcesHTTPS, !clients[id].isTLS, !cameByHTTPS(head) {
             return redirect(head, exchange)
         }
         if case .length(let length) = unsafe requestHead.framing, length > bodyLimit(view) {
@@ -72,6 +72,13 @@ extension Worker {
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
         beginProxying(head, exchange)
+    }
+
+    /// Whether a trusted proxy says that it had the request by HTTPS.
+    private func cameByHTTPS(_ head: Bytes) -> Bool {
+        guard unsafe sender.isTrusted, let scheme = unsafe requestHead.fields.first(.xForwardedProto)
+        else { return false }
+        return head[scheme.range].equalsIgnoringCase("https")
     }
 
     /// The most bytes of a body that a site takes.
@@ -233,18 +240,22 @@ extension Worker {
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
-    /// The body of a request is bad: its upstream must not take what came for the whole.
-    private func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
+    /// The body of a request is bad, or does not come: its upstream must not take what came for the whole.
+    func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
         let isHead = exchanges[exchange].method == .head
+        let id = exchanges[exchange].requestID
         exchanges[exchange].status = UInt16(status)
         drop(exchange: exchange)
-        refuse(status, reason, client, isRecorded: true, isHead: isHead)
+        refuse(status, reason, client, recordedAs: id, isHead: isHead)
     }
 }
 
 extension Bytes {
+    /// Whether a request begins here that asks by HEAD; an empty line may stand before it (RFC 9112 section 2.2).
+    var beginsWithHEAD: Bool { (starts(with: "\r\n") ? from(2) : self).starts(with: "HEAD ") }
+
     func starts(with text: StaticString) -> Bool {
         count >= text.utf8CodeUnitCount && self[0..<text.utf8CodeUnitCount].equals(text)
     }

@@ -9,8 +9,8 @@ extension Worker {
     /// read.
     private static let leastWaitMilliseconds: Int64 = 20
 
-    /// Closes a connection of this worker that has no request under way, so that another client can come: of some, the one
-    /// that has used up most of the time it may take for its handshake, its head, or its next request.
+    /// Closes a connection of this worker that has no request on its way, so that another client can come: of some, the one
+    /// that has used up most of the time it may take for its handshake, its head, a small body, or its next request.
     ///
     /// - Parameter politely: whether an idle client is told so, which writes through the worker's memory.
     /// - Returns: Whether there was one.
@@ -39,13 +39,16 @@ extension Worker {
         case .handshake, .awaitingCertificate:
             let waited = unsafe Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
             return unsafe Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
+        case .open where isCollecting(id):
+            // No upstream has heard of its request yet.
+            allowed = unsafe settings.bodyProgressMilliseconds
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
                 clients[id].transport.isFlushed
             else { return nil }
             isIdle = clients[id].requests > 0 && clients[id].inbox.isEmpty
             allowed = unsafe isIdle ? settings.idleMilliseconds : settings.headMilliseconds
-        case .lingering: allowed = Self.lingerMilliseconds
+        case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
         }
         let deadline = clients[id].deadline.milliseconds
@@ -54,6 +57,10 @@ extension Worker {
         // The clock stands still within a turn, so one that is idle may have been so for longer than that tells.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
+    }
+
+    private func isCollecting(_ id: SlotID) -> Bool {
+        !clients[id].exchange.isNone && exchanges[clients[id].exchange].isCollecting
     }
 
     private static func share(_ waited: Int64, of allowed: Int64, least: Int64) -> Int64? {

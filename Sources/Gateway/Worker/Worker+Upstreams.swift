@@ -152,6 +152,13 @@ extension Worker {
     }
 
     func upstreamTimedOut(_ id: SlotID) {
+        let exchange = upstreams[id].exchange
+        if !exchange.isNone, !upstreams[id].transport.isFlushed {
+            let time = tables.sites[exchanges[exchange].site].view.writeMilliseconds
+            if upstreams[id].transport.isTaking(atLeast: leastTaken(in: time)) {
+                return setDeadline(upstream: id, inMilliseconds: time)
+            }
+        }
         switch upstreams[id].phase {
         case .connecting, .handshake: upstreamBroke(id, "connecting took too long", timedOut: true)
         case .active:

@@ -1,0 +1,137 @@
+"""How connections end: what was sent is not taken back, and whoever goes on reading or sending has the time for it."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from client import Client, tls_context
+from gateway import eventually
+
+SIZE = 1 << 20
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + bytes(SIZE)
+ASK = b"POST /late HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once, module_origin):
+    return run_once(
+        [
+            {"domain": "app.test", "upstreams": [module_origin.url], "timeouts": {"write": "1s"}},
+            {"domain": "small.test", "upstreams": [module_origin.url], "limits": {"body_bytes": "10B"}},
+        ],
+        gateway={
+            "workers": 1, "limits": {"body_progress_timeout": "1s"},
+            "access_log": {"to": "access.log", "format": "json"},
+        })
+
+
+def lines(gateway):
+    path = gateway.folder / "access.log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize("over", ["http", "https"])
+@pytest.mark.parametrize("more", [b"\r\n", b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"], ids=["a line end", "a request"])
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_an_answer_is_whole_whatever_follows_its_request(gateway, origin, over, more, version):
+    """RFC 9112 section 9.6: to close with bytes unread resets the connection, and what is on its way is lost."""
+    sent = threading.Event()
+
+    def answer(connection, request):
+        sent.wait()
+        connection.send(LARGE)
+
+    origin.answers["/late"] = answer
+    before = len(lines(gateway))
+    tls = (tls_context(), "app.test") if over == "https" else ()
+    with Client(getattr(gateway, over), *tls) as client:
+        client.send(ASK.replace(b"HTTP/1.1", version))
+        eventually("the request at its upstream", lambda: origin.requests)
+        client.send(more)
+        sent.set()
+        # Nothing is read until the gateway is done with it.
+        eventually("the answer's line", lambda: len(lines(gateway)) > before)
+        assert len(client.response("POST").body) == SIZE
+        assert client.to_end() == b""
+
+
+def pace(end, step):
+    """Takes a step every tenth of a second until then: this is how slow the other end is."""
+    while time.monotonic() < end:
+        step()
+        time.sleep(0.1)
+
+
+def test_a_slow_reader_has_the_time_it_needs(gateway, origin):
+    """The kernel says that there is room again when megabytes are read: that takes longer than a deadline."""
+    size = 16 << 20
+    origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    with Client(gateway.http) as client:
+        client.send(b"GET /large HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        taken = bytearray()
+        pace(time.monotonic() + 4, lambda: taken.extend(client.socket.recv(65536)))
+        client.buffer += taken
+        assert len(client.response().body) == size
+
+
+def test_a_slow_upstream_has_the_time_it_needs(gateway, origin):
+    size = 9 << 20
+
+    def answer(connection, request):
+        pace(time.monotonic() + 4, lambda: connection.buffer.extend(connection.socket.recv(65536)))
+        assert connection.body(request)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    origin.early["/slow"] = answer
+    with Client(gateway.http) as client:
+        client.send(b"POST /slow HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n" % size)
+        sender = threading.Thread(target=client.socket.sendall, args=(bytes(size),))
+        sender.start()
+        response = client.response("POST")
+        sender.join()
+        assert (response.status, response.body) == (200, b"ok")
+
+
+def test_who_reads_nothing_is_cut_off_still(gateway, origin):
+    size = 16 << 20
+    origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    before = gateway.metric("aegis_client_aborts_total")
+    with Client(gateway.http) as client:
+        client.send(b"GET /large HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        eventually("the end", lambda: gateway.metric("aegis_client_aborts_total") == before + 1)
+
+
+def test_a_refusal_waits_for_who_is_still_sending(gateway):
+    """Many clients read when they have sent everything."""
+    with Client(gateway.http) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 10000000\r\n\r\n")
+        pace(time.monotonic() + 4, lambda: client.send(bytes(1000)))
+        assert client.response("POST").status == 413
+
+
+@pytest.mark.parametrize("body, status", [
+    (b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", 413),
+    (b"Content-Length: 5\r\n\r\nx", 408),
+], ids=["a chunk that is none", "too large", "one that does not come"])
+def test_a_refused_body_is_logged_by_the_id_that_the_client_is_told(gateway, body, status):
+    with Client(gateway.http) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: small.test\r\n" + body)
+        response = client.response("POST")
+        assert response.status == status
+        told = response["X-Request-Id"]
+        assert told in response.body.decode()
+    eventually("its line", lambda: (status, told) in [(line["status"], line["request_id"]) for line in lines(gateway)])
+
+
+@pytest.mark.parametrize("request_", [
+    b"HEAD / HTTP/1.1\r\nHost: a b\r\n\r\n", b"HEAD / HTTP/1.1\r\nX: "], ids=["a bad one", "one that does not come"])
+@pytest.mark.parametrize("before", [b"", b"\r\n"], ids=["at once", "behind an empty line"])
+def test_a_refused_head_request_has_no_body(run, request_, before):
+    gateway = run([{"domain": "app.test", "respond": {"body": "hello"}}], gateway={"workers": 1, "limits": {"request_header_timeout": "1s"}})
+    with Client(gateway.http) as client:
+        client.send(before + request_)
+        assert client.response("HEAD").status in (400, 408)
+        assert client.to_end() == b""
