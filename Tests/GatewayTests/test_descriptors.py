@@ -137,10 +137,16 @@ def test_the_limit_of_descriptors_is_raised_at_the_start(run):
     assert open_file_limits(gateway.process.pid) == (hard, hard)
 
 
-def begin_body(gateway):
+def begin_body(gateway, fields=""):
     """A client with a request under way: its body is not there yet."""
     client = Client(gateway.http)
-    client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhel")
+    client.send(f"POST / HTTP/1.1\r\nHost: app.test\r\n{fields}Content-Length: 5\r\n\r\nhel")
+    return client
+
+
+def await_upstream(client):
+    """Waits until a client's request has an upstream, which lets it go on."""
+    assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
     return client
 
 
@@ -151,7 +157,7 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
     # Requests under way, of two descriptors each, are not closed for others.
-    clients = [begin_body(gateway) for _ in range(5)]
+    clients = [await_upstream(begin_body(gateway, "Expect: 100-continue\r\n")) for _ in range(5)]
     waiting = [Client(gateway.http) for _ in range(25)]
     gateway.await_log("no connection can be accepted", "Too many open files")
     # Some seconds of waiting, in which there is nothing to do.
