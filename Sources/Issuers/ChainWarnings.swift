@@ -26,6 +26,7 @@ extension CertificateChain {
                 "is valid until \(UTCTime.text(leaf.notAfter)), but above it '\(first.subject)' ends first, on"
                     + " \(UTCTime.text(first.notAfter))")
         }
+        if let tail = cutTail(now: now) { return warnings + [tail] }
         for root in leftOut where root.isSelfIssued && root.notAfter <= now && !isReissued(root, now: now) {
             warnings.append(
                 "leads to a root that has expired: '\(root.subject)' on \(UTCTime.text(root.notAfter));"
@@ -34,11 +35,21 @@ extension CertificateChain {
         return warnings
     }
 
+    /// What is said of an authority, no root by itself, that would stand at the end and is left out since it is not valid.
+    private func cutTail(now: Int64) -> String? {
+        guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued,
+            let next = leftOut.first(where: { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) })
+        else { return nil }
+        let state =
+            next.notAfter <= now
+            ? "has expired on \(UTCTime.text(next.notAfter))" : "is not valid before \(UTCTime.text(next.notBefore))"
+        return "is shown without '\(next.subject)' at the end of its chain, which \(state):"
+            + " clients that know no other certificate of it refuse the certificate"
+    }
+
     /// Whether the chain holds another certificate of a root's key that is valid.
     private func isReissued(_ root: Certificate, now: Int64) -> Bool {
-        certificates.dropFirst().contains {
-            $0.publicKeyDER == root.publicKeyDER && $0.notBefore <= now && now < $0.notAfter
-        }
+        certificates.dropFirst().contains { $0.publicKeyDER == root.publicKeyDER && $0.isValid(at: now) }
     }
 
     /// What is said of a leaf alone, which only clients accept that know its issuer; empty for any other chain.

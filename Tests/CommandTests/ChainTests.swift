@@ -45,7 +45,7 @@ import Testing
 
             """)
         _ = try folder.file("index", "")
-        for name in ["top", "issuing", "own"] {
+        for name in ["top", "issuing", "own", "old"] {
             try openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out \(name).key")
             try openssl("req -new -key \(name).key -subj /CN=\(name) -out \(name).csr")
         }
@@ -157,6 +157,22 @@ import Testing
         #expect(
             status.contains("expires soon") && (status.contains("19 days") || status.contains("20 days")), "\(status)")
         #expect(try run("--dry-run").output.contains("certificate 'own' expires on 20"))
+    }
+
+    @Test("An expired cross-sign above a valid chain is not shown, counts for no end, and is told of in a note")
+    func expiredCrossSign() throws {
+        try issue("old", from: nil, as: "authority", days: -1000, 1000)
+        let issuing = try issue("issuing", from: "top", as: "authority", days: -10, 500)
+        let leaf = try issue("own", from: "issuing", as: "leaf", days: -1, 90)
+        let cross = try issue("top", from: "old", as: "authority", days: -100, -5, file: "cross")
+        _ = try folder.file("own.pem", leaf + issuing + cross)
+        let outcome = try run()
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.components(separatedBy: "warning: ").count == 2, "\(outcome.errors)")
+        #expect(outcome.errors.contains("is shown without 'top' at the end of its chain, which has expired on 20"))
+        #expect(try shown() == [fingerprint(leaf), fingerprint(issuing)])
+        let status = try run("status").output
+        #expect(!status.contains("expired") && !status.contains("expires soon"), "\(status)")
     }
 
     @Test("A lost block and a curve in numbers are refused by a plan and an apply, with line or command")

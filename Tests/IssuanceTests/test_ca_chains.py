@@ -3,6 +3,7 @@
 import sqlite3
 from types import SimpleNamespace
 
+import pytest
 from cryptography import x509
 
 from authority import Holder, pem
@@ -61,6 +62,21 @@ def test_a_chain_that_is_over_is_told_of_and_not_ordered_in_a_circle(odd):
     forms[:] = [intermediate(ca, RENEWED)]
     said = renew(gateway, "app.test", "--force")
     assert stored(gateway)[1] == stored(gateway)[0][0].not_valid_after_utc.timestamp(), said
+
+
+@pytest.mark.parametrize("days", [EXPIRED, (1, 300)])
+def test_a_cross_sign_that_is_not_valid_is_left_out_with_a_note(odd, days):
+    above = []
+    gateway, ca = odd(showing(above))
+    other = SimpleNamespace(subject=ca.other_root.name, key=ca.other_root.key)
+    cross = Holder("Root A", other, is_ca=True, days=days, key=ca.root.key).certificate
+    above += [ca.intermediate.certificate, cross]
+    said = gateway.apply(everything=True)
+    assert ["is shown without 'Root A' at the end of its chain, which " in line for line in warnings(said)] == [True], said
+    chain, end = stored(gateway)
+    assert chain[1:] == above[:1]
+    assert end == min(one.not_valid_after_utc.timestamp() for one in chain)
+    assert "No changes" in gateway.apply()
 
 
 def test_an_intermediate_that_ends_before_its_leaf_makes_it_due_earlier(odd):

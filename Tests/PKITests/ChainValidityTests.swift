@@ -144,15 +144,15 @@ import Testing
         ])
         #expect(all.count == 245)
         for outcome in all where outcome.given.count > 2 {
-            // Of cross-sign and root the better one is shown; an expired root never is.
+            // Of cross-sign and root the better one is shown, if it is valid, or what is below is not.
             let tops = outcome.given.filter { $0.subject == "root" }
             let best = tops.map(rank).max() ?? 0
             if let top = outcome.shown.first(where: { $0.subject == "root" }) {
                 #expect(rank(top) == best)
-                #expect(!top.isSelfIssued || isValid(top))
+                #expect(isValid(top) || !top.isSelfIssued && outcome.shown.contains { $0 != top && !isValid($0) })
                 if tops.count == 2, Set(tops.map(rank)).count == 1 { #expect(!top.isSelfIssued) }
             } else {
-                #expect(tops.allSatisfy { $0.isSelfIssued && !isValid($0) })
+                #expect(!tops.contains(where: isValid))
             }
         }
         try compare(all, trusting: #require(root[.long]), at: testNow)
@@ -178,12 +178,37 @@ import Testing
         ])
         #expect(all.count > 250)
         for outcome in all {
-            for subject in ["lower", "upper"] {
-                let best = outcome.given.filter { $0.subject == subject }.map(rank).max()
-                #expect(outcome.shown.first { $0.subject == subject }.map(rank) == best)
-            }
+            let best = { subject in outcome.given.filter { $0.subject == subject }.map(rank).max() }
+            let shown = { subject in outcome.shown.first { $0.subject == subject }.map(rank) }
+            #expect(shown("lower") == best("lower"))
+            // One that is not valid is left out at the end of what is.
+            let isCut = best("upper") == 0 && best("lower") != 0
+            #expect(shown("upper") == (isCut ? nil : best("upper")))
         }
         try compare(all, trusting: #require(root[.long]), at: testNow)
+    }
+
+    @Test("What is not valid above a valid chain is left out, but not what stands within it")
+    func tail() throws {
+        let sets: [([Certificate?], shown: Int)] = [
+            // At the end, alone or below others that are over.
+            ([lower[.long], upper[.over]], 1), ([lower[.long], upper[.future]], 1),
+            ([lower[.early], upper[.long], cross[.over]], 2), ([lower[.long], upper[.long], cross[.future]], 2),
+            ([lower[.long], upper[.over], cross[.over]], 1), ([lower[.long], upper[.over], root[.over]], 1),
+            // Right above the leaf, or below what is valid.
+            ([lower[.over]], 1), ([lower[.over], upper[.over]], 2), ([lower[.over], upper[.long]], 2),
+            ([lower[.long], upper[.over], cross[.long]], 3), ([lower[.long], upper[.over], root[.long]], 3),
+            ([lower[.long], upper[.long], cross[.over], oldRoot], 4), ([lower[.over], upper[.long], cross[.over]], 3),
+        ]
+        for (set, shown) in sets {
+            let given = [leaf] + set.compactMap(\.self)
+            let chain = try CertificateChain(certificates: given, now: testNow)
+            #expect(chain.certificates == Array(given[...shown]))
+            #expect(chain.leftOut == Array(given[(shown + 1)...]))
+            #expect(chain.expiresAt == chain.certificates.map(\.notAfter).min())
+            // A chain that was put in order is taken as it is.
+            #expect(try CertificateChain(pem: Array(chain.pem.utf8)).certificates == chain.certificates)
+        }
     }
 
     private func compare(_ outcomes: [Outcome], trusting root: Certificate, at time: Int64) throws {

@@ -54,6 +54,9 @@ public struct Certificate: Sendable {
     /// The certificate as PEM.
     public var pem: String { PEM.text("CERTIFICATE", der) }
 
+    /// Whether it has begun and not ended at a time, in seconds since 1970.
+    package func isValid(at time: Int64) -> Bool { notBefore <= time && time < notAfter }
+
     /// Whether it ends so long before a leaf below it that this matters: by a day, or a tenth of a short leaf's lifetime. Those
     /// that were made together often end some seconds after each other.
     public func endsBefore(_ leaf: Certificate) -> Bool {

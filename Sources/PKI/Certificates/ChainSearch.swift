@@ -8,6 +8,8 @@ struct ChainSearch {
     /// Of each certificate, those that have issued it, the ones to be preferred first.
     private let issuers: [[Int]]
     private let qualities: [Quality]
+    /// Whether each certificate, or one above it, is valid. Of the others clients have no use at the end of a chain.
+    private let leadsToValid: [Bool]
 
     /// How long a certificate serves the leaf.
     private struct Quality: Comparable, Hashable {
@@ -41,12 +43,13 @@ struct ChainSearch {
         }
         let qualities = certificates.map { certificate in
             Quality(
-                isValid: now.map { certificate.notBefore <= $0 && $0 < certificate.notAfter } ?? true,
+                isValid: now.map(certificate.isValid) ?? true,
                 end: certificate.endsBefore(leaf) ? certificate.notAfter : leaf.notAfter)
         }
         let order = Dictionary(uniqueKeysWithValues: all.enumerated().map { ($1, $0) })
         self.certificates = certificates
         self.qualities = qualities
+        leadsToValid = Self.leadsToValid(certificates, qualities, issuers)
         self.issuers = issuers.map { indices in
             // Of the same quality a root comes last, since it ends the chain; else they stay as they were given.
             indices.sorted { left, right in
@@ -58,31 +61,49 @@ struct ChainSearch {
         }
     }
 
+    private static func leadsToValid(
+        _ certificates: [Certificate], _ qualities: [Quality], _ issuers: [[Int]]
+    ) -> [Bool] {
+        var leads = qualities.map(\.isValid)
+        // Each round but the last finds one more.
+        while let next = leads.indices.first(where: { index in
+            !leads[index] && !certificates[index].isSelfIssued && issuers[index].contains { leads[$0] }
+        }) {
+            leads[next] = true
+        }
+        return leads
+    }
+
     /// Whether a certificate is the leaf or above it.
     func contains(_ certificate: Certificate) -> Bool { certificates.contains(certificate) }
 
-    /// The chain whose worst certificate is the best: it goes up to a root, or as far as there are certificates.
+    /// The chain whose worst certificate is the best: it goes up to a root, or as far as there are certificates. Where that would
+    /// leave it with one that is not valid, and all is valid below those at its end, it ends there: an authority above an
+    /// intermediate mostly has a root of its own, which clients know.
     func best() -> [Certificate] {
-        for worst in Set(qualities.dropFirst()).sorted(by: >) {
-            var steps = Self.maximumSteps
-            if let path = path(from: [0], atLeast: worst, &steps) { return path.map { certificates[$0] } }
+        let worsts = Set(qualities.dropFirst()).sorted(by: >)
+        for (cutsTail, allValid) in [(false, true), (true, true), (false, false)] {
+            for worst in worsts where worst.isValid || !allValid {
+                var steps = Self.maximumSteps
+                if let path = path(from: [0], atLeast: worst, cutsTail, &steps) { return path.map { certificates[$0] } }
+            }
         }
         return [certificates[0]]
     }
 
-    private func path(from path: [Int], atLeast worst: Quality, _ steps: inout Int) -> [Int]? {
+    private func path(from path: [Int], atLeast worst: Quality, _ cutsTail: Bool, _ steps: inout Int) -> [Int]? {
         guard let last = path.last, !certificates[last].isSelfIssued else { return path }
         let next = issuers[last].filter { issuer in
             // A root is for clients to know: above an intermediate, one that is over is of no use to them. And a key that has
             // its place already leads in a circle.
-            (qualities[issuer].isValid || !certificates[issuer].isSelfIssued || path.count == 1)
+            (leadsToValid[issuer] || !(cutsTail || certificates[issuer].isSelfIssued) || path.count == 1)
                 && !path.dropFirst().contains { certificates[$0].publicKeyDER == certificates[issuer].publicKeyDER }
         }
         if next.isEmpty { return path }
         for issuer in next where qualities[issuer] >= worst {
             steps -= 1
             guard steps > 0 else { return nil }
-            if let whole = self.path(from: path + [issuer], atLeast: worst, &steps) { return whole }
+            if let whole = self.path(from: path + [issuer], atLeast: worst, cutsTail, &steps) { return whole }
         }
         return nil
     }
