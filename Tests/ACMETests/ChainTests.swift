@@ -90,6 +90,22 @@ import Testing
         #expect(edge.requests.dropFirst().allSatisfy(\.isWish) && !edge.requests[0].isWish)
     }
 
+    @Test("Of ten alternates of no use, however long what is said of them, one short line is told")
+    func manyAlternates() throws {
+        let chain = try Self.chain("Root A")
+        let targets = (1...10).map { "/\($0)/" + String(repeating: "x", count: 300) }
+        let refusal = ScriptedEdge.Answer.json(
+            #"{"type": "x", "detail": "got \#(String(repeating: "y ", count: 20) + String(repeating: "z", count: 900))"}"#,
+            status: 400)
+        let edge = ScriptedEdge([Self.answer(chain, alternates: targets)] + targets.map { _ in refusal })
+        let got = try Self.got(from: edge, preferring: "Root B")
+        #expect(got.doubts.count == 1 && got.doubts[0].utf8.count <= 300, "\(got.doubts)")
+        // No part of a word is told: it might be one of a secret.
+        #expect(got.doubts[0].contains("at '…' can't be had: ") && got.doubts[0].contains(" y y…"), "\(got.doubts)")
+        #expect(got.doubts[0].hasSuffix("; and 9 more are of no use either"), "\(got.doubts)")
+        #expect(edge.isDone)
+    }
+
     @Test("After an alternate that is not answered no other is asked for; after a refusal it is")
     func severalAlternates() throws {
         let chains = try ["Root A", "Root B"].map(Self.chain)

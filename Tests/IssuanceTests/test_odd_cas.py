@@ -172,7 +172,10 @@ ALTERNATES = {
     "plain http": (['<http://localhost:{port}/alternate/1>; rel="alternate"'], None, False, "is no https URL"),
     "no link at all": ([], None, False, "the CA offers no other chain"),
     "an empty link": (['<>; rel="alternate"'], None, False, "it is empty"),
-    "HTML": ([ALTERNATE], replaced(b"<html>"), False, "can't be used"),
+    "HTML": (
+        [ALTERNATE], replaced(b"<html>"), False,
+        "the alternate chain at '../alternate/1' can't be had: the CA's certificate can't be used: no certificate found"),
+    "ten times HTML": ([ALTERNATE] * 10, replaced(b"<html>"), False, "; and 9 more are of no use either"),
     "an empty body": ([ALTERNATE], emptied, False, "can't be used"),
     "another's certificate": (
         [ALTERNATE], lambda answer: setattr(answer, "body", pem(Authority("Stranger").certificate)), False, "key"),

@@ -45,21 +45,30 @@ extension ACMEClient {
         guard let preferredChain, !authorities(own).contains(preferredChain) else { return (own, doubts) }
         var reasons: [String] = []
         for link in response.links.filter({ $0.relations.contains("alternate") }).prefix(Self.maximumAlternates) {
-            let shown = link.target.oneLine(limit: 200)
+            let shown = Self.words(of: link.target, limit: 60)
             do {
                 let alternate = try ACMEURL(link.target, from: url, of: "link to an alternate chain")
                 let other = try read(self.read(alternate, accept: Self.chainType, isWish: true).body)
                 if authorities(other).contains(preferredChain) { return (other, doubts) }
                 reasons.append("the alternate chain at '\(shown)' does not lead to it")
             } catch {
-                reasons.append("the alternate chain at '\(shown)' can't be had: \(error)")
+                let reason = Self.words(of: "\(error)", limit: 110)
+                reasons.append("the alternate chain at '\(shown)' can't be had: \(reason)")
                 // Where one is not answered, the others would be waited for as long.
                 if error is any ACMEEdgeError { break }
             }
         }
-        if reasons.isEmpty { reasons = ["the CA offers no other chain"] }
-        let reason = reasons.joined(separator: "; ")
+        var reason = reasons.first ?? "the CA offers no other chain"
+        if reasons.count > 1 { reason += "; and \(reasons.count - 1) more are of no use either" }
         return (own, doubts + ["has the CA's own chain, not preferred_chain '\(preferredChain)': \(reason)"])
+    }
+
+    /// The first words of a text in a line, of at most `limit` characters: a part of a word could be one of a secret, which is only
+    /// known, and hidden, as a whole.
+    private static func words(of text: String, limit: Int) -> String {
+        let line = text.oneLine(limit: limit + 1)
+        guard line.unicodeScalars.count > limit else { return line }
+        return "\(line[..<(line.lastIndex(of: " ") ?? line.startIndex)])…"
     }
 
     /// Revokes a certificate in DER (RFC 8555, section 7.6). One that is revoked already is no error.

@@ -6,10 +6,12 @@ import State
 /// The end of an order: its certificate is fetched and looked at.
 extension ACMEOrderRun {
     /// What the CA gives is of no use.
-    struct Unusable: Error {
+    struct Unusable: Error, CustomStringConvertible {
         let failure: IssuanceFailure
         /// Whether it is the certificate itself; else it was not to be had, which says nothing of it.
         var isCertificate = true
+
+        var description: String { failure.reason }
 
         static func notYet(_ reason: String, hint: String) -> Unusable {
             Unusable(failure: IssuanceFailure(reason, hint: hint), isCertificate: false)
