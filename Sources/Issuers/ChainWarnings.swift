@@ -55,10 +55,15 @@ extension CertificateChain {
     /// What is said of a leaf alone, which only clients accept that know its issuer; empty for any other chain.
     var missingIntermediate: [String] {
         guard certificates.count == 1, !leaf.isSelfIssued else { return [] }
-        let issuer = leaf.issuerCommonName.map { "'\($0)'" } ?? "its issuer"
         let place = leaf.issuerAddress.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
         return [
-            "has no intermediate: clients refuse it unless they know \(issuer); add the certificate of that\(place)"
+            "has no intermediate: clients refuse it unless they know \(leaf.issuerShown);"
+                + " add the certificate of that\(place)"
         ]
     }
+}
+
+extension Certificate {
+    /// Its issuer's common name as a line shows it.
+    var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }

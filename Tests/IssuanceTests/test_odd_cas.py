@@ -6,6 +6,7 @@ import socket
 import sqlite3
 
 import pytest
+from cryptography import x509
 
 from hosts import age, host, nothing_is_left, rows
 from scripted_ca import Authority, pem
@@ -81,6 +82,30 @@ def missing(answer):
     answer.problem("malformed", "no such thing", 404)
 
 
+UNREADABLE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+NO_BASE64 = b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"
+
+
+def followed(text):
+    return lambda answer: setattr(answer, "body", answer.body + text)
+
+
+def preceded(text):
+    return lambda answer: setattr(answer, "body", text + answer.body)
+
+
+def only_leaf(text=b""):
+    """The leaf, and behind it this."""
+    end = b"-----END CERTIFICATE-----\n"
+    return lambda answer: setattr(answer, "body", answer.body.split(end)[0] + end + text)
+
+
+def without_leaf(text):
+    """This, and behind it what is above the leaf."""
+    end = b"-----END CERTIFICATE-----\n"
+    return lambda answer: setattr(answer, "body", text + answer.body.split(end, 1)[1])
+
+
 ODD = {
     # name: (twist, words of the warning, options)
     "authorizations are null once ready": (always("order", put(authorizations=None)), "'authorizations'", {}),
@@ -125,6 +150,14 @@ ODD = {
     "an unrelated certificate is in the chain": (
         always("certificate", lambda answer: setattr(
             answer, "body", answer.body + pem(Authority("Stranger").certificate))), "'Stranger'", {}),
+    "a block that is no certificate ends the chain": (
+        always("certificate", followed(UNREADABLE)), "came with what can't be read and is left out: the ", {}),
+    "a block that is no base64 ends the chain": (
+        always("certificate", followed(NO_BASE64)), "came with what can't be read and is left out: the ", {}),
+    "a block that is no certificate begins the chain": (
+        always("certificate", preceded(UNREADABLE)), "came with what can't be read and is left out: the ", {}),
+    "the leaf comes alone": (
+        always("certificate", only_leaf()), "has no intermediate: clients refuse it unless they know 'Intermediate'", {}),
 }
 
 
@@ -176,6 +209,9 @@ ALTERNATES = {
         [ALTERNATE], replaced(b"<html>"), False,
         "the alternate chain at '../alternate/1' can't be had: the CA's certificate can't be used: no certificate found"),
     "ten times HTML": ([ALTERNATE] * 10, replaced(b"<html>"), False, "; and 9 more are of no use either"),
+    "an unreadable block in it": ([ALTERNATE], lambda answer: followed(UNREADABLE)(answer), True, "what can't be read"),
+    "a leaf, and behind it an unreadable block": (
+        [ALTERNATE], lambda answer: only_leaf(UNREADABLE)(answer), False, "can't be had: the CA's certificate can't"),
     "an empty body": ([ALTERNATE], emptied, False, "can't be used"),
     "another's certificate": (
         [ALTERNATE], lambda answer: setattr(answer, "body", pem(Authority("Stranger").certificate)), False, "key"),
@@ -227,13 +263,47 @@ def test_what_is_odd_is_told_by_whoever_renews(odd, renewing):
 
 # MARK: What can't be had now
 
-def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered_again(odd):
-    gateway, ca = odd(always("certificate", replaced(b"<html>sorry")))
+GARBLED = {
+    "HTML": replaced(b"<html>sorry"),
+    "the leaf is unreadable": without_leaf(UNREADABLE),
+    "all is unreadable": replaced(UNREADABLE * 2),
+    "the intermediate is unreadable": only_leaf(UNREADABLE),
+    "the intermediate is no base64": only_leaf(NO_BASE64),
+    "the intermediate is cut off": lambda answer: setattr(answer, "body", answer.body[:-50]),
+    "more certificates than a chain has": lambda answer: setattr(answer, "body", answer.body * 30),
+}
+
+
+@pytest.mark.parametrize("name", GARBLED)
+def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered_again(odd, name):
+    gateway, ca = odd(always("certificate", GARBLED[name]))
     for _ in range(3):
         code, said = tried(gateway)
         assert code == 3 and "the CA's certificate can't be used" in said, said
     ca.twist = lambda kind, answer: None
     said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ordered_again(odd):
+    gateway, ca = odd(always("certificate", only_leaf()))
+    sign = ca.intermediate.sign
+    address = x509.AuthorityInformationAccess([x509.AccessDescription(
+        x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.test/issuing.der"))])
+    ca.intermediate.sign = lambda name, key, extensions: sign(name, key, [*extensions, (address, False)])
+    for _ in range(3):
+        code, said = tried(gateway)
+        assert code == 3 and "ends before the certificate of who has issued the leaf (http://ca.test/issuing.der)" in said
+    ca.twist = lambda kind, answer: None
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+def test_a_leaf_alone_is_taken_without_a_word_when_the_ca_file_has_its_issuer(odd):
+    gateway, ca = odd(always("certificate", only_leaf()))
+    ca.ca_file.write_bytes(ca.ca_file.read_bytes() + pem(ca.intermediate.certificate))
+    said = gateway.apply(everything=True)
+    assert not warnings(said), said
     has_one_certificate(gateway, ca, said)
 
 

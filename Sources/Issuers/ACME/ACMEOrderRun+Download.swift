@@ -21,8 +21,8 @@ extension ACMEOrderRun {
     /// For how long a certificate that is issued is asked for, in seconds, before another one is ordered.
     private static let fetchingSeconds: Int64 = 86_400
 
-    /// A chain that can be used, and what of it is left out, in a line.
-    private typealias Usable = (chain: CertificateChain, doubt: String?)
+    /// A chain that can be used, and what speaks against it, a line each.
+    private typealias Usable = (chain: CertificateChain, doubts: [String])
 
     /// The certificate, if a client would take it for what was asked.
     func download(_ order: ACMEOrder, _ pending: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
@@ -39,7 +39,7 @@ extension ACMEOrderRun {
                 "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again")
         }
         try noteCertificate(pending)
-        let warnings = [usable.doubt].compactMap(\.self) + doubts + usable.chain.warnings(now: now())
+        let warnings = usable.doubts + doubts + usable.chain.warnings(now: now())
         return IssuedMaterial(
             chain: usable.chain, key: key, sourceDigest: [], warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
@@ -60,49 +60,58 @@ extension ACMEOrderRun {
 
     /// The chain, if a client would take it: of our key, for all names, valid now, signed all the way.
     private func read(_ pem: [UInt8], _ key: PrivateKey) throws -> Usable {
-        let usable: Usable
+        let found: CertificateChain.Found
         do throws(PKIError) {
-            usable = try chain(pem, key)
-            try usable.chain.checkStrength()
+            found = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
+            try found.chain.checkStrength()
         } catch {
-            let failure = IssuanceFailure("the CA's certificate can't be used: \(error)")
-            throw Unusable(failure: failure, isCertificate: !((try? PEM.certificates(in: pem)) ?? []).isEmpty)
-        }
-        if try lacksIntermediate(usable.chain) {
             throw Unusable(
-                failure: IssuanceFailure("the CA's chain ends before the certificate of who has issued the leaf"))
+                failure: IssuanceFailure("the CA's certificate can't be used: \(error)"),
+                isCertificate: error.isOfCertificate)
         }
+        let usable = (found.chain, found.doubts + (try missingIntermediate(found)))
         let time = now()
-        if let misfit = usable.chain.leaf.misfit(for: need.names, now: time) {
+        if let misfit = found.chain.leaf.misfit(for: need.names, now: time) {
             let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
             // What is to be valid later is good as soon as this machine's clock is right.
-            if time < usable.chain.leaf.notBefore { throw failure }
+            if time < found.chain.leaf.notBefore { throw failure }
             throw Unusable(failure: failure)
         }
         return usable
     }
 
-    /// The chain of a text. Certificates that have no part in it don't cost it: they are left out.
-    private func chain(_ pem: [UInt8], _ key: PrivateKey) throws(PKIError) -> Usable {
-        let (chain, others) = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
-        let names = others.map { "'\($0.subject)'" }.joined(separator: ", ")
-        let doubt = "came with certificates that are no part of its chain and are left out: \(names)"
-        return (chain, others.isEmpty ? nil : doubt)
+    /// What is said of a leaf alone; it is refused where clients will not trust it, as far as that can be known: what stood behind
+    /// it can't be read, the one before it from the same key of the CA had an intermediate certificate, or the leaf says where its
+    /// issuer's is. A CA whose root signs leaves itself is in the issuer's `ca_file`.
+    private func missingIntermediate(_ found: CertificateChain.Found) throws -> [String] {
+        let leaf = found.chain.leaf
+        guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
+            return []
+        }
+        if let error = found.unreadable.first {
+            throw Unusable.notYet(
+                "the CA's certificate can't be used: \(error)", hint: "the next try fetches it again")
+        }
+        guard !leaf.locatesIssuer, !(try hadIntermediate(issuerOf: leaf)) else {
+            let place = leaf.issuerAddress.map { " (\($0))" } ?? ""
+            throw Unusable.notYet(
+                "the CA's chain ends before the certificate of who has issued the leaf\(place)",
+                hint: "the next try fetches it again; a root that signs leaves itself belongs into the issuer's ca_file"
+            )
+        }
+        return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
     }
 
-    /// Whether a chain is a leaf alone that clients will not trust, as far as that can be known: the one before it from the same
-    /// key of the CA had an intermediate certificate, or the leaf says where its issuer's is. A CA whose root signs leaves
-    /// itself is in the issuer's `ca_file`.
-    private func lacksIntermediate(_ chain: CertificateChain) throws -> Bool {
-        guard chain.certificates.count == 1, !chain.leaf.isSelfIssued else { return false }
-        if let file = settings.caFile {
-            let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
-            if authorities.contains(where: { (try? Certificate(der: $0)).map(chain.leaf.isIssued) ?? false }) {
-                return false
-            }
-        }
-        if chain.leaf.locatesIssuer { return true }
-        guard let key = chain.leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
+    /// Whether the issuer's `ca_file` has who has issued a leaf.
+    private func isTrusted(issuerOf leaf: Certificate) throws -> Bool {
+        guard let file = settings.caFile else { return false }
+        let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
+        return authorities.contains { (try? Certificate(der: $0)).map(leaf.isIssued) ?? false }
+    }
+
+    /// Whether the certificate before came from the same key of the CA with an intermediate.
+    private func hadIntermediate(issuerOf leaf: Certificate) throws -> Bool {
+        guard let key = leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
             let known = try? CertificateChain(pem: former.chain)
         else { return false }
         return known.leaf.authorityKeyIdentifier == key
@@ -112,6 +121,31 @@ extension ACMEOrderRun {
     private func noteCertificate(_ pending: PendingOrder) throws {
         try ACMELimits(settings, store: store).note(
             .certificate, need.names, isExempt: pending.isRenewal, now: now())
+    }
+}
+
+extension PKIError {
+    /// Whether it is a certificate that was read; else the text may be garbled on its way.
+    fileprivate var isOfCertificate: Bool {
+        switch self {
+        case .weakKey, .slowKey, .weakSignature, .unsupportedKey, .explicitCurve, .keyMismatch: true
+        default: false
+        }
+    }
+}
+
+extension CertificateChain.Found {
+    /// What of the CA's answer is left out.
+    fileprivate var doubts: [String] {
+        var doubts: [String] = []
+        if !others.isEmpty {
+            let names = others.map { "'\($0.subject)'" }.joined(separator: ", ")
+            doubts.append("came with certificates that are no part of its chain and are left out: \(names)")
+        }
+        if let error = unreadable.first {
+            doubts.append("came with what can't be read and is left out: \(error)")
+        }
+        return doubts
     }
 }
 

@@ -40,11 +40,32 @@ public struct CertificateChain: Sendable, Hashable {
         self = chain
     }
 
-    /// The same for a text of others, whose certificates that are not above the leaf don't cost the chain: it and those.
-    public static func inOrder(
+    /// What was found in a text of others: a chain, and what has no part in it.
+    package struct Found {
+        package let chain: CertificateChain
+        package let others: [Certificate]
+        /// Why blocks of the text can't be read, one each.
+        package let unreadable: [PKIError]
+    }
+
+    /// The same for a text of others, where neither certificates that are not above the leaf nor blocks that can't be read cost
+    /// the chain.
+    package static func inOrder(
         certificatesOf pem: [UInt8], key: PrivateKey, now: Int64
-    ) throws(PKIError) -> (chain: CertificateChain, others: [Certificate]) {
-        try inOrder(certificates(inPEM: pem), key: key, now: now)
+    ) throws(PKIError) -> Found {
+        var certificates: [Certificate] = []
+        var unreadable: [PKIError] = []
+        for block in try blocks(ofPEM: pem) {
+            do throws(PKIError) {
+                certificates.append(try certificate(of: block, in: pem.span))
+            } catch {
+                unreadable.append(error)
+            }
+        }
+        // The leaf may be what can't be read.
+        if let error = unreadable.first, !certificates.contains(where: key.matches) { throw error }
+        let (chain, others) = try inOrder(certificates, key: key, now: now)
+        return Found(chain: chain, others: others, unreadable: unreadable)
     }
 
     private static func inOrder(
@@ -77,18 +98,20 @@ public struct CertificateChain: Sendable, Hashable {
 
     /// The certificates of a text as they stand in it.
     static func certificates(inPEM pem: [UInt8]) throws(PKIError) -> [Certificate] {
-        let text = pem.span
-        let blocks = try PEM.certificateBlocks(in: text)
+        try blocks(ofPEM: pem).map { (block) throws(PKIError) in try certificate(of: block, in: pem.span) }
+    }
+
+    private static func blocks(ofPEM pem: [UInt8]) throws(PKIError) -> [PEM.Block] {
+        let blocks = try PEM.certificateBlocks(in: pem.span)
         // Before the costly part; the text may well hold some of them twice.
         guard blocks.count <= 2 * maximumCertificates else {
             throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
         }
-        var certificates: [Certificate] = []
-        for block in blocks {
-            let der = try PEM.content(of: block, in: text).plainCopy()
-            certificates.append(try Certificate(der: der))
-        }
-        return certificates
+        return blocks
+    }
+
+    private static func certificate(of block: PEM.Block, in text: Span<UInt8>) throws(PKIError) -> Certificate {
+        try Certificate(der: PEM.content(of: block, in: text).plainCopy())
     }
 
     /// What issued none of the others; an end entity's certificate before an authority's.
