@@ -4,12 +4,13 @@ import contextlib
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
 from client import Client
 from flood import HONEST, watched
-from gateway import eventually
+from gateway import PATIENCE, eventually
 from origin import OK
 from records import client_hello
 from test_upgrades import AGREE, ASK
@@ -181,6 +182,15 @@ def test_upstreams_that_take_no_body_are_given_up(run, origin, figures):
 
 # The end.
 
+def until_told_to_close(client):
+    """What each answer says of the connection, up to the one that ends it."""
+    told = []
+    while not told or told[-1] != "close":
+        told.append(client.get("honest.test")["Connection"])
+        time.sleep(0.01)  # its own pace
+    return told
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR2"])
 def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
     """In all phases at once."""
@@ -192,13 +202,18 @@ def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
     with RawTLS(gateway.https) as silent, Client(gateway.http) as honest:
         assert honest.get("honest.test").body == b"ok"
         origin.await_requests(5)
+        # A kept connection that asks for nothing is closed within a second.
+        told = []
+        asking = threading.Thread(target=lambda: told.extend(until_told_to_close(honest)))
+        asking.start()
         if how == "SIGTERM":
             former.send_signal(signal.SIGTERM)
             gateway.await_log("ending")
         else:
             gateway.upgrade()
         # The last request of a connection that is kept; then the process ends, long before its time is up.
-        assert honest.get("honest.test")["Connection"] == "close"
+        asking.join(PATIENCE)
+        assert told and told[-1] == "close"
         assert former.wait(20) == 0
         assert "are cut off" not in gateway.log
         silent.socket.close()
