@@ -92,17 +92,14 @@ struct Scratch: ~Copyable {
     /// Writes a number in hexadecimal digits in the place of some bytes, no more than it has digits, and moves what follows.
     func replace(_ range: Range<Int>, withHex value: UInt64) {
         let end = count
+        // A digit is four bits.
+        let more = max(1, (67 - value.leadingZeroBitCount) / 4) - range.count
+        precondition(range.lowerBound >= 0 && range.upperBound <= end && more >= 0 && more <= room)
+        let follows = unsafe memory.baseAddress.unsafelyUnwrapped + range.upperBound
+        // Both lie within the memory; they may overlap.
+        unsafe (follows + more).update(from: follows, count: end - range.upperBound)
+        unsafe used.pointee = range.lowerBound
         append(hex: value)
-        let digits = count - end
-        let more = digits - range.count
-        precondition(range.upperBound <= end && more >= 0 && more <= room)
-        // All lies within the memory: what follows the range grows by `more` and the digits, which come first to safety.
-        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: digits) { kept in
-            let base = unsafe memory.baseAddress.unsafelyUnwrapped
-            unsafe kept.baseAddress.unsafelyUnwrapped.update(from: base + end, count: digits)
-            unsafe (base + range.upperBound + more).update(from: base + range.upperBound, count: end - range.upperBound)
-            unsafe (base + range.lowerBound).update(from: kept.baseAddress.unsafelyUnwrapped, count: digits)
-        }
         unsafe used.pointee = end + more
     }
 
