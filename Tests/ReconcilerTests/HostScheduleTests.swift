@@ -237,7 +237,7 @@ import Testing
         return "hosts: [\(hosts.joined(separator: ", "))]"
     }
 
-    @Test("Whatever changes, nobody who is served well before and after meets less meanwhile")
+    @Test("A name that is served well before and after a change is served well at each step between")
     func anyChange() throws {
         var random = SeededNumbers(seed: 20)
         var checked = 0

@@ -277,7 +277,7 @@ struct HeldChange {
     let deadline: Int64
 }
 
-/// Why the key that the state is sealed with can't be had, or is another one; for the log.
+/// Why the state's key can't be read, or which other key the state is sealed with; for the log.
 struct KeyFailure: Error, CustomStringConvertible {
     let description: String
 

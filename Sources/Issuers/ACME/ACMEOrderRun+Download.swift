@@ -8,7 +8,7 @@ extension ACMEOrderRun {
     /// What the CA gives is of no use.
     struct Unusable: Error, CustomStringConvertible {
         let failure: IssuanceFailure
-        /// Whether it is the certificate itself; else it was not to be had, which says nothing of it.
+        /// Whether the certificate itself is wrong. If not, it could not be fetched, which says nothing about it.
         var isCertificate = true
 
         var description: String { failure.reason }
@@ -102,7 +102,7 @@ extension ACMEOrderRun {
         return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
     }
 
-    /// Whether the issuer's `ca_file` has who has issued a leaf.
+    /// Whether the certificate that issued a leaf is in the issuer's `ca_file`.
     private func isTrusted(issuerOf leaf: Certificate) throws -> Bool {
         guard let file = settings.caFile else { return false }
         let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
@@ -150,7 +150,7 @@ extension CertificateChain.Found {
 }
 
 extension CertificateChain {
-    /// The common names of its last certificate and of who has issued that.
+    /// The common names of its last certificate and of that certificate's issuer.
     fileprivate var authorityNames: [String] {
         guard let last = certificates.last else { return [] }
         return [last.subjectCommonName, last.issuerCommonName].compactMap(\.self)

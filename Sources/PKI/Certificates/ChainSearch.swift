@@ -24,8 +24,8 @@ struct ChainSearch {
     /// So many steps are tried for each quality; real chains take a dozen.
     private static let maximumSteps = 1000
 
-    /// Looks who has issued whom. `all` are distinct and bounded in number. Without `now`, in seconds since 1970, only their ends
-    /// tell twins apart.
+    /// Finds the issuers of each certificate. `all` are distinct and bounded in number. Without `now`, in seconds since 1970,
+    /// only their ends tell twins apart.
     init(from leaf: Certificate, among all: [Certificate], now: Int64?) {
         var certificates = [leaf]
         var rest = all.filter { $0 != leaf }

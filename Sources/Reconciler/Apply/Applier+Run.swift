@@ -180,7 +180,7 @@ extension Applier {
         /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
-            // Who is an issuer no more may still be asked to revoke.
+            // A CA that the file names no longer may still be asked to revoke.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
             try commit(deletions(of: dependent.filter { $0.retirement == nil }))
             try retire(dependent.filter { $0.retirement != nil })
