@@ -86,8 +86,9 @@ public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of ki
 public func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
     let lengths = items("content-length", of: fields)
     var codings = items("transfer-encoding", of: fields)
-    precondition(lengths.isEmpty || codings.isEmpty)
+    // In a response identity is no coding, beside a length too (RFC 2616 section 3.6).
     if kind == .response { codings.removeAll { $0 == "identity" } }
+    precondition(lengths.isEmpty || codings.isEmpty)
     precondition(kind == .response || lengths.count + codings.count <= 1)
     if !codings.isEmpty {
         precondition(codings == ["chunked"])
