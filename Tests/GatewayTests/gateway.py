@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import socket
 import sqlite3
 import ssl
 import subprocess
+import tempfile
 import time
 
 PROGRAMS = pathlib.Path(os.environ.get("AEGIS_PROGRAMS", ".build/debug")).resolve()
@@ -23,15 +25,22 @@ PATIENCE = 20
 _random = random.Random()
 
 
-# Ports given out before: who got one may not listen yet, or listen again later.
+# Ports given out before: who got one may not listen yet, or listen again later. Each process that runs tests locks the byte
+# of its ports in a file that all share, and the system unlocks them at its end.
 _given = set()
+_ports = open(pathlib.Path(tempfile.gettempdir()) / "aegis-test-ports", "ab")
 
 
 def free_port():
-    """A port nobody listens at, from below those that the system gives to outgoing connections. Each comes once."""
+    """A port nobody listens at, from below those that the system gives to outgoing connections. Each comes once, and to no
+    other run of tests meanwhile."""
     while True:
         port = _random.randrange(20000, 32000)
         if port in _given:
+            continue
+        try:
+            fcntl.lockf(_ports, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
             continue
         with socket.socket() as probe:
             try:
@@ -51,6 +60,18 @@ def eventually(what, condition, patience=PATIENCE, pause=0.01):
             return result
         assert time.monotonic() < end, f"not within {patience} s: {what}"
         time.sleep(pause)
+
+
+def settled(what, value, looks=20):
+    """Waits until a value is the same at so many looks in a row, and returns it."""
+    seen = []
+
+    def same():
+        seen.append(value())
+        return len(set(seen[-looks:])) == 1 and len(seen) >= looks
+
+    eventually(what, same, pause=0.02)
+    return seen[-1]
 
 
 class Successor:

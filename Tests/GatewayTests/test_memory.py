@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from client import Client, tls_context
-from gateway import eventually
+from gateway import eventually, settled
 from process import forget_peak, memory_bytes, peak_memory_bytes
 
 pytestmark = pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="a sanitizer takes memory of its own")
@@ -58,11 +57,13 @@ def test_an_idle_connection_takes_little_memory_and_gives_it_back(run, origin):
 def stream(run, origin):
     """A gateway before an origin that sends 1 GiB and takes as much."""
     piece = bytes(MIB)
+    origin.pieces = 0
 
     def send(connection, _):
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIB)
         for _ in range(GIB // MIB):
             connection.send(piece)
+            origin.pieces += 1
 
     def take(connection, request):
         left = int(request["Content-Length"]) - len(connection.buffer)
@@ -105,7 +106,7 @@ def test_a_gibibyte_passes_through_at_flat_memory(stream, tmp_path):
     assert down < 10 * MIB and up < 10 * MIB
 
 
-def test_a_client_that_does_not_read_holds_up_its_upstream_not_memory(stream):
+def test_a_client_that_does_not_read_holds_up_its_upstream_not_memory(stream, origin):
     pid = stream.process.pid
     with Client(stream.https, tls_context(), "app.test") as client:
         client.ask(REQUEST)
@@ -113,6 +114,6 @@ def test_a_client_that_does_not_read_holds_up_its_upstream_not_memory(stream):
         forget_peak(pid)
         client.send(b"GET /down HTTP/1.1\r\nHost: app.test\r\n\r\n")
         assert client.head().status == 200
-        # Time enough for some hundred MiB.
-        time.sleep(1)
+        eventually("the first of it", lambda: origin.pieces)
+        assert settled("what the origin has sent", lambda: origin.pieces) < GIB // MIB
         assert peak_memory_bytes(pid) - before < 10 * MIB

@@ -2,15 +2,15 @@
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from client import Client, tls_context
-from gateway import PATIENCE
+from gateway import PATIENCE, eventually
 from honest import Honest
 
 LIMITS = {
@@ -57,14 +57,12 @@ def test_slowhttptest_is_cut_off_while_others_are_served(gateway, attack, figure
         f"{honest.slowest * 1000:.0f} ms")
 
 
-def dribble(connection, data, seconds):
-    """Sends byte by byte, as attackers do; returns what the gateway says to that."""
-    connection.settimeout(seconds)
+def dribble(connection, data):
+    """Sends ten bytes a second, as attackers do, until the gateway says something; returns that."""
+    connection.settimeout(PATIENCE)
     for byte in data:
-        try:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.1)  # this is the attack
-        except ConnectionError:
+        connection.sendall(bytes([byte]))
+        if select.select([connection], [], [], 0.1)[0]:
             break
     answer = b""
     try:
@@ -76,11 +74,10 @@ def dribble(connection, data, seconds):
 
 
 def test_a_dribbled_head_is_408_however_steadily_it_comes(gateway):
-    started = time.monotonic()
+    head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1000
     with socket.create_connection(("127.0.0.1", gateway.http)) as connection:
-        answer = dribble(connection, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", PATIENCE)
-    assert answer.startswith(b"HTTP/1.1 408 ") or answer == b""
-    assert time.monotonic() - started < 8
+        answer = dribble(connection, head)
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_stops_is_408(gateway):
@@ -118,7 +115,4 @@ def test_a_reader_that_stops_is_cut_off(gateway, module_origin):
     with Client(gateway.http) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        end = time.monotonic() + PATIENCE
-        while gateway.metric("aegis_client_aborts_total") == before:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        eventually("the end of it", lambda: gateway.metric("aegis_client_aborts_total") > before, pause=0.05)

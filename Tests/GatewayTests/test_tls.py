@@ -359,27 +359,24 @@ def test_what_is_neither_http_nor_tls_gets_no_answer(gateway, start):
 @pytest.mark.parametrize("data", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 def test_a_slow_handshake_is_cut_off(gateway, data):
     before = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
-    started = time.monotonic()
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(data)
         try:
             assert connection.recv(100) == b""
         except ConnectionError:
             pass
-    # The kernel tells of a connection without a byte only after its own second.
-    assert 0.9 < time.monotonic() - started < 6
     assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == before + 1
 
 
 def test_a_dribbled_handshake_is_cut_off_all_the_same(gateway):
+    before = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
     hello = into_records(client_hello("one.test"), 1)
-    started = time.monotonic()
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         with pytest.raises(ConnectionError):
             for byte in by_bytes(hello):
                 connection.sendall(byte)
                 time.sleep(0.05)  # this is the attack
-    assert time.monotonic() - started < 3
+    assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == before + 1
 
 
 # The end.

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from client import BrokenTransfer, Client
-from gateway import PROGRAMS, eventually, free_port
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
 from origin import OK
 from process import held
 
@@ -622,8 +622,10 @@ def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}], gateway={"workers": 1})
     with contextlib.ExitStack() as stack:
         # One request after the other would go over one connection.
+        together = threading.Barrier(4)
+
         def late(connection, request):
-            time.sleep(0.2)
+            together.wait(PATIENCE)
             connection.send(OK)
 
         moving.former.answer = moving.later.answer = late
@@ -632,6 +634,7 @@ def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
             client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         for client in clients:
             assert client.response().status == 200
+        moving.former.answer = moving.later.answer = OK
         kept = len(moving.former.connections)
         assert kept and moving.later.connections
         moving.tell("127.0.0.1")
