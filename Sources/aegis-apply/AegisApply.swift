@@ -57,6 +57,7 @@ struct AegisApply: ParsableCommand {
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes
 
             Examples:
+              aegis-apply init                   write a first aegis.yaml
               aegis-apply --dry-run              what would happen? (changes nothing)
               aegis-apply --dry-run --preflight  could the certificates be had?
               aegis-apply                        make it so
@@ -77,7 +78,7 @@ struct AegisApply: ParsableCommand {
         subcommands: [
             ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
             RollbackCommand.self, RenewCommand.self, RekeyCommand.self, CertificatesCommand.self,
-            AccountsCommand.self,
+            AccountsCommand.self, InitCommand.self,
         ],
         defaultSubcommand: ApplyCommand.self
     )

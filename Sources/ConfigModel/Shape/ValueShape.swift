@@ -38,11 +38,11 @@ public enum RecordStyle: Sendable {
 }
 
 /// What a text is not, when it can't be read as a value. Never quotes secrets.
-struct ValueFault: Error {
-    let message: String
-    let hint: String?
+package struct ValueFault: Error {
+    package let message: String
+    package let hint: String?
 
-    init(_ message: String, hint: String? = nil) {
+    package init(_ message: String, hint: String? = nil) {
         self.message = message
         self.hint = hint
     }

@@ -1,0 +1,146 @@
+/// A first file for one host, with comments that say what to change: what `aegis-apply init` writes.
+package struct StarterFile {
+    /// Where the host's certificate comes from.
+    package enum CertificateSource {
+        /// A CA that Aegis keeps itself, for a first look and for names inside the house.
+        case local
+        /// Let's Encrypt, by http-01. It may write to `email` when something is wrong.
+        case letsencrypt(email: String)
+        /// PEM files of the operator's own.
+        case files(certificate: String, key: String)
+        /// Cloudflare's Origin CA, for a site in this zone. The token comes from `CF_API_TOKEN`.
+        case cloudflare(zone: String)
+    }
+
+    /// The host's name in wire form.
+    package let domain: String
+    let upstream: String
+    let source: CertificateSource
+
+    /// A file for a host and what it leads to. Throws what is wrong with either, as a file's diagnostics would tell it.
+    package init(domain: String, upstream: String, source: CertificateSource) throws(ValueFault) {
+        self.domain = try Self.domain(domain)
+        self.upstream = try Self.upstream(upstream)
+        self.source = source
+    }
+
+    /// A host's name in wire form.
+    package static func domain(_ text: String) throws(ValueFault) -> String { try DomainName.parse(text).text }
+
+    /// An upstream as the file writes it.
+    package static func upstream(_ text: String) throws(ValueFault) -> String { try Upstream.parse(text).text }
+
+    /// The port that clients use for HTTPS: a high one where nothing outside needs to reach it, so that no rights are needed.
+    package var httpsPort: Int { isLocal ? 8443 : 443 }
+
+    /// Whether clients have to be told to trust its CA.
+    package var isLocal: Bool { if case .local = source { true } else { false } }
+
+    /// The file. It ends with a line feed.
+    package var text: String {
+        """
+        # What stands here is what is served: `aegis-apply --dry-run` shows what would change, `aegis-apply` does it.
+        # Editors complete and explain keys by the next line, once `aegis-apply schema > aegis.schema.json` was run.
+        # yaml-language-server: $schema=aegis.schema.json
+        version: 1
+
+        \(gateway)
+        # Private keys are sealed in the state. Without a key of yours Aegis makes one and keeps it beside what it seals.
+        # Make one with `openssl rand -hex 32`, and give it in this variable to aegis-apply and aegis-gateway:
+        # encryption: { key: { env: AEGIS_SSL_KEY } }
+
+        \(certificates)hosts:
+          - domain: \(quoted(domain))
+            upstreams: [\(quoted(upstream))]        # several are taken in turn
+        \(host)    force_https: true                     # http:// is redirected
+        \(aliases)    # hsts: { max_age: 31536000 }         # browsers come by HTTPS alone for a year, so only when that is sure
+            # timeouts: { read: 60s }             # how long an answer of the upstream may take
+
+        """
+    }
+
+    private var aliases: String {
+        domain.hasPrefix("*") ? "" : "    # aliases: [\(quoted("www." + domain))]\n"
+    }
+
+    private var gateway: String {
+        """
+        gateway:
+          http: [":\(isLocal ? 8080 : 80)"]
+          https: [":\(httpsPort)"]
+          admin: "127.0.0.1:9443"                 # /healthz, /readyz and /metrics; keep it on loopback
+
+        """
+    }
+
+    /// The issuer, and the certificate where the host does not name it.
+    private var certificates: String {
+        switch source {
+        case .local:
+            """
+            # A CA that Aegis keeps itself: clients trust .cache/ssl/aegis-local-ca.crt.
+            issuers:
+              lan: { type: local_ca }
+
+            certificates:
+              site: { issuer: lan, domains: [\(quoted(domain))] }
+
+
+            """
+        case .letsencrypt(let email):
+            """
+            # The name must lead to this machine, with port 80 open to the world. For a try without limits use
+            # https://acme-staging-v02.api.letsencrypt.org/directory, which browsers don't trust.
+            issuers:
+              letsencrypt:
+                type: acme
+                directory: https://acme-v02.api.letsencrypt.org/directory
+                email: \(quoted(email))
+
+
+            """
+        case .files(let certificate, let key):
+            """
+            # The leaf first, then its intermediates. Paths are relative to this file.
+            certificates:
+              site: { source: custom, cert: { file: \(quoted(certificate)) }, key: { file: \(quoted(key)) } }
+
+
+            """
+        case .cloudflare(let zone):
+            """
+            # The token needs the permission "Zone, SSL and Certificates, Edit". Set the zone's mode to Full (strict).
+            issuers:
+              origin:
+                type: cloudflare_origin
+                api_token: { env: CF_API_TOKEN }
+                zone_id: \(quoted(zone))
+
+            certificates:
+              site: { issuer: origin, domains: [\(quoted(domain))] }
+
+
+            """
+        }
+    }
+
+    private var host: String {
+        if case .letsencrypt = source {
+            """
+                ssl_mode: letsencrypt
+
+            """
+        } else {
+            """
+                ssl_mode: custom
+                certificate: site
+
+            """
+        }
+    }
+
+    /// A text as a YAML scalar: what JSON writes is YAML too, and looks right in quotation marks alone.
+    private func quoted(_ text: String) -> String {
+        String(decoding: PlainValue.string(text).json(), as: UTF8.self)
+    }
+}

@@ -1,0 +1,154 @@
+import ArgumentParser
+import ConfigModel
+import Glibc
+import SystemPackage
+
+/// Writes a first file: from options, and at a terminal from answers to what they leave out.
+struct InitCommand: ParsableCommand {
+    /// Where the host's certificate comes from.
+    enum Source: String, ExpressibleByArgument, CaseIterable {
+        case local
+        case letsencrypt
+        case cloudflare
+        case files
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "init", abstract: "Write a first aegis.yaml for a domain, an upstream and its certificate.",
+        discussion: """
+            At a terminal it asks for what is not given. It never writes over a file.
+
+            Examples:
+              aegis-apply init
+              aegis-apply init --domain app.test --certificates local
+              aegis-apply init --domain app.example.com --upstream http://127.0.0.1:8000 \\
+                --certificates letsencrypt --email ops@example.com
+              aegis-apply init --domain app.example.com --certificates files --cert app.pem --key app.key --out -
+            """)
+
+    @Option(help: "The host's name.")
+    var domain: String?
+
+    @Option(help: "The server behind it (default: http://127.0.0.1:3000).")
+    var upstream: String?
+
+    @Option(
+        help: """
+            Where its certificate comes from: local (a CA that Aegis keeps itself), letsencrypt, cloudflare (its Origin CA) \
+            or files (your own PEM files).
+            """)
+    var certificates: Source?
+
+    @Option(help: "With letsencrypt: whom it may write to.")
+    var email: String?
+
+    @Option(help: "With cloudflare: the zone's identifier, from its overview page.")
+    var zone: String?
+
+    @Option(help: "With files: the certificate and its intermediates.", completion: .file())
+    var cert: String?
+
+    @Option(help: "With files: the private key.", completion: .file())
+    var key: String?
+
+    @Option(help: "The file to write; '-' prints it.", completion: .file(extensions: ["yaml", "yml"]))
+    var out = "aegis.yaml"
+
+    func validate() throws {
+        let belongs: [(String, String?, Source)] = [
+            ("email", email, .letsencrypt), ("zone", zone, .cloudflare), ("cert", cert, .files), ("key", key, .files),
+        ]
+        for (option, value, source) in belongs where value != nil && certificates != source {
+            throw ValidationError("--\(option) goes with --certificates \(source.rawValue).")
+        }
+    }
+
+    func run() throws {
+        try reporting {
+            guard out == "-" || !isThere(out) else {
+                throw CommandFailure(
+                    message: "'\(out.printable)' exists",
+                    hint: "name another file with --out FILE, or move that one away")
+            }
+            let starter = try starter(Questions())
+            try refuseFaults(of: starter)
+            guard out != "-" else { return try Terminal.print(starter.text) }
+            try write(starter.text)
+            try Terminal.print("Wrote \(out.printable).\n\n\(nextSteps(starter))")
+        }
+    }
+
+    /// Whether there is something by a name.
+    private func isThere(_ name: String) -> Bool {
+        // access reads the name alone, which lives as long as the call.
+        unsafe access(name, F_OK) == 0
+    }
+
+    /// Ends the command when the file would be invalid: some rules look at more than one answer.
+    private func refuseFaults(of starter: StarterFile) throws {
+        let parsed = Configuration.parse(SourceText(name: out, bytes: Array(starter.text.utf8)))
+        guard parsed.configuration == nil, let fault = parsed.diagnostics.first(where: { $0.severity == .error }) else {
+            return
+        }
+        throw CommandFailure(message: fault.message, hint: fault.hint, status: ExitStatus.invalidFile)
+    }
+
+    private func write(_ text: String) throws {
+        do {
+            let file = try FileDescriptor.open(
+                FilePath(out), .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: .ownerReadWrite)
+            _ = try file.closeAfter { try file.writeAll(text.utf8) }
+        } catch let error as Errno {
+            throw CommandFailure(message: "cannot write '\(out.printable)': \(error)")
+        }
+    }
+
+    private func nextSteps(_ starter: StarterFile) -> String {
+        let file = out == "aegis.yaml" ? "" : " --config \(out)"
+        let name = starter.domain.hasPrefix("*") ? "any" + starter.domain.dropFirst() : starter.domain
+        let authority = starter.isLocal ? " --cacert .cache/ssl/aegis-local-ca.crt" : ""
+        let port = starter.httpsPort
+        let address = port == 443 ? name : "\(name):\(port)"
+        return """
+            Next:
+              aegis-apply\(file) --dry-run
+                  shows what would happen
+              aegis-gateway
+                  serves; start it in a terminal of its own. It waits for the first apply
+              aegis-apply\(file)
+                  does it
+              curl\(authority) --resolve \(name):\(port):127.0.0.1 https://\(address)/
+                  asks it
+
+            """
+    }
+
+    private func starter(_ questions: Questions) throws -> StarterFile {
+        let domain = try questions.answer(
+            domain, "--domain", "The host's name, such as app.example.com", check: StarterFile.domain)
+        let upstream = try questions.answer(
+            upstream, "--upstream", "The server behind it", standard: "http://127.0.0.1:3000",
+            check: StarterFile.upstream)
+        let names = Source.allCases.map(\.rawValue)
+        let name = try questions.answer(
+            certificates?.rawValue, "--certificates",
+            "Certificates from local (a CA of its own), letsencrypt, cloudflare or files", standard: "local"
+        ) { (text) throws(ValueFault) in
+            guard !names.contains(text) else { return text }
+            throw ValueFault("there is no source '\(text.printable)'", hint: "one of \(names.joined(separator: ", "))")
+        }
+        let source: StarterFile.CertificateSource =
+            switch Source(rawValue: name) ?? .local {
+            case .local: .local
+            case .letsencrypt:
+                .letsencrypt(email: try questions.answer(email, "--email", "Whom Let's Encrypt may write to"))
+            case .cloudflare: .cloudflare(zone: try questions.answer(zone, "--zone", "The zone's identifier"))
+            case .files:
+                .files(
+                    certificate: try questions.answer(cert, "--cert", "The file of the certificate and intermediates"),
+                    key: try questions.answer(key, "--key", "The file of the private key"))
+            }
+        return try StarterFile(domain: domain, upstream: upstream, source: source)
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The first file that `init` writes.
+@Suite struct InitTests {
+    /// The options for one source of certificates.
+    struct Source: CustomTestStringConvertible {
+        let name: String
+        var options: [String] = []
+        var domain = "app.example.com"
+        var testDescription: String { name }
+    }
+
+    static let sources = [
+        Source(name: "local", domain: "bücher.example"),
+        Source(name: "letsencrypt", options: ["--email", "ops@example.com"]),
+        Source(name: "cloudflare", options: ["--zone", "0123456789abcdef0123456789abcdef"], domain: "*.example.com"),
+        Source(name: "files", options: ["--cert", "tls/a \"b\".pem", "--key", "tls/#1: key.pem"]),
+    ]
+
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func run(_ arguments: [String]) throws -> ApplyProgram.Outcome {
+        let key = String(repeating: "0123456789abcdef", count: 4)
+        return try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": key])
+    }
+
+    @Test(
+        "Each source of certificates gives a valid file with comments, which says what comes next", arguments: sources)
+    func written(_ source: Source) throws {
+        let made = try run(["init", "--domain", source.domain, "--certificates", source.name] + source.options)
+        #expect(made.errors == "")
+        #expect(made.status == 0)
+        let text = try String(contentsOfFile: folder.path("aegis.yaml"), encoding: .utf8)
+        for (name, actual) in [("yaml", text), ("txt", made.output)] {
+            let path = Repository.path("Tests/Samples/starter/\(source.name).\(name)")
+            #expect(try Golden.expected(at: path, recording: actual) == actual)
+        }
+        #expect(try run(["validate", "--strict"]).status == 0)
+        #expect(
+            try run(["init", "--domain", source.domain, "--certificates", source.name] + source.options).status == 1)
+        #expect(try String(contentsOfFile: folder.path("aegis.yaml"), encoding: .utf8) == text)
+    }
+
+    @Test("A file of the local CA can be applied as it is")
+    func applied() throws {
+        #expect(try run(["init", "--domain", "app.test"]).status == 0)
+        let outcome = try run([])
+        #expect(outcome.output.contains("Applied generation 1: 3 created, 1 issued."))
+        #expect(outcome.status == 0)
+    }
+
+    @Test("--out - prints the file and writes nothing")
+    func printed() throws {
+        let outcome = try run(["init", "--domain", "app.test", "--out", "-"])
+        #expect(outcome.output.contains("\n  - domain: \"app.test\"\n"))
+        #expect(!outcome.output.contains("Next:"))
+        #expect(!FileManager.default.fileExists(atPath: folder.path("aegis.yaml")))
+    }
+
+    /// Options that make no file.
+    struct Refusal: CustomTestStringConvertible {
+        let options: [String]
+        let status: Int32
+        let message: String
+        var testDescription: String { options.joined(separator: " ") }
+    }
+
+    @Test(
+        "What makes no valid file is refused with its reason, and nothing is written",
+        arguments: [
+            Refusal(options: [], status: 64, message: "--domain is missing, and there is no terminal to ask at"),
+            Refusal(options: ["--domain", "a b"], status: 65, message: "--domain: bad host name 'a b'"),
+            Refusal(options: ["--domain", "https://a.test"], status: 65, message: "write only its host name"),
+            Refusal(
+                options: ["--domain", "a.test", "--upstream", "ftp://a"], status: 65,
+                message: "--upstream: unknown scheme 'ftp'"),
+            Refusal(
+                options: ["--domain", "a.test", "--certificates", "letsencrypt"], status: 64,
+                message: "--email is missing"),
+            Refusal(
+                options: ["--domain", "*.a.test", "--certificates", "letsencrypt", "--email", "a@a.test"], status: 65,
+                message: "wildcard '*.a.test' needs challenge dns-01"),
+            Refusal(
+                options: ["--domain", "a.test", "--certificates", "cloudflare", "--zone", "x"], status: 65,
+                message: "zone"),
+            Refusal(
+                options: ["--domain", "a.test", "--email", "a@a.test"], status: 64,
+                message: "--email goes with --certificates letsencrypt."),
+            Refusal(
+                options: ["--domain", "a.test", "--out", "none/x.yaml"], status: 1,
+                message: "cannot write 'none/x.yaml'"),
+        ])
+    func refused(_ refusal: Refusal) throws {
+        let outcome = try run(["init"] + refusal.options)
+        #expect(outcome.errors.contains(refusal.message))
+        #expect(outcome.status == refusal.status)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+
+    @Test("At a terminal it asks, and asks again for what it can't take")
+    func asked() throws {
+        let answers = "a b\\napp.test\\n\\nlocl\\nlocal\\n"
+        let command = "cd \(folder.path) && \(ApplyProgram.path) init"
+        // The terminal's input is the answers; script gives one to the program.
+        let process = try Tool.run("sh", "-c", "printf '\(answers)' | script -qec '\(command)' /dev/null")
+        #expect(process.status == 0)
+        for text in [
+            "The host's name, such as app.example.com: ", "bad host name 'a b'", "[http://127.0.0.1:3000]: ",
+            "there is no source 'locl'", "Wrote aegis.yaml.",
+        ] {
+            #expect(process.output.contains(text))
+        }
+        let text = try String(contentsOfFile: folder.path("aegis.yaml"), encoding: .utf8)
+        #expect(text.contains("upstreams: [\"http://127.0.0.1:3000\"]"))
+    }
+}
