@@ -74,7 +74,7 @@ struct AegisApply: ParsableCommand {
               75  another apply is running
               130, 143  stopped by SIGINT (Ctrl-C) or SIGTERM; the next apply goes on
             """,
-        version: "aegis-apply \(Version.number)",
+        version: "aegis-apply \(ProgramVersion.number)",
         subcommands: [
             ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
             RollbackCommand.self, RenewCommand.self, RekeyCommand.self, CertificatesCommand.self,
@@ -82,11 +82,6 @@ struct AegisApply: ParsableCommand {
         ],
         defaultSubcommand: ApplyCommand.self
     )
-}
-
-/// The version of the whole program.
-enum Version {
-    static let number = "0.1.0"
 }
 
 /// Exit codes beyond ArgumentParser's own (0, 1, and 64 for wrong usage).

@@ -21,7 +21,7 @@ struct AegisGateway: ParsableCommand {
             Signals: TERM and INT end it after requests under way are done (a second one: at once); HUP reads the state \
             anew and reopens logs; USR2 starts the program as it now is on disk, which takes over without a connection lost.
             """,
-        version: "aegis-gateway 0.1.0")
+        version: "aegis-gateway \(ProgramVersion.number)")
 
     @Option(help: "The state's file; else AEGIS_STATE, else ./.aegis/state.db.")
     var state: String?
@@ -73,7 +73,7 @@ struct AegisGateway: ParsableCommand {
             masterKey: { try keySource.key(for: $0) })
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
         options.drainMilliseconds = Int64(drainTimeout) * 1000
-        options.version = Self.configuration.version
+        options.version = ProgramVersion.number
         options.program = ProgramArguments.all
         options.inheritedSockets = InheritedSockets.find()
         options.readyDescriptor = Variable.value(GatewayServer.readyVariable).flatMap { Int32($0) }

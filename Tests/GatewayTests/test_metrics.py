@@ -1,5 +1,7 @@
 """What /metrics tells, in the form that Prometheus reads."""
 
+import pathlib
+import re
 import ssl
 import subprocess
 import threading
@@ -199,8 +201,16 @@ def test_the_process_tells_what_it_uses(run):
     for client in clients:
         client.close()
     eventually("their end", lambda: usage("open_fds") <= before["process_open_fds", ()])
-    version = subprocess.run([PROGRAMS / "aegis-gateway", "--version"], capture_output=True, text=True, check=True).stdout
-    assert value(gateway, "aegis_build_info", version=version.split()[-1]) == 1
+
+
+def test_programs_metrics_and_changelog_agree_on_the_version(run):
+    gateway = run([])
+    changes = (pathlib.Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    version = re.search(r"^## (\d+\.\d+\.\d+)", changes, re.MULTILINE)[1]
+    for program in "aegis-gateway", "aegis-apply":
+        told = subprocess.run([PROGRAMS / program, "--version"], capture_output=True, text=True, check=True).stdout
+        assert told == f"{program} {version}\n"
+    assert value(gateway, "aegis_build_info", version=version) == 1
 
 
 def test_generation_and_revision_are_those_in_force(run):

@@ -162,8 +162,7 @@ public final class GatewayServer {
         node = GatewayNode(
             id: GatewayNode.makeID(), machine: SystemName.machine, process: Int(getpid()),
             version: options.version, startedAt: now, heartbeatAt: now)
-        let version = options.version.split(separator: " ").last.map(String.init) ?? ""
-        status.change { ($0.startedAt, $0.version) = (now, version) }
+        status.change { ($0.startedAt, $0.version) = (now, options.version) }
         admin = try WorkerHandle(number: -1, reports: reports)
         try startAdmin()
     }
