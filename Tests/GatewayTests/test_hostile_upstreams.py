@@ -9,10 +9,11 @@ import threading
 import pytest
 
 from client import BrokenTransfer, Client
-from gateway import eventually
+from gateway import PATIENCE, eventually
 from origin import OK
 from process import held
-from tls_server import TLSServer, make_certificate
+from segments import hear, lose, under_way
+from tls_server import Server, TLSServer, make_certificate
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 SIZES = [1, 1000, 16_384, 65_000, 200_000]
@@ -125,8 +126,7 @@ def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstrea
 
 
 def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
-    """Over TLS 1.2, where a server's last word comes before the request. TLS 1.3 lets a server speak before the client's
-    last message, which leaves with the request: nobody can tell what its first answer is for."""
+    """Over TLS 1.2, where a server's last word comes before the request."""
     server = TLSServer(*files, lambda peer: peer.request(), VERSIONS["TLS 1.2"])
     server.greeting = OK
     gateway = run([{"domain": "app.test", "upstreams": [server.url], "ca_file": str(files[0])}], gateway={"workers": 1})
@@ -144,8 +144,7 @@ def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
     b"HTTP/1.1 100 Continue\r\n\r\n", b"",
 ], ids=["answer", "another protocol", "empty line", "interim", "the end"])
 def test_what_comes_before_the_request_is_no_answer(run, greeting):
-    """The connection is up only when the gateway stands still, so that its server speaks before the gateway looks. What
-    comes later may be on its way when the request leaves, and can't be told from its answer."""
+    """The connection is up only when the gateway stands still, so that its server speaks before the gateway looks."""
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -162,6 +161,163 @@ def test_what_comes_before_the_request_is_no_answer(run, greeting):
                 accepted.sendall(greeting) if greeting else accepted.close()
             assert client.response().status == 502
     gateway.await_log("sent something", "before the request")
+
+
+MALFORMED = 'aegis_upstream_failures_total{reason="malformed"}'
+EARLY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"
+
+
+def honest(peer):
+    """Answers each request with its target, up to `/last`."""
+    target = b""
+    while target != b"/last":
+        target = peer.request().split()[1]
+        end = b"Connection: close\r\n" if target == b"/last" else b""
+        peer.say(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (end, len(target)) + target).push()
+
+
+def until_end(peer):
+    while peer.socket.recv(65536):
+        pass
+
+
+def answers_in_turn(client):
+    """Whether each request of a client gets its own answer from an honest server."""
+    return all(client.get(path=path).body == path.encode() for path in ("/0", "/1", "/last"))
+
+
+@pytest.fixture(scope="module", params=["plain", *VERSIONS])
+def server(request, files):
+    version = VERSIONS.get(request.param)
+    server = TLSServer(*files, lambda peer: server.act(peer), version) if version else Server(lambda peer: server.act(peer))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def front(run_once, server, files):
+    trust = {"ca_file": str(files[0])} if server.context else {}
+    return run_once(
+        [{"domain": "app.test", "upstreams": [server.url], **trust}],
+        gateway={"workers": 1, "limits": {"body_buffer_bytes": "0B"}})
+
+
+@pytest.mark.parametrize("greeting", [EARLY, b"HTTP/1.1 100 Continue\r\n\r\n", b"220 mail.test ESMTP\r\n"])
+def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
+    """The request is lost on its way, so that what the server says cannot be about it."""
+    def early(peer):
+        eventually("the request on its way", lambda: under_way(server.port) > 1500)
+        peer.say(greeting).push()
+        until_end(peer)
+
+    server.act = early
+    malformed = front.metric(MALFORMED)
+    # All but the request is smaller.
+    lose(server.listener, 1500)
+    with Client(front.http) as client:
+        try:
+            assert client.get("app.test", "/", "A: " + 2000 * "a").status == 502
+        finally:
+            hear(server.listener)
+        server.act = honest
+        assert answers_in_turn(client)
+    front.await_log("sent something", "before the request")
+    assert front.metric(MALFORMED) == malformed + 1
+
+
+@pytest.mark.parametrize("status", [200, 401, 413])
+def test_an_answer_to_a_body_that_is_on_its_way_is_one_but_the_last(server, front, status):
+    """The server has heard the head alone, and may answer that. Nobody can tell what it answers next."""
+    def hasty(peer):
+        head = peer.request()
+        assert head.startswith(b"POST")
+        eventually("the body on its way", lambda: under_way(server.port) > 1500)
+        peer.say(b"HTTP/1.1 %d Hasty\r\nContent-Length: 2\r\n\r\nno" % status).push()
+        until_end(peer)
+
+    server.act, connections = hasty, server.connections
+    lose(server.listener, 1500)
+    with Client(front.http) as client, Client(front.http) as other:
+        try:
+            client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4000\r\n\r\n")
+            eventually("the request", lambda: server.connections > connections)
+            client.send(4000 * b"b")
+            assert (answer := client.response()).status == status and answer.body == b"no"
+        finally:
+            hear(server.listener)
+        server.act = honest
+        assert answers_in_turn(other)
+    assert server.connections == connections + 2
+
+
+def test_a_unix_socket_that_has_read_no_request_answers_but_one(run, tmp_path):
+    """The kernel tells that something was not read, but not how much, and small parts may be enough for an answer."""
+    connections, arrived = [], threading.Event()
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                connections.append(listener.accept()[0])
+                threading.Thread(target=answer, args=(connections[-1], len(connections) == 1), daemon=True).start()
+
+    def answer(connection, isFirst):
+        if isFirst:
+            connection.recv(1, socket.MSG_PEEK)
+            connection.sendall(EARLY)
+            arrived.wait(PATIENCE)
+        heads = b""
+        while piece := connection.recv(65536):
+            heads += piece
+            # The first connection is slow: its answer to a request comes after the next request.
+            while heads.count(b"\r\n\r\n") > isFirst:
+                head, heads = heads.split(b"\r\n\r\n", 1)
+                target = head.split()[1]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(target) + target)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "up.sock"))
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        gateway = run([{"domain": "app.test", "upstreams": [f"unix:{tmp_path}/up.sock"]}], gateway={"workers": 1})
+        with Client(gateway.http) as client:
+            assert client.get(path="/0").body == b"early"
+            arrived.set()
+            assert [client.get(path=f"/{number}").body for number in (1, 2)] == [b"/1", b"/2"]
+        assert len(connections) == 2
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("method, answer", [
+    ("GET", OK), ("HEAD", OK[:-2]), ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+], ids=["length", "HEAD", "204", "chunks"])
+@pytest.mark.parametrize("when", ["with the answer", "soon", "late"])
+def test_what_comes_behind_an_answer_ends_the_connection(server, front, method, answer, when):
+    arrived = threading.Event()
+
+    def generous(peer):
+        peer.request()
+        if when == "with the answer":
+            peer.say(answer + EARLY).push()
+        else:
+            peer.say(answer).push()
+            if when == "late":
+                arrived.wait(PATIENCE)
+            peer.say(EARLY).push()
+        with contextlib.suppress(ConnectionError):
+            until_end(peer)
+        peer.socket.close()
+        ended.set()
+
+    ended = threading.Event()
+    server.act, connections = generous, server.connections
+    with Client(front.http) as client:
+        assert client.ask(f"{method} / HTTP/1.1\r\nHost: app.test\r\n\r\n").status in (200, 204)
+        arrived.set()
+        assert ended.wait(PATIENCE)
+        server.act = honest
+        assert answers_in_turn(client)
+    assert server.connections == connections + 2
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])

@@ -104,7 +104,10 @@ class Peer:
         """Reads a request's head."""
         head = b""
         while b"\r\n\r\n" not in head:
-            head += self.read()
+            piece = self.read()
+            if not piece:
+                raise ConnectionError("the end")
+            head += piece
         return head
 
     def say(self, data):

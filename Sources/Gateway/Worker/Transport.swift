@@ -21,6 +21,8 @@ struct Transport: ~Copyable {
     private var quietRecords = QuietRecords()
     /// How many bytes the kernel held that the other end had not taken, when that was last looked at.
     private var untaken: Int64 = 0
+    /// How many bytes the kernel has been given to send.
+    private(set) var sentBytes: Int64 = 0
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
         self.descriptor = descriptor
@@ -198,6 +200,7 @@ struct Transport: ~Copyable {
         }
         switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
+            sentBytes += Int64(count)
             if count < bytes.count { keepUnsent(bytes.from(count)) }
             return nil
         case .wouldBlock:
@@ -223,6 +226,17 @@ struct Transport: ~Copyable {
         return former - untaken >= count
     }
 
+    /// How much the other end has taken of what was sent behind the first `offset` bytes: a system call.
+    func taken(of offset: Int64) -> Taken {
+        let left = Socket.untaken(descriptor)
+        return left == 0 ? .all : left < sentBytes - offset ? .some : .nothing
+    }
+
+    /// How much the other end has taken.
+    enum Taken {
+        case all, some, nothing
+    }
+
     /// Puts bytes by to be sent with the next that are sent; only without TLS or before it is up.
     mutating func hold(_ bytes: Bytes) { outbox.append(bytes) }
 
@@ -230,7 +244,9 @@ struct Transport: ~Copyable {
     mutating func flush() -> TransportFailure? {
         while !outbox.isEmpty {
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
-            case .bytes(let count): outbox.removeFirst(count)
+            case .bytes(let count):
+                sentBytes += Int64(count)
+                outbox.removeFirst(count)
             case .wouldBlock:
                 untaken = Socket.untaken(descriptor)
                 return nil

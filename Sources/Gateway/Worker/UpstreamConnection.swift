@@ -21,6 +21,9 @@ struct UpstreamConnection: ~Copyable {
     let address: SocketAddress
     /// Whether its upstream's name no longer has that address: it ends with what it carries.
     var isOutdated = false
+    /// Whether it answered before it had taken all of its first request: it ends with what it carries, since that may have
+    /// been no answer, which then would be taken for the next one's.
+    var isDoubtful = false
     var phase: Phase
     /// The exchange it carries.
     var exchange: SlotID
@@ -28,6 +31,8 @@ struct UpstreamConnection: ~Copyable {
     var inbox = ByteQueue()
     var scanner = HeadScanner.response
     var deadline = Deadline()
+    /// How many bytes had been sent on it when its first request was: TLS's.
+    var sentBeforeRequests: Int64 = 0
     /// Whether it has carried an exchange before this one.
     var isReused = false
     /// How long it may wait in its pool, in milliseconds.

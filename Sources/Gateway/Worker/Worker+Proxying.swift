@@ -140,8 +140,7 @@ extension Worker {
         guard let serverName = tables.pools[pool].definition.serverName else {
             // What has come unasked would be taken for the answer, and that for the next one's.
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
-            upstreams[id].phase = .active
-            return sendRequest(upstreams[id].exchange)
+            return sendFirstRequest(on: id)
         }
         guard case .known(let context) = tables.pools[pool].definition.trust else {
             if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason, .tls) }
@@ -158,6 +157,13 @@ extension Worker {
 
     /// Why a connection is not used that was not silent before its first request.
     static let unasked = "it sent something, or closed the connection, before the request"
+
+    /// Sends the first request on a new connection, which is up.
+    func sendFirstRequest(on id: SlotID) {
+        upstreams[id].phase = .active
+        upstreams[id].sentBeforeRequests = upstreams[id].transport.sentBytes
+        sendRequest(upstreams[id].exchange)
+    }
 
     /// Sends an exchange's request on its connection, which is up.
     func sendRequest(_ exchange: SlotID) {

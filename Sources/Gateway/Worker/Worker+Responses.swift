@@ -4,6 +4,9 @@ extension Worker {
     /// Takes bytes of an upstream's answer, which lie in `memory.plain`.
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
+        if !upstreams[id].isReused, !exchanges[exchange].hasResponseBytes, isUnasked(id) {
+            return upstreamBroke(id, Self.unasked, .malformed)
+        }
         exchanges[exchange].hasResponseBytes = true
         // While the client still sends its body, the upstream owes nothing.
         if exchanges[exchange].isRequestComplete {
@@ -34,6 +37,15 @@ extension Worker {
                 upstreams[id].inbox.append(bytes.from(taken))
             }
         }
+    }
+
+    /// Whether what a new connection has sent first can't be an answer, which would take an answer from each request that
+    /// follows: the other end's kernel has acknowledged no byte of the request, as each segment does that is sent after one
+    /// came (RFC 9293 section 3.10.7.4). Of a Unix socket the kernel says what its program has not read, but not how much of it.
+    private func isUnasked(_ id: SlotID) -> Bool {
+        let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
+        upstreams[id].isDoubtful = taken != .all
+        return taken == .nothing && !upstreams[id].address.isUnix
     }
 
     /// Reads the heads that an answer begins with, and passes the final one on with what follows it.

@@ -107,8 +107,7 @@ extension Worker {
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)
                 }
-                upstreams[id].phase = .active
-                return sendRequest(upstreams[id].exchange)
+                return sendFirstRequest(on: id)
             }
         }
     }
@@ -177,7 +176,7 @@ extension Worker {
         let pool = upstreams[id].pool
         // Something more than the answer would be taken for the next one's.
         guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
-            !tables.pools[pool].isRetired, !isDraining
+            !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining
         else { return close(upstream: id) }
         if tables.pools[pool].idleCount >= UpstreamPool.maxIdle { closeIdle(tables.pools[pool].oldestIdle) }
         upstreams[id].phase = .idle
