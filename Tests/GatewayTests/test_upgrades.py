@@ -1,5 +1,7 @@
 """WebSockets and other changes of protocol: bytes pass both ways once the upstream has agreed, and not before."""
 
+import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -168,6 +170,25 @@ def test_h2c_can_not_be_allowed(gateway):
         assert "'h2c' can't be passed on" in gateway.apply(65, everything=True)
     finally:
         gateway.config["hosts"].pop()
+
+
+@pytest.mark.parametrize("name", ["h2", "h2c/1", "H2c-14", "HTTP/2.0", "tls/1.0"])
+def test_http_2_is_not_passed_on_whatever_the_state_says(run, make_origin, name):
+    """One that an earlier version has made may hold it; what else it says of the host is in force."""
+    origin = make_origin()
+    origin.answers["/"] = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {name}\r\n\r\n".encode()
+    gateway = run([{"domain": "foo.test", "upstreams": [origin.url], "upgrade": ["example/1", "foo/2"]}])
+    gateway.stop()
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state:
+        change = "UPDATE items SET record = CAST(replace(record, 'example/1', ?) AS BLOB) WHERE kind = 'host'"
+        assert state.execute(change, (name,)).rowcount == 1
+        state.commit()
+    gateway.start()
+    ask = "GET {} HTTP/1.1\r\nHost: foo.test\r\nConnection: upgrade\r\nUpgrade: {}, foo/2\r\n\r\n"
+    with Client(gateway.http) as client:
+        assert client.ask(ask.format("/other", name)).status == 200
+        assert origin.last["Upgrade"] == "foo/2"
+        assert client.ask(ask.format("/", name)).status == 502
 
 
 def test_an_idle_tunnel_ends_after_its_own_timeout(gateway, origin):

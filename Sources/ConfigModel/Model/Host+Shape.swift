@@ -125,27 +125,6 @@ extension ValueShape where Value == String {
         })
 }
 
-extension ValueShape where Value == String {
-    /// A protocol as Upgrade names it, with or without a version (RFC 9110 section 7.8). Not HTTP/2: requests within it
-    /// would pass by every rule of the gateway.
-    static let upgradeProtocol = text(
-        "a protocol",
-        .string("a protocol's name", pattern: "^[^/]+(/[^/]+)?$", examples: ["example/1"]),
-        parse: { (text) throws(ValueFault) in
-            let name = text.lowercased()
-            let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.allSatisfy({ HeaderGrammar.isToken(String($0)) }) else {
-                throw ValueFault("bad protocol \(text.quotedForMessage)")
-            }
-            guard name != "h2c", !name.hasPrefix("http") else {
-                throw ValueFault(
-                    "'\(name)' can't be passed on: requests within it would not be looked at", hint: "leave it out")
-            }
-            return name
-        },
-        format: { $0 })
-}
-
 extension ValueShape where Value == Host.TLSVersion {
     /// 1.2 or 1.3; what is older is refused in words of its own.
     static let tlsVersion = ValueShape(

@@ -4,6 +4,7 @@ extension Rules {
             checkAnswer(of: host)
             checkPolicy(of: host)
             checkHeaders(of: host)
+            checkUpgrades(of: host)
             switch host.sslMode {
             case .none: checkWithoutCertificate(host)
             case .letsencrypt: checkIssuers(of: host)
@@ -71,6 +72,26 @@ extension Rules {
             report(
                 .error, "headers", key, "set", in: host.origin.node,
                 "the fields to set have \(changes.setBytes) bytes together", hint: "at most 32 KiB are sent")
+        }
+    }
+
+    private mutating func checkUpgrades(of host: Host) {
+        guard !host.upgrade.isEmpty, let node = host.origin.node else { return }
+        // What reading has complained about is not among the values, whose places would be others'.
+        guard let list = reader.value(of: "upgrade", in: node), reader.document.kind(of: list) == .sequence,
+            !reader.items(of: list).contains(where: reader.isFaulty)
+        else { return }
+        for (index, name) in host.upgrade.enumerated() {
+            let place = item(index, of: "upgrade", in: node) ?? node
+            if UpgradeProtocol.hidesRequests(name) {
+                reader.report(
+                    .error, at: place, "'\(name)' can't be passed on: requests within it would not be looked at",
+                    hint: "leave it out")
+            } else if !UpgradeProtocol.isName(name) {
+                reader.report(
+                    .error, at: place, "bad protocol \(name.quotedForMessage)",
+                    hint: "write its name, such as example/1")
+            }
         }
     }
 

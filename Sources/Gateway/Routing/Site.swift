@@ -96,7 +96,8 @@ extension SiteFacts.Text {
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
-        case .upgrades: Self.list(host.upgrade)
+        // Whatever the state says: one that an earlier version made may name others.
+        case .upgrades: Self.list(host.upgrade.filter { !UpgradeProtocol.hidesRequests($0) })
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }
