@@ -116,11 +116,11 @@ def test_what_is_not_said_is_a_dash_in_combined_lines(run, http):
         assert client.response().status == 404
     with http(gateway.http) as client:
         client.send("GET / HTTP/1.1\r\nHost : app.test\r\n\r\n")
-        assert client.response().status == 400
+        assert (refused := client.response()).status == 400
     log = eventually("three lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 3 and found)
     assert [line.split("] ")[1] for line in log] == [
         '"GET / HTTP/1.1" 200 5 "-" "-" "app.test"', f'"GET / HTTP/1.0" 404 {log[1].split(" ")[9]} "-" "-" "-"',
-        '"-" 400 0 "-" "-" "-"']
+        f'"-" 400 {len(refused.body)} "-" "-" "-"']
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -234,3 +234,61 @@ def test_a_log_that_nobody_reads_holds_nobody_up(run):
             text += part
         gateway.stop()
     assert all(line.startswith(b"20") for line in text.splitlines())
+
+
+HOST = "Host: app.test\r\n"
+CHUNKED = HOST + "Transfer-Encoding: chunked\r\n\r\n"
+# By name: the status and the request.
+REFUSALS = {
+    "malformed": (400, "GET / HTTP/1.1\r\nHost : app.test\r\n\r\n"),
+    "malformed chunks": (400, f"POST / HTTP/1.1\r\n{CHUNKED}x\r\n"),
+    "unknown host": (404, "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"),
+    "method": (405, f"TRACE / HTTP/1.1\r\n{HOST}\r\n"),
+    "slow head": (408, "GET / HT"),
+    "slow body": (408, f"POST / HTTP/1.1\r\n{HOST}Content-Length: 9\r\n\r\nhi"),
+    "large body": (413, f"POST / HTTP/1.1\r\n{HOST}Content-Length: 2000\r\n\r\n"),
+    "large chunks": (413, f"POST / HTTP/1.1\r\n{CHUNKED}7d0\r\n"),
+    "large head": (431, f"GET / HTTP/1.1\r\n{HOST}A: {2000 * 'a'}\r\n\r\n"),
+    "nobody answers": (502, f"GET / HTTP/1.1\r\n{HOST}\r\n"),
+    "version": (505, f"GET / HTTP/3.0\r\n{HOST}\r\n"),
+    "fixed": (200, "GET / HTTP/1.1\r\nHost: fixed.test\r\n\r\n"),
+    "large fixed": (200, "GET / HTTP/1.1\r\nHost: large.test\r\n\r\n"),
+    "plain": (301, "GET / HTTP/1.1\r\nHost: secure.test\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("form", ["json", "combined"])
+def test_a_line_tells_how_many_bytes_of_a_body_were_sent(run, http, form):
+    limits = {"request_header_timeout": "1s", "body_progress_timeout": "1s", "body_bytes": "1000B", "header_bytes": "1KiB"}
+    gateway = run(
+        [
+            {"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]},
+            {"domain": "fixed.test", "respond": {"body": "hello"}},
+            {"domain": "large.test", "respond": {"body": 300_000 * "x"}},
+            {"domain": "secure.test", "respond": {"body": "hello"}, "ssl_mode": "custom", "certificate": "web",
+             "force_https": True},
+        ],
+        issuers={"lan": {"type": "local_ca"}}, certificates={"web": {"issuer": "lan", "domains": ["secure.test"]}},
+        gateway={"workers": 1, "limits": limits, "access_log": {"to": "access.log", "format": form}})
+    expected = []
+    for name, (status, request) in REFUSALS.items():
+        for method in (None, "HEAD"):
+            if method and request.startswith(("POST", "TRACE")):
+                continue
+            with http(gateway.http) as client:
+                client.send(request if not method else request.replace("GET", method, 1))
+                response = client.response(method or "GET")
+            assert response.status == status, name
+            assert method is None or response.body == b""
+            expected.append((name, status, len(response.body)))
+
+    def told():
+        text = (gateway.folder / "access.log").read_text()
+        if form == "json":
+            return [(entry["status"], entry["bytes"]) for entry in map(json.loads, text.splitlines())]
+        return [tuple(map(int, re.search(r'" (\d+) (\d+) "', line).groups())) for line in text.splitlines()]
+
+    eventually("all lines", lambda: len(told()) == len(expected))
+    assert [(name, *line) for (name, *_), line in zip(expected, told())] == expected
+    # A redirect has none.
+    assert sum(size > 0 for *_, size in expected) == len(REFUSALS) - 1

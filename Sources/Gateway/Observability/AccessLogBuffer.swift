@@ -100,8 +100,8 @@ final class AccessLogBuffer {
 
     /// A line for a request that could not be read.
     func recordRefusal(
-        _ status: Int, _ reason: StaticString, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ id: RequestID,
-        _ clock: LoopClock
+        _ status: Int, _ reason: StaticString, bytes: UInt64, _ peer: PeerAddress, _ version: TLSConnection.Version?,
+        _ id: RequestID, _ clock: LoopClock
     ) {
         line.clear()
         switch format {
@@ -109,6 +109,8 @@ final class AccessLogBuffer {
             beginObject(nil, peer, version, clock)
             line.append(",\"status\":")
             line.append(decimal: UInt64(status))
+            line.append(",\"bytes\":")
+            line.append(decimal: bytes)
             line.append(",\"error\":\"")
             line.append(reason)
             line.append("\",\"request_id\":\"")
@@ -118,7 +120,9 @@ final class AccessLogBuffer {
             beginCombined(nil, peer, clock)
             line.append("-\" ")
             line.append(decimal: UInt64(status))
-            line.append(" 0 \"-\" \"-\" \"-\"\n")
+            line.append(" ")
+            line.append(decimal: bytes)
+            line.append(" \"-\" \"-\" \"-\"\n")
         }
         add()
     }

@@ -147,19 +147,16 @@ extension Worker {
 
     /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
     ///
-    /// A request whose exchange is recorded already, by this id, is not counted and logged again. `isHead`: its method is HEAD,
-    /// whose answers have no body. `explanation` tells the client more than the status does; `reason` is for the log.
+    /// `exchange`: the request's, where it has begun; it is over then. `isHead`: its method is HEAD, whose answers have no body.
+    /// `explanation` tells the client more than the status does; `reason` is for the log.
     func refuse(
-        _ status: Int, _ reason: StaticString, _ client: SlotID, recordedAs recorded: RequestID? = nil,
-        isHead: Bool = false, explanation: StaticString? = nil
+        _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
+        explanation: StaticString? = nil
     ) {
-        let id = unsafe recorded ?? random.next()
-        if recorded == nil {
-            metrics.add(.malformedRequests, 1)
-            metrics.countResponse(status)
-        }
+        let id = unsafe exchange.isNone ? random.next() : exchanges[exchange].requestID
         memory.page.clear()
         GatewayAnswer.writeBody(status, id, html: false, explanation, to: memory.page)
+        recordRefusal(status, reason, client, exchange, id, bytes: isHead ? 0 : UInt64(memory.page.count))
         memory.output.clear()
         GatewayAnswer.writeStatusLine(status, to: memory.output)
         unsafe memory.output.append(clock.dateLine)
@@ -169,12 +166,23 @@ extension Worker {
         id.write(to: memory.output)
         memory.output.append("\r\nConnection: close\r\n\r\n")
         if !isHead { memory.output.append(memory.page.bytes) }
-        if recorded == nil {
-            unsafe accessLog?.recordRefusal(
-                status, reason, clients[client].peer, clients[client].transport.tls?.version, id, clock)
-        }
         guard deliver(memory.output.bytes, to: client) else { return }
         linger(client)
+    }
+
+    /// Counts and logs a refusal, whose body has so many bytes.
+    private func recordRefusal(
+        _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID, _ id: RequestID, bytes: UInt64
+    ) {
+        guard exchange.isNone else {
+            exchanges[exchange].status = UInt16(status)
+            exchanges[exchange].bytesSent = bytes
+            return drop(exchange: exchange)
+        }
+        metrics.add(.malformedRequests, 1)
+        metrics.countResponse(status)
+        unsafe accessLog?.recordRefusal(
+            status, reason, bytes: bytes, clients[client].peer, clients[client].transport.tls?.version, id, clock)
     }
 
     // MARK: The end of an exchange

@@ -244,11 +244,7 @@ extension Worker {
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
-        let isHead = exchanges[exchange].method == .head
-        let id = exchanges[exchange].requestID
-        exchanges[exchange].status = UInt16(status)
-        drop(exchange: exchange)
-        refuse(status, reason, client, recordedAs: id, isHead: isHead)
+        refuse(status, reason, client, exchange, isHead: exchanges[exchange].method == .head)
     }
 }
 
