@@ -34,6 +34,10 @@ KINDS = {
     "an unknown type": (lambda end, hello: end.record(99, b"?"), VERSIONS, "both"),
 }
 
+# The first record of these is one too many. TLS 1.2 only warns of handshakes that are not wanted.
+HANDSHAKES = ["new handshakes", "requests of a new handshake"]
+NO_TLS = ["bare changes of cipher", "changes of cipher", "heartbeats", "an unknown type", *HANDSHAKES]
+
 
 def kinds(who):
     return [pytest.param(name, version, id=f"{name}, {version}") for name, (_, versions, whose) in KINDS.items()
@@ -73,13 +77,26 @@ def gateway(run_once, module_origin, upstreams, files):
         gateway={"workers": 1, "limits": PATIENT})
 
 
+def broken(gateway, peer):
+    """How many connections of an end broke, by the reason."""
+    name = 'aegis_tls_connections_broken_total{peer="%s",reason="%s"}'
+    return {reason: gateway.metric(name % (peer, reason)) for reason in ("flood", "alert", "malformed")}
+
+
+def await_counted(gateway, peer, before, kind, version, count):
+    """Waits until the metrics tell of so many more connections that broke by a kind of records."""
+    reason = "malformed" if kind in NO_TLS and (version == "TLS 1.3" or kind not in HANDSHAKES) else "flood"
+    expected = {**before, reason: before[reason] + count}
+    eventually(f"{count} more of {reason}", lambda: broken(gateway, peer) == expected)
+
+
 def domain(version):
     return version.lower().replace(" ", "").replace(".", "") + ".test"
 
 
 @pytest.mark.parametrize("kind, version", kinds("client"))
 def test_a_flood_of_a_client_ends(gateway, origin, kind, version, figures):
-    origin.answers["/socket"] = echo
+    origin.answers["/socket"], before = echo, broken(gateway, "client")
     with watched(gateway, f"{kind} of a client in {version}", figures):
         for first in (b"", GET[:-2], ASK.encode()):
             with RawTLS(gateway.https, version=VERSIONS[version]) as client:
@@ -89,6 +106,7 @@ def test_a_flood_of_a_client_ends(gateway, origin, kind, version, figures):
                     eventually("the tunnel", lambda: origin.requests)
                 flood = flood_of(kind, client.sealer, client.client_hello)
                 assert send_without_reading(client.socket, flood) or is_ended(client.socket)
+    await_counted(gateway, "client", before, kind, version, 3)
 
 
 # By what its client hears then (an error, an answer that is cut, the end of a tunnel): what an upstream says first.
@@ -97,9 +115,11 @@ UPSTREAM_PHASES = {"error": b"", "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r
 
 @pytest.mark.parametrize("kind, version", kinds("server"))
 def test_a_flood_of_an_upstream_ends(gateway, upstreams, kind, version, figures):
+    before = broken(gateway, "upstream")
     with watched(gateway, f"{kind} of an upstream in {version}", figures):
         for phase, first in UPSTREAM_PHASES.items():
             flood_from_upstream(gateway, upstreams[version], domain(version), kind, phase, first)
+    await_counted(gateway, "upstream", before, kind, version, len(UPSTREAM_PHASES))
 
 
 def flood_from_upstream(gateway, upstream, host, kind, phase, first):

@@ -92,6 +92,16 @@ struct MetricsText {
         for (reason, counter) in causes {
             sample("aegis_tls_handshake_failures_total", [("reason", reason)], sum(counter))
         }
+        header(
+            "aegis_tls_connections_broken_total", "TLS connections that broke after the handshake, by the reason",
+            "counter")
+        for peer in BrokenTLS.Peer.allCases {
+            for reason in BrokenTLS.Reason.allCases {
+                sample(
+                    "aegis_tls_connections_broken_total", [("peer", peer.rawValue), ("reason", reason.rawValue)],
+                    sum(BrokenTLS.counter(peer, reason)))
+            }
+        }
         counter("aegis_tls_handshakes_resumed_total", "Handshakes that took up a session", .handshakesResumed)
         histogram("aegis_tls_handshake_duration_seconds", "From the connection to the handshake's end", .handshake)
         counter("aegis_tls_certificate_failures_total", "Certificates that could not be used", .certificateFailures)

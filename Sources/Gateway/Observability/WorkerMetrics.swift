@@ -10,6 +10,7 @@ final class WorkerMetrics: Sendable {
         case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesAborted, handshakesTimedOut
         case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
         case handshakesWithoutAlgorithms, handshakesMalformed
+        case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections
         case upstreamsUnresolved, upstreamsUnreached, upstreamsTimedOut, upstreamsWithoutTLS, upstreamsClosed

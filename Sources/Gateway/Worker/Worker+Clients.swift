@@ -1,4 +1,5 @@
 import HTTP1
+import PKI
 
 extension Worker {
     /// How long a client that is still sending has in all to read its answer, and how long it may be silent meanwhile.
@@ -78,13 +79,14 @@ extension Worker {
             case .open: takeBytes(id)
             }
         case .ended, .truncated: clientEnded(id)
-        case .failed(.tls): tlsFailed(id)
+        case .failed(.tls(let failure)): tlsFailed(id, failure)
         case .failed(.system): abort(id)
         }
     }
 
     /// TLS has ended a connection, with an alert, which is to reach the client.
-    private func tlsFailed(_ id: SlotID) {
+    private func tlsFailed(_ id: SlotID, _ failure: TLSFailure) {
+        metrics.add(BrokenTLS.counter(.client, BrokenTLS.Reason(failure)), 1)
         abortExchange(of: id)
         memory.wire.revoke()
         clients[id].transport.tls = nil

@@ -181,7 +181,7 @@ extension TLSFailure {
         case .alert: .handshakesAlerted
         case .version: .handshakesOfOtherVersions
         case .algorithms: .handshakesWithoutAlgorithms
-        case .other: .handshakesMalformed
+        case .flood, .other: .handshakesMalformed
         }
     }
 }

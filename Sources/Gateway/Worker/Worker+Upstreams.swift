@@ -131,6 +131,9 @@ extension Worker {
         case .ended: upstreamEnded(id, isTruncated: false)
         case .truncated: upstreamEnded(id, isTruncated: true)
         case .failed(let failure):
+            if case .tls(let failure) = failure {
+                metrics.add(BrokenTLS.counter(.upstream, BrokenTLS.Reason(failure)), 1)
+            }
             upstreams[id].phase == .tunnel ? upstreamEnded(id, isTruncated: true) : upstreamBroke(id, failure.reason)
         }
     }

@@ -253,7 +253,7 @@ public struct TLSFailure: Sendable, Equatable {
         ERR_clear_error()
     }
 
-    /// What operators tell handshakes that failed apart by.
+    /// What operators tell handshakes that failed, and connections that broke, apart by.
     public enum Cause: Sendable {
         /// The other end has broken off, and has said so by an alert: it does not trust the certificate, say.
         case alert
@@ -261,12 +261,15 @@ public struct TLSFailure: Sendable, Equatable {
         case version
         /// No cipher, group or signature is.
         case algorithms
+        /// Records without data came one after the other, of whatever type.
+        case flood
         /// What came is no TLS, or not what it should have been.
         case other
     }
 
     /// What it failed of.
     public var cause: Cause {
+        if self == .tooManyQuietRecords { return .flood }
         // Where OpenSSL's macro ERR_GET_REASON has it.
         let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
         switch reason {
@@ -276,6 +279,8 @@ public struct TLSFailure: Sendable, Equatable {
         case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS,
             SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
             return .algorithms
+        // OpenSSL's own bounds; the last one is of records that are empty.
+        case SSL_R_TOO_MANY_KEY_UPDATES, SSL_R_TOO_MANY_WARN_ALERTS, SSL_R_RECORD_TOO_SMALL: return .flood
         default: return .other
         }
     }
