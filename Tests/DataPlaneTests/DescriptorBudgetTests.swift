@@ -33,7 +33,38 @@ import Testing
     func description() {
         let few = DescriptorBudget(descriptors: 1024, wanted: 50_000, workers: 2, listeners: 3)
         #expect("\(few)".hasPrefix("at most 374 connections of clients at once, not 50000: "))
+        #expect("\(few)".hasSuffix("; one client may have 93 of them"))
         let enough = DescriptorBudget(descriptors: 1024, wanted: 100, workers: 2, listeners: 3)
-        #expect("\(enough)" == "at most 100 connections of clients at once")
+        #expect("\(enough)" == "at most 100 connections of clients at once; one client may have 25 of them")
+        #expect(few.isShort && !enough.isShort)
+    }
+
+    struct ClientCase: Sendable {
+        let connections: Int
+        let perClient, inForce: Int?
+        var isMoot = false
+    }
+
+    @Test(
+        "One client may have what the file says, else a quarter of all connections and 1000 at most",
+        arguments: [
+            ClientCase(connections: 50_000, perClient: nil, inForce: 1000),
+            ClientCase(connections: 4000, perClient: nil, inForce: 1000),
+            ClientCase(connections: 3999, perClient: nil, inForce: 999),
+            ClientCase(connections: 800, perClient: nil, inForce: 200),
+            ClientCase(connections: 3, perClient: nil, inForce: 1),
+            ClientCase(connections: 1, perClient: nil, inForce: 1),
+            ClientCase(connections: 800, perClient: 0, inForce: nil),
+            ClientCase(connections: 800, perClient: 799, inForce: 799),
+            ClientCase(connections: 800, perClient: 800, inForce: 800, isMoot: true),
+            ClientCase(connections: 800, perClient: 1000, inForce: 800, isMoot: true),
+            ClientCase(connections: 50_000, perClient: 5000, inForce: 5000),
+        ])
+    func perClient(_ sample: ClientCase) {
+        let budget = DescriptorBudget(
+            descriptors: .max, wanted: sample.connections, perClient: sample.perClient, workers: 1, listeners: 1)
+        #expect(budget.perClient == sample.inForce)
+        #expect(budget.isShort == sample.isMoot)
+        #expect("\(budget)".contains("may have all of them") == sample.isMoot)
     }
 }

@@ -1,5 +1,6 @@
 """Descriptors: none is lost whatever happens to connections, and the gateway lives with having too few of them."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -241,6 +242,26 @@ def test_the_limit_of_connections_follows_from_the_descriptors(few):
     assert limit_in_force(few) == 100
 
 
+def test_one_client_has_a_share_of_the_connections_that_can_be_had(run_few, origin):
+    """One that names no bound, and one that was made for a larger limit."""
+    gateway = run_few([proxied("app.test", origin.url)], gateway={"limits": dict(AT_ONCE)})
+    limit = limit_in_force(gateway)
+    gateway.await_log(f"warning: at most {limit} connections", f"one client may have {limit // 4} of them")
+    with contextlib.ExitStack() as stack:
+        for _ in range(limit // 4):
+            stack.enter_context(await_upstream(begin_body(gateway, "Expect: 100-continue\r\n")))
+        with Client(gateway.http) as client:
+            client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                assert client.is_closed()
+        gateway.await_log(f"warning: 127.0.0.1 has all {limit // 4} connections")
+        with Client(gateway.http, source="127.0.0.9") as other:
+            assert other.get("app.test").status == 200
+    gateway.config["gateway"]["limits"]["connections_per_client"] = 1000
+    gateway.reload()
+    gateway.await_log("one client may have all of them", "limits.connections_per_client", "lower it, or leave it out")
+
+
 def slow_heads(gateway, count):
     """Connections that never finish what they begin, in turn of TLS and of a request."""
     connections = []
@@ -301,7 +322,8 @@ def test_the_last_descriptors_are_not_connections(run_few, make_origin):
     for origin in origins:
         origin.answer = late
     gateway = run_few(
-        [proxied(f"app{number}.test", origin.url) for number, origin in enumerate(origins)], gateway={"workers": 1})
+        [proxied(f"app{number}.test", origin.url) for number, origin in enumerate(origins)],
+        gateway={"workers": 1, "limits": {"connections_per_client": 0}})
     clients = [Client(gateway.http) for _ in range(150)]
     most = 0
     for number in range(3):

@@ -1,6 +1,7 @@
 """Bounds on what one client may take."""
 
 import contextlib
+import itertools
 
 import pytest
 
@@ -32,6 +33,7 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
             assert client.get().status == 200
         assert is_turned_away(gateway.http)
         assert refused(gateway) == 1
+        gateway.await_log("warning: 127.0.0.1 has all 3 connections that one client may have")
         # Another address is another client; one that has left makes room.
         with Client(gateway.http, source="127.0.0.9") as other:
             assert other.get().status == 200
@@ -47,7 +49,7 @@ def test_a_limit_holds_for_all_workers_together(run, limit, origin):
     """However unevenly the kernel spreads connections over them."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
-        gateway={"workers": 4, "limits": {limit: 12, "body_buffer_bytes": "0B"}})
+        gateway={"workers": 4, "limits": {"connections_per_client": 0, limit: 12, "body_buffer_bytes": "0B"}})
     with contextlib.ExitStack() as stack:
         for _ in range(12):
             begin_body(stack.enter_context(Client(gateway.http)))
@@ -78,12 +80,13 @@ def begin_body(client):
 def test_there_are_never_more_connections_than_allowed(run, origin):
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
-        gateway={"workers": 1, "limits": {"connections": 2, "body_buffer_bytes": "0B"}})
+        gateway={"workers": 1, "limits": {"connections": 2, "connections_per_client": 0, "body_buffer_bytes": "0B"}})
     with Client(gateway.http) as first, Client(gateway.https, tls_context(), "app.test") as second:
         assert first.get().status == second.get().status == 200
         begin_body(first)
         begin_body(second)
         eventually("no room", lambda: is_turned_away(gateway.http))
+        gateway.await_log("warning: all 2 connections of clients are taken")
         # Who looks after the gateway gets in all the same.
         assert gateway.ask("/healthz")[0] == 200
         for client in (first, second):
@@ -97,7 +100,8 @@ def test_there_are_never_more_connections_than_allowed(run, origin):
 def test_a_small_body_that_does_not_come_makes_room(run, origin):
     """No upstream has heard of its request."""
     gateway = run(
-        [{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1, "limits": {"connections": 10}})
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 1, "limits": {"connections": 10, "connections_per_client": 0}})
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             begin_body(stack.enter_context(Client(gateway.http)))
@@ -114,3 +118,37 @@ def test_an_address_has_a_bound_by_default(run):
         assert is_turned_away(gateway.http)
         with Client(gateway.http, source="127.0.0.9") as other:
             assert other.get().status == 200
+
+
+def held_by_one(gateway):
+    """How many connections one address gets that has requests under way on all of them."""
+    with contextlib.ExitStack() as stack:
+        for count in itertools.count():
+            client = stack.enter_context(Client(gateway.http))
+            try:
+                begin_body(client)
+            except (AssertionError, ConnectionError):
+                return count
+
+
+@pytest.mark.parametrize("connections, written, share", [
+    (40, None, 10), (3, None, 1), (40, 30, 30), (40, 40, 40), (40, 1000, 40), (40, 0, 40),
+])
+def test_the_bound_of_an_address_follows_the_limit_in_force(run, origin, connections, written, share):
+    limits = {"connections": connections, "body_buffer_bytes": "0B"}
+    if written is not None:
+        limits["connections_per_client"] = written
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1, "limits": limits})
+    assert held_by_one(gateway) == share
+    if share < connections:
+        gateway.await_log("one client may have", f"{share} of them")
+    elif written:
+        gateway.await_log("warning:", "one client may have all of them", "connections_per_client")
+    else:
+        assert "one client may have" not in gateway.log
+    # It follows a limit that changes.
+    gateway.config["gateway"]["limits"]["connections"] = 2 * connections
+    gateway.reload()
+    eventually("the new limit", lambda: gateway.metric("aegis_connections_limit") == 2 * connections)
+    expected = {None: 2 * connections // 4, 0: 2 * connections}.get(written, min(written or 0, 2 * connections))
+    eventually("the new bound", lambda: held_by_one(gateway) == expected)

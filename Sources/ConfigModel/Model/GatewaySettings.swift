@@ -80,8 +80,9 @@ public struct GatewayLimits: Sendable, Equatable {
     public var idleTimeout = Duration.seconds(60)
     /// Connections of clients at once.
     public var connections = 50_000
-    /// Connections of one client's address at once; 0: no bound of its own. Trusted proxies have none.
-    public var connectionsPerClient = 1000
+    /// Connections of one client's address at once; 0: no bound of its own; nil: a share of those that are in force. Trusted
+    /// proxies have none.
+    public var connectionsPerClient: Int?
 
     /// The defaults.
     public init() {}
@@ -111,9 +112,10 @@ public struct GatewayLimits: Sendable, Equatable {
             .defaulted("body_progress_timeout", \.bodyProgressTimeout, .timeout, "Between two pieces of a body"),
             .defaulted("idle_timeout", \.idleTimeout, .timeout, "Between two requests of a connection"),
             .defaulted("connections", \.connections, .integer(in: 1...1_000_000), "Connections of clients at once"),
-            .defaulted(
+            .optional(
                 "connections_per_client", \.connectionsPerClient, .integer(in: 0...1_000_000),
-                "Connections of one client's address at once; 0: no bound of its own; trusted proxies have none"),
+                "Connections of one client's address at once; 0: no bound of its own; left out: a quarter of those that "
+                    + "can be had, 1000 at most; trusted proxies have none"),
         ])
 }
 

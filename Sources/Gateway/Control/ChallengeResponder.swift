@@ -19,13 +19,10 @@ public final class ChallengeResponder: ChallengeAnswerer {
             let fallback = try FallbackSource(
                 authority: CertificateAuthority.makeRoot(
                     commonName: "Aegis Temporary CA", now: Int64(time(nil)), lifetimeSeconds: 86_400))
-            var bounded = WorkerSettings(settings)
-            bounded.connections =
-                DescriptorBudget(
-                    descriptors: DescriptorLimit.current, wanted: bounded.connections, workers: 1,
-                    listeners: settings.http.count + settings.https.count
-                ).connections
-            let (handle, workerSettings) = (worker, bounded)
+            let budget = DescriptorBudget(
+                descriptors: DescriptorLimit.current, settings.limits, workers: 1,
+                listeners: settings.http.count + settings.https.count)
+            let (handle, workerSettings) = (worker, WorkerSettings(settings, budget))
             handle.start {
                 WorkerSetup(
                     mailbox: handle.mailbox, reports: reports, metrics: handle.metrics, connections: ConnectionCounts(),

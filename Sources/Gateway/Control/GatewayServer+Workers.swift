@@ -62,19 +62,16 @@ extension GatewayServer {
 
     /// The settings as workers get them: with no more connections than there are descriptors for.
     func workerSettings() -> WorkerSettings {
-        var settings = WorkerSettings(compiler.settings)
-        let listeners = compiler.settings.http.count + compiler.settings.https.count + 1
+        let settings = compiler.settings
         let budget = DescriptorBudget(
-            descriptors: DescriptorLimit.current, wanted: settings.connections,
-            workers: compiler.settings.workers ?? SystemName.processors, listeners: listeners)
-        settings.connections = budget.connections
-        settings.descriptorCeiling = Int32(clamping: budget.ceiling)
+            descriptors: DescriptorLimit.current, settings.limits, workers: settings.workers ?? SystemName.processors,
+            listeners: settings.http.count + settings.https.count + 1)
         if budget != toldBudget {
-            budget.connections < budget.wanted ? log.warning("\(budget)") : log.info("\(budget)")
+            budget.isShort ? log.warning("\(budget)") : log.info("\(budget)")
             status.change { $0.connectionLimit = budget.connections }
             toldBudget = budget
         }
-        return settings
+        return WorkerSettings(settings, budget)
     }
 
     /// Says that another number of workers waits for another process.

@@ -237,10 +237,9 @@ public final class GatewayServer {
     }
 
     private var lastTick: Int64 = 0
-    private var nextAcceptComplaint: Int64 = 0
     private var idleMemory = IdleMemory()
-    private var nextDescriptorComplaint: Int64 = 0
-    private static let acceptComplaintSeconds: Int64 = 10
+    /// When what clients may have none of is told of again: it comes again and again.
+    var nextComplaints: [Shortage?: Int64] = [:]
     /// How long before the end of a drain WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
 
@@ -301,16 +300,9 @@ public final class GatewayServer {
         case .certificateWanted(let name): certificateWanted(name)
         case .traffic(let report): metrics.traffic.add(report)
         case .acceptFailed(let code):
-            // It is tried again and again: once in a while is enough to be told of it.
-            guard Self.uptime >= nextAcceptComplaint else { return }
-            nextAcceptComplaint = Self.uptime + Self.acceptComplaintSeconds
-            log.error("no connection can be accepted: \(SystemFailure.text(code))")
-        case .descriptorsShort:
-            guard Self.uptime >= nextDescriptorComplaint else { return }
-            nextDescriptorComplaint = Self.uptime + Self.acceptComplaintSeconds
-            log.warning(
-                "there are not enough descriptors (\(DescriptorLimit.current)): connections that wait are closed for others"
-            )
+            if mayComplain(of: nil) { log.error("no connection can be accepted: \(SystemFailure.text(code))") }
+        case .short(let shortage, let client):
+            if mayComplain(of: shortage) { tell(of: shortage, client: client) }
         case .health(let upstream, let isHealthy, let reason):
             takeHealth(upstream, isHealthy, reason)
         case .drained(let worker):

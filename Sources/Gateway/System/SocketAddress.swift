@@ -157,6 +157,9 @@ struct PeerAddress {
     /// Writes the address as text: dotted decimal, or as RFC 5952 has it.
     func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
 
+    /// The address as text, for the log.
+    var description: String { String(decoding: (0..<Int(textCount)).map { text[$0] }, as: UTF8.self) }
+
     /// Makes the text, once for all requests of a connection.
     private mutating func writeText() {
         var source = bytes

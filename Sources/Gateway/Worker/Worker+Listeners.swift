@@ -98,8 +98,11 @@ extension Worker {
         let perClient = unsafe role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
         switch connections.admit(peer.key, total: total, perClient: perClient) {
         case .admitted: return true
-        case .tooManyOfClient: return false
+        case .tooManyOfClient:
+            report(Shortage.connectionsOfClient, client: peer)
+            return false
         case .full:
+            if role != .admin { report(Shortage.connections) }
             return makeRoom(politely: true)
                 && connections.admit(peer.key, total: total, perClient: perClient) == .admitted
         }

@@ -18,6 +18,7 @@ extension Worker {
             accessLog = sink.map { AccessLogBuffer($0, format) }
         case .tick:
             reportAllowance = Self.reportsASecond
+            toldShortages.removeAll(keepingCapacity: true)
             reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)

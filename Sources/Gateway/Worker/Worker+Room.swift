@@ -69,7 +69,7 @@ extension Worker {
 
     /// Frees a descriptor: of an upstream's idle connection, or of a client that keeps us waiting.
     private func freeDescriptor(politely: Bool) -> Bool {
-        report(.descriptorsShort)
+        report(Shortage.descriptors)
         for _ in 0..<min(Self.placesLookedAt, upstreams.indices.count) {
             upstreamHand = (upstreamHand + 1) % UInt32(upstreams.indices.count)
             guard let id = upstreams.id(at: upstreamHand), upstreams[id].phase == .idle else { continue }

@@ -51,6 +51,8 @@ final class Worker {
     /// The gateway's identity in the state.
     let identity: String?
     var reportAllowance = reportsASecond
+    /// What was told of in this second.
+    var toldShortages: Set<Shortage> = []
     /// How many bytes of bodies are held by requests that are being collected, or could be sent again.
     var collectedBytes = 0
     /// Whether it takes no new connections and ends when those it has are done.
@@ -193,6 +195,12 @@ final class Worker {
         }
         reportAllowance -= 1
         reports.post(report())
+    }
+
+    /// Tells of a shortage, once a second: it comes with each connection, and other reports are not to suffer for it.
+    func report(_ shortage: Shortage, client: PeerAddress? = nil) {
+        guard toldShortages.insert(shortage).inserted else { return }
+        reports.post(.short(shortage, client: client?.description ?? ""))
     }
 }
 

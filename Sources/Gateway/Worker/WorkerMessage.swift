@@ -92,12 +92,21 @@ enum WorkerReport: Sendable {
     case certificateWanted(name: String)
     /// What was counted by host and by upstream.
     case traffic(TrafficReport)
-    /// There are too few descriptors.
-    case descriptorsShort
+    /// There is less of something than clients ask for; the address of the client that it concerns.
+    case short(Shortage, client: String)
     /// No more connections can be taken; the `errno`.
     case acceptFailed(Int32)
     /// All connections are done.
     case drained(worker: Int)
+}
+
+/// What a client may find none left of.
+enum Shortage: Sendable {
+    case descriptors
+    /// All connections that clients may have are taken.
+    case connections
+    /// The client has all those that it may.
+    case connectionsOfClient
 }
 
 /// What a worker needs to begin.
@@ -141,8 +150,8 @@ struct WorkerSettings: Sendable {
 
     init() {}
 
-    /// What the file says.
-    init(_ settings: GatewaySettings) {
+    /// What the file says, as far as there are descriptors for it.
+    init(_ settings: GatewaySettings, _ budget: DescriptorBudget) {
         let limits = settings.limits
         headLimits = HeadLimits(
             maxHeadBytes: limits.headerBytes, maxFields: limits.headerFields, maxTargetBytes: limits.headerBytes / 2)
@@ -155,8 +164,9 @@ struct WorkerSettings: Sendable {
         bodyMinRate = Int64(limits.bodyMinRate)
         idleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
-        connections = limits.connections
-        connectionsPerClient = limits.connectionsPerClient > 0 ? limits.connectionsPerClient : nil
+        connections = budget.connections
+        connectionsPerClient = budget.perClient
+        descriptorCeiling = Int32(clamping: budget.ceiling)
         redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
     }
 }

@@ -1,0 +1,27 @@
+extension GatewayServer {
+    private static let complaintSeconds: Int64 = 10
+
+    /// Whether it is time to tell of a shortage, or of connections that can't be accepted (nil), again.
+    func mayComplain(of shortage: Shortage?) -> Bool {
+        guard Self.uptime >= nextComplaints[shortage, default: 0] else { return false }
+        nextComplaints[shortage] = Self.uptime + Self.complaintSeconds
+        return true
+    }
+
+    func tell(of shortage: Shortage, client: String) {
+        switch shortage {
+        case .descriptors:
+            log.warning(
+                "there are not enough descriptors (\(DescriptorLimit.current)): connections that wait are closed for others"
+            )
+        case .connections:
+            log.warning(
+                "all \(toldBudget?.connections ?? 0) connections of clients are taken: those that wait are closed for others"
+            )
+        case .connectionsOfClient:
+            log.warning(
+                "\(client) has all \(toldBudget?.perClient ?? 0) connections that one client may have: others of it are closed"
+            )
+        }
+    }
+}
