@@ -122,6 +122,10 @@ static inline int aegis_set_groups(SSL_CTX *context, const char *groups) {
     return SSL_CTX_set1_groups_list(context, groups);
 }
 
+static inline int aegis_set_groups_of_one(SSL *ssl, const char *groups) { return SSL_set1_groups_list(ssl, groups); }
+
+static inline int aegis_negotiated_group(SSL *ssl) { return (int)SSL_get_negotiated_group(ssl); }
+
 static inline void aegis_set_host_flags(SSL_CTX *context, unsigned int flags) {
     X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(context), flags);
 }

@@ -12,9 +12,10 @@ import openssl35
 from authority import Holder
 from client import Client
 from gateway import PATIENCE
+from origin import OK
 from records import HANDSHAKE, client_hello, records
 
-X25519, P256, X25519MLKEM768 = 0x001D, 0x0017, 0x11EC
+X25519, P256, P384, X25519MLKEM768 = 0x001D, 0x0017, 0x0018, 0x11EC
 # What the random number of a ServerHello is in a HelloRetryRequest (RFC 8446 section 4.1.3).
 RETRY = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
@@ -84,7 +85,7 @@ def start(run):
         hosts = [{"domain": "one.test", "respond": {"status": 200, "body": "one"}}]
         if upstream:
             hosts.append({"domain": "app.test", "upstreams": [upstream], "ca_file": str(authority)})
-        return run(hosts, wrapper=version)
+        return run(hosts, wrapper=version, gateway={"workers": 1})
 
     return start
 
@@ -111,6 +112,59 @@ def test_an_upstream_is_greeted_once_unless_it_has_no_usual_group(start, upstrea
             assert client.get().body == b"ok"
         assert tap.answers == expected
         assert tap.client_hellos == len(expected)
+
+
+# An answer after which the next request takes a new connection.
+CLOSING = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("version", openssl35.VERSIONS)
+def test_the_group_that_an_upstream_has_chosen_is_offered_from_then_on(start, upstream, version):
+    """As long as it chooses that; another choice costs another hello once."""
+    origin, authority = upstream
+    origin.answers["/"] = CLOSING
+    with Tap(origin.port) as tap:
+        gateway = start(version, f"https://127.0.0.1:{tap.port}", authority)
+        with Client(gateway.http) as client:
+            for curve, group in [("prime256v1", P256), ("secp384r1", P384), ("prime256v1", P256), ("X25519", X25519)]:
+                origin.tls.set_ecdh_curve(curve)
+                for expected in ([(True, group), (False, group)], [(False, group)], [(False, group)]):
+                    known, hellos = len(tap.answers), tap.client_hellos
+                    assert client.get().body == b"ok"
+                    assert tap.answers[known:] == expected
+                    assert tap.client_hellos == hellos + len(expected)
+
+
+def test_what_an_upstream_chooses_counts_for_itself_alone(run, make_origin, tmp_path):
+    holder = Holder("leaf", names=["127.0.0.1"])
+    authority = holder.write(tmp_path / "ca.pem", key=False)
+    taps, hosts = [], []
+    with contextlib.ExitStack() as stack:
+        for number, curve in enumerate(["prime256v1", "X25519"]):
+            origin = make_origin(tls=holder.server(tmp_path / f"leaf{number}.pem"))
+            origin.tls.set_ecdh_curve(curve)
+            origin.answers["/"] = CLOSING
+            taps.append(stack.enter_context(Tap(origin.port)))
+            url = f"https://127.0.0.1:{taps[-1].port}"
+            hosts.append({"domain": f"{number}.test", "upstreams": [url], "ca_file": str(authority)})
+        gateway = run(hosts, gateway={"workers": 1})
+        with Client(gateway.http) as client:
+            for number in (0, 1, 0, 1):
+                assert client.get(f"{number}.test").body == b"ok"
+        assert [tap.client_hellos for tap in taps] == [3, 2]
+
+
+def test_the_group_of_an_upstream_that_speaks_an_older_version_is_no_matter(start, upstream):
+    """TLS 1.2 exchanges keys once the server has chosen."""
+    origin, authority = upstream
+    origin.tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    origin.tls.set_ecdh_curve("prime256v1")
+    origin.answers["/"] = CLOSING
+    with Tap(origin.port) as tap:
+        gateway = start((), f"https://127.0.0.1:{tap.port}", authority)
+        with Client(gateway.http) as client:
+            assert [client.get().body for _ in range(3)] == 3 * [b"ok"]
+        assert tap.client_hellos == 3
 
 
 @openssl35.needed

@@ -78,6 +78,8 @@ struct UpstreamPool: ~Copyable {
     var failures = 0
     /// Left out until then, in milliseconds.
     var ejectedUntil: Int64 = 0
+    /// The group that TLS has last come to with it: a key for another one would cost another hello.
+    var group = TLSGroup.x25519
     /// How many exchanges are with it.
     var active = 0
     /// What was counted since it was last told.

@@ -147,7 +147,8 @@ extension Worker {
             return
         }
         do throws(PKIError) {
-            upstreams[id].transport.tls = try TLSConnection(client: context, wire: memory.wire, serverName: serverName)
+            upstreams[id].transport.tls = try TLSConnection(
+                client: context, wire: memory.wire, serverName: serverName, group: tables.pools[pool].group)
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
         } catch {

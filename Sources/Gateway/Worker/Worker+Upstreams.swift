@@ -102,6 +102,7 @@ extension Worker {
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
+                if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Tickets may have come along, or follow; an answer can't.
                 let received = unsafe upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {

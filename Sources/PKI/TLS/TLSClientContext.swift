@@ -27,7 +27,7 @@ public final class TLSClientContext: @unchecked Sendable {
         unsafe self.context = context
         self.trust = trust
         try unsafe OpenSSL.check(action, aegis_set_min_version_of_all(context, TLS1_2_VERSION))
-        try unsafe TLSGroups.client.set(on: context)
+        try unsafe TLSGroups.client(first: .x25519).set(on: context)
         unsafe SSL_CTX_set_options(context, aegis_no_renegotiation | aegis_no_compression)
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         unsafe aegis_stop_after_each_record(context)

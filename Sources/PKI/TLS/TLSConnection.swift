@@ -26,10 +26,15 @@ public struct TLSConnection: ~Copyable {
         owner = context
     }
 
-    /// A client's end. The server's certificate must be for `serverName`, a host name or an address.
-    public init(client context: TLSClientContext, wire: TLSWire, serverName: String) throws(PKIError) {
+    /// A client's end. The server's certificate must be for `serverName`, a host name or an address. `group`: what an earlier
+    /// handshake with this server has come to; another hello is asked for where it chooses none that a key has come for.
+    public init(
+        client context: TLSClientContext, wire: TLSWire, serverName: String, group: TLSGroup = .x25519
+    ) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_connect_state(ssl)
+            // The context's groups begin with the usual one.
+            guard unsafe group == .x25519 || TLSGroups.client(first: group).set(for: ssl) else { return false }
             // RFC 6066: an address is no server name.
             return SubjectName.addressBytes(serverName) == nil
                 ? unsafe aegis_set_server_name(ssl, serverName) == 1 && SSL_set1_host(ssl, serverName) == 1
@@ -149,6 +154,9 @@ public struct TLSConnection: ~Copyable {
 
     /// The version; meaningful once the handshake is complete.
     public var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
+
+    /// The group that a next connection to this server is to expect; meaningful once the handshake is complete.
+    public var group: TLSGroup { TLSGroup(negotiated: unsafe aegis_negotiated_group(ssl)) }
 
     /// Whether the handshake took up an earlier session.
     public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
