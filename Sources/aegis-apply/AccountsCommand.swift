@@ -56,9 +56,10 @@ struct ChangeAccountKey: ParsableCommand {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
             let settings = try access.state.acmeIssuer(named: issuer)
-            do throws(IssuanceFailure) {
-                try access.state.orders(access.tools).changeAccountKey(at: settings)
-            } catch {
+            do {
+                let orders = access.state.orders(access.tools)
+                try tellingOfWaits(for: settings.directory.text) { try orders.changeAccountKey(at: settings) }
+            } catch let error as IssuanceFailure {
                 throw CommandFailure(message: "issuer '\(issuer)': \(error.reason)", hint: error.hint)
             }
             try Terminal.print("The account at \(settings.directory.text) has another key now.\n")

@@ -148,7 +148,7 @@ struct ApplyRun {
             report.tell(.started(item, .order, at: certificate.baseURL.text))
         }
         let workers = Workers(count: 8, stop: stop)
-        try workers.run(certificates, stillWaiting: { report.tell(.stillWaiting) }) { certificate, tell in
+        try workers.run(certificates, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
                 let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)

@@ -32,7 +32,7 @@ final class ProgressReport {
         case .started(let item, let action, let place):
             running.append(Running(item: item, action: action, place: place, since: .now))
             if isTerminal { show([]) }
-        case .stillWaiting: show(isTerminal ? [] : waiting)
+        case .stillWaiting(let queued): show(isTerminal ? [] : waiting(queued))
         case .finished(let item, let action):
             end(item)
             if item.kind == .certificate || item.kind == .edgeCertificate { show(["  \(name(item)): \(action.past)"]) }
@@ -58,12 +58,12 @@ final class ProgressReport {
     }
 
     /// What is waited for, the longest first, in one line.
-    private var waiting: [String] {
+    private func waiting(_ queued: Int) -> [String] {
         guard !running.isEmpty else { return [] }
         let named = running.prefix(Self.maxNames).map { running in
             "\(name(running.item)) (\(running.place.isEmpty ? "" : "\(running.place), ")\(seconds(running)) s)"
         }
-        let others = running.count - named.count
+        let others = running.count - named.count + queued
         return ["  still waiting for " + named.joined(separator: ", ") + (others > 0 ? " and \(others) more" : "")]
     }
 

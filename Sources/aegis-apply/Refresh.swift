@@ -27,7 +27,7 @@ struct Refresh {
         let check = CloudflareDrift(secrets)
         var reasons: [ItemID: String] = [:]
         var warnings: [Diagnostic] = []
-        let tellWaiting = { Terminal.complain("  still asking Cloudflare what it has\n") }
+        let tellWaiting = { (_: Int) in Terminal.complain("  still asking Cloudflare what it has\n") }
         try Workers(count: 8).run(try certificates() + packs(), stillWaiting: tellWaiting) { question, tell in
             do throws(IssuanceFailure) {
                 if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }

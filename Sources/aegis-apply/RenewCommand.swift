@@ -84,7 +84,7 @@ struct RenewCommand: ParsableCommand {
         var failures = 0
         var left = Set(jobs.map(\.name))
         let workers = Workers(count: 8, stop: signals.request)
-        try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting) }) { entry, tell in
+        try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { entry, tell in
             tell((entry.name, entry.place, nil))
             tell((entry.name, entry.place, entry.job.run()))
         } take: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in

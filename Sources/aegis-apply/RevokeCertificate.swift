@@ -62,7 +62,10 @@ struct RevokeCertificate: ParsableCommand {
             var failures: [String] = []
             for (issuer, settings) in issued.isEmpty ? all : issued {
                 do {
-                    try orders.revoke(leaf.der, reason: reason.code, by: settings, key: key)
+                    let code = reason.code
+                    try tellingOfWaits(for: settings.directory.text) {
+                        try orders.revoke(leaf.der, reason: code, by: settings, key: key)
+                    }
                     return try end("serial \(leaf.serial)", of: certificate, access.store, keeper.holder)
                 } catch let failure as IssuanceFailure {
                     failures.append("\(issuer): \(failure.reason)")
@@ -77,9 +80,10 @@ struct RevokeCertificate: ParsableCommand {
         guard let remote = certificate.remote, let issuer = certificate.issuerName,
             case .cloudflareOrigin(let settings)? = access.state.issuers[issuer]?.kind
         else { throw CommandFailure(message: "the issuer of '\(name)' is not in the state any more") }
-        do throws(IssuanceFailure) {
-            try OriginRevocations(access.tools).revoke(remote.id, settings)
-        } catch {
+        do {
+            let tools = access.tools
+            try tellingOfWaits(for: settings.baseURL.text) { try OriginRevocations(tools).revoke(remote.id, settings) }
+        } catch let error as IssuanceFailure {
             throw CommandFailure(message: "'\(name)' is not revoked: \(error.reason)", hint: error.hint)
         }
         try end("\(remote.id) at Cloudflare", of: certificate, access.store, holder)

@@ -148,6 +148,12 @@ class ScriptedCA:
     def _account(self, payload):
         return Answer({"status": "valid"}, 201, {"Location": self.url("account/1")})
 
+    def _key(self, payload):
+        return Answer()
+
+    def _revoke(self, payload):
+        return Answer()
+
     def _new_order(self, payload):
         number = len(self.orders) + 1
         self.orders[number] = {

@@ -147,6 +147,38 @@ def test_who_waits_is_told_for_what(stand, silence):
                 re.fullmatch(rf"  still waiting for {named} and 2 more\n", line), said
 
 
+def test_those_that_wait_for_their_turn_are_counted_too(stand, silence):
+    gateway = stand.gateway([host(f"app{number}.test") for number in range(20)])
+    stand.proxy.arm(None, silence, "/dir")
+    with applying(gateway) as apply:
+        assert apply.stderr.readline().endswith(" and 17 more\n")
+
+
+def rollover(gateway):
+    return "accounts", "rollover", "letsencrypt"
+
+
+def revocation(gateway):
+    return "certificates", "revoke", "app.test", "--reason", "superseded"
+
+
+@pytest.mark.parametrize("command, kind", [(rollover, "key"), (revocation, "revoke")])
+def test_a_command_that_waits_for_a_ca_says_so(odd, command, kind):
+    gateway, ca = odd()
+    gateway.apply()
+    ca.twist = lambda asked, answer: setattr(answer, "stalls", asked == kind)
+    process = subprocess.Popen(
+        [PROGRAMS / "aegis-apply", *command(gateway)], cwd=gateway.folder, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            for seconds in ("[5-9]", r"1\d"):
+                line = process.stderr.readline()
+                place = re.escape(ca.url("directory"))
+                assert re.fullmatch(rf"  still waiting for {place} \({seconds} s\)\n", line), line
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_order_is_taken_up_by_the_next_apply(stand, silence, number):
     before = len(stand.ca.issued)

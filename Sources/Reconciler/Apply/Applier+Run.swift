@@ -131,7 +131,7 @@ extension Applier {
             guard !orders.isEmpty, !applier.stop.isMade else { return }
             let progress = applier.progress
             try Workers(count: Applier.certificatesAtOnce, stop: applier.stop).run(
-                orders, at: \.place, isNeeded: isNeeded, stillWaiting: { progress(.stillWaiting) },
+                orders, at: \.place, isNeeded: isNeeded, stillWaiting: { progress(.stillWaiting(queued: $0)) },
                 work: { order, tell in
                     tell(.started(order))
                     work(order, tell)

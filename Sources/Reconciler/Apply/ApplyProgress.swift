@@ -5,8 +5,8 @@ import State
 public enum ApplyProgress: Sendable {
     /// A certificate is being obtained at a CA, or from a source whose name is empty.
     case started(ItemID, Action, at: String)
-    /// What was started and has not ended is still waited for; told every few seconds.
-    case stillWaiting
+    /// What was started and has not ended is still waited for, and so many others that have not begun; told every few seconds.
+    case stillWaiting(queued: Int)
     /// A change is in force.
     case finished(ItemID, Action)
     /// A change failed; all others go on.

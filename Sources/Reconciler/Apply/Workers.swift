@@ -28,6 +28,9 @@ public struct Workers: Sendable {
         var isStopped = false
         var events: [Event] = []
 
+        /// How many inputs nobody has begun with.
+        var queued: Int
+
         /// Whether there is anything to wait for.
         var goesOn: Bool { isStopped ? neededUnderWay > 0 : running > 0 }
 
@@ -38,6 +41,7 @@ public struct Workers: Sendable {
                 if needed.contains(done) { neededUnderWay -= 1 }
             }
             guard !isGivenUp, !isStopped, let next = queue.next() else { return nil }
+            queued -= 1
             if needed.contains(next) { neededUnderWay += 1 }
             return next
         }
@@ -50,10 +54,10 @@ public struct Workers: Sendable {
     /// stop too nothing more is begun; of what is under way only what `isNeeded` names is waited for. The rest goes on by
     /// itself, so the program must end soon, and nobody hears of it.
     ///
-    /// `stillWaiting` is called every five seconds meanwhile.
+    /// `stillWaiting` is called every five seconds meanwhile, with the number of inputs that are not begun.
     public func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
-        stillWaiting: () -> Void = {},
+        stillWaiting: (_ queued: Int) -> Void = { _ in },
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
         take: ([Event]) throws -> Void
     ) throws {
@@ -61,7 +65,7 @@ public struct Workers: Sendable {
         var queue = JobQueue<Int>(atOnce: count, share: max(1, count / 2))
         for (index, input) in inputs.enumerated() { queue.add(index, at: place(input)) }
         let needed = Set(inputs.indices.filter { isNeeded(inputs[$0]) })
-        let shared = Mailbox(Shared<Event>(queue: queue, needed: needed, running: threads))
+        let shared = Mailbox(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
         stop?.onMade { shared.update { $0.isStopped = true } }
         for number in 0..<threads {
             // A queue of its own has a thread of its own; in the shared pool, work would hold up whatever else is there.
@@ -80,7 +84,7 @@ public struct Workers: Sendable {
         var patience = DispatchTime.now() + Self.patience
         while isRunning {
             guard shared.news.wait(timeout: patience) == .success else {
-                stillWaiting()
+                stillWaiting(shared.state.withLock { $0.queued })
                 patience = .now() + Self.patience
                 continue
             }

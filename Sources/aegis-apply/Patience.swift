@@ -1,0 +1,20 @@
+import Reconciler
+
+/// Does something that may wait for others, such as a CA, and tells every five seconds that it still does. `others` are named in
+/// that line.
+func tellingOfWaits<Result: Sendable>(
+    for others: String, _ work: @escaping @Sendable () throws -> Result
+) throws -> Result {
+    let since = ContinuousClock.now
+    let tell = { (_: Int) in
+        Terminal.complain("  still waiting for \(others) (\((ContinuousClock.now - since).components.seconds) s)\n")
+    }
+    var result: Swift.Result<Result, any Error>?
+    try Workers(count: 1).run([()], stillWaiting: tell) { _, tell in
+        tell(Swift.Result { try work() })
+    } take: { results in
+        result = results.first
+    }
+    guard let result else { preconditionFailure("a worker tells what has come of its input") }
+    return try result.get()
+}
