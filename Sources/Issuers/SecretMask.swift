@@ -4,7 +4,8 @@ import PKI
 /// Hides secrets that we know in texts of others: a server may quote what it was sent, as it is or encoded.
 ///
 /// Each byte of a secret is known as it is, percent-encoded, and as JSON escapes it; the whole also in hex and in base64, of either
-/// alphabet and in the midst of something longer, such as the credentials of Basic authentication.
+/// alphabet and in the midst of something longer, such as the credentials of Basic authentication. Of a secret that is written in
+/// base64, as keys are, the bytes that it stands for are known likewise.
 struct SecretMask: Sendable {
     /// A secret as it may be written.
     private struct Form: Sendable {
@@ -25,7 +26,8 @@ struct SecretMask: Sendable {
     private let forms: [Form]
 
     init(_ secrets: [SecretBytes]) {
-        forms = secrets.filter { $0.count > 0 }.flatMap(Self.forms)
+        let meant = secrets.compactMap { Base64URL.secret($0) }.filter { $0.count >= Self.shortestEncoded }
+        forms = (secrets.filter { $0.count > 0 } + meant).flatMap(Self.forms)
     }
 
     /// Hides what an issuer's settings refer to, as far as it can be read.
@@ -101,6 +103,8 @@ struct SecretMask: Sendable {
                 index += length
             } else if isSame(text[index], secret[place], form.encoding) {
                 index += 1
+            } else if !(0x20..<0x7F ~= secret[place]), text[index...].starts(with: unshown) {
+                index += unshown.count
             } else {
                 return nil
             }
@@ -108,10 +112,15 @@ struct SecretMask: Sendable {
         return index
     }
 
-    /// The byte that an escape of URLs or JSON stands for, and how long it is; nil where there is none.
+    /// What stands in a line in place of what can't be shown: U+FFFD.
+    private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
+
+    /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for, and how long it is; nil where there is none.
     private static func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         switch text[index] {
         case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)
+        case 0xC2...0xC3 where index + 1 < text.count && 0x80...0xBF ~= text[index + 1]:
+            return (text[index] << 6 | text[index + 1] & 0x3F, 2)
         case UInt8(ascii: "%"): return hexByte(in: text, at: index + 1).map { ($0, 3) }
         case UInt8(ascii: "\\") where index + 1 < text.count:
             switch text[index + 1] {

@@ -63,6 +63,28 @@ import Testing
         #expect(String(decoding: Self.mask().hiding(in: Array(text.utf8)), as: UTF8.self) == expected)
     }
 
+    @Test("The bytes that a key in base64 stands for are hidden too", arguments: ["", "=", " \n"])
+    func decoded(after end: String) {
+        let bytes = Array("k\u{1}".utf8) + [0x00, 0xE9, 0xC3, 0xA9, 0x7F, 0xFF, 0xAD] + Array("ey!/\\".utf8)
+        let text = Data(bytes).base64EncodedString()
+        let mask = SecretMask([SecretBytes(Array((end == "=" ? text : text.replacing("=", with: "") + end).utf8))])
+        let latin1 = String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+        let json = String(decoding: (try? JSONEncoder().encode([latin1])) ?? Data(), as: UTF8.self)
+        let escaped = latin1.unicodeScalars.map { "\\u00" + String($0.value + 0x100, radix: 16).suffix(2) }.joined()
+        let texts = [
+            bytes.map { String(Int($0) + 0x100, radix: 16).suffix(2) }.joined(), text, text.replacing("=", with: ""),
+            bytes.map { "%" + String(Int($0) + 0x100, radix: 16).suffix(2) }.joined(), latin1,
+            latin1.oneLine(limit: 99), json, escaped, String(decoding: bytes, as: UTF8.self).oneLine(limit: 99),
+        ]
+        for text in texts {
+            // Padding tells nothing.
+            let hidden = mask.hiding(in: "<\(text)>").replacing("=", with: "")
+            #expect(hidden == "<****>" || hidden == #"<["****"]>"#, "\(text): \(hidden)")
+        }
+        let raw = mask.hiding(in: [0x3C] + bytes + [0x3E])
+        #expect(raw == Array("<****>".utf8))
+    }
+
     @Test("A secret is hidden in base64 of either alphabet, wherever it stands in what is encoded", arguments: 0..<6)
     func base64(offset: Int) {
         for end in 0..<4 {
