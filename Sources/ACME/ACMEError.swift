@@ -6,6 +6,8 @@ public enum ACMEError: Error, Equatable {
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
     /// The thing that the CA sent is not what it should be.
     case malformed(String, reason: String)
+    /// What the CA has told of is not there yet, and it may say how long to wait before the next try.
+    case notYet(String, reason: String, retryAfter: Duration?)
     /// The CA takes only accounts bound to one that it knows, and none was given.
     case externalAccountRequired
     /// The external account's MAC key is no base64.
@@ -25,9 +27,10 @@ extension ACMEError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let problem, let status, let wait):
-            "the CA refuses (HTTP \(status)): \(problem)"
-                + (wait.map { "; try again in \($0.components.seconds) s" } ?? "")
+            "the CA refuses (HTTP \(status)): \(problem)\(Self.advice(wait))"
         case .malformed(let thing, let reason): "the CA's \(thing) can't be used: \(reason)"
+        case .notYet(let thing, let reason, let wait):
+            "the CA's \(thing) is not there yet: \(reason)\(Self.advice(wait))"
         case .externalAccountRequired: "the CA takes only accounts with external account binding: set 'eab'"
         case .badExternalAccountKey: "the HMAC key of the external account is no base64"
         case .unknownProfile(let profile, let offered):
@@ -36,6 +39,18 @@ extension ACMEError: CustomStringConvertible {
         case .unsupported(let resource): "the CA's directory has no '\(resource)'"
         case .noAccount: "there is no account at the CA yet"
         case .signing(let error): "\(error)"
+        }
+    }
+
+    private static func advice(_ wait: Duration?) -> String {
+        wait.map { "; try again in \($0.components.seconds) s" } ?? ""
+    }
+
+    /// How long the CA wants to be left alone, where it says so.
+    public var retryAfter: Duration? {
+        switch self {
+        case .refused(_, _, let wait), .notYet(_, _, let wait): wait
+        default: nil
         }
     }
 
@@ -56,6 +71,12 @@ extension ACMEError: CustomStringConvertible {
     public var isGone: Bool {
         guard case .refused(_, let status, _) = self else { return false }
         return status == 404 || status == 410
+    }
+
+    /// Whether the CA knows what was asked about, and does not have it yet.
+    var isNotYet: Bool {
+        guard case .notYet = self else { return false }
+        return true
     }
 
     /// Whether the CA refuses for this reason of RFC 8555, section 6.7, such as "rateLimited".

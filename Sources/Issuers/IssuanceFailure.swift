@@ -29,7 +29,7 @@ public struct IssuanceFailure: Error, Sendable, Equatable {
     init(_ error: any Error, now: Int64) {
         if let failure = error as? IssuanceFailure {
             self = failure
-        } else if case .refused(_, _, let wait?)? = error as? ACMEError {
+        } else if let wait = (error as? ACMEError)?.retryAfter {
             self.init("\(error)", notBefore: now + min(wait.components.seconds, Self.longestPauseSeconds))
         } else {
             self.init("\(error)")

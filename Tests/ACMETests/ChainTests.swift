@@ -118,10 +118,24 @@ import Testing
         #expect(got.chain.pem == chains[1] && got.doubts.isEmpty)
     }
 
-    @Test("What is no chain is refused", arguments: ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
-    func noChain(_ text: String) throws {
-        let edge = ScriptedEdge([Self.answer(text)])
+    @Test("What is no chain is refused")
+    func noChain() throws {
+        let edge = ScriptedEdge([Self.answer("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")])
         #expect(throws: PKIError.self) { try Self.got(from: edge, preferring: nil) }
+        #expect(edge.waits.isEmpty)
+    }
+
+    @Test(
+        "What is no certificate at all is asked for again",
+        arguments: ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
+    func notThereYet(_ text: String) throws {
+        let chain = try Self.chain("Root A")
+        let edge = ScriptedEdge([Self.answer(text), .problem("serverInternal", status: 503), Self.answer(chain)])
+        let got = try Self.got(from: edge, preferring: nil)
+        #expect(got.chain.pem == chain && got.doubts == ["came, though the CA's certificate was not there at first"])
+        let never = ScriptedEdge(Array(repeating: Self.answer(text), count: 7))
+        let error = #expect(throws: ACMEError.self) { try Self.got(from: never, preferring: nil) }
+        #expect(error?.description.hasPrefix("the CA's certificate is not there yet: ") == true && never.isDone)
     }
 
     @Test("An order without a certificate has no chain")

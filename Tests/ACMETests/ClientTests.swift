@@ -129,7 +129,7 @@ import Testing
 
         let finalizing = ScriptedEdge([.order, .lost(mayHaveArrived: true)])
         let client = try finalizing.client()
-        let order = try client.newOrder(identifiers: Self.names)
+        let order = try client.newOrder(identifiers: Self.names).answer.get()
         #expect(throws: ScriptedEdge.Lost.self) { try client.finalize(order, csr: [1]) }
 
         let reading = ScriptedEdge([.lost(mayHaveArrived: true), .lost(mayHaveArrived: true), .order])
@@ -234,7 +234,7 @@ import Testing
             .problem("rateLimited", status: 429, retryAfter: "7200"),
         ])
         let client = try edge.client()
-        let order = try client.newOrder(identifiers: Self.names)
+        let order = try client.newOrder(identifiers: Self.names).answer.get()
         #expect(try client.finalize(order, csr: [0xFB, 0xFF]) == nil)
         let refusal = "the CA refuses (HTTP 403): urn:ietf:params:acme:error:orderNotReady: said the CA"
         let told = "it was refused what it had taken already: \(refusal)"
@@ -289,6 +289,26 @@ import Testing
             _ = try client.whenThere { try client.order(at: url) }
         }
         #expect(error?.isGone == true && never.isDone)
+    }
+
+    @Test("What is not there yet is asked for again when the CA says, and not at all where that is too late")
+    func notThereForLong() throws {
+        let url = try ACMEURL("https://ca.test/order/1")
+        let edge = ScriptedEdge([
+            .problem("malformed", status: 404, retryAfter: "7"), .problem("malformed", status: 404, retryAfter: "900"),
+        ])
+        let client = try edge.client()
+        let error = #expect(throws: ACMEError.self) { _ = try client.whenThere { try client.order(at: url) } }
+        #expect(error?.retryAfter == .seconds(900) && edge.waits == [.seconds(7)] && edge.isDone)
+    }
+
+    @Test(
+        "Where an order is placed is told whatever else the answer says", arguments: ["", "<html>", "{}", "[]", "null"])
+    func orderWithoutAnswer(_ body: String) throws {
+        let edge = ScriptedEdge([.json(body, status: 201, location: "https://ca.test/order/7")])
+        let placed = try edge.client().newOrder(identifiers: Self.names)
+        #expect(placed.url.text == "https://ca.test/order/7")
+        #expect(throws: ACMEError.self) { try placed.answer.get() }
     }
 
     @Test("Places may be told relative to what was asked")

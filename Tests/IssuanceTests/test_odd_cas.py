@@ -78,6 +78,15 @@ def replaced(body):
     return change
 
 
+def shouted(answer):
+    answer.body["status"] = answer.body["status"].upper()
+
+
+def beside(odd):
+    """An odd challenge before the good one."""
+    return lambda answer: answer.body["challenges"].insert(0, odd)
+
+
 def missing(answer):
     answer.problem("malformed", "no such thing", 404)
 
@@ -118,8 +127,47 @@ ODD = {
     "finalize is absent": (always("order", leave_out("finalize")), "'finalize'", {}),
     "finalize is empty": (always("order", put(finalize="")), "'finalize'", {}),
     "a new order has no identifiers": (always("new-order", leave_out("identifiers")), "'identifiers'", {}),
+    "a new order's answer is empty": (always("new-order", emptied), "the CA's order can't be used: it is no JSON", {}),
+    "a new order's answer is HTML": (always("new-order", replaced(b"<html>")), "the CA's order can't be used: it is no", {}),
+    "a new order's answer is a list": (always("new-order", replaced([])), "the CA's order can't be used: it is of the", {}),
+    "a new order has no status": (
+        always("new-order", leave_out("status")), "the CA's order can't be used: 'status' is missing", {}),
+    "an order's status is in capitals": (always("order", shouted), "order has a 'status' written as 'VALID'", {}),
+    "an order's status is absent once valid": (
+        always("order", leave_out("status")), "order has a 'status' that is missing", {}),
+    "an authorization's status is in capitals": (
+        always("authorization", shouted), "authorization has a 'status' written as 'PENDING'", {"validates": True}),
+    "an authorization's status is absent": (
+        always("authorization", leave_out("status")), "authorization has a 'status' that is missing", {"validates": True}),
+    "an authorization's identifier is absent": (
+        always("authorization", leave_out("identifier")), "authorization has no 'identifier'", {"validates": True}),
+    "an authorization's identifier is odd": (
+        always("authorization", put(identifier=7)), "authorization has no 'identifier'", {"validates": True}),
+    "an authorization's wildcard is odd": (always("authorization", put(wildcard="no")), None, {"validates": True}),
+    "a challenge is null": (always("authorization", beside(None)), "can't be read: it is null", {"validates": True}),
+    "a challenge is a number": (always("authorization", beside(5)), "can't be read: it is of the", {"validates": True}),
+    "a challenge has no type": (always("authorization", beside({})), "'type' is missing", {"validates": True}),
+    "a challenge has no url": (
+        always("authorization", beside({"type": "http-01", "token": "a"})), "'url' is missing", {"validates": True}),
+    "a challenge's url is over http": (
+        always("authorization", beside({"type": "dns-01", "token": "a", "url": "http://ca.test/"})),
+        "is no https URL", {"validates": True}),
+    "a challenge's type is in capitals": (
+        always("authorization", lambda answer: answer.body["challenges"][0].update(type="HTTP-01")), None,
+        {"validates": True}),
+    "a challenge's status is absent": (
+        always("authorization", lambda answer: answer.body["challenges"][0].pop("status")),
+        "a challenge without a 'status'", {"validates": True}),
     "expires and error are odd": (always("order", put(expires=7, error="none")), "no 'error', 'expires' that", {}),
     "the certificate is not there for a moment": (once("certificate", missing), "certificate was not there at first", {}),
+    "the certificate is empty for a moment": (once("certificate", emptied), "certificate was not there at first", {}),
+    "the certificate is still on its way": (
+        once("certificate", lambda answer: (emptied(answer), setattr(answer, "status", 202))),
+        "certificate was not there at first", {}),
+    "the certificate is HTML for a moment": (
+        once("certificate", replaced(b"<html>sorry")), "certificate was not there at first", {}),
+    "the certificate's server is busy for a moment": (
+        once("certificate", lambda answer: answer.problem("serverInternal", status=503)), None, {}),
     "the order is not there for a moment": (once("order", missing), "order was not there at first", {}),
     "the authorization is not there for a moment": (once("authorization", missing), "authorization was not there at first", {"validates": True}),
     "valid before the certificate is set": (
@@ -264,7 +312,6 @@ def test_what_is_odd_is_told_by_whoever_renews(odd, renewing):
 # MARK: What can't be had now
 
 GARBLED = {
-    "HTML": replaced(b"<html>sorry"),
     "the leaf is unreadable": without_leaf(UNREADABLE),
     "all is unreadable": replaced(UNREADABLE * 2),
     "the intermediate is unreadable": only_leaf(UNREADABLE),
@@ -280,6 +327,71 @@ def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered
     for _ in range(3):
         code, said = tried(gateway)
         assert code == 3 and "the CA's certificate can't be used" in said, said
+    ca.twist = lambda kind, answer: None
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+@pytest.mark.parametrize("change", [emptied, replaced(b"<html>sorry"), missing], ids=["empty", "HTML", "missing"])
+def test_a_certificate_that_is_not_there_for_long_is_waited_for_as_the_ca_says(odd, change):
+    def later(answer):
+        change(answer)
+        answer.status = 404 if change is missing else 202
+        answer.fields["Retry-After"] = "3600"
+
+    gateway, ca = odd(always("certificate", later))
+    code, said = tried(gateway)
+    assert code == 3 and "try again in 3600 s" in said and ca.calls["certificate"] == 1, said
+    (wait,), = rows(gateway, "SELECT next_try_at - unixepoch() FROM renewals")
+    assert 3500 < wait <= 3600
+    ca.twist = lambda kind, answer: None
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+def two_names(odd, twist):
+    gateway, ca = odd(twist, validates=True)
+    gateway.config["hosts"] = [host("app.test", aliases=["www.app.test"])]
+    return gateway, ca
+
+
+def test_a_nameless_authorization_is_for_the_name_that_is_left(odd):
+    gateway, ca = two_names(odd, lambda kind, answer: None)
+    authorization = ca._authorization
+
+    def nameless(number, place, payload):
+        answer = authorization(number, place, payload)
+        if place == "0":
+            del answer.body["identifier"]
+        return answer
+
+    ca._authorization = nameless
+    said = gateway.apply(everything=True)
+    assert "authorization has no 'identifier' that can be read" in said
+    has_one_certificate(gateway, ca, said)
+
+
+def test_authorizations_that_could_be_for_either_name_are_refused(odd):
+    gateway, ca = two_names(odd, always("authorization", leave_out("identifier")))
+    code, said = tried(gateway)
+    assert code == 3 and "it does not say which name it is for" in said, said
+    ca.twist = lambda kind, answer: None
+    said = gateway.apply()
+    has_one_certificate(gateway, ca, said)
+
+
+def test_a_challenge_that_is_the_only_one_of_its_type_and_of_no_use_is_told_of(odd):
+    gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].pop("url")), validates=True)
+    code, said = tried(gateway)
+    assert code == 3, said
+    assert "does not offer http-01 for app.test: only http-01 (the CA's challenge can't be used: 'url' is missing)" in said
+
+
+def test_an_order_that_can_not_be_looked_at_is_not_placed_again(odd):
+    gateway, ca = odd(lambda kind, answer: emptied(answer) if kind in ("new-order", "order") else None)
+    for _ in range(3):
+        code, said = tried(gateway)
+        assert code == 3 and "the CA's order can't be used" in said, said
     ca.twist = lambda kind, answer: None
     said = gateway.apply()
     has_one_certificate(gateway, ca, said)
@@ -322,7 +434,7 @@ def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
 
 
 def test_a_certificate_that_stays_garbled_is_ordered_anew_after_a_day(odd):
-    gateway, ca = odd(always("certificate", emptied))
+    gateway, ca = odd(always("certificate", replaced(UNREADABLE)))
     tried(gateway)
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("UPDATE orders SET created_at = created_at - 90000")
@@ -383,12 +495,14 @@ def test_an_order_without_finalize_is_placed_anew_once(odd):
 
 def test_a_warning_shows_no_secret_that_a_ca_quotes(odd):
     secret = "cGxhbnRlZC1zZWNyZXQ="
-    detail = f"got {secret} and {base64.b64encode(secret.encode()).decode()}"
+    # What CAs hold are the bytes that it stands for.
+    meant = base64.b64decode(secret)
+    detail = f"got {secret} and {base64.b64encode(secret.encode()).decode()}, {meant.decode()}, {meant.hex()}"
     gateway, ca = odd(always("finalize", lambda answer: answer.problem("malformed", detail)),
                       issuer={"eab": {"kid": "k", "hmac_key": {"file": "hmac"}}})
     (gateway.folder / "hmac").write_text(secret + "\n")
     code, said = tried(gateway)
-    assert code == 0 and "malformed: got **** and ****" in said, said
+    assert code == 0 and "malformed: got **** and ****, ****, ****" in said, said
 
 
 @pytest.mark.parametrize("key", ["a+/a" * 10, "a-_a" * 10 + "\n\n", " YWE=\r\n"])

@@ -39,8 +39,15 @@ extension ACMEClient {
         guard let url = order.certificate else {
             throw ACMEError.malformed("order", reason: "it does not say where its certificate is")
         }
-        let (response, wasLate) = try whenThere { try self.read(url, accept: Self.chainType) }
-        let own = try read(response.body)
+        let ((response, own), wasLate) = try whenThere {
+            let response = try self.read(url, accept: Self.chainType)
+            do {
+                return (response, try read(response.body))
+            } catch  where PEM.endOfFirstBlock(in: response.body) == nil {
+                let reason = response.body.isEmpty ? "the answer (HTTP \(response.status)) is empty" : "\(error)"
+                throw ACMEError.notYet("certificate", reason: reason, retryAfter: self.retryAfter(response))
+            }
+        }
         let doubts = wasLate ? ["came, though the CA's certificate was not there at first"] : []
         guard let preferredChain, !authorities(own).contains(preferredChain) else { return (own, doubts) }
         var reasons: [String] = []

@@ -1,6 +1,14 @@
 import PKI
 import Remote
 
+/// An order that was placed just now.
+public struct ACMEPlacedOrder: Sendable {
+    /// Where it is looked at.
+    public let url: ACMEURL
+    /// How it stands; or why the answer does not say so.
+    public let answer: Result<ACMEOrder, ACMEError>
+}
+
 extension ACMEClient {
     private struct NewOrder: Encodable {
         let identifiers: [IdentifierWire]
@@ -22,7 +30,7 @@ extension ACMEClient {
         let csr: String
     }
 
-    /// Orders a certificate (RFC 8555, section 7.4).
+    /// Orders a certificate (RFC 8555, section 7.4). Where the order is counts: what else the answer says can be asked for again.
     ///
     /// - Parameters:
     ///   - profile: one of the directory's.
@@ -30,7 +38,7 @@ extension ACMEClient {
     ///     left out where the CA has no renewal information.
     public func newOrder(
         identifiers: [ACMEIdentifier], profile: String? = nil, replaces: String? = nil
-    ) throws -> ACMEOrder {
+    ) throws -> ACMEPlacedOrder {
         let directory = try directory()
         if let profile, directory.profiles[profile] == nil {
             throw ACMEError.unknownProfile(profile, offered: directory.profiles.keys.sorted())
@@ -40,7 +48,9 @@ extension ACMEClient {
             replaces: directory.renewalInfo == nil ? nil : replaces)
         let response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
         let base = directory.newOrder
-        return try order(response, at: Self.location(of: response, from: base, "order"), from: base)
+        let url = try Self.location(of: response, from: base, "order")
+        return ACMEPlacedOrder(
+            url: url, answer: Result { () throws(ACMEError) in try order(response, at: url, from: base) })
     }
 
     /// Looks at an order.

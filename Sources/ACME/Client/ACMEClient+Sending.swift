@@ -58,7 +58,8 @@ extension ACMEClient {
         try post(Self.asGet, to: url, accept: accept, isWish: isWish)
     }
 
-    /// Asks again for about a minute while the CA does not know what it has told of: not all of its servers learn of it at once.
+    /// Asks again for about a minute, as the CA wishes, while it does not have what it has told of: not all of its servers learn of it
+    /// at once.
     ///
     /// - Returns: what is there, and whether it was not there at first.
     package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
@@ -67,8 +68,8 @@ extension ACMEClient {
         while true {
             do {
                 return (try ask(), wasLate)
-            } catch let error as ACMEError where error.isGone {
-                guard let delay = backoff.delay(retryAfter: nil) else { throw error }
+            } catch let error as ACMEError where error.isGone || error.isNotYet {
+                guard let delay = backoff.delay(retryAfter: error.retryAfter) else { throw error }
                 wasLate = true
                 try wait(delay)
             }

@@ -14,7 +14,7 @@ public enum ACMEChallengeType: String, Sendable {
 /// An account's authorization for a name (RFC 8555, section 7.1.4).
 public struct ACMEAuthorization: Sendable, Hashable {
     /// Where an authorization stands (RFC 8555, section 7.1.6).
-    public enum Status: String, Sendable, Decodable {
+    public enum Status: String, Sendable {
         /// A challenge is still to be answered.
         case pending
         /// The name may be used.
@@ -32,7 +32,7 @@ public struct ACMEAuthorization: Sendable, Hashable {
     /// One way to get the authorization (RFC 8555, section 8).
     public struct Challenge: Sendable, Hashable {
         /// Where a challenge stands (RFC 8555, section 7.1.6).
-        public enum Status: String, Sendable, Decodable {
+        public enum Status: String, Sendable {
             /// It waits for its answer.
             case pending
             /// The CA is looking at the answer.
@@ -57,85 +57,129 @@ public struct ACMEAuthorization: Sendable, Hashable {
 
     /// Where it is looked at.
     public let url: ACMEURL
-    /// The name; for a wildcard, what stands behind the `*.`.
-    public let identifier: ACMEIdentifier
+    /// The name; for a wildcard, what stands behind the `*.`. Nil where the CA does not say it.
+    public private(set) var identifier: ACMEIdentifier?
     /// Whether it is for the wildcard below the name.
-    public let isWildcard: Bool
+    public private(set) var isWildcard: Bool
     /// Where it stands.
     public let status: Status
     /// The challenges that we know.
     public let challenges: [Challenge]
-    /// The types of all challenges, for people.
+    /// The types of all challenges, for people: also of those that can't be used, with the reason.
     public let offeredTypes: [String]
     /// When it ends, in seconds since 1970.
     public let expires: Int64?
     /// How long the CA wants to be left alone about it.
     public let retryAfter: Duration?
+    /// What of it can't be read or is written oddly, a line each.
+    package let oddities: [String]
 
     /// The name as it was ordered.
-    public var name: String { isWildcard ? "*.\(identifier)" : identifier.text }
+    public var name: String {
+        guard let identifier else { return "a name that the CA does not tell" }
+        return isWildcard ? "*.\(identifier)" : identifier.text
+    }
 
     package init(_ bytes: [UInt8], url: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "authorization")
-        let challenges = wire.challenges ?? []
-        guard challenges.count <= 100 else {
+        let list = wire.challenges
+        guard list.map({ $0.elements.count + $0.faults.count }) ?? 0 <= 100 else {
             throw .malformed("authorization", reason: "it has more than 100 challenges")
         }
-        self.url = url
-        identifier = try wire.identifier.identifier(of: "authorization")
-        isWildcard = wire.wildcard ?? false
-        status = wire.status
-        self.challenges = try challenges.compactMap(\.known).map { (wire) throws(ACMEError) in
-            try Challenge(wire, from: url)
+        var oddities = (list?.faults ?? []).map { "a challenge that can't be read: \($0.reason)" }
+        var challenges: [Challenge] = []
+        var types: [String] = []
+        for wire in list?.elements ?? [] {
+            let type = wire.type?.oneLine(limit: 100)
+            do throws(ACMEError) {
+                if let challenge = try Challenge(wire, from: url) { challenges.append(challenge) }
+                if let type { types.append(type) }
+                if let oddity = wire.oddity { oddities.append("a challenge \(oddity)") }
+            } catch {
+                if let type { types.append("\(type) (\(error))") }
+                oddities.append("a challenge that is left out: \(error)")
+            }
         }
-        offeredTypes = challenges.map { $0.type.oneLine(limit: 100) }
+        if wire.$challenges { oddities.append("no list of challenges") }
+        if wire.identifier == nil { oddities.append("no 'identifier' that can be read") }
+        if let oddity = wire.status.oddity { oddities.append("a 'status' \(oddity)") }
+        self.url = url
+        status = if let word = wire.status.word { word } else { try Self.status(following: challenges) }
+        if wire.$challenges, status != .valid {
+            throw .malformed("authorization", reason: "'challenges' is of the wrong type")
+        }
+        identifier = nil
+        isWildcard = false
+        self.challenges = challenges
+        offeredTypes = types
         expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
+        self.oddities = oddities.map { "the CA's authorization has \($0)" }
+        guard let named = try wire.identifier?.identifier(of: "authorization") else { return }
+        setName(named)
+        isWildcard = isWildcard || wire.wildcard ?? false
+    }
+
+    /// Says which of the ordered names it is for, where the CA does not.
+    package mutating func setName(_ name: ACMEIdentifier) {
+        // Some write the wildcard into the name.
+        if case .dns(let text) = name, text.hasPrefix("*.") {
+            (identifier, isWildcard) = (.dns(String(text.dropFirst(2))), true)
+        } else {
+            (identifier, isWildcard) = (name, false)
+        }
+    }
+
+    /// Where an authorization stands that does not say so: its challenges do (RFC 8555, section 7.1.6).
+    private static func status(following challenges: [Challenge]) throws(ACMEError) -> Status {
+        if challenges.contains(where: { $0.status == .valid }) { return .valid }
+        if challenges.contains(where: { $0.status == .invalid }) { return .invalid }
+        guard !challenges.isEmpty else { throw .malformed("authorization", reason: "'status' is missing") }
+        return .pending
     }
 
     private struct Wire: Decodable {
-        let identifier: IdentifierWire
-        let status: Status
+        @IfReadable var identifier: IdentifierWire?
+        let status: StatusWord<Status>
         @IfReadable var expires: String?
         @IfReadable var wildcard: Bool?
         /// Of no use once it is valid, so some leave them out then.
-        let challenges: [AnyChallenge]?
-    }
-
-    /// Of a type that we don't know nothing else is read, whatever it may hold.
-    private struct AnyChallenge: Decodable {
-        let type: String
-        let known: Challenge.Wire?
-
-        enum Key: CodingKey { case type }
-
-        init(from decoder: any Decoder) throws {
-            type = try decoder.container(keyedBy: Key.self).decode(String.self, forKey: .type)
-            known = ACMEChallengeType(rawValue: type) == nil ? nil : try Challenge.Wire(from: decoder)
-        }
+        @IfReadable var challenges: ReadableList<Challenge.Wire>?
     }
 }
 
 extension ACMEAuthorization.Challenge {
-    init(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
-        guard let type = ACMEChallengeType(rawValue: wire.type) else {
-            throw .malformed("challenge", reason: "it is of the type '\(wire.type.oneLine(limit: 100))'")
+    /// Nil for one of a type that we don't know, of which nothing else is read, whatever it may hold.
+    init?(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
+        func required(_ value: String?, _ member: String) throws(ACMEError) -> String {
+            guard let value else { throw .malformed("challenge", reason: "'\(member)' is missing") }
+            return value
         }
-        guard 1...256 ~= wire.token.utf8.count, Base64URL.isText(wire.token.utf8) else {
+        guard let type = ACMEChallengeType(rawValue: try required(wire.type, "type").lowercased()) else { return nil }
+        let token = try required(wire.token, "token")
+        guard 1...256 ~= token.utf8.count, Base64URL.isText(token.utf8) else {
             throw .malformed("challenge", reason: "its token is not 1 to 256 digits of base64url")
         }
         self.type = type
-        url = try ACMEURL(wire.url, from: base, of: "challenge's URL")
-        status = wire.status
-        token = wire.token
+        url = try ACMEURL(required(wire.url, "url"), from: base, of: "challenge's URL")
+        // One that waits is answered once, whatever comes of it.
+        status = wire.status?.word ?? .pending
+        self.token = token
         error = wire.error.map { ACMEProblem($0) }
     }
 
     struct Wire: Decodable {
-        let type: String
-        let url: String
-        let status: Status
-        let token: String
+        @IfReadable var type: String?
+        @IfReadable var url: String?
+        @IfReadable var status: StatusWord<Status>?
+        @IfReadable var token: String?
         @IfReadable var error: ACMEProblem.Wire?
+
+        /// What is odd about one that can be used.
+        var oddity: String? {
+            guard type.flatMap({ ACMEChallengeType(rawValue: $0.lowercased()) }) != nil else { return nil }
+            guard let status else { return "without a 'status' that can be read" }
+            return status.oddity.map { "whose 'status' is \($0)" }
+        }
     }
 }

@@ -7,7 +7,7 @@ public typealias ACMEIdentifier = SubjectName
 /// An order at a CA (RFC 8555, section 7.1.3).
 public struct ACMEOrder: Sendable, Hashable {
     /// Where an order stands (RFC 8555, section 7.1.6).
-    public enum Status: String, Sendable, Decodable {
+    public enum Status: String, Sendable {
         /// Names are still to be authorized.
         case pending
         /// All names are authorized: it waits for the request.
@@ -36,8 +36,9 @@ public struct ACMEOrder: Sendable, Hashable {
     public let expires: Int64?
     /// How long the CA wants to be left alone about it.
     public let retryAfter: Duration?
-    /// The members that it should have and has not, or that can't be read. Some CAs leave out what they think is of no use any more.
-    package let unusable: [String]
+    /// The members that it should have and has not, or that can't be read, and what else is odd, a line each. Some CAs leave out what
+    /// they think is of no use any more.
+    package let oddities: [String]
 
     static let maximumAuthorizations = 1000
 
@@ -48,20 +49,27 @@ public struct ACMEOrder: Sendable, Hashable {
             throw .malformed("order", reason: "it has more than \(Self.maximumAuthorizations) authorizations")
         }
         self.url = url
-        status = wire.status
         authorizations = try (wire.authorizations ?? []).map { (text) throws(ACMEError) in
             try ACMEURL(text, from: base, of: "order's authorization")
         }
         finalize = try ACMEURL(ifAny: wire.finalize, from: base, of: "order's finalize")
         certificate = try ACMEURL(ifAny: wire.certificate, from: base, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
+        // Only one that is issued has a certificate (RFC 8555, section 7.1.3).
+        guard let status = wire.status.word ?? (certificate == nil ? nil : Status.valid) else {
+            throw .malformed("order", reason: "'status' is missing")
+        }
+        self.status = status
         expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
-        unusable = [
+        let unusable = [
             ("identifiers", wire.identifiers == nil), ("authorizations", authorizations.isEmpty),
             ("finalize", finalize == nil), ("certificate", wire.$certificate), ("error", wire.$error),
             ("expires", wire.$expires),
-        ].filter(\.1).map(\.0)
+        ].filter(\.1).map { "'\($0.0)'" }
+        oddities =
+            (unusable.isEmpty ? [] : ["the CA's order has no \(unusable.joined(separator: ", ")) that can be used"])
+            + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }
 
     /// The order with what an earlier look at it has told, where this one leaves it out.
@@ -74,7 +82,7 @@ public struct ACMEOrder: Sendable, Hashable {
     }
 
     private struct Wire: Decodable {
-        let status: Status
+        let status: StatusWord<Status>
         /// Of no interest: the certificate's names are looked at.
         @IfReadable var identifiers: [IdentifierWire]?
         @IfReadable var authorizations: [String]?
@@ -107,7 +115,7 @@ struct IdentifierWire: Codable {
 
     func identifier(of thing: String) throws(ACMEError) -> ACMEIdentifier {
         let read = try? ACMEIdentifier(value)
-        switch (type, read) {
+        switch (type.lowercased(), read) {
         case ("dns", .dns), ("ip", .ip): break
         default: throw .malformed(thing, reason: "it is for '\(value.oneLine(limit: 300))', which is no name of ours")
         }

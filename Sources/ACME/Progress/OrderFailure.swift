@@ -38,7 +38,8 @@ extension OrderFailure: CustomStringConvertible {
         switch self {
         case .refused(let complaints): complaints.map(\.description).joined(separator: "; ")
         case .notOffered(let type, let name, let offered):
-            "the CA does not offer \(type.rawValue) for \(name): only \(offered.joined(separator: ", "))"
+            "the CA does not offer \(type.rawValue) for \(name)"
+                + (offered.isEmpty ? " nor anything else" : ": only \(offered.joined(separator: ", "))")
         case .ended(let name, let status): "the authorization of \(name) is \(status.rawValue)"
         case .timedOut(let names):
             "the CA has not come to an end with "

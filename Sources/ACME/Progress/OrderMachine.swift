@@ -120,7 +120,9 @@ public struct OrderMachine: Sendable {
     }
 
     private func complaints(of authorization: ACMEAuthorization) -> [OrderFailure.Complaint] {
-        let problems = authorization.challenges.filter { $0.status == .invalid }.map(\.error)
+        let problems = authorization.challenges.filter {
+            $0.status == .invalid || authorization.status == .invalid && $0.error != nil
+        }.map(\.error)
         guard authorization.status == .invalid || authorization.status == .pending && !problems.isEmpty else {
             return []
         }

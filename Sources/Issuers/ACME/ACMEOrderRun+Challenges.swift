@@ -16,7 +16,7 @@ extension ACMEOrderRun {
             let authorization = try client.keyAuthorization(answer.challenge)
             let challenge = ACMEChallenge(
                 kind: settings.challenge == .tlsALPN01 ? .tlsALPN01 : .http01, token: authorization.token,
-                keyAuthorization: authorization.text, domain: answer.authorization.identifier.text, createdAt: now())
+                keyAuthorization: authorization.text, domain: try identifier(of: answer), createdAt: now())
             guard let challenge else {
                 throw IssuanceFailure("the CA's challenge for \(answer.authorization.name) is none")
             }
@@ -33,7 +33,7 @@ extension ACMEOrderRun {
         var written: [(name: String, value: String)] = []
         do {
             for answer in answers {
-                let name = "_acme-challenge.\(answer.authorization.identifier.text)"
+                let name = "_acme-challenge.\(try identifier(of: answer))"
                 let value = try client.keyAuthorization(answer.challenge).dnsValue
                 written.append((name, value))
                 try records.present(name: name, value: value)
@@ -44,6 +44,14 @@ extension ACMEOrderRun {
             throw error
         }
         return .records(records, written)
+    }
+
+    /// The name that a challenge is for, without a wildcard's `*.`.
+    private func identifier(of answer: OrderMachine.Answer) throws(IssuanceFailure) -> String {
+        guard let identifier = answer.authorization.identifier else {
+            throw IssuanceFailure("the CA does not say which name its challenge is for")
+        }
+        return identifier.text
     }
 
     func withdraw(_ published: Published) {

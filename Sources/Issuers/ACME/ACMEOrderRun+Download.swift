@@ -13,8 +13,8 @@ extension ACMEOrderRun {
 
         var description: String { failure.reason }
 
-        static func notYet(_ reason: String, hint: String) -> Unusable {
-            Unusable(failure: IssuanceFailure(reason, hint: hint), isCertificate: false)
+        static func notYet(_ reason: String, hint: String, notBefore: Int64? = nil) -> Unusable {
+            Unusable(failure: IssuanceFailure(reason, hint: hint, notBefore: notBefore), isCertificate: false)
         }
     }
 
@@ -36,7 +36,8 @@ extension ACMEOrderRun {
                 authorities: { $0.chain.authorityNames })
         } catch let error as ACMEError {
             throw Unusable.notYet(
-                "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again")
+                "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again",
+                notBefore: IssuanceFailure(error, now: now()).notBefore)
         }
         try noteCertificate(pending)
         let warnings = usable.doubts + doubts + usable.chain.warnings(now: now())

@@ -91,7 +91,7 @@ struct ACMEOrderRun {
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         var pending = begun
         let (url, placed) = try place(&pending, client)
-        var view = OrderView(client: client, url: url, placed: placed)
+        var view = OrderView(client: client, url: url, placed: placed, of: try identifiers())
         var published: [Published] = []
         defer { published.forEach(withdraw) }
         var machine = OrderMachine(answering: settings.challenge.type)
@@ -158,7 +158,7 @@ struct ACMEOrderRun {
     /// Where the order is: placed and noted, unless it was before.
     private func place(
         _ pending: inout PendingOrder, _ client: ACMEClient
-    ) throws -> (url: ACMEURL, placed: ACMEOrder?) {
+    ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
         if let known = pending.url { return (try ACMEURL(known, of: "order"), nil) }
         let placed = try place(client)
         pending.url = placed.order.url.text
@@ -168,7 +168,7 @@ struct ACMEOrderRun {
     }
 
     /// Places the order: as a renewal where the CA takes it as one.
-    private func place(_ client: ACMEClient) throws -> (order: ACMEOrder, isRenewal: Bool) {
+    private func place(_ client: ACMEClient) throws -> (order: ACMEPlacedOrder, isRenewal: Bool) {
         if let former = try replaced(client) {
             do {
                 return (try place(client, replacing: former), true)
@@ -180,12 +180,12 @@ struct ACMEOrderRun {
     }
 
     /// Places the order; at a CA that has forgotten our account, after that was made again.
-    private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEOrder {
+    private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEPlacedOrder {
         let names = try identifiers()
         let limits = ACMELimits(settings, store: store)
         // What the CA knows as a renewal does not count.
         if former == nil { try limits.check(names, now: now()) }
-        let order: ACMEOrder
+        let order: ACMEPlacedOrder
         do {
             order = try client.newOrder(identifiers: names, profile: settings.profile, replaces: former)
         } catch let error as ACMEError where error.problem?.kind == "accountDoesNotExist" {

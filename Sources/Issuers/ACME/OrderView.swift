@@ -5,15 +5,18 @@ struct OrderView {
     let client: ACMEClient
     private let url: ACMEURL
     /// The answer to the order's placing, which is the first look at it.
-    private var placed: ACMEOrder?
+    private var placed: ACMEPlacedOrder?
+    /// The names that were ordered.
+    private let names: [ACMEIdentifier]
     /// Whether it was placed just now: then not all of the CA's servers may know it yet.
     private let isNew: Bool
     private var known: ACMEOrder?
     /// What was odd, a line each, to stand behind the certificate's name.
     private(set) var oddities: [String] = []
 
-    init(client: ACMEClient, url: ACMEURL, placed: ACMEOrder?) {
+    init(client: ACMEClient, url: ACMEURL, placed: ACMEPlacedOrder?, of names: [ACMEIdentifier]) {
         self.client = client
+        self.names = names
         self.url = url
         self.placed = placed
         isNew = placed != nil
@@ -22,14 +25,12 @@ struct OrderView {
     /// The order as it is now; also its authorizations while these matter.
     mutating func look() throws -> (ACMEOrder, [ACMEAuthorization]) {
         let (client, url) = (client, url)
-        let seen = try placed ?? ask("order") { try client.order(at: url) }
+        if case .failure(let error)? = placed?.answer { note("\(error)") }
+        let seen = try (try? placed?.answer.get()) ?? ask("order") { try client.order(at: url) }
         placed = nil
         let order = seen.completed(by: known)
         known = order
-        if !seen.unusable.isEmpty {
-            let members = seen.unusable.map { "'\($0)'" }.joined(separator: ", ")
-            note("the CA's order has no \(members) that can be used")
-        }
+        seen.oddities.forEach { note($0) }
         if seen.status == .valid, seen.certificate == nil {
             note("the CA's order was valid before it said where the certificate is")
         }
@@ -38,7 +39,21 @@ struct OrderView {
         for url in order.authorizations {
             authorizations.append(try ask("authorization") { try client.authorization(at: url) })
         }
-        return (order, authorizations)
+        authorizations.flatMap(\.oddities).forEach { note($0) }
+        return (order, try named(authorizations))
+    }
+
+    /// The authorizations with their names: one without is for the name that is left.
+    private func named(_ authorizations: [ACMEAuthorization]) throws(ACMEError) -> [ACMEAuthorization] {
+        guard let nameless = authorizations.firstIndex(where: { $0.identifier == nil }) else { return authorizations }
+        let known = Set(authorizations.filter { $0.identifier != nil }.map(\.name))
+        let left = names.filter { !known.contains($0.text) }
+        guard left.count == 1, known.count == authorizations.count - 1 else {
+            throw .malformed("authorization", reason: "it does not say which name it is for: 'identifier' is missing")
+        }
+        var named = authorizations
+        named[nameless].setName(left[0])
+        return named
     }
 
     /// Notes what was odd, if anything was.
