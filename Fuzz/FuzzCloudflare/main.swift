@@ -24,7 +24,8 @@ func take(_ bytes: [UInt8]) {
         let client = client(bytes, status: status)
         told { () throws(CloudflareError) in check(try client.certificate("12").id) }
         told { () throws(CloudflareError) in
-            if let found = try client.certificate(for: request, inZone: "abc") { check(found.id) }
+            let search = try client.certificate(for: request, named: ["a.test"], inZone: "abc")
+            if let found = search.found { check(found.id) }
         }
         told { () throws(CloudflareError) in check(try client.pack("p", inZone: "abc")) }
         told { () throws(CloudflareError) in

@@ -133,9 +133,7 @@ extension CloudflareClient {
     ) throws(CloudflareError) -> CertificatePack {
         try call(
             .post, "\(Self.packs(zone))/order", body: RemoteJSON.encode(order), of: "certificate pack",
-            finding: { () throws(CloudflareError) in
-                try pack(inZone: zone) { $0.hosts == order.hosts && isNew($0) }
-            })
+            finding: { () throws(CloudflareError) in try pack(of: order, inZone: zone, where: isNew).found })
     }
 
     /// A pack as it is now. Throws an error that `isGone` when there is none.
@@ -146,22 +144,21 @@ extension CloudflareClient {
     /// All packs of a zone, whatever their status, and what of the list can't be read, a line each.
     public func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
         var all: [CertificatePack] = []
-        let (_, oddities): (Never?, [String]) = try first(in: "\(Self.packs(zone))?status=all&", of: Self.list) {
+        let listing: CloudflareSearch<Never> = try search("\(Self.packs(zone))?status=all&", of: Self.list) {
             (pack: CertificatePack) -> Never? in
             all.append(pack)
             return nil
         }
-        return (all, oddities)
+        return (all, listing.oddities)
     }
 
-    /// The first pack of a zone that is looked for; nil when there is none, for sure.
+    /// The first pack of a zone for an order's names that is looked for.
     public func pack(
-        inZone zone: String, where isWanted: (CertificatePack) -> Bool
-    ) throws(CloudflareError) -> CertificatePack? {
-        let search = try first(in: "\(Self.packs(zone))?status=all&", of: Self.list) { (pack: CertificatePack) in
-            isWanted(pack) ? pack : nil
+        of order: CertificatePackOrder, inZone zone: String, where isWanted: (CertificatePack) -> Bool
+    ) throws(CloudflareError) -> CloudflareSearch<CertificatePack> {
+        try search("\(Self.packs(zone))?status=all&", of: Self.list, mayBe: { $0.isFor(order.hosts) }) {
+            (pack: CertificatePack) in pack.hosts == order.hosts && isWanted(pack) ? pack : nil
         }
-        return try Self.certain(search, of: Self.list)
     }
 
     /// Has a pack in `validation_timed_out` validated again.

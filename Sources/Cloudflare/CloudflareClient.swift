@@ -39,13 +39,6 @@ public struct CloudflareClient: Sendable {
 
     // MARK: Calls
 
-    /// The most elements that a page of a list has: certificates of 200 names each fit into an answer.
-    private static let pageSize = 20
-    /// The most pages that are read: 10,000 elements.
-    private static let maximumPages = 500
-    /// As many elements that can't be read are told of.
-    private static let maximumOddities = 10
-
     /// One call, whose answer's result is a `Result`.
     ///
     /// `finding` looks whether it was done already, where it must not be done twice: before it is repeated after a 5xx, which may
@@ -60,47 +53,10 @@ public struct CloudflareClient: Sendable {
         return result
     }
 
-    /// A list, page by page, until one has what is looked for; nil when none has. `path` ends in `?` or `&`.
-    ///
-    /// An element that can't be read keeps nobody from the others: it is told of, a line for each.
-    func first<Element: Decodable, Found>(
-        in path: String, of thing: String, where find: (Element) -> Found?
-    ) throws(CloudflareError) -> (found: Found?, oddities: [String]) {
-        var oddities: [String] = []
-        for page in 1...Self.maximumPages {
-            let (_, envelope): (HTTPResponse, CloudflareEnvelope<ReadableList<Element>>) = try exchange(
-                .get, "\(path)page=\(page)&per_page=\(Self.pageSize)", nil, thing)
-            oddities += (envelope.result?.faults ?? []).prefix(max(0, Self.maximumOddities - oddities.count)).map {
-                "Cloudflare's \(thing) has an element that can't be read, number \($0.place) of page \(page): \($0.reason)"
-            }
-            for element in envelope.result?.elements ?? [] {
-                if let found = find(element) { return (found, oddities) }
-            }
-            let count = (envelope.result?.elements.count ?? 0) + (envelope.result?.faults.count ?? 0)
-            // Where the number of pages is told it counts: a server may give fewer elements a page than it is asked for.
-            if let pages = envelope.resultInfo?.totalPages {
-                if page >= pages { return (nil, oddities) }
-            } else if count < Self.pageSize {
-                return (nil, oddities)
-            }
-        }
-        throw .malformed(thing, reason: "it has more than \(Self.maximumPages) pages", status: 200, ray: nil)
-    }
-
-    /// What is looked for so that it is not asked for twice. Where it is not found, what can't be read may be it.
-    static func certain<Found>(
-        _ search: (found: Found?, oddities: [String]), of thing: String
-    ) throws(CloudflareError) -> Found? {
-        if search.found == nil, let oddity = search.oddities.first {
-            throw .malformed(thing, reason: "what is looked for may be in it: \(oddity)", status: 200, ray: nil)
-        }
-        return search.found
-    }
-
-    private func exchange<Result: Decodable>(
+    func exchange<Result: Decodable>(
         _ method: HTTPMethod, _ path: String, _ body: [UInt8]?, _ thing: String,
         finding: (() throws(CloudflareError) -> Result?)? = nil
-    ) throws(CloudflareError) -> (HTTPResponse, CloudflareEnvelope<Result>) {
+    ) throws(CloudflareError) -> (answer: HTTPResponse, envelope: CloudflareEnvelope<Result>) {
         let fields = body == nil ? [] : [HTTPField("Content-Type", "application/json")]
         let request = HTTPRequest(
             method, baseURL + path, fields: fields + [HTTPField("Accept", "application/json")],

@@ -77,28 +77,37 @@ public struct OriginRequest: Sendable, Encodable {
 }
 
 extension CloudflareClient {
-    /// Has a certificate issued. With a zone, its list is asked before the request is repeated.
+    /// Has a certificate issued. With a zone, its list is asked before the request is repeated; which of its elements can't be read is
+    /// told, a line each.
     public func issue(
         _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
-    ) throws(CloudflareError) -> OriginCertificate {
+    ) throws(CloudflareError) -> (certificate: OriginCertificate, oddities: [String]) {
+        var oddities: [String] = []
         var finding: (() throws(CloudflareError) -> OriginCertificate?)?
-        if let zone { finding = { () throws(CloudflareError) in try certificate(for: signed, inZone: zone) } }
-        return try call(
+        if let zone {
+            finding = { () throws(CloudflareError) in
+                let search = try certificate(for: signed, named: request.hostnames, inZone: zone)
+                oddities = search.oddities
+                return search.found
+            }
+        }
+        let issued: OriginCertificate = try call(
             .post, "/certificates", body: RemoteJSON.encode(request), of: "certificate", finding: finding)
+        return (issued, oddities)
     }
 
-    /// The certificate that a zone has for this very request; nil when there is none, for sure.
+    /// The certificate that a zone has for this very request, which is for these names.
     public func certificate(
-        for request: CertificateRequest, inZone zone: String
-    ) throws(CloudflareError) -> OriginCertificate? {
-        let thing = "list of certificates"
-        let search = try first(in: "/certificates?zone_id=\(zone)&", of: thing) { (found: OriginCertificate) in
-            guard let text = found.request, let other = try? CertificateRequest(pem: Array(text.utf8)),
-                other.der == request.der, found.revokedAt == nil
-            else { return nil as OriginCertificate? }
-            return found
+        for request: CertificateRequest, named names: [String], inZone zone: String
+    ) throws(CloudflareError) -> CloudflareSearch<OriginCertificate> {
+        func isSame(_ text: String?) -> Bool? {
+            text.flatMap { try? CertificateRequest(pem: Array($0.utf8)) }.map { $0.der == request.der }
         }
-        return try Self.certain(search, of: thing)
+        return try search(
+            "/certificates?zone_id=\(zone)&", of: "list of certificates", mayBe: { isSame($0.csr) ?? $0.isFor(names) }
+        ) { (found: OriginCertificate) in
+            isSame(found.request) == true && found.revokedAt == nil ? found : nil
+        }
     }
 
     /// A certificate as it is now. Throws an error that `isGone` when there is none.

@@ -39,7 +39,9 @@ public struct ReadableList<Element: Decodable>: Decodable {
         var faults: [(place: Int, reason: String)] = []
         while !list.isAtEnd {
             // An attempt never throws, so the list goes on behind it.
-            switch try list.decodeIfPresent(Attempt.self)?.result ?? .failure(RemoteJSON.Fault(reason: "it is null")) {
+            switch try list.decodeIfPresent(ReadAttempt<Element>.self)?.result
+                ?? .failure(RemoteJSON.Fault(reason: "it is null"))
+            {
             case .success(let element): elements.append(element)
             case .failure(let fault): faults.append((list.currentIndex, fault.reason))
             }
@@ -48,16 +50,20 @@ public struct ReadableList<Element: Decodable>: Decodable {
         self.faults = faults
     }
 
-    private struct Attempt: Decodable {
-        let result: Result<Element, RemoteJSON.Fault>
+}
 
-        init(from decoder: any Decoder) {
-            do {
-                result = .success(try Element(from: decoder))
-            } catch {
-                let reason = RemoteJSON.reason(error, below: decoder.codingPath.count)
-                result = .failure(RemoteJSON.Fault(reason: reason))
-            }
+/// What can be read of a value, or why it can't.
+public struct ReadAttempt<Value: Decodable>: Decodable {
+    /// What has come of it.
+    public let result: Result<Value, RemoteJSON.Fault>
+
+    /// Tries to read a value.
+    public init(from decoder: any Decoder) {
+        do {
+            result = .success(try Value(from: decoder))
+        } catch {
+            let reason = RemoteJSON.reason(error, below: decoder.codingPath.count)
+            result = .failure(RemoteJSON.Fault(reason: reason))
         }
     }
 }

@@ -22,7 +22,7 @@ struct ClientTests {
     ])
     func `What was not done is asked again`(step: ScriptedTransport.Step) throws {
         let server = ScriptedTransport([step, .answer(200, ScriptedTransport.success(Self.certificate))])
-        let issued = try server.client.issue(Self.order, for: Self.request, inZone: nil)
+        let issued = try server.client.issue(Self.order, for: Self.request, inZone: nil).certificate
         #expect(issued.id == "12" && issued.expiresAt == 1_893_553_445)
         #expect(server.requests.count == 2)
         if case .answer(429, _, _) = step { #expect(server.delays == [3]) } else { #expect(server.delays == [1]) }
@@ -90,7 +90,8 @@ struct ClientTests {
         let csr = Self.request.pem.replacing("\n", with: #"\n"#)
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":"2020-12-25 06:27:00 +0000 UTC"}"#
         let server = ScriptedTransport([.answer(200, other), .answer(200, ScriptedTransport.success("[\(ours)]"))])
-        let found = try #require(try server.client.certificate(for: Self.request, inZone: "abc"))
+        let found = try #require(
+            try server.client.certificate(for: Self.request, named: ["a.test"], inZone: "abc").found)
         #expect(found.id == "13" && found.expiresAt == 1_608_877_620)
         #expect(
             server.calls == [
@@ -104,23 +105,33 @@ struct ClientTests {
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":7}"#
         let odd = [
             #"{"id":null}"#, "null", "7", #"{"id":"../13"}"#, #"{"id":"12","revoked_at":[]}"#, #"{"id":"12","csr":{}}"#,
+            #"{"id":7,"hostnames":["other.test"]}"#,
         ]
         let list = { (elements: [String]) in
             ScriptedTransport.success("[\(elements.joined(separator: ","))]", info: #"{"total_pages":"one"}"#)
         }
-        let server = ScriptedTransport([.answer(200, list(odd + [ours]))])
-        #expect(try server.client.certificate(for: Self.request, inZone: "abc")?.id == "13")
-        // What is not found may be what can't be read: then nobody asks for it a second time.
+        func search(_ elements: [String]) throws -> CloudflareSearch<OriginCertificate> {
+            try ScriptedTransport([.answer(200, list(elements))]).client.certificate(
+                for: Self.request, named: ["a.test", "*.a.test"], inZone: "abc")
+        }
+        #expect(try search(odd + [ours]).found?.id == "13")
         for element in odd {
-            let server = ScriptedTransport([.answer(200, list([Self.certificate, element]))])
-            let error = #expect(throws: CloudflareError.self) {
-                try server.client.certificate(for: Self.request, inZone: "abc")
-            }
+            let search = try search([Self.certificate, element])
+            #expect(search.found == nil && search.oddities.count == 1)
+            #expect(search.oddities.first?.contains("an element that can't be read, number 2 of page 1: ") == true)
+        }
+        // What says that it is for the same may be it: then nobody asks for it a second time.
+        let doubtful = [
+            #"{"id":null,"csr":"\#(csr)"}"#, #"{"id":"12","revoked_at":[],"csr":"\#(csr)"}"#,
+            #"{"id":"../13","hostnames":["*.A.test","a.test"]}"#, #"{"csr":"?","hostnames":["*.a.test","a.test"]}"#,
+        ]
+        for element in doubtful {
+            let error = #expect(throws: CloudflareError.self) { try search([Self.certificate, element]) }
             #expect(error?.description.contains("an element that can't be read, number 2 of page 1: ") == true)
             #expect(error?.mayBeDone == true)
+            #expect(try search([element, ours]).found?.id == "13")
         }
-        let none = ScriptedTransport([.answer(200, list([Self.certificate]))])
-        #expect(try none.client.certificate(for: Self.request, inZone: "abc") == nil)
+        #expect(try search([Self.certificate]).oddities.isEmpty)
     }
 
     @Test func `What a server between may have hidden is looked for before it is asked again`() throws {
@@ -130,7 +141,7 @@ struct ClientTests {
             .answer(524, "<html>"), .answer(200, ScriptedTransport.success("[]")), .answer(502, "<html>"),
             .answer(200, ScriptedTransport.success("[\(ours)]")),
         ])
-        #expect(try server.client.issue(Self.order, for: Self.request, inZone: "abc").id == "13")
+        #expect(try server.client.issue(Self.order, for: Self.request, inZone: "abc").certificate.id == "13")
         #expect(server.requests.map(\.method) == [.post, .get, .post, .get])
     }
 
@@ -223,8 +234,13 @@ struct PackTests {
                 "Cloudflare's list of certificate packs has an element that can't be read, number 3 of page 1: "
                     + "'id' is missing",
             ])
-        let again = ScriptedTransport([.answer(200, ScriptedTransport.success("[null]"))])
-        #expect(throws: CloudflareError.self) { try again.client.pack(inZone: "abc") { _ in true } }
+        let order = CertificatePackOrder(
+            hosts: ["a.test", "*.a.test"], authority: "google", validation: "txt", validityDays: 90, hasBranding: false)
+        let unlike = ScriptedTransport([.answer(200, ScriptedTransport.success(#"[null,{"hosts":["a.test"]}]"#))])
+        let search = try unlike.client.pack(of: order, inZone: "abc") { _ in true }
+        #expect(search.found == nil && search.oddities.count == 2)
+        let like = ScriptedTransport([.answer(200, ScriptedTransport.success(#"[{"hosts":["*.a.test","A.test"]}]"#))])
+        #expect(throws: CloudflareError.self) { try like.client.pack(of: order, inZone: "abc") { _ in true } }
     }
 
     @Test func `An order is known again, in whatever order its names come`() throws {

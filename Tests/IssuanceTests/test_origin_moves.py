@@ -56,30 +56,37 @@ def test_an_issuer_that_goes_with_the_move_is_told_of(behind, cloudflare):
     gateway.apply()
     move(gateway, "the local CA")
     del gateway.config["issuers"]["origin"]
-    gateway.apply()
-    assert len(cloudflare.valid) == 1
-    assert "No changes" in gateway.apply()
+    said = gateway.apply(everything=True)
+    assert "the former certificate of 'site' is not revoked: " in said
+    assert f"revoke {former} in Cloudflare's dashboard" in said
+    assert rows(gateway, "SELECT count(*) FROM superseded") == [(0,)]
 
 
-def spoil(call):
-    """Has a list come with elements that nobody can read."""
-    status, fields, envelope = call.carry_out()
-    envelope["result"] = [None, {"id": 7}, *envelope["result"]]
-    call.answer(status, fields, envelope)
+def spoil(*odd):
+    """Has a list come with these elements before its own."""
+    def fault(call):
+        status, fields, envelope = call.carry_out()
+        envelope["result"] = [*odd, *envelope["result"]]
+        call.answer(status, fields, envelope)
+    return fault
+
+
+ODD = [None, 5, {}, [], "x", {"id": 7}, {"id": None, "hostnames": ["other.test"]}, {"id": "../1", "csr": "none"}]
+DOUBTFUL = [{"id": 7, "hostnames": NAMES[::-1]}, {"id": None, "hostnames": [name.upper() for name in NAMES]}]
 
 
 def test_a_certificate_is_found_among_odd_ones(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lose)
-    cloudflare.on_call("GET", "/certificates", spoil)
-    gateway.apply()
+    cloudflare.on_call("GET", "/certificates", spoil(*ODD))
+    said = gateway.apply(everything=True)
     assert len(cloudflare.certificates) == 1
 
 
 def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
-    cloudflare.on_call("GET", "/certificates", spoil, times=3)
+    cloudflare.on_call("GET", "/certificates", spoil(element), times=3)
     assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
     said = gateway.apply(expect=3, everything=True)
     assert "what is looked for may be in it: Cloudflare's list of certificates has an element" in said
@@ -92,7 +99,35 @@ def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflar
 
 def test_an_odd_pack_of_the_zone_keeps_none_from_being_ordered(edge_site, cloudflare):
     gateway = edge_site()
-    cloudflare.on_call("GET", "/certificate_packs", spoil)
+    cloudflare.on_call("GET", "/certificate_packs", spoil(None, {"id": 7}))
     said = gateway.apply(everything=True)
     assert len(cloudflare.packs) == 1
+    assert said.count("can't be read") == 2 and "number 1 of page 1: it is null; and 7 more can't be read" in said, said
+
+
+@pytest.mark.parametrize("element", ODD, ids=str)
+def test_an_element_that_can_not_be_ours_keeps_nobody_from_asking_again(behind, cloudflare, element):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
+    cloudflare.on_call("GET", "/certificates", spoil(element), times=3)
+    assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
+    said = gateway.apply(everything=True)
+    lines = [line for line in said.splitlines() if "an element that can't be read, number 1 of page 1: " in line]
+    assert len(lines) == 1 and "warning: certificate site was issued, though Cloudflare's list" in lines[0], said
+    assert len(cloudflare.valid) == 1
     assert "Cloudflare's list of certificate packs has an element that can't be read, number 1 of page 1" in said
+
+
+@pytest.mark.parametrize("odd, is_found", [
+    ({"id": 7, "hosts": ["other.test"]}, True), ({}, True), (None, True),
+    ({"id": 7, "hosts": ["*.example.test", "EXAMPLE.test"]}, False)], ids=str)
+def test_an_order_of_a_pack_whose_answer_is_lost_is_made_again_unless_an_odd_one_may_be_it(
+        edge_site, cloudflare, odd, is_found):
+    gateway = edge_site()
+    cloudflare.on_call("POST", "/order", lambda call: call.hang_up())
+    gateway.apply(expect=3)
+    cloudflare.on_call("GET", "/certificate_packs", spoil(odd))
+    said = gateway.apply(expect=0 if is_found else 3, everything=True)
+    assert len(cloudflare.packs) == is_found
+    assert ("what is looked for may be in it" in said) != is_found
+    assert "can't be read, number 1 of page 1" in said

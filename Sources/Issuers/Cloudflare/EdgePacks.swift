@@ -104,7 +104,10 @@ struct EdgePackWork {
         guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
             return try placedAnew()
         }
-        guard pack.id != nil else { return (try found(pack) ?? place(pack), []) }
+        guard pack.id != nil else {
+            let (found, oddities) = try found(pack)
+            return (try found ?? place(pack), oddities)
+        }
         let seen = try looked(at: pack)
         switch PackStatus(seen.status) {
         case .pending, .active, .validationTimedOut: return (seen, [])
@@ -134,7 +137,7 @@ struct EdgePackWork {
         do throws(CloudflareError) {
             ordered = try client.order(order, inZone: pack.zone) { !known.contains($0.id) }
         } catch  where error.mayBeDone {
-            guard let found = try? found(pack) else {
+            guard let found = try? found(pack).pack else {
                 throw IssuanceFailure(
                     "\(error); it may have been ordered all the same",
                     hint: "the next apply looks for it before it orders again")
@@ -150,14 +153,13 @@ struct EdgePackWork {
 
     /// The pack that came of an order whose answer was lost: for the same names, not there before, and of no other order of
     /// ours. Nil when there is none.
-    private func found(_ pack: EdgePack) throws -> EdgePack? {
+    private func found(_ pack: EdgePack) throws -> (pack: EdgePack?, oddities: [String]) {
         let known = try knownIDs(besides: pack)
-        guard let order = CertificatePackOrder(text: pack.order),
-            let found = try client.pack(
-                inZone: pack.zone,
-                where: { !known.contains($0.id) && $0.hosts == order.hosts && PackStatus($0.status) != .gone })
-        else { return nil }
-        return try store.putEdgePack(pack.seen(found, at: now()), by: holder)
+        guard let order = CertificatePackOrder(text: pack.order) else { return (nil, []) }
+        let search = try client.pack(
+            of: order, inZone: pack.zone, where: { !known.contains($0.id) && PackStatus($0.status) != .gone })
+        let found = try search.found.map { try store.putEdgePack(pack.seen($0, at: now()), by: holder) }
+        return (found, search.oddities)
     }
 
     /// Packs that can't have come of an order.
@@ -213,7 +215,7 @@ struct EdgePackWork {
 
     /// Deletes a pack at Cloudflare, then its line.
     func delete(_ pack: EdgePack) throws {
-        if let id = try pack.id ?? found(pack)?.id { try client.deletePack(id, inZone: pack.zone) }
+        if let id = try pack.id ?? found(pack).pack?.id { try client.deletePack(id, inZone: pack.zone) }
         try store.deleteEdgePack(pack, by: holder)
     }
 }

@@ -50,13 +50,16 @@ struct OriginOrders: Sendable {
 
     private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
         var pending = try store.pendingOrder(for: need.name)
+        var oddities: [String] = []
         // From the mark on it may have been issued.
         if let marked = pending, marked.isFinalized {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
                 do {
-                    if let found = try client.certificate(for: request, inZone: zone), marked.isFor(need) {
-                        return try check(found, marked, need)
+                    let search = try client.certificate(for: request, named: marked.domains, inZone: zone)
+                    oddities = search.oddities
+                    if let found = search.found, marked.isFor(need) {
+                        return try check(found, marked, need, oddities)
                     }
                 } catch let error as CloudflareError {
                     guard startsAnew, case .malformed = error else { throw error }
@@ -74,7 +77,7 @@ struct OriginOrders: Sendable {
         }
         // One that was begun for something else is of no use.
         if let begun = pending, !begun.isFor(need) { pending = nil }
-        return try ask(pending ?? begin(need), need, client)
+        return try ask(pending ?? begin(need), need, client, oddities)
     }
 
     private func begin(_ need: OriginNeed) throws -> PendingOrder {
@@ -89,14 +92,16 @@ struct OriginOrders: Sendable {
     }
 
     /// Asks for the certificate; when the answer is lost, once for what came of it.
-    private func ask(_ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient) throws -> IssuedMaterial {
+    private func ask(
+        _ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient, _ oddities: [String]
+    ) throws -> IssuedMaterial {
         var pending = begun
         let request = try CertificateRequest(der: pending.request)
         pending.isFinalized = true
         try store.putOrder(pending, by: tools.holder)
-        let issued: OriginCertificate
+        let answer: (certificate: OriginCertificate, oddities: [String])
         do throws(CloudflareError) {
-            issued = try client.issue(
+            answer = try client.issue(
                 OriginRequest(
                     request, hostnames: need.names, type: need.settings.requestType.rawValue,
                     validity: need.settings.requestedValidityDays), for: request, inZone: need.zone)
@@ -108,14 +113,23 @@ struct OriginOrders: Sendable {
                 throw error
             }
             guard let zone = need.zone else { throw doubt(of: need, since: pending.createdAt, after: error) }
-            guard let found = try? client.certificate(for: request, inZone: zone) else {
+            guard let search = try? client.certificate(for: request, named: need.names, inZone: zone),
+                let found = search.found
+            else {
                 throw IssuanceFailure(
                     "\(error); it may have been issued all the same",
                     hint: "the next try looks into the zone's list before it asks again")
             }
-            issued = found
+            answer = (found, search.oddities)
         }
-        return try check(issued, pending, need)
+        return try check(answer.certificate, pending, need, oddities + answer.oddities)
+    }
+
+    /// What was odd, in one line.
+    private static func warning(of oddities: [String]) -> [String] {
+        guard let first = oddities.first else { return [] }
+        let others = oddities.count == 1 ? "" : "; and \(oddities.count - 1) more can't be read"
+        return ["was issued, though \(first)\(others)"]
     }
 
     private func doubt(of need: OriginNeed, since: Int64, after error: CloudflareError? = nil) -> IssuanceFailure {
@@ -131,7 +145,7 @@ struct OriginOrders: Sendable {
     /// The certificate, if it is what was asked for: of our key, for all names, valid now. It has no chain: Cloudflare's edge
     /// knows its CA.
     private func check(
-        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed
+        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed, _ oddities: [String]
     ) throws -> IssuedMaterial {
         let der = try tools.sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
@@ -147,7 +161,7 @@ struct OriginOrders: Sendable {
         }
         try chain.checkStrength()
         return IssuedMaterial(
-            chain: chain, key: key, sourceDigest: [], warnings: [],
+            chain: chain, key: key, sourceDigest: [], warnings: Self.warning(of: oddities),
             closing: [.endOrder(certificate: need.name)],
             remote: RemoteCertificate(id: issued.id, request: pending.request))
     }
