@@ -10,9 +10,15 @@ public struct CertificateSources: Sendable {
     private let origin: OriginOrders
     private let store: any StateStore
     private let now: @Sendable () -> Int64
+    private let leaving: [Issuer]
 
-    /// The sources. Without a local CA only what it was to issue fails.
-    public init(local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceTools) {
+    /// The sources. Without a local CA only what it was to issue fails. `leaving` are issuers of the state that are taken out: they
+    /// issue nothing, and may still be asked to revoke.
+    public init(
+        local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceTools,
+        leaving: [Issuer] = []
+    ) {
+        self.leaving = leaving
         own = OwnCertificate(tools.secrets)
         self.local = local
         self.orders = orders
@@ -44,7 +50,7 @@ public struct CertificateSources: Sendable {
     ) throws(StateError) -> SupersededCertificate? {
         guard let former = try store.certificate(named: name), let remote = former.remote,
             remote.id != material.remote?.id,
-            let issuer = issuers.first(where: { $0.name == former.issuerName }),
+            let issuer = (issuers + leaving).first(where: { $0.name == former.issuerName }),
             case .cloudflareOrigin(let settings) = issuer.kind, settings.revokeReplaced
         else { return nil }
         return SupersededCertificate(id: remote.id, certificate: name, issuer: issuer.name, since: now())

@@ -89,7 +89,16 @@ struct IssuerAccess {
 extension IssuerAccess {
     /// Revokes what others have taken the place of, and tells what could not be.
     func revokeSuperseded() throws {
-        try OriginRevocations(tools).revokeSuperseded(issuers: Array(state.issuers.values)).tell()
+        try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
+    }
+}
+
+extension IssuanceTools {
+    /// Revokes what others have taken the place of. `issuers` are all of the state, `leaving` those that were just taken out.
+    func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
+        try tellingOfWaits(for: "the revocation of former certificates") {
+            try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)
+        }
     }
 }
 

@@ -61,12 +61,12 @@ struct ApplyRun {
             throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
         }
         try noteLosses(drift, of: found.snapshot, store, keeper.holder)
-        try carryOut(plan, store, keeper, source, authority)
+        try carryOut(plan, store, keeper, source, authority, leaving: plan.leavingIssuers)
     }
 
     private func carryOut(
         _ plan: Plan, _ store: SQLiteStateStore, _ keeper: LeaseKeeper, _ source: MasterKeySource,
-        _ authority: Result<LocalAuthority, IssuanceFailure>
+        _ authority: Result<LocalAuthority, IssuanceFailure>, leaving: [Issuer]
     ) throws {
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
@@ -80,7 +80,9 @@ struct ApplyRun {
             store: store, holder: keeper.holder, sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         let applier = Applier(
-            tools, sources: CertificateSources(local: authority, orders: ACMEOrders(tools, board: board), tools),
+            tools,
+            sources: CertificateSources(
+                local: authority, orders: ACMEOrders(tools, board: board), tools, leaving: leaving),
             stop: stop, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
@@ -94,7 +96,7 @@ struct ApplyRun {
         }
         report.finish()
         let revoked =
-            stop.isMade ? [] : try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers)
+            stop.isMade ? [] : try tools.revokeSuperseded(issuers: configuration.issuers, leaving: leaving)
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
@@ -125,7 +127,7 @@ struct ApplyRun {
         let tools = IssuanceTools(
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
-        try OriginRevocations(tools).revokeSuperseded(issuers: configuration.issuers).tell()
+        try tools.revokeSuperseded(issuers: configuration.issuers).tell()
         if try follow(pending, tools, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
     }
 
@@ -224,5 +226,16 @@ struct ApplyRun {
             now: currentTime()
         ).plan()
         return (plan, warnings)
+    }
+}
+
+extension Plan {
+    /// The issuers that are taken out, as they were.
+    fileprivate var leavingIssuers: [Issuer] {
+        changes.filter { $0.action == .delete && $0.item.kind == .issuer }.compactMap { change in
+            guard let record = change.former?.record, var issuer = Issuer(record: record) else { return nil }
+            issuer.name = change.item.name
+            return issuer
+        }
     }
 }

@@ -5,7 +5,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloudflare import lose
+from cloudflare import TOKEN, lose
 from hosts import NAMES, aegis_apply, rows
 from scripted_ca import Authority, pem
 
@@ -51,9 +51,30 @@ def test_a_certificate_that_moves_is_revoked_as_the_issuer_it_leaves_says(behind
     assert "No changes" in gateway.apply()
 
 
-def test_an_issuer_that_goes_with_the_move_is_told_of(behind, cloudflare):
-    gateway = behind(revoke_replaced=True)
+@pytest.mark.parametrize("to", MOVES)
+@pytest.mark.parametrize("revokes", [True, False])
+def test_an_issuer_that_goes_with_the_move_revokes_all_the_same(behind, cloudflare, to, revokes):
+    gateway = behind(revoke_replaced=revokes)
     gateway.apply()
+    former, = cloudflare.valid
+    move(gateway, to)
+    del gateway.config["issuers"]["origin"]
+    said = gateway.apply(everything=True)
+    assert ("revoked_at" in cloudflare.certificates[former]) == revokes, said
+    assert ("Revoked the former certificate of 'site'" in said) == revokes
+    assert rows(gateway, "SELECT count(*) FROM superseded") == [(0,)]
+    assert "No changes" in gateway.apply()
+
+
+@pytest.mark.parametrize("why", ["refused", "its token goes with it"])
+def test_a_certificate_that_can_not_be_revoked_any_more_is_told_of(behind, cloudflare, why):
+    gateway = behind(revoke_replaced=True)
+    if why == "refused":
+        cloudflare.refuse("DELETE", "/certificates", 403, 9109, "Not now")
+    else:
+        gateway.config["issuers"]["origin"]["api_token"] = TOKEN
+    gateway.apply()
+    former, = cloudflare.valid
     move(gateway, "the local CA")
     del gateway.config["issuers"]["origin"]
     said = gateway.apply(everything=True)
@@ -81,9 +102,23 @@ def test_a_certificate_is_found_among_odd_ones(behind, cloudflare):
     cloudflare.on_call("GET", "/certificates", spoil(*ODD))
     said = gateway.apply(everything=True)
     assert len(cloudflare.certificates) == 1
+    assert said.count("can't be read") == 2 and "number 1 of page 1: it is null; and 7 more can't be read" in said, said
 
 
-def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflare):
+@pytest.mark.parametrize("element", ODD, ids=str)
+def test_an_element_that_can_not_be_ours_keeps_nobody_from_asking_again(behind, cloudflare, element):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
+    cloudflare.on_call("GET", "/certificates", spoil(element), times=3)
+    assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
+    said = gateway.apply(everything=True)
+    lines = [line for line in said.splitlines() if "an element that can't be read, number 1 of page 1: " in line]
+    assert len(lines) == 1 and "warning: certificate site was issued, though Cloudflare's list" in lines[0], said
+    assert len(cloudflare.valid) == 1
+
+
+@pytest.mark.parametrize("element", DOUBTFUL, ids=str)
+def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflare, element):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
     cloudflare.on_call("GET", "/certificates", spoil(element), times=3)
@@ -102,19 +137,6 @@ def test_an_odd_pack_of_the_zone_keeps_none_from_being_ordered(edge_site, cloudf
     cloudflare.on_call("GET", "/certificate_packs", spoil(None, {"id": 7}))
     said = gateway.apply(everything=True)
     assert len(cloudflare.packs) == 1
-    assert said.count("can't be read") == 2 and "number 1 of page 1: it is null; and 7 more can't be read" in said, said
-
-
-@pytest.mark.parametrize("element", ODD, ids=str)
-def test_an_element_that_can_not_be_ours_keeps_nobody_from_asking_again(behind, cloudflare, element):
-    gateway = behind()
-    cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
-    cloudflare.on_call("GET", "/certificates", spoil(element), times=3)
-    assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
-    said = gateway.apply(everything=True)
-    lines = [line for line in said.splitlines() if "an element that can't be read, number 1 of page 1: " in line]
-    assert len(lines) == 1 and "warning: certificate site was issued, though Cloudflare's list" in lines[0], said
-    assert len(cloudflare.valid) == 1
     assert "Cloudflare's list of certificate packs has an element that can't be read, number 1 of page 1" in said
 
 

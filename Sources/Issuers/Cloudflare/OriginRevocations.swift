@@ -24,15 +24,16 @@ public struct OriginRevocations: Sendable {
         public let isGivenUp: Bool
     }
 
-    /// Revokes what others have taken the place of, once all gateways that are alive serve those. `issuers` are all of the state.
+    /// Revokes what others have taken the place of, once all gateways that are alive serve those. `issuers` are all of the state,
+    /// `leaving` those that were taken out of it just now.
     ///
-    /// What can't be revoked now stays noted, and is tried again later.
-    public func revokeSuperseded(issuers: [Issuer]) throws(StateError) -> [Outcome] {
+    /// What can't be revoked now stays noted, and is tried again later, as long as its issuer is in the state.
+    public func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
         let now = tools.now()
         let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
         guard !waiting.isEmpty, try areGatewaysUpToDate() else { return [] }
         var outcomes: [Outcome] = []
-        for certificate in waiting { outcomes.append(try revoke(certificate, issuers)) }
+        for certificate in waiting { outcomes.append(try revoke(certificate, issuers, leaving)) }
         try tools.store.record(
             events: outcomes.map { outcome in
                 AuditEvent(
@@ -43,18 +44,23 @@ public struct OriginRevocations: Sendable {
     }
 
     private func revoke(
-        _ certificate: SupersededCertificate, _ issuers: [Issuer]
+        _ certificate: SupersededCertificate, _ issuers: [Issuer], _ leaving: [Issuer]
     ) throws(StateError) -> Outcome {
-        guard case .cloudflareOrigin(let settings)? = issuers.first(where: { $0.name == certificate.issuer })?.kind
-        else {
-            try tools.store.deleteSuperseded(id: certificate.id)
-            let failure = IssuanceFailure(
-                "issuer '\(certificate.issuer)' is gone", hint: "revoke \(certificate.id) in Cloudflare's dashboard")
-            return Outcome(certificate: certificate.certificate, failure: failure, isGivenUp: true)
+        func settings(in issuers: [Issuer]) -> CloudflareOriginIssuer? {
+            guard case .cloudflareOrigin(let settings)? = issuers.first(where: { $0.name == certificate.issuer })?.kind
+            else { return nil }
+            return settings
+        }
+        let known = settings(in: issuers)
+        guard let settings = known ?? settings(in: leaving) else {
+            return try giveUp(certificate, "issuer '\(certificate.issuer)' is gone")
         }
         do throws(IssuanceFailure) {
             try revoke(certificate.id, settings)
         } catch {
+            guard known != nil else {
+                return try giveUp(certificate, "\(error.reason); and issuer '\(certificate.issuer)' is gone now")
+            }
             var failed = certificate
             failed.failures += 1
             let delay = RetrySchedule.delaySeconds(afterFailures: failed.failures)
@@ -64,6 +70,15 @@ public struct OriginRevocations: Sendable {
         }
         try tools.store.deleteSuperseded(id: certificate.id)
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
+    }
+
+    /// Forgets one that nobody can revoke any more but the operator.
+    private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
+        try tools.store.deleteSuperseded(id: certificate.id)
+        let hint =
+            "revoke \(certificate.id) in Cloudflare's dashboard; an issuer that stays in the file until then does so"
+        return Outcome(
+            certificate: certificate.certificate, failure: IssuanceFailure(reason, hint: hint), isGivenUp: true)
     }
 
     /// Revokes a certificate, which can't be undone. One that is revoked already is no error.

@@ -76,7 +76,7 @@ public struct Change: Sendable, Equatable {
     /// What the file says of the item; nil where the item goes.
     var declared: DeclaredItem?
     /// What the state has of the item; nil where it is new.
-    var former: StoredItem?
+    package var former: StoredItem?
     /// What is done about it at its provider, where the item goes.
     var retirement: Retirement?
     /// Whether the certificate is set apart when it goes, and taken from there when it comes.
