@@ -5,17 +5,9 @@ extension CertificateChain {
     /// What speaks against showing this to clients, beside the leaf itself: each is the rest of a sentence on the certificate.
     /// `now` is in seconds since 1970.
     func warnings(now: Int64) -> [String] {
-        var warnings: [String] = []
-        for certificate in certificates.dropFirst() {
-            let thing = certificate.isSelfIssued ? "a root" : "an intermediate"
-            if certificate.notAfter <= now {
-                warnings.append(
-                    "has \(thing) that has expired: '\(certificate.subject)' on \(UTCTime.text(certificate.notAfter));"
-                        + " put the CA's current one in its place")
-            } else if certificate.notBefore > now {
-                warnings.append(
-                    "has \(thing) that is not valid yet: '\(certificate.subject)' begins on"
-                        + " \(UTCTime.text(certificate.notBefore))")
+        var warnings = certificates.dropFirst().compactMap { certificate in
+            certificate.fault(now: now).map {
+                $0 + (certificate.notAfter <= now ? "; put the CA's current one in its place" : "")
             }
         }
         // Of those that are to end, clients meet the first.
@@ -58,12 +50,52 @@ extension CertificateChain {
         let place = leaf.issuerAddress.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
         return [
             "has no intermediate: clients refuse it unless they know \(leaf.issuerShown);"
-                + " add the certificate of that\(place)"
+                + " add the certificate of that\(place), also where it is the root"
         ]
     }
 }
 
 extension Certificate {
+    /// Why a chain is refused that has this authority in it; nil when it is not. `now` is in seconds since 1970.
+    fileprivate func fault(now: Int64) -> String? {
+        let thing = isSelfIssued ? "a root" : "an intermediate"
+        if notAfter <= now { return "has \(thing) that has expired: '\(subject)' on \(UTCTime.text(notAfter))" }
+        if notBefore > now {
+            return "has \(thing) that is not valid yet: '\(subject)' begins on \(UTCTime.text(notBefore))"
+        }
+        return nil
+    }
+
     /// Its issuer's common name as a line shows it.
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
+}
+
+/// Finds stored chains that clients refuse for what stands above the leaf. Very many certificates share that, so it is read once.
+public struct ChainFaults {
+    private let now: Int64
+    private var known: [ArraySlice<UInt8>: String?] = [:]
+
+    /// Faults as of `now`, in seconds since 1970.
+    public init(now: Int64) { self.now = now }
+
+    /// What is wrong with a stored chain, and what to do about it, as the rest of a sentence; nil for nothing, or where it is its leaf
+    /// that has expired.
+    public mutating func fault(of stored: StoredCertificate) -> String? {
+        guard let end = PEM.endOfFirstBlock(in: stored.chain), let fault = fault(ofAuthorities: stored.chain[end...])
+        else { return nil }
+        guard let leaf = try? CertificateChain(pem: stored.chain).leaf, leaf.notAfter > now else { return nil }
+        let advice =
+            stored.facts.source == .custom
+            ? "put another in its place in its file, or take it out there, and apply"
+            : "'aegis-apply renew \(stored.name) --force' asks for another"
+        return "\(fault); \(advice)"
+    }
+
+    private mutating func fault(ofAuthorities pem: ArraySlice<UInt8>) -> String? {
+        if let known = known[pem] { return known }
+        let authorities = (try? PEM.certificates(in: Array(pem))) ?? []
+        let fault = authorities.lazy.compactMap { [now] in (try? Certificate(der: $0))?.fault(now: now) }.first
+        known[pem] = .some(fault)
+        return fault
+    }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Issuers
 import Reconciler
 import State
 
@@ -22,7 +23,7 @@ struct StatusCommand: ParsableCommand {
             let snapshot = try store.snapshot()
             let now = currentTime()
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
-            let rows = HostStatus.all(in: snapshot, now: now)
+            let rows = HostStatus.all(in: snapshot, chainFaults: try chainFaults(in: store, now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
             // It reads every host, so only where there is something to tell.
             let state = try failed.isEmpty ? nil : ManagedState(store)
@@ -58,6 +59,13 @@ struct StatusCommand: ParsableCommand {
 }
 
 extension HostStatus {
+
+    private func chainFaults(in store: any StateStore, now: Int64) throws -> [String: String] {
+        var chains = ChainFaults(now: now)
+        var faults: [String: String] = [:]
+        try store.forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
+        return faults
+    }
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",

@@ -25,15 +25,18 @@ public struct HostStatus: Sendable {
     /// From how many days before its end a certificate that is not being renewed is a problem.
     private static let problemDays: Int64 = 7
 
-    /// All hosts of a state, by name.
-    public static func all(in snapshot: StateSnapshot, now: Int64) -> [HostStatus] {
+    /// All hosts of a state, by name. `chainFaults` say of certificates, by name, why clients refuse their chains.
+    public static func all(
+        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], now: Int64
+    ) -> [HostStatus] {
         let others = CertificatesByDomain(snapshot)
         return snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
-            .map { HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, now) }
+            .map { HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, now) }
     }
 
     private init(
-        _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain, _ now: Int64
+        _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
+        _ chainFaults: [String: String], _ now: Int64
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
@@ -55,6 +58,7 @@ public struct HostStatus: Sendable {
             case (let host?, _, let own?) where !own.covers(host.names):
                 "its certificate does not cover all its names"
             case (_?, _, let own?) where own.loss != nil: "its certificate \(own.loss ?? "")"
+            case (_?, let wanted?, _) where chainFaults[wanted] != nil: "its certificate \(chainFaults[wanted] ?? "")"
             case (_?, _, let own?) where own.expiresAt <= now: "its certificate has expired"
             case (_?, _, let own?) where own.isLeft(toExpireWithin: Self.problemDays, now):
                 "its certificate is about to expire"

@@ -1,0 +1,85 @@
+"""Chains that were good when they were taken in, or are to be: status tells when clients refuse them."""
+
+import datetime
+import json
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway import Gateway, eventually
+from hosts import aegis_apply
+from scripted_ca import DAY, Authority, pem
+
+
+def certified(authority, by, start, end):
+    """An authority's certificate from another, valid so long from now."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key = authority.key.public_key()
+    return (x509.CertificateBuilder().subject_name(authority.name).issuer_name(by.name).public_key(key)
+            .serial_number(x509.random_serial_number()).not_valid_before(now + start).not_valid_after(now + end)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+            .sign(by.key, hashes.SHA256()))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Makes a gateway's folder with a certificate of its own from an authority, above which are others."""
+    def make(authority, *above):
+        gateway = Gateway(tmp_path / "gateway", [
+            {"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app"}}])
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = authority.sign(x509.Name([]), key.public_key(), [
+            (x509.SubjectAlternativeName([x509.DNSName("app.test")]), True)])
+        (gateway.folder / "own.pem").write_bytes(pem(leaf, *above))
+        (gateway.folder / "own.key").write_bytes(key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        (gateway.folder / "own.key").chmod(0o600)
+        gateway.config["certificates"] = {
+            "mine": {"source": "custom", "cert": {"file": "own.pem"}, "key": {"file": "own.key"}}}
+        (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
+        return gateway
+    return make
+
+
+def test_a_chain_that_is_good_is_no_problem(own):
+    root, intermediate = Authority("Root"), Authority("Issuing")
+    gateway = own(intermediate, certified(intermediate, root, -DAY, 365 * DAY))
+    gateway.apply()
+    aegis_apply(gateway, "status", "--check")
+
+
+def test_an_intermediate_that_is_not_valid_yet_is_a_problem(own):
+    root, intermediate = Authority("Root"), Authority("Issuing")
+    gateway = own(intermediate, certified(intermediate, root, DAY, 365 * DAY))
+    assert "not valid yet" in gateway.apply(everything=True)
+    said = aegis_apply(gateway, "status", "--check", expect=3)
+    assert "its certificate has an intermediate that is not valid yet: 'Issuing' begins on 20" in said
+    assert "put another in its place in its file" in said
+
+
+def test_a_cross_sign_that_has_ended_since_is_told_of_until_it_is_taken_out(own):
+    root, intermediate, old = Authority("Root"), Authority("Issuing"), Authority("Old root")
+    above = certified(intermediate, root, -DAY, 365 * DAY)
+    cross = certified(root, old, -DAY, datetime.timedelta(seconds=8))
+    gateway = own(intermediate, above, cross)
+    gateway.apply()
+    words = "its certificate has an intermediate that has expired: 'Root' on 20"
+    eventually("its end", lambda: words in aegis_apply(gateway, "status"))
+    assert "or take it out there, and apply" in aegis_apply(gateway, "status", "--check", expect=3)
+    text = (gateway.folder / "own.pem").read_bytes()
+    (gateway.folder / "own.pem").write_bytes(text.replace(pem(cross), b""))
+    gateway.apply()
+    aegis_apply(gateway, "status", "--check")
+
+
+@pytest.mark.parametrize("has_root", [True, False])
+def test_a_leaf_of_a_root_needs_no_intermediate_once_the_root_stands_behind_it(own, has_root):
+    root = Authority("Private root")
+    gateway = own(root, *[root.certificate] * has_root)
+    said = aegis_apply(gateway, "--dry-run", "--strict", expect=0 if has_root else 3)
+    assert ("has no intermediate: clients refuse it unless they know 'Private root'" in said) != has_root
+    assert ("also where it is the root" in said) != has_root
