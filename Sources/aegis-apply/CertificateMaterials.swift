@@ -21,8 +21,11 @@ enum CertificateMaterials {
         var materials: [String: CertificateMaterial] = [:]
         var warnings: [Diagnostic] = []
         for certificate in configuration.certificates {
-            guard case .custom(let custom) = certificate.source else { continue }
             let stored = snapshot.items[ItemID(.certificate, certificate.name)]?.certificate
+            guard case .custom(let custom) = certificate.source else {
+                warnings += leftAlone(certificate, stored)
+                continue
+            }
             let hosts = users[certificate.name] ?? []
             var takesIn = stored == nil
             do throws(IssuanceFailure) {
@@ -48,6 +51,23 @@ enum CertificateMaterials {
             }
         }
         return (materials, warnings)
+    }
+
+    /// That one is no longer good which is not to be renewed: no change of a plan says so.
+    private static func leftAlone(_ certificate: NamedCertificate, _ stored: CertificateFacts?) -> [Diagnostic] {
+        guard case .issued(let issued) = certificate.source, !issued.autoRenew, let stored, !stored.autoRenew else {
+            return []
+        }
+        let isOver = stored.expiresAt <= currentTime()
+        guard let fault = stored.loss ?? (isOver ? "has expired on \(UTCTime.text(stored.expiresAt))" : nil) else {
+            return []
+        }
+        return [
+            .warning(
+                at: certificate.origin,
+                "certificate '\(certificate.name)' \(fault), and is not renewed: its auto_renew is false",
+                hint: "'aegis-apply renew \(certificate.name) --force' has it reissued")
+        ]
     }
 
     private static func warning(

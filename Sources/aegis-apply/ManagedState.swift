@@ -14,6 +14,8 @@ struct ManagedState {
     private(set) var certificates: [String: ManagedCertificate] = [:]
     private var stored: [String: CertificateFacts] = [:]
     private let progress: [String: RenewalProgress]
+    /// Those of issuers that are to be renewed only when an operator says so.
+    private var unrenewed: [String: ManagedCertificate] = [:]
 
     init(_ store: SQLiteStateStore) throws {
         progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
@@ -38,20 +40,28 @@ struct ManagedState {
                 if certificates[certificate.name] == nil {
                     certificates[certificate.name] = ManagedCertificate(certificate)
                 }
+                if !certificate.facts.autoRenew {
+                    unrenewed[certificate.name] = ManagedCertificate(
+                        named: certificate.name, record: certificate.record, autoRenew: true,
+                        source: certificate.facts.source)
+                }
             default: break
             }
         }
     }
 
-    /// Those of these names; without names all, or none. Ends the program at a name that is none.
-    func select(_ names: [String], orAll: Bool) throws -> [ManagedCertificate] {
+    /// Those of these names; without names all, or none. `forced` are also those that are not renewed by themselves. Ends the program
+    /// at a name that is none.
+    func select(_ names: [String], orAll: Bool, forced: Bool = false) throws -> [ManagedCertificate] {
         if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
-            if let certificate = certificates[name] { return certificate }
+            if let certificate = certificates[name] ?? (forced ? unrenewed[name] : nil) { return certificate }
             if stored[name] != nil {
                 throw CommandFailure(
                     message: "the certificate '\(name)' is not renewed by Aegis",
-                    hint: "your own certificates are replaced by an apply; auto_renew: false keeps others out")
+                    hint: unrenewed[name] == nil
+                        ? "your own certificates are replaced by an apply"
+                        : "its auto_renew is false; --force has it reissued")
             }
             let near = Suggestion.nearest(to: name, in: certificates.keys.sorted().prefix(10_000))
             throw CommandFailure(
@@ -69,6 +79,26 @@ struct ManagedState {
     func nextTry(of name: String) -> Int64? {
         guard let progress = progress[name], progress.failures > 0 else { return nil }
         return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
+    }
+
+    /// Whether one is due by itself, whenever it is tried again after failures.
+    func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
+        var progress = progress[certificate.name]
+        progress?.nextTryAt = nil
+        return now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
+    }
+
+    /// Until when a certificate waits that is due, since it was tried in vain, and why it failed; nil for others.
+    func wait(of certificate: ManagedCertificate, now: Int64) -> (until: Int64, reason: String)? {
+        guard !isDue(certificate, now: now), isWanted(certificate, now: now), let progress = progress[certificate.name]
+        else { return nil }
+        return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
+    }
+
+    /// Whether one that could not be obtained is missed: not where what is stored is good, and only a forced renewal has failed.
+    func isMissed(_ name: String, now: Int64) -> Bool {
+        guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
+        return isWanted(certificate, now: now)
     }
 
     /// What has certificates from CAs, for this process.

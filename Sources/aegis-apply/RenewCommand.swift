@@ -22,7 +22,7 @@ struct RenewCommand: ParsableCommand {
     @Flag(help: "All certificates of issuers; the same as no name.")
     var all = false
 
-    @Flag(help: "Also what is not due yet. It counts against the CA's limits.")
+    @Flag(help: "Also what is not due yet, or waits after a failure. It counts against the CA's limits.")
     var force = false
 
     @OptionGroup var options: StateOptions
@@ -41,25 +41,38 @@ struct RenewCommand: ParsableCommand {
             let state = access.state
             let givenUp = force ? try giveUpDoubtful(access) : []
             let now = currentTime()
-            let wanted = try state.select(names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty)
-                .filter { force || state.isDue($0, now: now) }
-            guard !wanted.isEmpty else {
-                if givenUp.isEmpty { try tellNothingIsDue(state, now: now) }
-                return
+            let selected = try state.select(
+                names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty, forced: force)
+            let wanted = selected.filter { force || state.isDue($0, now: now) }
+            let waits = force ? 0 : try tellWaits(of: selected, state, now: now)
+            if !wanted.isEmpty {
+                signals.beginWork()
+                let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force), signals)
+                try access.revokeSuperseded()
+                if failures > 0 { throw ExitStatus.itemsFailed }
+            } else if givenUp.isEmpty, waits == 0 {
+                try Terminal.print("Nothing is due.\n")
             }
-            signals.beginWork()
-            let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force), signals)
-            try access.revokeSuperseded()
-            if failures > 0 { throw ExitStatus.itemsFailed }
+            if waits > 0, !names.isEmpty { throw ExitStatus.itemsFailed }
         }
     }
 
-    private func tellNothingIsDue(_ state: ManagedState, now: Int64) throws {
-        let waiting = names.compactMap { name in
-            state.nextTry(of: name).map { "'\(name)' could not be had; the next try is due \(UTCTime.text($0)).\n" }
+    /// As many that wait are named.
+    private static let maximumWaits = 10
+
+    /// Tells which certificates are due and wait for their next try. How many.
+    private func tellWaits(of certificates: [ManagedCertificate], _ state: ManagedState, now: Int64) throws -> Int {
+        let waiting = certificates.compactMap { certificate in
+            state.wait(of: certificate, now: now).map { wait in
+                "'\(certificate.name)' is due, and waits until \(UTCTime.text(wait.until)): \(wait.reason)\n"
+            }
         }
-        try Terminal.print((["Nothing is due.\n"] + waiting).joined())
-        if !waiting.isEmpty { Terminal.complain("hint: --force tries at once\n") }
+        guard !waiting.isEmpty else { return 0 }
+        let others = waiting.count - Self.maximumWaits
+        let more = others > 0 ? "\(others) more are due, and wait.\n" : ""
+        try Terminal.print(waiting.prefix(Self.maximumWaits).joined() + more)
+        Terminal.complain("hint: with its name and --force one is tried at once\n")
+        return waiting.count
     }
 
     /// Gives up the orders of certificates that the state does not have yet, and tells of it: only an apply can have those.

@@ -11,7 +11,7 @@ struct RevokeCertificate: ParsableCommand {
         commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be taken back.",
         discussion: """
             It is served on until another takes its place, which a gateway that runs, the next apply or 'renew' sees to, unless \
-            its auto_renew is false.
+            its auto_renew is false: then only 'renew --force' does.
             """)
 
     /// Why, as RFC 5280 section 5.3.1 names it.
@@ -117,7 +117,7 @@ struct RevokeCertificate: ParsableCommand {
         let next =
             certificate.facts.autoRenew
             ? "until another takes its place, which a gateway that runs sees to: or aegis-apply renew \(name)"
-            : "and not replaced: its auto_renew is false"
+            : "and not replaced: its auto_renew is false; aegis-apply renew \(name) --force has it reissued"
         try Terminal.print("Revoked '\(name)', \(identity).\nIt is served on \(next)\n")
     }
 }

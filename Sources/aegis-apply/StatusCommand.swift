@@ -28,7 +28,9 @@ struct StatusCommand: ParsableCommand {
             // It reads every host, so only where there is something to tell.
             let state = try failed.isEmpty ? nil : ManagedState(store)
             let failing = failed.map {
-                FailingCertificate($0, nextTryAt: state?.nextTry(of: $0.certificate), now: now)
+                FailingCertificate(
+                    $0, nextTryAt: state?.nextTry(of: $0.certificate),
+                    isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
             }
             let edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
             switch format {
@@ -51,14 +53,12 @@ struct StatusCommand: ParsableCommand {
                         + KeptStatus(snapshot).text + tries)
             }
             let isWell =
-                rows.allSatisfy { $0.problem == nil || !$0.isEnabled } && failing.isEmpty && !gateways.hasProblem
+                rows.allSatisfy { $0.problem == nil || !$0.isEnabled } && !failing.contains(where: \.isMissed)
+                && !gateways.hasProblem
                 && !edge.contains(where: \.hasProblem)
             if check, !isWell { throw ExitStatus.itemsFailed }
         }
     }
-}
-
-extension HostStatus {
 
     private func chainFaults(in store: any StateStore, now: Int64) throws -> [String: String] {
         var chains = ChainFaults(now: now)
@@ -66,6 +66,9 @@ extension HostStatus {
         try store.forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
         return faults
     }
+}
+
+extension HostStatus {
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",
@@ -99,8 +102,11 @@ private struct FailingCertificate {
     private let progress: RenewalProgress
     private let nextTryAt: Int64?
     private let isDue: Bool
+    /// Whether it is missed. Of one that is stored and good only a forced renewal has failed, which is no problem.
+    let isMissed: Bool
 
-    init(_ progress: RenewalProgress, nextTryAt: Int64?, now: Int64) {
+    init(_ progress: RenewalProgress, nextTryAt: Int64?, isMissed: Bool, now: Int64) {
+        self.isMissed = isMissed
         self.progress = progress
         self.nextTryAt = nextTryAt
         isDue = (nextTryAt ?? .max) <= now
@@ -116,6 +122,7 @@ private struct FailingCertificate {
     var value: PlainValue {
         .map([
             ("certificate", .string(progress.certificate)), ("failures", .int(progress.failures)),
+            ("is_problem", .bool(isMissed)),
             ("next_try_at", nextTryAt.map { .string(UTCTime.rfc3339($0)) } ?? .null),
             ("reason", progress.lastFailure.map(PlainValue.string) ?? .null),
         ])

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gateway import PATIENCE, eventually
-from hosts import aegis_apply, host, nothing_is_left, rows, serial, shown
+from hosts import aegis_apply, age, host, nothing_is_left, rows, serial, shown
 from test_apply import aegis, renew
 
 OTHER = {"domain": "other.test", "respond": {"body": "other"}}
@@ -92,9 +92,56 @@ def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
         [{"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app.test"}}],
         certificates={"mine": {"issuer": "letsencrypt", "domains": ["app.test"], "auto_renew": False}})
     gateway.apply()
-    assert "not replaced: its auto_renew is false" in revoke(gateway, "mine")
+    assert "not replaced: its auto_renew is false; aegis-apply renew mine --force" in revoke(gateway, "mine")
     told_as_revoked(gateway, "mine")
     assert plan(gateway) == []
+    words = "certificate 'mine' was revoked on 20"
+    for arguments in (["--dry-run"], []):
+        said = aegis_apply(gateway, *arguments)
+        assert words in said and "and is not renewed: its auto_renew is false" in said
+        assert "'aegis-apply renew mine --force' has it reissued" in said
+    assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    assert "hint: its auto_renew is false; --force has it reissued" in renew(gateway, "mine").stderr
+    assert renew(gateway).stdout == "Nothing is due.\n"
+    assert "mine: renewed" in renew(gateway, "mine", "--force").stderr
+    assert len(ca.issued) == 2
+    told_as_well(gateway)
+    # It is left alone as before.
+    assert renew(gateway, "mine").returncode == 1
+
+
+def test_one_whose_replacement_has_failed_is_told_of_by_renew(odd):
+    gateway, ca = odd()
+    gateway.apply()
+    revoke(gateway, "app.test")
+    ca.twist = lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None
+    assert renew(gateway).returncode == 3
+    asked = ca.new_orders
+    words = "'app.test' is due, and waits until 20"
+    done = renew(gateway)
+    assert done.returncode == 0 and done.stdout.startswith(words) and "Not now" in done.stdout
+    assert "hint: with its name and --force one is tried at once" in done.stderr
+    done = renew(gateway, "app.test")
+    assert done.returncode == 3 and done.stdout.startswith(words)
+    assert ca.new_orders == asked
+    ca.twist = lambda kind, answer: None
+    assert renew(gateway, "app.test", "--force").returncode == 0
+    told_as_well(gateway)
+
+
+def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_good(odd):
+    gateway, ca = odd()
+    gateway.apply()
+    ca.twist = lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None
+    assert renew(gateway, "app.test", "--force").returncode == 3
+    assert "could not be had once; next try 20" in aegis_apply(gateway, "status", "--check")
+    [failing] = json.loads(aegis_apply(gateway, "status", "--format", "json"))["failing"]
+    assert not failing["is_problem"]
+    assert renew(gateway, "app.test").stdout == "Nothing is due.\n"
+    # Once it is due it is one.
+    age(gateway, "app.test")
+    [failing] = json.loads(aegis_apply(gateway, "status", "--check", "--format", "json", expect=3))["failing"]
+    assert failing["is_problem"]
 
 
 def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_again(site):
