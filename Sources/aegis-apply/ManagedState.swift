@@ -3,6 +3,7 @@ import ConfigModel
 import Gateway
 import Issuers
 import PKI
+import Reconciler
 import SQLiteState
 import State
 import SystemPackage
@@ -13,7 +14,7 @@ struct ManagedState {
     private(set) var issuers: [String: Issuer] = [:]
     private(set) var certificates: [String: ManagedCertificate] = [:]
     private var stored: [String: CertificateFacts] = [:]
-    private let progress: [String: RenewalProgress]
+    private var progress: [String: RenewalProgress]
     /// Those of issuers that are to be renewed only when an operator says so.
     private var unrenewed: [String: ManagedCertificate] = [:]
 
@@ -99,6 +100,38 @@ struct ManagedState {
     func isMissed(_ name: String, now: Int64) -> Bool {
         guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
         return isWanted(certificate, now: now)
+    }
+
+    /// Whether the CA of a certificate is to be asked when it would have it renewed: it is not due yet, and nobody has asked lately.
+    func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
+        guard let facts = stored[certificate.name], facts.source == .letsencrypt, !isWanted(certificate, now: now)
+        else { return false }
+        let progress = progress[certificate.name]
+        return progress?.advisedFingerprint != facts.fingerprint || progress?.nextAdviceAt ?? 0 <= now
+    }
+
+    /// Asks CAs when they would have certificates renewed, and tells which of them do not answer.
+    mutating func takeAdvice(on certificates: [ManagedCertificate], _ tools: IssuanceTools) throws {
+        let now = currentTime()
+        let asked = certificates.filter { mayBeAdvised($0, now: now) }
+        guard !asked.isEmpty else { return }
+        let round = AdviceRound(tools)
+        let issuers = self.issuers
+        let all = Array(issuers.values)
+        let tellWaiting = { (_: Int) in
+            Terminal.complain("  still asking CAs when they would have certificates renewed\n")
+        }
+        try Workers(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {
+            (certificate, _: (Never) -> Void) in
+            round.ask(about: certificate, from: all)
+        } take: { _ in
+        }
+        for failure in round.failures {
+            Terminal.complain(
+                "aegis-apply: \(failure.directory) does not say when it would have certificates renewed: \(failure.reason)\n"
+            )
+        }
+        progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
     /// What has certificates from CAs, for this process.

@@ -12,8 +12,8 @@ struct RenewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew", abstract: "Renew certificates that are due, or with --force any.",
         discussion: """
-            Without names all certificates of issuers are looked at. A running gateway does this by itself; the command is for \
-            those who can't wait, and for machines without one.
+            Without names all certificates of issuers are looked at. CAs are asked when they would have them renewed. A running \
+            gateway does this by itself; the command is for those who can't wait, and for machines without one.
             """)
 
     @Argument(help: "The certificates' names; a host's is its domain.")
@@ -38,11 +38,12 @@ struct RenewCommand: ParsableCommand {
         try reporting {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
-            let state = access.state
+            var state = access.state
             let givenUp = force ? try giveUpDoubtful(access) : []
             let now = currentTime()
             let selected = try state.select(
                 names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty, forced: force)
+            if !force { try state.takeAdvice(on: selected, access.tools) }
             let wanted = selected.filter { force || state.isDue($0, now: now) }
             let waits = force ? 0 : try tellWaits(of: selected, state, now: now)
             if !wanted.isEmpty {

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway import eventually
-from hosts import nothing_is_left, rows, serial
+from hosts import host, nothing_is_left, rows, serial
 from test_apply import renew
 
 DAY = 86_400
@@ -77,3 +77,72 @@ def test_advice_on_what_is_to_come_has_nothing_renewed_and_keeps_nobody_from_ask
     # Renewed for another reason: the next one may be advised on at once.
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert next_advice(gateway) == 0
+
+
+# MARK: Without a gateway
+
+@pytest.mark.parametrize("names", [["--all"], ["app.test"], []])
+def test_who_renews_asks_the_ca_and_not_about_the_next_one(odd, names):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    gateway.apply()
+    done = renew(gateway, *names)
+    assert done.returncode == 0 and "app.test: renewed" in done.stderr, done.stdout + done.stderr
+    assert len(ca.issued) == 2 and ca.calls["renewal"] == 1
+    assert renew(gateway, *names).stdout == "Nothing is due.\n"
+    assert len(ca.issued) == 2 and ca.calls["renewal"] == 1
+
+
+def test_what_is_advised_for_later_is_asked_once_and_noted(odd):
+    gateway, ca = odd(advice=(DAY, 2 * DAY))
+    gateway.apply()
+    for _ in range(2):
+        assert renew(gateway).stdout == "Nothing is due.\n"
+    assert ca.calls["renewal"] == 1
+    (at,), = rows(gateway, "SELECT advised_at - unixepoch() FROM renewals")
+    assert DAY - 60 < at < 2 * DAY
+
+
+def stalls(answer):
+    answer.stalls = True
+
+
+def is_busy(answer):
+    answer.problem("serverInternal", status=503)
+
+
+def is_cut_off(answer):
+    answer.hangs_up = True
+
+
+@pytest.mark.parametrize("kind", ["directory", "renewal"])
+@pytest.mark.parametrize("change", [stalls, is_busy, is_cut_off])
+def test_a_ca_that_does_not_answer_is_told_of_once_and_asked_by_the_next_one(odd, kind, change):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    gateway.config["hosts"] = [host(f"app{number}.test") for number in range(20)]
+    gateway.apply()
+    before = ca.calls[kind]
+    ca.twist = lambda asked, answer: change(answer) if asked == kind else None
+    done = renew(gateway)
+    assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("  still asking")]
+    assert len(lines) == 1 and "/directory does not say when it would have certificates renewed: " in lines[0], lines
+    # Those that were asked at the same time, and no others; libcurl repeats some at a connection that was closed.
+    assert ca.calls[kind] - before <= 16
+    ca.twist = lambda asked, answer: None
+    done = renew(gateway)
+    assert done.returncode == 0 and len(ca.issued) == 40, done.stdout + done.stderr
+
+
+def test_a_ca_that_does_not_know_a_certificate_is_told_of_and_asked_hours_later(odd):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    gateway.apply()
+    ca.twist = lambda kind, answer: answer.problem("malformed", "no such one", 404) if kind == "renewal" else None
+    assert "no such one" in renew(gateway).stderr
+    assert renew(gateway).stderr == "" and ca.calls["renewal"] == 1
+
+
+def test_a_ca_without_advice_is_nothing_to_tell_of(odd):
+    gateway, ca = odd()
+    gateway.apply()
+    done = renew(gateway)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing is due.\n", "")

@@ -20,7 +20,7 @@ extension ACMEClient {
     /// A request that needs no signature.
     func fetch(_ method: ACMEHTTPRequest.Method, _ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
         let request = ACMEHTTPRequest(method: method, url: url, body: [], accept: accept)
-        var backoff = Backoff()
+        var backoff = Backoff(budget: patience)
         while true {
             if let response = try attempt(request, isRepeatable: true, &backoff) { return try succeeded(response) }
         }
@@ -31,7 +31,7 @@ extension ACMEClient {
         _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
         isRepeatable: Bool = true, isWish: Bool = false
     ) throws -> ACMEHTTPResponse {
-        var backoff = isWish ? Backoff(budget: .zero) : Backoff()
+        var backoff = Backoff(budget: isWish ? .zero : patience)
         var refusedNonces = 0
         var fresh: String?
         while true {
@@ -63,7 +63,7 @@ extension ACMEClient {
     ///
     /// - Returns: what is there, and whether it was not there at first.
     package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
-        var backoff = Backoff()
+        var backoff = Backoff(budget: patience)
         var wasLate = false
         while true {
             do {

@@ -26,6 +26,8 @@ public final class ACMEClient: Sendable {
     let edge: any ACMEEdge
     let wait: @Sendable (Duration) throws -> Void
     let now: @Sendable () -> Int64
+    /// For how long a CA that is busy, or can't be reached, is asked again.
+    let patience: Duration
     let state: Mutex<State>
 
     /// A client for the CA of a directory and an account's key.
@@ -33,14 +35,17 @@ public final class ACMEClient: Sendable {
     /// - Parameters:
     ///   - account: the account's URL, where it is known from before; else `account(…)` comes first.
     ///   - wait: waits before another try; what it throws passes through.
+    ///   - patience: for how long a CA that is busy, or can't be reached, is asked again.
     ///   - now: seconds since 1970, which dates in answers are compared with.
     public init(
         directory: ACMEURL, key: PrivateKey, account: ACMEURL? = nil, edge: any ACMEEdge,
-        wait: @escaping @Sendable (Duration) throws -> Void, now: @escaping @Sendable () -> Int64
+        wait: @escaping @Sendable (Duration) throws -> Void, patience: Duration = .seconds(60),
+        now: @escaping @Sendable () -> Int64
     ) {
         directoryURL = directory
         self.edge = edge
         self.wait = wait
+        self.patience = patience
         self.now = now
         state = Mutex(State(key: key, account: account))
     }

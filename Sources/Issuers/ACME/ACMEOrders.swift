@@ -62,29 +62,13 @@ public final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks the CA that has issued a certificate when it would have it renewed (RFC 9773), picks an instant of that window, and
-    /// notes it. Where nobody knows who has issued it, the first of its issuers is asked.
+    /// Asks the CA that has issued a certificate when it would have it renewed, and notes that.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
-        guard let stored = try? store.certificate(named: name),
-            let leaf = try? CertificateChain(pem: stored.chain).leaf
-        else { return }
-        var progress = (try? store.renewal(of: name)) ?? RenewalProgress(certificate: name)
-        if progress.advisedFingerprint != leaf.fingerprint { progress.advisedAt = nil }
-        progress.advisedFingerprint = leaf.fingerprint
-        do {
-            guard let id = ACMERenewalInfo.certificateID(of: leaf) else { throw ACMEError.unsupported("renewalInfo") }
-            let directory = stored.facts.directory
-            guard let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) }) else {
-                throw IssuanceFailure("who has issued it is no longer an issuer of it")
-            }
-            let advice = try accounts.client(for: issuer).renewalInfo(id)
-            progress.advisedAt = advice.instant(keeping: progress.advisedAt)
-            progress.nextAdviceAt = tools.now() + advice.checkDelaySeconds
-        } catch {
-            // A CA without advice may have some one day.
-            progress.nextAdviceAt = tools.now() + ACMERenewalInfo.errorDelaySeconds
+        let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
+            try self.accounts.client(for: $0)
         }
-        try? store.putAdvice(progress)
+        // A CA that can't be asked now is asked again later.
+        _ = advice.take(on: name, from: issuers)
     }
 
     private func order(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
