@@ -4,11 +4,9 @@ It checks who asks, parses and verifies signing requests, issues with a CA of it
 in its envelope, with its codes and a CF-Ray.
 """
 
-import http.server
 import itertools
 import json
 import re
-import ssl
 import threading
 import urllib.parse
 import uuid
@@ -17,7 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloudflare_ca import Authority, now, pem
-from gateway import PATIENCE
 from proxy import TLSServer
 
 ZONE = "0123456789abcdef0123456789abcdef"
@@ -129,12 +126,9 @@ class Cloudflare:
         self._faults = []
         self._numbers = itertools.count(40_000_000)
         self._lock = threading.RLock()
-        self._server = TLSServer(("127.0.0.1", 0), self._handler())
-        self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._server.context.load_cert_chain(folder / "server.pem")
+        self._server = TLSServer(
+            0, lambda handler, body: self.take(Call(handler, self, body)), folder / "server.pem")
         self.base_url = f"https://localhost:{self._server.server_port}/client/v4"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
 
     @property
     def place(self):
@@ -142,9 +136,7 @@ class Cloudflare:
         return {"base_url": self.base_url, "ca_file": str(self.ca_file)}
 
     def stop(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     # Faults.
 
@@ -322,20 +314,3 @@ class Cloudflare:
         return {"txt": {"txt_name": f"_acme-challenge.{apex}", "txt_value": "x-y_z"},
                 "http": {"http_url": f"http://{apex}/.well-known/pki-validation/x.txt", "http_body": "x-y_z"},
                 "email": {"emails": [f"admin@{apex}"]}}[method]
-
-    def _handler(cloudflare):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = PATIENCE
-            disable_nagle_algorithm = True
-
-            def handle_any(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                cloudflare.take(Call(self, cloudflare, body))
-
-            do_GET = do_POST = do_PATCH = do_DELETE = handle_any
-
-            def log_message(self, *arguments):
-                pass
-
-        return Handler

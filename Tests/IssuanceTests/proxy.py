@@ -65,12 +65,8 @@ class Proxy:
         self._ca = ca
         self._lock = threading.Lock()
         self._place, self._fault, self._path, self._count = None, None, "/", 0
-        self._server = TLSServer(("127.0.0.1", self.port), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(ca.certificate, ca.key)
-        self._server.context = context
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
+        self._server = TLSServer(
+            self.port, lambda handler, body: self.take(Call(handler, ca, body)), ca.certificate, ca.key)
 
     @property
     def issuer(self):
@@ -98,36 +94,46 @@ class Proxy:
         else:
             call.answer(*call.pass_on())
 
-    def _handler(proxy):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = PATIENCE
-            disable_nagle_algorithm = True
-
-            def handle_any(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                proxy.take(Call(self, proxy._ca, body))
-
-            do_GET = do_HEAD = do_POST = handle_any
-
-            def log_message(self, *arguments):
-                pass
-
-        return Handler
-
     def stop(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
 
 class TLSServer(http.server.ThreadingHTTPServer):
-    """Speaks TLS by `context`, a thread for each connection."""
+    """Answers requests over TLS, a thread for each connection: `take` gets the handler of each, and its body."""
 
     daemon_threads = True
+
+    def __init__(self, port, take, chain, key=None):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.take = take
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(chain, key)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
 
     def finish_request(self, request, address):
         # Clients leave when they like, and some are killed.
         with contextlib.suppress(OSError):
-            with self.context.wrap_socket(request, server_side=True) as connection:
+            with self._context.wrap_socket(request, server_side=True) as connection:
                 self.RequestHandlerClass(connection, address, self)
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Reads requests whose length is told."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE
+    disable_nagle_algorithm = True
+
+    def take(self):
+        self.server.take(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = take
+
+    def log_message(self, *arguments):
+        pass

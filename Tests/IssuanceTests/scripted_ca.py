@@ -7,9 +7,7 @@ import base64
 import collections
 import dataclasses
 import datetime
-import http.server
 import json
-import ssl
 import threading
 import time
 
@@ -92,11 +90,7 @@ class ScriptedCA:
         chain = folder / "server.pem"
         chain.write_bytes(pem(leaf) + leaf_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        self._server = TLSServer(("127.0.0.1", self.port), self._handler())
-        self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._server.context.load_cert_chain(chain)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
+        self._server = TLSServer(self.port, self._take, chain)
 
     @property
     def new_orders(self):
@@ -113,9 +107,7 @@ class ScriptedCA:
 
     def stop(self):
         self.ending.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     # MARK: What it says
 
@@ -205,35 +197,21 @@ class ScriptedCA:
 
     # MARK: How it is asked
 
-    def _handler(ca):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = PATIENCE
-            disable_nagle_algorithm = True
-
-            def handle_any(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                answer = ca.answer(self.command, self.path.split("?")[0], body)
-                if answer.stalls:
-                    ca.ending.wait(PATIENCE)
-                if answer.hangs_up or answer.stalls:
-                    self.close_connection = True
-                    return
-                is_json = isinstance(answer.body, (dict, list))
-                content = json.dumps(answer.body).encode() if is_json else answer.body
-                fields = {"Content-Type": "application/json" if is_json else "text/plain",
-                          "Replay-Nonce": f"nonce-{time.monotonic_ns()}", **answer.fields}
-                self.send_response(answer.status)
-                for name, value in [*fields.items(), *(("Link", link) for link in answer.links)]:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            do_GET = do_HEAD = do_POST = handle_any
-
-            def log_message(self, *arguments):
-                pass
-
-        return Handler
+    def _take(self, handler, body):
+        answer = self.answer(handler.command, handler.path.split("?")[0], body)
+        if answer.stalls:
+            self.ending.wait(PATIENCE)
+        if answer.hangs_up or answer.stalls:
+            handler.close_connection = True
+            return
+        is_json = isinstance(answer.body, (dict, list))
+        content = json.dumps(answer.body).encode() if is_json else answer.body
+        fields = {"Content-Type": "application/json" if is_json else "text/plain",
+                  "Replay-Nonce": f"nonce-{time.monotonic_ns()}", **answer.fields}
+        handler.send_response(answer.status)
+        for name, value in [*fields.items(), *(("Link", link) for link in answer.links)]:
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(content)
