@@ -210,33 +210,28 @@ class Answer(Silence):
         call.answer(*call.carry_out())
 
 
-def test_a_second_signal_ends_an_apply_that_waits_for_an_answer_nobody_could_look_up(behind, cloudflare):
+@pytest.mark.parametrize("number, is_awaited", [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_an_answer_that_nobody_could_look_up_is_waited_for_until_a_second_signal(
+        behind, cloudflare, number, is_awaited):
     gateway = behind(zone_id=None)
     answer = Answer()
     cloudflare.on_call("POST", "/certificates", answer)
     with applying(gateway) as apply:
         assert answer.calls.acquire(timeout=PATIENCE)
-        apply.send_signal(signal.SIGTERM)
-        eventually("the first signal", lambda: "SIGTERM: ends with what is under way" in (apply.stderr.readline()))
+        apply.send_signal(number)
+        words = f"{number.name}: ends with what is under way"
+        eventually("the first signal", lambda: words in apply.stderr.readline())
         assert apply.poll() is None
-        apply.send_signal(signal.SIGTERM)
-        assert apply.wait(PATIENCE) == -signal.SIGTERM
-    answer.over.set()
-
-
-def test_an_answer_that_nobody_could_look_up_is_waited_for(behind, cloudflare):
-    gateway = behind(zone_id=None)
-    answer = Answer()
-    cloudflare.on_call("POST", "/certificates", answer)
-    with applying(gateway) as apply:
-        assert answer.calls.acquire(timeout=PATIENCE)
-        apply.send_signal(signal.SIGINT)
-        eventually("the signal", lambda: "SIGINT: ends with what is under way" in (apply.stderr.readline()))
-        answer.over.set()
+        if is_awaited:
+            answer.over.set()
+        else:
+            apply.send_signal(number)
         stdout, _ = apply.communicate(timeout=PATIENCE)
-    assert apply.returncode == -signal.SIGINT
-    assert "1 issued" in stdout
-    assert "No changes" in gateway.apply()
+    assert apply.returncode == -number
+    answer.over.set()
+    if is_awaited:
+        assert "1 issued" in stdout
+        assert "No changes" in gateway.apply()
 
 
 def test_a_renewal_that_is_stopped_says_so_and_is_taken_up(stand, silence):
