@@ -1,11 +1,13 @@
 """A certificate that was revoked is told of, replaced, and served until it is."""
 
 import json
+import signal
+import subprocess
 import threading
 
 import pytest
 
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE, PROGRAMS, eventually
 from hosts import aegis_apply, age, host, nothing_is_left, rows, serial, shown
 from test_apply import aegis, renew
 
@@ -162,13 +164,20 @@ def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
 
+    command = [PROGRAMS / "aegis-apply", "certificates", "revoke", "app.test", "--reason", "superseded"]
+
     def lose(call):
         call.pass_on()
+        process.kill()
         call.hang_up()
 
-    stand.proxy.arm(None, lose, "/revoke-cert")
-    revoke(gateway, "app.test", expect=1)
-    stand.proxy.arm(None, None)
+    # The program is gone before the answer comes: else it would ask again for a minute.
+    stand.proxy.arm(1, lose, "/revoke-cert")
+    with subprocess.Popen(command, cwd=gateway.folder) as process:
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+    assert "was revoked" not in aegis_apply(gateway, "status")
+    # Nor is it the last word of one that goes on.
+    stand.proxy.arm(1, lambda call: call.hang_up(), "/revoke-cert")
     assert "Revoked 'app.test'" in revoke(gateway, "app.test")
     told_as_revoked(gateway)
     # Once it is taken out nobody keeps it.
