@@ -8,7 +8,7 @@ from cryptography import x509
 
 from authority import Holder, pem
 from test_apply import renew
-from test_odd_cas import warnings
+from twists import warnings
 
 EXPIRED, RENEWED, SHORT = (-40, -1), (-1, 300), (-40, 20)
 

@@ -2,118 +2,17 @@
 
 import base64
 import contextlib
-import socket
 import sqlite3
 
 import pytest
 from cryptography import x509
 
-from hosts import age, host, nothing_is_left, rows
+from hosts import host, nothing_is_left, rows
 from scripted_ca import Authority, pem
-from test_apply import renew
 from test_faults import tried
-
-
-def once(kind, change):
-    """A twist of the first answer of a kind."""
-    left = [kind]
-
-    def twist(asked, answer):
-        if asked in left:
-            left.remove(asked)
-            change(answer)
-
-    return twist
-
-
-def always(kind, change):
-    return lambda asked, answer: change(answer) if asked == kind else None
-
-
-def warnings(said):
-    return [line for line in said.splitlines() if "warning" in line and "app.test" in line]
-
-
-def has_one_certificate(gateway, ca, said):
-    """Whether it was ordered once, is in force, and is left alone from now on."""
-    assert ca.new_orders == 1 and len(ca.issued) == 1, said
-    assert rows(gateway, "SELECT name FROM certificates WHERE source = 'letsencrypt'") == [("app.test",)], said
-    assert nothing_is_left(gateway), said
-    assert "No changes" in gateway.apply()
-    assert ca.new_orders == 1
-
-
-def leave_out(*members):
-    def change(answer):
-        for member in members:
-            answer.body.pop(member, None)
-    return change
-
-
-def put(**members):
-    return lambda answer: answer.body.update(members)
-
-
-def relative(answer):
-    """As HTTP allows, not ACME."""
-    if "Location" in answer.fields:
-        answer.fields["Location"] = "/" + answer.fields["Location"].split("/", 3)[3]
-    if isinstance(answer.body, dict):
-        for member in ("finalize", "certificate", "newOrder", "newNonce", "newAccount"):
-            if member in answer.body:
-                answer.body[member] = "../" + answer.body[member].split("/", 3)[3]
-
-
-def already(answer):
-    answer.problem("malformed", "the challenge was answered already")
-
-
-def emptied(answer):
-    answer.body = b""
-
-
-def replaced(body):
-    def change(answer):
-        answer.body = body
-    return change
-
-
-def shouted(answer):
-    answer.body["status"] = answer.body["status"].upper()
-
-
-def beside(odd):
-    """An odd challenge before the good one."""
-    return lambda answer: answer.body["challenges"].insert(0, odd)
-
-
-def missing(answer):
-    answer.problem("malformed", "no such thing", 404)
-
-
-UNREADABLE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-NO_BASE64 = b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"
-
-
-def followed(text):
-    return lambda answer: setattr(answer, "body", answer.body + text)
-
-
-def preceded(text):
-    return lambda answer: setattr(answer, "body", text + answer.body)
-
-
-def only_leaf(text=b""):
-    """The leaf, and behind it this."""
-    end = b"-----END CERTIFICATE-----\n"
-    return lambda answer: setattr(answer, "body", answer.body.split(end)[0] + end + text)
-
-
-def without_leaf(text):
-    """This, and behind it what is above the leaf."""
-    end = b"-----END CERTIFICATE-----\n"
-    return lambda answer: setattr(answer, "body", text + answer.body.split(end, 1)[1])
-
+from twists import (
+    NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, has_one_certificate, leave_out, missing, once,
+    only_leaf, preceded, put, relative, replaced, shouted, warnings, without_leaf)
 
 ODD = {
     # name: (twist, words of the warning, options)
@@ -218,95 +117,6 @@ def test_an_odd_answer_costs_no_certificate(odd, name):
     told = warnings(said)
     assert [words in line for line in told] == [True] if words else not told, said
     has_one_certificate(gateway, ca, said)
-
-
-# MARK: Alternate chains
-
-def offering(*links, alternate=lambda answer: None):
-    """A twist: the certificate comes with these links, whose targets say {port} for the CA's."""
-    def twist(kind, answer):
-        if kind == "certificate":
-            answer.links = list(links)
-        elif kind == "alternate":
-            alternate(answer)
-    return twist
-
-
-def unreachable():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-ALTERNATE = '<../alternate/1>; rel="alternate"'
-ALTERNATES = {
-    # name: (links, change of the alternate's answer, whether it is taken, words of the warning)
-    "a relative link": ([ALTERNATE], None, True, None),
-    "an absolute path": (['</alternate/1>;rel=alternate'], None, True, None),
-    "a link without a scheme": (['<//localhost:{port}/alternate/1>; rel="alternate"'], None, True, None),
-    "a relation in another case": (['</alternate/1>; REL="Alternate"'], None, True, None),
-    "several relations": (['</alternate/1>; title="a, <b>"; rel="up alternate"'], None, True, None),
-    "several links in a field": (['</directory>;rel="index", </alternate/1>; rel="alternate"'], None, True, None),
-    "an unrelated certificate in it": (
-        [ALTERNATE], lambda answer: setattr(answer, "body", answer.body + pem(Authority("Stranger").certificate)), True,
-        "'Stranger'"),
-    "plain http": (['<http://localhost:{port}/alternate/1>; rel="alternate"'], None, False, "is no https URL"),
-    "no link at all": ([], None, False, "the CA offers no other chain"),
-    "an empty link": (['<>; rel="alternate"'], None, False, "it is empty"),
-    "HTML": (
-        [ALTERNATE], replaced(b"<html>"), False,
-        "the alternate chain at '../alternate/1' can't be had: the CA's certificate can't be used: no certificate found"),
-    "ten times HTML": ([ALTERNATE] * 10, replaced(b"<html>"), False, "; and 9 more are of no use either"),
-    "an unreadable block in it": ([ALTERNATE], lambda answer: followed(UNREADABLE)(answer), True, "what can't be read"),
-    "a leaf, and behind it an unreadable block": (
-        [ALTERNATE], lambda answer: only_leaf(UNREADABLE)(answer), False, "can't be had: the CA's certificate can't"),
-    "an empty body": ([ALTERNATE], emptied, False, "can't be used"),
-    "another's certificate": (
-        [ALTERNATE], lambda answer: setattr(answer, "body", pem(Authority("Stranger").certificate)), False, "key"),
-    "a refusal": ([ALTERNATE], missing, False, "no such thing"),
-    "a server that is busy": (
-        [ALTERNATE], lambda answer: answer.problem("serverInternal", status=503), False, "HTTP 503"),
-    "an answer that is cut off": (
-        [ALTERNATE], lambda answer: setattr(answer, "hangs_up", True), False, "was closed before an answer"),
-    "a server that says nothing": (
-        [ALTERNATE] * 3, lambda answer: setattr(answer, "stalls", True), False, "no answer in time"),
-    "a server that can't be reached": (
-        ['<https://localhost:{closed}/a>; rel="alternate"'] * 3, None, False, "connection refused"),
-    "a name that is none": (['<https://ca.invalid/a>; rel="alternate"'], None, False, "can't be resolved"),
-    "an alternate to another root": (['</certificate/1>; rel="alternate"'], None, False, "does not lead to it"),
-}
-
-
-@pytest.mark.parametrize("name", ALTERNATES)
-def test_an_alternate_chain_costs_no_certificate(odd, name):
-    links, change, is_taken, words = ALTERNATES[name]
-    gateway, ca = odd(issuer={"preferred_chain": "Root B"})
-    places = {"port": ca.port, "closed": unreachable()}
-    filled = [link.replace("{port}", str(places["port"])).replace("{closed}", str(places["closed"])) for link in links]
-    ca.twist = offering(*filled, alternate=change or (lambda answer: None))
-    code, said = tried(gateway)
-    assert code == 0, said
-    told = warnings(said)
-    assert [words in line for line in told] == [True] if words else not told, said
-    (chain,), = rows(gateway, "SELECT chain FROM certificates WHERE name = 'app.test'")
-    wanted = ca.alternate if is_taken else ca.intermediate
-    assert pem(wanted.certificate).strip() in chain, said
-    has_one_certificate(gateway, ca, said)
-
-
-@pytest.mark.parametrize("renewing", ["renew", "gateway"])
-def test_what_is_odd_is_told_by_whoever_renews(odd, renewing):
-    gateway, ca = odd(issuer={"preferred_chain": "Root B"})
-    gateway.apply()
-    words = "'app.test'" if renewing == "gateway" else "app.test"
-    words += " has the CA's own chain, not preferred_chain 'Root B': the CA offers no other chain"
-    if renewing == "renew":
-        done = renew(gateway, "app.test", "--force")
-        assert done.returncode == 0 and words in done.stdout + done.stderr
-    else:
-        age(gateway, "app.test")
-        gateway.start()
-        gateway.await_log(words)
 
 
 # MARK: What can't be had now

@@ -1,0 +1,104 @@
+"""What the tests of odd CAs share: changes of answers, and what must hold whatever a CA says."""
+
+from hosts import nothing_is_left, rows
+
+
+def once(kind, change):
+    """A twist of the first answer of a kind."""
+    left = [kind]
+
+    def twist(asked, answer):
+        if asked in left:
+            left.remove(asked)
+            change(answer)
+
+    return twist
+
+
+def always(kind, change):
+    return lambda asked, answer: change(answer) if asked == kind else None
+
+
+def warnings(said):
+    return [line for line in said.splitlines() if "warning" in line and "app.test" in line]
+
+
+def has_one_certificate(gateway, ca, said):
+    """Whether it was ordered once, is in force, and is left alone from now on."""
+    assert ca.new_orders == 1 and len(ca.issued) == 1, said
+    assert rows(gateway, "SELECT name FROM certificates WHERE source = 'letsencrypt'") == [("app.test",)], said
+    assert nothing_is_left(gateway), said
+    assert "No changes" in gateway.apply()
+    assert ca.new_orders == 1
+
+
+def leave_out(*members):
+    def change(answer):
+        for member in members:
+            answer.body.pop(member, None)
+    return change
+
+
+def put(**members):
+    return lambda answer: answer.body.update(members)
+
+
+def relative(answer):
+    """As HTTP allows, not ACME."""
+    if "Location" in answer.fields:
+        answer.fields["Location"] = "/" + answer.fields["Location"].split("/", 3)[3]
+    if isinstance(answer.body, dict):
+        for member in ("finalize", "certificate", "newOrder", "newNonce", "newAccount"):
+            if member in answer.body:
+                answer.body[member] = "../" + answer.body[member].split("/", 3)[3]
+
+
+def already(answer):
+    answer.problem("malformed", "the challenge was answered already")
+
+
+def emptied(answer):
+    answer.body = b""
+
+
+def replaced(body):
+    def change(answer):
+        answer.body = body
+    return change
+
+
+def shouted(answer):
+    answer.body["status"] = answer.body["status"].upper()
+
+
+def beside(odd):
+    """An odd challenge before the good one."""
+    return lambda answer: answer.body["challenges"].insert(0, odd)
+
+
+def missing(answer):
+    answer.problem("malformed", "no such thing", 404)
+
+
+UNREADABLE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+NO_BASE64 = b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"
+
+
+def followed(text):
+    return lambda answer: setattr(answer, "body", answer.body + text)
+
+
+def preceded(text):
+    return lambda answer: setattr(answer, "body", text + answer.body)
+
+
+def only_leaf(text=b""):
+    """The leaf, and behind it this."""
+    end = b"-----END CERTIFICATE-----\n"
+    return lambda answer: setattr(answer, "body", answer.body.split(end)[0] + end + text)
+
+
+def without_leaf(text):
+    """This, and behind it what is above the leaf."""
+    end = b"-----END CERTIFICATE-----\n"
+    return lambda answer: setattr(answer, "body", text + answer.body.split(end, 1)[1])
