@@ -2,22 +2,66 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Has SQLite look through each table and its indices for pages that are damaged or missing.
-    ///
-    /// The texts of generations are left out: they are most of a state, and only a rollback reads them.
-    public func check() throws(StateError) {
+    /// Up to which size all of a state is looked through, in bytes. Beyond it the texts of generations are most of a state, and
+    /// only a rollback reads all of them.
+    private static let mostBytesWhole = 64 << 20
+
+    /// Has SQLite look for pages that are damaged or missing.
+    public func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
+
+    /// Looks through all of a state of up to so many bytes. Of a larger one it leaves out free pages, and texts that the next
+    /// apply neither follows nor takes out.
+    func check(wholeUpTo most: Int) throws(StateError) {
         try read { database in
-            let tables = try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
-            for table in tables where table != "generation_texts" {
-                // https://sqlite.org/pragma.html#pragma_quick_check
-                let found = try String.fetchOne(database, sql: "PRAGMA quick_check('\(table)')") ?? "no answer"
-                guard found == "ok" else { throw damaged("the table '\(table)' is damaged") }
+            let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+            let pageBytes = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0
+            if pages * pageBytes <= most {
+                if try !isWell(database) { throw damaged(try damagedTable(among: tables(of: database), in: database)) }
+            } else {
+                let others = try tables(of: database).filter { $0 != Self.texts }
+                if let table = try damagedTable(among: others, in: database) { throw damaged(table) }
+                do {
+                    try readTextsInUse(database)
+                } catch let error as DatabaseError where error.resultCode == .SQLITE_CORRUPT {
+                    throw damaged(Self.texts)
+                }
             }
             guard try Int.fetchOne(database, sql: "SELECT count(*) FROM position") == 1 else {
-                throw damaged("it has lost its position")
+                throw StateError.unreadable(path: path, reason: "it has lost its position")
             }
         }
     }
 
-    private func damaged(_ reason: String) -> StateError { .unreadable(path: path, reason: reason) }
+    private static let texts = "generation_texts"
+
+    private func tables(of database: Database) throws -> [String] {
+        try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
+    }
+
+    /// The first table that is damaged, or whose indices are.
+    private func damagedTable(among tables: [String], in database: Database) throws -> String? {
+        try tables.first { try !isWell(database, $0) }
+    }
+
+    /// Whether SQLite finds nothing wrong with a table, or with all of the database (https://sqlite.org/pragma.html#pragma_quick_check).
+    private func isWell(_ database: Database, _ table: String? = nil) throws -> Bool {
+        let argument = table.map { "('\($0)')" } ?? "(1)"
+        return try String.fetchOne(database, sql: "PRAGMA quick_check\(argument)") == "ok"
+    }
+
+    /// Reads all rows of the texts, and all of those texts that the next apply follows or takes out.
+    private func readTextsInUse(_ database: Database) throws {
+        // To ask for a length needs the row alone, to compare needs the text.
+        let sql = """
+            SELECT total(length(sealed_text)),
+                total(CASE WHEN number = latest OR number <= latest + 1 - ? THEN sealed_text = x'' END)
+            FROM \(Self.texts), (SELECT max(number) AS latest FROM \(Self.texts))
+            """
+        _ = try Row.fetchOne(database, sql: sql, arguments: [Retention().generationTexts])
+    }
+
+    private func damaged(_ table: String?) -> StateError {
+        let what = table.map { "the table '\($0)' is damaged" } ?? "its free pages are damaged"
+        return .unreadable(path: path, reason: what)
+    }
 }
