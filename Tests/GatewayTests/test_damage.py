@@ -6,7 +6,9 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 
@@ -101,6 +103,11 @@ def challenges_zeroed(gateway):
     zero_page_of(gateway, "challenges")
 
 
+def texts_zeroed(gateway):
+    fold(gateway)
+    zero_page_of(gateway, "generation_texts")
+
+
 def certificates_zeroed(gateway):
     fold(gateway)
     zero_page_of(gateway, "certificates")
@@ -152,7 +159,7 @@ def await_recovery(gateway):
     (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"),
     (garbage_in_front, "not a database"), (settings_zeroed, "'settings' is damaged"),
     (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
-    (no_database, "not a database"), (removed, "no state"),
+    (texts_zeroed, "'generation_texts' is damaged"), (no_database, "not a database"), (removed, "no state"),
 ])
 def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):
     backup = back_up(gateway)
@@ -249,6 +256,132 @@ def test_permissions_that_are_taken_away_are_told():
             eventually("a state that can be read", lambda: is_readable(gateway))
         finally:
             gateway.stop()
+
+
+def change(gateway, statement):
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database, database:
+        database.execute(statement)
+
+
+def hang_up(gateway):
+    """Has it read all of the state anew, and waits until it has done so."""
+    reloads = gateway.metric('aegis_reloads_total{result="ok"}')
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually("a full reading", lambda: gateway.metric('aegis_reloads_total{result="ok"}') > reloads)
+
+
+def serial(gateway, host):
+    """The serial number of the certificate that is shown for a host."""
+    context = ssl.create_default_context(cafile=gateway.root)
+    with socket.create_connection(("127.0.0.1", gateway.https), PATIENCE) as raw:
+        with context.wrap_socket(raw, server_hostname=host) as connection:
+            return connection.getpeercert()["serialNumber"]
+
+
+@pytest.fixture
+def named(run):
+    """Two hosts with certificates of their own."""
+    names = {"a": "a.test", "b": "b.test"}
+    return run(
+        [{"domain": domain, "respond": {"body": name}, "ssl_mode": "custom", "certificate": name}
+         for name, domain in names.items()],
+        issuers={"lan": {"type": "local_ca"}},
+        certificates={name: {"issuer": "lan", "domains": [domain]} for name, domain in names.items()})
+
+
+@pytest.mark.parametrize("befall", [
+    "DELETE FROM certificates WHERE name = 'a'",
+    "UPDATE certificates SET chain = zeroblob(length(chain)) WHERE name = 'a'",
+    "UPDATE certificates SET sealed_key = substr(sealed_key, 1, 10) WHERE name = 'a'",
+    "UPDATE certificates SET fingerprint = 'x' WHERE name = 'a'",
+    "UPDATE items SET record = substr(record, 1, 5) WHERE name = 'a.test'",
+    "DELETE FROM items WHERE kind = 'gateway'",
+], ids=["row gone", "chain", "key", "fingerprint", "host", "settings gone"])
+def test_what_a_full_reading_does_not_find_stays_as_it_was_and_is_told(named, befall):
+    before = serial(named, "a.test")
+    assert named.metric("aegis_state_problems") == 0
+    change(named, befall)
+    hang_up(named)
+    named.await_log("error: ", "stays as it was: ")
+    assert serial(named, "a.test") == before
+    eventually("the problem in /metrics", lambda: named.metric("aegis_state_problems") == 1)
+    with contextlib.closing(sqlite3.connect(state(named))) as database:
+        query = "SELECT count(*) FROM events WHERE action = 'load' AND failure IS NOT NULL"
+        eventually("an event that tells of it", lambda: database.execute(query).fetchone() == (1,))
+
+
+def test_a_certificate_that_was_lost_is_replaced_by_an_apply_and_goes_with_its_host(named):
+    before = serial(named, "a.test")
+    change(named, "DELETE FROM certificates")
+    hang_up(named)
+    named.reload()
+    eventually("another certificate", lambda: serial(named, "a.test") != before)
+    eventually("the end of the problem", lambda: named.metric("aegis_state_problems") == 0)
+    change(named, "DELETE FROM certificates WHERE name = 'b'")
+    hang_up(named)
+    eventually("another problem", lambda: named.metric("aegis_state_problems") == 1)
+    del named.config["certificates"]["b"], named.config["hosts"][1]
+    named.reload()
+    eventually("the end of the problem", lambda: named.metric("aegis_state_problems") == 0)
+
+
+def test_a_certificate_that_an_apply_has_taken_out_stays_out_after_a_full_reading(named):
+    before = serial(named, "b.test")
+    del named.config["certificates"]["b"], named.config["hosts"][1]
+    named.reload()
+    hang_up(named)
+    assert serial(named, "b.test") != before and named.metric("aegis_state_problems") == 0
+
+
+@contextlib.contextmanager
+def locked(gateway, *statements):
+    with contextlib.closing(sqlite3.connect(state(gateway), isolation_level=None)) as database:
+        for statement in statements:
+            database.execute(statement)
+        yield
+
+
+LOCKS = [("BEGIN IMMEDIATE",), ("BEGIN EXCLUSIVE",)]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_locked_state_holds_up_neither_signals_nor_the_end_and_is_told(gateway, lock):
+    with locked(gateway, *lock):
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.await_log("reading the state anew")
+        eventually("the trouble in /metrics", lambda: gateway.metric("aegis_state_writable") == 0)
+        gateway.await_log("error: this gateway can't report", "keeps the state", "locked")
+        assert is_served(gateway) and is_readable(gateway)
+        gateway.process.send_signal(signal.SIGTERM)
+        # Far less than SQLite would wait for the lock, each time.
+        assert gateway.process.wait(8) == 0
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_locked_state_can_be_written_again(gateway, lock):
+    with locked(gateway, *lock):
+        eventually("the trouble in /metrics", lambda: gateway.metric("aegis_state_writable") == 0)
+    eventually("reports again", lambda: gateway.metric("aegis_state_writable") == 1)
+    gateway.await_log("the state can be written again")
+
+
+def test_a_gateway_hands_over_while_the_state_is_locked(gateway):
+    with locked(gateway, "BEGIN EXCLUSIVE"):
+        former = gateway.upgrade()
+        assert former.wait(PATIENCE) == 0
+        assert is_served(gateway)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait() == 0
+        gateway.process = None
+
+
+def test_an_apply_says_that_the_state_is_locked_and_for_how_long_it_has_waited(gateway):
+    gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
+    with locked(gateway, "BEGIN EXCLUSIVE"):
+        done = gateway.run_apply()
+    assert done.returncode == 75
+    assert "another process keeps the state" in done.stderr and "locked; it was waited for 10 s" in done.stderr
+    assert "hint: try again when that process is done; 'fuser " in done.stderr
 
 
 def test_a_full_disk_is_told(gateway):

@@ -28,6 +28,8 @@ struct StateCompiler {
     private(set) var issuers: [String: Issuer] = [:]
     /// What could not be put in force, by item.
     private(set) var problems: [ItemID: String] = [:]
+    /// Certificates in force that the state has lost, though hosts in it are served with them.
+    private var lost: Set<String> = []
     /// How many sites there are.
     var siteCount: Int { sites.count }
     /// Why files of upstreams' CAs can't be used, by path.
@@ -77,7 +79,9 @@ struct StateCompiler {
             batches.add((change, certificates <= Self.fullChecks)) { take($0, &update) }
         }
         batches.finish { take($0, &update) }
-        for id in items { take(.deleted(id), &update) }
+        let missing = Set(items.lazy.filter { $0.kind == .certificate }.map(\.name)).union(lost)
+        for id in items where id.kind != .certificate { lose(id, &update) }
+        keepUsed(missing, &update)
         for token in challenges { take(.challengeDeleted(token: token), &update) }
         if all {
             let directory = directory
@@ -97,6 +101,31 @@ struct StateCompiler {
         items.insert(ItemID(.gateway, "gateway"))
         return items
     }
+
+    /// Takes away what a reading of the whole state has not found. Every apply puts the gateway's settings: they were lost.
+    private mutating func lose(_ id: ItemID, _ update: inout TableUpdate) {
+        guard id.kind == .gateway else { return take(.deleted(id), &update) }
+        if settings != GatewaySettings() { problems[id] = Self.lossReason }
+    }
+
+    /// Of certificates that the state does not have, keeps those in force that hosts in it are served with: no apply takes
+    /// one away from its host, so it was lost.
+    private mutating func keepUsed(_ missing: Set<String>, _ update: inout TableUpdate) {
+        guard !missing.isEmpty else { return }
+        var unused = missing
+        for site in sites.values where !unused.isEmpty { unused.remove(site.view.certificateName.text) }
+        for name in missing {
+            let id = ItemID(.certificate, name)
+            if unused.contains(name) || certificates[name] == nil {
+                take(.deleted(id), &update)
+            } else {
+                lost.insert(name)
+                problems[id] = Self.lossReason
+            }
+        }
+    }
+
+    private static let lossReason = "the state has lost it; run aegis-apply, or restore the state"
 
     private mutating func take(_ change: PreparedChange, _ update: inout TableUpdate) {
         switch change {
@@ -132,6 +161,7 @@ struct StateCompiler {
                 removeSite(id.name, &update)
                 hostCertificates[id.name] = nil
             case .certificate:
+                lost.remove(id.name)
                 setCertificate(id.name, nil)
                 update.removedCertificates.append(id.name)
             case .gateway: settings = GatewaySettings()
@@ -248,6 +278,7 @@ struct StateCompiler {
         _ update: inout TableUpdate
     ) {
         let id = ItemID(.certificate, name)
+        lost.remove(name)
         switch prepared {
         case .success(let certificate):
             problems[id] = nil
