@@ -13,6 +13,8 @@ public final class SQLiteStateStore: StateStore {
     /// The state's file.
     public let path: String
     let database: DatabaseQueue
+    /// How long another process that has the state locked is waited for, in milliseconds.
+    private let patience: Int
     /// Which file was there before the database was opened.
     private let file: StateFile.Identity?
 
@@ -21,7 +23,8 @@ public final class SQLiteStateStore: StateStore {
     /// Its directory and file are made for the owner alone, in one step each.
     public init(path: String) throws(StateError) {
         self.path = path
-        (file, database) = try Self.translating(path) {
+        patience = Self.usualPatience
+        (file, database) = try Self.translating(path, patience) {
             // Of two first applies one makes the file and the tables.
             try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 try StateFile.create(path, Self.configuration(.making))
@@ -38,18 +41,23 @@ public final class SQLiteStateStore: StateStore {
 
     /// Opens a state that an apply has made, for reading and writing, and brings it up to this version; makes no file.
     ///
-    /// It is for those who follow a state: nil when there is none yet, or an apply has only begun it.
+    /// It is for those who follow a state: nil when there is none yet, or an apply has only begun it. Each use of it waits for
+    /// a process that has the state locked, for so many milliseconds at most.
     ///
     /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
-    public init?(following path: String) throws(StateError) {
+    public init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
         self.path = path
-        let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path) {
+        patience = patienceMilliseconds
+        let configuration = Self.configuration(.following, patience)
+        let seconds = max(patienceMilliseconds / 1000, 1)
+        let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path, patience) {
             guard StateFile.identity(path) != nil else { return nil }
-            return try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
+            let folder = FilePath(path).removingLastComponent()
+            return try PrivateDirectory.exclusively(in: folder, patienceSeconds: seconds) {
                 guard let file = StateFile.identity(path) else { return nil }
                 try StateFile.refuseMisjudged(path)
                 let database = try DatabaseQueue(
-                    path: StateFile.address(path, "mode=rw"), configuration: Self.configuration(.following))
+                    path: StateFile.address(path, "mode=rw"), configuration: configuration)
                 guard try StateSchema.isPresent(database, path: path) else { return nil }
                 try StateSchema.migrate(database, path: path)
                 return (file, database)
@@ -64,8 +72,9 @@ public final class SQLiteStateStore: StateStore {
     /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
     public init?(readingFrom path: String) throws(StateError) {
         self.path = path
+        patience = Self.usualPatience
         file = StateFile.identity(path)
-        let opened: DatabaseQueue? = try Self.translating(path) {
+        let opened: DatabaseQueue? = try Self.translating(path, patience) {
             guard let address = try StateFile.addressForReading(path) else { return nil }
             try StateFile.refuseMisjudged(path)
             let database = try DatabaseQueue(path: address, configuration: Self.configuration(.reading))
@@ -79,7 +88,7 @@ public final class SQLiteStateStore: StateStore {
     ///
     /// - Throws: `StateError` when that is not possible, as while another process reads; what was committed stays so.
     public func scrub() throws(StateError) {
-        try Self.translating(path) {
+        try Self.translating(path, patience) {
             _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         }
     }
@@ -100,13 +109,16 @@ public final class SQLiteStateStore: StateStore {
     /// What a database is opened for.
     private enum Purpose { case making, following, reading }
 
+    /// How long others are waited for, in milliseconds: far longer than a commit takes.
+    public static let usualPatience = 10_000
+
     /// What was acknowledged survives a power cut.
     private static let syncEachCommit = "PRAGMA synchronous = FULL"
 
-    private static func configuration(_ purpose: Purpose) -> GRDB.Configuration {
+    private static func configuration(_ purpose: Purpose, _ patience: Int = usualPatience) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.readonly = purpose == .reading
-        configuration.busyMode = .timeout(10)
+        configuration.busyMode = .timeout(Double(patience) / 1000)
         // The file remembers it; setting it would write into one that an apply has only begun.
         if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
@@ -120,21 +132,21 @@ public final class SQLiteStateStore: StateStore {
     }
 
     func read<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path) { try database.read(body) }
+        try Self.translating(path, patience) { try database.read(body) }
     }
 
     func write<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path) { try database.write(body) }
+        try Self.translating(path, patience) { try database.write(body) }
     }
 
     /// Runs a single reading statement, for which `read`'s transaction would cost more than the statement.
     func readStatement<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path) { try database.unsafeRead(body) }
+        try Self.translating(path, patience) { try database.unsafeRead(body) }
     }
 
     /// Writes what may be lost with the machine, without waiting for the disk; a later synced write takes it along.
     func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {
-        try Self.translating(path) {
+        try Self.translating(path, patience) {
             try database.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = NORMAL")
                 let outcome = Result {
@@ -150,7 +162,9 @@ public final class SQLiteStateStore: StateStore {
     }
 
     /// Runs database work and turns what goes wrong into errors for operators, without any value of a row.
-    private static func translating<Value>(_ path: String, _ body: () throws -> Value) throws(StateError) -> Value {
+    private static func translating<Value>(
+        _ path: String, _ patience: Int, _ body: () throws -> Value
+    ) throws(StateError) -> Value {
         do {
             return try body()
         } catch let error as StateError {
@@ -159,7 +173,7 @@ public final class SQLiteStateStore: StateStore {
             let reason = error.message ?? "\(error.resultCode)"
             switch error.resultCode {
             case .SQLITE_NOTADB, .SQLITE_CORRUPT: throw .unreadable(path: path, reason: reason)
-            case .SQLITE_BUSY: throw .busy(path: path)
+            case .SQLITE_BUSY: throw .busy(path: path, waitedMilliseconds: patience)
             default: throw .failed(path: path, reason: reason)
             }
         } catch {

@@ -171,8 +171,8 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case leaseLost
     /// An item is no longer what a commit rests on.
     case changedMeanwhile(ItemID)
-    /// Another process is in the middle of a write for longer than one takes.
-    case busy(path: String)
+    /// Another process keeps the state locked, and was waited for in vain for so many milliseconds.
+    case busy(path: String, waitedMilliseconds: Int)
 
     /// What happened, for people.
     public var description: String {
@@ -182,13 +182,19 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
         case .leaseLost: "another apply has taken the lock"
         case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
-        case .busy(let path): "another process keeps the state '\(path)' locked"
+        case .busy(let path, let waited):
+            "another process keeps the state '\(path)' locked; it was waited for "
+                + (waited % 1000 == 0 ? "\(waited / 1000) s" : "\(waited) ms")
         }
     }
 
     /// What to do about it; nil where the description says so.
     public var hint: String? {
-        guard case .unreadable(let path, _) = self else { return nil }
-        return "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"
+        switch self {
+        case .unreadable(let path, _):
+            "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"
+        case .busy(let path, _): "try again when that process is done; 'fuser \(path)' tells which it is"
+        default: nil
+        }
     }
 }

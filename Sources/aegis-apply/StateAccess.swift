@@ -27,7 +27,7 @@ func reporting<Value>(_ work: () throws -> Value) throws -> Value {
     } catch let failure as CommandFailure {
         throw failure.report()
     } catch let error as StateError where error.isBusy {
-        throw CommandFailure(message: "\(error)", status: ExitStatus.locked).report()
+        throw CommandFailure(message: "\(error)", hint: error.hint, status: ExitStatus.locked).report()
     } catch StateError.leaseLost {
         throw CommandFailure(message: "another apply has taken the lock meanwhile", status: ExitStatus.locked).report()
     } catch let error as StateError {
@@ -77,8 +77,11 @@ struct StateOptions: ParsableArguments {
     }
 
     /// The state for reading; ends the program when there is none.
-    func openForReading() throws -> SQLiteStateStore {
-        let path = try path(configuration())
+    func openForReading() throws -> SQLiteStateStore { try openForReading(configuration()) }
+
+    /// The same with a configuration that was read.
+    func openForReading(_ known: (file: ConfigurationFile, configuration: Configuration)?) throws -> SQLiteStateStore {
+        let path = path(known)
         guard let store = try SQLiteStateStore(readingFrom: path) else {
             throw CommandFailure(message: "there is no state '\(path)' yet", hint: "aegis-apply makes it")
         }

@@ -58,8 +58,8 @@ struct AegisGateway: ParsableCommand {
         let toldExposure = Mutex<String?>(nil)
         var options = GatewayOptions(
             statePath: path, log: log,
-            openState: {
-                let store = try SQLiteStateStore(following: path)
+            openState: { patience in
+                let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience)
                 // Refusing would take down what was served up to now.
                 let exposure = store?.exposure
                 // It is opened often; a change is news.

@@ -353,8 +353,7 @@ def test_a_locked_state_holds_up_neither_signals_nor_the_end_and_is_told(gateway
         gateway.await_log("error: this gateway can't report", "keeps the state", "locked")
         assert is_served(gateway) and is_readable(gateway)
         gateway.process.send_signal(signal.SIGTERM)
-        # Far less than SQLite would wait for the lock, each time.
-        assert gateway.process.wait(8) == 0
+        assert gateway.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("lock", LOCKS)

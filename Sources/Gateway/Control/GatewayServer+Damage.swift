@@ -29,6 +29,34 @@ struct StateWatch {
     var lost: StatePosition?
     /// What can't be told in the state before it can be written again, oldest first.
     var events: [AuditEvent] = []
+    /// Others that have it locked while it is to be read, and written.
+    var reading = LockWatch()
+    var writing = LockWatch()
+
+    /// How long the control side waits each time for others that have the state locked, in milliseconds: it is to hear of
+    /// signals meanwhile.
+    static let controlPatience = 250
+    /// How long others wait, which have threads of their own, in milliseconds.
+    static let jobPatience = 10_000
+}
+
+/// Tells a state that others are just writing to from one that they keep locked.
+struct LockWatch {
+    /// How long a lock is taken for one that passes, in seconds.
+    static let patienceSeconds: Int64 = 5
+
+    private var since: Int64?
+
+    /// The state could be used.
+    mutating func ended() { since = nil }
+
+    /// Whether an error only says that the state is locked, and has not been for long. `uptime` is in seconds.
+    mutating func isPassing(_ error: any Error, at uptime: Int64) -> Bool {
+        guard case .busy? = error as? StateError else { return false }
+        let begin = since ?? uptime
+        since = begin
+        return uptime - begin < Self.patienceSeconds
+    }
 }
 
 /// What came of looking a state through.
@@ -75,7 +103,7 @@ extension GatewayServer {
             var check = StateCheck(files: files, startedAt: now)
             do {
                 // Opened for this: what another connection holds in memory would hide damage on disk.
-                if let store = try openState() {
+                if let store = try openState(StateWatch.jobPatience) {
                     try store.check()
                     check.hasGoneBack = try store.position().revision < revision
                 }
@@ -192,7 +220,12 @@ extension GatewayServer {
             at: Self.now, actor: "gateway \(node.machine) \(node.process)",
             action: failure == nil ? "read the state again" : "read the state", item: ItemID(.gateway, "gateway"),
             failure: failure)
-        stateWatch.events = Array((stateWatch.events + [event]).suffix(StateWatch.mostEvents))
+        note([event])
+    }
+
+    /// Keeps events until they can be put into the state.
+    func note(_ events: [AuditEvent]) {
+        stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
     }
 
     /// Puts events into the state that have waited for it.
@@ -209,5 +242,5 @@ extension GatewayServer {
 
 extension StateWatch {
     fileprivate static let missingHint = "put it back, restore it from a backup, or run aegis-apply"
-    fileprivate static let mostEvents = 20
+    static let mostEvents = 1000
 }

@@ -27,7 +27,8 @@ struct Issuance {
     var isAsking = false
     var isRevoking = false
     var isFollowing = false
-    /// A connection to the state of its own: an order's commits must not hold up the control side.
+    /// A connection to the state of its own, for other threads alone: neither their commits nor locks that they wait for must
+    /// hold up the control side.
     var store: (any StateStore)?
     /// The sources, and what they were made with.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
@@ -89,7 +90,7 @@ extension GatewayServer {
             status.current.phase == .ready, !isEnding
         else { return }
         // While the state is checked for damage there is none: then the next second will do.
-        guard let store = issuanceStore() else { return }
+        guard let store, issuanceStore() != nil else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
         let now = Self.now
         do {
@@ -160,8 +161,8 @@ extension GatewayServer {
 
     /// Revokes what others have taken the place of, beside this thread.
     private func revokeSuperseded() {
-        guard !issuance.isRevoking, let store = issuanceStore(), let tools = issuanceTools(store),
-            let waiting = try? store.supersededCertificates(), !waiting.isEmpty
+        guard !issuance.isRevoking, let jobs = issuanceStore(), let tools = issuanceTools(jobs),
+            let waiting = try? store?.supersededCertificates(), !waiting.isEmpty
         else { return }
         issuance.isRevoking = true
         let issuers = Array(compiler.issuers.values)
@@ -180,8 +181,8 @@ extension GatewayServer {
 
     /// Looks at certificate packs that were ordered, beside this thread.
     private func followPacks(_ now: Int64) {
-        guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let store = issuanceStore(),
-            let tools = issuanceTools(store), let packs = try? store.edgePacks()
+        guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let jobs = issuanceStore(),
+            let tools = issuanceTools(jobs), let packs = try? store?.edgePacks()
         else { return }
         // Of several of a name the last one is wanted.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
@@ -264,7 +265,7 @@ extension GatewayServer {
         case .failed(let failure):
             status.change { $0.failedIssuances += 1 }
             log.error("the certificate '\(name)' can't be had: \(failure)")
-            issuance.progress[name] = (try? issuance.store?.renewal(of: name)) ?? nil
+            issuance.progress[name] = (try? store?.renewal(of: name)) ?? nil
             settle(name)
         }
         settleWaits()
@@ -276,7 +277,7 @@ extension GatewayServer {
     private func issuanceStore() -> (any StateStore)? {
         // A connection to a state that is damaged would keep SQLite from looking at its files afresh.
         guard loadFailure == nil else { return nil }
-        if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState() }
+        if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateWatch.jobPatience) }
         return issuance.store
     }
 

@@ -13,10 +13,11 @@ extension GatewayServer {
         do {
             if store == nil {
                 guard mayOpenState() else { return }
-                store = try options.openState()
+                store = try options.openState(StateWatch.controlPatience)
             }
             guard let store else { return stateIsMissing() }
             let latest = try store.position()
+            stateWatch.reading.ended()
             // By now SQLite has made the files that it works with.
             if stateWatch.opened == nil { stateWatch.opened = StateFiles(path: options.statePath) }
             // Tables alone are no state: an apply has only begun.
@@ -27,6 +28,7 @@ extension GatewayServer {
             mustReadAll = false
             stateIsRead()
         } catch {
+            if stateWatch.reading.isPassing(error, at: Self.uptime) { return }
             // What fails in the state's own file is opened anew; a missing key, say, leaves it open to report by.
             if error is StateError { closeState() }
             lacksKey = error is KeyFailure
@@ -156,7 +158,8 @@ extension GatewayServer {
                 at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "load", item: id,
                 failure: reason)
         }
-        try? store?.record(events: Array(events.prefix(1000)))
+        note(Array(events.prefix(StateWatch.mostEvents)))
+        recordStateEvents()
     }
 
     /// Local CA and access log, where the settings say.
@@ -248,9 +251,14 @@ extension GatewayServer {
             // A lost report follows again.
             try store.report(row)
             recordStateEvents()
+            stateWatch.writing.ended()
             if status.current.reportFailure != nil { log.info("the state can be written again") }
             status.change { $0.reportFailure = nil }
         } catch {
+            if stateWatch.writing.isPassing(error, at: Self.uptime) {
+                nextHeartbeat = Self.uptime + 1
+                return
+            }
             let reason = "\(error)"
             if status.current.reportFailure != reason {
                 log.error("this gateway can't report what it serves, so others take it for dead: \(reason)")

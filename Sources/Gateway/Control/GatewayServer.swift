@@ -16,8 +16,9 @@ import SystemPackage
 
 /// What a gateway is started with.
 public struct GatewayOptions: Sendable {
-    /// Opens the state; nil when there is none yet.
-    public var openState: @Sendable () throws -> (any StateStore)?
+    /// Opens the state; nil when there is none yet. Each use of it waits for others that have it locked, for so many
+    /// milliseconds at most.
+    public var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
     /// The state's file, which is watched.
     public var statePath: String
     /// The key that the state is sealed with, for a state that may keep one itself.
@@ -39,7 +40,7 @@ public struct GatewayOptions: Sendable {
 
     /// Options.
     public init(
-        statePath: String, log: EventLog, openState: @escaping @Sendable () throws -> (any StateStore)?,
+        statePath: String, log: EventLog, openState: @escaping @Sendable (Int) throws -> (any StateStore)?,
         masterKey: @escaping @Sendable (any StateStore) throws -> MasterKey
     ) {
         self.statePath = statePath

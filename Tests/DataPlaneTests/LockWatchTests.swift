@@ -1,0 +1,32 @@
+import State
+import Testing
+
+@testable import Gateway
+
+@Suite struct LockWatchTests {
+    private static let locked = StateError.busy(path: "state.db", waitedMilliseconds: 250)
+
+    /// Whether each of some errors passes, met one after the other at these seconds; nil where the state could be used.
+    private func passing(_ errors: [(second: Int64, error: StateError?)]) -> [Bool] {
+        var watch = LockWatch()
+        return errors.compactMap { second, error in
+            if let error { return watch.isPassing(error, at: second) }
+            watch.ended()
+            return nil
+        }
+    }
+
+    @Test("A lock passes for five seconds, counted from the first time that it was met in a row")
+    func patience() {
+        let times: [Int64] = [100, 104, 105, 200]
+        let errors = times.map { ($0, StateError?.some(Self.locked)) }
+        #expect(passing(errors + [(200, nil), (201, Self.locked)]) == [true, true, false, false, true])
+    }
+
+    @Test("Other errors are told at once, and leave a lock's time as it is")
+    func others() {
+        let full = StateError.failed(path: "state.db", reason: "disk full")
+        #expect(
+            passing([(1, .leaseLost), (2, Self.locked), (3, full), (7, Self.locked)]) == [false, true, false, false])
+    }
+}
