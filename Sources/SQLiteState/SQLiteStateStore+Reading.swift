@@ -37,9 +37,18 @@ extension SQLiteStateStore {
 
     /// A certificate with its chain and sealed key.
     public func certificate(named name: String) throws(StateError) -> StoredCertificate? {
+        try certificate(named: name, in: "certificates")
+    }
+
+    /// A certificate that is kept, with its chain and sealed key.
+    public func keptCertificate(named name: String) throws(StateError) -> StoredCertificate? {
+        try certificate(named: name, in: "kept_certificates")
+    }
+
+    private func certificate(named name: String, in table: String) throws(StateError) -> StoredCertificate? {
         try read { database in
             var certificate: StoredCertificate?
-            try Columns.forEach(database, "SELECT \(Columns.certificate) FROM certificates WHERE name = ?", [name]) {
+            try Columns.forEach(database, "SELECT \(Columns.certificate) FROM \(table) WHERE name = ?", [name]) {
                 certificate = $0.certificate
             }
             return certificate

@@ -56,8 +56,17 @@ extension SQLiteStateStore {
             try execute(
                 database, "UPDATE certificates SET loss = ?, revision = ? WHERE name = ? AND fingerprint = ?",
                 [reason, revision, name, fingerprint])
+            try execute(
+                database, "UPDATE kept_certificates SET loss = ? WHERE name = ? AND fingerprint = ?",
+                [reason, name, fingerprint])
         case .keepCertificate(let name, let since): try keep(name, since: since, revision, in: database)
         case .restoreCertificate(let name): try restore(name, revision, in: database)
+        case .purgeCertificate(let name):
+            try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [name])
+        case .redeclareCertificate(let name, let record, let autoRenew):
+            try execute(
+                database, "UPDATE certificates SET record = ?, auto_renew = ?, revision = ? WHERE name = ?",
+                [Data(record), autoRenew, revision, name])
         case .putSecret(let fingerprint, let sealed):
             try execute(
                 database, "INSERT OR REPLACE INTO secrets (fingerprint, sealed) VALUES (?, ?)",

@@ -128,13 +128,17 @@ public enum StateMutation: Sendable {
     case resealOrder(certificate: String, sealedKey: [UInt8])
     /// Takes an item out, a certificate too.
     case deleteItem(ItemID)
-    /// Notes why a certificate is no longer good; nothing when another leaf has taken its place.
+    /// Notes why a certificate, or one that is kept, is no longer good; nothing when another leaf has taken its place.
     case noteLoss(certificate: String, fingerprint: String, reason: String)
     /// Takes a certificate out, and keeps it apart for when its name comes back. `since` is in seconds since 1970.
     case keepCertificate(name: String, since: Int64)
     /// Puts a certificate that was kept in force again; the whole commit fails with `StateError.changedMeanwhile` when it is
     /// kept no longer.
     case restoreCertificate(name: String)
+    /// Takes a certificate out that was kept.
+    case purgeCertificate(name: String)
+    /// Changes only how a certificate is declared.
+    case redeclareCertificate(name: String, record: [UInt8], autoRenew: Bool)
     /// Puts a secret that stands in the file, sealed for its fingerprint.
     case putSecret(fingerprint: String, sealed: [UInt8])
     /// Takes all secrets out but these.

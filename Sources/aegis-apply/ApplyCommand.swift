@@ -17,7 +17,7 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "Ask providers first whether they still have what was had from them; what is gone is had anew.")
     var refresh = false
 
-    @Flag(help: "Let it delete more than half of ten hosts or more.")
+    @Flag(help: "Let it delete or disable more than half of ten hosts or more.")
     var allowDeletions = false
 
     @Option(help: "How to print the plan: text or json.")

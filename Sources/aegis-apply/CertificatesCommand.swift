@@ -19,7 +19,8 @@ struct CertificatesCommand: ParsableCommand {
 }
 
 struct ListCertificates: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "List all certificates.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List all certificates, those too that are only kept.")
 
     @OptionGroup var options: StateOptions
 
@@ -28,26 +29,31 @@ struct ListCertificates: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let items = try options.openForReading().snapshot().items.filter { $0.key.kind == .certificate }
-            let certificates = items.sorted { $0.key < $1.key }.compactMap { id, item in
-                item.certificate.map { (id.name, $0) }
-            }
+            let known = try options.configuration()
+            let snapshot = try options.openForReading(known).snapshot()
+            let items = snapshot.items.filter { $0.key.kind == .certificate }.sorted { $0.key < $1.key }
+            let kept = snapshot.kept.sorted { $0.key < $1.key }
+            let certificates =
+                items.compactMap { id, item in item.certificate.map { (id.name, $0, Keeping?.none) } }
+                + kept.compactMap { name, kept in
+                    kept.item.certificate.map { (name, $0, Keeping(kept, known?.configuration.retention)) }
+                }
             switch format {
             case .json:
                 let report = PlainValue.map([
                     ("format_version", .int(1)),
-                    ("certificates", .list(certificates.map { $1.value(named: $0) })),
+                    ("certificates", .list(certificates.map { $1.value(named: $0, $2) })),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
-                let rows = certificates.map { name, facts in
+                let rows = certificates.map { name, facts, keeping in
                     [
                         name, facts.domains.joined(separator: ", "), facts.source.rawValue, facts.issuerCommonName,
-                        UTCTime.text(facts.expiresAt), facts.loss ?? "",
+                        UTCTime.text(facts.expiresAt), keeping?.text ?? "", facts.loss ?? "",
                     ]
                 }
                 try Terminal.print(
-                    TextTable(["NAME", "DOMAINS", "SOURCE", "ISSUER", "EXPIRES", "PROBLEM"], rows).text)
+                    TextTable(["NAME", "DOMAINS", "SOURCE", "ISSUER", "EXPIRES", "KEPT", "PROBLEM"], rows).text)
             }
         }
     }
@@ -66,8 +72,11 @@ struct ShowCertificate: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let certificate = try options.openForReading().required(name)
-            let value = certificate.facts.value(named: name, remote: certificate.remote)
+            let known = try options.configuration()
+            let store = try options.openForReading(known)
+            let certificate = try store.required(name)
+            let kept = try store.snapshot().kept[name].map { Keeping($0, known?.configuration.retention) }
+            let value = certificate.facts.value(named: name, kept, remote: certificate.remote)
             switch format {
             case .json: try Terminal.print(value.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
@@ -99,7 +108,7 @@ struct ExportCertificate: ParsableCommand {
     func run() throws {
         try reporting {
             let known = try options.configuration()
-            let store = try options.openForReading()
+            let store = try options.openForReading(known)
             let certificate = try store.required(name)
             let content = SecretBytes(certificate.chain)
             try write(withKey ? SecretBytes(joining: [content, key(of: certificate, store, known)]) : content)
@@ -138,10 +147,11 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// A certificate; ends the program when there is none of that name.
+    /// A certificate that is in force or kept; ends the program when there is none of that name.
     func required(_ name: String) throws -> StoredCertificate {
-        if let certificate = try certificate(named: name) { return certificate }
-        let names = try snapshot().items.keys.filter { $0.kind == .certificate }.map(\.name)
+        if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
+        let snapshot = try snapshot()
+        let names = snapshot.items.keys.filter { $0.kind == .certificate }.map(\.name) + snapshot.kept.keys
         let near = Suggestion.nearest(to: name, in: names.sorted().prefix(10_000))
         throw CommandFailure(
             message: "there is no certificate '\(name)'",
@@ -149,8 +159,33 @@ extension SQLiteStateStore {
     }
 }
 
+/// How long a certificate is kept that is not in force.
+private struct Keeping {
+    private let since: Int64
+    /// Nil where it is not known how long the file has such kept.
+    private let until: Int64?
+
+    init(_ kept: KeptCertificate, _ retention: Duration?) {
+        since = kept.since
+        until = retention.map { min(kept.since + $0.components.seconds, kept.item.certificate?.expiresAt ?? .max) }
+    }
+
+    var text: String { until.map { "until \(UTCTime.text($0))" } ?? "since \(UTCTime.text(since))" }
+
+    var entries: [(String, PlainValue)] {
+        [
+            ("kept_since", .string(UTCTime.rfc3339(since))),
+            ("kept_until", until.map { .string(UTCTime.rfc3339($0)) } ?? .null),
+        ]
+    }
+
+    static let none = [("kept_since", PlainValue.null), ("kept_until", .null)]
+}
+
 extension CertificateFacts {
-    fileprivate func value(named name: String, remote: RemoteCertificate? = nil) -> PlainValue {
+    fileprivate func value(
+        named name: String, _ keeping: Keeping?, remote: RemoteCertificate? = nil
+    ) -> PlainValue {
         let provider = remote.map { [("provider_id", PlainValue.string($0.id))] } ?? []
         return .map(
             [
@@ -160,7 +195,7 @@ extension CertificateFacts {
                 ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
                 ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
                 ("fingerprint", .string(fingerprint)), ("problem", loss.map(PlainValue.string) ?? .null),
-            ] + provider)
+            ] + (keeping?.entries ?? Keeping.none) + provider)
     }
 }
 

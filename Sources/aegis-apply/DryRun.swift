@@ -101,8 +101,10 @@ struct DryRun {
 extension Plan.MassDeletion {
     /// Why an apply does not do it unless it is told to.
     var refusal: Diagnostic {
-        .error(
-            at: .none, "\(deleted) of the \(total) hosts in force would be deleted",
+        let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
+        return .error(
+            at: .none,
+            "\(deleted + disabled) of the \(total) hosts in force would be \(what.joined(separator: " or "))",
             hint: "nothing is applied; if that is what you want, give --allow-deletions")
     }
 }

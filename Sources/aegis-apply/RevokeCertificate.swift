@@ -114,6 +114,9 @@ struct RevokeCertificate: ParsableCommand {
                     certificate: name, fingerprint: certificate.facts.fingerprint,
                     reason: "was revoked on \(UTCTime.text(now))"), .appendEvent(event),
             ], by: holder, under: .certificate(name))
+        guard try store.keptCertificate(named: name) == nil else {
+            return try Terminal.print("Revoked '\(name)', \(identity).\nIt was only kept: it is not used again.\n")
+        }
         let next =
             certificate.facts.autoRenew
             ? "until another takes its place, which a gateway that runs sees to: or aegis-apply renew \(name)"

@@ -15,7 +15,7 @@ struct RollbackCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing.")
     var dryRun = false
 
-    @Flag(help: "Let it delete more than half of ten hosts or more.")
+    @Flag(help: "Let it delete or disable more than half of ten hosts or more.")
     var allowDeletions = false
 
     @Option(help: "With --dry-run: how to print the plan: text or json.")

@@ -36,7 +36,8 @@ def test_a_host_that_comes_back_has_its_certificate_again(site):
     assert "app.test " not in status.split("kept for")[0]
     listed = json.loads(aegis_apply(gateway, "status", "--format", "json"))["kept_certificates"]
     assert [entry["certificate"] for entry in listed] == ["app.test"]
-    assert "app.test" not in aegis_apply(gateway, "certificates", "list")
+    header, line = aegis_apply(gateway, "certificates", "list").splitlines()
+    assert "KEPT" in header and line.startswith("app.test ") and " until 20" in line
     assert aegis_apply(gateway, "renew", "--all") == "Nothing is due.\n"
     gateway.config["hosts"].append(host("app.test", respond={"body": "back"}))
     assert "certificate app.test (kept since " in aegis_apply_dry(gateway)
@@ -146,3 +147,53 @@ def test_a_certificate_of_cloudflare_is_kept_unless_it_is_to_be_revoked(behind, 
     gateway.apply()
     assert kept(gateway) == []
     assert len(cloudflare.said("DELETE", "/certificates")) == 1
+
+
+def test_what_is_kept_can_be_named_shown_exported_and_revoked(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    listed, = json.loads(aegis_apply(gateway, "certificates", "list", "--format", "json"))["certificates"]
+    assert listed["name"] == "app.test" and listed["kept_since"] < listed["kept_until"] <= listed["expires_at"]
+    without_file = aegis_apply(gateway, "certificates", "list", "--state", "state.db")
+    assert " since 20" in without_file
+    assert "kept_until" in aegis_apply(gateway, "certificates", "show", "app.test")
+    aegis_apply(gateway, "certificates", "export", "app.test", "--out", "app.pem", "--with-key")
+    assert "PRIVATE KEY" in (gateway.folder / "app.pem").read_text()
+    said = aegis_apply(gateway, "certificates", "revoke", "app.test", "--reason", "superseded")
+    assert said.startswith("Revoked 'app.test', serial ") and said.endswith("only kept: it is not used again.\n")
+    assert "was revoked on " in aegis_apply(gateway, "certificates", "list")
+    gateway.config["hosts"].append(host("app.test"))
+    gateway.apply()
+    assert len(ca.issued) == 2
+
+
+def test_a_shorter_retention_alone_takes_out_what_was_kept(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    gateway.config["state"]["retention"] = "0"
+    said = aegis_apply_dry(gateway)
+    assert "- certificate app.test (kept since 20" in said and "state.retention is over)" in said, said
+    assert "Plan: 1 to delete." in said
+    change_, = json.loads(aegis_apply(gateway, "--dry-run", "--format", "json"))["changes"]
+    assert (change_["action"], change_["kind"], change_["name"]) == ("delete", "certificate", "app.test")
+    assert aegis_apply(gateway, "--dry-run", "--detailed-exitcode", expect=2)
+    assert "1 deleted" in gateway.apply()
+    assert kept(gateway) == []
+    assert "No changes" in gateway.apply()
+
+
+def test_turning_renewals_off_and_on_orders_nothing(site):
+    gateway, ca = site(
+        [host("app.test", ssl_mode="custom", certificate="shop")],
+        certificates={"shop": {"issuer": "letsencrypt", "domains": ["app.test"]}})
+    gateway.apply()
+    before = rows(gateway, "SELECT fingerprint FROM certificates")
+    for renews in (False, True):
+        gateway.config["certificates"]["shop"]["auto_renew"] = renews
+        assert "1 updated" in gateway.apply()
+        assert rows(gateway, "SELECT auto_renew FROM certificates") == [(int(renews),)]
+        assert "No changes" in gateway.apply()
+    assert rows(gateway, "SELECT fingerprint FROM certificates") == before
+    assert len(ca.issued) == 1

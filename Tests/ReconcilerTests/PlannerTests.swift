@@ -7,7 +7,7 @@ import Testing
 
 /// The plan is a pure function of the file and the state: here is the whole of its output.
 @Suite struct PlannerTests {
-    private static let file = """
+    static let file = """
         version: 1
         issuers:
           letsencrypt: { type: acme, directory: "https://ca.example.com/dir" }
@@ -29,12 +29,12 @@ import Testing
             certificate: shop
         """
 
-    private static func configuration(_ text: String = file) throws -> Configuration {
+    static func configuration(_ text: String = file) throws -> Configuration {
         try #require(Configuration.parse(SourceText(name: "x", text)).configuration)
     }
 
     /// The state after an apply of a configuration.
-    private static func snapshot(of configuration: Configuration, generation: Int = 7) -> StateSnapshot {
+    static func snapshot(of configuration: Configuration, generation: Int = 7) -> StateSnapshot {
         var items: [ItemID: StoredItem] = [:]
         configuration.forEachItem(materials: [:]) {
             items[$0.id] = StoredItem(owner: .file, record: configuration.record(of: $0))
@@ -206,10 +206,10 @@ import Testing
 
     // MARK: Certificates that are there already
 
-    private static let day: Int64 = 86_400
+    static let day: Int64 = 86_400
 
     /// The state with a 90-day certificate `nas` and a custom `shop`, from day 0.
-    private static func snapshotWithCertificates() throws -> StateSnapshot {
+    static func snapshotWithCertificates() throws -> StateSnapshot {
         var snapshot = Self.snapshot(of: try configuration())
         for (name, source) in [("nas", CertificateFacts.Source.localCA), ("shop", .custom)] {
             snapshot.items[ItemID(.certificate, name)]?.certificate = CertificateFacts(
@@ -307,7 +307,7 @@ import Testing
     // MARK: Certificates that are kept
 
     /// The state after `app.example.com` was taken out of the file and its certificate, valid from day 0 to 90, was kept on day 10.
-    private static func snapshotWithKept(_ file: String = file) throws -> StateSnapshot {
+    static func snapshotWithKept(_ file: String = file) throws -> StateSnapshot {
         var snapshot = Self.snapshot(of: try Self.configuration(file))
         let id = ItemID(.certificate, "app.example.com")
         var item = try #require(snapshot.items[id])
@@ -376,7 +376,7 @@ import Testing
         var before = Self.snapshot(of: try Self.configuration(text(0..<total)))
         before.items[ItemID(.host, "api.test")] = StoredItem(owner: .api, record: [])
         let plan = Planner(try Self.configuration(text(deleted..<total)), against: before, now: 0).plan()
-        #expect(plan.massDeletion == (isMass ? Plan.MassDeletion(deleted: deleted, of: total) : nil))
+        #expect(plan.massDeletion == (isMass ? Plan.MassDeletion(deleted: deleted, disabled: 0, of: total) : nil))
         #expect((plan.massDeletion != nil) == isMass)
     }
 }

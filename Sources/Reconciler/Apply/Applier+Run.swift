@@ -80,13 +80,20 @@ extension Applier {
         }
 
         private func puts(_ changes: [Change]) -> [StateMutation] {
-            changes.compactMap { change in
-                if change.isKept { return .restoreCertificate(name: change.item.name) }
-                return change.declared.map {
-                    .putItem(change.item, owner: .file, record: configuration.record(of: $0))
+            changes.flatMap { change -> [StateMutation] in
+                guard let declared = change.declared else { return [] }
+                let record = configuration.record(of: declared)
+                guard change.item.kind == .certificate else {
+                    return [.putItem(change.item, owner: .file, record: record)]
                 }
             }
         }
+                let restored = change.isKept ? [StateMutation.restoreCertificate(name: change.item.name)] : []
+                return restored + [
+                    .redeclareCertificate(
+                        name: change.item.name, record: record,
+                        autoRenew: configuration.renewsAutomatically(declared))
+                ]
 
         /// Seals the secrets of changed issuers and edge certificates that stand in the file.
         private func secrets(of changes: [Change]) throws -> [StateMutation] {
@@ -179,7 +186,7 @@ extension Applier {
 
         /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
-            let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate }
+            let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
             // A CA that the file names no longer may still be asked to revoke.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
             try commit(deletions(of: dependent.filter { $0.retirement == nil }))
@@ -196,7 +203,8 @@ extension Applier {
         private func deletions(of changes: [Change]) -> Batch {
             let since = applier.now()
             let mutations = changes.map { change -> StateMutation in
-                change.isKept ? .keepCertificate(name: change.item.name, since: since) : .deleteItem(change.item)
+                if change.isPurged { return .purgeCertificate(name: change.item.name) }
+                return change.isKept ? .keepCertificate(name: change.item.name, since: since) : .deleteItem(change.item)
             }
             return Batch(mutations: mutations, changes: changes)
         }

@@ -72,10 +72,10 @@ public struct Applier {
         let orders = changes.filter { $0.item.kind == .edgeCertificate && $0.action != .update }
         try run.putFirst(
             changes.filter {
-                [.gateway, .issuer].contains($0.item.kind) || $0.isKept
+                [.gateway, .issuer].contains($0.item.kind) || $0.isAtHand
                     || $0.item.kind == .edgeCertificate && $0.action == .update
             }, announcing: orders.filter { !$0.exists })
-        let certificates = changes.filter { $0.item.kind == .certificate && !$0.isKept }
+        let certificates = changes.filter { $0.item.kind == .certificate && !$0.isAtHand }
         // A name may be on its way from one host to another: its certificate loses it when the other's is there.
         let narrowed = certificates.filter { configuration.onlyLosesNames($0) }
         let others = certificates.filter { !configuration.onlyLosesNames($0) }

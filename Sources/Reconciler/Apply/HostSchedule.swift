@@ -23,7 +23,7 @@ struct HostSchedule {
     /// `now` is in seconds since 1970.
     init(_ plan: Plan, of configuration: Configuration, now: Int64) {
         let changes = plan.changes.filter { $0.item.kind == .host }
-        let coming = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete && !$0.isKept }
+        let coming = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete && !$0.isAtHand }
         let certificates = Dictionary(coming.map { ($0.item.name, $0) }) { $1 }
         let awaited = changes.map { change in
             certificates.isEmpty

@@ -15,7 +15,7 @@ public struct Plan: Sendable, Equatable {
     /// What is in the state by other ways than the file; it is left alone.
     public var unmanaged: [ItemID]
 
-    /// How many of the file's hosts go, where that is so many that it may be a slip.
+    /// How many of the file's hosts are served no longer, where that is so many that it may be a slip.
     public var massDeletion: MassDeletion?
 
     /// Deletions that want the operator's word.
@@ -25,13 +25,16 @@ public struct Plan: Sendable, Equatable {
 
         /// How many hosts go.
         public let deleted: Int
+        /// How many stay and are disabled.
+        public let disabled: Int
         /// How many the file had put into the state.
         public let total: Int
 
-        /// Nil unless more than half of at least ten go.
-        init?(deleted: Int, of total: Int) {
-            guard total >= Self.fewestHosts, 2 * deleted > total else { return nil }
+        /// Nil unless more than half of at least ten go or are disabled.
+        init?(deleted: Int, disabled: Int, of total: Int) {
+            guard total >= Self.fewestHosts, 2 * (deleted + disabled) > total else { return nil }
             self.deleted = deleted
+            self.disabled = disabled
             self.total = total
         }
     }
@@ -81,6 +84,13 @@ public struct Change: Sendable, Equatable {
     var retirement: Retirement?
     /// Whether the certificate is set apart when it goes, and taken from there when it comes.
     var isKept = false
+    /// Whether the certificate that goes was set apart before, and its time is over.
+    var isPurged = false
+}
+
+extension Change {
+    /// Whether it is of a certificate that is there already, so that nobody has to issue it.
+    var isAtHand: Bool { item.kind == .certificate && (isKept || action == .update) }
 }
 
 /// What is done at a provider when an item goes.

@@ -4,12 +4,12 @@ import State
 
 /// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
 public struct Planner: Sendable {
-    private let configuration: Configuration
-    private let snapshot: StateSnapshot
+    let configuration: Configuration
+    let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
     private let localCA: [UInt8]?
     private let drift: [ItemID: String]
-    private let now: Int64
+    let now: Int64
     /// The directories of ACME issuers, by the issuer's name.
     private let directories: [String: String]
 
@@ -46,17 +46,20 @@ public struct Planner: Sendable {
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
+        changes += purges(besides: changes)
         return Plan(
             generation: snapshot.generation, changes: changes,
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted(),
-            massDeletion: massDeletion(among: others))
+            massDeletion: massDeletion(among: others, changes))
     }
 
-    private func massDeletion(among others: [ItemID: StoredItem]) -> Plan.MassDeletion? {
+    private func massDeletion(among others: [ItemID: StoredItem], _ changes: [Change]) -> Plan.MassDeletion? {
         let deleted = others.count { $0.key.kind == .host && $0.value.owner == .file }
-        guard deleted > 0 else { return nil }
+        let disabled = changes.count(where: \.disablesHost)
+        guard deleted + disabled > 0 else { return nil }
         return Plan.MassDeletion(
-            deleted: deleted, of: snapshot.items.count { $0.key.kind == .host && $0.value.owner == .file })
+            deleted: deleted, disabled: disabled,
+            of: snapshot.items.count { $0.key.kind == .host && $0.value.owner == .file })
     }
 
     /// What comes of comparing some items.
@@ -111,14 +114,14 @@ public struct Planner: Sendable {
     /// The certificate that was kept of just such an item, if it is as good as on the day on which it was taken out.
     private func usable(_ item: DeclaredItem) -> KeptCertificate? {
         guard item.id.kind == .certificate, let kept = snapshot.kept[item.id.name], let facts = kept.item.certificate,
-            kept.item.record == configuration.record(of: item), facts.expiresAt > now,
-            kept.since + configuration.retention.components.seconds > now, refresh(of: item, kept.item) == nil
+            kept.item.record == configuration.record(of: item) || isStillMeant(kept.item, by: item),
+            facts.loss == nil, whyOver(kept) == nil, refresh(of: item, kept.item) == nil
         else { return nil }
         return kept
     }
 
     /// The change of an item whose declaration is the same: its provider has it no longer, its text has changed, or it is due.
-    private func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
+    func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
         if let reason = drift[item.id] {
             return Change(
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: reason, declared: item)
@@ -156,12 +159,13 @@ public struct Planner: Sendable {
             reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
     }
 
-    /// What a changed declaration takes: not everything that is said of a certificate pack needs another one.
+    /// What a changed declaration takes: not everything that is said of a certificate, or of a pack, needs another one.
     private func replacement(of item: DeclaredItem, _ stored: StoredItem) -> Action {
-        guard case .edgeCertificate(let index) = item.place, let before = EdgeCertificate(record: stored.record),
-            before.isSameOrder(as: configuration.edgeCertificates[index])
-        else { return item.replacement }
-        return .update
+        guard case .edgeCertificate(let index) = item.place else {
+            return isStillMeant(stored, by: item) ? .update : item.replacement
+        }
+        let before = EdgeCertificate(record: stored.record)
+        return before?.isSameOrder(as: configuration.edgeCertificates[index]) == true ? .update : item.replacement
     }
 
     private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
@@ -243,7 +247,11 @@ public struct Planner: Sendable {
 
     /// The issuer as the file has it; one that goes too, as the state has it.
     private func issuer(named name: String) -> Issuer? {
-        configuration.issuers.first { $0.name == name }
-            ?? snapshot.items[ItemID(.issuer, name)].flatMap { Issuer(record: $0.record) }
+        configuration.issuers.first { $0.name == name } ?? formerIssuer(named: name)
+    }
+
+    /// The issuer as the state has it.
+    func formerIssuer(named name: String) -> Issuer? {
+        snapshot.items[ItemID(.issuer, name)].flatMap { Issuer(record: $0.record) }
     }
 }

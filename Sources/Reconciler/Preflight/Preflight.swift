@@ -20,7 +20,7 @@ public struct Preflight {
     /// For the certificates that a plan has from ACME CAs. `snapshot` is what the plan was made against.
     public init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
-            guard change.item.kind == .certificate, let item = change.declared, item.isWanted,
+            guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
                 let need = CertificateNeed(
                     configuration.value(of: item), named: change.item.name, from: configuration.issuers)
             else { return nil }

@@ -1,0 +1,110 @@
+import ConfigModel
+import State
+
+/// What a plan says of certificates that are there already, in force or kept.
+extension Planner {
+    /// What of a declaration decides which certificate is issued: from whom, for which names, with which key.
+    private struct Order: Equatable {
+        /// The CA that is asked first.
+        var issuer: String?
+        /// The leaf's subject.
+        var subject: String?
+        var names: Set<String>
+        var keyType: KeyType?
+        var zoneID: String?
+    }
+
+    /// Whether a certificate that is there is what its changed declaration asks for, so that nobody has to issue another: what has
+    /// changed is when it is renewed, the order of names behind the first, another CA to fall back on, or that something is said
+    /// which went without saying.
+    func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
+        guard let order = order(of: item), order == Self.order(of: stored.record, from: formerIssuer) else {
+            return false
+        }
+        var stored = stored
+        stored.certificate?.autoRenew = configuration.renewsAutomatically(item)
+        return refresh(of: item, stored) == nil
+    }
+
+    private func order(of item: DeclaredItem) -> Order? {
+        let issuer = { name in configuration.issuers.first { $0.name == name } }
+        switch item.place {
+        case .certificate(let index): return Self.order(of: configuration.certificates[index], from: issuer)
+        case .hostCertificate(let index):
+            return Self.order(of: HostCertificate(for: configuration.hosts[index]), from: issuer)
+        case .gateway, .issuer, .edgeCertificate, .host: return nil
+        }
+    }
+
+    private static func order(of record: [UInt8], from issuer: (String) -> Issuer?) -> Order? {
+        if let host = HostCertificate(record: record) { return order(of: host, from: issuer) }
+        return NamedCertificate(record: record).flatMap { order(of: $0, from: issuer) }
+    }
+
+    private static func order(of certificate: HostCertificate, from issuer: (String) -> Issuer?) -> Order {
+        let names = certificate.domains.map(\.text)
+        let first = certificate.issuers.first
+        return Order(
+            issuer: first, subject: names.first, names: Set(names), keyType: first.flatMap(issuer)?.defaults.keyType)
+    }
+
+    private static func order(of certificate: NamedCertificate, from issuer: (String) -> Issuer?) -> Order? {
+        guard case .issued(let issued) = certificate.source else { return nil }
+        let names = issued.domains.map(\.text)
+        let defaults = issuer(issued.issuer)?.defaults
+        return Order(
+            issuer: issued.issuer, subject: names.first, names: Set(names),
+            keyType: issued.keyType ?? defaults?.keyType, zoneID: issued.zoneID ?? defaults?.zoneID)
+    }
+
+    // MARK: What is kept
+
+    /// Certificates that were kept for long enough, but for those that others take the place of.
+    func purges(besides changes: [Change]) -> [Change] {
+        let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
+        }
+        guard !over.isEmpty else { return [] }
+        let coming = Set(changes.filter { $0.item.kind == .certificate && $0.action != .delete }.map(\.item))
+        return over.filter { !coming.contains($0.0) }.sorted { $0.0 < $1.0 }.map { item, kept, reason in
+            Change(
+                action: .delete, item: item, exists: true, fields: [],
+                reason: "kept since \(UTCTime.text(kept.since)) for when it comes back; \(reason)", isPurged: true)
+        }
+    }
+
+    /// Why a certificate is kept no longer; nil while it is.
+    func whyOver(_ kept: KeptCertificate) -> String? {
+        if let end = kept.item.certificate?.expiresAt, end <= now { return "it has expired" }
+        let isOver = kept.since + configuration.retention.components.seconds <= now
+        return isOver ? "state.retention is over" : nil
+    }
+}
+
+extension Issuer {
+    /// What counts where a certificate does not say it.
+    fileprivate var defaults: (keyType: KeyType?, zoneID: String?) {
+        switch kind {
+        case .acme(let settings): (settings.keyType, nil)
+        case .cloudflareOrigin(let settings): (nil, settings.zoneID)
+        case .localCA: (nil, nil)
+        }
+    }
+}
+
+extension Configuration {
+    /// Whether a certificate that the file declares is renewed before it expires.
+    func renewsAutomatically(_ item: DeclaredItem) -> Bool {
+        guard case .certificate(let index) = item.place, case .issued(let issued) = certificates[index].source else {
+            return true
+        }
+        return issued.autoRenew
+    }
+}
+
+extension Change {
+    /// Whether it takes a host out of service that stays in the file.
+    var disablesHost: Bool {
+        item.kind == .host && exists && action == .update
+            && fields.contains { $0.path == "enabled" && $0.after == .bool(false) }
+    }
+}

@@ -1,0 +1,166 @@
+import ConfigModel
+import State
+import TestSupport
+import Testing
+
+@testable import Reconciler
+
+/// Certificates that are there already: what of their declaration calls for another, and for how long they are kept.
+extension PlannerTests {
+    private static let issued = """
+        version: 1
+        issuers:
+          a: { type: acme, directory: "https://a.example.com/dir", key_type: ecdsa-p384 }
+          b: { type: acme, directory: "https://b.example.com/dir" }
+          letsencrypt: { type: acme, directory: "https://ca.example.com/dir" }
+          cf: { type: cloudflare_origin, api_token: { env: CF }, zone_id: 0123456789abcdef0123456789abcdef }
+        certificates:
+          shop: { issuer: a, domains: [a.example.com, b.example.com, c.example.com] }
+          origin: { issuer: cf, domains: [o.example.com] }
+        hosts:
+          - { domain: app.example.com, aliases: [w.example.com, v.example.com], respond: {}, ssl_mode: letsencrypt, issuers: [a] }
+        """
+
+    private static func snapshotOfIssued() throws -> StateSnapshot {
+        var snapshot = Self.snapshot(of: try Self.configuration(issued))
+        for (name, source) in [
+            ("shop", CertificateFacts.Source.letsencrypt), ("origin", .cloudflareOrigin),
+            ("app.example.com", .letsencrypt),
+        ] {
+            snapshot.items[ItemID(.certificate, name)]?.certificate = CertificateFacts(
+                domains: [], source: source, issuerCommonName: "", notBefore: 0, expiresAt: 90 * day, autoRenew: true,
+                createdAt: 0, fingerprint: "", directory: source == .letsencrypt ? "https://a.example.com/dir" : "")
+        }
+        return snapshot
+    }
+
+    struct Redeclaration: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var name = "shop"
+        var from: String
+        var to: String
+        var day: Int64 = 1
+        var action: Action?
+    }
+
+    static let redeclarations = [
+        Redeclaration(
+            testDescription: "renewals off", from: "c.example.com] }", to: "c.example.com], auto_renew: false }",
+            action: .update),
+        Redeclaration(
+            testDescription: "renewals off, when it is due", from: "c.example.com] }",
+            to: "c.example.com], auto_renew: false }", day: 80, action: .update),
+        Redeclaration(
+            testDescription: "names in another order behind the first", from: "b.example.com, c.example.com]",
+            to: "c.example.com, b.example.com]", action: .update),
+        Redeclaration(
+            testDescription: "another name first", from: "[a.example.com, b.example.com",
+            to: "[b.example.com, a.example.com",
+            action: .issue),
+        Redeclaration(testDescription: "a name less", from: ", c.example.com]", to: "]", action: .issue),
+        Redeclaration(
+            testDescription: "the key's kind said that goes without saying", from: "{ issuer: a, ",
+            to: "{ issuer: a, key_type: ecdsa-p384, ", action: .update),
+        Redeclaration(
+            testDescription: "another kind of key", from: "{ issuer: a, ", to: "{ issuer: a, key_type: ecdsa-p256, ",
+            action: .issue),
+        Redeclaration(testDescription: "another issuer", from: "{ issuer: a, ", to: "{ issuer: b, ", action: .issue),
+        Redeclaration(
+            testDescription: "the zone said that goes without saying", name: "origin", from: "[o.example.com]",
+            to: "[o.example.com], zone_id: 0123456789abcdef0123456789abcdef", action: .update),
+        Redeclaration(
+            testDescription: "another zone", name: "origin", from: "[o.example.com]",
+            to: "[o.example.com], zone_id: ffffffffffffffffffffffffffffffff", action: .issue),
+        Redeclaration(
+            testDescription: "a CA to fall back on", name: "app.example.com", from: "issuers: [a]",
+            to: "issuers: [a, b]",
+            action: .update),
+        Redeclaration(
+            testDescription: "another CA first", name: "app.example.com", from: "issuers: [a]", to: "issuers: [b, a]",
+            action: .issue),
+        Redeclaration(
+            testDescription: "aliases in another order", name: "app.example.com",
+            from: "[w.example.com, v.example.com]",
+            to: "[v.example.com, w.example.com]", action: .update),
+        Redeclaration(
+            testDescription: "a CA to fall back on, when it is due", name: "app.example.com", from: "issuers: [a]",
+            to: "issuers: [a, b]", day: 80, action: .issue),
+    ]
+
+    @Test("A certificate is issued anew only if its declaration asks for another one", arguments: redeclarations)
+    func redeclaration(_ example: Redeclaration) throws {
+        let plan = Planner(
+            try Self.configuration(Self.issued.replacing(example.from, with: example.to)),
+            against: try Self.snapshotOfIssued(), now: example.day * Self.day
+        ).plan()
+        let change = plan.changes.first { $0.item == ItemID(.certificate, example.name) }
+        #expect(change?.action == example.action)
+        #expect(change?.fields.isEmpty == false)
+    }
+
+    @Test("Renewals that are turned on again when a certificate is due have it issued")
+    func turnedOnWhenDue() throws {
+        var snapshot = try Self.snapshotOfIssued()
+        let off = Self.issued.replacing("c.example.com] }", with: "c.example.com], auto_renew: false }")
+        let id = ItemID(.certificate, "shop")
+        let stored = try #require(Self.snapshot(of: try Self.configuration(off)).items[id])
+        snapshot.items[id]?.record = stored.record
+        snapshot.items[id]?.certificate?.autoRenew = false
+        func action(_ day: Int64) throws -> Action? {
+            Planner(try Self.configuration(Self.issued), against: snapshot, now: day * Self.day).plan().changes
+                .first { $0.item == id }?.action
+        }
+        #expect(try action(1) == .update)
+        #expect(try action(80) == .issue)
+    }
+
+    @Test(
+        "Disabling more than half of at least ten hosts counts like deleting them",
+        arguments: [(0, 5, false), (0, 6, true), (3, 3, true), (3, 2, false), (10, 0, true)])
+    func disabling(_ deleted: Int, _ disabled: Int, _ isMass: Bool) throws {
+        func text(_ hosts: Range<Int>, disabled: Int) -> String {
+            let list = hosts.map { "{ domain: h\($0).test, respond: {}, enabled: \($0 >= disabled) }" }
+            return "version: 1\nhosts: [\(list.joined(separator: ", "))]\n"
+        }
+        let before = Self.snapshot(of: try Self.configuration(text(0..<10, disabled: 0)))
+        let after = try Self.configuration(text(deleted..<10, disabled: deleted + disabled))
+        let plan = Planner(after, against: before, now: 0).plan()
+        let mass = Plan.MassDeletion(deleted: deleted, disabled: disabled, of: 10)
+        #expect((mass != nil) == isMass)
+        #expect(plan.massDeletion == mass)
+        // Those that are disabled already don't count.
+        let again = Planner(after, against: Self.snapshot(of: after), now: 0).plan()
+        #expect(again.massDeletion == nil)
+    }
+
+    struct Purge: Sendable {
+        var day: Int64
+        var retention = "30d"
+        var reason: String?
+    }
+
+    @Test(
+        "What is kept no longer is a change, though it is the only one",
+        arguments: [
+            Purge(day: 39), Purge(day: 40, reason: "state.retention is over"),
+            Purge(day: 11, retention: "0", reason: "state.retention is over"), Purge(day: 11, retention: "2d"),
+            Purge(day: 13, retention: "2d", reason: "state.retention is over"), Purge(day: 89, retention: "365d"),
+            Purge(day: 90, retention: "365d", reason: "it has expired"),
+        ])
+    func purge(_ example: Purge) throws {
+        let text = "version: 1\nstate: { retention: \(example.retention) }\n"
+        var snapshot = Self.snapshot(of: try Self.configuration(text))
+        snapshot.kept = try Self.snapshotWithKept().kept
+        let plan = Planner(try Self.configuration(text), against: snapshot, now: example.day * Self.day).plan()
+        #expect(plan.isEmpty == (example.reason == nil))
+        #expect(plan.count(of: .delete) == (example.reason == nil ? 0 : 1))
+        let reason = example.reason.map { "kept since 1970-01-11 00:00:00 UTC for when it comes back; \($0)" }
+        #expect(plan.changes.first?.reason == reason)
+    }
+
+    @Test("A certificate that is issued anew takes the place of the one that was kept, which is no change of its own")
+    func purgeBesideIssue() throws {
+        let plan = Planner(try Self.configuration(), against: try Self.snapshotWithKept(), now: 50 * Self.day).plan()
+        #expect(plan.changes.filter { $0.item == ItemID(.certificate, "app.example.com") }.map(\.action) == [.issue])
+    }
+}
