@@ -120,9 +120,11 @@ let package = Package(
             dependencies: [
                 "ACME",
                 "ConfigModel",
+                "DNS",
                 "Gateway",
                 "Issuers",
                 "PKI",
+                "PrivateFiles",
                 "ProgramArguments",
                 "Reconciler",
                 "SQLiteState",

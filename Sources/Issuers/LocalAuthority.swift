@@ -32,6 +32,19 @@ public struct LocalAuthority: Sendable {
         return Digest.sha256(chain.leaf.der)
     }
 
+    /// Why the CA of a cache directory can't be opened or made; nil where nothing is known to stand in the way. Makes nothing.
+    public static func obstacle(in directory: FilePath, now: Int64) -> IssuanceFailure? {
+        if let reason = PrivateDirectory.obstacle(at: directory) {
+            return IssuanceFailure("the local CA in '\(directory)': \(reason)")
+        }
+        do {
+            _ = try readRoot(in: directory, now: now)
+            return nil
+        } catch {
+            return error as? IssuanceFailure ?? IssuanceFailure("the local CA in '\(directory)': \(error)")
+        }
+    }
+
     /// The CA of a cache directory, which is made with all its files where something is missing.
     public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         self.directory = directory
@@ -101,6 +114,17 @@ public struct LocalAuthority: Sendable {
     // MARK: Files
 
     private static func openRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority {
+        if let root = try readRoot(in: directory, now: now) { return root }
+        // A key without certificate is what a crash leaves behind here: nobody can have trusted it yet.
+        let pair = FilePair(directory, rootName)
+        let root = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: now)
+        try PrivateFile.write(root.key.pem(), to: pair.key)
+        try PrivateFile.write(SecretBytes(Array(root.certificate.pem.utf8)), to: pair.certificate)
+        return root
+    }
+
+    /// The CA that is there; nil when one is to be made.
+    private static func readRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority? {
         let pair = FilePair(directory, rootName)
         switch (try PrivateFile.read(pair.certificate), try PrivateFile.read(pair.key)) {
         case (let certificate?, let key?):
@@ -114,12 +138,7 @@ public struct LocalAuthority: Sendable {
             throw IssuanceFailure(
                 "'\(pair.certificate)' is there, but its key '\(pair.key)' is not",
                 hint: "put the key back, or \(renewal)")
-        case (nil, _):
-            // A key without certificate is what a crash leaves behind here: nobody can have trusted it yet.
-            let root = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: now)
-            try PrivateFile.write(root.key.pem(), to: pair.key)
-            try PrivateFile.write(SecretBytes(Array(root.certificate.pem.utf8)), to: pair.certificate)
-            return root
+        case (nil, _): return nil
         }
     }
 

@@ -20,6 +20,24 @@ public enum PrivateDirectory {
         }
     }
 
+    /// Why a directory can't be made, or nothing be written in it; nil where nothing is known to stand in the way. Makes nothing.
+    public static func obstacle(at path: FilePath) -> String? {
+        var path = path.isEmpty ? "." : path
+        while true {
+            do {
+                guard try path.stat().type == .directory else { return "'\(path)' is no directory" }
+                // access reads the path alone, which is lent to the call.
+                let mayWrite = unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
+                return mayWrite ? nil : "nothing can be written in '\(path)': \(Errno(rawValue: errno))"
+            } catch Errno.noSuchFileOrDirectory, Errno.notDirectory {
+                let parent = path.removingLastComponent()
+                path = parent.isEmpty ? "." : parent
+            } catch {
+                return "'\(path)': \(error)"
+            }
+        }
+    }
+
     /// Another process works in a directory and does not come to an end.
     public struct Occupied: Error, CustomStringConvertible {
         /// Where.

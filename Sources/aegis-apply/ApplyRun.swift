@@ -38,7 +38,7 @@ struct ApplyRun {
         let first = plan(found.snapshot, authority, drift)
         if first.plan.isEmpty {
             file.complain(
-                MasterKeySource.warnings(configuration, isFirst: false) + file.parsed.diagnostics + first.warnings)
+                MasterKeySource.warnings(configuration, found.store) + file.parsed.diagnostics + first.warnings)
             return try endWithoutChanges(found.store, presentKey, path)
         }
         found.store?.close()
@@ -51,7 +51,7 @@ struct ApplyRun {
         // Again under the lock, if another apply has gone before.
         let isSame = try store.revision() == found.snapshot.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
-        let unsafeKey = MasterKeySource.warnings(configuration, isFirst: plan.generation == 0)
+        let unsafeKey = MasterKeySource.warnings(configuration, store)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)
         guard !plan.isEmpty else { return try endWithoutChanges(store, source.key, path) }
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
@@ -90,7 +90,9 @@ struct ApplyRun {
         let changed = Set(plan.changes.map(\.item))
         let pending = try pendingPacks(store).filter { !changed.contains(ItemID(.edgeCertificate, $0.displayName)) }
         var lost = 0
-        let outcome = try applier.apply(plan, of: configuration, from: origin, first: isFirst ? source.mutations : []) {
+        let refused = UpstreamTrustFiles(plan, of: configuration, in: file).refused
+        let first = isFirst ? source.mutations : []
+        let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
             // Whether packs have become active decides which others may go.
             lost = try follow(pending, tools, stop)
         }
@@ -225,7 +227,7 @@ struct ApplyRun {
             configuration, against: snapshot, materials: materials, localCA: localCA, drift: drift,
             now: currentTime()
         ).plan()
-        return (plan, warnings)
+        return (plan, warnings + UpstreamTrustFiles(plan, of: configuration, in: file).warnings)
     }
 }
 

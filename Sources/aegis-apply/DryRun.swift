@@ -35,8 +35,12 @@ struct DryRun {
             now: currentTime()
         ).plan()
         let keys =
-            MasterKeySource.warnings(configuration, isFirst: snapshot.generation == 0)
+            MasterKeySource.warnings(configuration, store)
             + MasterKeySource.refusal(configuration, SecretReader(directory: file.directory), store)
+        let trusts = UpstreamTrustFiles(plan, of: configuration, in: file)
+        let obstacles =
+            trusts.errors + trusts.warnings
+            + Obstacles(file: file, configuration: configuration, plan: plan, store: store).found()
         let refused =
             CertificateMaterials.refusals(plan, of: configuration, in: file)
             + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
@@ -44,7 +48,7 @@ struct DryRun {
         // One word for each certificate and host.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
-        let told = (deletions + keys + file.parsed.diagnostics + others + refused + unknown + doubts)
+        let told = (deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown + doubts)
             .sorted { $0.position < $1.position }
         try show(plan, told)
         if told.contains(where: { isStrict || $0.severity == .error }) { ProgramEnd.atOnce(ExitStatus.itemsFailed) }

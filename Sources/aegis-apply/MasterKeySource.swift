@@ -23,24 +23,32 @@ enum MasterKeySource {
     static let variable = "AEGIS_SSL_KEY"
 
     /// What to tell who gives no key; nothing to others. The key itself is not looked at.
-    static func warnings(_ configuration: Configuration, isFirst: Bool) -> [Diagnostic] {
-        guard configuration.encryptionKey == nil, Terminal.environment(variable) == nil else { return [] }
+    static func warnings(_ configuration: Configuration, _ store: (any StateStore)?) -> [Diagnostic] {
+        guard !isGiven(for: configuration) else { return [] }
+        let isFirst = (try? store?.setting(.sealingKeyID)) == nil
+        // A state that is sealed by a key from elsewhere is refused without it.
+        guard isFirst || (try? store?.setting(.masterKey)) != nil else { return [] }
         let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
         let way = "set \(variable) to the output of 'openssl rand -hex 32'"
         let hint = isFirst ? way : "\(way), and run 'aegis-apply rekey --new-key-env \(variable)'"
         return [.warning(at: .none, "no encryption key is given: \(fact), beside what it seals", hint: hint)]
     }
 
-    /// That the key which is given here will be refused; nothing where none is, as on a machine that only plans.
+    private static func isGiven(for configuration: Configuration) -> Bool {
+        configuration.encryptionKey != nil || Terminal.environment(variable) != nil
+    }
+
+    /// That the key which is given here will be refused, or that the state needs one and none is given; nothing where the file
+    /// names one that is not here, as on a machine that only plans.
     static func refusal(_ configuration: Configuration, _ reader: SecretReader, _ store: (any StateStore)?)
         -> [Diagnostic]
     {
-        let given = Terminal.environment(variable).map { _ in Secret(.environment(variable)) }
-        guard let secret = configuration.encryptionKey ?? given, (try? reader.read(secret)) != nil else { return [] }
+        let secret = configuration.encryptionKey ?? Secret(.environment(variable))
+        guard !isGiven(for: configuration) || (try? reader.read(secret)) != nil else { return [] }
         do {
             if let store {
                 _ = try find(configuration, reader, store)
-            } else {
+            } else if isGiven(for: configuration) {
                 _ = try read(secret, reader)
             }
             return []

@@ -13,6 +13,7 @@ extension Applier {
         let generation: Generation
         let configuration: Configuration
         var hosts: HostSchedule
+        let refused: [ItemID: IssuanceFailure]
         /// What goes into the commit of the first change, the generation among it.
         var pending: [StateMutation]
         private var coverage: CertificateCoverage
@@ -22,12 +23,13 @@ extension Applier {
 
         init(
             applier: Applier, generation: Generation, configuration: Configuration, hosts: HostSchedule,
-            pending: [StateMutation]
+            refused: [ItemID: IssuanceFailure], pending: [StateMutation]
         ) {
             self.applier = applier
             self.generation = generation
             self.configuration = configuration
             self.hosts = hosts
+            self.refused = refused
             self.pending = pending
             coverage = CertificateCoverage(store: applier.store)
         }
@@ -86,14 +88,14 @@ extension Applier {
                 guard change.item.kind == .certificate else {
                     return [.putItem(change.item, owner: .file, record: record)]
                 }
-            }
-        }
                 let restored = change.isKept ? [StateMutation.restoreCertificate(name: change.item.name)] : []
                 return restored + [
                     .redeclareCertificate(
                         name: change.item.name, record: record,
                         autoRenew: configuration.renewsAutomatically(declared))
                 ]
+            }
+        }
 
         /// Seals the secrets of changed issuers and edge certificates that stand in the file.
         private func secrets(of changes: [Change]) throws -> [StateMutation] {
@@ -107,11 +109,12 @@ extension Applier {
             return try applier.sealer.sealed(secrets)
         }
 
-        /// Adds changes of hosts, but for those that were given an own certificate which is not for them: such a host stays as
-        /// it was.
+        /// Adds changes of hosts, but for those that are refused, or were given an own certificate which is not for them: such a
+        /// host stays as it was.
         private mutating func add(_ changes: [Change], to batch: inout Batch) throws {
             for change in changes {
-                if let failure = try coverage.failure(of: change, in: configuration) {
+                let refusal = change.action == .delete ? nil : refused[change.item]
+                if let failure = try refusal ?? coverage.failure(of: change, in: configuration) {
                     batch.failed.append(event(change, failure: failure.reason))
                     batch.news.append(.failed(change.item, change.action, failure))
                     continue

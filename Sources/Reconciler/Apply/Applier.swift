@@ -54,19 +54,20 @@ public struct Applier {
         }
     }
 
-    /// Carries the plan out. `first` is committed with the first change, whatever it is; `beforeDeletions` is called before the
-    /// last step.
+    /// Carries the plan out. `first` is committed with the first change, whatever it is; hosts that are `refused` stay as they
+    /// are; `beforeDeletions` is called before the last step.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
     public func apply(
         _ plan: Plan, of configuration: Configuration, from origin: Origin, first: [StateMutation] = [],
+        refused: [ItemID: IssuanceFailure] = [:],
         beforeDeletions: () throws -> Void = {}
     ) throws -> ApplyOutcome {
         let (generation, text) = try generation(plan, origin)
         let plan = try withoutDamaged(plan)
         var run = Run(
             applier: self, generation: generation, configuration: configuration,
-            hosts: HostSchedule(plan, of: configuration, now: now()),
+            hosts: HostSchedule(plan, of: configuration, now: now()), refused: refused,
             pending: first + [.putGeneration(generation, sealedText: text)])
         let changes = plan.changes.filter { $0.action != .delete }
         let orders = changes.filter { $0.item.kind == .edgeCertificate && $0.action != .update }

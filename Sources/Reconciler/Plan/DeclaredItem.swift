@@ -83,6 +83,13 @@ extension Configuration {
         }
     }
 
+    /// Whether a change has a certificate issued that can come from one issuer alone.
+    fileprivate func asks(_ issuer: String, _ change: Change) -> Bool {
+        guard change.item.kind == .certificate, [.issue, .renew].contains(change.action), let item = change.declared
+        else { return false }
+        return issuers(of: item) == [issuer]
+    }
+
     /// Whether a change is to a certificate that is in force for all names that it is to have, and for others.
     func onlyLosesNames(_ change: Change) -> Bool {
         guard let facts = change.former?.certificate else { return false }
@@ -128,6 +135,13 @@ extension Configuration {
             }
             return item
         }
+    }
+}
+
+extension Plan {
+    /// Whether a certificate of this plan can come from an issuer alone.
+    public func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
+        changes.contains { configuration.asks(name, $0) }
     }
 }
 

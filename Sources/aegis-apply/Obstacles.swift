@@ -1,0 +1,177 @@
+import ACME
+import ConfigModel
+import DNS
+import Glibc
+import Issuers
+import PKI
+import PrivateFiles
+import Reconciler
+import SQLiteState
+import State
+import SystemPackage
+
+/// What an apply would fail on for sure, as far as files and variables tell that are here. It makes nothing and asks no network;
+/// a secret that is not here is none of it.
+struct Obstacles {
+    let file: ConfigurationFile
+    let configuration: Configuration
+    let plan: Plan
+    /// Nil before there is a state.
+    let store: SQLiteStateStore?
+
+    /// All of them. Who is not asked for anything by this plan, or could be passed over, is only warned of.
+    func found() -> [Diagnostic] {
+        state() + localAuthority() + configuration.issuers.flatMap(issuer)
+    }
+
+    // MARK: Folders
+
+    private func state() -> [Diagnostic] {
+        guard !plan.isEmpty else { return [] }
+        let path = file.resolve(configuration.statePath)
+        let hint = "state.path says where it is"
+        if let reason = PrivateDirectory.obstacle(at: path.removingLastComponent()) {
+            return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
+        }
+        // access reads the path alone, which is lent to the call.
+        if store != nil, unsafe path.withPlatformString({ unsafe access($0, W_OK) }) != 0 {
+            let reason = Errno(rawValue: errno)
+            return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
+        }
+        return store?.exposure.map { [.error(at: .none, "the state '\(path)' is refused: \($0)")] } ?? []
+    }
+
+    private func localAuthority() -> [Diagnostic] {
+        let directory = CertificateMaterials.cacheDirectory(configuration, file)
+        guard let failure = LocalAuthority.obstacle(in: directory, now: currentTime()) else { return [] }
+        let issuers = configuration.issuers.filter { $0.kind == .localCA }
+        guard !issuers.isEmpty else { return [.warning(at: .none, failure.reason, hint: failure.hint)] }
+        return issuers.map { told(failure, of: $0) }
+    }
+
+    // MARK: Issuers
+
+    private func issuer(_ issuer: Issuer) -> [Diagnostic] {
+        var failures: [IssuanceFailure?] = []
+        switch issuer.kind {
+        case .acme(let settings):
+            failures = [trust(settings.caFile), externalAccount(settings), updateKey(settings)]
+        case .cloudflareOrigin(let settings): failures = [trust(settings.caFile)]
+        case .localCA: break
+        }
+        return failures.compactMap(\.self).map { told($0, of: issuer) }
+    }
+
+    private func told(_ failure: IssuanceFailure, of issuer: Issuer) -> Diagnostic {
+        let isNeeded = plan.needsIssuer(issuer.name, of: configuration)
+        let text = "issuer '\(issuer.name)'\(isNeeded ? " will issue nothing" : ""): \(failure.reason)"
+        return isNeeded
+            ? .error(at: issuer.origin, text, hint: failure.hint)
+            : .warning(at: issuer.origin, text, hint: failure.hint)
+    }
+
+    private func trust(_ path: String?) -> IssuanceFailure? {
+        path.flatMap { TrustFile.read($0, in: file.directory).failure }
+    }
+
+    private func externalAccount(_ settings: ACMEIssuer) -> IssuanceFailure? {
+        guard let external = settings.externalAccount, let key = try? secret(external.hmacKey) else { return nil }
+        // It is asked for once, when the account is made.
+        let known = try? store?.accounts().first {
+            $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
+        }
+        guard known?.url == nil else { return nil }
+        do throws(ACMEError) {
+            _ = try ACMEExternalAccount(keyID: external.keyID, encodedKey: key)
+            return nil
+        } catch {
+            return IssuanceFailure("\(error) (\(external.hmacKey))")
+        }
+    }
+
+    private func updateKey(_ settings: ACMEIssuer) -> IssuanceFailure? {
+        guard settings.challenge == .dns01, case .rfc2136(let server)? = settings.dns?.method, let tsig = server.tsig,
+            let key = try? secret(tsig.secret)
+        else { return nil }
+        do throws(DNSFailure) {
+            _ = try DNSUpdateKey(name: tsig.name, algorithm: .sha256, secret: key)
+            return nil
+        } catch {
+            return IssuanceFailure("\(error.reason) (\(tsig.secret))", hint: error.hint)
+        }
+    }
+
+    private func secret(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
+        try SecretReader(directory: file.directory).read(secret)
+    }
+}
+
+/// A file of CAs that somebody is to trust.
+enum TrustFile {
+    case good
+    /// It is not here; a gateway that runs elsewhere may have it.
+    case missing(IssuanceFailure)
+    case bad(IssuanceFailure)
+
+    var failure: IssuanceFailure? {
+        switch self {
+        case .good: nil
+        case .missing(let failure), .bad(let failure): failure
+        }
+    }
+
+    /// What there is to say of a file, relative to a directory.
+    static func read(_ path: String, in directory: FilePath) -> TrustFile {
+        let pem: SecretBytes
+        let reader = SecretReader(directory: directory)
+        do throws(IssuanceFailure) {
+            pem = try reader.read(Secret(.file(path)))
+        } catch {
+            let failure = IssuanceFailure("the CAs to trust: \(error.reason)")
+            let isThere = (try? reader.resolve(path).stat()) != nil
+            return isThere ? .bad(failure) : .missing(failure)
+        }
+        do throws(PKIError) {
+            _ = try TLSClientContext(trust: .authorities(pem.plainCopy()))
+            return .good
+        } catch {
+            return .bad(IssuanceFailure("the CAs in '\(path)' can't be used: \(error)"))
+        }
+    }
+}
+
+/// The files of CAs that hosts' upstreams are held against.
+struct UpstreamTrustFiles {
+    /// Why changed hosts are refused.
+    private(set) var refused: [ItemID: IssuanceFailure] = [:]
+    /// What is wrong with files, at the hosts that name them.
+    private(set) var errors: [Diagnostic] = []
+    private(set) var warnings: [Diagnostic] = []
+
+    init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
+        var known: [String: TrustFile] = [:]
+        // By index: very many are visited, and few are copied.
+        for index in configuration.hosts.indices {
+            guard let path = configuration.hosts[index].caFile else { continue }
+            let host = configuration.hosts[index]
+            guard host.upstreams.contains(where: \.isTLS) else { continue }
+            let content = known[path] ?? TrustFile.read(path, in: file.directory)
+            known[path] = content
+            switch content {
+            case .good: break
+            case .missing(let failure):
+                warnings.append(
+                    .warning(
+                        at: host.origin, "host '\(host.domain.text)': \(failure.reason)",
+                        hint: "the gateway needs it: until it has it, these upstreams are not connected to"))
+            case .bad(let failure):
+                refused[ItemID(.host, host.domain.text)] = IssuanceFailure(
+                    failure.reason, hint: "the host stays as it was; ca_file names certificates in PEM")
+                errors.append(
+                    .error(
+                        at: host.origin, "host '\(host.domain.text)' will be refused: \(failure.reason)",
+                        hint: "ca_file names certificates in PEM"))
+            }
+        }
+    }
+}

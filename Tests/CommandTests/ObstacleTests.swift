@@ -1,0 +1,245 @@
+import Foundation
+import PKI
+import SQLiteState
+import TestSupport
+import Testing
+
+/// What an apply is certain to fail on is an error of its dry run, with a place and what to do.
+@Suite struct ObstacleTests {
+    private static let key = String(repeating: "0123456789abcdef", count: 4)
+    private static let local = """
+        version: 1
+        state: { path: state/state.db }
+        gateway: { cache_dir: cache }
+        issuers:
+          lan: { type: local_ca }
+        certificates: { x: { issuer: lan, domains: [a.internal] } }
+        hosts:
+          - { domain: a.internal, respond: {}, ssl_mode: custom, certificate: x }
+
+        """
+
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private func write(_ text: String) throws { _ = try folder.file("aegis.yaml", text) }
+
+    private func run(_ arguments: String..., environment: [String: String] = ["AEGIS_SSL_KEY": key]) throws
+        -> ApplyProgram.Outcome
+    {
+        try ApplyProgram.run(arguments, in: folder.path, environment: environment)
+    }
+
+    /// An ACME issuer that issues for a host, with more keys.
+    private static func acme(_ keys: String, host: String = "ssl_mode: letsencrypt, issuer: ca") -> String {
+        """
+        version: 1
+        state: { path: state.db }
+        issuers:
+          ca: { type: acme, directory: "https://localhost:1/dir", \(keys) }
+        hosts:
+          - { domain: a.test, respond: {}, \(host) }
+
+        """
+    }
+
+    private static func upstream(_ caFile: String) -> String {
+        """
+        version: 1
+        state: { path: state.db }
+        hosts:
+          - { domain: a.test, upstreams: ["https://127.0.0.1:1"], ca_file: \(caFile) }
+          - { domain: b.test, respond: {} }
+
+        """
+    }
+
+    // MARK: The key
+
+    @Test("A state that is sealed by a key from elsewhere needs it, and nothing is said of one that lies in it")
+    func key() throws {
+        try write(Self.local)
+        #expect(try run().status == 0)
+        let plan = try run("--dry-run", environment: [:])
+        #expect(plan.status == 3)
+        #expect(plan.errors.contains("error: the state is sealed with the encryption key "), "\(plan.errors)")
+        #expect(plan.errors.contains(", and no key is given\nhint: set AEGIS_SSL_KEY to that key, or encryption.key"))
+        #expect(!plan.errors.contains("lies in the state") && !plan.errors.contains("rekey"))
+        let apply = try run(environment: [:])
+        #expect(apply.status == 1)
+        #expect(!apply.errors.contains("lies in the state") && !apply.errors.contains("rekey"), "\(apply.errors)")
+        // A machine that only plans has no keys: the file says where one is.
+        try write(Self.local + "encryption: { key: { env: HUSH } }\n")
+        #expect(try run("--dry-run", environment: [:]).status == 0)
+    }
+
+    @Test("A key that lies in the state is told of, and needs no other")
+    func storedKey() throws {
+        try write(Self.local)
+        #expect(try run(environment: [:]).status == 0)
+        let plan = try run("--dry-run", environment: [:])
+        #expect(plan.status == 0)
+        #expect(plan.errors.contains("the encryption key lies in the state"))
+    }
+
+    // MARK: Folders
+
+    @Test(
+        "A state's folder that is a file, or in which nothing can be written", arguments: ["state", "state/state.db"])
+    func stateFolder(_ occupied: String) throws {
+        try write(Self.local.replacing("path: state/state.db", with: "path: \(occupied)/deep/state.db"))
+        if occupied != "state" {
+            try FileManager.default.createDirectory(
+                atPath: folder.path("state"), withIntermediateDirectories: false)
+        }
+        _ = try folder.file(occupied, "")
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        #expect(
+            plan.errors.contains(
+                "error: the state './\(occupied)/deep/state.db' can't be written: './\(occupied)' is no directory"),
+            "\(plan.errors)")
+        #expect(plan.errors.contains("hint: state.path says where it is"))
+        #expect(try run().status == 1)
+    }
+
+    @Test("A state whose folder belongs to somebody else, and one that others can read")
+    func rights() throws {
+        try write(Self.local.replacing("state/state.db", with: "state.db"))
+        let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        let plan = try ApplyProgram.run(
+            ["--dry-run"], in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key], under: nobody)
+        #expect(plan.status == 3)
+        #expect(plan.errors.contains("can't be written: nothing can be written in '.': "), "\(plan.errors)")
+        #expect(
+            plan.errors.contains("aegis.yaml:5:3: error: issuer 'lan' will issue nothing: the local CA in './cache': "))
+        #expect(try run().status == 0)
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: folder.path("state.db"))
+        try write(Self.local.replacing("state/state.db", with: "state.db").replacing("{}", with: "{ body: x }"))
+        let wide = try run("--dry-run")
+        #expect(wide.status == 3)
+        #expect(
+            wide.errors.contains("error: the state './state.db' is refused: others can read or write it"),
+            "\(wide.errors)")
+        #expect(try run().status == 1)
+    }
+
+    @Test("A cache directory that is a file is an error where the local CA is asked, else a warning")
+    func cacheDirectory() throws {
+        try write(Self.local)
+        _ = try folder.file("cache", "")
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        let text =
+            "aegis.yaml:5:3: error: issuer 'lan' will issue nothing: the local CA in './cache': './cache' is no directory"
+        #expect(plan.errors.contains(text), "\(plan.errors)")
+        #expect(try run().status == 3)
+        try write(
+            "version: 1\nstate: { path: state.db }\ngateway: { cache_dir: cache }\nhosts: [{ domain: a.test, respond: {} }]"
+        )
+        let other = try run("--dry-run")
+        #expect(other.status == 0)
+        #expect(
+            other.errors.contains("warning: the local CA in './cache': './cache' is no directory"), "\(other.errors)")
+        #expect(try run().status == 0)
+    }
+
+    @Test("A local CA whose key is gone")
+    func localAuthority() throws {
+        try write(Self.local)
+        #expect(try run().status == 0)
+        try FileManager.default.removeItem(atPath: folder.path("cache/aegis-local-ca.key"))
+        try write(Self.local.replacing("[a.internal]", with: "[a.internal, b.internal]"))
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        #expect(
+            plan.errors.contains("issuer 'lan' will issue nothing: './cache/aegis-local-ca.crt' is there, but its key"))
+        #expect(try run().status == 3)
+    }
+
+    // MARK: Issuers
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var testDescription: String { keys }
+        let keys: String
+        let reason: String
+        var environment: [String: String] = [:]
+    }
+
+    @Test(
+        "What an issuer can't be asked with",
+        arguments: [
+            Case(
+                keys: "ca_file: none.pem", reason: "the CAs to trust: cannot read 'none.pem': No such file or directory"
+            ),
+            Case(keys: "ca_file: garbage.pem", reason: "the CAs in 'garbage.pem' can't be used: "),
+            Case(keys: "ca_file: .", reason: "the CAs to trust: cannot read '.': "),
+            Case(
+                keys: "eab: { kid: k, hmac_key: { env: MAC } }", reason: "(env MAC)",
+                environment: ["MAC": "no, not this"]),
+            Case(
+                keys: """
+                    challenge: dns-01, dns: { provider: rfc2136, server: "127.0.0.1:1", zone: test, \
+                    tsig: { name: k, algorithm: hmac-sha256, secret: { env: MAC } } }
+                    """,
+                reason: "the secret of the TSIG key 'k' is not base64 (env MAC)", environment: ["MAC": "no, not this"]),
+        ])
+    func issuer(_ example: Case) throws {
+        _ = try folder.file("garbage.pem", "this is no certificate\n")
+        try write(Self.acme(example.keys))
+        let environment = example.environment.merging(["AEGIS_SSL_KEY": Self.key]) { $1 }
+        let plan = try run("--dry-run", environment: environment)
+        #expect(plan.status == 3)
+        #expect(plan.errors.contains("aegis.yaml:4:3: error: issuer 'ca' will issue nothing: "), "\(plan.errors)")
+        #expect(plan.errors.contains(example.reason), "\(plan.errors)")
+        #expect(!plan.errors.contains("not this"))
+        // Who is not asked is only warned of.
+        try write(Self.acme(example.keys, host: "ssl_mode: none"))
+        let other = try run("--dry-run", environment: environment)
+        #expect(other.status == 0)
+        #expect(other.errors.contains("aegis.yaml:4:3: warning: issuer 'ca': "), "\(other.errors)")
+    }
+
+    @Test("A MAC key that is not here, or good, stands in nobody's way", arguments: [[:], ["MAC": "c2VjcmV0LWtleQ"]])
+    func goodKey(_ environment: [String: String]) throws {
+        try write(Self.acme("eab: { kid: k, hmac_key: { env: MAC } }"))
+        let plan = try run("--dry-run", environment: environment.merging(["AEGIS_SSL_KEY": Self.key]) { $1 })
+        #expect(plan.status == 0, "\(plan.errors)")
+    }
+
+    // MARK: Upstreams
+
+    @Test("A host whose ca_file is garbage is refused by plan and apply, and others are put")
+    func upstreamTrust() throws {
+        _ = try folder.file("garbage.pem", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
+        try write(Self.upstream("garbage.pem"))
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        let text = "aegis.yaml:4:5: error: host 'a.test' will be refused: the CAs in 'garbage.pem' can't be used: "
+        #expect(plan.errors.contains(text), "\(plan.errors)")
+        let apply = try run()
+        #expect(apply.status == 3)
+        #expect(
+            apply.errors.contains("host a.test: create failed: the CAs in 'garbage.pem' can't be used: "),
+            "\(apply.errors)")
+        #expect(apply.output.contains("1 failed"))
+        let store = try #require(try SQLiteStateStore(readingFrom: folder.path("state.db")))
+        #expect(try store.snapshot().items.keys.filter { $0.kind == .host }.map(\.name) == ["b.test"])
+    }
+
+    @Test("A ca_file that is missing may be where the gateway runs: it is a warning, which --strict counts")
+    func missingTrust() throws {
+        try write(Self.upstream("none.pem"))
+        let plan = try run("--dry-run")
+        #expect(plan.status == 0)
+        #expect(
+            plan.errors.contains("aegis.yaml:4:5: warning: host 'a.test': the CAs to trust: cannot read 'none.pem'"))
+        #expect(try run("--dry-run", "--strict").status == 3)
+        let apply = try run()
+        #expect(apply.status == 0)
+        #expect(apply.errors.contains("warning: host 'a.test': the CAs to trust: cannot read 'none.pem'"))
+    }
+}
