@@ -38,7 +38,7 @@ import Testing
             Case("help", "--help", 0),
             Case("a subcommand's help", "validate --help", 0),
             Case("the version", "--version", 0),
-            Case("the schema", "schema", 0),
+            Case("the schema", "schema", 0), Case("the schema by a file", "schema --config good.yaml", 0),
         ])
     func exitCodes(_ sample: Case) throws {
         let folder = try TemporaryFolder()

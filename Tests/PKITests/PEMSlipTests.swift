@@ -34,6 +34,9 @@ import Testing
     }
 
     static let glued = "ends one block and begins the next: put a line break between them"
+    static let headless = "begins a block without the line '\(begin)', or another one of the kind, before it"
+    /// A line of a certificate of more than 127 bytes.
+    static let long = "MIIB" + String(repeating: "A", count: 60)
     static let alone = "ends a block 'CERTIFICATE' that does not begin: '\(begin)' is missing or damaged"
     static let slips = [
         Slip(beginning: "----BEGIN CERTIFICATE-----", "four dashes before"),
@@ -49,6 +52,9 @@ import Testing
         Slip(beginning: "----- BEGIN CERTIFICATE -----", "spaces within the dashes"),
         Slip(beginning: "-----begin certificate-----", "small letters"),
         Slip(beginning: "-----BEGIN Certificate-----", "a label in small letters"),
+        Slip(beginning: "-----BEGIN CERTFICATE-----", "a label without a letter"),
+        Slip(beginning: "-----BEGIN CERTIFCIATE-----", "a label with letters swapped"),
+        Slip(beginning: "-----BEGIN CERTIFICATES-----", "a label with a letter more"),
         Slip(beginning: "\u{2014}\u{2013}BEGIN CERTIFICATE\u{2014}\u{2013}", "a word processor's dashes"),
         Slip(beginning: "> -----BEGIN CERTIFICATE-----", "a mail's quotation mark"),
         Slip(beginning: "-----BEGIN CERTIFICATE-----\\nMAMCAQE=\\n-----END", "line breaks spelled out"),
@@ -58,6 +64,17 @@ import Testing
         Slip(ending: "-----end certificate-----", "an end in small letters"),
         Slip(ending: "MAMCAQE=-----END CERTIFICATE-----", "an end behind base64"),
         Slip("a lost first line", "\(whole)\(body)\(end)\n", "line 5 \(alone)"),
+        Slip(
+            "a block with both labels misspelt",
+            "\(whole)-----BEGIN CERTIFICAT-----\n\(body)-----END CERTIFICAT-----\n",
+            "line 4 is damaged: it must read '\(begin)' and hold nothing else"),
+        Slip(
+            "a key with both labels misspelt",
+            "\(whole)-----BEGIN RSA PRIVAT KEY-----\n\(body)-----END RSA PRIVAT KEY-----\n",
+            "line 4 is damaged: it must read '-----BEGIN RSA PRIVATE KEY-----' and hold nothing else"),
+        Slip("a block without both lines", "\(whole)\n\(long)\n\(body)\(whole)", "line 5 \(headless)"),
+        Slip("a block without both lines alone", "\(long)\n\(body)", "line 1 \(headless)"),
+        Slip("a lost first line of a long block", "\(whole)\(long)\n\(body)\(end)\n", "line 4 \(headless)"),
         Slip("two ends", "\(whole)\(end)\n", "line 4 \(alone)"),
         Slip("END and BEGIN in one line", "\(begin)\n\(body)\(end)\(begin)\n\(body)\(end)\n", "line 3 \(glued)"),
         Slip("the same with CR alone", "\(begin)\r\(body)\r\(end)\(begin)\r\(body)\(end)", "line 4 \(glued)"),
@@ -84,7 +101,9 @@ import Testing
             "# -----BEGIN CERTIFICATE-----\n# MAMCAQE=\n# -----END CERTIFICATE-----\n", "-----\n", "--- end ---\n",
             "subject=CN = begin certificate\n", "-- the end certificate of our chain --\n", "Begin certificate\n",
             "-----BEGIN X-----\n\(body)-----END X-----\n", "\u{2014} certificate \u{2014}\n",
-            "1. End-entity certificate\n",
+            "1. End-entity certificate\n", "-----BEGIN PUBLIC KEY-----\n\(body)-----END PUBLIC KEY-----\n",
+            "-----BEGIN X509 CRL-----\n\(long)\n-----END X509 CRL-----\n", "serial=\(long)\n", "# \(long)\n",
+            "\(long): a word\n", "A\(long)\n", "MII\n",
         ])
     func noise(_ text: String) throws {
         for whole in [text + Self.whole, Self.whole + text] {

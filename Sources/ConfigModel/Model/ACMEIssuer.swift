@@ -34,7 +34,8 @@ public struct ACMEIssuer: Sendable, Equatable {
     public var profile: String?
     /// The common name of the root that the chain should end in, where the CA offers several.
     public var preferredChain: String?
-    /// How long before its end a certificate is renewed; nil: a third of its lifetime, or as the CA advises.
+    /// How long before its end a certificate is renewed, up to 366 days, since those of public CAs live for 398 at most; nil: a
+    /// third of its lifetime, or as the CA advises.
     public var renewBefore: Duration?
     /// How long a handshake waits for a certificate that is being ordered.
     public var onDemandWait = Duration.seconds(10)
@@ -59,7 +60,7 @@ public struct ACMEIssuer: Sendable, Equatable {
                 "preferred_chain", \.preferredChain, .string("a common name", lengths: 1...200),
                 "The common name of the root that the chain should end in"),
             .optional(
-                "renew_before", \.renewBefore, .duration(in: .seconds(3600) ... .seconds(86_400 * 3650)),
+                "renew_before", \.renewBefore, .duration(in: .seconds(3600) ... .seconds(86_400 * 366)),
                 "How long before its end a certificate is renewed; left out: a third of its lifetime, or as the CA advises"
             ),
             .defaulted(

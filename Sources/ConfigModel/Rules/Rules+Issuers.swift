@@ -12,11 +12,6 @@ extension Rules {
     private mutating func check(_ acme: ACMEIssuer, _ issuer: Issuer) {
         let node = issuer.origin.node
         checkKeys(acme, in: node)
-        if let lead = acme.renewBefore, lead > Self.longestRenewBefore {
-            report(
-                .error, "renew_before", in: node, "no certificate is renewed more than 366d before its end",
-                hint: "certificates of public CAs live for 90 to 398 days; left out, a third of that counts")
-        }
         if acme.challenge == .dns01, acme.dns == nil {
             reportMissing(
                 "dns", at: "challenge", in: node, unlessFaulty: ["challenge"],
@@ -34,9 +29,6 @@ extension Rules {
                 hint: "add gateway.http, or use tls-alpn-01 or dns-01")
         }
     }
-
-    /// Certificates of public CAs live for 398 days at most.
-    private static let longestRenewBefore = Duration.seconds(366 * 86_400)
 
     private mutating func checkKeys(_ acme: ACMEIssuer, in node: NodeID?) {
         if case .inline(let text)? = acme.externalAccount?.hmacKey.source, !text.isEmpty,

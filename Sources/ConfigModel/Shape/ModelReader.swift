@@ -36,6 +36,8 @@ struct ModelReader {
     /// A complaint of reading: what builds on the value keeps silent.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
+        // Whatever else is wrong with it: a variable was to be put in.
+        let hint = scalarText(of: node).contains("${") ? YAMLSyntaxFault.variableHint : hint
         report(.error, at: node, message, hint: hint, notes: notes)
     }
 

@@ -71,8 +71,11 @@ enum YAMLSyntaxFault {
         guard scan.open == nil else { return nil }
         return YAMLFault(
             SourcePosition(line: position.line, column: place + 1), "'${' stands outside of quotes",
-            hint: "variables are not put in here: write { env: NAME } for a secret, and others in full")
+            hint: variableHint)
     }
+
+    /// What to do about `${NAME}`.
+    static let variableHint = "variables are not put in here: write { env: NAME } for a secret, and others in full"
 
     private static func hint(for problem: String, at byte: UInt8?) -> String? {
         switch problem {

@@ -89,6 +89,8 @@ public enum PEM {
                 }
             } else if open != nil, isBase64(line, of: text) {
                 // Nearly all lines are, and need no closer look.
+            } else if open == nil, let slip = PEMSlip(bodyOutside: line, of: text) {
+                throw slip.error(at: position, in: text)
             } else if let slip = PEMSlip(line, of: text, isInBlock: open != nil) {
                 throw slip.error(at: position, in: text)
             } else if var block = open, line.contains(where: { text[$0] == UInt8(ascii: ":") }) {
@@ -150,7 +152,7 @@ public enum PEM {
         return String(decoding: label, as: UTF8.self)
     }
 
-    private static func isBase64(_ line: Range<Int>, of text: Span<UInt8>) -> Bool {
+    static func isBase64(_ line: Range<Int>, of text: Span<UInt8>) -> Bool {
         let values = Base64Alphabet.standard.values
         return line.allSatisfy { values[Int(text[$0])] != Base64Alphabet.noValue || text[$0] == UInt8(ascii: "=") }
     }

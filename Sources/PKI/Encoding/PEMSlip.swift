@@ -1,7 +1,7 @@
-/// A line that was meant to begin or end a PEM block, and does not: dashes or a line break are lost, letters are small, a space
-/// is none, or its partner is missing. Programs that pass over such a line lose a certificate without a word.
+/// A line that was meant to begin or end a PEM block, and does not: dashes or a line break are lost, letters are small or others, a
+/// space is none, or its partner is missing; or a block's first line that has none before it. Programs that pass over such a line lose a certificate without a word.
 struct PEMSlip {
-    private enum Kind { case damaged, isAlone, isGlued }
+    private enum Kind { case damaged, isAlone, isGlued, isBody }
 
     private let kind: Kind
     private let label: String
@@ -9,6 +9,18 @@ struct PEMSlip {
 
     /// An END line that no BEGIN line stands before.
     init(endOf label: String) { (kind, self.label, isEnd) = (.isAlone, label, true) }
+
+    /// What a block's first line has that no block begins before; nil for any other line outside of blocks. DER of more than 127
+    /// bytes begins with these digits, and what else stands beside blocks is hardly one word of such a length.
+    init?(bodyOutside line: Range<Int>, of text: Span<UInt8>) {
+        guard line.count >= Self.leastBodyBytes, text[line.lowerBound] == UInt8(ascii: "M"),
+            text[line.lowerBound + 1] == UInt8(ascii: "I"), PEM.isBase64(line, of: text)
+        else { return nil }
+        (kind, label, isEnd) = (.isBody, "CERTIFICATE", false)
+    }
+
+    /// Lines of PEM have 64 digits (RFC 7468 section 2), some programs' 60.
+    private static let leastBodyBytes = 60
 
     /// The slip of a line that is no boundary; nil when it was hardly meant to be one. Outside of blocks a line that begins with
     /// `#` is a comment.
@@ -31,11 +43,12 @@ struct PEMSlip {
         kind = words.count == 2 && isEnd && !words[1].isEnd ? .isGlued : .damaged
     }
 
-    /// The slip of a boundary whose label is not written as labels are, such as in small letters; nil for any other label.
+    /// The slip of a boundary whose label is misspelt, or in small letters; nil for any other label.
     init?(boundary label: String, isEnd: Bool) {
         let proper = Self.proper(label)
-        guard proper != label, Self.isKnown(proper) else { return nil }
-        (kind, self.label, self.isEnd) = (.damaged, proper, isEnd)
+        let meant = Self.isKnown(proper) ? proper : Self.labels.first { Self.isNear($0, proper) }
+        guard let meant, meant != label else { return nil }
+        (kind, self.label, self.isEnd) = (.damaged, meant, isEnd)
     }
 
     /// What an operator is told of it.
@@ -46,6 +59,8 @@ struct PEMSlip {
                 "is damaged: it must read '-----\(isEnd ? "END" : "BEGIN") \(label)-----' and hold nothing else"
             case .isAlone:
                 "ends a block '\(label)' that does not begin: '-----BEGIN \(label)-----' is missing or damaged"
+            case .isBody:
+                "begins a block without the line '-----BEGIN \(label)-----', or another one of the kind, before it"
             case .isGlued: "ends one block and begins the next: put a line break between them"
             }
         return .malformed("PEM text", reason: "line \(PEM.lineNumber(of: position, in: text)) \(reason)")
@@ -97,6 +112,29 @@ struct PEMSlip {
 
     private static func proper(_ label: String) -> String {
         label.uppercased().split(separator: " ").joined(separator: " ")
+    }
+
+    /// The labels that others are held against.
+    private static let labels = [
+        "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST",
+        "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
+    ]
+
+    /// Whether at most two letters are to be put in, taken out or changed to get from one text to the other.
+    private static func isNear(_ left: String, _ right: String) -> Bool {
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        guard abs(left.count - right.count) <= 2 else { return false }
+        var row = Array(0...right.count)
+        for (index, byte) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in right.indices {
+                let changed = diagonal + (byte == right[column] ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(changed, row[column] + 1, row[column + 1] + 1)
+            }
+        }
+        return row[right.count] <= 2
     }
 
     private static func isKnown(_ label: String) -> Bool {

@@ -17,11 +17,17 @@ enum ValueText {
         var (left, right) = sides(before, after)
         // Swift's equality: the same letters, even when composed of other characters.
         if left == right { (left, right) = (exact(before), exact(after)) }
+        if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
+            (left, right) = (spelledOut(left), spelledOut(right))
+        }
         return ["\(left) → \(right)"]
     }
 
     /// A whole value.
-    static func whole(_ value: PlainValue) -> String { whole(value, isItem: false) }
+    static func whole(_ value: PlainValue) -> String {
+        let text = whole(value, isItem: false)
+        return text.utf8.count <= 2 * wholeLength && mayMislead([text]) ? spelledOut(text) : text
+    }
 
     private static func whole(_ value: PlainValue, isItem: Bool) -> String {
         switch value {
@@ -36,7 +42,9 @@ enum ValueText {
 
     private static func lines(_ difference: ListDifference) -> [String] {
         let gone = Set(difference.removed.map { whole($0, isItem: true) })
-        let isAmbiguous = difference.added.contains { gone.contains(whole($0.value, isItem: true)) }
+        let isAmbiguous =
+            difference.added.contains { gone.contains(whole($0.value, isItem: true)) }
+            || mayMislead(gone + difference.added.map { whole($0.value, isItem: true) })
         let text = { isAmbiguous ? exact($0) : whole($0, isItem: true) }
         return difference.removed.map { "- \(text($0))" }
             + difference.added.map { "+ \(text($0.value))" + ($0.place.map { " (at \($0))" } ?? "") }
@@ -48,11 +56,11 @@ enum ValueText {
     /// Both sides of a change, long texts around their difference.
     private static func sides(_ before: PlainValue, _ after: PlainValue) -> (String, String) {
         guard case .string(let old) = before, case .string(let new) = after else {
-            return (whole(before), whole(after))
+            return (whole(before, isItem: false), whole(after, isItem: false))
         }
         let (left, right) = (Array(old.unicodeScalars), Array(new.unicodeScalars))
         guard max(left.count, right.count) > wholeLength, !marks.contains(old), !marks.contains(new) else {
-            return (whole(before), whole(after))
+            return (whole(before, isItem: false), whole(after, isItem: false))
         }
         let shortest = min(left.count, right.count)
         let start = zip(left, right).prefix { $0 == $1 }.count
@@ -64,6 +72,32 @@ enum ValueText {
             return (skipped > 0 ? "…" : "") + quotedIfNeeded(part, isItem: false) + (omitted > 0 ? "…" : "")
         }
         return (part(left), part(right))
+    }
+
+    /// Whether texts that stand together hold letters of Latin and of scripts that have the same ones with another meaning, such as
+    /// Cyrillic (Unicode Technical Standard 39).
+    private static func mayMislead(_ texts: some Sequence<String>) -> Bool {
+        var (hasPlain, hasForeign) = (false, false)
+        for text in texts {
+            // Nearly all are ASCII.
+            hasPlain = hasPlain || text.utf8.contains { isLetter($0) }
+            guard text.utf8.contains(where: { $0 >= 0x80 }) else { continue }
+            hasForeign = hasForeign || text.unicodeScalars.contains(where: \.isForeignLetter)
+        }
+        return hasPlain && hasForeign
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    /// A shown text, with what it is made of behind it where that can't be seen.
+    private static func spelledOut(_ shown: String) -> String {
+        guard shown.unicodeScalars.contains(where: \.isForeignLetter) else { return shown }
+        let scalars = shown.unicodeScalars.reduce(into: "") {
+            $0 += $1.isForeignLetter ? $1.escaped(asASCII: true) : String($1)
+        }
+        return "\(shown) (\(scalars))"
     }
 
     /// The text; in quotes when it could be taken for something else, or has characters that are not seen or drive a terminal.
@@ -105,6 +139,9 @@ enum ValueText {
 }
 
 extension Unicode.Scalar {
+    /// Whether it is a letter of another script than Latin as most people write it.
+    fileprivate var isForeignLetter: Bool { value >= 0x250 && properties.isAlphabetic }
+
     /// Whether it leaves no mark of its own on a screen, changes what others look like there, or drives it.
     fileprivate var isUnseen: Bool {
         if isASCII { return value < 0x20 || value == 0x7F }
