@@ -197,3 +197,37 @@ def test_turning_renewals_off_and_on_orders_nothing(site):
         assert "No changes" in gateway.apply()
     assert rows(gateway, "SELECT fingerprint FROM certificates") == before
     assert len(ca.issued) == 1
+
+
+def test_an_entry_that_is_renamed_keeps_its_certificate(site):
+    gateway, ca = site(
+        [host("app.test", ssl_mode="custom", certificate="shop")],
+        certificates={"shop": {"issuer": "letsencrypt", "domains": ["app.test"]}})
+    gateway.apply()
+    gateway.start()
+    before = serial(gateway, "app.test")
+    gateway.config["certificates"] = {"store": gateway.config["certificates"]["shop"]}
+    gateway.config["hosts"][0]["certificate"] = "store"
+    said = aegis_apply_dry(gateway)
+    assert "+ certificate store (certificate 'shop' is for the same names, and goes on as this one)" in said, said
+    assert "- certificate shop (no longer in the file; it goes on as 'store')" in said
+    gateway.reload()
+    assert rows(gateway, "SELECT name FROM certificates") == [("store",)] and kept(gateway) == []
+    assert serial(gateway, "app.test") == before
+    assert shown(gateway, ca, "app.test") == "app.test"
+    assert "No changes" in gateway.apply()
+    # As the certificate of the host itself.
+    gateway.config["certificates"] = {}
+    gateway.config["hosts"][0] = host("app.test")
+    gateway.reload()
+    assert rows(gateway, "SELECT name FROM certificates") == [("app.test",)]
+    assert serial(gateway, "app.test") == before
+    # And from among those that are kept.
+    gateway.config["hosts"] = [OTHER]
+    gateway.reload()
+    assert kept(gateway) == ["app.test"]
+    gateway.config["certificates"] = {"shop": {"issuer": "letsencrypt", "domains": ["app.test"]}}
+    gateway.config["hosts"] = [host("app.test", ssl_mode="custom", certificate="shop"), OTHER]
+    gateway.reload()
+    assert serial(gateway, "app.test") == before and kept(gateway) == []
+    assert len(ca.issued) == 1

@@ -163,4 +163,69 @@ extension PlannerTests {
         let plan = Planner(try Self.configuration(), against: try Self.snapshotWithKept(), now: 50 * Self.day).plan()
         #expect(plan.changes.filter { $0.item == ItemID(.certificate, "app.example.com") }.map(\.action) == [.issue])
     }
+
+    struct Renaming: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var from: String
+        var to: String
+        var name: String
+        var former: String
+        var day: Int64 = 1
+        var isUsed = true
+    }
+
+    static let renamings = [
+        Renaming(testDescription: "an entry", from: "shop: {", to: "store: {", name: "store", former: "shop"),
+        Renaming(testDescription: "Cloudflare's", from: "origin: {", to: "other: {", name: "other", former: "origin"),
+        Renaming(
+            testDescription: "a host's, as a named one",
+            from: "respond: {}, ssl_mode: letsencrypt, issuers: [a] }",
+            to: "respond: {}, ssl_mode: custom, certificate: own }", name: "own", former: "app.example.com"),
+        Renaming(
+            testDescription: "an entry that is due", from: "shop: {", to: "store: {", name: "store", former: "shop",
+            day: 80,
+            isUsed: false),
+        Renaming(
+            testDescription: "an entry with a name more", from: "shop: { issuer: a, domains: [",
+            to: "store: { issuer: a, domains: [d.example.com, ",
+            name: "store", former: "shop", isUsed: false),
+        Renaming(
+            testDescription: "an entry of another CA", from: "shop: { issuer: a,", to: "store: { issuer: b,",
+            name: "store",
+            former: "shop", isUsed: false),
+    ]
+
+    @Test("A certificate goes on under another name for the same names", arguments: renamings)
+    func renaming(_ example: Renaming) throws {
+        var text = Self.issued.replacing(example.from, with: example.to)
+        if example.name == "own" {
+            text = text.replacing(
+                "certificates:",
+                with: "certificates:\n  own: { issuer: a, domains: [app.example.com, v.example.com, w.example.com] }")
+        }
+        let plan = Planner(
+            try Self.configuration(text), against: try Self.snapshotOfIssued(), now: example.day * Self.day
+        ).plan()
+        let change = try #require(plan.changes.first { $0.item == ItemID(.certificate, example.name) })
+        let former = try #require(plan.changes.first { $0.item == ItemID(.certificate, example.former) })
+        #expect(change.action == (example.isUsed ? .create : .issue))
+        #expect(change.predecessor == (example.isUsed ? example.former : nil))
+        #expect(former.action == .delete && former.isPassedOn == example.isUsed)
+        #expect(former.isKept != example.isUsed)
+        if example.isUsed { #expect(former.reason == "no longer in the file; it goes on as '\(example.name)'") }
+    }
+
+    @Test("A certificate that is kept goes on under another name too, and no certificate goes on twice")
+    func renamingKept() throws {
+        var snapshot = try Self.snapshotOfIssued()
+        let id = ItemID(.certificate, "shop")
+        snapshot.kept["shop"] = KeptCertificate(item: try #require(snapshot.items[id]), since: 0)
+        snapshot.items[id] = nil
+        let entry = "{ issuer: a, domains: [a.example.com, b.example.com, c.example.com] }"
+        let text = Self.issued.replacing("shop: {", with: "one: \(entry)\n  two: {")
+        let plan = Planner(try Self.configuration(text), against: snapshot, now: Self.day).plan()
+        let changes = plan.changes.filter { ["one", "two", "shop"].contains($0.item.name) }
+        #expect(changes.map(\.action) == [.create, .issue])
+        #expect(changes.map(\.predecessor) == ["shop", nil])
+    }
 }

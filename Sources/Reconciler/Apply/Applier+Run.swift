@@ -14,6 +14,8 @@ extension Applier {
         let configuration: Configuration
         var hosts: HostSchedule
         let refused: [ItemID: IssuanceFailure]
+        /// What has certificates go on under other names, by the new one's item.
+        let heirs: [ItemID: [StateMutation]]
         /// What goes into the commit of the first change, the generation among it.
         var pending: [StateMutation]
         private var coverage: CertificateCoverage
@@ -23,13 +25,14 @@ extension Applier {
 
         init(
             applier: Applier, generation: Generation, configuration: Configuration, hosts: HostSchedule,
-            refused: [ItemID: IssuanceFailure], pending: [StateMutation]
+            refused: [ItemID: IssuanceFailure], heirs: [ItemID: [StateMutation]], pending: [StateMutation]
         ) {
             self.applier = applier
             self.generation = generation
             self.configuration = configuration
             self.hosts = hosts
             self.refused = refused
+            self.heirs = heirs
             self.pending = pending
             coverage = CertificateCoverage(store: applier.store)
         }
@@ -83,7 +86,10 @@ extension Applier {
 
         private func puts(_ changes: [Change]) -> [StateMutation] {
             changes.flatMap { change -> [StateMutation] in
-                guard let declared = change.declared else { return [] }
+                if let heir = heirs[change.item] { return heir }
+                guard let declared = change.declared else {
+                    return change.isPassedOn ? [.deleteItem(change.item)] : []
+                }
                 let record = configuration.record(of: declared)
                 guard change.item.kind == .certificate else {
                     return [.putItem(change.item, owner: .file, record: record)]

@@ -64,10 +64,11 @@ public struct Applier {
         beforeDeletions: () throws -> Void = {}
     ) throws -> ApplyOutcome {
         let (generation, text) = try generation(plan, origin)
-        let plan = try withoutDamaged(plan)
+        let atHand = try atHand(plan, of: configuration)
+        let plan = atHand.plan
         var run = Run(
             applier: self, generation: generation, configuration: configuration,
-            hosts: HostSchedule(plan, of: configuration, now: now()), refused: refused,
+            hosts: HostSchedule(plan, of: configuration, now: now()), refused: refused, heirs: atHand.heirs,
             pending: first + [.putGeneration(generation, sealedText: text)])
         let changes = plan.changes.filter { $0.action != .delete }
         let orders = changes.filter { $0.item.kind == .edgeCertificate && $0.action != .update }
@@ -75,7 +76,7 @@ public struct Applier {
             changes.filter {
                 [.gateway, .issuer].contains($0.item.kind) || $0.isAtHand
                     || $0.item.kind == .edgeCertificate && $0.action == .update
-            }, announcing: orders.filter { !$0.exists })
+            } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists })
         let certificates = changes.filter { $0.item.kind == .certificate && !$0.isAtHand }
         // A name may be on its way from one host to another: its certificate loses it when the other's is there.
         let narrowed = certificates.filter { configuration.onlyLosesNames($0) }
@@ -85,35 +86,10 @@ public struct Applier {
         try run.obtain(narrowed)
         if !stop.isMade { try beforeDeletions() }
         if !stop.isMade {
-            let deletions = plan.changes.filter { $0.action == .delete && $0.item.kind != .host }
+            let deletions = plan.changes.filter { $0.action == .delete && $0.item.kind != .host && !$0.isPassedOn }
             try run.delete(deletions, besides: changes)
         }
         return try run.finish(plan)
-    }
-
-    /// The plan in which certificates that were kept, and whose keys do not open, are obtained anew.
-    private func withoutDamaged(_ plan: Plan) throws -> Plan {
-        let restored = plan.changes.indices.filter { plan.changes[$0].isKept && plan.changes[$0].action == .create }
-        guard !restored.isEmpty else { return plan }
-        let names = Set(restored.map { plan.changes[$0].item.name })
-        var reasons: [String: String] = [:]
-        try store.forEachKeptCertificate { certificate in
-            guard names.contains(certificate.name) else { return }
-            do {
-                _ = try certificate.openKey(sealer)
-            } catch {
-                reasons[certificate.name] = "\(error)"
-            }
-        }
-        var plan = plan
-        for index in restored {
-            let item = plan.changes[index].item
-            guard let reason = reasons[item.name], let declared = plan.changes[index].declared else { continue }
-            progress(.warning(item, "is obtained anew, since what was kept can't be used: \(reason)"))
-            plan.changes[index].isKept = false
-            plan.changes[index].action = declared.creation
-        }
-        return plan
     }
 
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {

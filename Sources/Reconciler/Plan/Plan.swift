@@ -84,13 +84,19 @@ public struct Change: Sendable, Equatable {
     var retirement: Retirement?
     /// Whether the certificate is set apart when it goes, and taken from there when it comes.
     var isKept = false
+    /// The certificate that goes on under this name; nil where none does.
+    var predecessor: String?
+    /// Whether the certificate that goes does so under another name.
+    var isPassedOn = false
     /// Whether the certificate that goes was set apart before, and its time is over.
     var isPurged = false
 }
 
 extension Change {
     /// Whether it is of a certificate that is there already, so that nobody has to issue it.
-    var isAtHand: Bool { item.kind == .certificate && (isKept || action == .update) }
+    var isAtHand: Bool {
+        item.kind == .certificate && action != .delete && (isKept || predecessor != nil || action == .update)
+    }
 }
 
 /// What is done at a provider when an item goes.

@@ -4,7 +4,7 @@ import State
 /// What a plan says of certificates that are there already, in force or kept.
 extension Planner {
     /// What of a declaration decides which certificate is issued: from whom, for which names, with which key.
-    private struct Order: Equatable {
+    private struct Order: Hashable {
         /// The CA that is asked first.
         var issuer: String?
         /// The leaf's subject.
@@ -55,6 +55,56 @@ extension Planner {
         return Order(
             issuer: issued.issuer, subject: names.first, names: Set(names),
             keyType: issued.keyType ?? defaults?.keyType, zoneID: issued.zoneID ?? defaults?.zoneID)
+    }
+
+    // MARK: Other names
+
+    /// Has certificates that go, or are kept, go on under the names of new ones that are just like them: the entry was renamed, or
+    /// a host's own certificate takes the place of a named one.
+    func passOn(_ changes: inout [Change]) {
+        let new = changes.indices.filter {
+            changes[$0].item.kind == .certificate && changes[$0].action == .issue && !changes[$0].exists
+        }
+        guard !new.isEmpty else { return }
+        var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
+        for (name, kept) in snapshot.kept.sorted(by: { $0.key < $1.key }) where whyOver(kept) == nil {
+            guard let order = Self.order(of: kept.item.record, from: formerIssuer) else { continue }
+            going[order, default: []].append((kept.item, name, nil))
+        }
+        for index in changes.indices where changes[index].item.kind == .certificate && changes[index].action == .delete
+        {
+            guard let item = changes[index].former, let order = Self.order(of: item.record, from: formerIssuer) else {
+                continue
+            }
+            going[order, default: []].append((item, changes[index].item.name, index))
+        }
+        guard !going.isEmpty else { return }
+        for index in new {
+            guard let declared = changes[index].declared, let order = order(of: declared),
+                let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
+                let former = going[order]?.remove(at: place)
+            else { continue }
+            changes[index].action = .create
+            changes[index].fields = []
+            changes[index].reason = "certificate '\(former.name)' is for the same names, and goes on as this one"
+            changes[index].predecessor = former.name
+            guard let place = former.index else { continue }
+            changes[place].isPassedOn = true
+            changes[place].isKept = false
+            changes[place].retirement = nil
+            changes[place].reason = "no longer in the file; it goes on as '\(changes[index].item.name)'"
+        }
+    }
+
+    /// Whether a certificate would do as one that is declared under another name.
+    private func isGood(_ stored: StoredItem, as item: DeclaredItem) -> Bool {
+        guard let facts = stored.certificate, [.letsencrypt, .cloudflareOrigin].contains(facts.source),
+            facts.loss == nil,
+            facts.expiresAt > now
+        else { return false }
+        var stored = stored
+        stored.certificate?.autoRenew = configuration.renewsAutomatically(item)
+        return refresh(of: item, stored) == nil
     }
 
     // MARK: What is kept

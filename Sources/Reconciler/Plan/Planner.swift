@@ -46,6 +46,7 @@ public struct Planner: Sendable {
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
+        passOn(&changes)
         changes += purges(besides: changes)
         return Plan(
             generation: snapshot.generation, changes: changes,
