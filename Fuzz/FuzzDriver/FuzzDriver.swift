@@ -7,7 +7,7 @@ nonisolated(unsafe) private var target: ([UInt8]) -> Void = { _ in }
 
 /// Calls `take` with each input that libFuzzer makes up, and gives the exit status; a trap, a hang or too much memory is
 /// a finding.
-public func fuzz(_ take: @escaping ([UInt8]) -> Void) -> Int32 {
+package func fuzz(_ take: @escaping ([UInt8]) -> Void) -> Int32 {
     // Nothing else reads it yet.
     unsafe target = take
     var argumentCount = CommandLine.argc

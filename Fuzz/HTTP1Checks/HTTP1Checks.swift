@@ -3,13 +3,13 @@ import HTTP1
 // HTTP1Checks: what must hold for every head, judged by a reader that is as simple as can be.
 
 /// The limits that fuzzing runs with: small, so that inputs meet them.
-public let fuzzLimits = HeadLimits(maxHeadBytes: 2048, maxFields: 40, maxTargetBytes: 512)
+package let fuzzLimits = HeadLimits(maxHeadBytes: 2048, maxFields: 40, maxTargetBytes: 512)
 
 /// Limits that what is written anew always meets.
-public let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 1000, maxTargetBytes: 1 << 20)
+package let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 1000, maxTargetBytes: 1 << 20)
 
 /// The bytes of the head at the beginning, if there is a whole one; scanning in pieces must give the same.
-public func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimits) -> [UInt8]? {
+package func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimits) -> [UInt8]? {
     var scanner = start
     let whole = scanner.scan(bytes.span, limits: limits)
     for step in [1, 2 + bytes.count % 30] {
@@ -28,15 +28,15 @@ public func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimi
 }
 
 /// A field as the simple reader sees it.
-public struct PlainField: Equatable {
+package struct PlainField: Equatable {
     /// In lower case.
-    public let name: String
+    package let name: String
     /// Without white space around it.
-    public let value: [UInt8]
+    package let value: [UInt8]
 }
 
 /// The fields of a head, split at each CRLF and at the first colon; only a response has blanks before it.
-public func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] {
+package func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] {
     var lines: [[UInt8]] = [[]]
     for byte in head {
         if byte == 0x0A {
@@ -63,7 +63,7 @@ public func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] {
 }
 
 /// Checks that the fields found are those of the simple reader, and gives these.
-public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of kind: MessageKind) -> [PlainField] {
+package func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of kind: MessageKind) -> [PlainField] {
     let plain = plainFields(head, of: kind)
     precondition(plain.count == fields.count)
     for index in 0..<fields.count {
@@ -83,7 +83,7 @@ public func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of ki
 }
 
 /// The framing that the simple reader sees; a head that could be read otherwise may not have been accepted.
-public func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
+package func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
     let lengths = items("content-length", of: fields)
     var codings = items("transfer-encoding", of: fields)
     // In a response identity is no coding, beside a length too (RFC 2616 section 3.6).

@@ -1,7 +1,7 @@
 import PKI
 
 /// Why a CA can't be talked to, or will not do what it was asked. The description is one line for an operator.
-public enum ACMEError: Error, Equatable {
+package enum ACMEError: Error, Equatable {
     /// The CA refuses, with this status, and may say how long to wait before the next try.
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
     /// The thing that the CA sent is not what it should be.
@@ -24,7 +24,7 @@ public enum ACMEError: Error, Equatable {
 
 extension ACMEError: CustomStringConvertible {
     /// The error as one line for an operator.
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let problem, let status, let wait):
             "the CA refuses (HTTP \(status)): \(problem)\(Self.advice(wait))"
@@ -47,7 +47,7 @@ extension ACMEError: CustomStringConvertible {
     }
 
     /// How long the CA wants to be left alone, where it says so.
-    public var retryAfter: Duration? {
+    package var retryAfter: Duration? {
         switch self {
         case .refused(_, _, let wait), .notYet(_, _, let wait): wait
         default: nil
@@ -55,20 +55,20 @@ extension ACMEError: CustomStringConvertible {
     }
 
     /// The problem that the CA told of.
-    public var problem: ACMEProblem? {
+    package var problem: ACMEProblem? {
         guard case .refused(let problem, _, _) = self else { return nil }
         return problem
     }
 
     /// Whether the CA refuses what it was asked itself: not an account that it does not know, nor too many, nor for troubles of its
     /// own.
-    public var isLasting: Bool {
+    package var isLasting: Bool {
         guard case .refused(let problem, let status, _) = self, 400...499 ~= status, status != 429 else { return false }
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
     }
 
     /// Whether the CA does not know what was asked about.
-    public var isGone: Bool {
+    package var isGone: Bool {
         guard case .refused(_, let status, _) = self else { return false }
         return status == 404 || status == 410
     }

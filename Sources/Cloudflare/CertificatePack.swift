@@ -2,26 +2,26 @@ import PKI
 import Remote
 
 /// A certificate pack of a zone's edge (https://developers.cloudflare.com/api/resources/ssl/subresources/certificate_packs/).
-public struct CertificatePack: Sendable, Equatable {
+package struct CertificatePack: Sendable, Equatable {
     /// How Cloudflare knows it.
-    public let id: String
+    package let id: String
     /// Where it stands, in Cloudflare's words: `active`, `pending_validation` and many others.
-    public let status: String
+    package let status: String
     /// The names that it is for, sorted; empty where they are not told.
-    public let hosts: [String]
+    package let hosts: [String]
     /// When its first certificate ends, in seconds since 1970; nil before there is one.
-    public let expiresAt: Int64?
+    package let expiresAt: Int64?
     /// What the operator must do to have it validated, a line each.
-    public let validation: [String]
+    package let validation: [String]
     /// What went wrong with its validation, in the server's words.
-    public let problems: [String]
+    package let problems: [String]
 }
 
 /// What is ordered.
-public struct CertificatePackOrder: Sendable, Equatable, Codable {
+package struct CertificatePackOrder: Sendable, Equatable, Codable {
     let type: String
     /// The names, sorted.
-    public let hosts: [String]
+    package let hosts: [String]
     let authority: String
     let validation: String
     let validityDays: Int
@@ -36,7 +36,7 @@ public struct CertificatePackOrder: Sendable, Equatable, Codable {
     }
 
     /// An order for names, the zone's apex among them. Authority and validation are in the words of the API.
-    public init(hosts: [String], authority: String, validation: String, validityDays: Int, hasBranding: Bool) {
+    package init(hosts: [String], authority: String, validation: String, validityDays: Int, hasBranding: Bool) {
         type = "advanced"
         self.hosts = hosts.sorted()
         self.authority = authority
@@ -46,13 +46,13 @@ public struct CertificatePackOrder: Sendable, Equatable, Codable {
     }
 
     /// The order of a text; nil when it is none.
-    public init?(text: String) {
+    package init?(text: String) {
         guard let order = try? RemoteJSON.decode(Self.self, from: Array(text.utf8)) else { return nil }
         self = order
     }
 
     /// The order as a text, the same for the same order.
-    public var text: String { String(decoding: RemoteJSON.encode(self), as: UTF8.self) }
+    package var text: String { String(decoding: RemoteJSON.encode(self), as: UTF8.self) }
 }
 
 extension CertificatePack: Decodable {
@@ -107,7 +107,7 @@ extension CertificatePack: Decodable {
     private static let maximumLines = 100
 
     /// Reads it from an answer's result. What is known of it by its identifier alone is enough to tell it from others.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         func list<Element: Decodable>(_ key: Key) -> [Element] {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
         }
@@ -128,7 +128,7 @@ extension CertificatePack: Decodable {
 extension CloudflareClient {
     /// Orders a pack. `isNew` tells of packs with the order's names whether they may be what came of it: such a one is looked
     /// for before the order is repeated.
-    public func order(
+    package func order(
         _ order: CertificatePackOrder, inZone zone: String, isNew: @escaping (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CertificatePack {
         try call(
@@ -137,12 +137,12 @@ extension CloudflareClient {
     }
 
     /// A pack as it is now. Throws an error that `isGone` when there is none.
-    public func pack(_ id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
+    package func pack(_ id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
     /// All packs of a zone, whatever their status, and what of the list can't be read, a line each.
-    public func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
+    package func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
         var all: [CertificatePack] = []
         let listing: CloudflareSearch<Never> = try search("\(Self.packs(zone))?status=all&", of: Self.list) {
             (pack: CertificatePack) -> Never? in
@@ -153,7 +153,7 @@ extension CloudflareClient {
     }
 
     /// The first pack of a zone for an order's names that is looked for.
-    public func pack(
+    package func pack(
         of order: CertificatePackOrder, inZone zone: String, where isWanted: (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CloudflareSearch<CertificatePack> {
         try search("\(Self.packs(zone))?status=all&", of: Self.list, mayBe: { $0.isFor(order.hosts) }) {
@@ -162,12 +162,12 @@ extension CloudflareClient {
     }
 
     /// Has a pack in `validation_timed_out` validated again.
-    public func restartValidation(of id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
+    package func restartValidation(of id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.patch, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
     /// Deletes a pack. One that is not there is no error.
-    public func deletePack(_ id: String, inZone zone: String) throws(CloudflareError) {
+    package func deletePack(_ id: String, inZone zone: String) throws(CloudflareError) {
         do throws(CloudflareError) {
             let _: Removed = try call(.delete, "\(Self.packs(zone))/\(id)", of: "answer to a deletion")
         } catch  where error.isGone {

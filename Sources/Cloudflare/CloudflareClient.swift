@@ -9,9 +9,9 @@ import Remote
 ///
 /// What is answered with 429, 5xx or code 1100 was not done, and is asked again for about a minute, as the answer wishes or
 /// with growing delays. A call without an answer is repeated only if it could not have arrived, or doing it twice does no harm.
-public struct CloudflareClient: Sendable {
+package struct CloudflareClient: Sendable {
     /// Sends a request, as `HTTPClient.send` does.
-    public typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
+    package typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
 
     private let baseURL: String
     private let credential: SecretField
@@ -26,7 +26,7 @@ public struct CloudflareClient: Sendable {
     ///   - credential: says who asks: a Bearer token, or an Origin CA key in X-Auth-User-Service-Key.
     ///   - wait: waits before another try.
     ///   - now: seconds since 1970, which dates in answers are compared with.
-    public init(
+    package init(
         baseURL: String, credential: SecretField, transport: @escaping Transport,
         wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64
     ) {

@@ -2,7 +2,7 @@ import HTTPClient
 import PKI
 
 /// Why Cloudflare did not do what it was asked. The description is one line for an operator.
-public enum CloudflareError: Error, Sendable, Equatable {
+package enum CloudflareError: Error, Sendable, Equatable {
     /// It refuses, in its own words.
     case refused(CloudflareRefusal)
     /// What it sent is not what it should be; `status` tells whether it has done what it was asked.
@@ -11,7 +11,7 @@ public enum CloudflareError: Error, Sendable, Equatable {
     case noAnswer(HTTPFailure)
 
     /// Whether it may have done what it was asked although nobody was told so.
-    public var mayBeDone: Bool {
+    package var mayBeDone: Bool {
         switch self {
         case .refused: false
         case .malformed(_, _, let status, _): 200...299 ~= status
@@ -21,13 +21,13 @@ public enum CloudflareError: Error, Sendable, Equatable {
 
     /// Whether Cloudflare says that there is no such thing as was asked about. A page of somebody in between does not, nor does
     /// an API that has no such path: base_url may be wrong.
-    public var isGone: Bool {
+    package var isGone: Bool {
         guard case .refused(let refusal) = self else { return false }
         return (refusal.status == 404 || refusal.status == 410) && refusal.isAboutThing
     }
 
     /// What to do about it.
-    public var hint: String? {
+    package var hint: String? {
         switch self {
         case .refused(let refusal): refusal.hint
         case .malformed: "is base_url right?"
@@ -38,7 +38,7 @@ public enum CloudflareError: Error, Sendable, Equatable {
 
 extension CloudflareError: CustomStringConvertible {
     /// The error as one line for an operator.
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let refusal): "\(refusal)"
         case .malformed(let thing, let reason, let status, let ray):
@@ -49,16 +49,16 @@ extension CloudflareError: CustomStringConvertible {
 }
 
 /// A refusal, as the envelope of an answer tells it (https://developers.cloudflare.com/fundamentals/api/reference/).
-public struct CloudflareRefusal: Sendable, Equatable {
+package struct CloudflareRefusal: Sendable, Equatable {
     /// One complaint.
-    public struct Complaint: Sendable, Equatable {
+    package struct Complaint: Sendable, Equatable {
         /// Its number.
-        public let code: Int
+        package let code: Int
         /// What it says, in one line, with the place in the request and the address of the documentation where it tells them.
-        public let message: String
+        package let message: String
 
         /// A complaint.
-        public init(code: Int, message: String) {
+        package init(code: Int, message: String) {
             self.code = code
             self.message = message
         }
@@ -74,16 +74,16 @@ public struct CloudflareRefusal: Sendable, Equatable {
     }
 
     /// The status code.
-    public let status: Int
+    package let status: Int
     /// What it complains of; empty where the answer was no envelope.
-    public let complaints: [Complaint]
+    package let complaints: [Complaint]
     /// What Cloudflare's support asks for: the CF-Ray field.
-    public let ray: String?
+    package let ray: String?
     /// How long to leave it alone, in seconds.
-    public let retryAfterSeconds: Int64?
+    package let retryAfterSeconds: Int64?
 
     /// A refusal.
-    public init(status: Int, complaints: [Complaint], ray: String? = nil, retryAfterSeconds: Int64? = nil) {
+    package init(status: Int, complaints: [Complaint], ray: String? = nil, retryAfterSeconds: Int64? = nil) {
         self.status = status
         self.complaints = complaints
         self.ray = ray
@@ -120,7 +120,7 @@ public struct CloudflareRefusal: Sendable, Equatable {
 
 extension CloudflareRefusal: CustomStringConvertible {
     /// The refusal as one line.
-    public var description: String {
+    package var description: String {
         let words = complaints.map { "\($0.message) (code \($0.code))" }.joined(separator: "; ")
         let wait = retryAfterSeconds.map { "; try again in \($0) s" } ?? ""
         return "Cloudflare refuses (HTTP \(status)\(Self.suffix(ray)))" + (words.isEmpty ? "" : ": \(words)") + wait

@@ -1,11 +1,11 @@
 import Remote
 
 /// What came of a search through a list.
-public struct CloudflareSearch<Found> {
+package struct CloudflareSearch<Found> {
     /// What was looked for; nil where it is not there, for sure.
-    public let found: Found?
+    package let found: Found?
     /// Which elements can't be read, a line each.
-    public let oddities: [String]
+    package let oddities: [String]
 
     package init(found: Found?, oddities: [String]) {
         self.found = found

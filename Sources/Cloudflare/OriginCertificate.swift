@@ -2,17 +2,17 @@ import PKI
 import Remote
 
 /// A certificate of Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates/).
-public struct OriginCertificate: Sendable, Equatable {
+package struct OriginCertificate: Sendable, Equatable {
     /// How Cloudflare knows it.
-    public let id: String
+    package let id: String
     /// The leaf in PEM, without issuers.
-    public let pem: [UInt8]
+    package let pem: [UInt8]
     /// The request that it was issued for, in PEM; nil where it is not told.
-    public let request: String?
+    package let request: String?
     /// When it ends, in seconds since 1970; nil where that can't be read.
-    public let expiresAt: Int64?
+    package let expiresAt: Int64?
     /// When it was revoked, in seconds since 1970; nil: it was not.
-    public let revokedAt: Int64?
+    package let revokedAt: Int64?
 }
 
 extension OriginCertificate: Decodable {
@@ -23,7 +23,7 @@ extension OriginCertificate: Decodable {
     }
 
     /// Reads it from an answer's result.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
         pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
@@ -55,7 +55,7 @@ struct CloudflareID {
 }
 
 /// What is asked of the Origin CA.
-public struct OriginRequest: Sendable, Encodable {
+package struct OriginRequest: Sendable, Encodable {
     let csr: String
     let hostnames: [String]
     let type: String
@@ -68,7 +68,7 @@ public struct OriginRequest: Sendable, Encodable {
     }
 
     /// A request for names. `type` is `origin-rsa` or `origin-ecc`, as the request's key is; `validity` is in days.
-    public init(_ request: CertificateRequest, hostnames: [String], type: String, validity: Int) {
+    package init(_ request: CertificateRequest, hostnames: [String], type: String, validity: Int) {
         csr = request.pem
         self.hostnames = hostnames
         self.type = type
@@ -79,7 +79,7 @@ public struct OriginRequest: Sendable, Encodable {
 extension CloudflareClient {
     /// Has a certificate issued. With a zone, its list is asked before the request is repeated; which of its elements can't be read is
     /// told, a line each.
-    public func issue(
+    package func issue(
         _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
     ) throws(CloudflareError) -> (certificate: OriginCertificate, oddities: [String]) {
         var oddities: [String] = []
@@ -97,7 +97,7 @@ extension CloudflareClient {
     }
 
     /// The certificate that a zone has for this very request, which is for these names.
-    public func certificate(
+    package func certificate(
         for request: CertificateRequest, named names: [String], inZone zone: String
     ) throws(CloudflareError) -> CloudflareSearch<OriginCertificate> {
         func isSame(_ text: String?) -> Bool? {
@@ -111,12 +111,12 @@ extension CloudflareClient {
     }
 
     /// A certificate as it is now. Throws an error that `isGone` when there is none.
-    public func certificate(_ id: String) throws(CloudflareError) -> OriginCertificate {
+    package func certificate(_ id: String) throws(CloudflareError) -> OriginCertificate {
         try call(.get, "/certificates/\(id)", of: "certificate")
     }
 
     /// Revokes a certificate, which can't be undone. One that is revoked, or is not there, is no error.
-    public func revoke(_ id: String) throws(CloudflareError) {
+    package func revoke(_ id: String) throws(CloudflareError) {
         do throws(CloudflareError) {
             let _: Removed = try call(.delete, "/certificates/\(id)", of: "answer to a revocation")
         } catch  where error.isGone {

@@ -5,16 +5,16 @@
 // answer but to its own question.
 
 /// Why DNS did not give what was asked.
-public struct DNSFailure: Error, Sendable, Equatable {
+package struct DNSFailure: Error, Sendable, Equatable {
     /// What went wrong and where, in one line.
-    public let reason: String
+    package let reason: String
     /// What to do about it.
-    public let hint: String?
+    package let hint: String?
     /// Whether nobody answered in time.
     package var isUnanswered = false
 
     /// A failure.
-    public init(_ reason: String, hint: String? = nil) {
+    package init(_ reason: String, hint: String? = nil) {
         self.reason = reason
         self.hint = hint
     }
@@ -22,5 +22,5 @@ public struct DNSFailure: Error, Sendable, Equatable {
 
 extension DNSFailure: CustomStringConvertible {
     /// Reason and hint in a line.
-    public var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+    package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

@@ -1,21 +1,21 @@
 /// Looks records up.
-public struct DNSLookup: Sendable {
+package struct DNSLookup: Sendable {
     /// A record of which CAs may issue for a name (RFC 8659 section 4).
-    public struct CAARecord: Sendable, Hashable {
+    package struct CAARecord: Sendable, Hashable {
         /// Bit 7 (128) set: who does not know the tag may not issue.
-        public let flags: UInt8
+        package let flags: UInt8
         /// The property: issue, issuewild, iodef, in lower case.
-        public let tag: String
+        package let tag: String
         /// Its value.
-        public let value: String
+        package let value: String
     }
 
     /// A part of the tree of names that certain servers answer for.
-    public struct Zone: Sendable, Hashable {
+    package struct Zone: Sendable, Hashable {
         /// The name that it begins at.
-        public let name: String
+        package let name: String
         /// The names of its servers, in alphabetical order.
-        public let nameServers: [String]
+        package let nameServers: [String]
     }
 
     private let servers: [DNSServer]
@@ -28,39 +28,39 @@ public struct DNSLookup: Sendable {
     ///   - servers: Who is asked, in this order until one answers; none: those of /etc/resolv.conf.
     ///   - timeout: How long a server may take for an answer. Looking up its own name is bounded by the system's resolver.
     ///   - tries: How often each is asked before giving up.
-    public init(servers: [DNSServer] = [], timeout: Duration = .seconds(5), tries: Int = 2) {
+    package init(servers: [DNSServer] = [], timeout: Duration = .seconds(5), tries: Int = 2) {
         self.servers = servers
         self.timeout = timeout
         self.tries = tries
     }
 
     /// The texts at a name, or at the one it is an alias of, the parts of each joined; none when there is no such name.
-    public func txt(_ name: String) throws(DNSFailure) -> [String] {
+    package func txt(_ name: String) throws(DNSFailure) -> [String] {
         let name = try DNSName(name)
         return try ask(.question(name, .txt)).texts(at: name)
     }
 
     /// The IPv4 and IPv6 addresses of a name, as text; none when there is no such name.
-    public func addresses(_ name: String) throws(DNSFailure) -> [String] {
+    package func addresses(_ name: String) throws(DNSFailure) -> [String] {
         let name = try DNSName(name)
         return try ask(.question(name, .a)).addresses(of: name, .a)
             + ask(.question(name, .aaaa)).addresses(of: name, .aaaa)
     }
 
     /// The CAA records at a name itself; climbing to its parents (RFC 8659 section 3) is for the caller.
-    public func caa(_ name: String) throws(DNSFailure) -> [CAARecord] {
+    package func caa(_ name: String) throws(DNSFailure) -> [CAARecord] {
         let name = try DNSName(name)
         return try ask(.question(name, .caa)).authorizations(at: name)
     }
 
     /// What a name is an alias of, to the end of all aliases; itself when it is none.
-    public func canonicalName(of name: String) throws(DNSFailure) -> String {
+    package func canonicalName(of name: String) throws(DNSFailure) -> String {
         let name = try DNSName(name)
         return try ask(.question(name, .txt)).canonicalName(of: name.text)
     }
 
     /// The zone that a name is in, whether or not there is such a name.
-    public func zone(of name: String) throws(DNSFailure) -> Zone {
+    package func zone(of name: String) throws(DNSFailure) -> Zone {
         var next: DNSName? = try DNSName(name)
         while let candidate = next {
             // Each zone begins with its SOA.

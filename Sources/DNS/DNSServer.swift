@@ -1,24 +1,24 @@
 import SystemPackage
 
 /// A name server.
-public struct DNSServer: Sendable, Hashable, CustomStringConvertible {
+package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
     /// An address, or a name that is looked up when the server is asked.
-    public let host: String
+    package let host: String
     /// Its port, for UDP and TCP.
-    public let port: UInt16
+    package let port: UInt16
 
     /// The port of DNS.
-    public static let defaultPort: UInt16 = 53
+    package static let defaultPort: UInt16 = 53
     private static let resolverFile = "/etc/resolv.conf"
 
     /// A server.
-    public init(host: String, port: UInt16 = defaultPort) {
+    package init(host: String, port: UInt16 = defaultPort) {
         self.host = host
         self.port = port
     }
 
     /// Reads `host`, `host:port` or `[IPv6]:port`.
-    public init(_ text: String) throws(DNSFailure) {
+    package init(_ text: String) throws(DNSFailure) {
         let bad = DNSFailure("'\(text.prefix(300))' is no name server", hint: "write it as host:port")
         let isBracketed = text.hasPrefix("[")
         let split = isBracketed ? text.firstIndex(of: "]") : text.lastIndex(of: ":") ?? text.endIndex
@@ -32,7 +32,7 @@ public struct DNSServer: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The server as `host:port`, an IPv6 address in brackets.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     /// The servers that the system asks; this machine's own when none is named (resolv.conf(5)).
     static func ofSystem() throws(DNSFailure) -> [DNSServer] {

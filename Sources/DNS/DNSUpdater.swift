@@ -1,7 +1,7 @@
 import Glibc
 
 /// Adds TXT records to a zone and removes them, by dynamic updates (RFC 2136).
-public struct DNSUpdater: Sendable {
+package struct DNSUpdater: Sendable {
     private let server: DNSServer
     private let zone: DNSName
     private let signature: TSIG?
@@ -16,7 +16,7 @@ public struct DNSUpdater: Sendable {
     ///   - key: What updates are signed with, and then answers must be, too; nil: nothing.
     ///   - timeout: How long the server may take for an answer.
     ///   - tries: How often an update is sent before giving up; to do one twice is to do it once.
-    public init(
+    package init(
         server: DNSServer, zone: String, key: DNSUpdateKey? = nil, timeout: Duration = .seconds(5), tries: Int = 3
     ) throws(DNSFailure) {
         self.server = server
@@ -27,12 +27,12 @@ public struct DNSUpdater: Sendable {
     }
 
     /// Adds a text to those at a name. The time to live is in seconds.
-    public func add(txt value: String, at name: String, timeToLive: UInt32) throws(DNSFailure) {
+    package func add(txt value: String, at name: String, timeToLive: UInt32) throws(DNSFailure) {
         try update(name, value, timeToLive)
     }
 
     /// Removes a text from those at a name; that it is not there is no failure.
-    public func remove(txt value: String, at name: String) throws(DNSFailure) { try update(name, value, nil) }
+    package func remove(txt value: String, at name: String) throws(DNSFailure) { try update(name, value, nil) }
 
     private func update(_ name: String, _ value: String, _ timeToLive: UInt32?) throws(DNSFailure) {
         let name = try DNSName(name)

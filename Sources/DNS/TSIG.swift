@@ -1,9 +1,9 @@
 import PKI
 
 /// A key for signed updates (RFC 8945), which both sides have.
-public struct DNSUpdateKey: Sendable {
+package struct DNSUpdateKey: Sendable {
     /// The hash functions of the key's HMAC.
-    public enum Algorithm: String, Sendable, CaseIterable {
+    package enum Algorithm: String, Sendable, CaseIterable {
         /// HMAC with SHA-256.
         case sha256 = "hmac-sha256"
         /// HMAC with SHA-384.
@@ -17,7 +17,7 @@ public struct DNSUpdateKey: Sendable {
     let secret: SecretBytes
 
     /// A key: its name at the server, and its secret in base64.
-    public init(name: String, algorithm: Algorithm, secret: SecretBytes) throws(DNSFailure) {
+    package init(name: String, algorithm: Algorithm, secret: SecretBytes) throws(DNSFailure) {
         self.name = try DNSName(name)
         self.algorithm = algorithm
         guard let secret = Base64.secret(secret), secret.count > 0 else {

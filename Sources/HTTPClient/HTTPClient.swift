@@ -10,9 +10,9 @@ import SystemPackage
 // https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy; this machine itself is never asked for through one.
 
 /// A client with its settings and kept connections. Several threads can send at once.
-public final class HTTPClient: Sendable {
+package final class HTTPClient: Sendable {
     /// Who says that a server is what its name says.
-    public enum Trust: Sendable {
+    package enum Trust: Sendable {
         /// The CAs that the system trusts.
         case system
         /// The CAs in a PEM file, and no others.
@@ -22,16 +22,16 @@ public final class HTTPClient: Sendable {
     }
 
     /// A name that is not looked up.
-    public struct Resolution: Sendable {
+    package struct Resolution: Sendable {
         /// The name, as URLs have it.
-        public let host: String
+        package let host: String
         /// The port, as URLs have it.
-        public let port: Int
+        package let port: Int
         /// The IP address to connect to.
-        public let address: String
+        package let address: String
 
         /// At this address is this host.
-        public init(host: String, port: Int, address: String) {
+        package init(host: String, port: Int, address: String) {
             self.host = host
             self.port = port
             self.address = address
@@ -71,7 +71,7 @@ public final class HTTPClient: Sendable {
     ///   - allowsPlainHTTP: Whether URLs may be http.
     ///   - resolutions: Names that are not looked up. With any, no proxy is used.
     /// - Throws: When the trusted certificates can't be read.
-    public init(
+    package init(
         trust: Trust = .system, userAgent: String, timeout: Duration = .seconds(30), maximumBytes: Int = 1 << 20,
         followsRedirects: Int = 0, allowsPlainHTTP: Bool = false, resolutions: [Resolution] = []
     ) throws(HTTPFailure) {
@@ -84,7 +84,7 @@ public final class HTTPClient: Sendable {
 
     /// Sends a request and waits for the answer, whatever its status. What a kept connection loses is sent again only if
     /// the server can't have done it, or would do it once (RFC 9110 section 9.2.2).
-    public func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
+    package func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
         let deadline = ContinuousClock.now + min(settings.timeout, request.timeout ?? settings.timeout)
         let first = try HTTPTarget(request.url, allowsPlainHTTP: allowsPlainHTTP)
         var (request, target, followed) = (request, first, 0)

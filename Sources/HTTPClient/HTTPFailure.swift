@@ -1,17 +1,17 @@
 import CCurl
 
 /// Why there is no answer.
-public struct HTTPFailure: Error, Sendable, Equatable {
+package struct HTTPFailure: Error, Sendable, Equatable {
     /// What went wrong and with whom, in one line without secrets: neither path nor query of the URL are in it.
-    public let reason: String
+    package let reason: String
     /// What to do about it.
-    public let hint: String?
+    package let hint: String?
     /// Whether the server may have read the request, and done what it asks. False only when it can't: the name was not
     /// resolved, no connection was had, TLS failed, or the request was no good to begin with.
-    public let mayHaveArrived: Bool
+    package let mayHaveArrived: Bool
 
     /// A failure.
-    public init(_ reason: String, hint: String? = nil, mayHaveArrived: Bool) {
+    package init(_ reason: String, hint: String? = nil, mayHaveArrived: Bool) {
         self.reason = reason
         self.hint = hint
         self.mayHaveArrived = mayHaveArrived
@@ -20,7 +20,7 @@ public struct HTTPFailure: Error, Sendable, Equatable {
 
 extension HTTPFailure: CustomStringConvertible {
     /// Reason and hint in a line.
-    public var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+    package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }
 
 /// What curl knows of a transfer that failed.

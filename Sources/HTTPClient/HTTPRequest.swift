@@ -1,7 +1,7 @@
 import PKI
 
 /// The methods of the services that are called (RFC 9110 section 9, RFC 5789).
-public enum HTTPMethod: String, Sendable {
+package enum HTTPMethod: String, Sendable {
     /// Read.
     case get = "GET"
     /// Read the fields alone.
@@ -17,55 +17,55 @@ public enum HTTPMethod: String, Sendable {
 }
 
 /// A header field (RFC 9110 section 5).
-public struct HTTPField: Sendable, Hashable {
+package struct HTTPField: Sendable, Hashable {
     /// Its name, in any case.
-    public var name: String
+    package var name: String
     /// Its value, without white space around it.
-    public var value: String
+    package var value: String
 
     /// A field.
-    public init(_ name: String, _ value: String) {
+    package init(_ name: String, _ value: String) {
         self.name = name
         self.value = value
     }
 }
 
 /// A header field whose value is a secret: no description shows it, and the copies that are made to send it are wiped.
-public struct SecretField: Sendable {
+package struct SecretField: Sendable {
     /// Its name.
-    public let name: String
+    package let name: String
     /// Its value.
-    public let value: SecretBytes
+    package let value: SecretBytes
 
     /// A field.
-    public init(_ name: String, _ value: SecretBytes) {
+    package init(_ name: String, _ value: SecretBytes) {
         self.name = name
         self.value = value
     }
 
     /// An Authorization field with a Bearer token (RFC 6750 section 2.1).
-    public static func bearer(_ token: SecretBytes) -> SecretField {
+    package static func bearer(_ token: SecretBytes) -> SecretField {
         SecretField("Authorization", SecretBytes(joining: [SecretBytes(Array("Bearer ".utf8)), token]))
     }
 }
 
 /// What to ask of a server.
-public struct HTTPRequest: Sendable {
+package struct HTTPRequest: Sendable {
     /// What to do.
-    public var method: HTTPMethod
+    package var method: HTTPMethod
     /// The absolute URL, with nobody's name or password in it.
-    public var url: String
+    package var url: String
     /// Fields beside those that every request has. Content-Length is among the latter.
-    public var fields: [HTTPField]
+    package var fields: [HTTPField]
     /// Says who asks. It goes to the URL's own host and port alone, whatever redirects say.
-    public var authorization: SecretField?
+    package var authorization: SecretField?
     /// The body; nil: none.
-    public var body: [UInt8]?
+    package var body: [UInt8]?
     /// How long it may take where the client would wait for longer; nil: as long as the client waits.
     package var timeout: Duration?
 
     /// A request.
-    public init(
+    package init(
         _ method: HTTPMethod, _ url: String, fields: [HTTPField] = [], authorization: SecretField? = nil,
         body: [UInt8]? = nil
     ) {

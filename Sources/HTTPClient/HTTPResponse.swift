@@ -1,25 +1,25 @@
 /// A server's final answer.
-public struct HTTPResponse: Sendable {
+package struct HTTPResponse: Sendable {
     /// The status code, 200 to 599.
-    public let status: Int
+    package let status: Int
     /// The fields in their order, without trailers.
-    public let fields: [HTTPField]
+    package let fields: [HTTPField]
     /// The body as it came; empty when there is none.
-    public let body: [UInt8]
+    package let body: [UInt8]
 
     /// An answer; for tests of who reads such.
-    public init(status: Int, fields: [HTTPField] = [], body: [UInt8] = []) {
+    package init(status: Int, fields: [HTTPField] = [], body: [UInt8] = []) {
         self.status = status
         self.fields = fields
         self.body = body
     }
 
     /// The values of all fields of this name, in whatever case.
-    public func values(of name: String) -> [String] {
+    package func values(of name: String) -> [String] {
         let name = name.lowercased()
         return fields.filter { $0.name.lowercased() == name }.map(\.value)
     }
 
     /// The value of the first field of this name, in whatever case.
-    public func value(of name: String) -> String? { values(of: name).first }
+    package func value(of name: String) -> String? { values(of: name).first }
 }

@@ -5,16 +5,16 @@ import State
 extension CertificateFacts {
     /// How long before its end, at most, a certificate is renewed, in seconds; nil for no bound. Those of Cloudflare's Origin CA
     /// live for up to 15 years, a third of which is no time for a renewal.
-    public var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
+    package var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
 
     /// From when on it is due to be renewed by its lifetime alone, in seconds since 1970.
-    public var dueAt: Int64 {
+    package var dueAt: Int64 {
         RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt, longestLeadSeconds: longestLeadSeconds)
     }
 
     /// Before this, in seconds since 1970, no certificate with such a validity is due, whatever the operator wishes, as long as
     /// its CA advises nothing.
-    public static func restsUntil(notBefore: Int64, expiresAt: Int64) -> Int64 {
+    package static func restsUntil(notBefore: Int64, expiresAt: Int64) -> Int64 {
         RenewalScheduler.restsUntil(notBefore: notBefore, notAfter: expiresAt)
     }
 
@@ -24,7 +24,7 @@ extension CertificateFacts {
     /// - Parameters:
     ///   - issuer: the first that it may come from.
     ///   - progress: how having it goes.
-    public func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
+    package func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
         let candidate = RenewalCandidate(
             name: name, notBefore: notBefore, notAfter: expiresAt, renewBeforeSeconds: issuer?.renewBeforeSeconds,
             longestLeadSeconds: longestLeadSeconds,
@@ -42,7 +42,7 @@ extension Issuer {
 
 extension Issuer {
     /// Where it is asked for certificates: what tells that two issuers are one CA.
-    public var place: String {
+    package var place: String {
         guard case .acme(let settings) = kind else { return name }
         return settings.directory.text
     }
@@ -50,13 +50,13 @@ extension Issuer {
 
 extension ManagedCertificate {
     /// Where it is asked for first.
-    public func place(among issuers: [String: Issuer]) -> String {
+    package func place(among issuers: [String: Issuer]) -> String {
         self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
     }
 
     /// Whether what is stored is still what is to be had: for all names, and from the directory of one of its issuers where its
     /// own is known. `issuers` are all of the state, by name.
-    public func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
+    package func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
         names.allSatisfy { facts.domains.contains($0) }
             && (facts.directory.isEmpty
                 || self.issuers.contains { name in
@@ -67,7 +67,7 @@ extension ManagedCertificate {
 
     /// From when on it is to be had, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
     /// is not what it is to be, or no longer good, is due at once, or when the next try is.
-    public func dueAt(
+    package func dueAt(
         _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?
     ) -> Int64 {
         guard let facts, facts.loss == nil, isMet(by: facts, from: issuers) else { return progress?.nextTryAt ?? 0 }

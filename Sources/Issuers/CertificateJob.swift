@@ -4,7 +4,7 @@ import PKI
 import State
 
 /// Has one certificate and stores it, from the state alone: for gateways, and for operators who want one renewed.
-public struct CertificateJob: Sendable {
+package struct CertificateJob: Sendable {
     private let certificate: ManagedCertificate
     private let issuers: [Issuer]
     private let store: any StateStore
@@ -15,7 +15,7 @@ public struct CertificateJob: Sendable {
 
     /// A job. `issuers` are all of the state; `actor` is who is named in events; `startsAnew` gives up an order of which nobody
     /// can tell whether a certificate has come.
-    public init(
+    package init(
         _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
         sources: CertificateSources, actor: String, startsAnew: Bool = false
     ) {
@@ -29,7 +29,7 @@ public struct CertificateJob: Sendable {
     }
 
     /// What came of it.
-    public enum Outcome: Sendable {
+    package enum Outcome: Sendable {
         /// It is in the state, with doubts that do not keep it from being used, to stand behind its name.
         case stored(warnings: [String])
         /// Another process is having it.
@@ -41,7 +41,7 @@ public struct CertificateJob: Sendable {
     }
 
     /// Does it. Blocks for as long as a CA takes.
-    public func run() -> Outcome {
+    package func run() -> Outcome {
         let name = certificate.name
         do {
             let keeper = try LeaseKeeper(.certificate(name), in: store)

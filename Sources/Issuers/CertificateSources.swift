@@ -3,7 +3,7 @@ import PKI
 import State
 
 /// Finds who makes a certificate, and asks.
-public struct CertificateSources: Sendable {
+package struct CertificateSources: Sendable {
     private let own: OwnCertificate
     private let local: Result<LocalAuthority, IssuanceFailure>
     private let orders: ACMEOrders
@@ -14,7 +14,7 @@ public struct CertificateSources: Sendable {
 
     /// The sources. Without a local CA only what it was to issue fails. `leaving` are issuers of the state that are taken out: they
     /// issue nothing, and may still be asked to revoke.
-    public init(
+    package init(
         local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceTools,
         leaving: [Issuer] = []
     ) {
@@ -31,7 +31,7 @@ public struct CertificateSources: Sendable {
     ///
     /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` gives up an order of which nobody can
     /// tell whether a certificate has come. Blocks for as long as a CA takes: minutes, at worst.
-    public func obtain(
+    package func obtain(
         _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer],
         startsAnew: Bool = false
     ) throws(IssuanceFailure) -> ObtainedCertificate {
@@ -104,23 +104,23 @@ public struct CertificateSources: Sendable {
 
     /// Asks the CA of a certificate that is stored when it would have it renewed, and notes that in the state. Issuers that
     /// give no advice, or can't be reached, are asked again later.
-    public func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
+    package func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
         guard let need = CertificateNeed(value, named: name, from: issuers) else { return }
         orders.takeAdvice(on: name, from: need.issuers.map(\.settings))
     }
 }
 
 /// A certificate that was had, before it is stored.
-public struct ObtainedCertificate: Sendable {
+package struct ObtainedCertificate: Sendable {
     /// Chain and key.
-    public internal(set) var material: IssuedMaterial
+    package internal(set) var material: IssuedMaterial
     /// Where it came from.
-    public let source: CertificateFacts.Source
+    package let source: CertificateFacts.Source
     /// Whether it is renewed before it expires.
-    public let autoRenew: Bool
+    package let autoRenew: Bool
 
     /// The certificate as the state keeps it, its key sealed. `now` is in seconds since 1970.
-    public func stored(
+    package func stored(
         named name: String, owner: StoredItem.Owner, record: [UInt8], sealer: Sealer, now: Int64
     ) throws(IssuanceFailure) -> StoredCertificate {
         let leaf = material.chain.leaf

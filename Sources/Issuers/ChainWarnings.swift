@@ -71,16 +71,16 @@ extension Certificate {
 }
 
 /// Finds stored chains that clients refuse for what stands above the leaf. Very many certificates share that, so it is read once.
-public struct ChainFaults {
+package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
 
     /// Faults as of `now`, in seconds since 1970.
-    public init(now: Int64) { self.now = now }
+    package init(now: Int64) { self.now = now }
 
     /// What is wrong with a stored chain, and what to do about it, as the rest of a sentence; nil for nothing, or where it is its leaf
     /// that has expired.
-    public mutating func fault(of stored: StoredCertificate) -> String? {
+    package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain), let fault = fault(ofAuthorities: stored.chain[end...])
         else { return nil }
         guard let leaf = try? CertificateChain(pem: stored.chain).leaf, leaf.notAfter > now else { return nil }

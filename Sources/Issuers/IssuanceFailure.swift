@@ -7,16 +7,16 @@ import State
 // Each source takes what the file declares and gives a chain with its key, checked, or says why not. Storing is for others.
 
 /// Why a certificate could not be had.
-public struct IssuanceFailure: Error, Sendable, Equatable {
+package struct IssuanceFailure: Error, Sendable, Equatable {
     /// What went wrong, in one line without secrets.
-    public let reason: String
+    package let reason: String
     /// What to do about it.
-    public let hint: String?
+    package let hint: String?
     /// Before when another try is no use, in seconds since 1970; nil when nothing is known of that.
-    public let notBefore: Int64?
+    package let notBefore: Int64?
 
     /// A failure.
-    public init(_ reason: String, hint: String? = nil, notBefore: Int64? = nil) {
+    package init(_ reason: String, hint: String? = nil, notBefore: Int64? = nil) {
         self.reason = reason
         self.hint = hint
         self.notBefore = notBefore
@@ -40,24 +40,24 @@ public struct IssuanceFailure: Error, Sendable, Equatable {
 }
 
 /// A certificate with its key, ready to be stored.
-public struct IssuedMaterial: Sendable {
+package struct IssuedMaterial: Sendable {
     /// The leaf and its intermediates.
-    public let chain: CertificateChain
+    package let chain: CertificateChain
     /// The leaf's key.
-    public let key: PrivateKey
+    package let key: PrivateKey
     /// What it rests on as a digest: of the text it was read from, or of the local CA; empty for others.
-    public let sourceDigest: [UInt8]
+    package let sourceDigest: [UInt8]
     /// Doubts that do not keep it from being used.
-    public var warnings: [String]
+    package var warnings: [String]
     /// What ends its order, for the commit that stores it.
-    public var closing: [StateMutation] = []
+    package var closing: [StateMutation] = []
     /// How its provider knows it, where it has one that does.
-    public var remote: RemoteCertificate?
+    package var remote: RemoteCertificate?
     /// The directory of the ACME CA that has issued it; empty for others.
-    public var directory = ""
+    package var directory = ""
 }
 
 extension IssuanceFailure: CustomStringConvertible {
     /// Reason and hint in a line.
-    public var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+    package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

@@ -3,7 +3,7 @@ import State
 
 extension IssuanceJournal {
     /// Notes that a certificate could not be had, and when the next try is worth it. `now` is in seconds since 1970.
-    public func noteFailure(_ failure: IssuanceFailure, of certificate: String, now: Int64) throws(StateError) {
+    package func noteFailure(_ failure: IssuanceFailure, of certificate: String, now: Int64) throws(StateError) {
         var progress = try renewal(of: certificate) ?? RenewalProgress(certificate: certificate)
         progress.failures += 1
         let delay = RetrySchedule.delaySeconds(afterFailures: progress.failures)

@@ -1,6 +1,6 @@
 /// Jobs that wait for their turn, each at a place such as a CA. A place that is slow takes no more than its share of what is
 /// done at once while there are others, so that it holds up nobody else's jobs.
-public struct JobQueue<Job: Hashable & Sendable>: Sendable {
+package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private struct Place {
         var urgent: [Job] = []
         /// With the turns in which they came.
@@ -36,16 +36,16 @@ public struct JobQueue<Job: Hashable & Sendable>: Sendable {
 
     /// A queue of which so many jobs run at once, and `share` at one place when there are others. One job at a place of which
     /// none runs may always.
-    public init(atOnce: Int, share: Int) {
+    package init(atOnce: Int, share: Int) {
         self.atOnce = atOnce
         self.share = share
     }
 
     /// Whether a job runs.
-    public func isRunning(_ job: Job) -> Bool { running[job] != nil }
+    package func isRunning(_ job: Job) -> Bool { running[job] != nil }
 
     /// Adds a job, unless it waits or runs already. Urgent ones go first, the latest before the others.
-    public mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
+    package mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
         guard !isRunning(job) else { return }
         let isNew = waiting.insert(job).inserted
         if isUrgent {
@@ -57,7 +57,7 @@ public struct JobQueue<Job: Hashable & Sendable>: Sendable {
     }
 
     /// The next job, which runs from now on until `ended(_:)`; nil when none may run now.
-    public mutating func next() -> Job? {
+    package mutating func next() -> Job? {
         while let name = nextPlace() {
             guard let job = places[name]?.take(), waiting.remove(job) != nil else {
                 forgetIfIdle(name)
@@ -71,7 +71,7 @@ public struct JobQueue<Job: Hashable & Sendable>: Sendable {
     }
 
     /// Notes that a job has ended.
-    public mutating func ended(_ job: Job) {
+    package mutating func ended(_ job: Job) {
         guard let name = running.removeValue(forKey: job) else { return }
         places[name]?.running -= 1
         forgetIfIdle(name)

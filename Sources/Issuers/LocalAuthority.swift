@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// The CA's files are made when missing and never replaced: whoever trusts it trusts the file. The other two pairs are made
 /// anew when they are missing, near their end, lack a name, or are no longer issued by the CA.
-public struct LocalAuthority: Sendable {
+package struct LocalAuthority: Sendable {
     private static let rootName = "aegis-local-ca"
     private static let adminName = "admin-ui-self-signed"
     private static let proxyName = "proxy-self-signed"
@@ -18,14 +18,14 @@ public struct LocalAuthority: Sendable {
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
     /// The CA's certificate and key.
-    public let certificateAuthority: CertificateAuthority
+    package let certificateAuthority: CertificateAuthority
     private let directory: FilePath
 
     /// Tells this CA from another of the same name: SHA-256 of its certificate.
-    public var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
+    package var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
 
     /// The digest of a directory's CA, which is not made; nil when there is none to be read.
-    public static func digest(in directory: FilePath) -> [UInt8]? {
+    package static func digest(in directory: FilePath) -> [UInt8]? {
         guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
             let chain = try? CertificateChain(pem: text.plainCopy())
         else { return nil }
@@ -33,7 +33,7 @@ public struct LocalAuthority: Sendable {
     }
 
     /// Why the CA of a cache directory can't be opened or made; nil where nothing is known to stand in the way. Makes nothing.
-    public static func obstacle(in directory: FilePath, now: Int64) -> IssuanceFailure? {
+    package static func obstacle(in directory: FilePath, now: Int64) -> IssuanceFailure? {
         if let reason = PrivateDirectory.obstacle(at: directory) {
             return IssuanceFailure("the local CA in '\(directory)': \(reason)")
         }
@@ -46,7 +46,7 @@ public struct LocalAuthority: Sendable {
     }
 
     /// The CA of a cache directory, which is made with all its files where something is missing.
-    public init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
+    package init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         self.directory = directory
         certificateAuthority = try Self.exclusively(in: directory) {
             let authority = try Self.openRoot(in: directory, now: now)
@@ -58,13 +58,13 @@ public struct LocalAuthority: Sendable {
     }
 
     /// What a server shows.
-    public struct Server: Sendable {
+    package struct Server: Sendable {
         /// Its certificate and the CA's.
-        public let chain: CertificateChain
+        package let chain: CertificateChain
         /// Its key.
-        public let key: PrivateKey
+        package let key: PrivateKey
         /// When it is made anew, in seconds since 1970: ahead of its end, unless a new one would end with the CA as well.
-        public var renewAt: Int64 {
+        package var renewAt: Int64 {
             let (end, last) = (chain.leaf.notAfter, chain.certificates.last?.notAfter ?? .max)
             return end < last ? end - LocalAuthority.renewalSeconds : end
         }
@@ -72,7 +72,7 @@ public struct LocalAuthority: Sendable {
 
     /// What the admin listener shows, from its files: for localhost, the addresses of this machine to itself, and `names`, of
     /// which those are left out that no certificate can hold.
-    public func adminServer(for names: [String], now: Int64) throws(IssuanceFailure) -> Server {
+    package func adminServer(for names: [String], now: Int64) throws(IssuanceFailure) -> Server {
         let subjects = Self.serverSubjects + names.compactMap { try? SubjectName($0) }
         return try Self.exclusively(in: directory) {
             try Self.server(Self.adminName, for: subjects, in: directory, certificateAuthority, now: now)
@@ -95,7 +95,7 @@ public struct LocalAuthority: Sendable {
     }
 
     /// A certificate for names, as strong and long-lived as Apple's clients accept.
-    public func issue(for names: [String], _ algorithm: KeyAlgorithm, now: Int64) throws(IssuanceFailure)
+    package func issue(for names: [String], _ algorithm: KeyAlgorithm, now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
         do throws(PKIError) {

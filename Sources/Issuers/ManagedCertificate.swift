@@ -2,9 +2,9 @@ import ConfigModel
 import State
 
 /// A certificate that can be had or renewed from the state alone, with what that takes.
-public struct ManagedCertificate: Sendable {
+package struct ManagedCertificate: Sendable {
     /// Its declaration: the item that it follows from, with the record that must still be there when it is stored.
-    public enum Declaration: Sendable {
+    package enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
         /// An entry under `certificates`, which is in the state once it was had.
@@ -12,14 +12,14 @@ public struct ManagedCertificate: Sendable {
     }
 
     /// Its name in the state.
-    public let name: String
+    package let name: String
     /// What it follows from.
-    public let declaration: Declaration
+    package let declaration: Declaration
     /// The record of the item that it follows from.
     let itemRecord: [UInt8]
 
     /// Of a host; nil when none is to be made for it.
-    public init?(_ host: Host, record: [UInt8]) {
+    package init?(_ host: Host, record: [UInt8]) {
         guard host.sslMode == .letsencrypt, host.enabled else { return nil }
         name = host.domain.text
         declaration = .host(HostCertificate(for: host))
@@ -27,13 +27,13 @@ public struct ManagedCertificate: Sendable {
     }
 
     /// Of a stored certificate; nil for those of hosts, the operator's own, and those that are not renewed.
-    public init?(_ stored: StoredCertificate) {
+    package init?(_ stored: StoredCertificate) {
         self.init(
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
     }
 
     /// The same by what it takes of it.
-    public init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
+    package init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
         guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
             case .issued = certificate.source
         else { return nil }
@@ -44,7 +44,7 @@ public struct ManagedCertificate: Sendable {
     }
 
     /// What it is to be.
-    public var value: any Recorded {
+    package var value: any Recorded {
         switch declaration {
         case .host(let certificate): certificate
         case .named(let certificate): certificate
@@ -78,7 +78,7 @@ public struct ManagedCertificate: Sendable {
     }
 
     /// The issuers it may come from, by name.
-    public var issuers: [String] {
+    package var issuers: [String] {
         switch declaration {
         case .host(let certificate): certificate.issuers
         case .named(let certificate):

@@ -3,22 +3,22 @@ import PKI
 import State
 
 /// The operator's own certificates: read and checked before anything is stored.
-public struct OwnCertificate: Sendable {
+package struct OwnCertificate: Sendable {
     /// From how many days before its end a certificate is warned about.
-    public static let warningDays: Int64 = 30
+    package static let warningDays: Int64 = 30
 
     private let reader: SecretReader
 
     /// A source that looks PEM texts up with this reader.
-    public init(_ reader: SecretReader) { self.reader = reader }
+    package init(_ reader: SecretReader) { self.reader = reader }
 
     /// What the certificate is read from, as a digest: it differs when there is a new one to take in.
-    public func digest(of custom: CustomCertificate) throws(IssuanceFailure) -> [UInt8] {
+    package func digest(of custom: CustomCertificate) throws(IssuanceFailure) -> [UInt8] {
         Digest.sha256(try reader.read(custom.certificate))
     }
 
     /// The chain and key, when they belong together, are strong, cover the hosts and have not expired.
-    public func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
+    package func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
         let text = try reader.read(custom.certificate)
@@ -42,7 +42,7 @@ public struct OwnCertificate: Sendable {
     }
 
     /// That a certificate does not cover hosts, and what it is for: some of each.
-    public static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
+    package static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
         let hosts = hosts.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
         let has = names.prefix(5).joined(separator: ", ")
         return "does not cover \(hosts); it is for \(has.isEmpty ? "no name" : has)"

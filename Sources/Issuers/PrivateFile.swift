@@ -3,9 +3,9 @@ import PKI
 import SystemPackage
 
 /// Files that only their owner may read, from the first instant, and that are either old or new, never half.
-public enum PrivateFile {
+package enum PrivateFile {
     /// The largest file that is read: 1 MiB, far more than any key or chain has.
-    public static let maxBytes = 1 << 20
+    package static let maxBytes = 1 << 20
 
     /// A file's content of at most `maxBytes`, the rest is left; nil when there is no such file.
     static func read(_ path: FilePath) throws -> SecretBytes? {
@@ -68,7 +68,7 @@ public enum PrivateFile {
     ///
     /// Until it is synced it has no name, where the file system has such files: killed then, it is gone. Otherwise it has a
     /// name that a later write reuses.
-    public static func write(_ content: SecretBytes, to path: FilePath) throws {
+    package static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
@@ -125,7 +125,7 @@ public enum PrivateFile {
     }
 
     /// Writes to an open file without leaving a copy behind.
-    public static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
+    package static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
         try content.withBytes { bytes in
             // A Span's bytes stay where they are for the length of the closure.
             _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }

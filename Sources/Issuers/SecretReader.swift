@@ -5,20 +5,20 @@ import State
 import SystemPackage
 
 /// Looks up what the file only refers to: variables and files.
-public struct SecretReader: Sendable {
+package struct SecretReader: Sendable {
     /// Where relative paths start.
-    public let directory: FilePath
+    package let directory: FilePath
     /// Finds a secret that stands in the file by its fingerprint, where the file is not at hand.
     private let kept: @Sendable (String) throws -> SecretBytes?
 
     /// A reader for a file in this directory.
-    public init(directory: FilePath) {
+    package init(directory: FilePath) {
         self.directory = directory
         kept = { _ in nil }
     }
 
     /// A reader for those who work from the state alone: secrets that stand in the file are sealed there.
-    public init(directory: FilePath, store: any StateStore, sealer: Sealer) {
+    package init(directory: FilePath, store: any StateStore, sealer: Sealer) {
         self.directory = directory
         kept = { fingerprint in
             try store.sealedSecrets()[fingerprint].map {
@@ -28,7 +28,7 @@ public struct SecretReader: Sendable {
     }
 
     /// A path of the file, as it is from the working directory.
-    public func resolve(_ path: String) -> FilePath {
+    package func resolve(_ path: String) -> FilePath {
         var path = FilePath(path)
         if path.isAbsolute { return path }
         // "./x" in the directory "." is "./x" too.
@@ -37,7 +37,7 @@ public struct SecretReader: Sendable {
     }
 
     /// The secret, without one line end (LF or CR LF) after it in a file. The failure says where it should have been.
-    public func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
+    package func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         switch secret.source {
         case .inline(let text): return SecretBytes(Array(text.utf8))
         case .fingerprint(let fingerprint):

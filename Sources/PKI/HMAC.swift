@@ -1,9 +1,9 @@
 import COpenSSL
 
 /// Message authentication codes (RFC 2104).
-public enum HMAC {
+package enum HMAC {
     /// The hash functions.
-    public enum Hash: String, Sendable {
+    package enum Hash: String, Sendable {
         /// SHA-256: codes of 32 bytes.
         case sha256 = "SHA256"
         /// SHA-384: codes of 48 bytes.
@@ -13,12 +13,12 @@ public enum HMAC {
     }
 
     /// HMAC-SHA-256 of a message: 32 bytes. The key has at least one byte.
-    public static func sha256(key: SecretBytes, message: [UInt8]) throws(PKIError) -> [UInt8] {
+    package static func sha256(key: SecretBytes, message: [UInt8]) throws(PKIError) -> [UInt8] {
         try code(.sha256, key: key, message: message)
     }
 
     /// The code of a message, as long as the hash. The key has at least one byte.
-    public static func code(_ hash: Hash, key: SecretBytes, message: [UInt8]) throws(PKIError) -> [UInt8] {
+    package static func code(_ hash: Hash, key: SecretBytes, message: [UInt8]) throws(PKIError) -> [UInt8] {
         var code = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var length = 0
         try key.withBytes { key throws(PKIError) in

@@ -3,7 +3,7 @@
 // and never a trap, and no error, description or mirror holds key bytes. There is no clock: who calls says what time it is.
 
 /// Why a key, a certificate or a request can't be used. The description is one line for an operator, without secrets.
-public enum PKIError: Error, Equatable {
+package enum PKIError: Error, Equatable {
     /// The private key is protected by a passphrase.
     case encryptedKey
     /// There is no private key in the text.
@@ -44,7 +44,7 @@ public enum PKIError: Error, Equatable {
 
 extension PKIError: CustomStringConvertible {
     /// The error as one line for an operator.
-    public var description: String {
+    package var description: String {
         switch self {
         case .encryptedKey:
             "the private key is encrypted; write it without a passphrase (openssl pkey -in KEY -out PLAIN_KEY)"

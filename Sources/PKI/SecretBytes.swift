@@ -3,14 +3,14 @@ import COpenSSL
 /// Bytes that must not stay in memory: private keys, the master key, opened secrets. They never change and are wiped when
 /// the last reference goes. Descriptions and mirrors show nothing of them.
 @safe
-public final class SecretBytes: Sendable {
+package final class SecretBytes: Sendable {
     /// How many bytes there are.
-    public let count: Int
+    package let count: Int
     // Sound to share: written by the initializers alone, freed by deinit alone.
     private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
 
     /// At most `capacity` bytes, written by `fill` straight into the memory that will be wiped.
-    public init<Failure: Error>(
+    package init<Failure: Error>(
         capacity: Int, _ fill: (inout OutputSpan<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
         let storage = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: capacity)
@@ -27,14 +27,14 @@ public final class SecretBytes: Sendable {
     }
 
     /// A copy of some bytes. The caller's own array can't be wiped from here: prefer filling where there is a choice.
-    public convenience init(_ bytes: [UInt8]) {
+    package convenience init(_ bytes: [UInt8]) {
         self.init(capacity: bytes.count) { output in
             for byte in bytes { output.append(byte) }
         }
     }
 
     /// A copy of an array that is wiped. Sound when nobody else has a copy of the array.
-    public convenience init(wiping bytes: inout [UInt8]) {
+    package convenience init(wiping bytes: inout [UInt8]) {
         self.init(bytes)
         // The array's own bytes, lent to the call.
         unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
@@ -42,7 +42,7 @@ public final class SecretBytes: Sendable {
     }
 
     /// Several one after the other.
-    public convenience init(joining parts: [SecretBytes]) {
+    package convenience init(joining parts: [SecretBytes]) {
         self.init(capacity: parts.reduce(0) { $0 + $1.count }) { output in
             for part in parts {
                 part.withBytes { bytes in
@@ -61,7 +61,7 @@ public final class SecretBytes: Sendable {
     }
 
     /// Lends the bytes for as long as `body` runs.
-    public func withBytes<Result, Failure: Error>(
+    package func withBytes<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         // The first `count` bytes are initialized, and the memory lives as long as self.
@@ -70,14 +70,14 @@ public final class SecretBytes: Sendable {
     }
 
     /// A copy that is not wiped: for what is no secret, or is about to be written out.
-    public func plainCopy() -> [UInt8] {
+    package func plainCopy() -> [UInt8] {
         withBytes { bytes in unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) } }
     }
 }
 
 extension SecretBytes: Equatable {
     /// Whether both hold the same bytes, in a time that depends only on their number.
-    public static func == (left: SecretBytes, right: SecretBytes) -> Bool {
+    package static func == (left: SecretBytes, right: SecretBytes) -> Bool {
         guard left.count == right.count else { return false }
         defer { extendLifetime((left, right)) }
         return unsafe CRYPTO_memcmp(left.storage.baseAddress, right.storage.baseAddress, left.count) == 0
@@ -86,9 +86,9 @@ extension SecretBytes: Equatable {
 
 extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// How many bytes there are; never the bytes.
-    public var description: String { "secret (\(count) bytes)" }
+    package var description: String { "secret (\(count) bytes)" }
     /// The same as `description`.
-    public var debugDescription: String { description }
+    package var debugDescription: String { description }
     /// A mirror without children.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -4,9 +4,9 @@ import SystemPackage
 // PrivateFiles: directories that hold what only their owner may read.
 
 /// Directories of the owner alone.
-public enum PrivateDirectory {
+package enum PrivateDirectory {
     /// Makes a directory for the owner alone, with those above it.
-    public static func make(_ path: FilePath) throws {
+    package static func make(_ path: FilePath) throws {
         guard !path.isEmpty, path != ".", path != "/" else { return }
         if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 { return }
         switch Errno(rawValue: errno) {
@@ -21,7 +21,7 @@ public enum PrivateDirectory {
     }
 
     /// Why a directory can't be made, or nothing be written in it; nil where nothing is known to stand in the way. Makes nothing.
-    public static func obstacle(at path: FilePath) -> String? {
+    package static func obstacle(at path: FilePath) -> String? {
         var path = path.isEmpty ? "." : path
         while true {
             do {
@@ -39,14 +39,14 @@ public enum PrivateDirectory {
     }
 
     /// Another process works in a directory and does not come to an end.
-    public struct Occupied: Error, CustomStringConvertible {
+    package struct Occupied: Error, CustomStringConvertible {
         /// Where.
-        public let directory: FilePath
+        package let directory: FilePath
         /// How long we waited for it, in seconds.
-        public let patienceSeconds: Int
+        package let patienceSeconds: Int
 
         /// Where, for how long, and what may be the reason.
-        public var description: String {
+        package var description: String {
             "another process has had the lock of the directory '\(directory)' for \(patienceSeconds) s"
                 + " (is one of aegis-apply or aegis-gateway stopped?)"
         }
@@ -56,7 +56,7 @@ public enum PrivateDirectory {
     ///
     /// - Parameter patienceSeconds: how long another process may take, which never is more than moments.
     /// - Throws: `Occupied` after that; else `Errno`, and what `body` throws.
-    public static func exclusively<Result>(
+    package static func exclusively<Result>(
         in directory: FilePath, patienceSeconds: Int = 30, _ body: () throws -> Result
     ) throws -> Result {
         try make(directory)

@@ -1,16 +1,16 @@
 /// A member that others may leave out or write as they like: nil where it is missing, null, or no `Value`.
 @propertyWrapper
-public struct IfReadable<Value: Decodable>: Decodable {
+package struct IfReadable<Value: Decodable>: Decodable {
     /// What stands there, if it can be read.
-    public var wrappedValue: Value?
+    package var wrappedValue: Value?
     /// Whether something stands there that can't be read.
-    public private(set) var projectedValue = false
+    package private(set) var projectedValue = false
 
     /// A member as it is.
-    public init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
+    package init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
     /// Reads what stands there, whatever it is.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         wrappedValue = try? decoder.singleValueContainer().decode(Value.self)
         projectedValue = wrappedValue == nil
     }
@@ -20,20 +20,20 @@ extension IfReadable: Sendable where Value: Sendable {}
 
 extension KeyedDecodingContainer {
     /// What synthesized initializers call for such a member, also where it is missing.
-    public func decode<Value>(_ type: IfReadable<Value>.Type, forKey key: Key) throws -> IfReadable<Value> {
+    package func decode<Value>(_ type: IfReadable<Value>.Type, forKey key: Key) throws -> IfReadable<Value> {
         try decodeIfPresent(type, forKey: key) ?? IfReadable(wrappedValue: nil)
     }
 }
 
 /// A list of which is taken what can be read.
-public struct ReadableList<Element: Decodable>: Decodable {
+package struct ReadableList<Element: Decodable>: Decodable {
     /// What can be read, in its order.
-    public let elements: [Element]
+    package let elements: [Element]
     /// Of each element that can't be read its place, counted from 1, and why not.
-    public let faults: [(place: Int, reason: String)]
+    package let faults: [(place: Int, reason: String)]
 
     /// Reads the elements.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         var list = try decoder.unkeyedContainer()
         var elements: [Element] = []
         var faults: [(place: Int, reason: String)] = []
@@ -53,12 +53,12 @@ public struct ReadableList<Element: Decodable>: Decodable {
 }
 
 /// What can be read of a value, or why it can't.
-public struct ReadAttempt<Value: Decodable>: Decodable {
+package struct ReadAttempt<Value: Decodable>: Decodable {
     /// What has come of it.
-    public let result: Result<Value, RemoteJSON.Fault>
+    package let result: Result<Value, RemoteJSON.Fault>
 
     /// Tries to read a value.
-    public init(from decoder: any Decoder) {
+    package init(from decoder: any Decoder) {
         do {
             result = .success(try Value(from: decoder))
         } catch {

@@ -3,18 +3,18 @@
 import FoundationEssentials
 
 /// JSON, both ways.
-public enum RemoteJSON {
+package enum RemoteJSON {
     /// The longest text that is read: 1 MiB.
-    public static let maximumBytes = 1 << 20
+    package static let maximumBytes = 1 << 20
 
     /// Why a text can't be read.
-    public struct Fault: Error, Sendable, Equatable {
+    package struct Fault: Error, Sendable, Equatable {
         /// The reason, to stand behind a colon.
-        public let reason: String
+        package let reason: String
     }
 
     /// Reads a text. Members that the type does not have are ignored.
-    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(Fault) -> Value {
+    package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(Fault) -> Value {
         guard bytes.count <= maximumBytes else { throw Fault(reason: "it is larger than 1 MiB") }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
@@ -24,7 +24,7 @@ public enum RemoteJSON {
     }
 
     /// Writes a value that consists of texts, numbers, flags and lists of them, its members in the order of their names.
-    public static func encode(_ value: some Encodable) -> [UInt8] {
+    package static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {

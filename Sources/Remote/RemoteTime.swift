@@ -1,7 +1,7 @@
 /// The two forms in which servers write times, read into seconds since 1970.
-public enum RemoteTime {
+package enum RemoteTime {
     /// A time of RFC 3339, as in `2026-11-22T16:00:00.5+01:00`; fractions are dropped. Nil when it is none.
-    public static func rfc3339(_ text: String) -> Int64? {
+    package static func rfc3339(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard 20...40 ~= bytes.count, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
             bytes[10] | 0x20 == UInt8(ascii: "t"), let year = number(bytes[0..<4]), let month = number(bytes[5..<7]),
@@ -30,7 +30,7 @@ public enum RemoteTime {
     }
 
     /// How long a Retry-After field (RFC 9110, section 10.2.3) says to wait; nil when it says nothing that can be read.
-    public static func retryAfter(_ text: String?, now: Int64) -> Duration? {
+    package static func retryAfter(_ text: String?, now: Int64) -> Duration? {
         guard let text else { return nil }
         if let seconds = number(text.utf8) { return .seconds(seconds) }
         return http(text).map { .seconds(max(0, $0 - now)) }

@@ -5,7 +5,7 @@ extension SQLiteStateStore {
     /// Tells what has changed since a revision, row by row: what is told is nowhere held twice. Nil when that can't be told
     /// any more.
     @discardableResult
-    public func readChanges(
+    package func readChanges(
         since revision: Int, _ body: (StateChange) -> Void
     ) throws(StateError) -> StatePosition? {
         try read { database in
@@ -29,7 +29,7 @@ extension SQLiteStateStore {
     ///
     /// Read it before reading what changed: what is committed in between is then noticed the next time. It costs a few
     /// microseconds (https://sqlite.org/pragma.html#pragma_data_version).
-    public func dataVersion() throws(StateError) -> Int {
+    package func dataVersion() throws(StateError) -> Int {
         try readStatement { try Int.fetchOne($0.cachedStatement(sql: "PRAGMA data_version")) ?? 0 }
     }
 }

@@ -7,7 +7,7 @@ extension SQLiteStateStore {
     private static let mostBytesWhole = 64 << 20
 
     /// Has SQLite look for pages that are damaged or missing.
-    public func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
+    package func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
 
     /// Looks through all of a state of up to so many bytes. Of a larger one it leaves out free pages, and texts that the next
     /// apply neither follows nor takes out.

@@ -7,7 +7,7 @@ extension SQLiteStateStore {
     // MARK: Certificates to be revoked
 
     /// The certificates that are still to be revoked.
-    public func supersededCertificates() throws(StateError) -> [SupersededCertificate] {
+    package func supersededCertificates() throws(StateError) -> [SupersededCertificate] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM superseded ORDER BY since, id").map(
                 SupersededCertificate.init)
@@ -15,7 +15,7 @@ extension SQLiteStateStore {
     }
 
     /// Changes how revoking goes.
-    public func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError) {
+    package func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError) {
         try write { database in
             try execute(
                 database, "UPDATE superseded SET failures = ?, next_try_at = ? WHERE id = ?",
@@ -24,7 +24,7 @@ extension SQLiteStateStore {
     }
 
     /// Takes out a certificate that was revoked.
-    public func deleteSuperseded(id: String) throws(StateError) {
+    package func deleteSuperseded(id: String) throws(StateError) {
         try write { try execute($0, "DELETE FROM superseded WHERE id = ?", [id]) }
     }
 
@@ -44,14 +44,14 @@ extension SQLiteStateStore {
     // MARK: Packs
 
     /// The packs of edge certificates.
-    public func edgePacks() throws(StateError) -> [EdgePack] {
+    package func edgePacks() throws(StateError) -> [EdgePack] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM edge_packs ORDER BY certificate, number").map(EdgePack.init)
         }
     }
 
     /// Puts a pack, and gives it a number when it has none.
-    public func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack {
+    package func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack {
         try write { database in
             try checkLease(.edgeCertificate(pack.certificate), of: holder, in: database)
             try execute(
@@ -74,7 +74,7 @@ extension SQLiteStateStore {
     }
 
     /// Takes a pack out.
-    public func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) {
+    package func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.edgeCertificate(pack.certificate), of: holder, in: database)
             try execute(database, "DELETE FROM edge_packs WHERE number = ?", [pack.number])

@@ -7,17 +7,17 @@ extension SQLiteStateStore {
     // MARK: Accounts
 
     /// The account at a CA.
-    public func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount? {
+    package func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount? {
         try read { try account(id, in: $0) }
     }
 
     /// All accounts.
-    public func accounts() throws(StateError) -> [CAAccount] {
+    package func accounts() throws(StateError) -> [CAAccount] {
         try read { try Row.fetchAll($0, sql: "SELECT * FROM accounts").map(CAAccount.init) }
     }
 
     /// Adds an account unless there is one.
-    public func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount {
+    package func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount {
         try write { database in
             try execute(
                 database,
@@ -34,7 +34,7 @@ extension SQLiteStateStore {
     }
 
     /// Changes an account.
-    public func updateAccount(_ account: CAAccount) throws(StateError) {
+    package func updateAccount(_ account: CAAccount) throws(StateError) {
         try write { database in
             try execute(
                 database,
@@ -59,7 +59,7 @@ extension SQLiteStateStore {
     // MARK: Orders
 
     /// The order that is under way for a certificate.
-    public func pendingOrder(for certificate: String) throws(StateError) -> PendingOrder? {
+    package func pendingOrder(for certificate: String) throws(StateError) -> PendingOrder? {
         try read { database in
             try Row.fetchOne(database, sql: "SELECT * FROM orders WHERE certificate = ?", arguments: [certificate])
                 .map(PendingOrder.init)
@@ -67,12 +67,12 @@ extension SQLiteStateStore {
     }
 
     /// All orders under way.
-    public func pendingOrders() throws(StateError) -> [PendingOrder] {
+    package func pendingOrders() throws(StateError) -> [PendingOrder] {
         try read { try Row.fetchAll($0, sql: "SELECT * FROM orders ORDER BY certificate").map(PendingOrder.init) }
     }
 
     /// Puts an order.
-    public func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError) {
+    package func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.certificate(order.certificate), of: holder, in: database)
             try execute(
@@ -91,7 +91,7 @@ extension SQLiteStateStore {
     }
 
     /// Takes an order out.
-    public func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError) {
+    package func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.certificate(certificate), of: holder, in: database)
             try execute(database, "DELETE FROM orders WHERE certificate = ?", [certificate])
@@ -101,7 +101,7 @@ extension SQLiteStateStore {
     // MARK: Ledger
 
     /// What was asked of a CA since a time.
-    public func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry] {
+    package func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry] {
         try read { database in
             try Row.fetchAll(
                 database, sql: "SELECT * FROM ledger WHERE at >= ? AND directory = ? ORDER BY at",
@@ -111,7 +111,7 @@ extension SQLiteStateStore {
     }
 
     /// Adds to the ledger.
-    public func addToLedger(_ entry: LedgerEntry) throws(StateError) {
+    package func addToLedger(_ entry: LedgerEntry) throws(StateError) {
         try write { database in
             try execute(
                 database, "INSERT INTO ledger (at, directory, kind, names, is_exempt) VALUES (?, ?, ?, ?, ?)",
@@ -125,7 +125,7 @@ extension SQLiteStateStore {
     // MARK: Renewals
 
     /// How renewing a certificate goes.
-    public func renewal(of certificate: String) throws(StateError) -> RenewalProgress? {
+    package func renewal(of certificate: String) throws(StateError) -> RenewalProgress? {
         try read { try renewal(of: certificate, in: $0) }
     }
 
@@ -135,7 +135,7 @@ extension SQLiteStateStore {
     }
 
     /// How renewing goes.
-    public func renewals() throws(StateError) -> [RenewalProgress] {
+    package func renewals() throws(StateError) -> [RenewalProgress] {
         try read { try renewals(in: $0) }
     }
 
@@ -144,7 +144,7 @@ extension SQLiteStateStore {
     }
 
     /// Notes how renewing goes.
-    public func putRenewal(_ renewal: RenewalProgress) throws(StateError) {
+    package func putRenewal(_ renewal: RenewalProgress) throws(StateError) {
         try write { try put(renewal, in: $0) }
     }
 
@@ -165,7 +165,7 @@ extension SQLiteStateStore {
 
 extension SQLiteStateStore {
     /// Notes only what the CA advises.
-    public func putAdvice(_ renewal: RenewalProgress) throws(StateError) {
+    package func putAdvice(_ renewal: RenewalProgress) throws(StateError) {
         try write { database in
             try execute(
                 database,

@@ -3,7 +3,7 @@ import State
 
 extension SQLiteStateStore {
     /// Takes a lease when it is free.
-    public func acquireLease(
+    package func acquireLease(
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt {
         try write { database in
@@ -16,7 +16,7 @@ extension SQLiteStateStore {
     }
 
     /// Holds a lease for longer.
-    public func renewLease(_ name: Lease.Name, of holder: LeaseHolder, now: Int64) throws(StateError) {
+    package func renewLease(_ name: Lease.Name, of holder: LeaseHolder, now: Int64) throws(StateError) {
         try write { database in
             try checkLease(name, of: holder, in: database)
             try execute(
@@ -25,7 +25,7 @@ extension SQLiteStateStore {
     }
 
     /// Gives a lease back.
-    public func releaseLease(_ name: Lease.Name, of holder: LeaseHolder) throws(StateError) {
+    package func releaseLease(_ name: Lease.Name, of holder: LeaseHolder) throws(StateError) {
         try write { database in
             try execute(database, "DELETE FROM leases WHERE name = ? AND holder = ?", [name.text, holder.text])
         }

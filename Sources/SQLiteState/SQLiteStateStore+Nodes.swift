@@ -3,7 +3,7 @@ import State
 
 extension SQLiteStateStore {
     /// Puts the row of a running gateway, and removes those of gateways that have long been dead.
-    public func report(_ node: GatewayNode) throws(StateError) {
+    package func report(_ node: GatewayNode) throws(StateError) {
         try writeWithoutSync { database in
             // The revision stays: nodes are no part of what is served, and an apply plans again when it has moved.
             try execute(
@@ -24,12 +24,12 @@ extension SQLiteStateStore {
     }
 
     /// Removes the row of a gateway that ends.
-    public func removeNode(_ id: String) throws(StateError) {
+    package func removeNode(_ id: String) throws(StateError) {
         try writeWithoutSync { try execute($0, "DELETE FROM nodes WHERE id = ?", [id]) }
     }
 
     /// The gateways that have reported, by machine and process.
-    public func nodes() throws(StateError) -> [GatewayNode] {
+    package func nodes() throws(StateError) -> [GatewayNode] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM nodes ORDER BY machine, process, id").map { row in
                 GatewayNode(
@@ -43,7 +43,7 @@ extension SQLiteStateStore {
     }
 
     /// Adds events without the lease for applying.
-    public func record(events: [AuditEvent]) throws(StateError) {
+    package func record(events: [AuditEvent]) throws(StateError) {
         try write { database in
             for event in events { try append(event, in: database) }
         }

@@ -4,7 +4,7 @@ import State
 
 extension SQLiteStateStore {
     /// All that planning needs, read in one transaction.
-    public func snapshot() throws(StateError) -> StateSnapshot {
+    package func snapshot() throws(StateError) -> StateSnapshot {
         try read { database in
             let position = try position(in: database)
             var snapshot = StateSnapshot(generation: position.generation, revision: position.revision, items: [:])
@@ -28,7 +28,7 @@ extension SQLiteStateStore {
     }
 
     /// Where the state is now.
-    public func position() throws(StateError) -> StatePosition { try readStatement { try position(in: $0) } }
+    package func position() throws(StateError) -> StatePosition { try readStatement { try position(in: $0) } }
 
     func position(in database: Database) throws -> StatePosition {
         let row = try Row.fetchOne(database.cachedStatement(sql: "SELECT revision, generation FROM position"))
@@ -36,12 +36,12 @@ extension SQLiteStateStore {
     }
 
     /// A certificate with its chain and sealed key.
-    public func certificate(named name: String) throws(StateError) -> StoredCertificate? {
+    package func certificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "certificates")
     }
 
     /// A certificate that is kept, with its chain and sealed key.
-    public func keptCertificate(named name: String) throws(StateError) -> StoredCertificate? {
+    package func keptCertificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "kept_certificates")
     }
 
@@ -56,7 +56,7 @@ extension SQLiteStateStore {
     }
 
     /// A setting.
-    public func setting(_ name: SettingName) throws(StateError) -> [UInt8]? {
+    package func setting(_ name: SettingName) throws(StateError) -> [UInt8]? {
         try read { database in
             var value: [UInt8]?
             try Columns.forEach(database, "SELECT value FROM settings WHERE name = ?", [name.rawValue]) {
@@ -67,7 +67,7 @@ extension SQLiteStateStore {
     }
 
     /// The secrets that stand in the file, sealed.
-    public func sealedSecrets() throws(StateError) -> [String: [UInt8]] {
+    package func sealedSecrets() throws(StateError) -> [String: [UInt8]] {
         try read { database in
             var secrets: [String: [UInt8]] = [:]
             try Columns.forEach(database, "SELECT fingerprint, sealed FROM secrets") {
@@ -78,7 +78,7 @@ extension SQLiteStateStore {
     }
 
     /// The generations, newest first.
-    public func generations() throws(StateError) -> [Generation] {
+    package func generations() throws(StateError) -> [Generation] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map { row in
                 Generation(
@@ -90,7 +90,7 @@ extension SQLiteStateStore {
     }
 
     /// The text of a generation's file, sealed.
-    public func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]? {
+    package func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]? {
         try read { database in
             var text: [UInt8]?
             let sql = "SELECT sealed_text FROM generation_texts WHERE number = ?"
@@ -100,19 +100,19 @@ extension SQLiteStateStore {
     }
 
     /// The directory that the latest generation's relative paths start from.
-    public func directory() throws(StateError) -> String? {
+    package func directory() throws(StateError) -> String? {
         try read { database in
             try String.fetchOne(database, sql: "SELECT directory FROM generations ORDER BY number DESC LIMIT 1")
         }
     }
 
     /// Calls `body` with each certificate, by name: what is told is nowhere held twice.
-    public func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
+    package func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
         try forEachCertificate(in: "certificates", body)
     }
 
     /// Calls `body` with each certificate that is kept, by name.
-    public func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
+    package func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
         try forEachCertificate(in: "kept_certificates", body)
     }
 

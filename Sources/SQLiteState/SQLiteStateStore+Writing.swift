@@ -5,7 +5,7 @@ import State
 extension SQLiteStateStore {
     /// Carries mutations out in one transaction that raises the revision.
     @discardableResult
-    public func commit(
+    package func commit(
         _ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name
     ) throws(StateError) -> Int {
         try write { database in

@@ -9,9 +9,9 @@ import SystemPackage
 // reader asks for what changed since a revision and pays for that alone. Every write is one transaction, synced to disk.
 
 /// The state in an SQLite database in WAL mode.
-public final class SQLiteStateStore: StateStore {
+package final class SQLiteStateStore: StateStore {
     /// The state's file.
-    public let path: String
+    package let path: String
     let database: DatabaseQueue
     /// How long another process that has the state locked is waited for, in milliseconds.
     private let patience: Int
@@ -21,7 +21,7 @@ public final class SQLiteStateStore: StateStore {
     /// Opens a state for reading and writing, makes it when there is none, and brings it up to this version.
     ///
     /// Its directory and file are made for the owner alone, in one step each.
-    public init(path: String) throws(StateError) {
+    package init(path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
         (file, database) = try Self.translating(path, patience) {
@@ -45,7 +45,7 @@ public final class SQLiteStateStore: StateStore {
     /// a process that has the state locked, for so many milliseconds at most.
     ///
     /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
-    public init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
+    package init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
         self.path = path
         patience = patienceMilliseconds
         let configuration = Self.configuration(.following, patience)
@@ -70,7 +70,7 @@ public final class SQLiteStateStore: StateStore {
     /// Opens a state for reading alone and without making any file; nil when there is none.
     ///
     /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
-    public init?(readingFrom path: String) throws(StateError) {
+    package init?(readingFrom path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
         file = StateFile.identity(path)
@@ -87,22 +87,22 @@ public final class SQLiteStateStore: StateStore {
     /// Takes what was overwritten or deleted out of the files: folds the -wal file into the database and empties it.
     ///
     /// - Throws: `StateError` when that is not possible, as while another process reads; what was committed stays so.
-    public func scrub() throws(StateError) {
+    package func scrub() throws(StateError) {
         try Self.translating(path, patience) {
             _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         }
     }
 
     /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
-    public func close() { try? database.close() }
+    package func close() { try? database.close() }
 
     /// Whether the file that is open is still the one at its path. If not, it was deleted or replaced, and what is read
     /// here comes from a file that nobody else writes any more.
-    public var isInPlace: Bool { file == StateFile.identity(path) }
+    package var isInPlace: Bool { file == StateFile.identity(path) }
 
     /// What to do about a file that others than its owner can read or write; nil when they can't. To make a state of such
     /// a file is refused; who follows one had better serve it and say so.
-    public var exposure: String? {
+    package var exposure: String? {
         (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
     }
 
@@ -110,7 +110,7 @@ public final class SQLiteStateStore: StateStore {
     private enum Purpose { case making, following, reading }
 
     /// How long others are waited for, in milliseconds: far longer than a commit takes.
-    public static let usualPatience = 10_000
+    package static let usualPatience = 10_000
 
     /// What was acknowledged survives a power cut.
     private static let syncEachCommit = "PRAGMA synchronous = FULL"

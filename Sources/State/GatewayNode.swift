@@ -1,16 +1,16 @@
 /// A running gateway, as it reports itself.
 ///
 /// Its row is no part of what is served, so reporting does not raise the revision.
-public struct GatewayNode: Sendable, Equatable {
+package struct GatewayNode: Sendable, Equatable {
     /// How often a node reports, in seconds.
-    public static let heartbeatSeconds: Int64 = 3
+    package static let heartbeatSeconds: Int64 = 3
     /// A node whose last report is as old as this, in seconds, is taken for dead.
-    public static let livenessSeconds: Int64 = 10
+    package static let livenessSeconds: Int64 = 10
     /// The row of a node that has been dead for as long as this, in seconds, is removed by whoever reports.
-    public static let forgottenSeconds: Int64 = 86_400
+    package static let forgottenSeconds: Int64 = 86_400
 
     /// What a node is doing.
-    public enum Phase: String, Sendable {
+    package enum Phase: String, Sendable {
         /// It has no state in force yet, or its listeners are not bound.
         case starting
         /// It serves.
@@ -20,28 +20,28 @@ public struct GatewayNode: Sendable, Equatable {
     }
 
     /// Its identity: made when it starts, and never used again.
-    public var id: String
+    package var id: String
     /// The machine's name.
-    public var machine: String
+    package var machine: String
     /// The process's number on that machine.
-    public var process: Int
+    package var process: Int
     /// The version of the program.
-    public var version: String
+    package var version: String
     /// When it started, in seconds since 1970.
-    public var startedAt: Int64
+    package var startedAt: Int64
     /// When it last reported, in seconds since 1970.
-    public var heartbeatAt: Int64
+    package var heartbeatAt: Int64
     /// Which state it has in force.
-    public var position: StatePosition
+    package var position: StatePosition
     /// What it is doing.
-    public var phase: Phase
+    package var phase: Phase
     /// How many items it could not put in force, and serves as they were before.
-    public var problems: Int
+    package var problems: Int
     /// The latest of these problems in a line; nil when there is none. Never a secret.
-    public var lastProblem: String?
+    package var lastProblem: String?
 
     /// A node.
-    public init(
+    package init(
         id: String, machine: String, process: Int, version: String, startedAt: Int64, heartbeatAt: Int64,
         position: StatePosition = .start, phase: Phase = .starting, problems: Int = 0, lastProblem: String? = nil
     ) {
@@ -58,7 +58,7 @@ public struct GatewayNode: Sendable, Equatable {
     }
 
     /// A new identity: 128 random bits in lower-case hex.
-    public static func makeID() -> String {
+    package static func makeID() -> String {
         (0..<2).map { _ in
             let digits = String(UInt64.random(in: .min ... .max), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits
@@ -66,8 +66,8 @@ public struct GatewayNode: Sendable, Equatable {
     }
 
     /// Whether it still runs, as far as its reports tell.
-    public func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
+    package func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
 
     /// Whether it serves what comes, challenges among that.
-    public func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
+    package func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
 }

@@ -1,5 +1,5 @@
 /// The kinds of items that the state keeps, in the order they depend on each other.
-public enum ItemKind: String, Sendable, CaseIterable, Comparable {
+package enum ItemKind: String, Sendable, CaseIterable, Comparable {
     /// The gateway's settings.
     case gateway
     /// An issuer.
@@ -14,27 +14,27 @@ public enum ItemKind: String, Sendable, CaseIterable, Comparable {
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
     /// Orders kinds so that each comes after those it refers to.
-    public static func < (left: ItemKind, right: ItemKind) -> Bool { left.rank < right.rank }
+    package static func < (left: ItemKind, right: ItemKind) -> Bool { left.rank < right.rank }
 }
 
 /// The identity of an item.
-public struct ItemID: Sendable, Hashable {
+package struct ItemID: Sendable, Hashable {
     /// What it is.
-    public let kind: ItemKind
+    package let kind: ItemKind
     /// Its name among those of its kind.
-    public let name: String
+    package let name: String
 
     /// An identity.
-    public init(_ kind: ItemKind, _ name: String) {
+    package init(_ kind: ItemKind, _ name: String) {
         self.kind = kind
         self.name = name
     }
 
     /// Hashes the name alone: few kinds share one, and a kind would be hashed as its text.
-    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 extension ItemID: Comparable {
     /// Orders items so that each comes after those it refers to, and by name within a kind.
-    public static func < (left: ItemID, right: ItemID) -> Bool { (left.kind, left.name) < (right.kind, right.name) }
+    package static func < (left: ItemID, right: ItemID) -> Bool { (left.kind, left.name) < (right.kind, right.name) }
 }

@@ -1,18 +1,18 @@
 /// Who holds a lease: a process of a machine, told apart from a later one with the same number.
-public struct LeaseHolder: Sendable, Equatable {
+package struct LeaseHolder: Sendable, Equatable {
     /// The machine's name.
-    public let machine: String
+    package let machine: String
     /// The process's number.
-    public let process: Int
+    package let process: Int
     /// When the process started, in ticks since the machine did (proc(5), field 22 of `stat`).
-    public let startTicks: UInt64
+    package let startTicks: UInt64
     /// Where process numbers mean the same: one boot of one machine, one PID namespace.
-    public let scope: String
+    package let scope: String
     /// Who runs it.
-    public let user: String
+    package let user: String
 
     /// A holder.
-    public init(machine: String, scope: String, process: Int, startTicks: UInt64, user: String) {
+    package init(machine: String, scope: String, process: Int, startTicks: UInt64, user: String) {
         self.machine = machine
         self.scope = scope
         self.process = process
@@ -21,13 +21,13 @@ public struct LeaseHolder: Sendable, Equatable {
     }
 
     /// The holder as one text, which `init(text:)` reads.
-    public var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
+    package var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
 
     /// Who is named in events: user and machine.
-    public var actor: String { "\(user)@\(machine)" }
+    package var actor: String { "\(user)@\(machine)" }
 
     /// The holder of a text; nil when it is none.
-    public init?(text: String) {
+    package init?(text: String) {
         let parts = text.split(separator: " ", maxSplits: 4).map(String.init)
         guard parts.count == 5, let process = Int(parts[2]), let ticks = UInt64(parts[3]) else { return nil }
         self.init(machine: parts[0], scope: parts[1], process: process, startTicks: ticks, user: parts[4])
@@ -35,36 +35,36 @@ public struct LeaseHolder: Sendable, Equatable {
 }
 
 /// The right to do something alone, for a time.
-public struct Lease: Sendable, Equatable {
+package struct Lease: Sendable, Equatable {
     /// What it is the right to do.
-    public struct Name: Sendable, Hashable {
+    package struct Name: Sendable, Hashable {
         /// The name in the state.
-        public let text: String
+        package let text: String
 
         /// To apply a file.
-        public static let apply = Name(text: "apply")
+        package static let apply = Name(text: "apply")
         /// To renew what is due.
-        public static let maintenance = Name(text: "maintenance")
+        package static let maintenance = Name(text: "maintenance")
         /// To have a certificate from a CA.
-        public static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
+        package static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
         /// To order a certificate pack, and to follow it.
-        public static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
+        package static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
     }
 
     /// How long a lease holds without being renewed, in seconds.
-    public static let seconds: Int64 = 30
+    package static let seconds: Int64 = 30
     /// How often its holder renews it, in seconds.
-    public static let renewalSeconds: Int64 = 10
+    package static let renewalSeconds: Int64 = 10
 
     /// Who holds it.
-    public let holder: LeaseHolder
+    package let holder: LeaseHolder
     /// Since when, in seconds since 1970.
-    public let since: Int64
+    package let since: Int64
     /// When it ends unless renewed, in seconds since 1970.
-    public let expiresAt: Int64
+    package let expiresAt: Int64
 
     /// A lease.
-    public init(holder: LeaseHolder, since: Int64, expiresAt: Int64) {
+    package init(holder: LeaseHolder, since: Int64, expiresAt: Int64) {
         self.holder = holder
         self.since = since
         self.expiresAt = expiresAt
@@ -72,7 +72,7 @@ public struct Lease: Sendable, Equatable {
 
     /// Whether another may take it: it has run out, was taken when the clock was far ahead, or its holder, in the same scope,
     /// is dead.
-    public func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
+    package func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
         expiresAt <= now || expiresAt - now > 10 * Self.seconds || (holder.scope == scope && !isAlive(holder))
     }
 }

@@ -1,16 +1,16 @@
 /// How much of the past a state keeps. What is older goes with the end of an apply.
-public struct Retention: Sendable {
+package struct Retention: Sendable {
     /// How many generations keep the file's text; older ones keep their line in the history.
-    public var generationTexts: Int
+    package var generationTexts: Int
     /// How many events are kept.
-    public var events: Int
+    package var events: Int
     /// How many deletions are kept for readers that ask what has changed; who asks for older changes reads everything.
-    public var deletions: Int
+    package var deletions: Int
     /// For how long certificates are kept for when their names come back, in seconds; at most until they expire.
-    public var certificateSeconds: Int64
+    package var certificateSeconds: Int64
 
     /// How much to keep.
-    public init(
+    package init(
         generationTexts: Int = 100, events: Int = 10_000, deletions: Int = 100_000,
         certificateSeconds: Int64 = 30 * 86_400
     ) {

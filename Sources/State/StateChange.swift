@@ -1,22 +1,22 @@
 /// A place in the history of the state.
-public struct StatePosition: Sendable, Equatable {
+package struct StatePosition: Sendable, Equatable {
     /// Raised by every committed change; 0 before the first.
-    public var revision: Int
+    package var revision: Int
     /// The number of the last apply that changed something; 0 before the first.
-    public var generation: Int
+    package var generation: Int
 
     /// A place.
-    public init(revision: Int, generation: Int) {
+    package init(revision: Int, generation: Int) {
         self.revision = revision
         self.generation = generation
     }
 
     /// Before anything was applied.
-    public static let start = StatePosition(revision: 0, generation: 0)
+    package static let start = StatePosition(revision: 0, generation: 0)
 }
 
 /// One thing that a reader of the state learns. Indirect, since very many are handed on.
-public indirect enum StateChange: Sendable, Equatable {
+package indirect enum StateChange: Sendable, Equatable {
     /// An item other than a certificate was put.
     case item(ItemID, StoredItem)
     /// A certificate was put, or its key sealed anew.

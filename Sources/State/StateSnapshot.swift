@@ -4,47 +4,47 @@
 // gateway reads it. SQLiteState is the store; another one, shared by many machines, can take its place.
 
 /// What the state holds, as far as planning needs it: no keys and no chains.
-public struct StateSnapshot: Sendable {
+package struct StateSnapshot: Sendable {
     /// The number of the last apply that changed something; 0 before the first.
-    public var generation: Int
+    package var generation: Int
     /// Raised by every committed change; 0 before the first.
-    public var revision: Int
+    package var revision: Int
     /// Everything in the state.
-    public var items: [ItemID: StoredItem]
+    package var items: [ItemID: StoredItem]
     /// How having certificates goes, by name, where something is known of that or an order is under way.
-    public var renewals: [String: RenewalProgress] = [:]
+    package var renewals: [String: RenewalProgress] = [:]
     /// The certificates that are kept for when their names come back, by name. None of them is served or renewed.
-    public var kept: [String: KeptCertificate] = [:]
+    package var kept: [String: KeptCertificate] = [:]
 
     /// A snapshot.
-    public init(generation: Int, revision: Int = 0, items: [ItemID: StoredItem]) {
+    package init(generation: Int, revision: Int = 0, items: [ItemID: StoredItem]) {
         self.generation = generation
         self.revision = revision
         self.items = items
     }
 
     /// The state before the first apply.
-    public static let empty = StateSnapshot(generation: 0, items: [:])
+    package static let empty = StateSnapshot(generation: 0, items: [:])
 }
 
 /// A certificate that nothing in the file wants any more, set apart in case that changes.
-public struct KeptCertificate: Sendable, Equatable {
+package struct KeptCertificate: Sendable, Equatable {
     /// Its declaration, and what is known of it.
-    public var item: StoredItem
+    package var item: StoredItem
     /// When it was taken out, in seconds since 1970.
-    public var since: Int64
+    package var since: Int64
 
     /// A certificate.
-    public init(item: StoredItem, since: Int64) {
+    package init(item: StoredItem, since: Int64) {
         self.item = item
         self.since = since
     }
 }
 
 /// One item of the state.
-public struct StoredItem: Sendable, Equatable {
+package struct StoredItem: Sendable, Equatable {
     /// Who put an item into the state.
-    public enum Owner: String, Sendable {
+    package enum Owner: String, Sendable {
         /// The file, by an apply; it goes when the file no longer names it.
         case file
         /// The admin API; apply leaves it alone.
@@ -52,11 +52,11 @@ public struct StoredItem: Sendable, Equatable {
     }
 
     /// Who put it there.
-    public var owner: Owner
+    package var owner: Owner
     /// The compact record in JSON, in the language of the file.
-    public var record: [UInt8]
+    package var record: [UInt8]
     /// What is known of the certificate, for items of that kind.
-    public var certificate: CertificateFacts? {
+    package var certificate: CertificateFacts? {
         get { if case .certificate(let facts) = facts { facts } else { nil } }
         set { facts = newValue.map(Facts.certificate) ?? .none }
     }
@@ -69,7 +69,7 @@ public struct StoredItem: Sendable, Equatable {
     }
 
     /// An item.
-    public init(owner: Owner, record: [UInt8], certificate: CertificateFacts? = nil) {
+    package init(owner: Owner, record: [UInt8], certificate: CertificateFacts? = nil) {
         self.owner = owner
         self.record = record
         facts = certificate.map(Facts.certificate) ?? .none
@@ -77,9 +77,9 @@ public struct StoredItem: Sendable, Equatable {
 }
 
 /// What is known of a stored certificate, besides its chain and key.
-public struct CertificateFacts: Sendable, Equatable {
+package struct CertificateFacts: Sendable, Equatable {
     /// The kinds of sources a certificate can have.
-    public enum Source: String, Sendable {
+    package enum Source: String, Sendable {
         /// The operator's own.
         case custom
         /// Cloudflare's Origin CA.
@@ -91,30 +91,30 @@ public struct CertificateFacts: Sendable, Equatable {
     }
 
     /// The names it is for.
-    public var domains: [String]
+    package var domains: [String]
     /// Where it came from.
-    public var source: Source
+    package var source: Source
     /// The issuer's common name; empty when it has none.
-    public var issuerCommonName: String
+    package var issuerCommonName: String
     /// The start of its validity, in seconds since 1970.
-    public var notBefore: Int64
+    package var notBefore: Int64
     /// The end of its validity, in seconds since 1970: of its chain's, where a certificate above it ends first.
-    public var expiresAt: Int64
+    package var expiresAt: Int64
     /// Whether it is renewed before it expires.
-    public var autoRenew: Bool
+    package var autoRenew: Bool
     /// When this leaf was stored, in seconds since 1970.
-    public var createdAt: Int64
+    package var createdAt: Int64
     /// SHA-256 of the leaf in lower-case hex.
-    public var fingerprint: String
+    package var fingerprint: String
     /// What it rests on, as SHA-256: the text it was read from, or the local CA; empty for others.
-    public var sourceDigest: [UInt8]
+    package var sourceDigest: [UInt8]
     /// The directory of the ACME CA that has issued it; empty for others, and where that is not known.
-    public var directory: String
+    package var directory: String
     /// Why it is no longer good, though it has not expired, in words that follow its name: `was revoked on …`; nil while it is.
-    public var loss: String?
+    package var loss: String?
 
     /// The facts.
-    public init(
+    package init(
         domains: [String], source: Source, issuerCommonName: String, notBefore: Int64, expiresAt: Int64,
         autoRenew: Bool, createdAt: Int64, fingerprint: String, sourceDigest: [UInt8] = [], directory: String = "",
         loss: String? = nil

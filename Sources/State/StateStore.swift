@@ -1,5 +1,5 @@
 /// Keeps the state. All of a commit happens or none of it, also when the machine dies meanwhile.
-public protocol StateStore: IssuanceJournal {
+package protocol StateStore: IssuanceJournal {
     /// All that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
@@ -82,17 +82,17 @@ public protocol StateStore: IssuanceJournal {
 
 extension StateStore {
     /// The revision of the last commit; 0 before the first.
-    public func revision() throws(StateError) -> Int { try position().revision }
+    package func revision() throws(StateError) -> Int { try position().revision }
 
     /// Carries mutations out under the lease for applying.
     @discardableResult
-    public func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int {
+    package func commit(_ mutations: [StateMutation], by holder: LeaseHolder) throws(StateError) -> Int {
         try commit(mutations, by: holder, under: .apply)
     }
 }
 
 /// What came of asking for a lease.
-public enum LeaseAttempt: Sendable, Equatable {
+package enum LeaseAttempt: Sendable, Equatable {
     /// It is ours.
     case acquired
     /// Somebody has it.
@@ -100,7 +100,7 @@ public enum LeaseAttempt: Sendable, Equatable {
 }
 
 /// Settings that the state keeps for itself.
-public enum SettingName: String, Sendable, CaseIterable {
+package enum SettingName: String, Sendable, CaseIterable {
     /// The master key in hex, where the operator gave none.
     case masterKey = "master_key"
     /// The identity of the key that everything is sealed with.
@@ -108,7 +108,7 @@ public enum SettingName: String, Sendable, CaseIterable {
 }
 
 /// One change to the state.
-public enum StateMutation: Sendable {
+package enum StateMutation: Sendable {
     /// Puts an item other than a certificate.
     case putItem(ItemID, owner: StoredItem.Owner, record: [UInt8])
     /// Changes nothing, and lets the whole commit fail with `StateError.changedMeanwhile` unless the item has this record.
@@ -164,7 +164,7 @@ public enum StateMutation: Sendable {
 }
 
 /// Why the state could not be read or written.
-public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The file is no state, or a damaged one.
     case unreadable(path: String, reason: String)
     /// Reading or writing failed.
@@ -179,7 +179,7 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case busy(path: String, waitedMilliseconds: Int)
 
     /// What happened, for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .unreadable(let path, let reason): "cannot read the state '\(path)': \(reason)"
         case .failed(let path, let reason): "the state '\(path)': \(reason)"
@@ -193,7 +193,7 @@ public enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// What to do about it; nil where the description says so.
-    public var hint: String? {
+    package var hint: String? {
         switch self {
         case .unreadable(let path, _):
             "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"

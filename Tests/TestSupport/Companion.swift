@@ -2,13 +2,13 @@ import Foundation
 
 /// A program of `Tests/Programs` that runs beside a test. It says on its first line where it is found, and ends when its
 /// standard input does: with its last reference here, or with the tests however they end.
-public final class Companion: Sendable {
+package final class Companion: Sendable {
     /// The words of its first line.
-    public let words: [String]
+    package let words: [String]
     private let input: FileHandle
 
     /// Starts a program and waits until it has said where it is.
-    public init(_ program: String, _ arguments: String...) throws {
+    package init(_ program: String, _ arguments: String...) throws {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -3,39 +3,39 @@ import Foundation
 // TestSupport: the sample files that several test targets read.
 
 /// A file of `Tests/Samples`.
-public struct Sample: Sendable, CustomStringConvertible {
+package struct Sample: Sendable, CustomStringConvertible {
     /// The path of the YAML file.
-    public let path: String
+    package let path: String
 
     /// A sample at a path.
-    public init(path: String) { self.path = path }
+    package init(path: String) { self.path = path }
 
     /// Its name without folder and ending.
-    public var name: String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
+    package var name: String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
     /// The bytes of the YAML file.
-    public var bytes: [UInt8] { (FileManager.default.contents(atPath: path)).map(Array.init) ?? [] }
+    package var bytes: [UInt8] { (FileManager.default.contents(atPath: path)).map(Array.init) ?? [] }
     /// Where the expected diagnostics are.
-    public var goldenPath: String { String(path.dropLast("yaml".count)) + "txt" }
+    package var goldenPath: String { String(path.dropLast("yaml".count)) + "txt" }
     /// What tests call it.
-    public var description: String { name }
+    package var description: String { name }
 
     /// The samples of a folder, by name.
-    public static func all(_ folder: String) -> [Sample] {
+    package static func all(_ folder: String) -> [Sample] {
         let directory = Repository.path("Tests/Samples/\(folder)")
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         return names.filter { $0.hasSuffix(".yaml") }.sorted().map { Sample(path: "\(directory)/\($0)") }
     }
 
     /// All samples of files that can't be used.
-    public static var invalid: [Sample] { all("invalid/structure") + all("invalid/rules") + all("invalid/text") }
+    package static var invalid: [Sample] { all("invalid/structure") + all("invalid/rules") + all("invalid/text") }
     /// All samples of files that can.
-    public static var valid: [Sample] { all("valid") }
+    package static var valid: [Sample] { all("valid") }
 }
 
 /// The checkout that the tests were built from.
-public enum Repository {
+package enum Repository {
     /// The path of a file of the checkout.
-    public static func path(_ relative: String) -> String {
+    package static func path(_ relative: String) -> String {
         let here = URL(fileURLWithPath: #filePath)
         let root = here.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         return root.appendingPathComponent(relative).path
@@ -43,9 +43,9 @@ public enum Repository {
 }
 
 /// Expected outputs that are kept in files.
-public enum Golden {
+package enum Golden {
     /// The content of the file at `path`; with AEGIS_RECORD=1 in the environment `actual` is written there first.
-    public static func expected(at path: String, recording actual: String) throws -> String {
+    package static func expected(at path: String, recording actual: String) throws -> String {
         if ProcessInfo.processInfo.environment["AEGIS_RECORD"] == "1" {
             try actual.write(toFile: path, atomically: true, encoding: .utf8)
         }

@@ -26,7 +26,7 @@ extension ACMEClient {
     ///   - externalAccount: what a CA that requires one has given.
     ///   - onlyExisting: whether none must be made: the CA refuses with `accountDoesNotExist` then.
     @discardableResult
-    public func account(
+    package func account(
         contact: [String], externalAccount: ACMEExternalAccount? = nil, onlyExisting: Bool = false
     ) throws -> ACMEURL {
         let directory = try directory()
@@ -54,13 +54,13 @@ extension ACMEClient {
 
     /// Tells the CA whom it may write to from now on, nobody where there is no contact (RFC 8555, section 7.3.2). An account that is
     /// asked for again keeps the contact it has.
-    public func updateContact(_ contact: [String]) throws {
+    package func updateContact(_ contact: [String]) throws {
         guard let account = accountURL else { throw ACMEError.noAccount }
         _ = try post(RemoteJSON.encode(Contact(contact: contact)), to: account)
     }
 
     /// Gives the account another key, which this client uses from then on (RFC 8555, section 7.3.5).
-    public func changeKey(to newKey: PrivateKey) throws {
+    package func changeKey(to newKey: PrivateKey) throws {
         guard let url = try directory().keyChange else { throw ACMEError.unsupported("keyChange") }
         guard let account = accountURL else { throw ACMEError.noAccount }
         let change = KeyChange(account: account.text, oldKey: try Self.jwk(of: key).members)

@@ -2,7 +2,7 @@ import PKI
 import Remote
 
 /// Why a certificate is revoked (RFC 5280, section 5.3.1); the raw value is the code.
-public enum ACMERevocationReason: Int, Sendable {
+package enum ACMERevocationReason: Int, Sendable {
     /// Nothing is said.
     case unspecified = 0
     /// Somebody else may have the key.
@@ -32,7 +32,7 @@ extension ACMEClient {
     ///   - read: reads a chain, and throws when it can't be used. What it throws of the CA's own passes through; an alternate is a
     ///     wish, and nothing about it costs the certificate.
     /// - Returns: the chain, and what was odd, a line each: also why it is not the preferred one.
-    public func chain<Chain>(
+    package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?, reading read: (_ pem: [UInt8]) throws -> Chain,
         authorities: (Chain) -> [String]
     ) throws -> (chain: Chain, doubts: [String]) {
@@ -81,7 +81,7 @@ extension ACMEClient {
     /// Revokes a certificate in DER (RFC 8555, section 7.6). One that is revoked already is no error.
     ///
     /// - Parameter key: the certificate's own key, where the account neither has ordered it nor holds its names.
-    public func revoke(_ certificate: [UInt8], reason: ACMERevocationReason, key: PrivateKey? = nil) throws {
+    package func revoke(_ certificate: [UInt8], reason: ACMERevocationReason, key: PrivateKey? = nil) throws {
         guard let url = try directory().revokeCert else { throw ACMEError.unsupported("revokeCert") }
         let request = Revocation(certificate: Base64URL.text(certificate), reason: reason.rawValue)
         do {
@@ -92,7 +92,7 @@ extension ACMEClient {
     }
 
     /// When the CA would have a certificate renewed (RFC 9773); `id` is `ACMERenewalInfo.certificateID(of:)`.
-    public func renewalInfo(_ id: String) throws -> ACMERenewalInfo {
+    package func renewalInfo(_ id: String) throws -> ACMERenewalInfo {
         guard let base = try directory().renewalInfo else { throw ACMEError.unsupported("renewalInfo") }
         let url = try ACMEURL(
             "\(base.text)\(base.text.hasSuffix("/") ? "" : "/")\(id)", of: "renewal information's URL")

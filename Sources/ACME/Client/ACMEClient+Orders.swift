@@ -2,11 +2,11 @@ import PKI
 import Remote
 
 /// An order that was placed just now.
-public struct ACMEPlacedOrder: Sendable {
+package struct ACMEPlacedOrder: Sendable {
     /// Where it is looked at.
-    public let url: ACMEURL
+    package let url: ACMEURL
     /// How it stands; or why the answer does not say so.
-    public let answer: Result<ACMEOrder, ACMEError>
+    package let answer: Result<ACMEOrder, ACMEError>
 }
 
 extension ACMEClient {
@@ -36,7 +36,7 @@ extension ACMEClient {
     ///   - profile: one of the directory's.
     ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5), at the CA that has issued it;
     ///     left out where the CA has no renewal information.
-    public func newOrder(
+    package func newOrder(
         identifiers: [ACMEIdentifier], profile: String? = nil, replaces: String? = nil
     ) throws -> ACMEPlacedOrder {
         let directory = try directory()
@@ -54,17 +54,17 @@ extension ACMEClient {
     }
 
     /// Looks at an order.
-    public func order(at url: ACMEURL) throws -> ACMEOrder { try order(read(url), at: url, from: url) }
+    package func order(at url: ACMEURL) throws -> ACMEOrder { try order(read(url), at: url, from: url) }
 
     /// Looks at an authorization.
-    public func authorization(at url: ACMEURL) throws -> ACMEAuthorization { try authorization(read(url), at: url) }
+    package func authorization(at url: ACMEURL) throws -> ACMEAuthorization { try authorization(read(url), at: url) }
 
     /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1). What it says to that is of no interest: the authorization
     /// is looked at.
     ///
     /// - Returns: what was odd, in a line: also a refusal that means nothing, since the CA is at work on the challenge already.
     @discardableResult
-    public func answer(_ answer: OrderMachine.Answer) throws -> String? {
+    package func answer(_ answer: OrderMachine.Answer) throws -> String? {
         do {
             let body = try post(RemoteJSON.encode(Nothing()), to: answer.challenge.url).body
             return Self.oddity(of: body, "answer to a challenge")
@@ -78,7 +78,7 @@ extension ACMEClient {
 
     /// Gives an authorization up (RFC 8555, section 7.5.2).
     @discardableResult
-    public func deactivate(_ authorization: ACMEAuthorization) throws -> ACMEAuthorization {
+    package func deactivate(_ authorization: ACMEAuthorization) throws -> ACMEAuthorization {
         try self.authorization(
             post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
@@ -89,7 +89,7 @@ extension ACMEClient {
     /// - Returns: what was odd, in a line: also a refusal that means nothing, since an earlier request had arrived.
     /// - Throws: an `ACMEError` that `isLasting` when the CA refuses and is not issuing.
     @discardableResult
-    public func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
+    package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
         guard let url = order.finalize else { throw ACMEError.malformed("order", reason: "'finalize' is missing") }
         do {
             let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))

@@ -12,7 +12,7 @@ import Synchronization
 /// delays; where the CA wants to be left alone for longer, its refusal is thrown at once. Errors of the edge pass through. What
 /// must not happen twice (an order, its finalization, a change of key) is not repeated when the edge says that it may have
 /// arrived: who keeps a journal decides then.
-public final class ACMEClient: Sendable {
+package final class ACMEClient: Sendable {
     struct State {
         var key: PrivateKey
         var account: ACMEURL?
@@ -37,7 +37,7 @@ public final class ACMEClient: Sendable {
     ///   - wait: waits before another try; what it throws passes through.
     ///   - patience: for how long a CA that is busy, or can't be reached, is asked again.
     ///   - now: seconds since 1970, which dates in answers are compared with.
-    public init(
+    package init(
         directory: ACMEURL, key: PrivateKey, account: ACMEURL? = nil, edge: any ACMEEdge,
         wait: @escaping @Sendable (Duration) throws -> Void, patience: Duration = .seconds(60),
         now: @escaping @Sendable () -> Int64
@@ -51,13 +51,13 @@ public final class ACMEClient: Sendable {
     }
 
     /// The account's key, as changed last.
-    public var key: PrivateKey { state.withLock { $0.key } }
+    package var key: PrivateKey { state.withLock { $0.key } }
 
     /// The account's URL, once known.
-    public var accountURL: ACMEURL? { state.withLock { $0.account } }
+    package var accountURL: ACMEURL? { state.withLock { $0.account } }
 
     /// Where everything is; asked for once a day, since a gateway runs for months.
-    public func directory() throws -> ACMEDirectory {
+    package func directory() throws -> ACMEDirectory {
         let now = now()
         if let known = state.withLock({ $0.directory }), now - known.readAt < 86_400 { return known.value }
         let directory = try ACMEDirectory(fetch(.get, directoryURL).body, from: directoryURL)
@@ -77,7 +77,7 @@ public final class ACMEClient: Sendable {
     }
 
     /// The key authorization of a challenge.
-    public func keyAuthorization(_ challenge: ACMEAuthorization.Challenge) throws(ACMEError) -> ACMEKeyAuthorization {
+    package func keyAuthorization(_ challenge: ACMEAuthorization.Challenge) throws(ACMEError) -> ACMEKeyAuthorization {
         try ACMEKeyAuthorization(challenge, key: key)
     }
 }

@@ -1,7 +1,7 @@
 /// A request to a CA's server.
-public struct ACMEHTTPRequest: Sendable, Equatable {
+package struct ACMEHTTPRequest: Sendable, Equatable {
     /// The three methods that ACME has.
-    public enum Method: String, Sendable {
+    package enum Method: String, Sendable {
         /// For the directory and renewal information.
         case get = "GET"
         /// For nonces.
@@ -11,36 +11,36 @@ public struct ACMEHTTPRequest: Sendable, Equatable {
     }
 
     /// How it is asked.
-    public let method: Method
+    package let method: Method
     /// Where; always https.
-    public let url: ACMEURL
+    package let url: ACMEURL
     /// The body of a POST, whose content type is `application/jose+json`; else empty.
-    public let body: [UInt8]
+    package let body: [UInt8]
     /// The media type that is wanted; nil for any.
-    public let accept: String?
+    package let accept: String?
     /// Whether things go on without an answer, which is waited for less long then.
-    public var isWish = false
+    package var isWish = false
 }
 
 /// What a CA's server answers. Fields are as they came: the client checks them.
-public struct ACMEHTTPResponse: Sendable {
+package struct ACMEHTTPResponse: Sendable {
     /// The status code.
-    public let status: Int
+    package let status: Int
     /// The Location field.
-    public let location: String?
+    package let location: String?
     /// The Replay-Nonce field.
-    public let replayNonce: String?
+    package let replayNonce: String?
     /// The Retry-After field: seconds, or a date.
-    public let retryAfter: String?
+    package let retryAfter: String?
     /// The links of its Link fields.
-    public let links: [WebLink]
+    package let links: [WebLink]
     /// The Content-Type field.
-    public let contentType: String?
+    package let contentType: String?
     /// The body.
-    public let body: [UInt8]
+    package let body: [UInt8]
 
     /// An answer.
-    public init(
+    package init(
         status: Int, location: String? = nil, replayNonce: String? = nil, retryAfter: String? = nil,
         links: [WebLink] = [], contentType: String? = nil, body: [UInt8] = []
     ) {
@@ -56,7 +56,7 @@ public struct ACMEHTTPResponse: Sendable {
 
 /// Where requests leave the module: an HTTP client that follows no redirect, bounds time and sizes, and checks the server's
 /// certificate. Several threads may send at once.
-public protocol ACMEEdge: Sendable {
+package protocol ACMEEdge: Sendable {
     /// Sends a request and gives what is answered, whatever its status.
     ///
     /// - Throws: when there is no answer; an `ACMEEdgeError` where trying again may help.
@@ -64,7 +64,7 @@ public protocol ACMEEdge: Sendable {
 }
 
 /// Why there is no answer. Errors that don't conform are never followed by another try.
-public protocol ACMEEdgeError: Error {
+package protocol ACMEEdgeError: Error {
     /// Whether the CA may have received the request, and done as it says.
     var mayHaveArrived: Bool { get }
     /// Whether another try may fare better: a broken connection, but no untrusted certificate.

@@ -1,12 +1,12 @@
 /// One link of a Link field (RFC 8288).
-public struct WebLink: Sendable, Hashable {
+package struct WebLink: Sendable, Hashable {
     /// The target, as it is written: perhaps relative to the URL that was asked.
-    public let target: String
+    package let target: String
     /// What it is to the answer, such as "alternate", in lower case.
-    public let relations: [String]
+    package let relations: [String]
 
     /// A link.
-    public init(target: String, relations: [String]) {
+    package init(target: String, relations: [String]) {
         self.target = target
         self.relations = relations
     }
@@ -16,7 +16,7 @@ public struct WebLink: Sendable, Hashable {
 
     /// The links of a field: `<target>; rel="one two"; title="a, b", <target>…` (RFC 8288, section 3). What follows a fault is not
     /// looked at; a link without a relation says nothing.
-    public static func links(of field: String) -> [WebLink] {
+    package static func links(of field: String) -> [WebLink] {
         var rest = Substring(field)
         var links: [WebLink] = []
         while links.count < maximumLinks {

@@ -1,10 +1,10 @@
 /// What an account has done at a CA, and when its limits allow the next order. A value: to see what a plan comes to, note in
 /// a copy what it would do. Times are in seconds since 1970.
-public struct RateLimitLedger: Sendable {
+package struct RateLimitLedger: Sendable {
     /// Something that counts. What the CA exempts is left out.
-    public struct Event: Sendable, Hashable {
+    package struct Event: Sendable, Hashable {
         /// What was done.
-        public enum Kind: Sendable, Hashable {
+        package enum Kind: Sendable, Hashable {
             /// An order was placed.
             case order
             /// A certificate was issued for these names.
@@ -14,19 +14,19 @@ public struct RateLimitLedger: Sendable {
         }
 
         /// What was done.
-        public let kind: Kind
+        package let kind: Kind
         /// When.
-        public let at: Int64
+        package let at: Int64
 
         /// Something that was done.
-        public init(_ kind: Kind, at: Int64) {
+        package init(_ kind: Kind, at: Int64) {
             self.kind = kind
             self.at = at
         }
     }
 
     /// Whether an order may be placed.
-    public enum Permission: Sendable, Hashable {
+    package enum Permission: Sendable, Hashable {
         /// At once.
         case now
         /// From then on, and which limit says so, in words.
@@ -45,20 +45,20 @@ public struct RateLimitLedger: Sendable {
     private var fullAt: [Bucket: Int64] = [:]
 
     /// A ledger of what has happened, in any order; what is older than the limits' windows makes no difference.
-    public init(_ events: some Sequence<Event> = [], limits: RateLimits = .letsEncrypt) {
+    package init(_ events: some Sequence<Event> = [], limits: RateLimits = .letsEncrypt) {
         self.limits = limits
         for event in events.sorted(by: { $0.at < $1.at }) { note(event) }
     }
 
     /// Takes down what has happened after all the rest.
-    public mutating func note(_ event: Event) {
+    package mutating func note(_ event: Event) {
         for bucket in buckets(of: event.kind) {
             fullAt[bucket] = max(fullAt[bucket] ?? event.at, event.at) + limit(of: bucket).refillSeconds
         }
     }
 
     /// When an order for these names may be placed: the latest time that any limit says.
-    public func permission(for names: [ACMEIdentifier], now: Int64) -> Permission {
+    package func permission(for names: [ACMEIdentifier], now: Int64) -> Permission {
         let asked =
             [.orders] + buckets(of: .certificate(names)) + names.flatMap { buckets(of: .failedAuthorization($0)) }
         let times = asked.map { (bucket: $0, at: nextAt($0)) }

@@ -1,14 +1,14 @@
 /// What a CA allows an account to do. Each limit refills evenly: after a share of its window one more is allowed.
-public struct RateLimits: Sendable, Hashable {
+package struct RateLimits: Sendable, Hashable {
     /// So many in so many seconds.
-    public struct Limit: Sendable, Hashable {
+    package struct Limit: Sendable, Hashable {
         /// How many at once.
-        public let count: Int64
+        package let count: Int64
         /// In what time all of them come back, in seconds.
-        public let windowSeconds: Int64
+        package let windowSeconds: Int64
 
         /// A limit of at least one.
-        public init(count: Int64, windowSeconds: Int64) {
+        package init(count: Int64, windowSeconds: Int64) {
             precondition(count > 0 && windowSeconds >= count, "a limit allows something, now and then")
             self.count = count
             self.windowSeconds = windowSeconds
@@ -19,16 +19,16 @@ public struct RateLimits: Sendable, Hashable {
     }
 
     /// Orders of an account.
-    public var orders: Limit
+    package var orders: Limit
     /// Certificates of a registered domain, or of an address.
-    public var certificatesOfDomain: Limit
+    package var certificatesOfDomain: Limit
     /// Certificates of exactly the same names.
-    public var certificatesOfSet: Limit
+    package var certificatesOfSet: Limit
     /// Failed authorizations of a name.
-    public var failures: Limit
+    package var failures: Limit
 
     /// Those of Let's Encrypt, as published in August 2026. Renewals that follow its renewal information are exempt.
-    public static let letsEncrypt = RateLimits(
+    package static let letsEncrypt = RateLimits(
         orders: Limit(count: 300, windowSeconds: 3 * 3600),
         certificatesOfDomain: Limit(count: 50, windowSeconds: 7 * 86_400),
         certificatesOfSet: Limit(count: 5, windowSeconds: 7 * 86_400),
@@ -37,7 +37,7 @@ public struct RateLimits: Sendable, Hashable {
 
 extension RateLimits.Limit: CustomStringConvertible {
     /// Such as "5 in 7 days".
-    public var description: String {
+    package var description: String {
         let isDays = windowSeconds % 86_400 == 0
         let count = windowSeconds / (isDays ? 86_400 : 3600)
         let window = count == 1 ? (isDays ? "a day" : "an hour") : "\(count) \(isDays ? "days" : "hours")"

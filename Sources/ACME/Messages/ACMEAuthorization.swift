@@ -2,7 +2,7 @@ import PKI
 import Remote
 
 /// How control over a name is shown. The raw value is the type's name.
-public enum ACMEChallengeType: String, Sendable {
+package enum ACMEChallengeType: String, Sendable {
     /// A token over plain HTTP (RFC 8555, section 8.3).
     case http01 = "http-01"
     /// A certificate in a TLS handshake (RFC 8737).
@@ -12,9 +12,9 @@ public enum ACMEChallengeType: String, Sendable {
 }
 
 /// An account's authorization for a name (RFC 8555, section 7.1.4).
-public struct ACMEAuthorization: Sendable, Hashable {
+package struct ACMEAuthorization: Sendable, Hashable {
     /// Where an authorization stands (RFC 8555, section 7.1.6).
-    public enum Status: String, Sendable {
+    package enum Status: String, Sendable {
         /// A challenge is still to be answered.
         case pending
         /// The name may be used.
@@ -30,9 +30,9 @@ public struct ACMEAuthorization: Sendable, Hashable {
     }
 
     /// One way to get the authorization (RFC 8555, section 8).
-    public struct Challenge: Sendable, Hashable {
+    package struct Challenge: Sendable, Hashable {
         /// Where a challenge stands (RFC 8555, section 7.1.6).
-        public enum Status: String, Sendable {
+        package enum Status: String, Sendable {
             /// It waits for its answer.
             case pending
             /// The CA is looking at the answer.
@@ -44,38 +44,38 @@ public struct ACMEAuthorization: Sendable, Hashable {
         }
 
         /// What it asks for.
-        public let type: ACMEChallengeType
+        package let type: ACMEChallengeType
         /// Where the CA is told that it is answered.
-        public let url: ACMEURL
+        package let url: ACMEURL
         /// Where it stands.
-        public let status: Status
+        package let status: Status
         /// What tells it from others: 1 to 256 digits of base64url.
-        public let token: String
+        package let token: String
         /// Why it has failed.
-        public let error: ACMEProblem?
+        package let error: ACMEProblem?
     }
 
     /// Where it is looked at.
-    public let url: ACMEURL
+    package let url: ACMEURL
     /// The name; for a wildcard, what stands behind the `*.`. Nil where the CA does not say it.
-    public private(set) var identifier: ACMEIdentifier?
+    package private(set) var identifier: ACMEIdentifier?
     /// Whether it is for the wildcard below the name.
-    public private(set) var isWildcard: Bool
+    package private(set) var isWildcard: Bool
     /// Where it stands.
-    public let status: Status
+    package let status: Status
     /// The challenges that we know.
-    public let challenges: [Challenge]
+    package let challenges: [Challenge]
     /// The types of all challenges, for people: also of those that can't be used, with the reason.
-    public let offeredTypes: [String]
+    package let offeredTypes: [String]
     /// When it ends, in seconds since 1970.
-    public let expires: Int64?
+    package let expires: Int64?
     /// How long the CA wants to be left alone about it.
-    public let retryAfter: Duration?
+    package let retryAfter: Duration?
     /// What of it can't be read or is written oddly, a line each.
     package let oddities: [String]
 
     /// The name as it was ordered.
-    public var name: String {
+    package var name: String {
         guard let identifier else { return "a name that the CA does not tell" }
         return isWildcard ? "*.\(identifier)" : identifier.text
     }

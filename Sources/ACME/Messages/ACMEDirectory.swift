@@ -2,27 +2,27 @@ import PKI
 import Remote
 
 /// Where a CA's resources are, and what it says of itself (RFC 8555, section 7.1.1).
-public struct ACMEDirectory: Sendable, Hashable {
+package struct ACMEDirectory: Sendable, Hashable {
     /// Where nonces are had.
-    public let newNonce: ACMEURL
+    package let newNonce: ACMEURL
     /// Where accounts are made and looked up.
-    public let newAccount: ACMEURL
+    package let newAccount: ACMEURL
     /// Where orders are placed.
-    public let newOrder: ACMEURL
+    package let newOrder: ACMEURL
     /// Where certificates are revoked.
-    public let revokeCert: ACMEURL?
+    package let revokeCert: ACMEURL?
     /// Where an account gets another key.
-    public let keyChange: ACMEURL?
+    package let keyChange: ACMEURL?
     /// Below it is what the CA advises on renewals (RFC 9773).
-    public let renewalInfo: ACMEURL?
+    package let renewalInfo: ACMEURL?
     /// Where people read the terms that every account agrees to; Pebble has a `data:` URL here, and we never ask for it.
-    public let termsOfService: String?
+    package let termsOfService: String?
     /// The names by which CAA records may allow this CA (RFC 8659).
-    public let caaIdentities: [String]
+    package let caaIdentities: [String]
     /// Whether accounts must be bound to one that the CA knows.
-    public let isExternalAccountRequired: Bool
+    package let isExternalAccountRequired: Bool
     /// The certificate profiles, by name, each with a text for people.
-    public let profiles: [String: String]
+    package let profiles: [String: String]
 
     /// What of it can't be used and counts as missing, a line each.
     package let oddities: [String]
@@ -82,7 +82,7 @@ public struct ACMEDirectory: Sendable, Hashable {
 
 extension ACMEDirectory {
     /// Asks for a directory, once: who only wants to see does not wait until a busy CA has time.
-    public init(at url: ACMEURL, over edge: any ACMEEdge) throws {
+    package init(at url: ACMEURL, over edge: any ACMEEdge) throws {
         let response = try edge.send(ACMEHTTPRequest(method: .get, url: url, body: [], accept: nil))
         guard 200...299 ~= response.status else {
             throw ACMEError.refused(ACMEProblem(of: response), status: response.status, retryAfter: nil)

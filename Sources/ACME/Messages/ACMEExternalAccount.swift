@@ -1,15 +1,15 @@
 import PKI
 
 /// An account that the CA knows already, to which a new one is bound (RFC 8555, section 7.3.4).
-public struct ACMEExternalAccount: Sendable {
+package struct ACMEExternalAccount: Sendable {
     /// The key's identifier, as the CA has given it.
-    public let keyID: String
+    package let keyID: String
     /// The MAC key.
-    public let macKey: SecretBytes
+    package let macKey: SecretBytes
 
     /// An account whose MAC key is written in base64url, or in plain base64 as some CAs hand it out; with padding or without, and
     /// with white space around it.
-    public init(keyID: String, encodedKey: SecretBytes) throws(ACMEError) {
+    package init(keyID: String, encodedKey: SecretBytes) throws(ACMEError) {
         guard let key = Base64URL.secret(encodedKey), key.count > 0 else { throw .badExternalAccountKey }
         self.keyID = keyID
         macKey = key

@@ -2,12 +2,12 @@ import PKI
 import Remote
 
 /// What a certificate is ordered for: a host name, perhaps a wildcard, or an address (RFC 8738).
-public typealias ACMEIdentifier = SubjectName
+package typealias ACMEIdentifier = SubjectName
 
 /// An order at a CA (RFC 8555, section 7.1.3).
-public struct ACMEOrder: Sendable, Hashable {
+package struct ACMEOrder: Sendable, Hashable {
     /// Where an order stands (RFC 8555, section 7.1.6).
-    public enum Status: String, Sendable {
+    package enum Status: String, Sendable {
         /// Names are still to be authorized.
         case pending
         /// All names are authorized: it waits for the request.
@@ -21,21 +21,21 @@ public struct ACMEOrder: Sendable, Hashable {
     }
 
     /// Where it is looked at.
-    public let url: ACMEURL
+    package let url: ACMEURL
     /// Where it stands.
-    public let status: Status
+    package let status: Status
     /// Where the authorizations of its names are; empty where it does not say so.
-    public var authorizations: [ACMEURL]
+    package var authorizations: [ACMEURL]
     /// Where the request goes; nil where it does not say so.
-    public var finalize: ACMEURL?
+    package var finalize: ACMEURL?
     /// Where the certificate is, once issued.
-    public let certificate: ACMEURL?
+    package let certificate: ACMEURL?
     /// Why it has failed.
-    public let error: ACMEProblem?
+    package let error: ACMEProblem?
     /// When the CA forgets it, in seconds since 1970.
-    public let expires: Int64?
+    package let expires: Int64?
     /// How long the CA wants to be left alone about it.
-    public let retryAfter: Duration?
+    package let retryAfter: Duration?
     /// The members that it should have and has not, or that can't be read, and what else is odd, a line each. Some CAs leave out what
     /// they think is of no use any more.
     package let oddities: [String]

@@ -2,20 +2,20 @@ import PKI
 import Remote
 
 /// What a CA says is wrong (RFC 7807; RFC 8555, section 6.7). Texts are on one line and cut at 2000 characters.
-public struct ACMEProblem: Sendable, Hashable {
+package struct ACMEProblem: Sendable, Hashable {
     /// The kind of problem as a URI, such as "urn:ietf:params:acme:error:unauthorized".
-    public let type: String
+    package let type: String
     /// What happened, for people; empty when the CA doesn't say.
-    public let detail: String
+    package let detail: String
     /// The name that it is about, as the CA writes it.
-    public let identifier: String?
+    package let identifier: String?
     /// What is wrong with single names; at most 100.
-    public let subproblems: [ACMEProblem]
+    package let subproblems: [ACMEProblem]
 
     static let prefix = "urn:ietf:params:acme:error:"
 
     /// The last part of a type of RFC 8555, such as "unauthorized"; nil for other types.
-    public var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
+    package var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
     /// Of an answer that is an error. One without a problem document is told by its status and the beginning of its text.
     package init(of response: ACMEHTTPResponse) {
@@ -63,7 +63,7 @@ public struct ACMEProblem: Sendable, Hashable {
 
 extension ACMEProblem: CustomStringConvertible {
     /// All of it on one line: type and detail, then the same for each name.
-    public var description: String {
+    package var description: String {
         let own = detail.isEmpty ? type : "\(type): \(detail)"
         return ([identifier.map { "for \($0): \(own)" } ?? own] + subproblems.map(\.description)).joined(
             separator: "; ")

@@ -2,15 +2,15 @@ import PKI
 import Remote
 
 /// When a CA would have a certificate renewed (RFC 9773, section 4.2). Times are in seconds since 1970.
-public struct ACMERenewalInfo: Sendable, Hashable {
+package struct ACMERenewalInfo: Sendable, Hashable {
     /// The window's begin.
-    public let start: Int64
+    package let start: Int64
     /// The window's end, after its begin.
-    public let end: Int64
+    package let end: Int64
     /// Where people read why; we never ask for it.
-    public let explanationURL: String?
+    package let explanationURL: String?
     /// After what time the CA wants to be asked again.
-    public let retryAfter: Duration?
+    package let retryAfter: Duration?
 
     package init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "renewal information")
@@ -42,7 +42,7 @@ public struct ACMERenewalInfo: Sendable, Hashable {
 extension ACMERenewalInfo {
     /// How a CA names a certificate (RFC 9773, section 4.1): its issuer's key, and its serial. Nil for one that does not say
     /// which key has signed it.
-    public static func certificateID(of certificate: Certificate) -> String? {
+    package static func certificateID(of certificate: Certificate) -> String? {
         certificate.authorityKeyIdentifier.map { certificateID(keyIdentifier: $0, serial: certificate.serialBytes) }
     }
 

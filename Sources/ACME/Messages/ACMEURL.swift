@@ -2,15 +2,15 @@ import PKI
 
 /// An https URL of a CA (RFC 3986): at most 2048 bytes, without user name and fragment. Kept as written, since signatures
 /// cover it so.
-public struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
+package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     /// The URL as the CA, or the operator, writes it.
-    public let text: String
+    package let text: String
 
     /// The same as `text`.
-    public var description: String { text }
+    package var description: String { text }
 
     /// Reads a URL; `thing` says in errors what it is.
-    public init(_ text: String, of thing: String = "URL") throws(ACMEError) {
+    package init(_ text: String, of thing: String = "URL") throws(ACMEError) {
         guard text.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
         let shown = text.oneLine(limit: 200)
         guard text.utf8.count > 8, text.prefix(8).lowercased() == "https://" else {

@@ -1,11 +1,11 @@
 /// Why an order comes to nothing. The description is one line for an operator, with all that the CA has said.
-public enum OrderFailure: Error, Hashable {
+package enum OrderFailure: Error, Hashable {
     /// What the CA says of one name, or of the whole order where there is none.
-    public struct Complaint: Sendable, Hashable {
+    package struct Complaint: Sendable, Hashable {
         /// The name as it was ordered.
-        public let name: String?
+        package let name: String?
         /// What is wrong; nil when the CA doesn't say.
-        public let problem: ACMEProblem?
+        package let problem: ACMEProblem?
     }
 
     /// The CA refuses: all that it says.
@@ -34,7 +34,7 @@ extension OrderFailure {
 
 extension OrderFailure: CustomStringConvertible {
     /// The failure as one line for an operator.
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let complaints): complaints.map(\.description).joined(separator: "; ")
         case .notOffered(let type, let name, let offered):
@@ -52,7 +52,7 @@ extension OrderFailure: CustomStringConvertible {
 
 extension OrderFailure.Complaint: CustomStringConvertible {
     /// The complaint as one line.
-    public var description: String {
+    package var description: String {
         "the CA refuses \(name ?? "the order"): \(problem?.description ?? "it does not say why")"
     }
 }

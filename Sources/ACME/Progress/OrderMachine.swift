@@ -1,8 +1,8 @@
 /// Takes an order from placed to issued: told how order and authorizations stand, it says what comes next (RFC 8555, section
 /// 7.1.6). It does nothing itself; whoever asks does as it says, looks again, and asks again.
-public struct OrderMachine: Sendable {
+package struct OrderMachine: Sendable {
     /// What comes next.
-    public enum Step: Sendable, Hashable {
+    package enum Step: Sendable, Hashable {
         /// Have these challenges answered, tell the CA, and then `answered(_:)`.
         case answer([Answer])
         /// Wait, then look at these authorizations and the order.
@@ -18,15 +18,15 @@ public struct OrderMachine: Sendable {
     }
 
     /// A challenge that waits for its answer.
-    public struct Answer: Sendable, Hashable {
+    package struct Answer: Sendable, Hashable {
         /// What it authorizes.
-        public let authorization: ACMEAuthorization
+        package let authorization: ACMEAuthorization
         /// The challenge.
-        public let challenge: ACMEAuthorization.Challenge
+        package let challenge: ACMEAuthorization.Challenge
     }
 
     /// How long the CA may take to validate, and again to issue, in seconds.
-    public static let patienceSeconds: Int64 = 300
+    package static let patienceSeconds: Int64 = 300
 
     /// As often an order may be ready: again when a request got lost, but a CA can't have us send it without end.
     private static let maximumFinalizations = 5
@@ -44,13 +44,13 @@ public struct OrderMachine: Sendable {
     private var awaited: (phase: Phase, since: Int64)?
 
     /// A machine that answers challenges of this type.
-    public init(answering type: ACMEChallengeType) { self.type = type }
+    package init(answering type: ACMEChallengeType) { self.type = type }
 
     /// Notes that the CA was told of a challenge's answer.
-    public mutating func answered(_ challenge: ACMEAuthorization.Challenge) { answered.insert(challenge.url) }
+    package mutating func answered(_ challenge: ACMEAuthorization.Challenge) { answered.insert(challenge.url) }
 
     /// What comes next. All authorizations of the order are given; `now` is in seconds since 1970.
-    public mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
+    package mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
         case .ready: finalize(order)

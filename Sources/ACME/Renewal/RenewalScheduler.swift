@@ -1,28 +1,28 @@
 import PKI
 
 /// A certificate that is to be renewed. Times are in seconds since 1970.
-public struct RenewalCandidate: Sendable, Hashable {
+package struct RenewalCandidate: Sendable, Hashable {
     /// Tells it from others.
-    public var name: String
+    package var name: String
     /// Valid from here on.
-    public var notBefore: Int64
+    package var notBefore: Int64
     /// Valid up to here.
-    public var notAfter: Int64
+    package var notAfter: Int64
     /// How long before its end the operator wants it renewed.
-    public var renewBeforeSeconds: Int64?
+    package var renewBeforeSeconds: Int64?
     /// How long before its end it is renewed at most; nil for no bound.
-    public var longestLeadSeconds: Int64?
+    package var longestLeadSeconds: Int64?
     /// The instant chosen from the CA's renewal information.
-    public var advisedAt: Int64?
+    package var advisedAt: Int64?
     /// When it was had; nil where that is not known.
-    public var obtainedAt: Int64?
+    package var obtainedAt: Int64?
     /// How often in a row its renewal has failed.
-    public var failures: Int
+    package var failures: Int
     /// When that was tried last.
-    public var lastTryAt: Int64?
+    package var lastTryAt: Int64?
 
     /// A certificate.
-    public init(
+    package init(
         name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil,
         longestLeadSeconds: Int64? = nil, advisedAt: Int64? = nil, obtainedAt: Int64? = nil, failures: Int = 0,
         lastTryAt: Int64? = nil
@@ -42,7 +42,7 @@ public struct RenewalCandidate: Sendable, Hashable {
 /// When certificates are renewed: with a third of their lifetime left, half of a short one (the practice of certmagic and
 /// lego), as the operator sets it, or as the CA advises. Certificates that began together don't come due together: the hash
 /// of its name takes each forward by up to an eighth of its lifetime.
-public enum RenewalScheduler {
+package enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
     /// The year 9999 is the last that a certificate can name.
     private static let possibleSeconds: Int64 = 400_000_000_000
@@ -50,7 +50,7 @@ public enum RenewalScheduler {
 
     /// From when on a certificate is due by its lifetime alone, or at most so long before its end; all times in seconds since
     /// 1970.
-    public static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
+    package static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
         // A time that no certificate can have counts as long past.
         guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
         let lifetime = notAfter - notBefore
@@ -59,7 +59,7 @@ public enum RenewalScheduler {
     }
 
     /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
-    public static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
+    package static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
         let planned = advisedAt(candidate) ?? max(plannedAt(candidate, seed: seed), earliestAt(candidate))
         guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
         let delay = RetrySchedule.delaySeconds(afterFailures: candidate.failures)
@@ -67,14 +67,14 @@ public enum RenewalScheduler {
     }
 
     /// A bound that costs no hash: without advice nothing of such a validity is planned before it.
-    public static func restsUntil(notBefore: Int64, notAfter: Int64) -> Int64 {
+    package static func restsUntil(notBefore: Int64, notAfter: Int64) -> Int64 {
         guard notAfter < possibleSeconds, notBefore > -possibleSeconds else { return .min }
         let lifetime = max(0, notAfter - notBefore)
         return min(notAfter - lifetime / 3 * 2, dueAt(notBefore: notBefore, notAfter: notAfter)) - lifetime / 8
     }
 
     /// Those that are due, the ones that end first before the others, and when the next comes due.
-    public static func due(
+    package static func due(
         _ candidates: some Sequence<RenewalCandidate>, now: Int64, seed: UInt64
     ) -> (due: [RenewalCandidate], nextAt: Int64?) {
         var due: [RenewalCandidate] = []

@@ -1,6 +1,6 @@
 /// How long to wait after each failure to renew: minutes at first, since most failures pass, then hours, since the rest needs
 /// somebody to look and every try counts against the CA's limits. The practice of certmagic.
-public enum RetrySchedule {
+package enum RetrySchedule {
     private static let minutes: [Int64] =
         [1, 2, 2, 5] + Array(repeating: 10, count: 3) + Array(repeating: 20, count: 4) + Array(repeating: 30, count: 6)
         + [60, 60, 60, 120, 120, 180, 180]
@@ -9,7 +9,7 @@ public enum RetrySchedule {
     private static let longestSeconds: Int64 = 30 * 86_400
 
     /// The wait after so many failures in a row, in seconds: after 30 days of them a day. None waits for nothing.
-    public static func delaySeconds(afterFailures failures: Int) -> Int64 {
+    package static func delaySeconds(afterFailures failures: Int) -> Int64 {
         if failures <= 0 { return 0 }
         if failures <= minutes.count { return minutes[failures - 1] * 60 }
         let past = minutes.reduce(0, +) * 60 + Int64(failures - minutes.count) * thenSeconds

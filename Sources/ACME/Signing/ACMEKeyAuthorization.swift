@@ -1,14 +1,14 @@
 import PKI
 
 /// What a challenge is answered with (RFC 8555, section 8.1). `ChallengeCertificate` takes its text.
-public struct ACMEKeyAuthorization: Sendable, Hashable {
+package struct ACMEKeyAuthorization: Sendable, Hashable {
     /// The challenge's token.
-    public let token: String
+    package let token: String
     /// The token, a dot, and the thumbprint of the account's key.
-    public let text: String
+    package let text: String
 
     /// The answer of an account's key to a challenge.
-    public init(_ challenge: ACMEAuthorization.Challenge, key: PrivateKey) throws(ACMEError) {
+    package init(_ challenge: ACMEAuthorization.Challenge, key: PrivateKey) throws(ACMEError) {
         do throws(PKIError) {
             token = challenge.token
             text = "\(challenge.token).\(try key.jsonWebKey.thumbprint)"
@@ -18,5 +18,5 @@ public struct ACMEKeyAuthorization: Sendable, Hashable {
     }
 
     /// The value of the TXT record of dns-01 (RFC 8555, section 8.4).
-    public var dnsValue: String { Base64URL.text(Digest.sha256(Array(text.utf8))) }
+    package var dnsValue: String { Base64URL.text(Digest.sha256(Array(text.utf8))) }
 }

@@ -1,7 +1,7 @@
 /// One thing to tell about a configuration file: a fault that stops it, or a doubt that does not.
-public struct Diagnostic: Sendable, Equatable {
+package struct Diagnostic: Sendable, Equatable {
     /// How much a diagnostic weighs.
-    public enum Severity: String, Sendable {
+    package enum Severity: String, Sendable {
         /// The file can't be used.
         case error
         /// The file works, but perhaps not as meant.
@@ -9,23 +9,23 @@ public struct Diagnostic: Sendable, Equatable {
     }
 
     /// A second place that explains the first.
-    public struct Note: Sendable, Equatable {
+    package struct Note: Sendable, Equatable {
         /// The second place.
-        public let position: SourcePosition
+        package let position: SourcePosition
         /// What is to be seen there.
-        public let message: String
+        package let message: String
     }
 
     /// Whether it stops the file.
-    public let severity: Severity
+    package let severity: Severity
     /// Where it is.
-    public let position: SourcePosition
+    package let position: SourcePosition
     /// What is wrong, in one line. Never quotes a secret.
-    public let message: String
+    package let message: String
     /// What to do about it.
-    public let hint: String?
+    package let hint: String?
     /// Other places that belong to it.
-    public let notes: [Note]
+    package let notes: [Note]
 
     init(
         _ severity: Severity, at position: SourcePosition, _ message: String, hint: String? = nil, notes: [Note] = []
@@ -40,12 +40,12 @@ public struct Diagnostic: Sendable, Equatable {
 
 extension Diagnostic {
     /// A doubt that is found outside the model, such as a file that can't be read.
-    public static func warning(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
+    package static func warning(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.warning, at: origin.position, message, hint: hint)
     }
 
     /// What is found outside the model and is refused for sure, such as a key that does not belong to its certificate.
-    public static func error(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
+    package static func error(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.error, at: origin.position, message, hint: hint)
     }
 }

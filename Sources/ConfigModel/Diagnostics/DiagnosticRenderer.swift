@@ -1,5 +1,5 @@
 /// Writes diagnostics the way compilers do, or as JSON for machines.
-public struct DiagnosticRenderer {
+package struct DiagnosticRenderer {
     /// Lines up to this length are shown whole.
     private static let maxShownColumns = 160
     /// From longer lines a window is shown that begins this far before the caret.
@@ -13,7 +13,7 @@ public struct DiagnosticRenderer {
     private let colour: Bool
 
     /// A renderer for the diagnostics of one file; `colour` adds ANSI colours for a terminal.
-    public init(_ source: SourceText, _ visibility: SourceVisibility, colour: Bool = false) {
+    package init(_ source: SourceText, _ visibility: SourceVisibility, colour: Bool = false) {
         self.name = source.name.withoutControls
         self.lines = SourceLines(source)
         self.visibility = visibility
@@ -21,22 +21,22 @@ public struct DiagnosticRenderer {
     }
 
     /// Each diagnostic as `path:line:column: error: text`, the line, a caret, and its hint.
-    public func text(_ diagnostics: [Diagnostic]) -> String {
+    package func text(_ diagnostics: [Diagnostic]) -> String {
         // Diagnostics of one line follow each other: what is shown of it is made once, however many there are.
         var current = ShownLine()
         return diagnostics.map { text($0, &current) }.joined()
     }
 
     /// The diagnostic in a line, without its hint and notes.
-    public func line(_ diagnostic: Diagnostic) -> String {
+    package func line(_ diagnostic: Diagnostic) -> String {
         "\(place(diagnostic.position)): \(diagnostic.severity.rawValue): \(diagnostic.message)"
     }
 
     /// One line that counts, such as `2 errors, 1 warning in aegis.yaml`; nil when there is nothing to count.
-    public func summary(_ diagnostics: [Diagnostic]) -> String? { counts(diagnostics).map { "\($0) in \(name)" } }
+    package func summary(_ diagnostics: [Diagnostic]) -> String? { counts(diagnostics).map { "\($0) in \(name)" } }
 
     /// How many there are, such as `2 errors, 1 warning`; nil when there is none.
-    public func counts(_ diagnostics: [Diagnostic]) -> String? {
+    package func counts(_ diagnostics: [Diagnostic]) -> String? {
         guard !diagnostics.isEmpty else { return nil }
         let errors = diagnostics.count { $0.severity == .error }
         let warnings = diagnostics.count - errors
@@ -46,12 +46,12 @@ public struct DiagnosticRenderer {
     }
 
     /// The diagnostics as values for JSON: `path`, `line`, `column`, `severity`, `message`, `hint` and `notes`.
-    public func values(_ diagnostics: [Diagnostic]) -> PlainValue {
+    package func values(_ diagnostics: [Diagnostic]) -> PlainValue {
         .list(diagnostics.map(value))
     }
 
     /// The whole text, with what could be a secret as asterisks.
-    public func maskedText() -> String {
+    package func maskedText() -> String {
         (1...lines.count).map { number in
             String(String.UnicodeScalarView(shownLine(number).scalars)) + (number < lines.count ? "\n" : "")
         }.joined()

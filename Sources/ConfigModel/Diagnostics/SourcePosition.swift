@@ -1,24 +1,24 @@
 /// A place in a configuration file, as editors and compilers count it.
-public struct SourcePosition: Sendable, Hashable, Comparable {
+package struct SourcePosition: Sendable, Hashable, Comparable {
     /// The line, from 1.
-    public let line: Int
+    package let line: Int
     /// The column in Unicode scalars, from 1. A byte order mark has no column.
-    public let column: Int
+    package let column: Int
 
     /// A place; both numbers count from 1.
-    public init(line: Int, column: Int) {
+    package init(line: Int, column: Int) {
         self.line = line
         self.column = column
     }
 
     /// The place of what is nowhere in the file, before all others.
-    public static let none = SourcePosition(line: 0, column: 0)
+    package static let none = SourcePosition(line: 0, column: 0)
 
     /// The first place of every file.
-    public static let start = SourcePosition(line: 1, column: 1)
+    package static let start = SourcePosition(line: 1, column: 1)
 
     /// Orders places as they are met when reading.
-    public static func < (left: SourcePosition, right: SourcePosition) -> Bool {
+    package static func < (left: SourcePosition, right: SourcePosition) -> Bool {
         (left.line, left.column) < (right.line, right.column)
     }
 }
@@ -26,9 +26,9 @@ public struct SourcePosition: Sendable, Hashable, Comparable {
 /// Where a value of the model was written.
 ///
 /// Two origins always compare as equal: moving a value within the file does not make it another value.
-public struct SourceOrigin: Sendable, Hashable {
+package struct SourceOrigin: Sendable, Hashable {
     /// The place of the value's first character.
-    public let position: SourcePosition
+    package let position: SourcePosition
     /// The value's node in the document it was read from.
     let node: NodeID?
 
@@ -38,11 +38,11 @@ public struct SourceOrigin: Sendable, Hashable {
     }
 
     /// The origin of a value that was not read from a file.
-    public static let none = SourceOrigin(position: .none)
+    package static let none = SourceOrigin(position: .none)
 
     /// Always true; see the type.
-    public static func == (_: SourceOrigin, _: SourceOrigin) -> Bool { true }
+    package static func == (_: SourceOrigin, _: SourceOrigin) -> Bool { true }
 
     /// Adds nothing, to agree with `==`.
-    public func hash(into _: inout Hasher) {}
+    package func hash(into _: inout Hasher) {}
 }

@@ -1,21 +1,21 @@
 /// The text of a configuration file, with the name that diagnostics give it.
-public struct SourceText: Sendable {
+package struct SourceText: Sendable {
     /// The largest file that is read: 64 MiB, enough for more than 200,000 hosts.
-    public static let maxBytes = 64 * 1024 * 1024
+    package static let maxBytes = 64 * 1024 * 1024
 
     /// The name to show, usually the path as the operator typed it.
-    public let name: String
+    package let name: String
     /// The bytes as they stand in the file, with any byte order mark.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
 
     /// A text of any content; whether it is usable is found out by `Configuration.parse`.
-    public init(name: String, bytes: [UInt8]) {
+    package init(name: String, bytes: [UInt8]) {
         self.name = name
         self.bytes = bytes
     }
 
     /// A text given as a string.
-    public init(name: String, _ text: String) {
+    package init(name: String, _ text: String) {
         self.init(name: name, bytes: Array(text.utf8))
     }
 

@@ -3,7 +3,7 @@
 /// Files hold secrets, and a slip puts them anywhere: behind a misspelt key, in a broken line, in a comment. So nothing is
 /// hidden for looking like a secret; things are shown for being none. Hidden characters become asterisks one by one, and a
 /// caret below still points at the right place.
-public struct SourceVisibility: Sendable {
+package struct SourceVisibility: Sendable {
     private enum Basis {
         /// The file has not been read: only words of its own language are shown.
         case words

@@ -1,10 +1,10 @@
 /// Finds what somebody probably meant to type.
-public enum Suggestion {
+package enum Suggestion {
     /// Words longer than this are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
     /// The candidate nearest to `word`, when it is near enough to be a slip: at most one edit in three characters.
-    public static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
+    package static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
         let typed = Array(word.lowercased().unicodeScalars)
         guard !typed.isEmpty, typed.count <= maxLength else { return nil }
         var best: (distance: Int, word: String)?

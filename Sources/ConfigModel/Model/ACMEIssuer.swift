@@ -1,7 +1,7 @@
 /// An ACME CA (RFC 8555) and how it is talked to.
-public struct ACMEIssuer: Sendable, Equatable {
+package struct ACMEIssuer: Sendable, Equatable {
     /// How control over a name is shown.
-    public enum Challenge: String, ChoiceValue {
+    package enum Challenge: String, ChoiceValue {
         /// A token over plain HTTP (RFC 8555 section 8.3).
         case http01 = "http-01"
         /// A certificate in a TLS handshake (RFC 8737).
@@ -11,7 +11,7 @@ public struct ACMEIssuer: Sendable, Equatable {
     }
 
     /// Which CA's published limits are kept to before asking it.
-    public enum RateLimits: String, ChoiceValue {
+    package enum RateLimits: String, ChoiceValue {
         /// Let's Encrypt's.
         case letsencrypt
         /// None.
@@ -19,30 +19,30 @@ public struct ACMEIssuer: Sendable, Equatable {
     }
 
     /// The directory to start from; always https.
-    public var directory: ServiceURL
+    package var directory: ServiceURL
     /// Who the CA may write to.
-    public var email: String?
+    package var email: String?
     /// A PEM file of CAs trusted for the directory's server; nil: the system's.
-    public var caFile: String?
+    package var caFile: String?
     /// How control over names is shown.
-    public var challenge = Challenge.http01
+    package var challenge = Challenge.http01
     /// The keys of its certificates.
-    public var keyType = KeyType.ecdsaP256
+    package var keyType = KeyType.ecdsaP256
     /// An account at the CA to bind to (RFC 8555 section 7.3.4).
-    public var externalAccount: ExternalAccount?
+    package var externalAccount: ExternalAccount?
     /// The certificate profile to ask for.
-    public var profile: String?
+    package var profile: String?
     /// The common name of the root that the chain should end in, where the CA offers several.
-    public var preferredChain: String?
+    package var preferredChain: String?
     /// How long before its end a certificate is renewed, up to 366 days, since those of public CAs live for 398 at most; nil: a
     /// third of its lifetime, or as the CA advises.
-    public var renewBefore: Duration?
+    package var renewBefore: Duration?
     /// How long a handshake waits for a certificate that is being ordered.
-    public var onDemandWait = Duration.seconds(10)
+    package var onDemandWait = Duration.seconds(10)
     /// Whose limits are kept to; nil: Let's Encrypt's for its own directories, none for others.
-    public var rateLimits: RateLimits?
+    package var rateLimits: RateLimits?
     /// How TXT records are written, for dns-01.
-    public var dns: DNSProvider?
+    package var dns: DNSProvider?
 
     static let shape = ObjectShape<ACMEIssuer>(
         "an ACME issuer", "An ACME CA (RFC 8555)", initial: ACMEIssuer(directory: ServiceURL("")),
@@ -74,11 +74,11 @@ public struct ACMEIssuer: Sendable, Equatable {
 }
 
 /// External account binding: an account that the CA knows already (RFC 8555 section 7.3.4).
-public struct ExternalAccount: Sendable, Equatable {
+package struct ExternalAccount: Sendable, Equatable {
     /// The account's key identifier.
-    public var keyID = ""
+    package var keyID = ""
     /// The account's MAC key in base64url or plain base64.
-    public var hmacKey = Secret(.inline(""))
+    package var hmacKey = Secret(.inline(""))
 
     static let shape = ObjectShape<ExternalAccount>(
         "an external account", "An account at the CA to bind to", initial: ExternalAccount(),

@@ -1,7 +1,7 @@
 /// Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates).
-public struct CloudflareOriginIssuer: Sendable, Equatable {
+package struct CloudflareOriginIssuer: Sendable, Equatable {
     /// How Aegis shows who it is.
-    public enum AuthMethod: String, ChoiceValue {
+    package enum AuthMethod: String, ChoiceValue {
         /// A scoped token.
         case apiToken = "api_token"
         /// An Origin CA key, which Cloudflare has deprecated.
@@ -9,7 +9,7 @@ public struct CloudflareOriginIssuer: Sendable, Equatable {
     }
 
     /// The kind of certificate and key.
-    public enum RequestType: String, ChoiceValue {
+    package enum RequestType: String, ChoiceValue {
         /// RSA with 2048 bits.
         case rsa = "origin-rsa"
         /// ECDSA on P-256.
@@ -17,7 +17,7 @@ public struct CloudflareOriginIssuer: Sendable, Equatable {
     }
 
     /// What becomes of a certificate that the file no longer names.
-    public enum Removal: String, ChoiceValue {
+    package enum Removal: String, ChoiceValue {
         /// It stays valid until it expires.
         case keep
         /// It is revoked, which can't be undone.
@@ -32,25 +32,25 @@ public struct CloudflareOriginIssuer: Sendable, Equatable {
     static let defaultBaseURL = ServiceURL("https://api.cloudflare.com/client/v4")
 
     /// How Aegis shows who it is.
-    public var authMethod = AuthMethod.apiToken
+    package var authMethod = AuthMethod.apiToken
     /// The token, for `api_token`.
-    public var apiToken: Secret?
+    package var apiToken: Secret?
     /// The key, for `origin_ca_key`.
-    public var originCAKey: Secret?
+    package var originCAKey: Secret?
     /// The kind of certificate and key.
-    public var requestType = RequestType.ecc
+    package var requestType = RequestType.ecc
     /// How many days a certificate lives.
-    public var requestedValidityDays = 5475
+    package var requestedValidityDays = 5475
     /// The zone of its certificates; a certificate's own wins.
-    public var zoneID: String?
+    package var zoneID: String?
     /// Whether a replaced certificate is revoked once the new one is in force.
-    public var revokeReplaced = false
+    package var revokeReplaced = false
     /// What becomes of a certificate that the file no longer names.
-    public var onRemoval = Removal.keep
+    package var onRemoval = Removal.keep
     /// Where the API is.
-    public var baseURL = defaultBaseURL
+    package var baseURL = defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
-    public var caFile: String?
+    package var caFile: String?
 
     static let shape = ObjectShape<CloudflareOriginIssuer>(
         "a Cloudflare Origin issuer", "Cloudflare's Origin CA", initial: CloudflareOriginIssuer(),

@@ -4,36 +4,36 @@
 // follow from them. Rules say what must hold between values.
 
 /// The whole of `aegis.yaml`, checked.
-public struct Configuration: Sendable, Equatable {
+package struct Configuration: Sendable, Equatable {
     /// Where the state is kept: the path of an SQLite database, relative to the file.
-    public var statePath = "./.aegis/state.db"
+    package var statePath = "./.aegis/state.db"
     /// For how long the certificates of what was taken out of the file are kept, in case it comes back.
-    public var retention = Duration.seconds(30 * 86_400)
+    package var retention = Duration.seconds(30 * 86_400)
     /// Where the key that seals private keys comes from; nil: `AEGIS_SSL_KEY`, or one made on first run.
-    public var encryptionKey: Secret?
+    package var encryptionKey: Secret?
     /// How the gateway listens, limits and logs.
-    public var gateway = GatewaySettings()
+    package var gateway = GatewaySettings()
     /// Who issues certificates, in the order of the file.
-    public var issuers: [Issuer] = []
+    package var issuers: [Issuer] = []
     /// Certificates that hosts refer to by name, in the order of the file.
-    public var certificates: [NamedCertificate] = []
+    package var certificates: [NamedCertificate] = []
     /// Certificates ordered at Cloudflare and served by its edge, in the order of the file.
-    public var edgeCertificates: [EdgeCertificate] = []
+    package var edgeCertificates: [EdgeCertificate] = []
     /// What is served, in the order of the file.
-    public var hosts: [Host] = []
+    package var hosts: [Host] = []
 
     /// A configuration without hosts, with the gateway's defaults.
-    public init() {}
+    package init() {}
 }
 
 /// What came of reading a file.
-public struct ParsedConfiguration: Sendable {
+package struct ParsedConfiguration: Sendable {
     /// The configuration; nil when there is an error among the diagnostics.
-    public let configuration: Configuration?
+    package let configuration: Configuration?
     /// Everything there is to say about the file, in the order of its lines.
-    public let diagnostics: [Diagnostic]
+    package let diagnostics: [Diagnostic]
     /// What of the file's lines may be shown with them.
-    public let visibility: SourceVisibility
+    package let visibility: SourceVisibility
 
     fileprivate init(failing diagnostic: Diagnostic) {
         configuration = nil
@@ -53,7 +53,7 @@ extension Configuration {
     ///
     /// `atState` is told `statePath` as soon as it can be, before the rest is checked: whoever needs the state can begin to
     /// read it. It is called once, unless the text is no YAML.
-    public static func parse(_ source: SourceText, atState: (String) -> Void = { _ in }) -> ParsedConfiguration {
+    package static func parse(_ source: SourceText, atState: (String) -> Void = { _ in }) -> ParsedConfiguration {
         if let fault = YAMLTextCheck.fault(in: source) {
             return ParsedConfiguration(failing: fault)
         }

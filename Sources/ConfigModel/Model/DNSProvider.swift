@@ -1,7 +1,7 @@
 /// How the TXT records of dns-01 are written, and how long they are waited for.
-public struct DNSProvider: Sendable, Equatable {
+package struct DNSProvider: Sendable, Equatable {
     /// Who writes the records.
-    public enum Method: Sendable, Equatable {
+    package enum Method: Sendable, Equatable {
         /// Dynamic updates to a name server (RFC 2136).
         case rfc2136(RFC2136)
         /// A call to a web service.
@@ -9,37 +9,37 @@ public struct DNSProvider: Sendable, Equatable {
     }
 
     /// Dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
-    public struct RFC2136: Sendable, Equatable {
+    package struct RFC2136: Sendable, Equatable {
         /// The name server: host and port.
-        public var server = ""
+        package var server = ""
         /// The zone to update.
-        public var zone = ""
+        package var zone = ""
         /// The key that signs updates; nil: unsigned.
-        public var tsig: TSIGKey?
+        package var tsig: TSIGKey?
         /// What both kinds have.
-        public var waiting = PropagationWait()
+        package var waiting = PropagationWait()
     }
 
     /// A web service that is told what to write.
-    public struct Webhook: Sendable, Equatable {
+    package struct Webhook: Sendable, Equatable {
         /// Where it is called.
-        public var url = ServiceURL("")
+        package var url = ServiceURL("")
         /// The Bearer token it is called with; nil: none.
-        public var token: Secret?
+        package var token: Secret?
         /// What both kinds have.
-        public var waiting = PropagationWait()
+        package var waiting = PropagationWait()
     }
 
     /// How a record is waited for before the CA is asked.
-    public struct PropagationWait: Sendable, Equatable {
+    package struct PropagationWait: Sendable, Equatable {
         /// How long a record may take to be seen.
-        public var timeout = Duration.seconds(120)
+        package var timeout = Duration.seconds(120)
         /// The resolvers that must see it, as address:port; none: the zone's own servers.
-        public var resolvers: [String] = []
+        package var resolvers: [String] = []
     }
 
     /// Who writes the records.
-    public var method: Method
+    package var method: Method
 
     static let shape = ValueShape<DNSProvider>.union(
         "a DNS provider", by: "provider",
@@ -85,9 +85,9 @@ public struct DNSProvider: Sendable, Equatable {
 }
 
 /// A key for signed DNS messages (RFC 8945).
-public struct TSIGKey: Sendable, Equatable {
+package struct TSIGKey: Sendable, Equatable {
     /// The hash functions that name servers share.
-    public enum Algorithm: String, ChoiceValue {
+    package enum Algorithm: String, ChoiceValue {
         /// HMAC with SHA-256.
         case sha256 = "hmac-sha256"
         /// HMAC with SHA-384.
@@ -97,11 +97,11 @@ public struct TSIGKey: Sendable, Equatable {
     }
 
     /// The key's name at the server.
-    public var name = ""
+    package var name = ""
     /// The hash function.
-    public var algorithm = Algorithm.sha256
+    package var algorithm = Algorithm.sha256
     /// The key in base64.
-    public var secret = Secret(.inline(""))
+    package var secret = Secret(.inline(""))
 
     static let shape = ObjectShape<TSIGKey>(
         "a TSIG key", "The key that signs updates", initial: TSIGKey(),

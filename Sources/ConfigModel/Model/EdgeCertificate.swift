@@ -1,7 +1,7 @@
 /// An advanced certificate pack of Cloudflare: ordered here, served by its edge.
-public struct EdgeCertificate: Sendable, Equatable {
+package struct EdgeCertificate: Sendable, Equatable {
     /// The CAs that Cloudflare offers.
-    public enum Authority: String, ChoiceValue {
+    package enum Authority: String, ChoiceValue {
         /// Google Trust Services.
         case google
         /// Let's Encrypt.
@@ -11,7 +11,7 @@ public struct EdgeCertificate: Sendable, Equatable {
     }
 
     /// How control over the names is shown.
-    public enum Validation: String, ChoiceValue {
+    package enum Validation: String, ChoiceValue {
         /// A TXT record.
         case txt
         /// A file over HTTP.
@@ -21,7 +21,7 @@ public struct EdgeCertificate: Sendable, Equatable {
     }
 
     /// What becomes of a pack that the file no longer names.
-    public enum Removal: String, ChoiceValue {
+    package enum Removal: String, ChoiceValue {
         /// It is deleted at Cloudflare.
         case delete
         /// It stays there.
@@ -29,41 +29,41 @@ public struct EdgeCertificate: Sendable, Equatable {
     }
 
     /// The name of the pack; nil: its apex.
-    public var name: String?
+    package var name: String?
     /// Where it was written.
-    public var origin = SourceOrigin.none
+    package var origin = SourceOrigin.none
     /// The zone it belongs to.
-    public var zoneID = ""
+    package var zoneID = ""
     /// A token with the permission Zone, SSL and Certificates, Edit.
-    public var apiToken = Secret(.inline(""))
+    package var apiToken = Secret(.inline(""))
     /// The names it is for, the apex among them: at most 50.
-    public var hosts: [DomainName] = []
+    package var hosts: [DomainName] = []
     /// The CA.
-    public var authority = Authority.letsEncrypt
+    package var authority = Authority.letsEncrypt
     /// How control over the names is shown.
-    public var validation = Validation.txt
+    package var validation = Validation.txt
     /// How many days it lives.
-    public var validityDays = 90
+    package var validityDays = 90
     /// Whether Cloudflare's own name is put first.
-    public var cloudflareBranding = false
+    package var cloudflareBranding = false
     /// How long apply waits for it to become active.
-    public var wait = Duration.seconds(60)
+    package var wait = Duration.seconds(60)
     /// What becomes of it when the file no longer names it.
-    public var onRemoval = Removal.delete
+    package var onRemoval = Removal.delete
     /// Where the API is.
-    public var baseURL = CloudflareOriginIssuer.defaultBaseURL
+    package var baseURL = CloudflareOriginIssuer.defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
-    public var caFile: String?
+    package var caFile: String?
 
     /// What it is called in plans and messages: its name, or the zone's apex, which is the shortest of its hosts.
-    public var displayName: String {
+    package var displayName: String {
         let plain = hosts.lazy.filter { !$0.isWildcard }.map(\.text)
         let apex = plain.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
         return name ?? apex ?? hosts.first?.text ?? ""
     }
 
     /// Whether both are one order: what else they say takes effect without another pack.
-    public func isSameOrder(as other: EdgeCertificate) -> Bool {
+    package func isSameOrder(as other: EdgeCertificate) -> Bool {
         zoneID == other.zoneID && baseURL == other.baseURL && Set(hosts) == Set(other.hosts)
             && authority == other.authority && validation == other.validation && validityDays == other.validityDays
             && cloudflareBranding == other.cloudflareBranding

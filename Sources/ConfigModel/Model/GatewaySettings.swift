@@ -1,26 +1,26 @@
 /// How the gateway listens, limits and logs.
-public struct GatewaySettings: Sendable, Equatable {
+package struct GatewaySettings: Sendable, Equatable {
     /// Where plain HTTP is listened for.
-    public var http = [ListenAddress(address: nil, port: 8080)]
+    package var http = [ListenAddress(address: nil, port: 8080)]
     /// Where HTTPS is listened for.
-    public var https = [ListenAddress(address: nil, port: 8443)]
+    package var https = [ListenAddress(address: nil, port: 8443)]
     /// Where health, metrics and the admin API are listened for.
-    public var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
+    package var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
     /// The directory of the local CA's files, relative to the file; `AEGIS_SSL_CACHE_DIR` wins.
-    public var cacheDirectory = ".cache/ssl"
+    package var cacheDirectory = ".cache/ssl"
     /// The peers whose `X-Forwarded-*` headers are believed.
-    public var trustedProxies: [NetworkBlock] = []
+    package var trustedProxies: [NetworkBlock] = []
     /// The field in which trusted proxies name the client.
-    public var clientAddress = ClientAddressField.xForwardedFor
+    package var clientAddress = ClientAddressField.xForwardedFor
     /// What one client may use.
-    public var limits = GatewayLimits()
+    package var limits = GatewayLimits()
     /// Where requests are logged.
-    public var accessLog = AccessLog()
+    package var accessLog = AccessLog()
     /// How many threads serve; nil: one a core.
-    public var workers: Int?
+    package var workers: Int?
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     static let shape = ObjectShape<GatewaySettings>(
         "a gateway", "How the gateway listens, limits and logs", initial: GatewaySettings(),
@@ -47,7 +47,7 @@ public struct GatewaySettings: Sendable, Equatable {
 
 /// The field in which trusted proxies name the client. One is believed and no other: a proxy that writes one passes on
 /// whatever the client has put into the others.
-public enum ClientAddressField: String, ChoiceValue {
+package enum ClientAddressField: String, ChoiceValue {
     /// A list to which each proxy appends its peer: what most proxies write.
     case xForwardedFor = "x-forwarded-for"
     /// The same with more said of each step (RFC 7239).
@@ -59,33 +59,33 @@ public enum ClientAddressField: String, ChoiceValue {
 }
 
 /// Bounds on what clients may send and how long they may take.
-public struct GatewayLimits: Sendable, Equatable {
+package struct GatewayLimits: Sendable, Equatable {
     /// Bytes of a request's line and header fields together.
-    public var headerBytes = 32 * 1024
+    package var headerBytes = 32 * 1024
     /// Header fields in a request; each crumb of a Cookie counts.
-    public var headerFields = 100
+    package var headerFields = 100
     /// Bytes of a request's body; 0: no bound. A host's own bound wins.
-    public var bodyBytes = 10 * 1024 * 1024
+    package var bodyBytes = 10 * 1024 * 1024
     /// Bytes of a request's body that are collected before an upstream is taken; 0: none.
-    public var bodyBufferBytes = 64 * 1024
+    package var bodyBufferBytes = 64 * 1024
     /// Bytes a second that a body comes with at least, after the first `bodyProgressTimeout`; 0: any.
-    public var bodyMinRate = 240
+    package var bodyMinRate = 240
     /// From the connection to the end of the TLS handshake.
-    public var handshakeTimeout = Duration.seconds(10)
+    package var handshakeTimeout = Duration.seconds(10)
     /// From a request's first byte to the end of its head.
-    public var requestHeaderTimeout = Duration.seconds(10)
+    package var requestHeaderTimeout = Duration.seconds(10)
     /// Between two pieces of a body, and for how long a body may fall short of `bodyMinRate`.
-    public var bodyProgressTimeout = Duration.seconds(30)
+    package var bodyProgressTimeout = Duration.seconds(30)
     /// Between two requests of a connection.
-    public var idleTimeout = Duration.seconds(60)
+    package var idleTimeout = Duration.seconds(60)
     /// Connections of clients at once.
-    public var connections = 50_000
+    package var connections = 50_000
     /// Connections of one client's address at once; 0: no bound of its own; nil: a share of those that are in force. Trusted
     /// proxies have none.
-    public var connectionsPerClient: Int?
+    package var connectionsPerClient: Int?
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     static let shape = ObjectShape<GatewayLimits>(
         "limits", "What one client may use", initial: GatewayLimits(),
@@ -120,9 +120,9 @@ public struct GatewayLimits: Sendable, Equatable {
 }
 
 /// Where and how requests are logged.
-public struct AccessLog: Sendable, Equatable {
+package struct AccessLog: Sendable, Equatable {
     /// Where the lines go.
-    public enum Destination: Sendable, Hashable {
+    package enum Destination: Sendable, Hashable {
         /// Nowhere.
         case none
         /// To the standard output.
@@ -132,7 +132,7 @@ public struct AccessLog: Sendable, Equatable {
     }
 
     /// The form of a line.
-    public enum Format: String, ChoiceValue {
+    package enum Format: String, ChoiceValue {
         /// One JSON object a line.
         case json
         /// The combined format of Apache and nginx, with the host behind it.
@@ -140,12 +140,12 @@ public struct AccessLog: Sendable, Equatable {
     }
 
     /// Where the lines go.
-    public var destination = Destination.none
+    package var destination = Destination.none
     /// The form of a line.
-    public var format = Format.json
+    package var format = Format.json
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     static let shape = ObjectShape<AccessLog>(
         "an access log", "Where requests are logged", initial: AccessLog(),

@@ -1,7 +1,7 @@
 /// Somebody who issues certificates.
-public struct Issuer: Sendable, Equatable, NamedValue {
+package struct Issuer: Sendable, Equatable, NamedValue {
     /// The kinds of issuer.
-    public enum Kind: Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
         /// An ACME CA, public or private (RFC 8555).
         case acme(ACMEIssuer)
         /// Cloudflare's Origin CA.
@@ -11,11 +11,11 @@ public struct Issuer: Sendable, Equatable, NamedValue {
     }
 
     /// The name that hosts and certificates refer to it by.
-    public var name: String
+    package var name: String
     /// Where its name was written.
-    public var origin: SourceOrigin
+    package var origin: SourceOrigin
     /// What it is.
-    public var kind: Kind
+    package var kind: Kind
 
     static let shape = ValueShape<Issuer>.union(
         "an issuer", by: "type",
@@ -37,7 +37,7 @@ public struct Issuer: Sendable, Equatable, NamedValue {
         ])
 
     /// The kind as the file calls it.
-    public var typeName: String {
+    package var typeName: String {
         switch kind {
         case .acme: "acme"
         case .cloudflareOrigin: "cloudflare_origin"
@@ -47,7 +47,7 @@ public struct Issuer: Sendable, Equatable, NamedValue {
 }
 
 /// The kind and size of a certificate's key.
-public enum KeyType: String, ChoiceValue {
+package enum KeyType: String, ChoiceValue {
     /// ECDSA on NIST P-256.
     case ecdsaP256 = "ecdsa-p256"
     /// ECDSA on NIST P-384.
@@ -62,7 +62,7 @@ public enum KeyType: String, ChoiceValue {
 
 extension Issuer {
     /// The secrets that it refers to.
-    public var secrets: [Secret] {
+    package var secrets: [Secret] {
         switch kind {
         case .acme(let settings): settings.secrets
         case .cloudflareOrigin(let settings): [settings.apiToken, settings.originCAKey].compactMap(\.self)
@@ -73,7 +73,7 @@ extension Issuer {
 
 extension ACMEIssuer {
     /// The secrets that it refers to.
-    public var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
+    package var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
 }
 
 extension DNSProvider {

@@ -1,7 +1,7 @@
 /// A certificate that hosts refer to by name.
-public struct NamedCertificate: Sendable, Equatable, NamedValue {
+package struct NamedCertificate: Sendable, Equatable, NamedValue {
     /// Where it comes from.
-    public enum Source: Sendable, Equatable {
+    package enum Source: Sendable, Equatable {
         /// The operator's own.
         case custom(CustomCertificate)
         /// Issued for the file's names.
@@ -9,14 +9,14 @@ public struct NamedCertificate: Sendable, Equatable, NamedValue {
     }
 
     /// The name that hosts refer to it by.
-    public var name: String
+    package var name: String
     /// Where its name was written.
-    public var origin: SourceOrigin
+    package var origin: SourceOrigin
     /// Where it comes from.
-    public var source: Source
+    package var source: Source
 
     /// The names it is for, when the file tells them.
-    public var knownDomains: [CertificateName]? {
+    package var knownDomains: [CertificateName]? {
         if case .issued(let issued) = source { issued.domains } else { nil }
     }
 
@@ -35,13 +35,13 @@ public struct NamedCertificate: Sendable, Equatable, NamedValue {
 }
 
 /// The operator's own certificate.
-public struct CustomCertificate: Sendable, Equatable {
+package struct CustomCertificate: Sendable, Equatable {
     /// The certificate and its chain in PEM.
-    public var certificate = Secret(.inline(""))
+    package var certificate = Secret(.inline(""))
     /// The private key in PEM, not encrypted.
-    public var key = Secret(.inline(""))
+    package var key = Secret(.inline(""))
     /// Whether it is served although it has expired.
-    public var allowsExpired = false
+    package var allowsExpired = false
 
     static let shape = ObjectShape<CustomCertificate>(
         "a custom certificate", "Your own certificate", initial: CustomCertificate(),
@@ -54,17 +54,17 @@ public struct CustomCertificate: Sendable, Equatable {
 }
 
 /// A certificate that an issuer makes for names in the file.
-public struct IssuedCertificate: Sendable, Equatable {
+package struct IssuedCertificate: Sendable, Equatable {
     /// The issuer's name.
-    public var issuer = ""
+    package var issuer = ""
     /// The names it is for; the first is the leaf's subject.
-    public var domains: [CertificateName] = []
+    package var domains: [CertificateName] = []
     /// The kind of key; nil: the issuer's.
-    public var keyType: KeyType?
+    package var keyType: KeyType?
     /// The Cloudflare zone; nil: the issuer's.
-    public var zoneID: String?
+    package var zoneID: String?
     /// Whether it is renewed before it expires.
-    public var autoRenew = true
+    package var autoRenew = true
 
     static let shape = ObjectShape<IssuedCertificate>(
         "a certificate", "A certificate from an issuer", initial: IssuedCertificate(),
@@ -80,14 +80,14 @@ public struct IssuedCertificate: Sendable, Equatable {
 }
 
 /// A name in a certificate: a host name, or an address where the issuer does those.
-public enum CertificateName: Sendable, Hashable {
+package enum CertificateName: Sendable, Hashable {
     /// A host name or wildcard.
     case domain(DomainName)
     /// An IP address.
     case address(IPAddress)
 
     /// The name as it is written.
-    public var text: String {
+    package var text: String {
         switch self {
         case .domain(let name): name.text
         case .address(let address): address.text
@@ -95,7 +95,7 @@ public enum CertificateName: Sendable, Hashable {
     }
 
     /// Whether a certificate with this name is good for a host.
-    public func covers(_ host: DomainName) -> Bool {
+    package func covers(_ host: DomainName) -> Bool {
         if case .domain(let name) = self { name.covers(host) } else { false }
     }
 }

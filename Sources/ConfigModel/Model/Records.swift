@@ -2,7 +2,7 @@
 ///
 /// A compact record has only what differs from the defaults and never a secret: inline ones are kept as a fingerprint,
 /// references as they are.
-public protocol Recorded: Sendable {
+package protocol Recorded: Sendable {
     /// The record.
     func record(_ style: RecordStyle) -> PlainValue
 
@@ -12,10 +12,10 @@ public protocol Recorded: Sendable {
 
 extension GatewaySettings: Recorded {
     /// The record of how the gateway is set up.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The settings of a record.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
     }
@@ -23,10 +23,10 @@ extension GatewaySettings: Recorded {
 
 extension Issuer: Recorded {
     /// The record of an issuer, without its name.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The issuer of a record, without its name.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.decode(record) else { return nil }
         self = value
     }
@@ -34,10 +34,10 @@ extension Issuer: Recorded {
 
 extension NamedCertificate: Recorded {
     /// The record of a certificate, without its name.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The certificate of a record, without its name.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.decode(record) else { return nil }
         self = value
     }
@@ -45,10 +45,10 @@ extension NamedCertificate: Recorded {
 
 extension EdgeCertificate: Recorded {
     /// The record of an edge certificate.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The edge certificate of a record.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
     }
@@ -56,24 +56,24 @@ extension EdgeCertificate: Recorded {
 
 extension Host: Recorded {
     /// The record of a host.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The host of a record.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
     }
 }
 
 /// The certificate that is made for a host with `ssl_mode: letsencrypt`; it is named as the host's domain.
-public struct HostCertificate: Sendable, Equatable, Recorded {
+package struct HostCertificate: Sendable, Equatable, Recorded {
     /// The ACME issuers to try in order.
-    public var issuers: [String] = []
+    package var issuers: [String] = []
     /// The names it is for: the host's domain and aliases.
-    public var domains: [DomainName] = []
+    package var domains: [DomainName] = []
 
     /// The certificate of a host with `ssl_mode: letsencrypt`.
-    public init(for host: Host) {
+    package init(for host: Host) {
         issuers = host.effectiveIssuers
         domains = host.names
     }
@@ -81,10 +81,10 @@ public struct HostCertificate: Sendable, Equatable, Recorded {
     private init() {}
 
     /// The record of the certificate.
-    public func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
     /// The certificate of a record.
-    public init?(record: [UInt8]) {
+    package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
     }

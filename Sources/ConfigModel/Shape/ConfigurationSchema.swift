@@ -1,7 +1,7 @@
 /// The JSON Schema of the file (draft 2020-12), made from the same shapes that read it.
-public enum ConfigurationSchema {
+package enum ConfigurationSchema {
     /// The schema as JSON, a line an entry.
-    public static func json() -> [UInt8] {
+    package static func json() -> [UInt8] {
         let fragment = Configuration.shape.schema
         let definitions = fragment.definitions.sorted { $0.key < $1.key }
         let schema = fragment.adding([

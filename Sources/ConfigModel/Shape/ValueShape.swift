@@ -23,7 +23,7 @@ struct ValueShape<Value: Sendable>: Sendable {
 }
 
 /// How an object is written: for the state, or for people.
-public enum RecordStyle: Sendable {
+package enum RecordStyle: Sendable {
     /// For the state: only what differs from the defaults.
     case compact
     /// For people: as compact, but optional objects whole, since their being there says something. Without secrets.

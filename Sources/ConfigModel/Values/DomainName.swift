@@ -1,25 +1,25 @@
 /// A host name in the form that goes over the wire: lower case, A-labels for what is not ASCII (RFC 5890), no final dot.
 ///
 /// A leading `*.` stands for exactly one label (RFC 6125 section 6.4.3).
-public struct DomainName: Sendable, Hashable, Comparable {
+package struct DomainName: Sendable, Hashable, Comparable {
     /// The whole name, with `*.` where it is a wildcard: at most 253 bytes.
-    public let text: String
+    package let text: String
 
     /// Whether it begins with `*.`.
-    public var isWildcard: Bool { text.utf8.first == UInt8(ascii: "*") }
+    package var isWildcard: Bool { text.utf8.first == UInt8(ascii: "*") }
 
     /// The name without its first label: `example.com` for `app.example.com` and `*.example.com`.
-    public var parent: Substring {
+    package var parent: Substring {
         text.utf8.firstIndex(of: UInt8(ascii: ".")).map { text[text.index(after: $0)...] } ?? ""
     }
 
     /// Whether a certificate for this name is good for `other`: the same name, or a wildcard one level above it.
-    public func covers(_ other: DomainName) -> Bool {
+    package func covers(_ other: DomainName) -> Bool {
         self == other || (isWildcard && !other.isWildcard && !other.parent.isEmpty && parent == other.parent)
     }
 
     /// Orders names by their bytes.
-    public static func < (left: DomainName, right: DomainName) -> Bool { left.text < right.text }
+    package static func < (left: DomainName, right: DomainName) -> Bool { left.text < right.text }
 
     /// A name that is known to be in wire form.
     init(wireForm text: String) { self.text = text }

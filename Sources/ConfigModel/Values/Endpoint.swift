@@ -79,14 +79,14 @@ extension String {
 }
 
 /// An address that the gateway listens on.
-public struct ListenAddress: Sendable, Hashable {
+package struct ListenAddress: Sendable, Hashable {
     /// The interface's address; nil for all, IPv4 and IPv6.
-    public let address: IPAddress?
+    package let address: IPAddress?
     /// The TCP port.
-    public let port: Int
+    package let port: Int
 
     /// The address as the file writes it, such as `:8443` or `[::1]:8443`.
-    public var text: String {
+    package var text: String {
         switch address {
         case nil: ":\(port)"
         case .some(let address): address.family == .v6 ? "[\(address.text)]:\(port)" : "\(address.text):\(port)"
@@ -113,9 +113,9 @@ public struct ListenAddress: Sendable, Hashable {
 }
 
 /// A server that a host's requests are passed on to.
-public struct Upstream: Sendable, Hashable {
+package struct Upstream: Sendable, Hashable {
     /// How the server is reached.
-    public enum Transport: Sendable, Hashable {
+    package enum Transport: Sendable, Hashable {
         /// Plain HTTP/1.1 over TCP.
         case http(host: String, port: Int)
         /// HTTP/1.1 over TLS; the certificate is verified.
@@ -125,15 +125,15 @@ public struct Upstream: Sendable, Hashable {
     }
 
     /// How the server is reached.
-    public let transport: Transport
+    package let transport: Transport
 
     /// Whether it is reached over TLS.
-    public var isTLS: Bool {
+    package var isTLS: Bool {
         if case .https = transport { true } else { false }
     }
 
     /// The upstream as the file writes it; the scheme's own port is left out.
-    public var text: String {
+    package var text: String {
         switch transport {
         case .http(let host, let port): "http://\(host)\(port == 80 ? "" : ":\(port)")"
         case .https(let host, let port): "https://\(host)\(port == 443 ? "" : ":\(port)")"

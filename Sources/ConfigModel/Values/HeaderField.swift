@@ -1,9 +1,9 @@
 /// A header field to set (RFC 9110 section 5).
-public struct HeaderField: Sendable, Hashable {
+package struct HeaderField: Sendable, Hashable {
     /// The name as the file writes it.
-    public let name: String
+    package let name: String
     /// The value, without white space around it.
-    public let value: String
+    package let value: String
 }
 
 /// The grammar of header fields, and the names that only the gateway may write.

@@ -1,9 +1,9 @@
 import Glibc
 
 /// An IPv4 or IPv6 address.
-public struct IPAddress: Sendable, Hashable {
+package struct IPAddress: Sendable, Hashable {
     /// Which protocol it belongs to.
-    public enum Family: Sendable {
+    package enum Family: Sendable {
         /// IPv4, 4 bytes.
         case v4
         /// IPv6, 16 bytes.
@@ -11,12 +11,12 @@ public struct IPAddress: Sendable, Hashable {
     }
 
     /// IPv4 or IPv6.
-    public let family: Family
+    package let family: Family
     /// The address in network order: 4 or 16 bytes.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
 
     /// The address a text writes, as `inet_pton` reads it; nil when it is none.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let isV6 = text.utf8.hasAny { $0 == UInt8(ascii: ":") }
         // Names are not worth a call, and the call would stop at a NUL.
         guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(where: { $0 == 0 })
@@ -32,7 +32,7 @@ public struct IPAddress: Sendable, Hashable {
     }
 
     /// The address in its usual form (RFC 5952 for IPv6).
-    public var text: String {
+    package var text: String {
         // inet_ntop writes at most the given size and ends the text with NUL.
         unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
             let text = unsafe bytes.withUnsafeBytes { source in
@@ -45,14 +45,14 @@ public struct IPAddress: Sendable, Hashable {
 }
 
 /// A range of addresses in CIDR notation (RFC 4632).
-public struct NetworkBlock: Sendable, Hashable {
+package struct NetworkBlock: Sendable, Hashable {
     /// The first address of the range.
-    public let address: IPAddress
+    package let address: IPAddress
     /// How many leading bits all addresses share: 0 to 32, or to 128 for IPv6.
-    public let prefixLength: Int
+    package let prefixLength: Int
 
     /// The range as the file writes it.
-    public var text: String { "\(address.text)/\(prefixLength)" }
+    package var text: String { "\(address.text)/\(prefixLength)" }
 
     static func parse(_ text: String) throws(ValueFault) -> NetworkBlock {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)

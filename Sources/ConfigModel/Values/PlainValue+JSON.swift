@@ -1,6 +1,6 @@
 extension PlainValue {
     /// The value as JSON (RFC 8259) in UTF-8; `indented` puts each entry on a line of its own.
-    public func json(indented: Bool = false) -> [UInt8] {
+    package func json(indented: Bool = false) -> [UInt8] {
         var writer = JSONWriter(indented: indented)
         writer.output.reserveCapacity(128)
         writer.write(self)

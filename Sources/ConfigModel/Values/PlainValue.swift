@@ -1,6 +1,6 @@
 /// A value without a type of ours: what JSON can say. Plans, records and the schema are made of it. Two are equal when they
 /// have the same JSON: texts are compared by their bytes, since `é` can be written in two ways that go over the wire as they are.
-public enum PlainValue: Sendable, Equatable {
+package enum PlainValue: Sendable, Equatable {
     /// No value.
     case null
     /// A truth value.
@@ -15,26 +15,26 @@ public enum PlainValue: Sendable, Equatable {
     case object([Entry])
 
     /// One named value of an object.
-    public struct Entry: Sendable, Equatable {
+    package struct Entry: Sendable, Equatable {
         /// The name.
-        public let key: String
+        package let key: String
         /// The value.
-        public let value: PlainValue
+        package let value: PlainValue
 
         /// A named value.
-        public init(_ key: String, _ value: PlainValue) {
+        package init(_ key: String, _ value: PlainValue) {
             self.key = key
             self.value = value
         }
 
         /// Whether both have the same JSON.
-        public static func == (left: Entry, right: Entry) -> Bool {
+        package static func == (left: Entry, right: Entry) -> Bool {
             left.key.utf8.elementsEqual(right.key.utf8) && left.value == right.value
         }
     }
 
     /// Whether both have the same JSON.
-    public static func == (left: PlainValue, right: PlainValue) -> Bool {
+    package static func == (left: PlainValue, right: PlainValue) -> Bool {
         switch (left, right) {
         case (.null, .null): true
         case (.bool(let left), .bool(let right)): left == right
@@ -47,12 +47,12 @@ public enum PlainValue: Sendable, Equatable {
     }
 
     /// An object of these pairs, in this order.
-    public static func map(_ pairs: [(String, PlainValue)]) -> PlainValue {
+    package static func map(_ pairs: [(String, PlainValue)]) -> PlainValue {
         .object(pairs.map { Entry($0.0, $0.1) })
     }
 
     /// The value of a key, when this is an object that has it.
-    public subscript(key: String) -> PlainValue? {
+    package subscript(key: String) -> PlainValue? {
         guard case .object(let entries) = self else { return nil }
         return entries.first { $0.key == key }?.value
     }

@@ -1,7 +1,7 @@
 /// Where a secret, or a PEM text, is to be had. The model never looks it up.
-public struct Secret: Sendable, Hashable {
+package struct Secret: Sendable, Hashable {
     /// The places a secret can be in.
-    public enum Source: Sendable, Hashable {
+    package enum Source: Sendable, Hashable {
         /// An environment variable.
         case environment(String)
         /// A file; its content loses one trailing newline.
@@ -13,12 +13,12 @@ public struct Secret: Sendable, Hashable {
     }
 
     /// Where it is.
-    public let source: Source
+    package let source: Source
     /// Where the reference was written.
-    public let origin: SourceOrigin
+    package let origin: SourceOrigin
 
     /// A reference to a secret.
-    public init(_ source: Source, origin: SourceOrigin = .none) {
+    package init(_ source: Source, origin: SourceOrigin = .none) {
         self.source = source
         self.origin = origin
     }
@@ -26,7 +26,7 @@ public struct Secret: Sendable, Hashable {
 
 extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Where the secret is; never the secret itself.
-    public var description: String {
+    package var description: String {
         switch source {
         case .environment(let name): "env \(name)"
         case .file(let path): "file \(path)"
@@ -35,14 +35,14 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     }
 
     /// The same as `description`, so that dumps don't show secrets either.
-    public var debugDescription: String { description }
+    package var debugDescription: String { description }
 
     /// A mirror without children, so that dumps don't show secrets either.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 
     /// 32 bits (FNV-1a) of a secret that stands in the file, which tell of a change; empty for others. Kept in the state alone: of
     /// a weak secret they would confirm a guess.
-    public var fingerprint: String {
+    package var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }
         let hash = text.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
@@ -192,9 +192,9 @@ extension ValueShape where Value == Secret {
 }
 
 /// The written form of the key that seals private keys.
-public enum MasterKeyText {
+package enum MasterKeyText {
     /// Whether a text is 64 hex digits: 256 bits.
-    public static func isValid(_ text: String) -> Bool {
+    package static func isValid(_ text: String) -> Bool {
         text.utf8.count == 64 && text.allSatisfy { $0.isASCII && $0.isHexDigit }
     }
 }

@@ -1,7 +1,7 @@
 /// The address of a web service that Aegis calls: a CA's directory, an API, a webhook.
-public struct ServiceURL: Sendable, Hashable {
+package struct ServiceURL: Sendable, Hashable {
     /// The URL as the file writes it.
-    public let text: String
+    package let text: String
 
     /// A URL that is known to be good.
     init(_ text: String) { self.text = text }

@@ -5,13 +5,13 @@ import PKI
 import State
 
 /// Answers ACME challenges and nothing else: a gateway's worker without hosts, for an apply while no gateway is alive.
-public final class ChallengeResponder: ChallengeAnswerer {
+package final class ChallengeResponder: ChallengeAnswerer {
     private let worker: WorkerHandle
 
     /// Listens at the gateway's addresses.
     ///
     /// - Throws: `IssuanceFailure` when it can't, as when they are another's or need more rights.
-    public init(_ settings: GatewaySettings) throws(IssuanceFailure) {
+    package init(_ settings: GatewaySettings) throws(IssuanceFailure) {
         do {
             let reports = try Mailbox<WorkerReport>()
             worker = try WorkerHandle(number: 0, reports: reports)
@@ -52,7 +52,7 @@ public final class ChallengeResponder: ChallengeAnswerer {
     deinit { worker.mailbox.post(.stop) }
 
     /// Answers these from now on, besides those before.
-    public func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure) {
+    package func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure) {
         var update = TableUpdate()
         for challenge in challenges {
             do throws(PKIError) {
@@ -65,7 +65,7 @@ public final class ChallengeResponder: ChallengeAnswerer {
     }
 
     /// Answers these no longer.
-    public func withdraw(tokens: [String]) {
+    package func withdraw(tokens: [String]) {
         var update = TableUpdate()
         update.removedChallenges = tokens.map { Array($0.utf8) }
         worker.mailbox.post(.update(update))

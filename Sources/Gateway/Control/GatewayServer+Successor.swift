@@ -16,9 +16,9 @@ extension GatewayServer {
     /// Where handed-over sockets begin in a successor.
     private static let firstDescriptor: Int32 = 200
     /// The names of the variables by which it learns of them.
-    public static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
+    package static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
     /// The variable that names where to say that it serves.
-    public static let readyVariable = "AEGIS_READY_DESCRIPTOR"
+    package static let readyVariable = "AEGIS_READY_DESCRIPTOR"
 
     /// Starts this program anew, as it now is on disk, with the sockets that connections wait on: none is lost.
     func startSuccessor() {

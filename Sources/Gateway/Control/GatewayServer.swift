@@ -15,31 +15,31 @@ import SystemPackage
 // `Observability/` counts and logs, `Admin/` answers on the admin listener.
 
 /// What a gateway is started with.
-public struct GatewayOptions: Sendable {
+package struct GatewayOptions: Sendable {
     /// Opens the state; nil when there is none yet. Each use of it waits for others that have it locked, for so many
     /// milliseconds at most.
-    public var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
+    package var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
     /// The state's file, which is watched.
-    public var statePath: String
+    package var statePath: String
     /// The key that the state is sealed with, for a state that may keep one itself.
-    public var masterKey: @Sendable (any StateStore) throws -> MasterKey
+    package var masterKey: @Sendable (any StateStore) throws -> MasterKey
     /// Where the local CA's files are; nil for what the configuration says.
-    public var cacheDirectory: String?
+    package var cacheDirectory: String?
     /// How long requests may take to end when the gateway does, in milliseconds.
-    public var drainMilliseconds: Int64 = 30_000
+    package var drainMilliseconds: Int64 = 30_000
     /// Sockets that were handed over, by systemd or by an earlier process.
-    public var inheritedSockets: [Int32] = []
+    package var inheritedSockets: [Int32] = []
     /// Where to say that listeners are up, by one byte; for the process that handed its sockets over.
-    public var readyDescriptor: Int32?
+    package var readyDescriptor: Int32?
     /// How to start a process of a new version: its program, and the arguments of this one.
-    public var program: [String] = []
+    package var program: [String] = []
     /// The program's version.
-    public var version = ""
+    package var version = ""
     /// Where to log.
-    public var log: EventLog
+    package var log: EventLog
 
     /// Options.
-    public init(
+    package init(
         statePath: String, log: EventLog, openState: @escaping @Sendable (Int) throws -> (any StateStore)?,
         masterKey: @escaping @Sendable (any StateStore) throws -> MasterKey
     ) {
@@ -71,7 +71,7 @@ enum ControlEvent: Sendable {
 }
 
 /// The control side. Runs on the thread that calls `run`; everything here is confined to it.
-public final class GatewayServer {
+package final class GatewayServer {
     let options: GatewayOptions
     let log: EventLog
     let events: Mailbox<ControlEvent>
@@ -143,7 +143,7 @@ public final class GatewayServer {
     private var isToldToEnd = false
 
     /// A gateway that has not begun to serve.
-    public init(_ options: GatewayOptions) throws {
+    package init(_ options: GatewayOptions) throws {
         // libdispatch, which the state's library uses, ends the process when it finds no descriptors at its first use.
         DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
@@ -171,7 +171,7 @@ public final class GatewayServer {
     /// Serves until it is told to end.
     ///
     /// - Returns: The exit code: 0 after an orderly end, 1 when the key does not open the state that there is at the start.
-    public func run() -> Int32 {
+    package func run() -> Int32 {
         startWatching()
         reload()
         // Nothing is served yet, and whoever starts it sees why. Later on what was in force would go.

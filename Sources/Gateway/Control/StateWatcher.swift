@@ -10,9 +10,9 @@ import SystemPackage
 /// events do not tell (network file systems, links, no inotify left to be had).
 ///
 /// One thread waits; any thread can wake or stop it.
-public final class StateWatcher: Sendable {
+package final class StateWatcher: Sendable {
     /// What ended a wait.
-    public enum Wake: Sendable {
+    package enum Wake: Sendable {
         /// It is time to look at the state.
         case look
         /// Somebody called `wake`.
@@ -22,7 +22,7 @@ public final class StateWatcher: Sendable {
     }
 
     /// The longest time between two looks.
-    public static let slowPoll = Duration.seconds(1)
+    package static let slowPoll = Duration.seconds(1)
     /// The time from an event to the second look. The first waits for as long, since a commit is many writes.
     private static let firstPause = Duration.milliseconds(1)
 
@@ -52,7 +52,7 @@ public final class StateWatcher: Sendable {
     ///
     /// What happens from now on ends a wait, so look at the state first and then wait.
     /// - Throws: `Errno` when there are no file descriptors left.
-    public init(path: FilePath) throws(Errno) {
+    package init(path: FilePath) throws(Errno) {
         let parent = path.removingLastComponent()
         directory = parent.isEmpty ? "." : parent
         let name = path.lastComponent?.string ?? ""
@@ -70,7 +70,7 @@ public final class StateWatcher: Sendable {
     }
 
     /// Blocks until it is time to look, or somebody calls. Events of one burst end one wait.
-    public func wait() -> Wake {
+    package func wait() -> Wake {
         schedule.withLock { schedule in
             while true {
                 if isStopped.load(ordering: .acquiring) { return .stopped }
@@ -93,13 +93,13 @@ public final class StateWatcher: Sendable {
     }
 
     /// Ends the present wait, or the next one. Several calls may end one wait.
-    public func wake() {
+    package func wake() {
         // A full pipe has woken it already.
         _ = try? bell.writeEnd.writeAll([0])
     }
 
     /// Ends the present wait and all later ones.
-    public func stop() {
+    package func stop() {
         isStopped.store(true, ordering: .releasing)
         wake()
     }

@@ -5,9 +5,9 @@ import Synchronization
 /// The gateway's log: a line an event, as text for people or JSON for machines, on the standard error. Never a secret.
 ///
 /// Who does not read the log holds nobody up: lines that there is no room for are lost, and counted.
-public struct EventLog: Sendable {
+package struct EventLog: Sendable {
     /// The form of a line.
-    public enum Format: String, Sendable, CaseIterable {
+    package enum Format: String, Sendable, CaseIterable {
         case text, json
     }
 
@@ -58,11 +58,11 @@ public struct EventLog: Sendable {
     }
 
     /// A log.
-    public init(_ format: Format) { self.format = format }
+    package init(_ format: Format) { self.format = format }
 
     func info(_ message: String, _ fields: [(String, String)] = []) { write(.info, message, fields) }
     /// Writes what people had better look at.
-    public func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
+    package func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
     func error(_ message: String, _ fields: [(String, String)] = []) { write(.error, message, fields) }
 
     private func write(_ level: Level, _ message: String, _ fields: [(String, String)]) {

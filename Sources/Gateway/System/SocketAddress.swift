@@ -2,7 +2,7 @@ import ConfigModel
 import Glibc
 
 /// Where to connect to or to listen at.
-public struct SocketAddress: Sendable, Hashable {
+package struct SocketAddress: Sendable, Hashable {
     /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un.
     private let bytes: [UInt8]
     let family: Int32

@@ -1,11 +1,11 @@
 import Glibc
 
 /// A system call that failed.
-public struct SystemFailure: Error, Equatable, CustomStringConvertible {
+package struct SystemFailure: Error, Equatable, CustomStringConvertible {
     /// The call.
-    public let call: String
+    package let call: String
     /// Its `errno`.
-    public let code: Int32
+    package let code: Int32
 
     /// The failure of the call that was just made.
     init(_ call: String) {
@@ -19,7 +19,7 @@ public struct SystemFailure: Error, Equatable, CustomStringConvertible {
     }
 
     /// What went wrong, in the system's words.
-    public var description: String { "\(call): \(Self.text(code))" }
+    package var description: String { "\(call): \(Self.text(code))" }
 
     /// The system's words for an `errno`, such as "Connection refused".
     static func text(_ code: Int32) -> String {

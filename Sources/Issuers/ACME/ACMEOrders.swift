@@ -8,13 +8,13 @@ import State
 /// Whatever can't be repeated is in the state's journal before it is done: the key and the request before the order, the
 /// order's address before it is answered, its finalization before it is asked for. Who is killed leaves an order that the next
 /// one takes up. The certificate's lease sees to it that one process at a time orders it. Threads may share it.
-public final class ACMEOrders: Sendable {
+package final class ACMEOrders: Sendable {
     private let tools: IssuanceTools
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
 
     /// Orders for this process, whose challenges are put on `board`.
-    public init(_ tools: IssuanceTools, board: ChallengeBoard) {
+    package init(_ tools: IssuanceTools, board: ChallengeBoard) {
         self.tools = tools
         self.board = board
         accounts = ACMEAccounts(store: tools.store, sealer: tools.sealer, secrets: tools.secrets, now: tools.now)
@@ -26,7 +26,7 @@ public final class ACMEOrders: Sendable {
     /// material's `closing`.
     ///
     /// When another process was having it meanwhile, what that one stored is the result.
-    public func obtain(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
+    package func obtain(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in try order(need)
         }
@@ -34,7 +34,7 @@ public final class ACMEOrders: Sendable {
 
     /// Has a CA revoke a certificate in DER, which can't be taken back. `key` is the certificate's own: with it a CA does so too
     /// that does not know our account, or not as the one that has ordered it.
-    public func revoke(
+    package func revoke(
         _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
         do {
@@ -54,7 +54,7 @@ public final class ACMEOrders: Sendable {
     }
 
     /// Gives our account at a CA another key (RFC 8555 section 7.3.5).
-    public func changeAccountKey(at settings: ACMEIssuer) throws(IssuanceFailure) {
+    package func changeAccountKey(at settings: ACMEIssuer) throws(IssuanceFailure) {
         do {
             try accounts.changeKey(settings)
         } catch {

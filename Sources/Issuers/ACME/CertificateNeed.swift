@@ -2,23 +2,23 @@ import ConfigModel
 import PKI
 
 /// A certificate that is to be had from an ACME CA.
-public struct CertificateNeed: Sendable {
+package struct CertificateNeed: Sendable {
     /// One CA that may issue it.
-    public struct Issuer: Sendable {
+    package struct Issuer: Sendable {
         /// Its name in the file.
-        public let name: String
+        package let name: String
         /// How it is talked to.
-        public let settings: ACMEIssuer
+        package let settings: ACMEIssuer
     }
 
     /// The certificate's name in the state.
-    public let name: String
+    package let name: String
     /// The names it is for.
-    public let names: [String]
+    package let names: [String]
     /// The CAs to try, in this order.
-    public let issuers: [Issuer]
+    package let issuers: [Issuer]
     /// The kind of its key; nil for what the issuer says.
-    public let keyType: KeyType?
+    package let keyType: KeyType?
 
     init(name: String, names: [String], issuers: [Issuer], keyType: KeyType? = nil) {
         self.name = name
@@ -28,7 +28,7 @@ public struct CertificateNeed: Sendable {
     }
 
     /// What a declared certificate needs; nil when it does not come from an ACME CA.
-    public init?(_ value: any Recorded, named name: String, from issuers: [ConfigModel.Issuer]) {
+    package init?(_ value: any Recorded, named name: String, from issuers: [ConfigModel.Issuer]) {
         switch value {
         case let certificate as HostCertificate:
             guard let need = try? CertificateNeed(of: certificate, named: name, from: issuers) else { return nil }

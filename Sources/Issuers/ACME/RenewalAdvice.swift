@@ -58,7 +58,7 @@ struct RenewalAdvice {
 
 /// Asks CAs for advice on many certificates while somebody waits: each answer is waited for some seconds, and a CA that gives none
 /// is asked no more. No account is needed for it. Threads may share it.
-public final class AdviceRound: Sendable {
+package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
     private let tools: IssuanceTools
@@ -72,10 +72,10 @@ public final class AdviceRound: Sendable {
     }
 
     /// A round that has asked nobody yet.
-    public init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceTools) { self.tools = tools }
 
     /// Asks for one certificate. Blocks for some seconds at most. `issuers` are all of the state.
-    public func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
+    package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = CertificateNeed(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
         guard let need, let failure = advice.take(on: certificate.name, from: need.issuers.map(\.settings)),
@@ -88,7 +88,7 @@ public final class AdviceRound: Sendable {
     }
 
     /// The CAs that could not be asked, by their directories, and why.
-    public var failures: [(directory: String, reason: String)] {
+    package var failures: [(directory: String, reason: String)] {
         places.withLock { $0 }.compactMap { place in place.value.failure.withLock { $0 }.map { (place.key, $0) } }
             .sorted { $0.directory < $1.directory }
     }

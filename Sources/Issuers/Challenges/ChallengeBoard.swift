@@ -3,7 +3,7 @@ import State
 import Synchronization
 
 /// Answers challenges where no gateway does.
-public protocol ChallengeAnswerer: Sendable {
+package protocol ChallengeAnswerer: Sendable {
     /// Answers these from now on, besides those before.
     func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure)
 
@@ -13,7 +13,7 @@ public protocol ChallengeAnswerer: Sendable {
 
 /// Where challenges are put to be answered: into the state, for the gateways that are alive; without one, this process
 /// answers itself.
-public final class ChallengeBoard: Sendable {
+package final class ChallengeBoard: Sendable {
     private let store: any StateStore
     private let holder: LeaseHolder
     private let makeAnswerer: @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
@@ -26,7 +26,7 @@ public final class ChallengeBoard: Sendable {
     private static let pauseMilliseconds = 10
 
     /// A board for who holds the certificates' leases. `makeAnswerer` is called when no gateway is alive, once.
-    public init(
+    package init(
         store: any StateStore, holder: LeaseHolder,
         makeAnswerer: @escaping @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) {

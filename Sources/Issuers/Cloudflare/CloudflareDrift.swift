@@ -3,14 +3,14 @@ import ConfigModel
 import State
 
 /// Asks Cloudflare whether it still has what was had from it.
-public struct CloudflareDrift: Sendable {
+package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
 
     /// A check with the secrets that the file refers to.
-    public init(_ secrets: SecretReader) { self.secrets = secrets }
+    package init(_ secrets: SecretReader) { self.secrets = secrets }
 
     /// Why a certificate is no longer what was issued; nil when it is. `now` is in seconds since 1970.
-    public func reason(
+    package func reason(
         of certificate: RemoteCertificate, _ settings: CloudflareOriginIssuer, now: Int64
     ) throws(IssuanceFailure) -> String? {
         let client = try CloudflareClient(settings, secrets: secrets)
@@ -26,7 +26,7 @@ public struct CloudflareDrift: Sendable {
     }
 
     /// Why a pack is no longer of use; nil when it is.
-    public func reason(
+    package func reason(
         of pack: EdgePack, _ settings: EdgeCertificate, now: Int64
     ) throws(IssuanceFailure) -> String? {
         guard let id = pack.id else { return nil }

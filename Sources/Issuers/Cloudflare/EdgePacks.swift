@@ -7,11 +7,11 @@ import State
 ///
 /// A pack is in the state's journal before it is ordered, with the packs that its zone has then, so that who lost the answer to
 /// the order knows which is new. A changed pack is ordered new; the old one is deleted when the new one is active.
-public struct EdgePacks: Sendable {
+package struct EdgePacks: Sendable {
     let tools: IssuanceTools
 
     /// Packs looked after by this process.
-    public init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceTools) { self.tools = tools }
 
     /// How long another process may take with the same pack, in seconds.
     private static let patienceSeconds: Int64 = 60
@@ -19,7 +19,7 @@ public struct EdgePacks: Sendable {
     /// Orders a pack unless it was ordered before, and waits for it to become active, as long as its `wait` says.
     ///
     /// Returns it as it was seen last.
-    public func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
+    package func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
         try exclusively(name, certificate) { work in
             let (pack, oddities) = try work.ordered()
             return try work.wait(for: pack).noting(oddities)
@@ -27,7 +27,7 @@ public struct EdgePacks: Sendable {
     }
 
     /// Looks at the pack that was ordered, and waits for it to become active for at most `patience`. Nil when there is none.
-    public func follow(
+    package func follow(
         _ certificate: EdgeCertificate, named name: String, patience: Duration = .zero
     ) throws(IssuanceFailure) -> EdgePack? {
         try exclusively(name, certificate) { work in
@@ -37,7 +37,7 @@ public struct EdgePacks: Sendable {
     }
 
     /// Deletes all packs of an edge certificate.
-    public func delete(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) {
+    package func delete(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) {
         try exclusively(name, certificate) { work in
             for pack in try work.packs() { try work.delete(pack) }
         }

@@ -183,7 +183,7 @@ extension PendingOrder {
 
 extension StoredCertificate {
     /// The issuer's name, as the certificate is declared.
-    public var issuerName: String? {
+    package var issuerName: String? {
         guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
         return issued.issuer
     }

@@ -4,31 +4,31 @@ import ConfigModel
 import State
 
 /// Revokes certificates of Cloudflare's Origin CA that are no longer wanted.
-public struct OriginRevocations: Sendable {
+package struct OriginRevocations: Sendable {
     private let tools: IssuanceTools
 
     /// Revocations by this process.
-    public init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceTools) { self.tools = tools }
 
     /// How long gateways may take to have a change in force, in milliseconds.
     private static let patienceMilliseconds = 15_000
     private static let pauseMilliseconds = 20
 
     /// What came of one revocation.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// The certificate's name in the state.
-        public let certificate: String
+        package let certificate: String
         /// Why it is not revoked; nil when it is.
-        public let failure: IssuanceFailure?
+        package let failure: IssuanceFailure?
         /// Whether nobody tries again.
-        public let isGivenUp: Bool
+        package let isGivenUp: Bool
     }
 
     /// Revokes what others have taken the place of, once all gateways that are alive serve those. `issuers` are all of the state,
     /// `leaving` those that were taken out of it just now.
     ///
     /// What can't be revoked now stays noted, and is tried again later, as long as its issuer is in the state.
-    public func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
+    package func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
         let now = tools.now()
         let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
         guard !waiting.isEmpty, try areGatewaysUpToDate() else { return [] }
@@ -82,7 +82,7 @@ public struct OriginRevocations: Sendable {
     }
 
     /// Revokes a certificate, which can't be undone. One that is revoked already is no error.
-    public func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
+    package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
         let client = try CloudflareClient(settings, secrets: tools.secrets)
         do throws(CloudflareError) {
             try client.revoke(id)

@@ -32,19 +32,19 @@ extension EdgePack {
     static let goneStatus = "deleted"
 
     /// Whether the edge serves it.
-    public var isActive: Bool { PackStatus(status) == .active }
+    package var isActive: Bool { PackStatus(status) == .active }
 
     /// Whether something is to come of it.
-    public var isPending: Bool { [.pending, .validationTimedOut].contains(PackStatus(status)) }
+    package var isPending: Bool { [.pending, .validationTimedOut].contains(PackStatus(status)) }
 
     /// Why another has to be ordered, as far as is known without asking; nil when it need not.
-    public var loss: String? {
+    package var loss: String? {
         if id == nil { return "its order was not ended" }
         return isActive || isPending ? nil : "is \(status) at Cloudflare"
     }
 
     /// When to look at it again, in seconds since 1970: soon while it is new, once a day when it is in force.
-    public var nextCheckAt: Int64 {
+    package var nextCheckAt: Int64 {
         switch PackStatus(status) {
         case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 15 : 900)
         case .active: checkedAt + 86_400
@@ -53,13 +53,13 @@ extension EdgePack {
     }
 
     /// How it stands, with what is to be done about it, in lines.
-    public var news: String {
+    package var news: String {
         let lines = ["is \(status)" + (problem.map { ": \($0)" } ?? "")] + notes
         return lines.joined(separator: "\n  ")
     }
 
     /// What is wrong with it; nil when nothing is.
-    public var problem: String? {
+    package var problem: String? {
         switch PackStatus(status) {
         case .pending, .active: nil
         case .validationTimedOut: "its validation timed out, and is begun again"

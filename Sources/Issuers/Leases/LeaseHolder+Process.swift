@@ -4,7 +4,7 @@ import SystemPackage
 
 extension LeaseHolder {
     /// This process, run by a user as the environment names it.
-    public static func current() -> LeaseHolder {
+    package static func current() -> LeaseHolder {
         LeaseHolder(
             machine: machineName(), scope: processScope(), process: Int(getpid()),
             startTicks: startTicks(of: Int(getpid())) ?? 0,
@@ -49,7 +49,7 @@ extension LeaseHolder {
 
     /// Whether the holder still runs, or may: without /proc that is not known, and only the lease's end tells. For holders of
     /// this machine.
-    public static func isAlive(_ holder: LeaseHolder) -> Bool {
+    package static func isAlive(_ holder: LeaseHolder) -> Bool {
         startTicks(of: holder.process) == holder.startTicks || startTicks(of: Int(getpid())) == nil
     }
 

@@ -3,24 +3,24 @@ import Glibc
 import State
 
 /// Holds a lease from when it is made to `release`, renewing it meanwhile.
-public final class LeaseKeeper: Sendable {
+package final class LeaseKeeper: Sendable {
     /// Who holds it: this process.
-    public let holder: LeaseHolder
+    package let holder: LeaseHolder
     private let name: Lease.Name
     private let store: any StateStore
     // Sound to share: a dispatch source's own operations are thread-safe, and it is never replaced.
     private nonisolated(unsafe) let timer: any DispatchSourceTimer
 
     /// Why a lease can't be had.
-    public struct Held: Error {
+    package struct Held: Error {
         /// Who has it, and since when.
-        public let lease: Lease
+        package let lease: Lease
     }
 
     /// Takes the lease.
     ///
     /// - Throws: `Held` with who has it; `StateError` when the state can't be written.
-    public init(_ name: Lease.Name, in store: any StateStore) throws {
+    package init(_ name: Lease.Name, in store: any StateStore) throws {
         let holder = LeaseHolder.current()
         let attempt = try store.acquireLease(name, for: holder, now: Self.now) { lease in
             lease.isFree(at: Self.now, in: holder.scope, isAlive: LeaseHolder.isAlive)
@@ -40,10 +40,10 @@ public final class LeaseKeeper: Sendable {
     }
 
     /// Stops renewing, and leaves the lease to whoever ends it: a commit, or time.
-    public func stopRenewing() { unsafe timer.cancel() }
+    package func stopRenewing() { unsafe timer.cancel() }
 
     /// Gives the lease back.
-    public func release() {
+    package func release() {
         stopRenewing()
         try? store.releaseLease(name, of: holder)
     }

@@ -3,19 +3,19 @@ import PKI
 /// How a gateway shows which one it is to those who know it from the state: where a CA looks for the answer to http-01, it
 /// answers tokens of this form with a digest over its identity. Nobody else can give that answer, and the identity can't be
 /// found from it.
-public enum GatewayProbe {
+package enum GatewayProbe {
     private static let prefix = "aegis-probe-"
     /// 128 bits in hexadecimal.
     private static let digits = 32
 
     /// A token that was never asked for.
-    public static func makeToken() -> String {
+    package static func makeToken() -> String {
         let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max) }
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// Whether what was asked for is such a token.
-    public static func isToken(_ bytes: [UInt8]) -> Bool {
+    package static func isToken(_ bytes: [UInt8]) -> Bool {
         bytes.count == prefix.utf8.count + digits && bytes.starts(with: prefix.utf8)
             && bytes.dropFirst(prefix.utf8.count).allSatisfy { byte in
                 (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
@@ -24,7 +24,7 @@ public enum GatewayProbe {
     }
 
     /// What the gateway with this identity (`GatewayNode.id`) answers.
-    public static func answer(to token: [UInt8], from identity: String) -> [UInt8] {
+    package static func answer(to token: [UInt8], from identity: String) -> [UInt8] {
         Array(Digest.sha256Text(token + Array(" \(identity)".utf8)).utf8)
     }
 }

@@ -13,29 +13,29 @@ import Synchronization
 ///
 /// First the CAs are looked at, then the names, in any order: each call asks a few servers, and waits no longer than
 /// `timeout` for each.
-public final class PreflightChecks: Sendable {
+package final class PreflightChecks: Sendable {
     /// How long a server may take to answer.
-    public static let timeout = Duration.seconds(5)
+    package static let timeout = Duration.seconds(5)
     /// When so many lookups have failed one after the other, no more are made: nobody answers.
     private static let patience = 16
 
     /// Where the outside is; what is not the world's is for tests.
-    public struct Outside: Sendable {
+    package struct Outside: Sendable {
         /// The name server that is asked, as host:port; nil: those of the system.
-        public var resolver: String?
+        package var resolver: String?
         /// The port at which CAs ask for http-01's answers.
-        public var httpPort = 80
+        package var httpPort = 80
 
         /// The world.
-        public init() {}
+        package init() {}
     }
 
     /// What was found out about a CA.
-    public struct CA: Sendable {
+    package struct CA: Sendable {
         let issuer: CertificateNeed.Issuer
         let findings: IssuerInspection.Findings
         /// What is doubtful about it.
-        public let warnings: [Diagnostic]
+        package let warnings: [Diagnostic]
     }
 
     private let lookup: DNSLookup
@@ -47,7 +47,7 @@ public final class PreflightChecks: Sendable {
     private let answerer: (any ChallengeAnswerer)?
     private let silence = Mutex((failures: 0, skipped: 0))
     /// What can't be checked at all.
-    public let warnings: [Diagnostic]
+    package let warnings: [Diagnostic]
 
     /// Checks for certificates that are needed.
     ///
@@ -55,7 +55,7 @@ public final class PreflightChecks: Sendable {
     ///   - store: The state, which is only read; nil when there is none yet.
     ///   - now: Seconds since 1970.
     ///   - makeAnswerer: Answers http-01 in place of gateways; called when none is alive and a CA would ask for it.
-    public init(
+    package init(
         for needs: [CertificateNeed], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
         makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) {
@@ -105,7 +105,7 @@ public final class PreflightChecks: Sendable {
     }
 
     /// Looks at a CA.
-    public func look(at issuer: Issuer) -> CA? {
+    package func look(at issuer: Issuer) -> CA? {
         guard case .acme(let settings) = issuer.kind else { return nil }
         let findings = inspection.inspect(settings)
         let warnings = findings.doubts.map { doubt in
@@ -117,7 +117,7 @@ public final class PreflightChecks: Sendable {
     // MARK: Names
 
     /// What is doubtful about a name of a certificate that these CAs are to issue. `origin` is where that was written.
-    public func check(_ name: String, at origin: SourceOrigin, with authorities: [CA]) -> [Diagnostic] {
+    package func check(_ name: String, at origin: SourceOrigin, with authorities: [CA]) -> [Diagnostic] {
         guard let subject = try? SubjectName(name) else { return [] }
         let looked: (addresses: [String], warnings: [Diagnostic]) =
             if case .dns = subject { lookUp(name, at: origin, authorities) } else { ([name], []) }
@@ -158,7 +158,7 @@ public final class PreflightChecks: Sendable {
     }
 
     /// What was left out in the end.
-    public var omissions: [Diagnostic] {
+    package var omissions: [Diagnostic] {
         let skipped = silence.withLock { $0.skipped }
         guard skipped > 0 else { return [] }
         return [.warning(at: .none, "\(skipped) more names were not looked up: no name server answers")]
@@ -202,7 +202,7 @@ public final class PreflightChecks: Sendable {
     /// Which certificates would not be ordered now, and until when, if all of these are ordered in this order.
     ///
     /// `isHad` tells those that there are already: a CA that knows renewals does not count theirs.
-    public func limitWarnings(
+    package func limitWarnings(
         _ needs: [(need: CertificateNeed, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {
         let directories = Dictionary(authorities.map { ($0.issuer.name, $0.findings.directory) }) { first, _ in first }

@@ -2,11 +2,11 @@ import COpenSSL
 
 extension Certificate {
     /// The largest certificate that is read: 64 KiB.
-    public static let maximumBytes = 64 << 10
+    package static let maximumBytes = 64 << 10
 
     /// Reads a certificate. Refused are bytes left over, broken extensions, and host names with anything but visible ASCII:
     /// a NUL in one has made other programs take a name for its beginning.
-    public init(der: [UInt8]) throws(PKIError) {
+    package init(der: [UInt8]) throws(PKIError) {
         let certificate = try unsafe Self.decode(der)
         defer { unsafe X509_free(certificate) }
         // OpenSSL reads the extensions on the first question about them and notes here that it could not.
@@ -58,7 +58,7 @@ extension Certificate {
     }
 
     /// Whether `issuer` has signed this: its name, key identifier and right to sign must fit, and the signature.
-    public func isIssued(by issuer: Certificate) -> Bool {
+    package func isIssued(by issuer: Certificate) -> Bool {
         guard let child = unsafe try? Self.decode(der) else { return false }
         defer { unsafe X509_free(child) }
         guard let parent = unsafe try? Self.decode(issuer.der) else { return false }

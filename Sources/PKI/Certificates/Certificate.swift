@@ -1,70 +1,70 @@
 /// An X.509 certificate (RFC 5280): its DER, and what was read from it once. Two are equal when their DER is.
-public struct Certificate: Sendable {
+package struct Certificate: Sendable {
     /// The certificate as it was signed.
-    public let der: [UInt8]
+    package let der: [UInt8]
     /// The names it is for: its subject alternative names. A common name is none (RFC 9525).
-    public let names: [SubjectName]
+    package let names: [SubjectName]
     /// The subject's common name, for people to read.
-    public let subjectCommonName: String?
+    package let subjectCommonName: String?
     /// The common name of who issued it.
-    public let issuerCommonName: String?
+    package let issuerCommonName: String?
     /// Valid from here on, in seconds since 1970 UTC.
-    public let notBefore: Int64
+    package let notBefore: Int64
     /// Valid up to here, in seconds since 1970 UTC.
-    public let notAfter: Int64
+    package let notAfter: Int64
     /// The serial number's content bytes in DER as hex, a leading 00 included.
-    public let serial: String
+    package let serial: String
     /// The SHA-256 of the DER as lower-case hex.
-    public let fingerprint: String
+    package let fingerprint: String
     /// What the key may be used for; nil when the certificate doesn't say, which allows everything.
-    public let keyUsage: KeyUsage?
+    package let keyUsage: KeyUsage?
     /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; empty allows all.
-    public let extendedKeyUsages: [String]
+    package let extendedKeyUsages: [String]
     /// Whether it may issue certificates.
-    public let isCA: Bool
+    package let isCA: Bool
     /// How many further authorities may stand below it; nil for any number.
-    public let pathLength: Int?
+    package let pathLength: Int?
     /// Which of the issuer's keys has signed it.
-    public let authorityKeyIdentifier: [UInt8]?
+    package let authorityKeyIdentifier: [UInt8]?
     /// The name of its own key.
-    public let subjectKeyIdentifier: [UInt8]?
+    package let subjectKeyIdentifier: [UInt8]?
     /// The public key as SubjectPublicKeyInfo in DER.
-    public let publicKeyDER: [UInt8]
+    package let publicKeyDER: [UInt8]
     /// Whether it says where its issuer's certificate is to be had (RFC 5280, section 4.2.2.1).
-    public let locatesIssuer: Bool
+    package let locatesIssuer: Bool
     /// The first web address of those; nil when there is none that can be shown.
-    public let issuerAddress: String?
+    package let issuerAddress: String?
     /// Whether issuer and subject have the same name.
-    public let isSelfIssued: Bool
+    package let isSelfIssued: Bool
     let publicKeyKindValue: KeyKind
     /// How hard the signature is to forge, in bits: 63 for SHA-1.
     let signatureSecurityBits: Int
 
     /// Such as "ECDSA P-256" or "RSA 2048".
-    public var publicKeyKind: String { publicKeyKindValue.description }
+    package var publicKeyKind: String { publicKeyKindValue.description }
 
     /// How people are told of it: by common name, else by its first name, else by its serial.
-    public var subject: String {
+    package var subject: String {
         (subjectCommonName ?? names.first?.text).map(\.oneLine) ?? "serial \(serial)"
     }
 
     /// The serial number's content bytes in DER, a leading 00 included.
-    public var serialBytes: [UInt8] { Hex.bytes(serial) ?? [] }
+    package var serialBytes: [UInt8] { Hex.bytes(serial) ?? [] }
 
     /// The certificate as PEM.
-    public var pem: String { PEM.text("CERTIFICATE", der) }
+    package var pem: String { PEM.text("CERTIFICATE", der) }
 
     /// Whether it has begun and not ended at a time, in seconds since 1970.
     package func isValid(at time: Int64) -> Bool { notBefore <= time && time < notAfter }
 
     /// Whether it ends so long before a leaf below it that this matters: by a day, or a tenth of a short leaf's lifetime. Those
     /// that were made together often end some seconds after each other.
-    public func endsBefore(_ leaf: Certificate) -> Bool {
+    package func endsBefore(_ leaf: Certificate) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }
 
     /// Refuses keys below RSA 2048 or EC 256, and signatures with a broken hash unless they are the subject's own.
-    public func checkStrength() throws(PKIError) {
+    package func checkStrength() throws(PKIError) {
         if case .explicitECDSA = publicKeyKindValue { throw .explicitCurve(certificate: subject) }
         try publicKeyKindValue.checkStrength()
         // 112 bits is OpenSSL's security level 2, below which the gateway's TLS could not use it.
@@ -74,17 +74,17 @@ public struct Certificate: Sendable {
 
 extension Certificate: Hashable {
     /// Whether both are the same certificate.
-    public static func == (left: Certificate, right: Certificate) -> Bool { left.der == right.der }
+    package static func == (left: Certificate, right: Certificate) -> Bool { left.der == right.der }
 
     /// Hashes the fingerprint.
-    public func hash(into hasher: inout Hasher) { hasher.combine(fingerprint) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(fingerprint) }
 }
 
 extension Certificate {
     /// Whether a client that asked for this host accepts the certificate (RFC 9525, section 6.3). Case and one trailing
     /// dot make no difference. A wildcard stands for exactly one label, above at least two others; addresses are compared
     /// with addresses alone. A host that is a wildcard itself is covered only by the same wildcard.
-    public func covers(_ host: String) -> Bool {
+    package func covers(_ host: String) -> Bool {
         if let address = SubjectName.addressBytes(host) {
             return names.contains(.ip(SubjectName.addressText(address)))
         }

@@ -1,19 +1,19 @@
 /// A certificate authority of our own: its key, and the certificate that clients trust.
-public struct CertificateAuthority: Sendable {
+package struct CertificateAuthority: Sendable {
     /// The key that signs.
-    public let key: PrivateKey
+    package let key: PrivateKey
     /// The certificate of that key.
-    public let certificate: Certificate
+    package let certificate: Certificate
 
     /// How long a root lasts by default, in seconds: ten years.
-    public static let rootLifetimeSeconds: Int64 = 3650 * 86400
+    package static let rootLifetimeSeconds: Int64 = 3650 * 86400
     /// The longest a leaf lasts, in seconds: 397 days. Apple's clients accept no more than 398.
-    public static let maximumLeafLifetimeSeconds: Int64 = 397 * 86400
+    package static let maximumLeafLifetimeSeconds: Int64 = 397 * 86400
     /// How far before now certificates begin, in seconds, for clients whose clocks are slow.
-    public static let backdatingSeconds: Int64 = 300
+    package static let backdatingSeconds: Int64 = 300
 
     /// An authority that exists already. The key must be the certificate's, which must be allowed to sign others.
-    public init(key: PrivateKey, certificate: Certificate) throws(PKIError) {
+    package init(key: PrivateKey, certificate: Certificate) throws(PKIError) {
         guard key.matches(certificate) else { throw .keyMismatch(subject: certificate.subject) }
         guard certificate.isCA, certificate.keyUsage?.contains(.keyCertSign) ?? true else {
             throw .unusableAuthority(reason: "'\(certificate.subject)' is not a certificate authority's certificate")
@@ -24,7 +24,7 @@ public struct CertificateAuthority: Sendable {
 
     /// A new root with a new key (ECDSA P-256) that can sign leaves alone. The common name has 1 to 64 characters; times
     /// are in seconds since 1970 UTC, lifetimes in seconds.
-    public static func makeRoot(
+    package static func makeRoot(
         commonName: String, now: Int64, lifetimeSeconds: Int64 = rootLifetimeSeconds
     ) throws(PKIError) -> CertificateAuthority {
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -37,14 +37,14 @@ public struct CertificateAuthority: Sendable {
 
     /// A server's certificate for the public half of a key. It lasts from five minutes before `now` to `lifetimeSeconds`
     /// after, cut down to 397 days in all and to the authority's own end.
-    public func issue(
+    package func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
         try issue(key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
     }
 
     /// The same for a request's public key; for the names given, not those of the request.
-    public func issue(
+    package func issue(
         for request: CertificateRequest, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
         try issue(request.publicKeyDER, request.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)

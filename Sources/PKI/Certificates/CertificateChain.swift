@@ -1,27 +1,27 @@
 /// A leaf and the authorities above it, each issued by the next; a root at the end may stand or not.
-public struct CertificateChain: Sendable, Hashable {
+package struct CertificateChain: Sendable, Hashable {
     /// From the leaf up; at least one.
-    public let certificates: [Certificate]
+    package let certificates: [Certificate]
 
     /// What was given and is above the leaf too, but is not shown, in the order it was given.
-    public let leftOut: [Certificate]
+    package let leftOut: [Certificate]
 
     /// The certificate that the names and the key belong to.
-    public var leaf: Certificate { certificates[0] }
+    package var leaf: Certificate { certificates[0] }
 
     /// All of it as PEM, the leaf first.
-    public var pem: String { certificates.map(\.pem).joined() }
+    package var pem: String { certificates.map(\.pem).joined() }
 
     /// Refuses what TLS could not show: weak keys, and weak signatures but for a root's own, anywhere in the chain.
-    public func checkStrength() throws(PKIError) {
+    package func checkStrength() throws(PKIError) {
         for certificate in certificates { try certificate.checkStrength() }
     }
 
     /// More certificates than this are refused.
-    public static let maximumCertificates = 20
+    package static let maximumCertificates = 20
 
     /// The end of whichever certificate of it ends first, in seconds since 1970: from then on clients refuse it.
-    public var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
+    package var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
 
     /// Reads PEM of at most 1 MiB with the certificates in any order, some of them twice, and anything between them. With a
     /// key the leaf is the certificate for that key; else it is the one that issued none of the others.
@@ -29,12 +29,12 @@ public struct CertificateChain: Sendable, Hashable {
     /// Of several certificates of one authority, renewed or signed by another one, those are taken that are valid `now`, in
     /// seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was put in order before, they
     /// count as begun. What is left over must be above the leaf too; anything else is an error.
-    public init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
+    package init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         try self.init(certificates: Self.certificates(inPEM: pem), key: key, now: now)
     }
 
     /// Puts certificates in order, as `init(pem:key:now:)` does.
-    public init(certificates: [Certificate], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
+    package init(certificates: [Certificate], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         let (chain, others) = try Self.inOrder(certificates, key: key, now: now)
         if let other = others.first { throw .unrelatedCertificate(subject: other.subject, leaf: chain.leaf.subject) }
         self = chain

@@ -1,25 +1,25 @@
 import COpenSSL
 
 /// A certificate signing request (PKCS#10, RFC 2986) whose signature has been verified.
-public struct CertificateRequest: Sendable, Hashable {
+package struct CertificateRequest: Sendable, Hashable {
     /// The request as it was signed.
-    public let der: [UInt8]
+    package let der: [UInt8]
     /// The subject alternative names that are asked for.
-    public let names: [SubjectName]
+    package let names: [SubjectName]
     /// The public key as SubjectPublicKeyInfo in DER.
-    public let publicKeyDER: [UInt8]
+    package let publicKeyDER: [UInt8]
     let keyKind: KeyKind
 
     /// Such as "ECDSA P-256" or "RSA 2048".
-    public var publicKeyKind: String { keyKind.description }
+    package var publicKeyKind: String { keyKind.description }
     /// The request as PEM.
-    public var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
+    package var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
 
     /// The largest request that is read: 64 KiB.
-    public static let maximumBytes = 64 << 10
+    package static let maximumBytes = 64 << 10
 
     /// A new request of this key for 1 to 1000 names. The first is the subject's common name too, where it fits.
-    public init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
+    package init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
         let action = "making a request"
         let request = try unsafe OpenSSL.require(action, X509_REQ_new())
         defer { unsafe X509_REQ_free(request) }
@@ -43,7 +43,7 @@ public struct CertificateRequest: Sendable, Hashable {
     }
 
     /// Reads a request and verifies that it is signed with the key it is for. Weak keys are refused.
-    public init(der: [UInt8]) throws(PKIError) {
+    package init(der: [UInt8]) throws(PKIError) {
         guard der.count <= Self.maximumBytes else { throw .tooLarge("request", limit: "64 KiB") }
         let decoded = unsafe OpenSSL.decode(der.span, free: X509_REQ_free) { position, count in
             unsafe d2i_X509_REQ(nil, position, count)
@@ -71,7 +71,7 @@ public struct CertificateRequest: Sendable, Hashable {
     }
 
     /// Reads the first request of a PEM text of at most 1 MiB.
-    public init(pem: [UInt8]) throws(PKIError) {
+    package init(pem: [UInt8]) throws(PKIError) {
         let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]
         guard let block = try PEM.blocks(in: pem.span).first(where: { labels.contains($0.label) }) else {
             throw .malformed("request", reason: "there is no CERTIFICATE REQUEST block")

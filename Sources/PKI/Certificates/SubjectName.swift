@@ -1,14 +1,14 @@
 import Glibc
 
 /// A name that a certificate is for (a GeneralName of RFC 5280, section 4.2.1.6); other kinds are not looked at.
-public enum SubjectName: Sendable, Hashable {
+package enum SubjectName: Sendable, Hashable {
     /// A host name in its wire form, in lower case; its first label may be `*`.
     case dns(String)
     /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
     case ip(String)
 
     /// The name that a text writes: an address if it is one, else a host name. Refuses what no certificate can hold.
-    public init(_ text: String) throws(PKIError) {
+    package init(_ text: String) throws(PKIError) {
         if let bytes = Self.addressBytes(text) {
             self = .ip(Self.addressText(bytes))
         } else {
@@ -17,7 +17,7 @@ public enum SubjectName: Sendable, Hashable {
     }
 
     /// The name without its kind.
-    public var text: String {
+    package var text: String {
         switch self {
         case .dns(let name), .ip(let name): name
         }
@@ -78,7 +78,7 @@ public enum SubjectName: Sendable, Hashable {
 
 extension SubjectName: CustomStringConvertible {
     /// The name without its kind.
-    public var description: String { text }
+    package var description: String { text }
 }
 
 extension String {

@@ -70,16 +70,16 @@ enum Base64Alphabet {
 }
 
 /// base64 (RFC 4648, section 4), as keys for DNS updates are handed out.
-public enum Base64 {
+package enum Base64 {
     /// The bytes that a text stands for, with blanks or line ends around it or not; nil when it holds anything but digits, or bits
     /// that stand for nothing.
-    public static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
+    package static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
 }
 
 /// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
-public enum Base64URL {
+package enum Base64URL {
     /// The text of some bytes.
-    public static func text(_ bytes: [UInt8]) -> String {
+    package static func text(_ bytes: [UInt8]) -> String {
         var digits: [UInt8] = []
         digits.reserveCapacity((bytes.count * 4 + 2) / 3)
         for start in stride(from: 0, to: bytes.count, by: 3) {
@@ -93,13 +93,13 @@ public enum Base64URL {
     }
 
     /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
-    public static func bytes(_ text: String) -> [UInt8]? {
+    package static func bytes(_ text: String) -> [UInt8]? {
         SecretBytes(Array(text.utf8)).withBytes { Base64Alphabet.url.decode($0, count: $0.count) }?.plainCopy()
     }
 
     /// The same for a secret. Padding, the digits of plain base64, and blanks or line ends around it are let pass: those who hand out
     /// keys are not as strict as the standard.
-    public static func secret(_ text: SecretBytes) -> SecretBytes? {
+    package static func secret(_ text: SecretBytes) -> SecretBytes? {
         Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
     }
 
@@ -120,7 +120,7 @@ public enum Base64URL {
     }
 
     /// Whether all bytes are digits.
-    public static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
+    package static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
         bytes.allSatisfy { Base64Alphabet.url.value($0) != nil }
     }
 }

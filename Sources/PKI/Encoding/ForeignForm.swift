@@ -1,5 +1,5 @@
 /// A form of certificates and keys other than plain PEM, and the command that converts it.
-public enum ForeignForm: Sendable, Hashable {
+package enum ForeignForm: Sendable, Hashable {
     /// A certificate or key in DER; which of OpenSSL's commands reads it.
     case der(command: String)
     /// A bag of certificates (RFC 2315), in DER or in a PEM block.

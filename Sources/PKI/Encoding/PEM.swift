@@ -1,7 +1,7 @@
 /// Finds and writes PEM blocks (RFC 7468, and the headers of RFC 1421 that OpenSSL's own format still has). Text around
 /// the blocks, indented blocks and any kind of line end are fine; a block that is cut off or holds anything but base64
 /// is not.
-public enum PEM {
+package enum PEM {
     /// One block, by its place in the text.
     struct Block {
         let label: String
@@ -26,7 +26,7 @@ public enum PEM {
     private static let encrypted = Array("ENCRYPTED".utf8)
 
     /// The DER of each certificate of a text, in its order; nothing of it is parsed.
-    public static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
+    package static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
         for block in try certificateBlocks(in: text) {
@@ -37,7 +37,7 @@ public enum PEM {
 
     /// The DER of a text's first block, such as the leaf of a chain; nil when that is no certificate. What stands behind it
     /// is not looked at.
-    public static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
+    package static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
         let text = pem.span
         guard let block = try blocks(in: text, atMost: 1).first, block.isCertificate else { return nil }
         return try content(of: block, in: text).plainCopy()
@@ -53,7 +53,7 @@ public enum PEM {
     }
 
     /// Where the first block of a text in plain PEM ends, its line end included; nil when there is none.
-    public static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
+    package static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
         while position + end.count <= pem.count {
             let lineEnd = pem[position...].firstIndex(of: UInt8(ascii: "\n")) ?? pem.count

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// The kinds of private keys that can be made; the raw value is the name in aegis.yaml.
-public enum KeyAlgorithm: String, Sendable, CaseIterable {
+package enum KeyAlgorithm: String, Sendable, CaseIterable {
     /// ECDSA on P-256: the default.
     case ecdsaP256 = "ecdsa-p256"
     /// ECDSA on P-384.

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// The algorithms of JSON Web Signatures that our account keys have (RFC 7518, section 3.1); the raw value is the name.
-public enum JWSAlgorithm: String, Sendable {
+package enum JWSAlgorithm: String, Sendable {
     /// ECDSA on P-256 with SHA-256.
     case es256 = "ES256"
     /// ECDSA on P-384 with SHA-384.
@@ -11,14 +11,14 @@ public enum JWSAlgorithm: String, Sendable {
 }
 
 /// The public half of a key as JSON Web Key (RFC 7517). Numbers are big-endian bytes.
-public enum JSONWebKey: Sendable, Hashable {
+package enum JSONWebKey: Sendable, Hashable {
     /// A point; both coordinates are as long as the curve's field.
     case ec(curve: String, x: [UInt8], y: [UInt8])
     /// Modulus and exponent, without leading zeros.
     case rsa(n: [UInt8], e: [UInt8])
 
     /// The required members alone (RFC 7638, section 3.2), which are all that a JWS needs.
-    public var members: [String: String] {
+    package var members: [String: String] {
         switch self {
         case .ec(let curve, let x, let y):
             ["crv": curve, "kty": "EC", "x": Base64URL.text(x), "y": Base64URL.text(y)]
@@ -27,17 +27,17 @@ public enum JSONWebKey: Sendable, Hashable {
     }
 
     /// The members as JSON in the order of their names, as the thumbprint takes them. Nothing in them needs an escape.
-    public var json: String {
+    package var json: String {
         "{" + members.sorted { $0.key < $1.key }.map { #""\#($0.key)":"\#($0.value)""# }.joined(separator: ",") + "}"
     }
 
     /// The thumbprint with SHA-256 (RFC 7638) in base64url.
-    public var thumbprint: String { Base64URL.text(Digest.sha256(Array(json.utf8))) }
+    package var thumbprint: String { Base64URL.text(Digest.sha256(Array(json.utf8))) }
 }
 
 extension PrivateKey {
     /// How this key signs. P-521 and Ed25519 are for certificates alone: not every CA takes them for accounts.
-    public var jwsAlgorithm: JWSAlgorithm {
+    package var jwsAlgorithm: JWSAlgorithm {
         get throws(PKIError) {
             switch keyKind {
             case .ecdsa("prime256v1", _): .es256
@@ -49,7 +49,7 @@ extension PrivateKey {
     }
 
     /// The public half.
-    public var jsonWebKey: JSONWebKey {
+    package var jsonWebKey: JSONWebKey {
         get throws(PKIError) {
             switch try jwsAlgorithm {
             case .es256: try .ec(curve: "P-256", x: number("qx", width: 32), y: number("qy", width: 32))
@@ -61,7 +61,7 @@ extension PrivateKey {
 
     /// The signature of a message as a JWS has it (RFC 7518, sections 3.3 and 3.4): ECDSA's two numbers one after the
     /// other, each as long as the curve's field; RSA's as it is.
-    public func signature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
+    package func signature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
         let algorithm = try jwsAlgorithm
         let signature = try rawSignature(of: message)
         return switch algorithm {

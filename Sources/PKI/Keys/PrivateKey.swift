@@ -2,14 +2,14 @@ import COpenSSL
 
 /// A private key that can be served with: RSA from 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 @safe
-public final class PrivateKey: Sendable {
+package final class PrivateKey: Sendable {
     let keyKind: KeyKind
     // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Who uses it
     // extends self's lifetime to the end of the use.
     private nonisolated(unsafe) let key: OpaquePointer
 
     /// Such as "ECDSA P-256" or "RSA 2048".
-    public var kind: String { keyKind.description }
+    package var kind: String { keyKind.description }
 
     /// Takes over an `EVP_PKEY`, also when it is refused.
     private init(takingOwnership key: OpaquePointer) throws(PKIError) {
@@ -44,20 +44,20 @@ public final class PrivateKey: Sendable {
     private static let maximumExponentBits: Int32 = 64
 
     /// Its public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
-    public func publicKeyDER() throws(PKIError) -> [UInt8] {
+    package func publicKeyDER() throws(PKIError) -> [UInt8] {
         defer { extendLifetime(self) }
         return try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output) }
     }
 
     /// A new key. RSA takes from a tenth of a second to some seconds.
-    public static func generate(_ algorithm: KeyAlgorithm) throws(PKIError) -> PrivateKey {
+    package static func generate(_ algorithm: KeyAlgorithm) throws(PKIError) -> PrivateKey {
         try unsafe PrivateKey(takingOwnership: algorithm.generate())
     }
 
     /// Reads a key in DER: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017) or SEC 1 (RFC 5915), at most 32 KiB.
     ///
     /// OpenSSL 3.0's decoder frees its own copy of the DER without wiping it: see `OpenSSLMemory`.
-    public convenience init(der: SecretBytes) throws(PKIError) {
+    package convenience init(der: SecretBytes) throws(PKIError) {
         let limit = 32 << 10
         guard der.count <= limit else { throw .tooLarge("private key", limit: "32 KiB") }
         let key = unsafe OpenSSLMemory.wiping {
@@ -79,7 +79,7 @@ public final class PrivateKey: Sendable {
 
     /// Reads the one key of a PEM text, with anything around it: PKCS#8, "RSA PRIVATE KEY" or "EC PRIVATE KEY". Encrypted
     /// keys are refused as such, and so is a key whose halves don't belong together.
-    public convenience init(pem: SecretBytes) throws(PKIError) {
+    package convenience init(pem: SecretBytes) throws(PKIError) {
         let der = try pem.withBytes { text throws(PKIError) in
             let blocks = try PEM.blocks(in: text).filter { $0.label.hasSuffix("PRIVATE KEY") }
             guard let block = blocks.first else {
@@ -97,7 +97,7 @@ public final class PrivateKey: Sendable {
     }
 
     /// The key as PKCS#8 in DER.
-    public func der() throws(PKIError) -> SecretBytes {
+    package func der() throws(PKIError) -> SecretBytes {
         try OpenSSLMemory.wiping { () throws(PKIError) in try encoded() }
     }
 
@@ -118,12 +118,12 @@ public final class PrivateKey: Sendable {
     }
 
     /// The key as PKCS#8 in PEM.
-    public func pem() throws(PKIError) -> SecretBytes {
+    package func pem() throws(PKIError) -> SecretBytes {
         try der().withBytes { der in PEM.secretText("PRIVATE KEY", der) }
     }
 
     /// Whether the certificate is for this key.
-    public func matches(_ certificate: Certificate) -> Bool {
+    package func matches(_ certificate: Certificate) -> Bool {
         if let own = try? publicKeyDER(), own == certificate.publicKeyDER { return true }
         defer { extendLifetime(self) }
         // The same key can be written in several ways: a compressed point, parameters that are absent or null.
@@ -180,7 +180,7 @@ extension PrivateKey {
 
 extension PrivateKey: CustomStringConvertible, CustomReflectable {
     /// The kind of key; nothing of the key.
-    public var description: String { "private key (\(kind))" }
+    package var description: String { "private key (\(kind))" }
     /// A mirror without children.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

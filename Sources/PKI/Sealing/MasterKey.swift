@@ -1,7 +1,7 @@
 /// The 256-bit key that all secrets of a state are sealed with.
-public struct MasterKey: Sendable {
+package struct MasterKey: Sendable {
     /// Tells keys apart and nothing about them: the first 8 bytes, as hex, of a SHA-256 over a label and the key.
-    public let id: String
+    package let id: String
     let bytes: SecretBytes
     let idBytes: [UInt8]
 
@@ -23,12 +23,12 @@ public struct MasterKey: Sendable {
     }
 
     /// A new random key.
-    public static func generate() throws(PKIError) -> MasterKey {
+    package static func generate() throws(PKIError) -> MasterKey {
         MasterKey(bytes: try OpenSSL.secretRandomBytes(byteCount))
     }
 
     /// Reads 64 hex digits.
-    public init(hex: SecretBytes) throws(PKIError) {
+    package init(hex: SecretBytes) throws(PKIError) {
         let key = try hex.withBytes { text throws(PKIError) in
             guard text.count == 2 * Self.byteCount else { throw PKIError.badMasterKey }
             return try SecretBytes(capacity: Self.byteCount) { output throws(PKIError) in
@@ -44,12 +44,12 @@ public struct MasterKey: Sendable {
     }
 
     /// Reads 64 hex digits. The text can't be wiped from here.
-    public init(hex: String) throws(PKIError) {
+    package init(hex: String) throws(PKIError) {
         try self.init(hex: SecretBytes(Array(hex.utf8)))
     }
 
     /// The key as 64 lower-case hex digits.
-    public func hex() -> SecretBytes {
+    package func hex() -> SecretBytes {
         SecretBytes(capacity: 2 * Self.byteCount) { output in
             bytes.withBytes { key in
                 for index in key.indices {
@@ -63,12 +63,12 @@ public struct MasterKey: Sendable {
 
 extension MasterKey: Equatable {
     /// Whether both are the same key.
-    public static func == (left: MasterKey, right: MasterKey) -> Bool { left.bytes == right.bytes }
+    package static func == (left: MasterKey, right: MasterKey) -> Bool { left.bytes == right.bytes }
 }
 
 extension MasterKey: CustomStringConvertible, CustomReflectable {
     /// The key's id; nothing of the key.
-    public var description: String { "master key \(id)" }
+    package var description: String { "master key \(id)" }
     /// A mirror without children.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,5 +1,5 @@
 /// Why sealed bytes don't open. The description is a clause for an operator; who calls says what it was that did not open.
-public enum SealError: Error, Equatable {
+package enum SealError: Error, Equatable {
     /// There are fewer bytes than any envelope has.
     case truncated
     /// Sealed in a way that this program doesn't know, by this version number.
@@ -16,7 +16,7 @@ public enum SealError: Error, Equatable {
 
 extension SealError: CustomStringConvertible {
     /// The error as one line for an operator.
-    public var description: String {
+    package var description: String {
         switch self {
         case .truncated: "the sealed bytes are cut off"
         case .unknownVersion(let version): "the sealed bytes have the unknown version \(version)"

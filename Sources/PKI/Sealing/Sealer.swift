@@ -5,16 +5,16 @@ import COpenSSL
 /// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version, purpose and
 /// row are authenticated with it; in version 2 also the secret's partner, what it is good for nothing without, such as the
 /// certificate of a key. With random nonces one key is good for 2^32 seals.
-public struct Sealer: Sendable {
+package struct Sealer: Sendable {
     /// Seals, and opens what it has sealed.
-    public let key: MasterKey
+    package let key: MasterKey
     /// Opens only: what is still sealed with these while keys are changed.
-    public let olderKeys: [MasterKey]
+    package let olderKeys: [MasterKey]
 
     /// The most that is sealed at once: 1 GiB.
-    public static let maximumBytes = 1 << 30
+    package static let maximumBytes = 1 << 30
     /// By how much an envelope is larger than what is in it.
-    public static let overheadBytes = headerBytes + nonceBytes + tagBytes
+    package static let overheadBytes = headerBytes + nonceBytes + tagBytes
 
     private static let lonely: UInt8 = 1
     private static let partnered: UInt8 = 2
@@ -23,13 +23,13 @@ public struct Sealer: Sendable {
     private static let tagBytes = 16
 
     /// A sealer with one key, and others that may open.
-    public init(key: MasterKey, olderKeys: [MasterKey] = []) {
+    package init(key: MasterKey, olderKeys: [MasterKey] = []) {
         self.key = key
         self.olderKeys = olderKeys
     }
 
     /// The id of the key that an envelope was sealed with, without opening it.
-    public static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
+    package static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
         guard let version = sealed.first else { throw .truncated }
         guard version == lonely || version == partnered else { throw .unknownVersion(version) }
         guard sealed.count >= overheadBytes else { throw .truncated }
@@ -37,10 +37,10 @@ public struct Sealer: Sendable {
     }
 
     /// Whether an envelope opens only with the partner that it was sealed with.
-    public static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
+    package static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
 
     /// Seals bytes for a purpose, such as "certificate key", a row, such as its id, and a partner, where it has one.
-    public func seal(_ plain: SecretBytes, purpose: String, row: String, partner: String? = nil) throws(SealError)
+    package func seal(_ plain: SecretBytes, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
         try plain.withBytes { bytes throws(SealError) in
@@ -49,7 +49,7 @@ public struct Sealer: Sendable {
     }
 
     /// The same for bytes that lie elsewhere, such as a file's text: a copy of a large one would cost as much as sealing it.
-    public func seal(_ plain: Span<UInt8>, purpose: String, row: String, partner: String? = nil) throws(SealError)
+    package func seal(_ plain: Span<UInt8>, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
         guard plain.count <= Self.maximumBytes else { throw .tooLarge }
@@ -74,7 +74,7 @@ public struct Sealer: Sendable {
     }
 
     /// Opens what was sealed for the same purpose and row, and for the same partner if for one.
-    public func open(_ sealed: [UInt8], purpose: String, row: String, partner: String? = nil) throws(SealError)
+    package func open(_ sealed: [UInt8], purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> SecretBytes
     {
         let id = try Self.keyID(of: sealed)

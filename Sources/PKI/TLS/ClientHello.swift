@@ -1,12 +1,12 @@
 /// What a client's first message asks for, as far as choosing a certificate needs it.
 @safe
-public struct ClientHello {
+package struct ClientHello {
     /// The name as the client sent it (RFC 6066, section 3), with no byte changed: 0 to 255 bytes, in the first of 256.
     private var name = InlineArray<255, UInt8>(repeating: 0)
     /// How long the name is; 0 when none was sent.
-    public private(set) var serverNameCount = 0
+    package private(set) var serverNameCount = 0
     /// Whether it wants nothing but to validate a challenge: `acme-tls/1` is the only protocol it offers (RFC 8737 section 3).
-    public private(set) var asksForChallenge = false
+    package private(set) var asksForChallenge = false
 
     /// A client's that asks for nothing.
     package init() {}
@@ -43,7 +43,7 @@ public struct ClientHello {
     }
 
     /// A byte of the name.
-    public subscript(index: Int) -> UInt8 {
+    package subscript(index: Int) -> UInt8 {
         precondition(index < serverNameCount)
         return name[index]
     }

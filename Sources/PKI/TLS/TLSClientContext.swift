@@ -5,13 +5,13 @@ import COpenSSL
 /// To read the system's authorities takes many milliseconds, so threads share one: OpenSSL counts who uses it and locks its
 /// store, and nothing else of it changes.
 @safe
-public final class TLSClientContext: @unchecked Sendable {
+package final class TLSClientContext: @unchecked Sendable {
     let context: OpaquePointer
     /// Whom its connections trust.
-    public let trust: Trust
+    package let trust: Trust
 
     /// Whom connections trust.
-    public enum Trust: Sendable, Hashable {
+    package enum Trust: Sendable, Hashable {
         /// The system's certificate authorities.
         case system
         /// These certificates alone, in PEM: of roots, of intermediate authorities, or of servers themselves.
@@ -21,7 +21,7 @@ public final class TLSClientContext: @unchecked Sendable {
     /// A context.
     ///
     /// - Throws: `PKIError` when the certificates can't be read, or there is none.
-    public init(trust: Trust) throws(PKIError) {
+    package init(trust: Trust) throws(PKIError) {
         let action = "setting up TLS to upstreams"
         let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_client_method()))
         unsafe self.context = context

@@ -4,9 +4,9 @@ import COpenSSL
 ///
 /// After each call the wire's output is to be sent, whatever the result was: an alert may be in it.
 @safe
-public struct TLSConnection: ~Copyable {
+package struct TLSConnection: ~Copyable {
     /// The version that was agreed on.
-    public enum Version: UInt8, Sendable {
+    package enum Version: UInt8, Sendable {
         /// TLS 1.2.
         case v1_2
         /// TLS 1.3.
@@ -18,7 +18,7 @@ public struct TLSConnection: ~Copyable {
     private let owner: AnyObject
 
     /// A server's end. Its handshake stops once with `needsCertificate`.
-    public init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
+    package init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_accept_state(ssl)
             return true
@@ -28,7 +28,7 @@ public struct TLSConnection: ~Copyable {
 
     /// A client's end. The server's certificate must be for `serverName`, a host name or an address. `group`: what an earlier
     /// handshake with this server has come to; another hello is asked for where it chooses none that a key has come for.
-    public init(
+    package init(
         client context: TLSClientContext, wire: TLSWire, serverName: String, group: TLSGroup = .x25519
     ) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
@@ -66,7 +66,7 @@ public struct TLSConnection: ~Copyable {
     // MARK: Handshake
 
     /// How far a handshake has come.
-    public enum Progress {
+    package enum Progress {
         /// It is complete.
         case complete
         /// It goes on when more has been received, or with what is left of the wire's input.
@@ -80,11 +80,11 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Whether the handshake has yet to begin.
-    public var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
+    package var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
 
     /// Goes on with the handshake, through `recordsARead` records at most: a message may lie in records of a byte each. What
     /// is left of the wire's input then is for another turn, and `needsInput` the answer.
-    public borrowing func handshake() -> Progress {
+    package borrowing func handshake() -> Progress {
         ERR_clear_error()
         let window = unsafe TLSWire.window(of: ssl)
         // A record's head is read by itself.
@@ -104,7 +104,7 @@ public struct TLSConnection: ~Copyable {
     /// bytes at most): a session can be resumed only where these are the same.
     ///
     /// - Returns: False when OpenSSL refuses it.
-    public borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
+    package borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
         let version = leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
         ERR_clear_error()
         // The context is copied; its length is checked by OpenSSL.
@@ -123,7 +123,7 @@ public struct TLSConnection: ~Copyable {
     /// Says to answer the client hello with the certificate of a challenge, and to speak nothing but `acme-tls/1`.
     ///
     /// - Returns: False when OpenSSL refuses it.
-    public borrowing func choose(challenge credential: TLSCredential) -> Bool {
+    package borrowing func choose(challenge credential: TLSCredential) -> Bool {
         ERR_clear_error()
         guard unsafe credential.use(in: ssl) else {
             ERR_clear_error()
@@ -135,7 +135,7 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Says that there is nothing to answer the client hello with: the handshake fails, by an alert that says so.
-    public borrowing func refuse() {
+    package borrowing func refuse() {
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_rbio(ssl)))
     }
 
@@ -145,7 +145,7 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Whether nothing is spoken but `acme-tls/1`, which ends with the handshake.
-    public var isValidation: Bool { unsafe Self.isValidation(ssl) }
+    package var isValidation: Bool { unsafe Self.isValidation(ssl) }
 
     /// Whether an `SSL` whose certificate was chosen is for a challenge.
     static func isValidation(_ ssl: OpaquePointer?) -> Bool {
@@ -153,26 +153,26 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// The version; meaningful once the handshake is complete.
-    public var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
+    package var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
 
     /// The group that a next connection to this server is to expect; meaningful once the handshake is complete.
-    public var group: TLSGroup { TLSGroup(negotiated: unsafe aegis_negotiated_group(ssl)) }
+    package var group: TLSGroup { TLSGroup(negotiated: unsafe aegis_negotiated_group(ssl)) }
 
     /// Whether the handshake took up an earlier session.
-    public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+    package var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
     // MARK: Data
 
     /// What came of reading: bytes, and what follows them. An end never takes the place of the bytes before it.
-    public struct ReadResult {
+    package struct ReadResult {
         /// How many bytes were read.
-        public let count: Int
+        package let count: Int
         /// What follows them.
-        public let next: Next
+        package let next: Next
     }
 
     /// What follows bytes that were read.
-    public enum Next {
+    package enum Next {
         /// More, when more was received.
         case needsInput
         /// More that was received already: the buffer is full, or there was enough work for one call.
@@ -185,11 +185,11 @@ public struct TLSConnection: ~Copyable {
 
     /// How many records one call of `read` or `handshake` goes through at most, whatever their type: what is left is for
     /// another turn.
-    public static let recordsARead = 64
+    package static let recordsARead = 64
 
     /// Reads into a buffer until it is full, the wire's input is used up or `recordsARead` were read.
     @unsafe
-    public borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
+    package borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
         let window = unsafe TLSWire.window(of: ssl)
         unsafe window.pointee.quietRecords = 0
         var count = 0
@@ -219,13 +219,13 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Whether bytes have been taken from the wire that nobody has read yet, be it a part of a record.
-    public var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
+    package var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
 
     /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty one.
     ///
     /// - Returns: Why that was not possible; nil when it was.
     @unsafe
-    public borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
+    package borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
         guard bytes.count > 0 else { return nil }
         OpenSSL.clearErrors()
         let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(clamping: bytes.count))
@@ -233,7 +233,7 @@ public struct TLSConnection: ~Copyable {
     }
 
     /// Says to the other end that nothing more will come.
-    public borrowing func shutDown() {
+    package borrowing func shutDown() {
         ERR_clear_error()
         _ = unsafe SSL_shutdown(ssl)
         ERR_clear_error()
@@ -242,12 +242,12 @@ public struct TLSConnection: ~Copyable {
 
 /// Why a TLS connection failed. A small value; its text is made when it is asked for.
 @safe
-public struct TLSFailure: Sendable, Equatable {
+package struct TLSFailure: Sendable, Equatable {
     private let code: UInt
     private let verification: Int
 
     /// The other end sends records without data, such as key updates, faster than anyone has a use for.
-    public static let tooManyQuietRecords = TLSFailure(code: .max, verification: Int(X509_V_OK))
+    package static let tooManyQuietRecords = TLSFailure(code: .max, verification: Int(X509_V_OK))
 
     private init(code: UInt, verification: Int) {
         self.code = code
@@ -262,7 +262,7 @@ public struct TLSFailure: Sendable, Equatable {
     }
 
     /// What operators tell handshakes that failed, and connections that broke, apart by.
-    public enum Cause: Sendable {
+    package enum Cause: Sendable {
         /// The other end has broken off, and has said so by an alert: it does not trust the certificate, say.
         case alert
         /// No version is common to both.
@@ -276,7 +276,7 @@ public struct TLSFailure: Sendable, Equatable {
     }
 
     /// What it failed of.
-    public var cause: Cause {
+    package var cause: Cause {
         if self == .tooManyQuietRecords { return .flood }
         // Where OpenSSL's macro ERR_GET_REASON has it.
         let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
@@ -294,7 +294,7 @@ public struct TLSFailure: Sendable, Equatable {
     }
 
     /// The reason in OpenSSL's words, for the log.
-    public var reason: String {
+    package var reason: String {
         // Static texts, or nil for codes that are unknown.
         if verification != Int(X509_V_OK) {
             let text = unsafe X509_verify_cert_error_string(verification).map { unsafe String(cString: $0) }

@@ -2,14 +2,14 @@ import COpenSSL
 
 /// The certificates above a leaf, parsed. Thousands of leaves can share them.
 @safe
-public final class TLSIntermediates: Sendable {
+package final class TLSIntermediates: Sendable {
     // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
     fileprivate nonisolated(unsafe) let stack: OpaquePointer
 
     /// Parses certificates in DER.
     ///
     /// - Throws: `PKIError` when one can't be read.
-    public init(der: some Sequence<[UInt8]>) throws(PKIError) {
+    package init(der: some Sequence<[UInt8]>) throws(PKIError) {
         let stack = try unsafe OpenSSL.require("making a chain", aegis_x509_stack())
         unsafe self.stack = stack
         for der in der {
@@ -28,7 +28,7 @@ public final class TLSIntermediates: Sendable {
 
 /// A chain and its key, parsed, ready to be shown in handshakes. About 5 KiB; parsing takes about half a millisecond.
 @safe
-public final class TLSCredential: Sendable {
+package final class TLSCredential: Sendable {
     // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
     private nonisolated(unsafe) let leaf: OpaquePointer
     private let intermediates: TLSIntermediates
@@ -37,14 +37,14 @@ public final class TLSCredential: Sendable {
     /// Parses a chain in DER, leaf first, and takes its key.
     ///
     /// - Throws: `PKIError` when something of it can't be read or the key is another's.
-    public convenience init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
+    package convenience init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
         try self.init(leaf: chain.first ?? [], intermediates: TLSIntermediates(der: chain.dropFirst()), key: key)
     }
 
     /// Parses a leaf in DER, and takes what stands above it and its key.
     ///
     /// - Throws: `PKIError` when the leaf can't be read or the key is another's.
-    public init(leaf der: [UInt8], intermediates: TLSIntermediates, key: PrivateKey) throws(PKIError) {
+    package init(leaf der: [UInt8], intermediates: TLSIntermediates, key: PrivateKey) throws(PKIError) {
         guard let leaf = unsafe Self.parse(der) else {
             throw .malformed("certificate", reason: "it is no X.509 certificate in DER")
         }

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// A group for key exchange that every OpenSSL has.
-public enum TLSGroup: String, Sendable, CaseIterable {
+package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"
     case p384 = "P-384"

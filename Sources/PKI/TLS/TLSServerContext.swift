@@ -7,9 +7,9 @@ import COpenSSL
 /// its client hello is known: one context for all costs less than one a policy, and has the same effect. Confined to one
 /// thread.
 @safe
-public final class TLSServerContext {
+package final class TLSServerContext {
     /// The keys of session tickets.
-    public var tickets: TicketKeys
+    package var tickets: TicketKeys
     let context: OpaquePointer
 
     /// The ciphers of TLS 1.2, best first: ephemeral keys and authenticated encryption alone. A client that wants ChaCha20 most
@@ -23,7 +23,7 @@ public final class TLSServerContext {
     private static let cipherSuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
     /// A context.
-    public init(tickets: TicketKeys) throws(PKIError) {
+    package init(tickets: TicketKeys) throws(PKIError) {
         let action = "setting up TLS"
         self.tickets = tickets
         let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_server_method()))

@@ -6,7 +6,7 @@ import COpenSSL
 /// the call has left in `output`. So no connection holds a buffer while it is idle, and many records leave by one `send`.
 /// Confined to one thread.
 @safe
-public final class TLSWire {
+package final class TLSWire {
     /// What the BIO callbacks work on. It stands in memory of its own, since OpenSSL keeps its address.
     @unsafe
     struct Window {
@@ -23,12 +23,12 @@ public final class TLSWire {
     }
 
     /// How much output is held at least until the caller must take it: four full records and a long chain.
-    public static let outputCapacity = 128 << 10
+    package static let outputCapacity = 128 << 10
 
     let window: UnsafeMutablePointer<Window>
 
     /// A wire.
-    public init() {
+    package init() {
         unsafe window = .allocate(capacity: 1)
         unsafe window.initialize(
             to: Window(
@@ -43,34 +43,34 @@ public final class TLSWire {
 
     /// Lends bytes that were received; they must stay where they are until the calls that read them are done.
     @unsafe
-    public func lend(_ start: UnsafePointer<UInt8>, count: Int) {
+    package func lend(_ start: UnsafePointer<UInt8>, count: Int) {
         unsafe window.pointee.input = start
         unsafe window.pointee.inputCount = count
     }
 
     /// Takes back what was lent: what one connection has left unread is no other's.
-    public func revoke() { unsafe (window.pointee.input, window.pointee.inputCount) = (nil, 0) }
+    package func revoke() { unsafe (window.pointee.input, window.pointee.inputCount) = (nil, 0) }
 
     /// The lent bytes that nobody has read yet.
     @unsafe
-    public var unread: UnsafeBufferPointer<UInt8> {
+    package var unread: UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: window.pointee.input, count: window.pointee.inputCount)
     }
 
     /// How many records without data were received by the latest `TLSConnection.read`.
-    public var quietRecords: Int { unsafe Int(window.pointee.quietRecords) }
+    package var quietRecords: Int { unsafe Int(window.pointee.quietRecords) }
 
     /// What is to be sent, until `takeOutput` or the next call on a connection.
     @unsafe
-    public var output: UnsafeBufferPointer<UInt8> {
+    package var output: UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: window.pointee.output, count: window.pointee.outputCount)
     }
 
     /// Says that the output was sent or put by.
-    public func takeOutput() { unsafe window.pointee.outputCount = 0 }
+    package func takeOutput() { unsafe window.pointee.outputCount = 0 }
 
     /// What the handshake that has just asked for a certificate wants.
-    public var hello: ClientHello { unsafe window.pointee.hello }
+    package var hello: ClientHello { unsafe window.pointee.hello }
 
     // MARK: OpenSSL's side
 

@@ -4,11 +4,11 @@ import COpenSSL
 ///
 /// All threads of a gateway share them, or most resumptions would fail; they are replaced as time goes by, so that a key
 /// that leaks opens no more than some hours of traffic.
-public struct TicketKeys: Sendable {
+package struct TicketKeys: Sendable {
     /// How long a ticket can be used, in seconds. The key that sealed it must be kept that long.
-    public static let ticketLifetimeSeconds = 6 * 3600
+    package static let ticketLifetimeSeconds = 6 * 3600
     /// How often there should be a new key, in seconds.
-    public static let rotationSeconds = 6 * 3600
+    package static let rotationSeconds = 6 * 3600
 
     struct Key: Sendable {
         static let nameBytes = 16
@@ -23,12 +23,12 @@ public struct TicketKeys: Sendable {
     let keys: [Key]
 
     /// One new key.
-    public init() throws(PKIError) { keys = [try Self.makeKey()] }
+    package init() throws(PKIError) { keys = [try Self.makeKey()] }
 
     private init(_ keys: [Key]) { self.keys = keys }
 
     /// A new key before the present one; older ones are forgotten.
-    public func rotated() throws(PKIError) -> TicketKeys { TicketKeys([try Self.makeKey()] + keys.prefix(1)) }
+    package func rotated() throws(PKIError) -> TicketKeys { TicketKeys([try Self.makeKey()] + keys.prefix(1)) }
 
     private static func makeKey() throws(PKIError) -> Key {
         Key(

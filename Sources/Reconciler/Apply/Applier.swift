@@ -14,7 +14,7 @@ import State
 /// So a CA that is slow or silent holds up nothing but the hosts that need it. Killed at any instant, it leaves whole items: the
 /// next apply plans what is missing and goes on. A certificate that can't be obtained does not stop the others, nor the hosts
 /// that use it: they are served with the fallback certificate.
-public struct Applier {
+package struct Applier {
     let tools: IssuanceTools
     let sources: CertificateSources
     let stop: StopRequest
@@ -22,7 +22,7 @@ public struct Applier {
 
     /// An applier for somebody who holds the lease. `progress` is told of each change. After a request to stop, it ends with the
     /// commit under way; orders that were begun stay in the journal, from which the next apply goes on.
-    public init(
+    package init(
         _ tools: IssuanceTools, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void
     ) {
@@ -38,16 +38,16 @@ public struct Applier {
     var now: @Sendable () -> Int64 { tools.now }
 
     /// What is applied, for the history.
-    public struct Origin: Sendable {
+    package struct Origin: Sendable {
         /// The file's name as it was typed.
-        public let fileName: String
+        package let fileName: String
         /// The absolute path of the directory that relative paths start from.
-        public let directory: String
+        package let directory: String
         /// The file's text.
-        public let text: [UInt8]
+        package let text: [UInt8]
 
         /// An origin.
-        public init(fileName: String, directory: String, text: [UInt8]) {
+        package init(fileName: String, directory: String, text: [UInt8]) {
             self.fileName = fileName
             self.directory = directory
             self.text = text
@@ -58,7 +58,7 @@ public struct Applier {
     /// are; `beforeDeletions` is called before the last step.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
-    public func apply(
+    package func apply(
         _ plan: Plan, of configuration: Configuration, from origin: Origin, first: [StateMutation] = [],
         refused: [ItemID: IssuanceFailure] = [:],
         beforeDeletions: () throws -> Void = {}

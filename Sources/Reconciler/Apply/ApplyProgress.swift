@@ -2,7 +2,7 @@ import Issuers
 import State
 
 /// What an apply tells while it goes on.
-public enum ApplyProgress: Sendable {
+package enum ApplyProgress: Sendable {
     /// A certificate is being obtained at a CA, or from a source whose name is empty.
     case started(ItemID, Action, at: String)
     /// What was started and has not ended is still waited for, and so many others that have not begun; told every few seconds.
@@ -16,18 +16,18 @@ public enum ApplyProgress: Sendable {
 }
 
 /// How an apply ended.
-public struct ApplyOutcome: Sendable {
+package struct ApplyOutcome: Sendable {
     /// The number it is kept under; nil when nothing changed.
-    public var generation: Int?
+    package var generation: Int?
     /// How many changes are in force, by action.
-    public var done: [Action: Int] = [:]
+    package var done: [Action: Int] = [:]
     /// How many failed.
-    public var failures = 0
+    package var failures = 0
     /// The items that it did not come to, in the plan's order: it was asked to stop.
-    public var left: [ItemID] = []
+    package var left: [ItemID] = []
 
     /// What was done in one line, such as `3 created, 1 issued, 1 failed`.
-    public var summary: String {
+    package var summary: String {
         let parts = Action.allCases.compactMap { action in done[action].map { "\($0) \(action.past)" } }
         let all =
             parts + (failures > 0 ? ["\(failures) failed"] : []) + (left.isEmpty ? [] : ["\(left.count) left undone"])
@@ -37,7 +37,7 @@ public struct ApplyOutcome: Sendable {
 
 extension Action {
     /// The action once it is done: `created`.
-    public var past: String {
+    package var past: String {
         switch self {
         case .create: "created"
         case .update: "updated"

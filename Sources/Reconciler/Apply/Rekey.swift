@@ -3,13 +3,13 @@ import PKI
 import State
 
 /// Seals everything in the state under another master key.
-public struct Rekey {
+package struct Rekey {
     private let store: any StateStore
     private let holder: LeaseHolder
     private let sealer: Sealer
 
     /// A rekey to `newKey`, for somebody who holds the lease. `oldKey` may be the new one already: then nothing is to do.
-    public init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
+    package init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
         self.store = store
         self.holder = holder
         sealer = Sealer(key: newKey, olderKeys: [oldKey])
@@ -21,7 +21,7 @@ public struct Rekey {
     ///
     /// - Returns: How many were sealed anew; those under the new key already are left.
     /// - Throws: `RekeyError` naming the first that does not open; then nothing is changed.
-    public func run(now: Int64) throws -> Int {
+    package func run(now: Int64) throws -> Int {
         var mutations: [StateMutation] = []
         var failure: RekeyError?
         let add = { (certificate: StoredCertificate) in
@@ -86,7 +86,7 @@ public struct Rekey {
 }
 
 /// What could not be sealed anew, and why.
-public struct RekeyError: Error, CustomStringConvertible {
+package struct RekeyError: Error, CustomStringConvertible {
     /// The item and the reason.
-    public let description: String
+    package let description: String
 }

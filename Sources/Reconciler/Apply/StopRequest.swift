@@ -1,7 +1,7 @@
 import Synchronization
 
 /// The operator's wish that an apply ends soon: what is under way is brought to a good end, and nothing new is begun.
-public final class StopRequest: Sendable {
+package final class StopRequest: Sendable {
     private struct State {
         var isMade = false
         var observers: [@Sendable () -> Void] = []
@@ -10,13 +10,13 @@ public final class StopRequest: Sendable {
     private let state = Mutex(State())
 
     /// A request that is not made yet.
-    public init() {}
+    package init() {}
 
     /// Whether it was made.
-    public var isMade: Bool { state.withLock { $0.isMade } }
+    package var isMade: Bool { state.withLock { $0.isMade } }
 
     /// Makes it. Any thread may.
-    public func make() {
+    package func make() {
         let observers = state.withLock { state in
             state.isMade = true
             return state.observers

@@ -3,7 +3,7 @@ import Issuers
 import Synchronization
 
 /// Does work on several threads at once and hands all that comes of it to one, so that only the work has to be shareable.
-public struct Workers: Sendable {
+package struct Workers: Sendable {
     /// How many pieces of work are done at once.
     private let count: Int
     private let stop: StopRequest?
@@ -12,7 +12,7 @@ public struct Workers: Sendable {
     private static let patience = DispatchTimeInterval.seconds(5)
 
     /// So many at once, until it is asked to stop.
-    public init(count: Int, stop: StopRequest? = nil) {
+    package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
     }
@@ -55,7 +55,7 @@ public struct Workers: Sendable {
     /// itself, so the program must end soon, and nobody hears of it.
     ///
     /// `stillWaiting` is called every five seconds meanwhile, with the number of inputs that are not begun.
-    public func run<Input: Sendable, Event: Sendable>(
+    package func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
         stillWaiting: (_ queued: Int) -> Void = { _ in },
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,

@@ -140,13 +140,13 @@ extension Configuration {
 
 extension Plan {
     /// Whether a certificate of this plan can come from an issuer alone.
-    public func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
+    package func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
         changes.contains { configuration.asks(name, $0) }
     }
 }
 
 /// What could be learnt of a custom certificate's PEM texts where the plan is made.
-public enum CertificateMaterial: Sendable {
+package enum CertificateMaterial: Sendable {
     /// They are there; the certificate's text has this digest.
     case readable(digest: [UInt8])
     /// One can't be read here, for this reason; a pull request's machine has no keys.

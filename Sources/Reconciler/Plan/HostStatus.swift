@@ -3,30 +3,30 @@ import Issuers
 import State
 
 /// A host as it is served, in a line.
-public struct HostStatus: Sendable {
+package struct HostStatus: Sendable {
     /// Its domain.
-    public let name: String
+    package let name: String
     /// Whether it is served at all.
-    public let isEnabled: Bool
+    package let isEnabled: Bool
     /// The name of the stored certificate that it is served with: its own, else one that is for its name; nil for the
     /// fallback.
-    public let certificate: String?
+    package let certificate: String?
     /// The common name of the certificate's issuer.
-    public let issuer: String?
+    package let issuer: String?
     /// When the certificate ends, in seconds since 1970.
-    public let expiresAt: Int64?
+    package let expiresAt: Int64?
     /// Whole days until then; negative when it is over.
-    public let daysLeft: Int?
+    package let daysLeft: Int?
     /// What is wrong with it.
-    public let problem: String?
+    package let problem: String?
     /// What will be wrong with it if nobody does anything; nil when there is a problem already.
-    public let warning: String?
+    package let warning: String?
 
     /// From how many days before its end a certificate that is not being renewed is a problem.
     private static let problemDays: Int64 = 7
 
     /// All hosts of a state, by name. `chainFaults` say of certificates, by name, why clients refuse their chains.
-    public static func all(
+    package static func all(
         in snapshot: StateSnapshot, chainFaults: [String: String] = [:], now: Int64
     ) -> [HostStatus] {
         let others = CertificatesByDomain(snapshot)

@@ -7,28 +7,28 @@ import State
 // into text for people and JSON for machines. Nothing here touches a file, a database or the network.
 
 /// What an apply would do, in the order of dependence. `Applier` says when it does what.
-public struct Plan: Sendable, Equatable {
+package struct Plan: Sendable, Equatable {
     /// The generation of the state that it starts from; 0 before the first apply.
-    public var generation: Int
+    package var generation: Int
     /// The changes, those that others depend on first and deletions last.
-    public var changes: [Change]
+    package var changes: [Change]
     /// What is in the state by other ways than the file; it is left alone.
-    public var unmanaged: [ItemID]
+    package var unmanaged: [ItemID]
 
     /// How many of the file's hosts are served no longer, where that is so many that it may be a slip.
-    public var massDeletion: MassDeletion?
+    package var massDeletion: MassDeletion?
 
     /// Deletions that want the operator's word.
-    public struct MassDeletion: Sendable, Equatable {
+    package struct MassDeletion: Sendable, Equatable {
         /// From how many hosts on they do.
         static let fewestHosts = 10
 
         /// How many hosts go.
-        public let deleted: Int
+        package let deleted: Int
         /// How many stay and are disabled.
-        public let disabled: Int
+        package let disabled: Int
         /// How many the file had put into the state.
-        public let total: Int
+        package let total: Int
 
         /// Nil unless more than half of at least ten go or are disabled.
         init?(deleted: Int, disabled: Int, of total: Int) {
@@ -40,14 +40,14 @@ public struct Plan: Sendable, Equatable {
     }
 
     /// Whether there is nothing to do.
-    public var isEmpty: Bool { changes.isEmpty }
+    package var isEmpty: Bool { changes.isEmpty }
 
     /// How many changes there are of an action.
-    public func count(of action: Action) -> Int { changes.count { $0.action == action } }
+    package func count(of action: Action) -> Int { changes.count { $0.action == action } }
 }
 
 /// What is done to an item.
-public enum Action: String, Sendable, CaseIterable {
+package enum Action: String, Sendable, CaseIterable {
     /// A new item is put into the state.
     case create
     /// An item is changed in place.
@@ -65,17 +65,17 @@ public enum Action: String, Sendable, CaseIterable {
 }
 
 /// One change of a plan.
-public struct Change: Sendable, Equatable {
+package struct Change: Sendable, Equatable {
     /// What is done.
-    public var action: Action
+    package var action: Action
     /// What it is done to.
-    public var item: ItemID
+    package var item: ItemID
     /// Whether the state has the item already.
-    public var exists: Bool
+    package var exists: Bool
     /// The fields that change; all that are set for a new item.
-    public var fields: [FieldChange]
+    package var fields: [FieldChange]
     /// Why, where the fields don't tell.
-    public var reason: String?
+    package var reason: String?
     /// What the file says of the item; nil where the item goes.
     var declared: DeclaredItem?
     /// What the state has of the item; nil where it is new.
@@ -116,11 +116,11 @@ enum Retirement: Sendable, Equatable {
 }
 
 /// One field of a change.
-public struct FieldChange: Sendable, Equatable {
+package struct FieldChange: Sendable, Equatable {
     /// Its keys in the file, joined by dots.
-    public var path: String
+    package var path: String
     /// The value in the state; null when there is none.
-    public var before: PlainValue
+    package var before: PlainValue
     /// The value in the file; null when there is none.
-    public var after: PlainValue
+    package var after: PlainValue
 }

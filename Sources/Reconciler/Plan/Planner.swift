@@ -3,7 +3,7 @@ import Issuers
 import State
 
 /// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
-public struct Planner: Sendable {
+package struct Planner: Sendable {
     let configuration: Configuration
     let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
@@ -15,7 +15,7 @@ public struct Planner: Sendable {
 
     /// A planner; `materials` tells of the custom certificates by name, `localCA` is the digest of the
     /// local CA where it is known, `drift` says of items why their providers no longer have them, `now` is in seconds since 1970.
-    public init(
+    package init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
         materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil,
         drift: [ItemID: String] = [:], now: Int64
@@ -32,7 +32,7 @@ public struct Planner: Sendable {
     }
 
     /// What it takes to get from the state to the file.
-    public func plan() -> Plan {
+    package func plan() -> Plan {
         var found = Comparison()
         configuration.forEachItemBeforeHosts(materials: materials) { compare($0, &found) }
         let parts = Parts.of(configuration.hosts.indices) { part in

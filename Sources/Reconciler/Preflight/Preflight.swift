@@ -4,7 +4,7 @@ import State
 
 /// Looks whether the certificates that a plan has from ACME CAs could be had, by asking name servers, the CAs and the names
 /// themselves. It changes nothing, and what it finds are warnings.
-public struct Preflight {
+package struct Preflight {
     /// How many names are looked at at once.
     private static let workers = 8
 
@@ -18,7 +18,7 @@ public struct Preflight {
     private let needs: [(need: CertificateNeed, origin: SourceOrigin, isHad: Bool)]
 
     /// For the certificates that a plan has from ACME CAs. `snapshot` is what the plan was made against.
-    public init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
+    package init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
             guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
                 let need = CertificateNeed(
@@ -34,7 +34,7 @@ public struct Preflight {
     /// Makes all checks, which takes seconds for a few names. Nothing is asked when no certificate is to be had.
     ///
     /// `makeChecks` makes them for what is needed.
-    public func run(
+    package func run(
         _ makeChecks: ([CertificateNeed]) throws(IssuanceFailure) -> PreflightChecks
     ) throws -> [Diagnostic] {
         guard !needs.isEmpty else { return [] }

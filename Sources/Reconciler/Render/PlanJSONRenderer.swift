@@ -2,15 +2,15 @@ import ConfigModel
 import State
 
 /// Writes a plan for machines, as one JSON object.
-public struct PlanJSONRenderer {
+package struct PlanJSONRenderer {
     /// Raised when a reader of the old form could no longer read the new one.
-    public static let formatVersion = 1
+    package static let formatVersion = 1
 
     /// A renderer.
-    public init() {}
+    package init() {}
 
     /// The plan with what is known to be refused and what is doubted, which `DiagnosticRenderer.values` has made.
-    public func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
+    package func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
         // Change by change: as one value, a first plan of 100,000 hosts would take half a gigabyte.
         var output = Array(
             "{\n  \"format_version\": \(Self.formatVersion),\n  \"generation\": \(plan.generation),\n".utf8)

@@ -13,15 +13,15 @@ import State
 ///     Plan: 1 to upload, 1 to update.
 ///
 /// Lists are told by what goes, what comes and what moves, long texts around their difference (`ValueText`).
-public struct PlanTextRenderer {
+package struct PlanTextRenderer {
     private let colour: Bool
 
     /// A renderer; `colour` adds ANSI colours for a terminal.
-    public init(colour: Bool = false) { self.colour = colour }
+    package init(colour: Bool = false) { self.colour = colour }
 
     /// The whole plan in UTF-8, ending with its summary line. `remarks` are what is to be known of it, a line each, and
     /// `counted` says how many there are of a kind.
-    public func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
+    package func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
         // Bytes, not a String: a first plan of 100,000 hosts is 25 MB.
         var output: [UInt8] = []
         for change in plan.changes { append(change, to: &output) }

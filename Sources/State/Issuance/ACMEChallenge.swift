@@ -1,7 +1,7 @@
 /// An answer that a CA will ask for to see who controls a domain.
-public struct ACMEChallenge: Sendable, Equatable {
+package struct ACMEChallenge: Sendable, Equatable {
     /// How the CA asks.
-    public enum Kind: String, Sendable {
+    package enum Kind: String, Sendable {
         /// By a path, over plain HTTP (RFC 8555, section 8.3).
         case http01 = "http-01"
         /// In a TLS handshake (RFC 8737).
@@ -9,20 +9,20 @@ public struct ACMEChallenge: Sendable, Equatable {
     }
 
     /// How the CA asks.
-    public let kind: Kind
+    package let kind: Kind
     /// What tells the challenge from others: 1 to 256 characters of base64url. Over HTTP, the last part of the path.
-    public let token: String
+    package let token: String
     /// What it is answered with: the token, a dot, and the thumbprint of the account's key (section 8.1).
-    public let keyAuthorization: String
+    package let keyAuthorization: String
     /// The domain that it is for.
-    public let domain: String
+    package let domain: String
     /// When it was made, in seconds since 1970.
-    public let createdAt: Int64
+    package let createdAt: Int64
 
     /// A challenge; nil when the token or the key authorization is none.
     ///
     /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
-    public init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+    package init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
         else { return nil }
@@ -34,7 +34,7 @@ public struct ACMEChallenge: Sendable, Equatable {
     }
 
     /// Whether bytes are 1 to 256 characters of base64url (RFC 4648, section 5), as tokens and thumbprints are.
-    public static func isToken(_ bytes: some Collection<UInt8>) -> Bool {
+    package static func isToken(_ bytes: some Collection<UInt8>) -> Bool {
         1...256 ~= bytes.count
             && bytes.allSatisfy { byte in
                 switch byte {

@@ -1,34 +1,34 @@
 /// How the provider that issued a certificate knows it.
-public struct RemoteCertificate: Sendable, Equatable {
+package struct RemoteCertificate: Sendable, Equatable {
     /// The provider's identifier.
-    public var id: String
+    package var id: String
     /// The signing request that it was issued for, in DER.
-    public var request: [UInt8]
+    package var request: [UInt8]
 
     /// An identity.
-    public init(id: String, request: [UInt8]) {
+    package init(id: String, request: [UInt8]) {
         self.id = id
         self.request = request
     }
 }
 
 /// A certificate that another has taken the place of, and that is still to be revoked.
-public struct SupersededCertificate: Sendable, Equatable {
+package struct SupersededCertificate: Sendable, Equatable {
     /// The provider's identifier.
-    public let id: String
+    package let id: String
     /// The certificate's name in the state.
-    public let certificate: String
+    package let certificate: String
     /// The issuer's name, whose provider it is.
-    public let issuer: String
+    package let issuer: String
     /// When another took its place, in seconds since 1970.
-    public let since: Int64
+    package let since: Int64
     /// How many tries to revoke it have failed.
-    public var failures: Int
+    package var failures: Int
     /// Before when another try is no use, in seconds since 1970.
-    public var nextTryAt: Int64
+    package var nextTryAt: Int64
 
     /// A certificate.
-    public init(
+    package init(
         id: String, certificate: String, issuer: String, since: Int64, failures: Int = 0, nextTryAt: Int64 = 0
     ) {
         self.id = id
@@ -42,37 +42,37 @@ public struct SupersededCertificate: Sendable, Equatable {
 
 /// A certificate pack at Cloudflare, from before it is ordered. Of several that an edge certificate has, the newest is the one
 /// that is wanted; the others are there until it is active.
-public struct EdgePack: Sendable, Equatable {
+package struct EdgePack: Sendable, Equatable {
     /// Tells it from others; larger than those of all before it. Nil until it is put.
-    public var number: Int64?
+    package var number: Int64?
     /// The edge certificate's name.
-    public let certificate: String
+    package let certificate: String
     /// The zone that it belongs to.
-    public let zone: String
+    package let zone: String
     /// What is ordered, as a text that is the same for the same order.
-    public let order: String
+    package let order: String
     /// The packs that the zone had before: who lost the answer to its order knows by them which is new.
-    public let formerIDs: [String]
+    package let formerIDs: [String]
     /// The provider's identifier; nil until it is known.
-    public var id: String?
+    package var id: String?
     /// Where it stands, in the provider's words; `ordering` before it was heard of.
-    public var status: String
+    package var status: String
     /// When it ends, in seconds since 1970; nil before that is known.
-    public var expiresAt: Int64?
+    package var expiresAt: Int64?
     /// What the operator must do to have it validated, a line each; then what went wrong.
-    public var notes: [String]
+    package var notes: [String]
     /// When it was ordered, in seconds since 1970.
-    public let orderedAt: Int64
+    package let orderedAt: Int64
     /// When it was looked at last, in seconds since 1970.
-    public var checkedAt: Int64
+    package var checkedAt: Int64
     /// Since when it stands there, in seconds since 1970.
-    public var since: Int64
+    package var since: Int64
 
     /// The status before the provider has told one.
-    public static let ordering = "ordering"
+    package static let ordering = "ordering"
 
     /// A pack.
-    public init(
+    package init(
         number: Int64? = nil, certificate: String, zone: String, order: String, formerIDs: [String], id: String? = nil,
         status: String = EdgePack.ordering, expiresAt: Int64? = nil, notes: [String] = [], orderedAt: Int64,
         checkedAt: Int64, since: Int64

@@ -1,7 +1,7 @@
 /// What having certificates from CAs needs to remember, so that a crash repeats nothing and no order is made twice.
 ///
 /// None of it is served, so none of it raises the revision. Who writes an order holds its certificate's lease.
-public protocol IssuanceJournal: AnyObject, Sendable {
+package protocol IssuanceJournal: AnyObject, Sendable {
     /// The account at a CA; nil when there is none yet.
     func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
 
@@ -66,39 +66,39 @@ public protocol IssuanceJournal: AnyObject, Sendable {
 }
 
 /// Our account at a CA. Its key proves who we are; losing it means a new account, no more.
-public struct CAAccount: Sendable, Equatable {
+package struct CAAccount: Sendable, Equatable {
     /// Which account: one a directory, and one for each external account that is bound to.
-    public struct ID: Sendable, Hashable {
+    package struct ID: Sendable, Hashable {
         /// The CA's directory.
-        public let directory: String
+        package let directory: String
         /// The external account's key identifier (RFC 8555 section 7.3.4); empty without one.
-        public let externalKeyID: String
+        package let externalKeyID: String
 
         /// An identity.
-        public init(directory: String, externalKeyID: String = "") {
+        package init(directory: String, externalKeyID: String = "") {
             self.directory = directory
             self.externalKeyID = externalKeyID
         }
 
         /// What its key is sealed for.
-        public var row: String { "\(directory) \(externalKeyID)" }
+        package var row: String { "\(directory) \(externalKeyID)" }
     }
 
     /// Which account.
-    public let id: ID
+    package let id: ID
     /// Its address at the CA; nil until the CA has told it.
-    public var url: String?
+    package var url: String?
     /// Who the CA may write to; empty for nobody.
-    public var contact: String
+    package var contact: String
     /// Its key, sealed for `id.row`.
-    public var sealedKey: [UInt8]
+    package var sealedKey: [UInt8]
     /// The key that the CA is being told to take in place of `sealedKey`, sealed likewise; nil when there is none.
-    public var sealedNextKey: [UInt8]?
+    package var sealedNextKey: [UInt8]?
     /// When it was made, in seconds since 1970.
-    public let createdAt: Int64
+    package let createdAt: Int64
 
     /// An account.
-    public init(
+    package init(
         id: ID, url: String? = nil, contact: String, sealedKey: [UInt8], sealedNextKey: [UInt8]? = nil,
         createdAt: Int64
     ) {
@@ -112,32 +112,32 @@ public struct CAAccount: Sendable, Equatable {
 }
 
 /// An order at a CA from before the first call to the certificate's commit: one for a certificate at a time.
-public struct PendingOrder: Sendable, Equatable {
+package struct PendingOrder: Sendable, Equatable {
     /// The certificate it is for.
-    public let certificate: String
+    package let certificate: String
     /// The issuer's name in the file.
-    public let issuer: String
+    package let issuer: String
     /// Where the CA is called.
-    public let directory: String
+    package let directory: String
     /// The names it is for, in the order of the request.
-    public let domains: [String]
+    package let domains: [String]
     /// The order's address at the CA; nil until the CA has told it.
-    public var url: String?
+    package var url: String?
     /// Whether the CA was asked to issue: from then on it may have done so.
-    public var isFinalized: Bool
+    package var isFinalized: Bool
     /// The new certificate's key, sealed for the certificate's name.
-    public let sealedKey: [UInt8]
+    package let sealedKey: [UInt8]
     /// The signing request, in DER.
-    public let request: [UInt8]
+    package let request: [UInt8]
     /// When it was begun, in seconds since 1970.
-    public let createdAt: Int64
+    package let createdAt: Int64
     /// What was asked for besides the names, as whoever orders writes it; empty where that is not known.
-    public let terms: String
+    package let terms: String
     /// Whether the CA took it as the renewal of a certificate that it knows (RFC 9773 section 5).
-    public var isRenewal: Bool
+    package var isRenewal: Bool
 
     /// An order.
-    public init(
+    package init(
         certificate: String, issuer: String, directory: String, domains: [String], url: String? = nil,
         isFinalized: Bool = false, sealedKey: [UInt8], request: [UInt8], createdAt: Int64, terms: String = "",
         isRenewal: Bool = false
@@ -157,9 +157,9 @@ public struct PendingOrder: Sendable, Equatable {
 }
 
 /// Something that counts against a CA's limits.
-public struct LedgerEntry: Sendable, Equatable {
+package struct LedgerEntry: Sendable, Equatable {
     /// What counts.
-    public enum Kind: String, Sendable {
+    package enum Kind: String, Sendable {
         /// An order was made.
         case order
         /// A certificate was issued.
@@ -169,21 +169,21 @@ public struct LedgerEntry: Sendable, Equatable {
     }
 
     /// How far back an entry is kept, in seconds: longer than any limit looks.
-    public static let keptSeconds: Int64 = 8 * 86_400
+    package static let keptSeconds: Int64 = 8 * 86_400
 
     /// When, in seconds since 1970.
-    public let at: Int64
+    package let at: Int64
     /// The CA's directory.
-    public let directory: String
+    package let directory: String
     /// What.
-    public let kind: Kind
+    package let kind: Kind
     /// The names it was about.
-    public let names: [String]
+    package let names: [String]
     /// Whether the CA said beforehand that it was due (RFC 9773): such orders don't count.
-    public let isExempt: Bool
+    package let isExempt: Bool
 
     /// An entry.
-    public init(at: Int64, directory: String, kind: Kind, names: [String], isExempt: Bool = false) {
+    package init(at: Int64, directory: String, kind: Kind, names: [String], isExempt: Bool = false) {
         self.at = at
         self.directory = directory
         self.kind = kind
@@ -193,24 +193,24 @@ public struct LedgerEntry: Sendable, Equatable {
 }
 
 /// How having or renewing a certificate goes.
-public struct RenewalProgress: Sendable, Equatable {
+package struct RenewalProgress: Sendable, Equatable {
     /// The certificate's name.
-    public let certificate: String
+    package let certificate: String
     /// How many tries have failed since the last success.
-    public var failures = 0
+    package var failures = 0
     /// When it may be tried again, in seconds since 1970; nil for at once.
-    public var nextTryAt: Int64?
+    package var nextTryAt: Int64?
     /// Why the last try failed, in a line.
-    public var lastFailure: String?
+    package var lastFailure: String?
     /// The leaf that the CA's advice is about, as its fingerprint.
-    public var advisedFingerprint: String?
+    package var advisedFingerprint: String?
     /// The instant picked from the window that the CA advises (RFC 9773), in seconds since 1970.
-    public var advisedAt: Int64?
+    package var advisedAt: Int64?
     /// When to ask for advice again.
-    public var nextAdviceAt: Int64?
+    package var nextAdviceAt: Int64?
 
     /// Nothing known yet.
-    public init(certificate: String) { self.certificate = certificate }
+    package init(certificate: String) { self.certificate = certificate }
 }
 
 extension RenewalProgress {
