@@ -54,10 +54,11 @@ let package = Package(
             dependencies: [.product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
+        .target(name: "CMappedIndex"),
         .target(
             name: "SQLiteState",
             dependencies: [
-                "PrivateFiles", "State", .product(name: "GRDB", package: "GRDB.swift"),
+                "CMappedIndex", "PrivateFiles", "State", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -17,6 +17,8 @@ package final class SQLiteStateStore: StateStore {
     private let patience: Int
     /// Which file was there before the database was opened.
     private let file: StateFile.Identity?
+    /// For who follows a state, and so must outlive what befalls its files. An apply may end anywhere.
+    private let index: IndexGuard?
 
     /// Opens a state for reading and writing, makes it when there is none, and brings it up to this version.
     ///
@@ -24,6 +26,7 @@ package final class SQLiteStateStore: StateStore {
     package init(path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
+        index = nil
         (file, database) = try Self.translating(path, patience) {
             // Of two first applies one makes the file and the tables.
             try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
@@ -48,6 +51,7 @@ package final class SQLiteStateStore: StateStore {
     package init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
         self.path = path
         patience = patienceMilliseconds
+        index = IndexGuard(path)
         let configuration = Self.configuration(.following, patience)
         let seconds = max(patienceMilliseconds / 1000, 1)
         let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path, patience) {
@@ -73,6 +77,7 @@ package final class SQLiteStateStore: StateStore {
     package init?(readingFrom path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
+        index = nil
         file = StateFile.identity(path)
         let opened: DatabaseQueue? = try Self.translating(path, patience) {
             guard let address = try StateFile.addressForReading(path) else { return nil }
@@ -94,7 +99,10 @@ package final class SQLiteStateStore: StateStore {
     }
 
     /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
-    package func close() { try? database.close() }
+    package func close() {
+        let close = { [database] in _ = try? database.close() }
+        if let index { index.closing(close) } else { close() }
+    }
 
     /// Whether the file that is open is still the one at its path. If not, it was deleted or replaced, and what is read
     /// here comes from a file that nobody else writes any more.
@@ -132,16 +140,18 @@ package final class SQLiteStateStore: StateStore {
     }
 
     func read<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) { try database.read(body) }
+        try Self.translating(path, patience) { try database.read { database in try reading { try body(database) } } }
     }
 
     func write<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) { try database.write(body) }
+        try Self.translating(path, patience) { try database.writeWithoutTransaction { try commit($0, body) } }
     }
 
     /// Runs a single reading statement, for which `read`'s transaction would cost more than the statement.
     func readStatement<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) { try database.unsafeRead(body) }
+        try Self.translating(path, patience) {
+            try database.unsafeRead { database in try reading { try body(database) } }
+        }
     }
 
     /// Writes what may be lost with the machine, without waiting for the disk; a later synced write takes it along.
@@ -149,16 +159,27 @@ package final class SQLiteStateStore: StateStore {
         try Self.translating(path, patience) {
             try database.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = NORMAL")
-                let outcome = Result {
-                    try database.inTransaction {
-                        try body(database)
-                        return .commit
-                    }
-                }
+                let outcome = Result { try commit(database, body) }
                 try database.execute(sql: Self.syncEachCommit)
                 try outcome.get()
             }
         }
+    }
+
+    private func reading<Value>(_ work: () throws -> Value) throws -> Value { try index?.reading(work) ?? work() }
+
+    /// Runs a transaction, and commits it unless something is thrown.
+    private func commit<Value>(_ database: Database, _ body: (Database) throws -> Value) throws -> Value {
+        var value: Value?
+        func run() throws {
+            try database.inTransaction {
+                value = try reading { try body(database) }
+                return .commit
+            }
+        }
+        if let index { try index.committing(run) } else { try run() }
+        guard let value else { preconditionFailure("a transaction has committed that has not run") }
+        return value
     }
 
     /// Runs database work and turns what goes wrong into errors for operators, without any value of a row.

@@ -205,6 +205,57 @@ def test_a_file_of_sqlite_that_is_removed_does_not_part_gateway_and_apply(gatewa
     assert is_served(gateway, "fourth.test", b"fourth") and is_served(gateway)
 
 
+def has_index(gateway):
+    """Whether the -shm file is as long as SQLite wants it, or gone until a store is opened."""
+    try:
+        return state(gateway, "-shm").stat().st_size >= 32768
+    except FileNotFoundError:
+        return True
+
+
+def cut_index(gateway, length):
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(state(gateway, "-shm"), length)
+
+
+@pytest.mark.parametrize("length", [0, 100, 4096, 32767])
+def test_an_index_that_is_cut_short_ends_nobody(gateway, length):
+    """SQLite has it mapped: each touch beyond the end of the file is a SIGBUS."""
+    for number in range(3):
+        cut_index(gateway, length)
+        eventually("it is made long again", lambda: has_index(gateway))
+        gateway.config["hosts"].append({"domain": f"more{number}.test", "respond": {"body": f"more {number}"}})
+        gateway.reload()
+        assert is_served(gateway, f"more{number}.test", f"more {number}".encode())
+    cut_index(gateway, length)
+    assert is_served(gateway)
+    eventually("it is made long again", lambda: has_index(gateway))
+    fold(gateway)
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+        assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    eventually("nothing is wrong", lambda: is_readable(gateway))
+    assert gateway.process.poll() is None
+
+
+def test_files_that_are_copied_onto_those_in_use_end_nobody(gateway):
+    """As an operator restores them who knows no better: each is empty for a moment."""
+    backup = back_up(gateway)
+    copies = gateway.folder / "copies"
+    copies.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copy(state(gateway, suffix), copies)
+    for _ in range(20):
+        # It fails where SQLite removes or makes one of them meanwhile.
+        subprocess.run(["cp", *copies.iterdir(), gateway.folder], capture_output=True)
+        assert is_served(gateway)
+    restore(gateway, backup)
+    gateway.config["hosts"].append({"domain": "after.test", "respond": {"body": "after"}})
+    eventually("an apply", lambda: gateway.run_apply().returncode == 0, pause=0.2)
+    eventually("what was applied", lambda: is_served(gateway, "after.test", b"after"))
+    assert is_served(gateway, "second.test", b"second") and is_readable(gateway)
+    assert gateway.process.poll() is None
+
+
 @pytest.mark.parametrize("way", [restore, lambda gateway, other: state(gateway).write_bytes(other.read_bytes())],
                          ids=["renamed", "written over"])
 def test_another_valid_state_is_served(gateway, way):

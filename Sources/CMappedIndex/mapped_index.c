@@ -1,0 +1,68 @@
+#define _DEFAULT_SOURCE
+#include "mapped_index.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// SQLite maps and extends the file by so much at a time (WALINDEX_PGSZ).
+enum { paths_at_most = 8, path_bytes = 4096, region_bytes = 32768, regions_at_most = 256 };
+
+static char paths[paths_at_most][path_bytes];
+static atomic_uint path_count;
+static atomic_uint mends;
+static __thread int is_needed;
+static struct sigaction former;
+
+// Makes the file one region longer, at most to `regions`, and zeroes all of it: a header that is whole would let SQLite believe
+// the zeros behind it. By stat(2) and truncate(2) alone: opening the file and closing it again would free the locks that SQLite
+// has on it (fcntl(2)).
+static int extend(const char *path, long regions) {
+    struct stat status;
+    if (path[0] == 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    long whole = status.st_size / region_bytes;
+    return whole < regions && truncate(path, 0) == 0 && truncate(path, (whole + 1) * region_bytes) == 0;
+}
+
+static void mend(int number, siginfo_t *information, void *context) {
+    (void)information, (void)context;
+    int error = errno, is_mended = 0;
+    unsigned count = atomic_load(&path_count);
+    // Which part of a file was touched is not known, so it grows until the touch succeeds, or the cause must be another.
+    for (unsigned place = 0; !is_needed && place < count && place < paths_at_most; place++)
+        is_mended |= extend(paths[place], regions_at_most);
+    errno = error;
+    if (is_mended) atomic_fetch_add(&mends, 1);
+    // What was touched is touched again, and this time by the rules of whoever was here before.
+    else sigaction(number, &former, NULL);
+}
+
+void aegis_guard_index(const char *path) {
+    if (strlen(path) >= path_bytes) return;
+    unsigned count = atomic_load(&path_count);
+    for (unsigned place = 0; place < count && place < paths_at_most; place++)
+        if (strcmp(paths[place], path) == 0) return;
+    strcpy(paths[count % paths_at_most], path);
+    if (atomic_fetch_add(&path_count, 1) > 0) return;
+    struct sigaction action = {.sa_sigaction = mend, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(SIGBUS, &action, &former);
+}
+
+void aegis_mend_index(void) {
+    unsigned count = atomic_load(&path_count);
+    for (unsigned place = 0; place < count && place < paths_at_most; place++) extend(paths[place], 1);
+}
+
+void aegis_renew_index(void) {
+    unsigned count = atomic_load(&path_count);
+    struct stat status;
+    for (unsigned place = 0; place < count && place < paths_at_most; place++)
+        if (stat(paths[place], &status) == 0 && truncate(paths[place], 0) == 0 &&
+            truncate(paths[place], status.st_size) != 0) continue;
+}
+
+unsigned aegis_index_mends(void) { return atomic_load(&mends); }
+
+void aegis_need_index(int needed) { is_needed = needed; }
