@@ -99,7 +99,7 @@ def trusting_in(run_once, module_origin):
     ("forwarded", ["Forwarded: for=1.1.1.1, for=8.8.8.8;proto=https", "X-Forwarded-For: 9.9.9.9"], "8.8.8.8",
      "8.8.8.8, 127.0.0.1", "for=1.1.1.1, for=8.8.8.8;proto=https, for=127.0.0.1"),
     ("forwarded", ['Forwarded: for="1.1.1.1', 'Forwarded: For="[2001:db8::9]:80", for=10.0.0.1'], "2001:db8::9",
-     "2001:db8::9, 127.0.0.1", 'for="1.1.1.1, For="[2001:db8::9]:80", for=10.0.0.1, for=127.0.0.1'),
+     "2001:db8::9, 127.0.0.1", 'for="[2001:db8::9]", for=127.0.0.1'),
     ("forwarded", ["Forwarded: for=8.8.8.8, for=_hidden"], "127.0.0.1", "127.0.0.1",
      "for=8.8.8.8, for=_hidden, for=127.0.0.1"),
     ("x-real-ip", ["X-Real-IP: 8.8.8.8", "X-Forwarded-For: 9.9.9.9"], "8.8.8.8", "8.8.8.8, 127.0.0.1",
@@ -154,6 +154,46 @@ def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origi
     with Client(gateway.http) as client:
         fields = [f"X-Forwarded-Proto: {scheme}"] if scheme else []
         assert client.get("app.test", "/", *fields).status == status
+
+
+@pytest.mark.parametrize("fields, status", [
+    (["Forwarded: for=8.8.8.8;proto=https"], 200),
+    (["Forwarded: for=8.8.8.8;Proto=\"HTTPS\";host=app.test"], 200),
+    (["Forwarded: for=8.8.8.8;proto=http", "Forwarded: for=9.9.9.9;proto=https"], 200),
+    (["Forwarded: for=8.8.8.8", "X-Forwarded-Proto: https"], 200),
+    (["Forwarded: for=8.8.8.8;proto=https, for=9.9.9.9;proto=http"], 301),
+    (["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], 301),
+    (["Forwarded: for=8.8.8.8;proto=https;proto=https"], 301),
+    ([], 301),
+])
+def test_forwarded_says_whether_the_client_came_by_https(run, origin, fields, status):
+    forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url], **forced}],
+        gateway={"trusted_proxies": ["127.0.0.1"], "client_address": "forwarded"},
+        issuers={"lan": {"type": "local_ca"}}, certificates={"app": {"issuer": "lan", "domains": ["app.test"]}})
+    with Client(gateway.http) as client:
+        assert client.get("app.test", "/", *fields).status == status
+
+
+@pytest.mark.parametrize("before, passed", [
+    (['for="a, for=8.8.8.8'], None),
+    (['for=8.8.8.8;by="a\\"'], None),
+    (['for="_x', 'for=8.8.8.8'], None),
+    (['for="[2001:db8::1]:80", for=8.8.8.8'], 'for="[2001:db8::1]:80", for=8.8.8.8'),
+    (['for="a\\"b", for=8.8.8.8'], 'for="a\\"b", for=8.8.8.8'),
+])
+def test_a_quotation_mark_that_stays_open_hides_nothing(run, origin, before, passed):
+    """What the gateway puts behind it would be read as part of it."""
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"trusted_proxies": ["127.0.0.1"], "client_address": "forwarded"})
+    with Client(gateway.http) as client:
+        client.get("app.test", "/", *[f"Forwarded: {line}" for line in before])
+    own = 'for=127.0.0.1;host="app.test";proto=http'
+    seen = origin.last
+    earlier = passed if passed else None if seen["X-Real-IP"] == "127.0.0.1" else "for=" + seen["X-Real-IP"]
+    assert seen["Forwarded"] == (f"{earlier}, {own}" if earlier else own)
 
 
 @pytest.mark.parametrize("which", ["gateway", "trusting"])

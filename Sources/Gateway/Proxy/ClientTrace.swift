@@ -31,7 +31,7 @@ struct ClientTrace {
     mutating func follow(_ line: Bytes) {
         var elements = ElementsFromEnd(line)
         while !isDone, let element = elements.next() {
-            let node = field == .forwarded ? ForwardedElement.node(of: element) : element
+            let node = field == .forwarded ? ForwardedElement.value(of: "for", in: element) : element
             guard let node, let address = PeerAddress(node: node) else {
                 isDone = true
                 return
@@ -91,26 +91,38 @@ struct ElementsFromEnd {
 
 /// An element of Forwarded: pairs of a name and a value, with a semicolon between (RFC 7239 section 4).
 enum ForwardedElement {
-    /// The node that `for` names; nil when there is none, two, or when the element is malformed.
-    static func node(of element: Bytes) -> Bytes? {
-        var node: Bytes?
+    /// Whether every quotation mark of a field's value is closed: what is put behind one that is not would be read as part of
+    /// it.
+    static func hasClosedQuotes(_ value: Bytes) -> Bool {
+        var isQuoted = false
+        var at = 0
+        while at < value.count {
+            if value[at] == UInt8(ascii: "\"") { isQuoted.toggle() }
+            at += isQuoted && value[at] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return !isQuoted && at == value.count
+    }
+
+    /// The value of a parameter, such as the node of `for`; nil when there is none, two, or when the element is malformed.
+    static func value(of parameter: StaticString, in element: Bytes) -> Bytes? {
+        var found: Bytes?
         var at = 0
         while true {
             // Pairs may be empty.
             while at < element.count, isBlank(element[at]) || element[at] == UInt8(ascii: ";") { at += 1 }
-            guard at < element.count else { return node }
+            guard at < element.count else { return found }
             let nameStart = at
             while at < element.count, isToken(element[at]) { at += 1 }
             let name = element[nameStart..<at]
             guard !name.isEmpty, at < element.count, element[at] == UInt8(ascii: "=") else { return nil }
             at += 1
             guard let value = value(of: element, &at) else { return nil }
-            if name.equalsIgnoringCase("for") {
-                guard node == nil else { return nil }
-                node = value
+            if name.equalsIgnoringCase(parameter) {
+                guard found == nil else { return nil }
+                found = value
             }
             while at < element.count, isBlank(element[at]) { at += 1 }
-            guard at < element.count else { return node }
+            guard at < element.count else { return found }
             guard element[at] == UInt8(ascii: ";") else { return nil }
         }
     }

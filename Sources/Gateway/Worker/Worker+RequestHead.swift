@@ -113,9 +113,11 @@ extension Worker {
     }
 
     /// Writes what was before a trusted proxy: in the field that names clients, all that the field came with; in the other one,
-    /// which may hold anything a client has put there, the client alone.
+    /// which may hold anything a client has put there, and in one that can't be gone on with, the client alone.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
-        if unsafe settings.clientAddress.id == id { return writeEarlier(id, head) }
+        if unsafe settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
+            return writeEarlier(id, head)
+        }
         guard let proxied = unsafe sender.proxied else { return }
         if id == .forwarded { writeNode(proxied) } else { proxied.write(to: memory.output) }
         memory.output.append(", ")
@@ -126,6 +128,15 @@ extension Worker {
         memory.output.append(address.isV6 ? "for=\"[" : "for=")
         address.write(to: memory.output)
         if address.isV6 { memory.output.append("]\"") }
+    }
+
+    private func hasClosedQuotes(_ id: KnownField, _ head: Bytes) -> Bool {
+        for index in unsafe 0..<requestHead.fields.count where unsafe requestHead.fields[index].id == id {
+            guard unsafe ForwardedElement.hasClosedQuotes(head[requestHead.fields[index].value.range]) else {
+                return false
+            }
+        }
+        return true
     }
 
     /// Writes the values that a list-valued field came with, each before a comma.

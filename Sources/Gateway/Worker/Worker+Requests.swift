@@ -74,10 +74,22 @@ extension Worker {
         beginProxying(head, exchange)
     }
 
-    /// Whether a trusted proxy says that it had the request by HTTPS.
+    /// Whether a trusted proxy says that it had the request by HTTPS: by the field that names clients where that has room for it
+    /// (RFC 7239 section 5.4), else by X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
-        guard unsafe sender.isTrusted, let scheme = unsafe requestHead.fields.first(.xForwardedProto)
-        else { return false }
+        guard unsafe sender.isTrusted else { return false }
+        if unsafe settings.clientAddress == .forwarded {
+            // The last element is what the peer itself has said.
+            for index in unsafe (0..<requestHead.fields.count).reversed() {
+                let line = unsafe requestHead.fields[index]
+                guard line.id == .forwarded else { continue }
+                var elements = ElementsFromEnd(head[line.value.range])
+                guard let element = elements.next() else { continue }
+                guard let scheme = ForwardedElement.value(of: "proto", in: element) else { break }
+                return scheme.equalsIgnoringCase("https")
+            }
+        }
+        guard let scheme = unsafe requestHead.fields.first(.xForwardedProto) else { return false }
         return head[scheme.range].equalsIgnoringCase("https")
     }
 
