@@ -263,13 +263,13 @@ def test_over_tls_the_origin_is_told_so(gateway, origin):
 
 
 def test_clients_of_ipv6_are_named_rightly(run, origin):
-    port = free_port()
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"http": [f"[::1]:{port}", f":{port + 1}"]})
+    port, other = free_port(), free_port()
+    run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"http": [f"[::1]:{port}", f":{other}"]})
     with Client(port, address="::1") as client:
         client.get()
     assert (origin.last["X-Forwarded-For"], origin.last["X-Real-IP"]) == ("::1", "::1")
     assert origin.last["Forwarded"] == 'for="[::1]";host="app.test";proto=http'
-    with Client(port + 1) as client:
+    with Client(other) as client:
         client.get()
     assert origin.last["X-Forwarded-For"] == "127.0.0.1", "not as an address of IPv6"
 
