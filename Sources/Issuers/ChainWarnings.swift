@@ -79,13 +79,18 @@ package struct ChainFaults {
     package init(now: Int64) { self.now = now }
 
     /// What is wrong with a stored chain, and what to do about it, as the rest of a sentence; nil for nothing, or where it is its leaf
-    /// that has expired.
+    /// that has expired. That a leaf stands alone is told of an operator's own: Cloudflare knows who issues its origins' certificates,
+    /// and a CA's is refused unless its issuer is trusted.
     package mutating func fault(of stored: StoredCertificate) -> String? {
-        guard let end = PEM.endOfFirstBlock(in: stored.chain), let fault = fault(ofAuthorities: stored.chain[end...])
+        guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
+        let isOwn = stored.facts.source == .custom
+        let fault = fault(ofAuthorities: stored.chain[end...])
+        let isAlone = isOwn && stored.chain[end...].allSatisfy { $0 == UInt8(ascii: "\n") }
+        guard fault != nil || isAlone, let chain = try? CertificateChain(pem: stored.chain), chain.leaf.notAfter > now
         else { return nil }
-        guard let leaf = try? CertificateChain(pem: stored.chain).leaf, leaf.notAfter > now else { return nil }
+        guard let fault else { return chain.missingIntermediate.first }
         let advice =
-            stored.facts.source == .custom
+            isOwn
             ? "put another in its place in its file, or take it out there, and apply"
             : "'aegis-apply renew \(stored.name) --force' asks for another"
         return "\(fault); \(advice)"

@@ -37,8 +37,20 @@ package struct OwnCertificate: Sendable {
             throw IssuanceFailure(error, "\(custom.certificate)")
         }
         let warnings =
-            try Self.check(chain.leaf, custom, hosts, now: now) + chain.warnings(now: now) + chain.missingIntermediate
+            try Self.check(chain.leaf, custom, hosts, now: now) + Self.warnings(of: chain, now: now)
         return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
+    }
+
+    /// What `load` says of the chain that was taken in, as it stands now; nothing where its text can't be read here.
+    package func chainWarnings(of custom: CustomCertificate, now: Int64) -> [String] {
+        guard let text = try? reader.read(custom.certificate),
+            let chain = try? CertificateChain(pem: text.plainCopy(), now: now)
+        else { return [] }
+        return Self.warnings(of: chain, now: now)
+    }
+
+    private static func warnings(of chain: CertificateChain, now: Int64) -> [String] {
+        chain.warnings(now: now) + chain.missingIntermediate
     }
 
     /// That a certificate does not cover hosts, and what it is for: some of each.

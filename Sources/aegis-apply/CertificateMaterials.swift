@@ -28,11 +28,13 @@ enum CertificateMaterials {
             }
             let hosts = users[certificate.name] ?? []
             var takesIn = stored == nil
+            let own = OwnCertificate(reader)
             do throws(IssuanceFailure) {
-                let digest = try OwnCertificate(reader).digest(of: custom)
+                let digest = try own.digest(of: custom)
                 materials[certificate.name] = .readable(digest: digest)
                 if let stored, digest == stored.sourceDigest {
                     warnings += doubts(of: certificate, stored, hosts)
+                    warnings += own.chainWarnings(of: custom, now: currentTime()).map { doubt($0, of: certificate) }
                 } else {
                     takesIn = true
                 }
@@ -96,11 +98,15 @@ enum CertificateMaterials {
     ) -> [Diagnostic] {
         do throws(IssuanceFailure) {
             let material = try OwnCertificate(reader).load(custom, for: hosts.flatMap(\.names), now: currentTime())
-            return material.warnings.map { .warning(at: certificate.origin, "certificate '\(certificate.name)' \($0)") }
+            return material.warnings.map { doubt($0, of: certificate) }
         } catch {
             let text = "certificate '\(certificate.name)' will be refused: \(error.reason)"
             return [.error(at: certificate.origin, text, hint: error.hint)]
         }
+    }
+
+    private static func doubt(_ text: String, of certificate: NamedCertificate) -> Diagnostic {
+        .warning(at: certificate.origin, "certificate '\(certificate.name)' \(text)")
     }
 
     /// The hosts of a plan that an apply would refuse: what is stored for them is not for their names, and stays.

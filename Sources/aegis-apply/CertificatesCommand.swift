@@ -30,26 +30,30 @@ struct ListCertificates: ParsableCommand {
     func run() throws {
         try reporting {
             let known = try options.configuration()
-            let snapshot = try options.openForReading(known).snapshot()
+            let store = try options.openForReading(known)
+            let snapshot = try store.snapshot()
+            let faults = try store.chainFaults(now: currentTime())
             let items = snapshot.items.filter { $0.key.kind == .certificate }.sorted { $0.key < $1.key }
             let kept = snapshot.kept.sorted { $0.key < $1.key }
             let certificates =
-                items.compactMap { id, item in item.certificate.map { (id.name, $0, Keeping?.none) } }
+                items.compactMap { id, item in
+                    item.certificate.map { (id.name, $0, Keeping?.none, $0.loss ?? faults[id.name]) }
+                }
                 + kept.compactMap { name, kept in
-                    kept.item.certificate.map { (name, $0, Keeping(kept, known?.configuration.retention)) }
+                    kept.item.certificate.map { (name, $0, Keeping(kept, known?.configuration.retention), $0.loss) }
                 }
             switch format {
             case .json:
                 let report = PlainValue.map([
                     ("format_version", .int(1)),
-                    ("certificates", .list(certificates.map { $1.value(named: $0, $2) })),
+                    ("certificates", .list(certificates.map { $1.value(named: $0, $2, problem: $3) })),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
-                let rows = certificates.map { name, facts, keeping in
+                let rows = certificates.map { name, facts, keeping, problem in
                     [
                         name, facts.domains.joined(separator: ", "), facts.source.rawValue, facts.issuerCommonName,
-                        UTCTime.text(facts.expiresAt), keeping?.text ?? "", facts.loss ?? "",
+                        UTCTime.text(facts.expiresAt), keeping?.text ?? "", problem ?? "",
                     ]
                 }
                 try Terminal.print(
@@ -76,7 +80,9 @@ struct ShowCertificate: ParsableCommand {
             let store = try options.openForReading(known)
             let certificate = try store.required(name)
             let kept = try store.snapshot().kept[name].map { Keeping($0, known?.configuration.retention) }
-            let value = certificate.facts.value(named: name, kept, remote: certificate.remote)
+            var chains = ChainFaults(now: currentTime())
+            let problem = certificate.facts.loss ?? (kept == nil ? chains.fault(of: certificate) : nil)
+            let value = certificate.facts.value(named: name, kept, problem: problem, remote: certificate.remote)
             switch format {
             case .json: try Terminal.print(value.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
@@ -184,7 +190,7 @@ private struct Keeping {
 
 extension CertificateFacts {
     fileprivate func value(
-        named name: String, _ keeping: Keeping?, remote: RemoteCertificate? = nil
+        named name: String, _ keeping: Keeping?, problem: String?, remote: RemoteCertificate? = nil
     ) -> PlainValue {
         let provider = remote.map { [("provider_id", PlainValue.string($0.id))] } ?? []
         return .map(
@@ -194,7 +200,7 @@ extension CertificateFacts {
                 ("not_before", .string(UTCTime.rfc3339(notBefore))),
                 ("expires_at", .string(UTCTime.rfc3339(expiresAt))),
                 ("auto_renew", .bool(autoRenew)), ("created_at", .string(UTCTime.rfc3339(createdAt))),
-                ("fingerprint", .string(fingerprint)), ("problem", loss.map(PlainValue.string) ?? .null),
+                ("fingerprint", .string(fingerprint)), ("problem", problem.map(PlainValue.string) ?? .null),
             ] + (keeping?.entries ?? Keeping.none) + provider)
     }
 }

@@ -23,7 +23,7 @@ struct StatusCommand: ParsableCommand {
             let snapshot = try store.snapshot()
             let now = currentTime()
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
-            let rows = HostStatus.all(in: snapshot, chainFaults: try chainFaults(in: store, now: now), now: now)
+            let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
             // It reads every host, so only where there is something to tell.
             let state = try failed.isEmpty ? nil : ManagedState(store)
@@ -59,11 +59,14 @@ struct StatusCommand: ParsableCommand {
             if check, !isWell { throw ExitStatus.itemsFailed }
         }
     }
+}
 
-    private func chainFaults(in store: any StateStore, now: Int64) throws -> [String: String] {
+extension StateStore {
+    /// Why clients refuse the chains of certificates in force, by name, at a time in seconds since 1970.
+    func chainFaults(now: Int64) throws -> [String: String] {
         var chains = ChainFaults(now: now)
         var faults: [String: String] = [:]
-        try store.forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
+        try forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
         return faults
     }
 }

@@ -59,6 +59,9 @@ def test_an_intermediate_that_is_not_valid_yet_is_a_problem(own):
     said = aegis_apply(gateway, "status", "--check", expect=3)
     assert "its certificate has an intermediate that is not valid yet: 'Issuing' begins on 20" in said
     assert "put another in its place in its file" in said
+    words = "has an intermediate that is not valid yet"
+    assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    assert words in aegis_apply(gateway, "certificates", "list")
 
 
 def test_a_cross_sign_that_has_ended_since_is_told_of_until_it_is_taken_out(own):
@@ -74,6 +77,27 @@ def test_a_cross_sign_that_has_ended_since_is_told_of_until_it_is_taken_out(own)
     (gateway.folder / "own.pem").write_bytes(text.replace(pem(cross), b""))
     gateway.apply()
     aegis_apply(gateway, "status", "--check")
+
+
+def test_a_leaf_without_its_intermediate_is_told_of_by_all_until_that_is_there(own):
+    root, intermediate = Authority("Root"), Authority("Issuing")
+    gateway = own(intermediate)
+    words = "has no intermediate: clients refuse it unless they know 'Issuing'"
+    assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    # Told by the apply that takes it in, and by each after it.
+    assert words in gateway.apply(everything=True)
+    assert words in gateway.apply(everything=True)
+    said = aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    assert f"certificate 'mine' {words}" in said and "No changes" in said
+    assert f"its certificate {words}" in aegis_apply(gateway, "status", "--check", expect=3)
+    assert words in aegis_apply(gateway, "certificates", "list")
+    assert words in aegis_apply(gateway, "certificates", "show", "mine")
+    with (gateway.folder / "own.pem").open("ab") as file:
+        file.write(pem(certified(intermediate, root, -DAY, 365 * DAY)))
+    gateway.apply()
+    aegis_apply(gateway, "status", "--check")
+    assert "No changes" in aegis_apply(gateway, "--dry-run", "--strict")
+    assert words not in aegis_apply(gateway, "certificates", "list")
 
 
 @pytest.mark.parametrize("has_root", [True, False])
