@@ -6,28 +6,45 @@ struct KeptStatus {
     /// How many are named in the line.
     private static let named = 10
 
-    private let certificates: [(name: String, kept: KeptCertificate)]
+    private struct Entry {
+        let name: String
+        let kept: KeptCertificate
 
-    init(_ snapshot: StateSnapshot) {
-        certificates = snapshot.kept.map { ($0.key, $0.value) }.sorted { $0.name < $1.name }
+        /// Why it can't be used again; nil where it can.
+        var loss: String? { kept.item.certificate?.loss }
     }
 
-    /// One line behind an empty one; nothing when there is none.
+    private let certificates: [Entry]
+
+    init(_ snapshot: StateSnapshot) {
+        certificates = snapshot.kept.map { Entry(name: $0.key, kept: $0.value) }.sorted { $0.name < $1.name }
+    }
+
+    /// A line for those that are used again, and one for those that are not, behind an empty one; nothing when there is none.
     var text: String {
-        guard !certificates.isEmpty else { return "" }
-        let names = certificates.prefix(Self.named).map { "\($0.name) (since \(UTCTime.text($0.kept.since)))" }
-        let others = certificates.count - names.count
-        return "\nkept for when they come back, not served: " + names.joined(separator: ", ")
-            + (others > 0 ? " and \(others) more" : "") + "\n"
+        let lost = certificates.filter { $0.loss != nil }
+        let good = certificates.filter { $0.loss == nil }
+        let lines =
+            Self.line("kept for when they come back, not served", good) { "since \(UTCTime.text($0.kept.since))" }
+            + Self.line("kept, not served and not used again", lost) { $0.loss ?? "" }
+        return lines.isEmpty ? "" : "\n" + lines
+    }
+
+    private static func line(_ title: String, _ some: [Entry], _ remark: (Entry) -> String) -> String {
+        guard !some.isEmpty else { return "" }
+        let names = some.prefix(Self.named).map { "\($0.name) (\(remark($0)))" }
+        let others = some.count - names.count
+        return "\(title): " + names.joined(separator: ", ") + (others > 0 ? " and \(others) more" : "") + "\n"
     }
 
     /// All of them as data.
     var value: PlainValue {
         .list(
-            certificates.map { name, kept in
+            certificates.map { entry in
                 .map([
-                    ("certificate", .string(name)), ("kept_since", .string(UTCTime.rfc3339(kept.since))),
-                    ("expires_at", kept.item.certificate.map { .string(UTCTime.rfc3339($0.expiresAt)) } ?? .null),
+                    ("certificate", .string(entry.name)), ("kept_since", .string(UTCTime.rfc3339(entry.kept.since))),
+                    ("expires_at", entry.kept.item.certificate.map { .string(UTCTime.rfc3339($0.expiresAt)) } ?? .null),
+                    ("problem", entry.loss.map(PlainValue.string) ?? .null),
                 ])
             })
     }
