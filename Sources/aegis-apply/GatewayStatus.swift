@@ -22,7 +22,7 @@ struct GatewayStatus {
     /// A line for each and an empty one; nothing when none has ever run.
     var text: String {
         guard haveRun else { return "" }
-        guard !alive.isEmpty else { return "no gateway is running\n\n" }
+        guard !alive.isEmpty else { return "problem: no gateway is running\n\n" }
         return TextTable(
             ["GATEWAY", "PROCESS", "VERSION", "GENERATION", "STATE", "SEEN", "PROBLEM"], alive.map(cells)
         ).text + "\n"

@@ -15,6 +15,8 @@ struct ManagedState {
     private(set) var certificates: [String: ManagedCertificate] = [:]
     private var stored: [String: CertificateFacts] = [:]
     private var progress: [String: RenewalProgress]
+    /// The hosts that nobody is to be served, and that have no certificate had for them meanwhile.
+    private var disabledHosts: Set<String> = []
     /// Those of issuers that are to be renewed only when an operator says so.
     private var unrenewed: [String: ManagedCertificate] = [:]
 
@@ -31,6 +33,7 @@ struct ManagedState {
                     issuers[id.name] = issuer
                 case .host:
                     guard let host = Host(record: item.record) else { return }
+                    if !host.enabled { disabledHosts.insert(id.name) }
                     if let certificate = ManagedCertificate(host, record: item.record) {
                         certificates[id.name] = certificate
                     }
@@ -78,9 +81,12 @@ struct ManagedState {
     /// When a certificate that could not be had is tried again; nil for others. One that is stored still is so when it is due,
     /// which may be long after a forced renewal has failed.
     func nextTry(of name: String) -> Int64? {
-        guard let progress = progress[name], progress.failures > 0 else { return nil }
+        guard let progress = progress[name], progress.failures > 0, !isLeft(name) else { return nil }
         return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
     }
+
+    /// Whether nobody asks for a certificate now, since its host is disabled.
+    private func isLeft(_ name: String) -> Bool { certificates[name] == nil && disabledHosts.contains(name) }
 
     /// Whether one is due by itself, whenever it is tried again after failures.
     func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
@@ -96,8 +102,10 @@ struct ManagedState {
         return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
     }
 
-    /// Whether one that could not be obtained is missed: not where what is stored is good, and only a forced renewal has failed.
+    /// Whether one that could not be obtained is missed: not where what is stored is good, and only a forced renewal has failed, nor
+    /// where its host is disabled.
     func isMissed(_ name: String, now: Int64) -> Bool {
+        if isLeft(name) { return false }
         guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
         return isWanted(certificate, now: now)
     }

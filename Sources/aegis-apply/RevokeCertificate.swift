@@ -11,7 +11,7 @@ struct RevokeCertificate: ParsableCommand {
         commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be taken back.",
         discussion: """
             It is served on until another takes its place, which a gateway that runs, the next apply or 'renew' sees to, unless \
-            its auto_renew is false: then only 'renew --force' does.
+            its auto_renew is false: then only 'renew --force' does. That of a disabled host is replaced when the host is enabled.
             """)
 
     /// Why, as RFC 5280 section 5.3.1 names it.
@@ -116,6 +116,11 @@ struct RevokeCertificate: ParsableCommand {
             ], by: holder, under: .certificate(name))
         guard try store.keptCertificate(named: name) == nil else {
             return try Terminal.print("Revoked '\(name)', \(identity).\nIt was only kept: it is not used again.\n")
+        }
+        let host = try store.snapshot().items[ItemID(.host, name)].flatMap { Host(record: $0.record) }
+        if let host, !host.enabled, host.sslMode == .letsencrypt {
+            let next = "Its host is disabled: it is not served, and replaced when the host is enabled."
+            return try Terminal.print("Revoked '\(name)', \(identity).\n\(next)\n")
         }
         let next =
             certificate.facts.autoRenew

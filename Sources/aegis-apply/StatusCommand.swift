@@ -22,6 +22,7 @@ struct StatusCommand: ParsableCommand {
             let store = try options.openForReading()
             let snapshot = try store.snapshot()
             let now = currentTime()
+            let kept = KeptStatus(snapshot)
             let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
@@ -33,30 +34,31 @@ struct StatusCommand: ParsableCommand {
                     isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
             }
             let edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
+            let hasProblem =
+                rows.contains { $0.problem != nil } || failing.contains(where: \.isMissed) || gateways.hasProblem
+                || edge.contains(where: \.hasProblem)
             switch format {
             case .json:
                 let report = PlainValue.map([
                     ("format_version", .int(1)), ("state", .string(store.path)),
                     ("generation", .int(snapshot.generation)),
-                    ("revision", .int(snapshot.revision)), ("gateways", gateways.value),
+                    ("revision", .int(snapshot.revision)), ("has_problem", .bool(hasProblem)),
+                    ("gateways", gateways.value),
                     ("hosts", .list(rows.map(\.value))), ("edge_certificates", .list(edge.map(\.value))),
-                    ("kept_certificates", KeptStatus(snapshot).value),
+                    ("kept_certificates", kept.value),
                     ("failing", .list(failing.map(\.value))),
                 ])
                 try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
-                let table = TextTable(["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM"], rows.map(\.cells))
+                let table = TextTable(
+                    ["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM", "NOTE"], rows.map(\.cells))
                 let hosts = rows.isEmpty ? "no hosts\n" : table.text
                 let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
                 try Terminal.print(
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
-                        + KeptStatus(snapshot).text + tries)
+                        + kept.text + tries)
             }
-            let isWell =
-                rows.allSatisfy { $0.problem == nil || !$0.isEnabled } && !failing.contains(where: \.isMissed)
-                && !gateways.hasProblem
-                && !edge.contains(where: \.hasProblem)
-            if check, !isWell { throw ExitStatus.itemsFailed }
+            if check, hasProblem { throw ExitStatus.itemsFailed }
         }
     }
 }
@@ -75,7 +77,8 @@ extension HostStatus {
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",
-            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? warning ?? "",
+            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? "",
+            warning ?? note ?? "",
         ]
     }
 
@@ -96,6 +99,7 @@ extension HostStatus {
             ("days_left", daysLeft.map(PlainValue.int) ?? .null),
             ("problem", problem.map(PlainValue.string) ?? .null),
             ("warning", warning.map(PlainValue.string) ?? .null),
+            ("note", note.map(PlainValue.string) ?? .null),
         ])
     }
 }
@@ -119,7 +123,8 @@ private struct FailingCertificate {
     var line: String {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"
-        return "certificate \(progress.certificate) could not be had \(times)\(next): \(progress.lastFailure ?? "")\n"
+        return (isMissed ? "problem" : "note")
+            + ": certificate \(progress.certificate) could not be had \(times)\(next): \(progress.lastFailure ?? "")\n"
     }
 
     var value: PlainValue {

@@ -129,7 +129,8 @@ import Testing
         #expect(status.status == 0)
         let line = try #require(status.output.split(separator: "\n").last)
         #expect(
-            line.hasPrefix("certificate x could not be had once; next try 2") && line.hasSuffix(" UTC: busy"), "\(line)"
+            line.hasPrefix("note: certificate x could not be had once; next try 2") && line.hasSuffix(" UTC: busy"),
+            "\(line)"
         )
         let words = try #require(line.split(separator: "next try ").last)
         #expect(words > ISO8601DateFormatter().string(from: Date()).prefix(10), "it is to come")

@@ -85,7 +85,7 @@ import Testing
     @Test("When all gateways are dead, status says that none is running")
     func dead() throws {
         try report(node("a", age: 11, revision: 9))
-        #expect(try run("status").output.hasPrefix("generation 1\n\nno gateway is running\n\nHOST "))
+        #expect(try run("status").output.hasPrefix("generation 1\n\nproblem: no gateway is running\n\nHOST "))
         #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
     }
 

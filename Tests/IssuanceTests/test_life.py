@@ -46,10 +46,12 @@ class Life:
         problems = problems or {}
         assert self.plan() == list(planned)
         code, status = self.status()
-        assert code == (3 if set(problems.values()) - {"disabled"} else 0)
+        assert code == (3 if problems else 0)
+        assert status["has_problem"] == bool(problems)
         hosts = {entry["host"]: entry for entry in status["hosts"]}
         enabled = {name for name, entry in hosts.items() if entry["enabled"]}
         assert enabled == set(served)
+        assert {name for name, entry in hosts.items() if entry["note"]} == hosts.keys() - enabled
         told = {name: entry["problem"] for name, entry in hosts.items() if entry["problem"]}
         assert told.keys() == problems.keys()
         assert all(told[name].startswith(problem) for name, problem in problems.items())
@@ -112,7 +114,7 @@ def test_a_host_with_a_certificate_of_a_ca(life):
         {"other.test": None, "new.test": one}, gone=["app.test"], kept=["app.test"])
     # Disabled: its certificate stays, and nobody is shown it as its own.
     hosts[1]["enabled"] = False
-    life.step(["update host new.test"], {"other.test": None}, {"new.test": "disabled"}, kept=["app.test"])
+    life.step(["update host new.test"], {"other.test": None}, kept=["app.test"])
     assert life.visit("new.test")[0] in (404, 421)
     hosts[1]["enabled"] = True
     life.step(["update host new.test"], {"other.test": None, "new.test": one}, kept=["app.test"])
@@ -169,7 +171,7 @@ def test_a_host_with_a_certificate_made_here(life):
     hosts[1] = {**local, "domain": "new.test", "respond": {"body": "new.test"}}
     life.step(["create host new.test", "delete host app.test"], {"other.test": None, "new.test": lan})
     hosts[1]["enabled"] = False
-    life.step(["update host new.test"], {"other.test": None}, {"new.test": "disabled"})
+    life.step(["update host new.test"], {"other.test": None})
     hosts[1]["enabled"] = True
     life.step(["update host new.test"], {"other.test": None, "new.test": lan})
     site = gateway.config["certificates"].pop("site")

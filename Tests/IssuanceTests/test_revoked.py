@@ -136,7 +136,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     gateway.apply()
     ca.twist = lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None
     assert renew(gateway, "app.test", "--force").returncode == 3
-    assert "could not be had once; next try 20" in aegis_apply(gateway, "status", "--check")
+    assert "note: certificate app.test could not be had once; next try 20" in aegis_apply(gateway, "status", "--check")
     [failing] = json.loads(aegis_apply(gateway, "status", "--format", "json"))["failing"]
     assert not failing["is_problem"]
     assert renew(gateway, "app.test").stdout == "Nothing is due.\n"
@@ -144,6 +144,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     age(gateway, "app.test")
     [failing] = json.loads(aegis_apply(gateway, "status", "--check", "--format", "json", expect=3))["failing"]
     assert failing["is_problem"]
+    assert "problem: certificate app.test could not be had once" in aegis_apply(gateway, "status", "--check", expect=3)
 
 
 def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_again(site):
@@ -151,13 +152,45 @@ def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_
     gateway.apply()
     gateway.host("app.test")["enabled"] = False
     gateway.apply()
-    revoke(gateway, "app.test")
+    assert "disabled" in aegis_apply(gateway, "status", "--check")
+    said = revoke(gateway, "app.test")
+    assert "replaced when the host is enabled" in said and "sees to" not in said
     assert "was revoked on 20" in aegis_apply(gateway, "certificates", "list")
     assert plan(gateway) == []
+    said = aegis_apply(gateway, "status", "--check")
+    assert "disabled; its certificate was revoked on 20" in said and "PROBLEM" not in said and "NOTE" in said
+    assert "is replaced when the host is enabled" in said
+    report = json.loads(aegis_apply(gateway, "status", "--format", "json"))
+    [entry] = [entry for entry in report["hosts"] if entry["host"] == "app.test"]
+    assert entry["problem"] is None and entry["note"].startswith("disabled; its") and not report["has_problem"]
     gateway.host("app.test")["enabled"] = True
     gateway.apply()
     assert len(ca.issued) == 2
     told_as_well(gateway)
+
+
+def test_what_a_disabled_host_could_not_have_is_no_problem(odd):
+    gateway, ca = odd(lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None)
+    gateway.apply(expect=3)
+    aegis_apply(gateway, "status", "--check", expect=3)
+    gateway.host("app.test")["enabled"] = False
+    gateway.apply()
+    said = aegis_apply(gateway, "status", "--check")
+    assert "PROBLEM" not in said and "problem" not in said
+    assert "note: certificate app.test could not be had once: " in said
+
+
+def test_one_that_is_only_kept_is_told_of_as_not_used_again(site):
+    gateway, ca = site([host("app.test"), host("good.test"), OTHER])
+    gateway.apply()
+    gateway.config["hosts"] = [OTHER]
+    gateway.apply()
+    assert "not used again" in revoke(gateway, "app.test")
+    again, lost = aegis_apply(gateway, "status", "--check").splitlines()[-2:]
+    assert again.startswith("kept for when they come back, not served: good.test (since 20") and "app.test" not in again
+    assert lost.startswith("kept, not served and not used again: app.test (was revoked on 20")
+    kept = json.loads(aegis_apply(gateway, "status", "--format", "json"))["kept_certificates"]
+    assert [bool(entry["problem"]) for entry in kept] == [True, False]
 
 
 def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):

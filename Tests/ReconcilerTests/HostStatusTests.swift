@@ -63,6 +63,35 @@ import Testing
         #expect(status.warning == sample.warning)
     }
 
+    @Test("A disabled host has a note in place of problems, which tells what is the matter with its certificate")
+    func disabled() throws {
+        func note(_ certificate: String, loss: String? = nil, until end: Int64 = 2000) throws -> String? {
+            var (id, item) = Self.certificate("a.example.com", ["a.example.com"], until: end, autoRenew: true)
+            item.certificate?.loss = loss
+            let status = try Self.status(
+                (id, item), host: #"{"domain":"a.example.com","respond":{},"enabled":false,\#(certificate)}"#)
+            #expect(status.problem == nil && status.warning == nil && !status.isEnabled)
+            return status.note
+        }
+        let made = #""ssl_mode":"letsencrypt""#
+        let named = #""ssl_mode":"custom","certificate":"a.example.com""#
+        #expect(try note(made) == "disabled")
+        #expect(try note(made, until: 1001) == "disabled")
+        #expect(
+            try note(made, loss: "was revoked")
+                == "disabled; its certificate was revoked and is replaced when the host is enabled")
+        #expect(
+            try note(made, until: 1000)
+                == "disabled; its certificate has expired and is replaced when the host is enabled")
+        #expect(try note(named, loss: "was revoked") == "disabled; its certificate was revoked")
+    }
+
+    @Test("A record that can't be read is a problem, whatever it may say of being disabled")
+    func unreadable() throws {
+        let status = try Self.status(host: "{")
+        #expect(status.problem == "its record can't be read" && status.note == nil)
+    }
+
     @Test("Without its own certificate a host is told with the stored one that is for its name, else with none")
     func standIn() throws {
         let none = try Self.status(Self.certificate("other", ["b.example.com", "*.a.example.com"], until: 2000))
@@ -70,7 +99,7 @@ import Testing
         #expect(none.problem == "certificate 'own' is missing")
         let disabled = try Self.status(
             host: #"{"domain":"a.example.com","respond":{},"ssl_mode":"letsencrypt","enabled":false}"#)
-        #expect(disabled.problem == "disabled")
+        #expect(disabled.problem == nil && disabled.warning == nil && disabled.note == "disabled")
         let kept = try Self.status(
             Self.certificate("wild", ["*.example.com"], until: 1500),
             Self.certificate("x", ["a.example.com"], until: 2000))

@@ -17,10 +17,12 @@ package struct HostStatus: Sendable {
     package let expiresAt: Int64?
     /// Whole days until then; negative when it is over.
     package let daysLeft: Int?
-    /// What is wrong with it.
+    /// What is wrong with how it is served; nil where it is to be served by nobody.
     package let problem: String?
     /// What will be wrong with it if nobody does anything; nil when there is a problem already.
     package let warning: String?
+    /// That it is disabled, and what is the matter with its certificate meanwhile.
+    package let note: String?
 
     /// From how many days before its end a certificate that is not being renewed is a problem.
     private static let problemDays: Int64 = 7
@@ -49,10 +51,16 @@ package struct HostStatus: Sendable {
         issuer = shown?.issuerCommonName
         expiresAt = shown?.expiresAt
         daysLeft = shown.map { Int(($0.expiresAt - now) / 86_400) }
+        if let host, !host.enabled {
+            problem = nil
+            warning = nil
+            note = "disabled" + Self.trouble(of: own, host, now)
+            return
+        }
+        note = nil
         problem =
             switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
-            case (let host?, _?, nil) where !host.enabled: "disabled"
             case (_?, let wanted?, nil):
                 "certificate '\(wanted)' is missing" + (served.map { ", '\($0)' stands in" } ?? "")
             case (let host?, _, let own?) where !own.covers(host.names):
@@ -62,10 +70,17 @@ package struct HostStatus: Sendable {
             case (_?, _, let own?) where own.expiresAt <= now: "its certificate has expired"
             case (_?, _, let own?) where own.isLeft(toExpireWithin: Self.problemDays, now):
                 "its certificate is about to expire"
-            case (let host?, _, _): host.enabled ? nil : "disabled"
+            case (_?, _, _): nil
             }
         let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
         warning = problem == nil && isExpiring ? "its certificate expires soon" : nil
+    }
+
+    /// Why the certificate of a disabled host is no longer good, and whether another one comes with the host.
+    private static func trouble(of own: CertificateFacts?, _ host: Host, _ now: Int64) -> String {
+        guard let own, let fault = own.loss ?? (own.expiresAt <= now ? "has expired" : nil) else { return "" }
+        let isReplaced = host.sslMode == .letsencrypt
+        return "; its certificate \(fault)" + (isReplaced ? " and is replaced when the host is enabled" : "")
     }
 }
 
