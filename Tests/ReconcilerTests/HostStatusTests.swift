@@ -100,6 +100,14 @@ import Testing
         let disabled = try Self.status(
             host: #"{"domain":"a.example.com","respond":{},"ssl_mode":"letsencrypt","enabled":false}"#)
         #expect(disabled.problem == nil && disabled.warning == nil && disabled.note == "disabled")
+        let renamed = #""domain":"a.example.com","respond":{},"ssl_mode":"letsencrypt""#
+        let former = Self.certificate("b.example.com", ["b.example.com", "c.example.com"], until: 2000)
+        let all = try Self.status(former, host: #"{\#(renamed),"aliases":["b.example.com","c.example.com"]}"#)
+        #expect(all.certificate == nil)
+        #expect(all.problem == "certificate 'a.example.com' is missing, 'b.example.com' stands in for its aliases")
+        let some = try Self.status(former, host: #"{\#(renamed),"aliases":["d.example.com","c.example.com"]}"#)
+        #expect(
+            some.problem == "certificate 'a.example.com' is missing, 'b.example.com' stands in for some of its aliases")
         let kept = try Self.status(
             Self.certificate("wild", ["*.example.com"], until: 1500),
             Self.certificate("x", ["a.example.com"], until: 2000))

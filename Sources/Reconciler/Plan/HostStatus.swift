@@ -61,8 +61,8 @@ package struct HostStatus: Sendable {
         problem =
             switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
-            case (_?, let wanted?, nil):
-                "certificate '\(wanted)' is missing" + (served.map { ", '\($0)' stands in" } ?? "")
+            case (let host?, let wanted?, nil):
+                "certificate '\(wanted)' is missing" + others.standIn(for: host)
             case (let host?, _, let own?) where !own.covers(host.names):
                 "its certificate does not cover all its names"
             case (_?, _, let own?) where own.loss != nil: "its certificate \(own.loss ?? "")"
@@ -103,6 +103,15 @@ private struct CertificatesByDomain {
                 names[domain] = min(names[domain] ?? id.name, id.name)
             }
         }
+    }
+
+    /// Which certificate stands in for a host's own, behind that it is missing: for its domain, else for aliases; empty for none.
+    func standIn(for host: Host) -> String {
+        if let name = certificate(for: host.domain) { return ", '\(name)' stands in" }
+        let standIns = host.aliases.map(certificate)
+        guard let name = standIns.lazy.compactMap(\.self).first else { return "" }
+        return ", '\(name)' stands in for "
+            + (standIns.allSatisfy { $0 == name } ? "its aliases" : "some of its aliases")
     }
 
     func certificate(for domain: DomainName) -> String? {
