@@ -32,7 +32,9 @@ struct AegisApply: ParsableCommand {
             let names = commands.compactMap { $0.configuration.commandName }
             // access reads the word alone, which lives as long as the call.
             let isFile = unsafe access(word, F_OK) == 0
-            guard !isFile, let meant = Suggestion.nearest(to: word, in: names) else { return }
+            // As other programs call it.
+            let isPlan = path == "aegis-apply" && ["plan", "diff", "check", "preview"].contains(word)
+            guard !isFile, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names) else { return }
             Terminal.complain(
                 "aegis-apply: there is no command '\(word.printable)'\nhint: did you mean '\(path) \(meant)'?\n")
             Glibc.exit(ExitCode.validationFailure.rawValue)

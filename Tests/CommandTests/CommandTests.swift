@@ -94,6 +94,7 @@ import Testing
         "A misspelt command is refused as wrong usage, with what was meant",
         arguments: [
             ["statu"], ["certificates", "lst"], ["rolback", "3"], ["--dry-rum"], ["status", "--fromat", "json"],
+            ["plan"], ["diff", "--strict"],
         ])
     func misspeltCommand(_ arguments: [String]) throws {
         let folder = try TemporaryFolder()
