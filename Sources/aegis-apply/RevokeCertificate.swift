@@ -40,11 +40,15 @@ struct RevokeCertificate: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func run() throws {
+        // Before any thread is.
+        let signals = StopSignals()
         try reporting {
             let access = try IssuerAccess(options)
             defer { access.store.close() }
             let keeper = try lease(access.store)
             defer { keeper.release() }
+            signals.setLastWords("whether '\(name)' is revoked is not known\nhint: run it again: it can be asked twice")
+            defer { signals.setLastWords(nil) }
             let certificate = try access.store.required(name)
             if certificate.facts.source == .cloudflareOrigin {
                 return try revoke(certificate, access, keeper.holder)

@@ -10,6 +10,8 @@ final class StopSignals: Sendable {
     private struct State {
         var isUnderWay = false
         var received: Int32?
+        /// What is said when a signal ends the program at once.
+        var lastWords: String?
     }
 
     /// Made by the first signal that comes while something is under way.
@@ -29,6 +31,9 @@ final class StopSignals: Sendable {
 
     /// Has the next signal be a request.
     func beginWork() { state.withLock { $0.isUnderWay = true } }
+
+    /// Has a signal that ends the program at once say what is not known then; nil for nothing.
+    func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
 
     /// How many of the items that are left are named.
     private static let namedItems = 10
@@ -55,7 +60,12 @@ final class StopSignals: Sendable {
             state.received = number
             return true
         }
-        guard isRequest else { Self.end(by: number) }
+        guard isRequest else {
+            if let words = state.withLock({ $0.lastWords }) {
+                Terminal.complain("aegis-apply: stopped by \(Self.name(number)); \(words)\n")
+            }
+            Self.end(by: number)
+        }
         Terminal.complain(
             "aegis-apply: \(Self.name(number)): ends with what is under way; another one ends it at once\n")
         request.make()

@@ -219,6 +219,24 @@ def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
     assert rows(gateway, "SELECT count(*) FROM kept_certificates") == [(0,)]
 
 
+def test_a_revocation_that_is_stopped_says_what_is_not_known(stand):
+    gateway = stand.gateway([host("app.test")])
+    gateway.apply()
+    command = [PROGRAMS / "aegis-apply", "certificates", "revoke", "app.test", "--reason", "superseded"]
+
+    def stop(call):
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        call.hang_up()
+
+    stand.proxy.arm(1, stop, "/revoke-cert")
+    with subprocess.Popen(command, cwd=gateway.folder, stderr=subprocess.PIPE, text=True) as process:
+        said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == -signal.SIGINT
+    assert "stopped by SIGINT; whether 'app.test' is revoked is not known" in said
+    assert "Revoked 'app.test'" in revoke(gateway, "app.test")
+
+
 def test_one_of_cloudflare_is_replaced_too(behind, cloudflare):
     gateway = behind()
     gateway.apply()
