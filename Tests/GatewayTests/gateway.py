@@ -183,9 +183,9 @@ class Gateway:
 
         eventually("the gateway is ready", ready)
 
-    def reload(self):
+    def reload(self, expect=0):
         """Applies the configuration as it now is, and waits until it is in force."""
-        self.apply()
+        self.apply(expect)
         # An apply commits several times.
         with contextlib.closing(sqlite3.connect(self.folder / "state.db")) as state:
             revision, = state.execute("SELECT revision FROM position").fetchone()

@@ -231,3 +231,63 @@ def test_an_entry_that_is_renamed_keeps_its_certificate(site):
     gateway.reload()
     assert serial(gateway, "app.test") == before and kept(gateway) == []
     assert len(ca.issued) == 1
+
+
+def test_what_was_kept_stands_in_for_what_another_ca_refuses(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.config["issuers"]["two"] = {**ca.issuer, "profile": "none-such"}
+    gateway.apply()
+    gateway.start()
+    before = serial(gateway, "app.test")
+    for again in ({"issuer": "two"}, {"issuer": "two", "aliases": ["www.app.test"]}):
+        take_out(gateway, "app.test")
+        assert kept(gateway) == ["app.test"] and serial(gateway, "app.test") != before
+        gateway.config["hosts"].append(host("app.test", **again))
+        said = aegis_apply_dry(gateway)
+        assert "certificate app.test: issue (kept since 20" in said, said
+        assert "; it stands in until the new one is there, and is kept no longer)" in said
+        gateway.reload(expect=3)
+        assert serial(gateway, "app.test") == before
+        assert shown(gateway, ca, "app.test") == "app.test"
+        assert kept(gateway) == []
+        line, = [line for line in aegis_apply(gateway, "status").splitlines() if line.startswith("app.test ")]
+        assert "Pebble" in line and "missing" not in line, line
+    # Once more out of the file it is kept again.
+    take_out(gateway, "app.test")
+    assert kept(gateway) == ["app.test"]
+    # Under another name, as an entry.
+    gateway.config["certificates"] = {"shop": {"issuer": "two", "domains": ["app.test"]}}
+    gateway.config["hosts"].append(host("app.test", ssl_mode="custom", certificate="shop"))
+    assert "'app.test' was kept since 20" in aegis_apply_dry(gateway)
+    gateway.reload(expect=3)
+    assert rows(gateway, "SELECT name FROM certificates") == [("shop",)] and kept(gateway) == []
+    assert serial(gateway, "app.test") == before
+    assert shown(gateway, ca, "app.test") == "app.test"
+    assert len(ca.issued) == 1
+    # What is obtained takes its place.
+    gateway.config["certificates"]["shop"] = {"issuer": "letsencrypt", "domains": ["app.test", "www.app.test"]}
+    gateway.reload()
+    assert serial(gateway, "app.test") != before and len(ca.issued) == 2
+    assert "No changes" in gateway.apply()
+
+
+def test_damage_of_what_would_stand_in_is_told(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    take_out_without_gateway(gateway)
+    change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
+    gateway.config["hosts"].append(host("app.test", aliases=["www.app.test"]))
+    said = gateway.apply(everything=True)
+    assert "warning: certificate app.test is obtained anew, since what was kept can't be used: " in said
+    assert kept(gateway) == [] and len(ca.issued) == 2
+
+
+def test_a_domain_and_its_alias_that_change_places_keep_their_certificate(site):
+    gateway, ca = site([host("app.test", aliases=["www.app.test"]), OTHER])
+    gateway.apply()
+    before = rows(gateway, "SELECT fingerprint FROM certificates")
+    gateway.config["hosts"][0] = host("www.app.test", aliases=["app.test"])
+    gateway.apply()
+    assert rows(gateway, "SELECT fingerprint FROM certificates") == before
+    assert len(ca.issued) == 1
+    assert "No changes" in gateway.apply()

@@ -210,12 +210,13 @@ import Testing
             return exact.isEmpty ? served.filter { $0.names.contains { $0.text == wildcard } } : exact
         }
 
-        /// Whether a name is served with a certificate for it.
+        /// Whether a name is served with a certificate for it: the host's own, else whichever is for the name.
         func isSecure(_ name: String) -> Bool {
-            guard let host = answering(to: name).first, let certificate = host.certificateName,
-                let names = certificates[certificate]
-            else { return false }
-            return names.contains(name) || names.contains("*." + name.drop { $0 != "." }.dropFirst())
+            guard let host = answering(to: name).first, let certificate = host.certificateName else { return false }
+            let shown = certificates[certificate].map { [$0] } ?? Array(certificates.values)
+            return shown.contains { names in
+                names.contains(name) || names.contains("*." + name.drop { $0 != "." }.dropFirst())
+            }
         }
     }
 
@@ -250,7 +251,8 @@ import Testing
             let plan = Planner(configuration, against: Self.snapshot(of: former), now: Self.now)
                 .plan()
             var schedule = HostSchedule(plan, of: configuration, now: Self.now)
-            let coming = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete }
+            let certificates = plan.changes.filter { $0.item.kind == .certificate && $0.action != .delete }
+            let coming = certificates.filter { !$0.isAtHand }
             let mixed = coming.filter { change in
                 let (old, new) = (start.certificates[change.item.name] ?? [], end.certificates[change.item.name] ?? [])
                 return !old.isSubset(of: new) && !configuration.onlyLosesNames(change)
@@ -276,6 +278,10 @@ import Testing
                     #expect(world.isSecure(name), "\(name) is not secure\n\(before)\n\(after)")
                 }
             }
+            for change in certificates where change.isAtHand {
+                world.certificates[change.item.name] = end.certificates[change.item.name]
+            }
+            for change in plan.changes where change.isPassedOn { world.certificates[change.item.name] = nil }
             make(schedule.ready)
             for change in order {
                 world.certificates[change.item.name] = end.certificates[change.item.name]

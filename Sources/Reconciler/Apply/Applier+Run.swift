@@ -76,9 +76,11 @@ extension Applier {
 
         /// Puts what needs no certificate of this plan. What `orders` are for is put before they are placed: whoever is killed
         /// meanwhile leaves what can be ended, or taken back.
-        mutating func putFirst(_ changes: [Change], announcing orders: [Change]) throws {
+        mutating func putFirst(
+            _ changes: [Change], announcing orders: [Change], besides standIns: [StateMutation]
+        ) throws {
             var batch = Batch()
-            batch.mutations = puts(changes + orders) + (try secrets(of: changes + orders))
+            batch.mutations = standIns + puts(changes + orders) + (try secrets(of: changes + orders))
             batch.changes = changes
             try add(hosts.ready, to: &batch)
             try commit(batch)

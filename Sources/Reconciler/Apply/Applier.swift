@@ -5,7 +5,8 @@ import State
 
 /// Carries a plan out, in four steps:
 ///
-/// 1. what needs no certificate of this plan: settings, issuers, most hosts, in one commit;
+/// 1. what needs no certificate of this plan: settings, issuers, most hosts, in one commit, with kept certificates that stand
+///    in for those that are ordered;
 /// 2. certificates that are made here, each with the hosts that wait for it (`HostSchedule`);
 /// 3. certificates from CAs, several at once, each committed with its hosts as soon as it is obtained, those that only lose
 ///    names last;
@@ -76,7 +77,8 @@ package struct Applier {
             changes.filter {
                 [.gateway, .issuer].contains($0.item.kind) || $0.isAtHand
                     || $0.item.kind == .edgeCertificate && $0.action == .update
-            } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists })
+            } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists },
+            besides: atHand.standIns)
         let certificates = changes.filter { $0.item.kind == .certificate && !$0.isAtHand }
         // A name may be on its way from one host to another: its certificate loses it when the other's is there.
         let narrowed = certificates.filter { configuration.onlyLosesNames($0) }

@@ -92,16 +92,21 @@ extension Configuration {
 
     /// Whether a change is to a certificate that is in force for all names that it is to have, and for others.
     func onlyLosesNames(_ change: Change) -> Bool {
-        guard let facts = change.former?.certificate else { return false }
-        let names: [String]
-        switch change.declared?.place {
-        case .hostCertificate(let index): names = hosts[index].names.map(\.text)
-        case .certificate(let index):
-            guard case .issued(let issued) = certificates[index].source else { return false }
-            names = issued.domains.map(\.text)
-        default: return false
+        guard let facts = change.former?.certificate, let names = change.declared.map(names), !names.isEmpty else {
+            return false
         }
         return Set(names).isStrictSubset(of: facts.domains)
+    }
+
+    /// The names that a certificate is to be issued for; none for what is not issued.
+    func names(of item: DeclaredItem) -> [String] {
+        switch item.place {
+        case .hostCertificate(let index): return hosts[index].names.map(\.text)
+        case .certificate(let index):
+            guard case .issued(let issued) = certificates[index].source else { return [] }
+            return issued.domains.map(\.text)
+        case .gateway, .issuer, .edgeCertificate, .host: return []
+        }
     }
 
     /// Whether what a change brings needs nobody else: an operator's own certificate, or one of the local CA.

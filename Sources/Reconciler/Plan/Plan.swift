@@ -78,7 +78,7 @@ package struct Change: Sendable, Equatable {
     package var reason: String?
     /// What the file says of the item; nil where the item goes.
     var declared: DeclaredItem?
-    /// What the state has of the item; nil where it is new.
+    /// What the state has of the item, or keeps and has stand in for it; nil where it is new.
     package var former: StoredItem?
     /// What is done about it at its provider, where the item goes.
     var retirement: Retirement?
@@ -86,6 +86,8 @@ package struct Change: Sendable, Equatable {
     var isKept = false
     /// The certificate that goes on under this name; nil where none does.
     var predecessor: String?
+    /// The kept certificate that is in force under this name until the one that is issued is stored; nil where none is.
+    var standIn: String?
     /// Whether the certificate that goes does so under another name.
     var isPassedOn = false
     /// Whether the certificate that goes was set apart before, and its time is over.

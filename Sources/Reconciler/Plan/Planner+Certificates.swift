@@ -26,6 +26,13 @@ extension Planner {
         return refresh(of: item, stored) == nil
     }
 
+    /// The same for a certificate under another name, whose subject nobody looks at: any of its names may come first.
+    private func anySubject(_ order: Order?) -> Order? {
+        var order = order
+        order?.subject = nil
+        return order
+    }
+
     private func order(of item: DeclaredItem) -> Order? {
         let issuer = { name in configuration.issuers.first { $0.name == name } }
         switch item.place {
@@ -68,19 +75,19 @@ extension Planner {
         guard !new.isEmpty else { return }
         var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
         for (name, kept) in snapshot.kept.sorted(by: { $0.key < $1.key }) where whyOver(kept) == nil {
-            guard let order = Self.order(of: kept.item.record, from: formerIssuer) else { continue }
+            guard let order = anySubject(Self.order(of: kept.item.record, from: formerIssuer)) else { continue }
             going[order, default: []].append((kept.item, name, nil))
         }
         for index in changes.indices where changes[index].item.kind == .certificate && changes[index].action == .delete
         {
-            guard let item = changes[index].former, let order = Self.order(of: item.record, from: formerIssuer) else {
-                continue
-            }
+            guard let item = changes[index].former,
+                let order = anySubject(Self.order(of: item.record, from: formerIssuer))
+            else { continue }
             going[order, default: []].append((item, changes[index].item.name, index))
         }
         guard !going.isEmpty else { return }
         for index in new {
-            guard let declared = changes[index].declared, let order = order(of: declared),
+            guard let declared = changes[index].declared, let order = anySubject(order(of: declared)),
                 let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
                 let former = going[order]?.remove(at: place)
             else { continue }
@@ -109,6 +116,58 @@ extension Planner {
 
     // MARK: What is kept
 
+    /// Has kept certificates stand in for those that are to be issued, and tells of those that are kept no longer since others
+    /// take their names.
+    ///
+    /// An order takes time, and a CA may refuse it: until it has come to its end, clients are shown what is valid.
+    func useKept(_ changes: inout [Change]) {
+        guard !snapshot.kept.isEmpty else { return }
+        let coming = changes.indices.filter {
+            changes[$0].item.kind == .certificate && changes[$0].action != .delete && !changes[$0].isAtHand
+        }
+        let goingOn = Set(changes.compactMap(\.predecessor))
+        let taken = Set(
+            changes.filter { $0.item.kind == .certificate && $0.action != .delete }.map(\.item.name)
+        ).union(goingOn)
+        var others = KeptByDomain(snapshot.kept.filter { !taken.contains($0.key) && canStandIn($0.key, $0.value) })
+        for index in coming {
+            let name = changes[index].item.name
+            let own = goingOn.contains(name) ? nil : snapshot.kept[name]
+            if changes[index].action == .issue, !changes[index].exists, let declared = changes[index].declared {
+                standIn(for: declared, &changes[index], own: own, &others)
+            }
+            guard let own, changes[index].standIn != name else { continue }
+            let words = "what was kept since \(UTCTime.text(own.since)) is kept no longer"
+            changes[index].reason = changes[index].reason.map { "\($0); \(words)" } ?? words
+        }
+    }
+
+    private func standIn(
+        for item: DeclaredItem, _ change: inout Change, own: KeptCertificate?, _ others: inout KeptByDomain
+    ) {
+        let names = configuration.names(of: item)
+        let words = "it stands in until the new one is there, and is kept no longer"
+        // One that was the item's own is better than none even if the item has more names now.
+        if let own, let facts = own.item.certificate, canStandIn(item.id.name, own),
+            facts.uncovered(names).count < names.count
+        {
+            change.standIn = item.id.name
+            change.exists = true
+            change.former = own.item
+            change.fields = difference(own.item.record, configuration.value(of: item))
+            change.reason = "kept since \(UTCTime.text(own.since)); \(words)"
+            return
+        }
+        guard let (name, kept) = others.take(for: names) else { return }
+        change.standIn = name
+        change.former = kept.item
+        change.reason = "'\(name)' was kept since \(UTCTime.text(kept.since)); \(words)"
+    }
+
+    private func canStandIn(_ name: String, _ kept: KeptCertificate) -> Bool {
+        kept.item.certificate?.loss == nil && drift[ItemID(.certificate, name)] == nil && whyOver(kept) == nil
+    }
+
     /// Certificates that were kept for long enough, but for those that others take the place of.
     func purges(besides changes: [Change]) -> [Change] {
         let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
@@ -127,6 +186,33 @@ extension Planner {
         if let end = kept.item.certificate?.expiresAt, end <= now { return "it has expired" }
         let isOver = kept.since + configuration.retention.components.seconds <= now
         return isOver ? "state.retention is over" : nil
+    }
+}
+
+/// Kept certificates by what they are for: there may be very many.
+private struct KeptByDomain {
+    private var certificates: [String: KeptCertificate]
+    private var names: [String: [String]] = [:]
+
+    init(_ certificates: [String: KeptCertificate]) {
+        self.certificates = certificates
+        for name in certificates.keys.sorted() {
+            for domain in certificates[name]?.item.certificate?.domains ?? [] {
+                names[domain, default: []].append(name)
+            }
+        }
+    }
+
+    /// The first that is good for all of some names; it is taken once.
+    mutating func take(for all: [String]) -> (name: String, kept: KeptCertificate)? {
+        guard let first = all.first else { return nil }
+        let wildcard = first.firstIndex(of: ".").map { "*\(first[$0...])" } ?? first
+        for name in [first, wildcard].flatMap({ names[$0] ?? [] }) {
+            guard let kept = certificates[name], kept.item.certificate?.uncovered(all).isEmpty == true else { continue }
+            certificates[name] = nil
+            return (name, kept)
+        }
+        return nil
     }
 }
 

@@ -8,7 +8,7 @@ package struct Planner: Sendable {
     let snapshot: StateSnapshot
     private let materials: [String: CertificateMaterial]
     private let localCA: [UInt8]?
-    private let drift: [ItemID: String]
+    let drift: [ItemID: String]
     let now: Int64
     /// The directories of ACME issuers, by the issuer's name.
     private let directories: [String: String]
@@ -47,6 +47,7 @@ package struct Planner: Sendable {
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
         passOn(&changes)
+        useKept(&changes)
         changes += purges(besides: changes)
         return Plan(
             generation: snapshot.generation, changes: changes,
@@ -178,7 +179,7 @@ package struct Planner: Sendable {
         return facts.renewalAt(named: item.id.name, from: issuer, after: progress)
     }
 
-    private func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
+    func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
         // A record that can't be read back, by an older program's hand, counts as nothing: all fields are shown.
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
