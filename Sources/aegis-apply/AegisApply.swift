@@ -53,7 +53,7 @@ struct AegisApply: ParsableCommand {
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs what stands in the way
               --refresh             first ask Cloudflare whether it still has what was had from it
-              --allow-deletions     let it delete or disable more than half of ten hosts or more
+              --allow-deletions     let it delete or disable more than half of ten enabled hosts or more
               --strict              with --dry-run: warnings count as errors
               --format text|json    how to print it
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes

@@ -108,7 +108,7 @@ extension Plan.MassDeletion {
         let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
         return .error(
             at: .none,
-            "\(deleted + disabled) of the \(total) hosts in force would be \(what.joined(separator: " or "))",
+            "\(deleted + disabled) of the \(total) enabled hosts would be \(what.joined(separator: " or "))",
             hint: "nothing is applied; if that is what you want, give --allow-deletions")
     }
 }

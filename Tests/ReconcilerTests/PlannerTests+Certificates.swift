@@ -133,6 +133,30 @@ extension PlannerTests {
         #expect(again.massDeletion == nil)
     }
 
+    @Test(
+        "Only hosts that are served count where many go",
+        arguments: [
+            (enabled: 10, disabled: 40, goes: 0..<10, isMass: true), (10, 40, 10..<50, false), (10, 40, 0..<5, false),
+            (10, 40, 4..<50, true), (9, 40, 0..<9, false), (30, 20, 0..<16, true),
+        ])
+    func servedHosts(_ enabled: Int, _ disabled: Int, _ gone: Range<Int>, _ isMass: Bool) throws {
+        func text(_ hosts: [Int], enabled: (Int) -> Bool) -> String {
+            let list = hosts.map { "{ domain: h\($0).test, respond: {}, enabled: \(enabled($0)) }" }
+            return "version: 1\nhosts: [\(list.joined(separator: ", "))]\n"
+        }
+        let all = Array(0..<enabled + disabled)
+        let before = Self.snapshot(of: try Self.configuration(text(all) { $0 < enabled }))
+        let count = gone.clamped(to: 0..<enabled).count
+        let deleting = try Self.configuration(text(all.filter { !gone.contains($0) }) { $0 < enabled })
+        let deletion = isMass ? Plan.MassDeletion(deleted: count, disabled: 0, of: enabled) : nil
+        #expect((deletion != nil) == isMass)
+        #expect(Planner(deleting, against: before, now: 0).plan().massDeletion == deletion)
+        // To disable them is the same, and others that come into service in their place make up for nothing.
+        let disabling = try Self.configuration(text(all) { $0 < enabled && !gone.contains($0) || $0 == all.last })
+        let disabled = isMass ? Plan.MassDeletion(deleted: 0, disabled: count, of: enabled) : nil
+        #expect(Planner(disabling, against: before, now: 0).plan().massDeletion == disabled)
+    }
+
     struct Purge: Sendable {
         var day: Int64
         var retention = "30d"

@@ -15,7 +15,7 @@ package struct Plan: Sendable, Equatable {
     /// What is in the state by other ways than the file; it is left alone.
     package var unmanaged: [ItemID]
 
-    /// How many of the file's hosts are served no longer, where that is so many that it may be a slip.
+    /// How many of the file's hosts that are served would be so no longer, where that is so many that it may be a slip.
     package var massDeletion: MassDeletion?
 
     /// Deletions that want the operator's word.
@@ -23,14 +23,14 @@ package struct Plan: Sendable, Equatable {
         /// From how many hosts on they do.
         static let fewestHosts = 10
 
-        /// How many hosts go.
+        /// How many enabled hosts go.
         package let deleted: Int
-        /// How many stay and are disabled.
+        /// How many enabled ones stay and are disabled.
         package let disabled: Int
-        /// How many the file had put into the state.
+        /// How many enabled ones the file had put into the state.
         package let total: Int
 
-        /// Nil unless more than half of at least ten go or are disabled.
+        /// Nil unless more than half of at least ten enabled ones go or are disabled.
         init?(deleted: Int, disabled: Int, of total: Int) {
             guard total >= Self.fewestHosts, 2 * (deleted + disabled) > total else { return nil }
             self.deleted = deleted

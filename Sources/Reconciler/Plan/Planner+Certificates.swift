@@ -239,8 +239,13 @@ extension Configuration {
 
 extension Change {
     /// Whether it takes a host out of service that stays in the file.
-    var disablesHost: Bool {
-        item.kind == .host && exists && action == .update
-            && fields.contains { $0.path == "enabled" && $0.after == .bool(false) }
+    var disablesHost: Bool { wasEnabled == true }
+
+    /// Whether the host was served before, where the change takes it into or out of service; nil for others.
+    var wasEnabled: Bool? {
+        guard item.kind == .host, exists, action == .update,
+            let field = fields.first(where: { $0.path == "enabled" })
+        else { return nil }
+        return field.after == .bool(false)
     }
 }

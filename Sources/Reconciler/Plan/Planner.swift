@@ -56,12 +56,19 @@ package struct Planner: Sendable {
     }
 
     private func massDeletion(among others: [ItemID: StoredItem], _ changes: [Change]) -> Plan.MassDeletion? {
-        let deleted = others.count { $0.key.kind == .host && $0.value.owner == .file }
+        let deleted = others.count {
+            $0.key.kind == .host && $0.value.owner == .file && Host(record: $0.value.record)?.enabled != false
+        }
         let disabled = changes.count(where: \.disablesHost)
         guard deleted + disabled > 0 else { return nil }
-        return Plan.MassDeletion(
-            deleted: deleted, disabled: disabled,
-            of: snapshot.items.count { $0.key.kind == .host && $0.value.owner == .file })
+        // Records are not read back: of very many hosts few change.
+        var enabled = Dictionary(changes.compactMap { change in change.wasEnabled.map { (change.item, $0) } }) { $1 }
+        let staying = configuration.hosts.indices.count { index in
+            let id = ItemID(.host, configuration.hosts[index].domain.text)
+            guard snapshot.items[id]?.owner == .file else { return false }
+            return enabled.removeValue(forKey: id) ?? configuration.hosts[index].enabled
+        }
+        return Plan.MassDeletion(deleted: deleted, disabled: disabled, of: staying + deleted)
     }
 
     /// What comes of comparing some items.
