@@ -38,13 +38,17 @@ enum MasterKeySource {
         configuration.encryptionKey != nil || Terminal.environment(variable) != nil
     }
 
-    /// That the key which is given here will be refused, or that the state needs one and none is given; nothing where the file
-    /// names one that is not here, as on a machine that only plans.
+    /// That the key which is given here will be refused, or that the state needs one and none is given; a warning alone where the
+    /// file names one that is not here, as on a machine that only plans.
     static func refusal(_ configuration: Configuration, _ reader: SecretReader, _ store: (any StateStore)?)
         -> [Diagnostic]
     {
         let secret = configuration.encryptionKey ?? Secret(.environment(variable))
-        guard !isGiven(for: configuration) || (try? reader.read(secret)) != nil else { return [] }
+        do throws(IssuanceFailure) {
+            if isGiven(for: configuration) { _ = try reader.read(secret) }
+        } catch {
+            return [.warning(at: secret.origin, "the encryption key: \(error.reason)", hint: Obstacles.secretHint)]
+        }
         do {
             if let store {
                 _ = try find(configuration, reader, store)

@@ -11,7 +11,7 @@ import State
 import SystemPackage
 
 /// What an apply would fail on for sure, as far as files and variables tell that are here. It makes nothing and asks no network;
-/// a secret that is not here is none of it.
+/// a secret that is not here is only warned of, since a machine that plans has none.
 struct Obstacles {
     let file: ConfigurationFile
     let configuration: Configuration
@@ -21,7 +21,7 @@ struct Obstacles {
 
     /// All of them. Who is not asked for anything by this plan, or could be passed over, is only warned of.
     func found() -> [Diagnostic] {
-        state() + localAuthority() + configuration.issuers.flatMap(issuer)
+        state() + localAuthority() + configuration.issuers.flatMap(issuer) + missingSecrets()
     }
 
     // MARK: Folders
@@ -75,18 +75,23 @@ struct Obstacles {
     }
 
     private func externalAccount(_ settings: ACMEIssuer) -> IssuanceFailure? {
-        guard let external = settings.externalAccount, let key = try? secret(external.hmacKey) else { return nil }
-        // It is asked for once, when the account is made.
-        let known = try? store?.accounts().first {
-            $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
-        }
-        guard known?.url == nil else { return nil }
+        guard let external = settings.externalAccount, !hasAccount(settings, external),
+            let key = try? secret(external.hmacKey)
+        else { return nil }
         do throws(ACMEError) {
             _ = try ACMEExternalAccount(keyID: external.keyID, encodedKey: key)
             return nil
         } catch {
             return IssuanceFailure("\(error) (\(external.hmacKey))")
         }
+    }
+
+    /// Whether the account is there that an external one is asked for, once, when it is made.
+    private func hasAccount(_ settings: ACMEIssuer, _ external: ExternalAccount) -> Bool {
+        let known = try? store?.accounts().first {
+            $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
+        }
+        return known?.url != nil
     }
 
     private func updateKey(_ settings: ACMEIssuer) -> IssuanceFailure? {
@@ -100,6 +105,36 @@ struct Obstacles {
             return IssuanceFailure("\(error.reason) (\(tsig.secret))", hint: error.hint)
         }
     }
+
+    // MARK: Secrets
+
+    private func missingSecrets() -> [Diagnostic] {
+        configuration.issuers.flatMap { issuer in
+            secrets(of: issuer).compactMap { missing($0, of: "issuer '\(issuer.name)'") }
+        }
+            + configuration.edgeCertificates.compactMap {
+                missing($0.apiToken, of: "edge certificate '\($0.displayName)'")
+            }
+    }
+
+    private func secrets(of issuer: Issuer) -> [Secret] {
+        guard case .acme(let settings) = issuer.kind, let external = settings.externalAccount,
+            hasAccount(settings, external)
+        else { return issuer.secrets }
+        return issuer.secrets.filter { $0 != external.hmacKey }
+    }
+
+    private func missing(_ wanted: Secret, of owner: String) -> Diagnostic? {
+        do throws(IssuanceFailure) {
+            _ = try secret(wanted)
+            return nil
+        } catch {
+            return .warning(at: wanted.origin, "\(owner): \(error.reason)", hint: Self.secretHint)
+        }
+    }
+
+    /// What to say of a secret that is not here.
+    static let secretHint = "a dry run needs no secret; whoever is to use it does"
 
     private func secret(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         try SecretReader(directory: file.directory).read(secret)

@@ -76,6 +76,57 @@ import Testing
         #expect(try run("--dry-run", environment: [:]).status == 0)
     }
 
+    @Test(
+        "A secret that is not here is warned of, which --strict counts",
+        arguments: [
+            ("encryption: { key: { file: nokey } }", "the encryption key: cannot read 'nokey': No such file"),
+            ("encryption: { key: { env: UNSET } }", "the encryption key: the variable UNSET is not set"),
+            (
+                "issuers: { ca: { type: acme, directory: \"https://localhost:1/d\", eab: { kid: k, hmac_key: { env: UNSET } } } }",
+                "issuer 'ca': the variable UNSET is not set"
+            ),
+            (
+                """
+                issuers:
+                  ca:
+                    type: acme
+                    directory: "https://localhost:1/d"
+                    challenge: dns-01
+                    dns: { provider: webhook, url: "https://localhost:1/", token: { file: token } }
+                """, "issuer 'ca': cannot read 'token': No such file"
+            ),
+            (
+                """
+                issuers:
+                  cf: { type: cloudflare_origin, api_token: { env: UNSET }, zone_id: 0123456789abcdef0123456789abcdef }
+                """, "issuer 'cf': the variable UNSET is not set"
+            ),
+            (
+                """
+                edge_certificates:
+                  - { name: edge, zone_id: 0123456789abcdef0123456789abcdef, api_token: { file: token }, hosts: [a.test] }
+                """, "edge certificate 'edge': cannot read 'token': No such file"
+            ),
+        ])
+    func missingSecret(_ keys: String, _ words: String) throws {
+        try write("version: 1\nstate: { path: state.db }\nhosts: [{ domain: a.test, respond: {} }]\n\(keys)\n")
+        let environment = keys.contains("encryption") ? [:] : ["AEGIS_SSL_KEY": Self.key]
+        let plan = try run("--dry-run", environment: environment)
+        #expect(plan.status == 0)
+        #expect(plan.errors.contains("warning: \(words)"), "\(plan.errors)")
+        #expect(plan.errors.contains("hint: a dry run needs no secret; "))
+        #expect(plan.output.contains("! aegis.yaml:") && plan.output.contains(words), "\(plan.output)")
+        let strict = try run("--dry-run", "--strict", "--format", "json", environment: environment)
+        #expect(strict.status == 3)
+        #expect(strict.output.contains(words), "\(strict.output)")
+        // Where they are, nothing is said.
+        _ = try folder.file("token", "hush\n")
+        _ = try folder.file("nokey", Self.key)
+        let whole = try run(
+            "--dry-run", "--strict", environment: environment.merging(["UNSET": Self.key]) { $1 })
+        #expect(whole.status == 0, "\(whole.errors)")
+    }
+
     @Test("A key that lies in the state is told of, and needs no other")
     func storedKey() throws {
         try write(Self.local)

@@ -201,7 +201,7 @@ def test_what_a_ca_wants_and_offers_is_compared(named):
         (line, "issuer 'letsencrypt': the CA takes only accounts with external account binding: set 'eab'")]
     gateway.config["issuers"]["letsencrypt"].update(
         profile="classic", eab={"kid": EXTERNAL_ACCOUNT[0], "hmac_key": {"env": "NOT_HERE"}})
-    assert preflight(gateway, ca) == []
+    assert messages(gateway, ca) == ["issuer 'letsencrypt': the variable NOT_HERE is not set"]
 
 
 def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
