@@ -291,3 +291,17 @@ def test_a_domain_and_its_alias_that_change_places_keep_their_certificate(site):
     assert rows(gateway, "SELECT fingerprint FROM certificates") == before
     assert len(ca.issued) == 1
     assert "No changes" in gateway.apply()
+
+
+def test_an_issuer_that_is_called_otherwise_issues_nothing_anew(site):
+    gateway, ca = site([host("app.test"), OTHER])
+    gateway.apply()
+    before = rows(gateway, "SELECT fingerprint FROM certificates")
+    gateway.config["issuers"] = {"ca": gateway.config["issuers"]["letsencrypt"]}
+    gateway.config["hosts"][0] = host("app.test", issuer="ca")
+    gateway.apply()
+    assert rows(gateway, "SELECT fingerprint FROM certificates") == before
+    assert len(ca.issued) == 1
+    assert "No changes" in gateway.apply()
+    # Its account is the same.
+    assert rows(gateway, "SELECT count(*) FROM accounts") == [(1,)]

@@ -98,6 +98,19 @@ extension PlannerTests {
         #expect(change?.fields.isEmpty == false)
     }
 
+    @Test("An issuer that is only called otherwise issues nothing anew, and one that is another does")
+    func renamedIssuer() throws {
+        func actions(_ text: String) throws -> [Action] {
+            Planner(try Self.configuration(text), against: try Self.snapshotOfIssued(), now: Self.day).plan().changes
+                .filter { $0.item.kind == .certificate }.map(\.action)
+        }
+        let renamed = Self.issued.replacing("  a: {", with: "  z: {").replacing("issuer: a,", with: "issuer: z,")
+            .replacing("issuers: [a]", with: "issuers: [z]")
+        #expect(try actions(renamed) == [.update, .update])
+        #expect(try actions(renamed.replacing("ecdsa-p384", with: "ecdsa-p256")) == [.issue, .issue])
+        #expect(try actions(renamed.replacing("  z: {", with: "  a: { type: local_ca }\n  z: {")) == [.issue, .issue])
+    }
+
     @Test("Renewals that are turned on again when a certificate is due have it issued")
     func turnedOnWhenDue() throws {
         var snapshot = try Self.snapshotOfIssued()

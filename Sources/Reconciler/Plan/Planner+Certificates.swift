@@ -18,7 +18,7 @@ extension Planner {
     /// changed is when it is renewed, the order of names behind the first, another CA to fall back on, or that something is said
     /// which went without saying.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
-        guard let order = order(of: item), order == Self.order(of: stored.record, from: formerIssuer) else {
+        guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
         }
         var stored = stored
@@ -30,6 +30,13 @@ extension Planner {
     private func anySubject(_ order: Order?) -> Order? {
         var order = order
         order?.subject = nil
+        return order
+    }
+
+    /// The same of what the state has, from the issuers as they are called now.
+    private func formerOrder(of record: [UInt8]) -> Order? {
+        var order = Self.order(of: record, from: formerIssuer)
+        if let issuer = order?.issuer { order?.issuer = renamedIssuers[issuer] ?? issuer }
         return order
     }
 
@@ -75,13 +82,13 @@ extension Planner {
         guard !new.isEmpty else { return }
         var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
         for (name, kept) in snapshot.kept.sorted(by: { $0.key < $1.key }) where whyOver(kept) == nil {
-            guard let order = anySubject(Self.order(of: kept.item.record, from: formerIssuer)) else { continue }
+            guard let order = anySubject(formerOrder(of: kept.item.record)) else { continue }
             going[order, default: []].append((kept.item, name, nil))
         }
         for index in changes.indices where changes[index].item.kind == .certificate && changes[index].action == .delete
         {
             guard let item = changes[index].former,
-                let order = anySubject(Self.order(of: item.record, from: formerIssuer))
+                let order = anySubject(formerOrder(of: item.record))
             else { continue }
             going[order, default: []].append((item, changes[index].item.name, index))
         }

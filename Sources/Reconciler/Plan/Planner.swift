@@ -10,6 +10,8 @@ package struct Planner: Sendable {
     private let localCA: [UInt8]?
     let drift: [ItemID: String]
     let now: Int64
+    /// What issuers are called now that the state has just so under names that the file no longer has.
+    let renamedIssuers: [String: String]
     /// The directories of ACME issuers, by the issuer's name.
     private let directories: [String: String]
 
@@ -26,8 +28,20 @@ package struct Planner: Sendable {
         self.configuration = configuration
         self.snapshot = snapshot
         self.materials = materials
+        renamedIssuers = Self.renamedIssuers(configuration, snapshot)
         directories = configuration.issuers.reduce(into: [:]) { directories, issuer in
             if case .acme(let settings) = issuer.kind { directories[issuer.name] = settings.directory.text }
+        }
+    }
+
+    private static func renamedIssuers(_ configuration: Configuration, _ snapshot: StateSnapshot) -> [String: String] {
+        let new = configuration.issuers.filter { snapshot.items[ItemID(.issuer, $0.name)] == nil }
+        guard !new.isEmpty else { return [:] }
+        let names = Dictionary(new.map { ($0.record(.compact).json(), $0.name) }) { first, _ in first }
+        let declared = Set(configuration.issuers.map(\.name))
+        return snapshot.items.reduce(into: [:]) { renamed, item in
+            guard item.key.kind == .issuer, !declared.contains(item.key.name) else { return }
+            renamed[item.key.name] = names[item.value.record]
         }
     }
 
