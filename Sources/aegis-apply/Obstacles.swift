@@ -108,8 +108,10 @@ struct Obstacles {
 
     // MARK: Secrets
 
+    /// Secrets that are not here, where there is something to do: a machine that plans has none of them most of the time.
     private func missingSecrets() -> [Diagnostic] {
-        configuration.issuers.flatMap { issuer in
+        guard !plan.isEmpty else { return [] }
+        return configuration.issuers.flatMap { issuer in
             secrets(of: issuer).compactMap { missing($0, of: "issuer '\(issuer.name)'") }
         }
             + configuration.edgeCertificates.compactMap {
