@@ -11,7 +11,7 @@ package struct CertificatePack: Sendable, Equatable {
     package let hosts: [String]
     /// When its first certificate ends, in seconds since 1970; nil before there is one.
     package let expiresAt: Int64?
-    /// What the operator must do to have it validated, a line each.
+    /// What the operator must do so that it is validated, a line each.
     package let validation: [String]
     /// What went wrong with its validation, in the server's words.
     package let problems: [String]

@@ -7,7 +7,7 @@ package struct HTTPFailure: Error, Sendable, Equatable {
     /// What to do about it.
     package let hint: String?
     /// Whether the server may have read the request, and done what it asks. False only when it can't: the name was not
-    /// resolved, no connection was had, TLS failed, or the request was no good to begin with.
+    /// resolved, no connection was made, TLS failed, or the request was malformed.
     package let mayHaveArrived: Bool
 
     /// A failure.

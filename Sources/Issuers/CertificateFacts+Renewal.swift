@@ -54,7 +54,7 @@ extension ManagedCertificate {
         self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
     }
 
-    /// Whether what is stored is still what is to be had: for all names, and from the directory of one of its issuers where its
+    /// Whether what is stored is still what is declared: for all names, and from the directory of one of its issuers where its
     /// own is known. `issuers` are all of the state, by name.
     package func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
         names.allSatisfy { facts.domains.contains($0) }
@@ -65,7 +65,7 @@ extension ManagedCertificate {
                 })
     }
 
-    /// From when on it is to be had, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
+    /// From when on it is due, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
     /// is not what it is to be, or no longer good, is due at once, or when the next try is.
     package func dueAt(
         _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?

@@ -36,7 +36,7 @@ package struct CertificateJob: Sendable {
         case busy
         /// It was changed or deleted meanwhile.
         case obsolete
-        /// It could not be had.
+        /// It could not be obtained.
         case failed(IssuanceFailure)
     }
 

@@ -15,7 +15,7 @@ package struct CertificateSources: Sendable {
     /// The sources. Without a local CA only what it was to issue fails. `leaving` are issuers of the state that are taken out: they
     /// issue nothing, and may still be asked to revoke.
     package init(
-        local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceTools,
+        local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceContext,
         leaving: [Issuer] = []
     ) {
         self.leaving = leaving
@@ -62,7 +62,7 @@ package struct CertificateSources: Sendable {
         switch value {
         case let certificate as HostCertificate:
             return ObtainedCertificate(
-                material: try orders.obtain(CertificateNeed(of: certificate, named: name, from: issuers)),
+                material: try orders.obtain(WantedCertificate(of: certificate, named: name, from: issuers)),
                 source: .letsencrypt, autoRenew: true)
         case let certificate as NamedCertificate:
             return try obtain(certificate, for: users, from: issuers, startsAnew: startsAnew)
@@ -89,7 +89,7 @@ package struct CertificateSources: Sendable {
                     material: try local.get().issue(for: names, algorithm, now: now()), source: .localCA,
                     autoRenew: issued.autoRenew)
             case .acme(let acme):
-                let need = CertificateNeed(
+                let need = WantedCertificate(
                     of: issued, named: certificate.name, from: .init(name: issuer.name, settings: acme))
                 return ObtainedCertificate(
                     material: try orders.obtain(need), source: .letsencrypt, autoRenew: issued.autoRenew)
@@ -102,15 +102,15 @@ package struct CertificateSources: Sendable {
         }
     }
 
-    /// Asks the CA of a certificate that is stored when it would have it renewed, and notes that in the state. Issuers that
+    /// Asks the CA of a certificate that is stored when it advises to renew it, and notes that in the state. Issuers that
     /// give no advice, or can't be reached, are asked again later.
     package func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
-        guard let need = CertificateNeed(value, named: name, from: issuers) else { return }
+        guard let need = WantedCertificate(value, named: name, from: issuers) else { return }
         orders.takeAdvice(on: name, from: need.issuers.map(\.settings))
     }
 }
 
-/// A certificate that was had, before it is stored.
+/// A certificate that was obtained, before it is stored.
 package struct ObtainedCertificate: Sendable {
     /// Chain and key.
     package internal(set) var material: IssuedMaterial

@@ -6,7 +6,7 @@ import State
 //
 // Each source takes what the file declares and gives a chain with its key, checked, or says why not. Storing is for others.
 
-/// Why a certificate could not be had.
+/// Why a certificate could not be obtained.
 package struct IssuanceFailure: Error, Sendable, Equatable {
     /// What went wrong, in one line without secrets.
     package let reason: String

@@ -1,13 +1,13 @@
 import ConfigModel
 import State
 
-/// A certificate that can be had or renewed from the state alone, with what that takes.
+/// A certificate that can be issued or renewed from the state alone, with what that takes.
 package struct ManagedCertificate: Sendable {
     /// Its declaration: the item that it follows from, with the record that must still be there when it is stored.
     package enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
-        /// An entry under `certificates`, which is in the state once it was had.
+        /// An entry under `certificates`, which is in the state once it was issued.
         case named(NamedCertificate)
     }
 

@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 import State
 
-/// The journal of what is had from CAs.
+/// The journal of orders at CAs.
 extension SQLiteStateStore {
     // MARK: Accounts
 

@@ -71,7 +71,7 @@ struct ChangeAccountKey: ParsableCommand {
 struct IssuerAccess {
     let store: SQLiteStateStore
     let state: ManagedState
-    let tools: IssuanceTools
+    let tools: IssuanceContext
 
     init(_ options: StateOptions) throws {
         let known = try options.configuration()
@@ -80,7 +80,7 @@ struct IssuerAccess {
         let directory = FilePath(try store.directory() ?? ".")
         let source = try MasterKeySource.find(known?.configuration, SecretReader(directory: directory), store)
         let sealer = Sealer(key: source.key)
-        tools = IssuanceTools(
+        tools = IssuanceContext(
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: directory, store: store, sealer: sealer), now: currentTime)
     }
@@ -93,7 +93,7 @@ extension IssuerAccess {
     }
 }
 
-extension IssuanceTools {
+extension IssuanceContext {
     /// Revokes what others have taken the place of. `issuers` are all of the state, `leaving` those that were just taken out.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {

@@ -16,7 +16,7 @@ struct ApplyRun {
     let early: EarlyState
     /// What ends it before it is done.
     var signals: StopSignals?
-    /// Whether providers are asked whether they still have what was had from them.
+    /// Whether providers are asked whether they still have what they have issued.
     var refreshes = false
     /// Whether very many hosts may go.
     var allowsDeletions = false
@@ -76,7 +76,7 @@ struct ApplyRun {
         let board = ChallengeBoard(store: store, holder: keeper.holder) { () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        let tools = IssuanceTools(
+        let tools = IssuanceContext(
             store: store, holder: keeper.holder, sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         let applier = Applier(
@@ -126,7 +126,7 @@ struct ApplyRun {
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
         let sealer = Sealer(key: key)
-        let tools = IssuanceTools(
+        let tools = IssuanceContext(
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         try tools.revokeSuperseded(issuers: configuration.issuers).tell()
@@ -143,7 +143,7 @@ struct ApplyRun {
 
     /// Follows packs, and tells how they stand. How many failed.
     private func follow(
-        _ certificates: [EdgeCertificate], _ tools: IssuanceTools, _ stop: StopRequest
+        _ certificates: [EdgeCertificate], _ tools: IssuanceContext, _ stop: StopRequest
     ) throws -> Int {
         var failures = 0
         let report = ProgressReport(total: certificates.count)
@@ -151,7 +151,7 @@ struct ApplyRun {
             let item = ItemID(.edgeCertificate, certificate.displayName)
             report.tell(.started(item, .order, at: certificate.baseURL.text))
         }
-        let workers = Workers(count: 8, stop: stop)
+        let workers = ParallelWork(count: 8, stop: stop)
         try workers.run(certificates, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {

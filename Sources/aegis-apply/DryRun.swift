@@ -12,9 +12,9 @@ struct DryRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
-    /// Whether providers are asked whether they still have what was had from them.
+    /// Whether providers are asked whether they still have what they have issued.
     var refreshes = false
-    /// Whether name servers and CAs are asked whether certificates could be had.
+    /// Whether name servers and CAs are asked whether certificates could be issued.
     var preflight = false
     var format = OutputFormat.text
     /// Whether warnings count as errors.

@@ -78,7 +78,7 @@ struct ManagedState {
         now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
     }
 
-    /// When a certificate that could not be had is tried again; nil for others. One that is stored still is so when it is due,
+    /// When a certificate that could not be obtained is tried again; nil for others. One that is stored still is so when it is due,
     /// which may be long after a forced renewal has failed.
     func nextTry(of name: String) -> Int64? {
         guard let progress = progress[name], progress.failures > 0, !isLeft(name) else { return nil }
@@ -110,7 +110,7 @@ struct ManagedState {
         return isWanted(certificate, now: now)
     }
 
-    /// Whether the CA of a certificate is to be asked when it would have it renewed: it is not due yet, and nobody has asked lately.
+    /// Whether the CA of a certificate is to be asked for advice: it is not due yet, and nobody has asked lately.
     func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         guard let facts = stored[certificate.name], facts.source == .letsencrypt, !isWanted(certificate, now: now)
         else { return false }
@@ -119,7 +119,7 @@ struct ManagedState {
     }
 
     /// Asks CAs when they would have certificates renewed, and tells which of them do not answer.
-    mutating func takeAdvice(on certificates: [ManagedCertificate], _ tools: IssuanceTools) throws {
+    mutating func takeAdvice(on certificates: [ManagedCertificate], _ tools: IssuanceContext) throws {
         let now = currentTime()
         let asked = certificates.filter { mayBeAdvised($0, now: now) }
         guard !asked.isEmpty else { return }
@@ -129,7 +129,7 @@ struct ManagedState {
         let tellWaiting = { (_: Int) in
             Terminal.complain("  still asking CAs when they would have certificates renewed\n")
         }
-        try Workers(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {
+        try ParallelWork(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {
             (certificate, _: (Never) -> Void) in
             round.ask(about: certificate, from: all)
         } take: { _ in
@@ -143,7 +143,7 @@ struct ManagedState {
     }
 
     /// What has certificates from CAs, for this process.
-    func orders(_ tools: IssuanceTools) -> ACMEOrders {
+    func orders(_ tools: IssuanceContext) -> ACMEOrders {
         let board = ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
@@ -151,7 +151,7 @@ struct ManagedState {
     }
 
     func jobs(
-        _ wanted: [ManagedCertificate], _ tools: IssuanceTools, startsAnew: Bool
+        _ wanted: [ManagedCertificate], _ tools: IssuanceContext, startsAnew: Bool
     ) -> [(name: String, place: String, job: CertificateJob)] {
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }

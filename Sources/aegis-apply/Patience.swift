@@ -10,7 +10,7 @@ func tellingOfWaits<Result: Sendable>(
         Terminal.complain("  still waiting for \(others) (\((ContinuousClock.now - since).components.seconds) s)\n")
     }
     var result: Swift.Result<Result, any Error>?
-    try Workers(count: 1).run([()], stillWaiting: tell) { _, tell in
+    try ParallelWork(count: 1).run([()], stillWaiting: tell) { _, tell in
         tell(Swift.Result { try work() })
     } take: { results in
         result = results.first

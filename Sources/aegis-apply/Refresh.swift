@@ -4,7 +4,7 @@ import Reconciler
 import SQLiteState
 import State
 
-/// Asks providers whether they still have what was had from them.
+/// Asks providers whether they still have what they have issued.
 struct Refresh {
     let configuration: Configuration
     let secrets: SecretReader
@@ -28,7 +28,7 @@ struct Refresh {
         var reasons: [ItemID: String] = [:]
         var warnings: [Diagnostic] = []
         let tellWaiting = { (_: Int) in Terminal.complain("  still asking Cloudflare what it has\n") }
-        try Workers(count: 8).run(try certificates() + packs(), stillWaiting: tellWaiting) { question, tell in
+        try ParallelWork(count: 8).run(try certificates() + packs(), stillWaiting: tellWaiting) { question, tell in
             do throws(IssuanceFailure) {
                 if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }
             } catch {
@@ -47,7 +47,7 @@ struct Refresh {
         return (reasons, warnings)
     }
 
-    /// Why items have to be had anew, as far as the state itself tells.
+    /// Why items have to be issued again, as far as the state itself tells.
     static func known(
         _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: SQLiteStateStore?
     ) throws -> [ItemID: String] {

@@ -97,7 +97,7 @@ struct RenewCommand: ParsableCommand {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
         var left = Set(jobs.map(\.name))
-        let workers = Workers(count: 8, stop: signals.request)
+        let workers = ParallelWork(count: 8, stop: signals.request)
         try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { entry, tell in
             tell((entry.name, entry.place, nil))
             tell((entry.name, entry.place, entry.job.run()))

@@ -23,7 +23,7 @@ struct StatusCommand: ParsableCommand {
             let snapshot = try store.snapshot()
             let now = currentTime()
             let kept = KeptStatus(snapshot)
-            let gateways = GatewayStatus(try store.nodes(), snapshot, now: now)
+            let gateways = GatewayList(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
             // It reads every host, so only where there is something to tell.
@@ -104,7 +104,7 @@ extension HostStatus {
     }
 }
 
-/// A certificate that could not be had, and what is done about it.
+/// A certificate that could not be obtained, and what is done about it.
 private struct FailingCertificate {
     private let progress: RenewalProgress
     private let nextTryAt: Int64?
@@ -119,7 +119,7 @@ private struct FailingCertificate {
         isDue = (nextTryAt ?? .max) <= now
     }
 
-    /// That it could not be had, in a line.
+    /// That it could not be obtained, in a line.
     var line: String {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"

@@ -29,13 +29,13 @@ struct TableTests {
         }
     }
 
-    @Test("What differs from a model is all that is kept, and gives the bytes again")
-    func models() {
+    @Test("What differs from a base is all that is kept, and gives the bytes again")
+    func bases() {
         var generator = SplitMix(state: 3)
         func noise(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) } }
         for size in [0, 1, 3, 4, 5, 300, 1000, 70_000] {
             let bytes = noise(size)
-            let model = Model(bytes)
+            let base = DeltaBase(bytes)
             // The same, others, parts of it among others, one byte changed, and runs of one byte.
             var others = [bytes, [], noise(1), noise(254), noise(255), noise(256), noise(600)]
             others += (0..<20).map { _ in noise(Int(generator.next() % 300)) + bytes.suffix(size / 2) + noise(5) + bytes
@@ -47,11 +47,11 @@ struct TableTests {
             }
             others.append([UInt8](repeating: 0, count: 700))
             for other in others {
-                let difference = model.difference(of: other)
-                #expect(difference.withBytes { model.bytes(from: $0) } == other)
+                let difference = base.difference(of: other)
+                #expect(difference.withBytes { base.bytes(from: $0) } == other)
                 #expect(difference.count <= other.count + 2 * (other.count / 255 + 1))
             }
-            if size == 1000 { #expect(model.difference(of: bytes).count < 30) }
+            if size == 1000 { #expect(base.difference(of: bytes).count < 30) }
         }
     }
 

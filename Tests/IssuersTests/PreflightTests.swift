@@ -144,7 +144,7 @@ import Testing
                 == "it is not our gateway that answers, but HTTP 301 to https://a.example/\u{FFFD}[1m")
     }
 
-    private func checks(_ needs: [CertificateNeed]) throws -> PreflightChecks {
+    private func checks(_ needs: [WantedCertificate]) throws -> PreflightChecks {
         try PreflightChecks(
             for: needs, outside: .init(), secrets: SecretReader(directory: "."), store: nil, now: 0
         ) { () throws(IssuanceFailure) in throw IssuanceFailure("no") }
@@ -154,10 +154,10 @@ import Testing
     func limits() throws {
         let settings = ACMEIssuer(
             directory: ServiceURL("https://acme-v02.api.letsencrypt.org/directory"), challenge: .tlsALPN01)
-        let issuer = CertificateNeed.Issuer(name: "le", settings: settings)
+        let issuer = WantedCertificate.CA(name: "le", settings: settings)
         let needs = (0..<52).map { number in
             (
-                need: CertificateNeed(name: "c\(number)", names: ["n\(number).example.com"], issuers: [issuer]),
+                need: WantedCertificate(name: "c\(number)", names: ["n\(number).example.com"], issuers: [issuer]),
                 origin: SourceOrigin.none, isHad: false
             )
         }
@@ -172,7 +172,7 @@ import Testing
     @Test("Where the probe can't be answered, that is the only doubt")
     func noAnswerer() throws {
         let settings = ACMEIssuer(directory: ServiceURL("https://localhost/"))
-        let need = CertificateNeed(name: "c", names: ["a.example"], issuers: [.init(name: "i", settings: settings)])
+        let need = WantedCertificate(name: "c", names: ["a.example"], issuers: [.init(name: "i", settings: settings)])
         #expect(try checks([need]).warnings.map(\.message) == ["http-01 was not tried: no"])
     }
 }

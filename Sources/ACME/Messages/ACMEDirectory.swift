@@ -3,7 +3,7 @@ import Remote
 
 /// Where a CA's resources are, and what it says of itself (RFC 8555, section 7.1.1).
 package struct ACMEDirectory: Sendable, Hashable {
-    /// Where nonces are had.
+    /// Where nonces come from.
     package let newNonce: ACMEURL
     /// Where accounts are made and looked up.
     package let newAccount: ACMEURL

@@ -14,7 +14,7 @@ package struct RenewalCandidate: Sendable, Hashable {
     package var longestLeadSeconds: Int64?
     /// The instant chosen from the CA's renewal information.
     package var advisedAt: Int64?
-    /// When it was had; nil where that is not known.
+    /// When it was issued; nil where that is not known.
     package var obtainedAt: Int64?
     /// How often in a row its renewal has failed.
     package var failures: Int
@@ -101,7 +101,7 @@ package enum RenewalScheduler {
         candidate.notAfter < possibleSeconds && candidate.notBefore > -possibleSeconds
     }
 
-    /// When the CA would have it renewed, if that counts.
+    /// When the CA advises to renew it, if that counts.
     private static func advisedAt(_ candidate: RenewalCandidate) -> Int64? {
         guard let advised = candidate.advisedAt, isPossible(candidate) else { return nil }
         // Much earlier than usual means that something is wrong with the certificate: then nobody's wish counts. Late advice must

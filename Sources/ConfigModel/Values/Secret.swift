@@ -1,4 +1,4 @@
-/// Where a secret, or a PEM text, is to be had. The model never looks it up.
+/// Where a secret, or a PEM text, comes from. The model never looks it up.
 package struct Secret: Sendable, Hashable {
     /// The places a secret can be in.
     package enum Source: Sendable, Hashable {

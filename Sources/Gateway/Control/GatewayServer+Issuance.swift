@@ -8,7 +8,7 @@ import SystemPackage
 
 /// What the control side remembers of certificates that it has or renews.
 struct Issuance {
-    /// How many certificates are had at once.
+    /// How many certificates are ordered at once.
     static let jobsAtOnce = 8
     /// How many of them at one CA, while there are others.
     static let jobsAtOneCA = 4
@@ -303,9 +303,9 @@ extension GatewayServer {
         return sources
     }
 
-    private func issuanceTools(_ store: any StateStore) -> IssuanceTools? {
+    private func issuanceTools(_ store: any StateStore) -> IssuanceContext? {
         sealer.map { sealer in
-            IssuanceTools(
+            IssuanceContext(
                 store: store, holder: holder, sealer: sealer,
                 secrets: SecretReader(directory: compiler.directory, store: store, sealer: sealer), now: { Self.now })
         }

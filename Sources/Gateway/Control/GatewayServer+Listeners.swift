@@ -53,7 +53,7 @@ extension GatewayServer {
         listenFailures = listenFailures.filter { wanted[$0.key] != nil }
         for new in fresh.sorted(by: { $0.address.text < $1.address.text }) { listen(at: new.address, new.role) }
         for former in moving {
-            // What can't be had elsewhere stays here.
+            // An address that can't be bound elsewhere stays here.
             let port = former.address.port
             guard fresh.allSatisfy({ $0.address.port != port || listening[$0.address.text] != nil }) else { continue }
             retire(former)
@@ -138,7 +138,7 @@ extension GatewayServer {
         }
     }
 
-    /// Tries addresses again that could not be had.
+    /// Tries again to bind addresses that could not be bound.
     func retryListening() {
         endRetiring()
         guard !listenFailures.isEmpty, !workers.isEmpty else { return }

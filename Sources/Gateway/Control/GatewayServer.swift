@@ -60,7 +60,7 @@ enum ControlEvent: Sendable {
     case retired
     /// A name was looked up.
     case resolved(Resolver.Answer)
-    /// A certificate was had, or could not be.
+    /// A certificate was obtained, or could not be.
     case certificateDone(name: String, CertificateJob.Outcome)
     /// CAs were asked when they would have certificates renewed.
     case adviceTaken
@@ -198,7 +198,7 @@ package final class GatewayServer {
     private func startWatching() {
         let (path, events) = (FilePath(options.statePath), events)
         NamedThread("state-watch") {
-            // Without descriptors to be had, the look each second has to do.
+            // Without a free descriptor, the look each second has to do.
             guard let watcher = try? StateWatcher(path: path) else { return }
             while watcher.wait() != .stopped { events.post(.stateTouched) }
         }.start()

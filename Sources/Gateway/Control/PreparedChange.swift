@@ -78,7 +78,7 @@ final class SharedParts: Sendable {
         let keyID: String
     }
 
-    /// What entries have in common whose chain goes on with these intermediates. The first one's leaf is the model.
+    /// What entries have in common whose chain goes on with these intermediates. The first one's leaf is the base.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {
@@ -87,7 +87,7 @@ final class SharedParts: Sendable {
         return commons.withLock { commons in
             if let known = commons[origin] { return known }
             let common = CertificateEntry.Common(
-                intermediates: intermediates, model: Model(leaf), directory: directory, sealer: sealer)
+                intermediates: intermediates, base: DeltaBase(leaf), directory: directory, sealer: sealer)
             commons[origin] = common
             return common
         }

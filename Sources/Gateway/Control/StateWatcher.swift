@@ -7,7 +7,7 @@ import SystemPackage
 /// A file that is written is only the beginning: SQLite writes to the -wal file, has it synced, and then makes the commit
 /// visible in shared memory, of which no event tells. So after an event it is time to look at once, and again and again, each
 /// time a quarter later than before, up to a second: a commit is seen late by a quarter of the time it has taken. This slow poll never ends: it finds a directory that is made later, and all that
-/// events do not tell (network file systems, links, no inotify left to be had).
+/// events do not tell (network file systems, links, no inotify instance left).
 ///
 /// One thread waits; any thread can wake or stop it.
 package final class StateWatcher: Sendable {
@@ -29,7 +29,7 @@ package final class StateWatcher: Sendable {
     private let directory: FilePath
     /// The names of the files whose writing matters.
     private let names: Set<String>
-    /// -1 when there is none to be had: poll(2) passes over it.
+    /// -1 when there is none: poll(2) passes over it.
     private let inotify: FileDescriptor
     /// What wakes the waiting thread: a pipe with a byte in it.
     private let bell: (readEnd: FileDescriptor, writeEnd: FileDescriptor)

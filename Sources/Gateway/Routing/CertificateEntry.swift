@@ -12,20 +12,20 @@ struct CertificateEntry: Named {
         /// The certificates above it.
         let intermediates: TLSIntermediates
         /// The leaf of one of them: leaves of one CA are alike.
-        let model: Model
+        let base: DeltaBase
         /// That of its facts.
         let directory: String
         let sealer: Sealer
 
-        init(intermediates: TLSIntermediates, model: Model, directory: String, sealer: Sealer) {
+        init(intermediates: TLSIntermediates, base: DeltaBase, directory: String, sealer: Sealer) {
             self.intermediates = intermediates
-            self.model = model
+            self.base = base
             self.directory = directory
             self.sealer = sealer
         }
     }
 
-    /// What has a fixed size, and where the bytes behind it end: the leaf's difference from the model, its sealed key, its
+    /// What has a fixed size, and where the bytes behind it end: the leaf's difference from the base, its sealed key, its
     /// record, its name and the names it is for, one after the other.
     private struct Fixed {
         let common: Common
@@ -65,7 +65,7 @@ struct CertificateEntry: Named {
         let domains = stored.facts.domains.reduce(into: []) { $0 += Array($1.utf8) + [0] }
         var (bytes, ends) = ([UInt8](), [Int32]())
         for part in [
-            common.model.difference(of: leaf), stored.sealedKey, stored.record, Array(stored.name.utf8), domains,
+            common.base.difference(of: leaf), stored.sealedKey, stored.record, Array(stored.name.utf8), domains,
         ] {
             bytes += part
             ends.append(Int32(bytes.count))
@@ -101,7 +101,7 @@ struct CertificateEntry: Named {
     }
 
     private var leaf: [UInt8] {
-        unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.model.bytes(from: $0) }
+        unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.base.bytes(from: $0) }
     }
 
     /// Its name in the state.

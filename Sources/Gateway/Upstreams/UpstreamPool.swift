@@ -67,7 +67,7 @@ struct UpstreamPool: ~Copyable {
     let definition: UpstreamDefinition
     /// Where it is; several addresses take turns.
     private(set) var addresses: [SocketAddress] = []
-    /// Until when each address is left to the others, in milliseconds: no connection was had there.
+    /// Until when each address is left to the others, in milliseconds: no connection was made there.
     private var skippedUntil: [Int64] = []
     private var nextAddress = 0
     private var nextAsk: Int64 = 0

@@ -65,7 +65,7 @@ extension Worker {
             listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
     }
 
-    /// Accepts one connection; false when there is none to be had.
+    /// Accepts one connection; false when none waits.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
         let descriptor: Int32

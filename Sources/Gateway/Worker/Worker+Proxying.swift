@@ -247,7 +247,7 @@ extension Worker {
         connect(exchange)
     }
 
-    /// No connection was had to one of an upstream's addresses: the next one gets a try. False when all have had theirs.
+    /// No connection was made to one of an upstream's addresses: the next one is tried. False when all were tried.
     private func tryNextAddress(_ exchange: SlotID) -> Bool {
         let pool = exchanges[exchange].pool
         let count = tables.pools[pool].addresses.count

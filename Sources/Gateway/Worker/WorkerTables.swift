@@ -105,7 +105,7 @@ final class WorkerTables {
         return nil
     }
 
-    /// Whether nothing of the state is for a name, though the site's own certificate is there: it was had for fewer names.
+    /// Whether nothing of the state is for a name, though the site's own certificate is there: it was issued for fewer names.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in

@@ -5,8 +5,8 @@ import State
 
 /// One order at one CA, from the journal's first line to the checked certificate.
 struct ACMEOrderRun {
-    let need: CertificateNeed
-    let issuer: CertificateNeed.Issuer
+    let need: WantedCertificate
+    let issuer: WantedCertificate.CA
     let store: any StateStore
     let holder: LeaseHolder
     let sealer: Sealer

@@ -9,12 +9,12 @@ import State
 /// order's address before it is answered, its finalization before it is asked for. Who is killed leaves an order that the next
 /// one takes up. The certificate's lease sees to it that one process at a time orders it. Threads may share it.
 package final class ACMEOrders: Sendable {
-    private let tools: IssuanceTools
+    private let tools: IssuanceContext
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
 
     /// Orders for this process, whose challenges are put on `board`.
-    package init(_ tools: IssuanceTools, board: ChallengeBoard) {
+    package init(_ tools: IssuanceContext, board: ChallengeBoard) {
         self.tools = tools
         self.board = board
         accounts = ACMEAccounts(store: tools.store, sealer: tools.sealer, secrets: tools.secrets, now: tools.now)
@@ -26,7 +26,7 @@ package final class ACMEOrders: Sendable {
     /// material's `closing`.
     ///
     /// When another process was having it meanwhile, what that one stored is the result.
-    package func obtain(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
+    package func obtain(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in try order(need)
         }
@@ -62,7 +62,7 @@ package final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks the CA that has issued a certificate when it would have it renewed, and notes that.
+    /// Asks the CA that has issued a certificate when it advises to renew it, and notes that.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
         let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
             try self.accounts.client(for: $0)
@@ -71,7 +71,7 @@ package final class ACMEOrders: Sendable {
         _ = advice.take(on: name, from: issuers)
     }
 
-    private func order(_ need: CertificateNeed) throws(IssuanceFailure) -> IssuedMaterial {
+    private func order(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         var issuers = need.issuers
         do throws(StateError) {
             // What was begun is finished first.

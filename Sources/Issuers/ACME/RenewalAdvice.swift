@@ -4,7 +4,7 @@ import PKI
 import State
 import Synchronization
 
-/// Asks the CA that has issued a certificate when it would have it renewed (RFC 9773), picks an instant of that window, and notes
+/// Asks the CA that has issued a certificate when it advises to renew it (RFC 9773), picks an instant of that window, and notes
 /// it. Where nobody knows who has issued it, the first of its issuers is asked.
 struct RenewalAdvice {
     let store: any StateStore
@@ -61,7 +61,7 @@ struct RenewalAdvice {
 package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
-    private let tools: IssuanceTools
+    private let tools: IssuanceContext
     private let places = Mutex<[String: Place]>([:])
 
     /// A CA. Its lock is held while its directory is asked for.
@@ -72,11 +72,11 @@ package final class AdviceRound: Sendable {
     }
 
     /// A round that has asked nobody yet.
-    package init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceContext) { self.tools = tools }
 
     /// Asks for one certificate. Blocks for some seconds at most. `issuers` are all of the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
-        let need = CertificateNeed(certificate.value, named: certificate.name, from: issuers)
+        let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
         guard let need, let failure = advice.take(on: certificate.name, from: need.issuers.map(\.settings)),
             !(failure.reason is AskedInVain)

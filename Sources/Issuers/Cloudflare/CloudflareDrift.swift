@@ -2,7 +2,7 @@ import Cloudflare
 import ConfigModel
 import State
 
-/// Asks Cloudflare whether it still has what was had from it.
+/// Asks Cloudflare whether it still has what it has issued.
 package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
 

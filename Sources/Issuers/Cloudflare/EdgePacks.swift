@@ -8,10 +8,10 @@ import State
 /// A pack is in the state's journal before it is ordered, with the packs that its zone has then, so that who lost the answer to
 /// the order knows which is new. A changed pack is ordered new; the old one is deleted when the new one is active.
 package struct EdgePacks: Sendable {
-    let tools: IssuanceTools
+    let tools: IssuanceContext
 
     /// Packs looked after by this process.
-    package init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceContext) { self.tools = tools }
 
     /// How long another process may take with the same pack, in seconds.
     private static let patienceSeconds: Int64 = 60

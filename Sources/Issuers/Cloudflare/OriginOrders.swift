@@ -3,7 +3,7 @@ import ConfigModel
 import PKI
 import State
 
-/// A certificate that is to be had from Cloudflare's Origin CA.
+/// A certificate that Cloudflare's Origin CA is to issue.
 struct OriginNeed {
     /// Its name in the state.
     let name: String
@@ -30,7 +30,7 @@ struct OriginNeed {
 /// Key and request are in the state's journal before the call, with a mark that it is made. Who finds the mark looks into the
 /// zone's list for the certificate of just that request. Where no zone is told nobody can look, and nobody asks again by himself.
 struct OriginOrders: Sendable {
-    let tools: IssuanceTools
+    let tools: IssuanceContext
 
     private var store: any StateStore { tools.store }
 

@@ -5,10 +5,10 @@ import State
 
 /// Revokes certificates of Cloudflare's Origin CA that are no longer wanted.
 package struct OriginRevocations: Sendable {
-    private let tools: IssuanceTools
+    private let tools: IssuanceContext
 
     /// Revocations by this process.
-    package init(_ tools: IssuanceTools) { self.tools = tools }
+    package init(_ tools: IssuanceContext) { self.tools = tools }
 
     /// How long gateways may take to have a change in force, in milliseconds.
     private static let patienceMilliseconds = 15_000

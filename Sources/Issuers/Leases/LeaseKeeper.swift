@@ -11,7 +11,7 @@ package final class LeaseKeeper: Sendable {
     // Sound to share: a dispatch source's own operations are thread-safe, and it is never replaced.
     private nonisolated(unsafe) let timer: any DispatchSourceTimer
 
-    /// Why a lease can't be had.
+    /// Why a lease can't be taken.
     package struct Held: Error {
         /// Who has it, and since when.
         package let lease: Lease

@@ -3,7 +3,7 @@ import State
 
 /// Sees to it that one process at a time has a certificate from a CA.
 struct SoleIssuance {
-    let tools: IssuanceTools
+    let tools: IssuanceContext
 
     /// How long another process may take with the same certificate, in seconds.
     private static let patienceSeconds: Int64 = 300

@@ -9,7 +9,7 @@ import Synchronization
 // sees the world from elsewhere, and the world may be another when it looks. Nothing is changed by it, neither here nor there.
 // What is judged (`CAAPolicy`, answers, directories, limits) is apart from what asks.
 
-/// The checks that are made before certificates are had from ACME CAs. Threads may share them.
+/// The checks that are made before certificates are ordered from ACME CAs. Threads may share them.
 ///
 /// First the CAs are looked at, then the names, in any order: each call asks a few servers, and waits no longer than
 /// `timeout` for each.
@@ -32,7 +32,7 @@ package final class PreflightChecks: Sendable {
 
     /// What was found out about a CA.
     package struct CA: Sendable {
-        let issuer: CertificateNeed.Issuer
+        let issuer: WantedCertificate.CA
         let findings: IssuerInspection.Findings
         /// What is doubtful about it.
         package let warnings: [Diagnostic]
@@ -56,7 +56,7 @@ package final class PreflightChecks: Sendable {
     ///   - now: Seconds since 1970.
     ///   - makeAnswerer: Answers http-01 in place of gateways; called when none is alive and a CA would ask for it.
     package init(
-        for needs: [CertificateNeed], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
+        for needs: [WantedCertificate], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
         makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) {
         do throws(DNSFailure) {
@@ -203,7 +203,7 @@ package final class PreflightChecks: Sendable {
     ///
     /// `isHad` tells those that there are already: a CA that knows renewals does not count theirs.
     package func limitWarnings(
-        _ needs: [(need: CertificateNeed, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
+        _ needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {
         let directories = Dictionary(authorities.map { ($0.issuer.name, $0.findings.directory) }) { first, _ in first }
         var ledgers: [String: RateLimitLedger?] = [:]

@@ -30,7 +30,7 @@ package struct Certificate: Sendable {
     package let subjectKeyIdentifier: [UInt8]?
     /// The public key as SubjectPublicKeyInfo in DER.
     package let publicKeyDER: [UInt8]
-    /// Whether it says where its issuer's certificate is to be had (RFC 5280, section 4.2.2.1).
+    /// Whether it says where its issuer's certificate can be fetched (RFC 5280, section 4.2.2.1).
     package let locatesIssuer: Bool
     /// The first web address of those; nil when there is none that can be shown.
     package let issuerAddress: String?

@@ -148,7 +148,7 @@ extension Applier {
         ) throws {
             guard !orders.isEmpty, !applier.stop.isMade else { return }
             let progress = applier.progress
-            try Workers(count: Applier.certificatesAtOnce, stop: applier.stop).run(
+            try ParallelWork(count: Applier.certificatesAtOnce, stop: applier.stop).run(
                 orders, at: \.place, isNeeded: isNeeded, stillWaiting: { progress(.stillWaiting(queued: $0)) },
                 work: { order, tell in
                     tell(.started(order))
@@ -261,7 +261,7 @@ extension Applier {
 
 extension Change {
     /// Does at a provider what the item's going asks for.
-    fileprivate func retire(_ tools: IssuanceTools) -> CertificateWork.Event {
+    fileprivate func retire(_ tools: IssuanceContext) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {
             case .revoke(let settings):

@@ -16,7 +16,7 @@ import State
 /// next apply plans what is missing and goes on. A certificate that can't be obtained does not stop the others, nor the hosts
 /// that use it: they are served with the fallback certificate.
 package struct Applier {
-    let tools: IssuanceTools
+    let tools: IssuanceContext
     let sources: CertificateSources
     let stop: StopRequest
     let progress: (ApplyProgress) -> Void
@@ -24,7 +24,7 @@ package struct Applier {
     /// An applier for somebody who holds the lease. `progress` is told of each change. After a request to stop, it ends with the
     /// commit under way; orders that were begun stay in the journal, from which the next apply goes on.
     package init(
-        _ tools: IssuanceTools, sources: CertificateSources, stop: StopRequest = StopRequest(),
+        _ tools: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void
     ) {
         self.tools = tools

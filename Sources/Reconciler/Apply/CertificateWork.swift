@@ -49,7 +49,7 @@ struct CertificateWork: Sendable {
         case failed(Change, IssuanceFailure)
     }
 
-    let tools: IssuanceTools
+    let tools: IssuanceContext
     let sources: CertificateSources
     let configuration: Configuration
     /// The names that each certificate's hosts answer to.

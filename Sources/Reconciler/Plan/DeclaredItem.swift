@@ -19,7 +19,7 @@ struct DeclaredItem: Sendable, Equatable {
     /// What is done when the state does not have it, and when it has another.
     let creation: Action
     let replacement: Action
-    /// Whether it is to be had now; what is not wanted now is kept if it is there.
+    /// Whether it is to be issued now; what is not wanted now is kept if it is there.
     var isWanted = true
     /// Whether its content is known only when it is applied, and why.
     var unknown: String?

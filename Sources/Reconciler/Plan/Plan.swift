@@ -54,9 +54,9 @@ package enum Action: String, Sendable, CaseIterable {
     case update
     /// An item is taken out.
     case delete
-    /// A certificate is had from an issuer.
+    /// A certificate is issued.
     case issue
-    /// A certificate is had again because it is due.
+    /// A certificate is issued again because it is due.
     case renew
     /// The operator's own certificate is taken in.
     case upload

@@ -49,7 +49,7 @@ package struct Planner: Sendable {
     package func plan() -> Plan {
         var found = Comparison()
         configuration.forEachItemBeforeHosts(materials: materials) { compare($0, &found) }
-        let parts = Parts.of(configuration.hosts.indices) { part in
+        let parts = ParallelMap.of(configuration.hosts.indices) { part in
             var found = Comparison()
             for index in part { compare(configuration.declaredHost(index), &found) }
             return found

@@ -2,7 +2,7 @@ import ConfigModel
 import Issuers
 import State
 
-/// Looks whether the certificates that a plan has from ACME CAs could be had, by asking name servers, the CAs and the names
+/// Looks whether the certificates that a plan orders from ACME CAs could be issued, by asking name servers, the CAs and the names
 /// themselves. It changes nothing, and what it finds are warnings.
 package struct Preflight {
     /// How many names are looked at at once.
@@ -15,13 +15,13 @@ package struct Preflight {
     }
 
     private let issuers: [Issuer]
-    private let needs: [(need: CertificateNeed, origin: SourceOrigin, isHad: Bool)]
+    private let needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)]
 
     /// For the certificates that a plan has from ACME CAs. `snapshot` is what the plan was made against.
     package init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
             guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
-                let need = CertificateNeed(
+                let need = WantedCertificate(
                     configuration.value(of: item), named: change.item.name, from: configuration.issuers)
             else { return nil }
             let isHad = snapshot.items[change.item]?.certificate?.source == .letsencrypt
@@ -31,15 +31,15 @@ package struct Preflight {
         issuers = configuration.issuers.filter { used.contains($0.name) }
     }
 
-    /// Makes all checks, which takes seconds for a few names. Nothing is asked when no certificate is to be had.
+    /// Makes all checks, which takes seconds for a few names. Nothing is asked when no certificate is to be ordered.
     ///
     /// `makeChecks` makes them for what is needed.
     package func run(
-        _ makeChecks: ([CertificateNeed]) throws(IssuanceFailure) -> PreflightChecks
+        _ makeChecks: ([WantedCertificate]) throws(IssuanceFailure) -> PreflightChecks
     ) throws -> [Diagnostic] {
         guard !needs.isEmpty else { return [] }
         let checks = try makeChecks(needs.map(\.need))
-        let workers = Workers(count: Self.workers)
+        let workers = ParallelWork(count: Self.workers)
         var warnings = checks.warnings
         var authorities: [String: PreflightChecks.CA] = [:]
         try workers.run(issuers) { issuer, tell in

@@ -59,7 +59,7 @@ package struct EdgePack: Sendable, Equatable {
     package var status: String
     /// When it ends, in seconds since 1970; nil before that is known.
     package var expiresAt: Int64?
-    /// What the operator must do to have it validated, a line each; then what went wrong.
+    /// What the operator must do so that it is validated, a line each; then what went wrong.
     package var notes: [String]
     /// When it was ordered, in seconds since 1970.
     package let orderedAt: Int64

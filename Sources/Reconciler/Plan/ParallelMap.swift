@@ -2,7 +2,7 @@ import Dispatch
 import Synchronization
 
 /// Work on very many values, done in parts on all cores.
-enum Parts {
+enum ParallelMap {
     /// More than there are cores, as a rule: one that is held up does not hold up all.
     private static let count = 8
     /// Fewer values than these are done where the caller is.

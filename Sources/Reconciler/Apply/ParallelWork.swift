@@ -3,7 +3,7 @@ import Issuers
 import Synchronization
 
 /// Does work on several threads at once and hands all that comes of it to one, so that only the work has to be shareable.
-package struct Workers: Sendable {
+package struct ParallelWork: Sendable {
     /// How many pieces of work are done at once.
     private let count: Int
     private let stop: StopRequest?
@@ -65,7 +65,7 @@ package struct Workers: Sendable {
         var queue = JobQueue<Int>(atOnce: count, share: max(1, count / 2))
         for (index, input) in inputs.enumerated() { queue.add(index, at: place(input)) }
         let needed = Set(inputs.indices.filter { isNeeded(inputs[$0]) })
-        let shared = Mailbox(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
+        let shared = SharedState(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
         stop?.onMade { shared.update { $0.isStopped = true } }
         for number in 0..<threads {
             // A queue of its own has a thread of its own; in the shared pool, work would hold up whatever else is there.
@@ -106,7 +106,7 @@ package struct Workers: Sendable {
 }
 
 /// What threads share, and the signal that there is something new in it.
-private final class Mailbox<State: Sendable>: Sendable {
+private final class SharedState<State: Sendable>: Sendable {
     let state: Mutex<State>
     let news = DispatchSemaphore(value: 0)
 

@@ -1,8 +1,8 @@
 import PKI
 import State
 
-/// What having certificates from others takes.
-package struct IssuanceTools: Sendable {
+/// What it takes to have others issue certificates.
+package struct IssuanceContext: Sendable {
     /// The state, with its journal.
     package let store: any StateStore
     /// Who holds, or will hold, the leases: this process.
@@ -14,7 +14,7 @@ package struct IssuanceTools: Sendable {
     /// Gives seconds since 1970.
     package let now: @Sendable () -> Int64
 
-    /// Tools.
+    /// What a caller has at hand.
     package init(
         store: any StateStore, holder: LeaseHolder, sealer: Sealer, secrets: SecretReader,
         now: @escaping @Sendable () -> Int64

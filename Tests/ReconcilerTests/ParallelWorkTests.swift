@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reconciler
 
-@Suite struct WorkersTests {
+@Suite struct ParallelWorkTests {
     private struct Refusal: Error {}
 
     @Test(
@@ -12,7 +12,7 @@ import Testing
         arguments: [0, 1, 3, 500])
     func everything(_ count: Int) throws {
         var told: [(input: Int, step: Int)] = []
-        try Workers(count: 4).run(Array(0..<count)) { input, tell in
+        try ParallelWork(count: 4).run(Array(0..<count)) { input, tell in
             for step in 0..<3 { tell((input, step)) }
         } take: {
             told += $0
@@ -25,7 +25,7 @@ import Testing
     func atOnce() throws {
         let started = Mutex(0)
         let allStarted = DispatchSemaphore(value: 0)
-        try Workers(count: 8).run(Array(0..<8)) { (_: Int, _: (Int) -> Void) in
+        try ParallelWork(count: 8).run(Array(0..<8)) { (_: Int, _: (Int) -> Void) in
             let isLast = started.withLock { count in
                 count += 1
                 return count == 8
@@ -42,7 +42,7 @@ import Testing
     func failure() throws {
         var taken = 0
         #expect(throws: Refusal.self) {
-            try Workers(count: 2).run(Array(0..<1000)) { input, tell in
+            try ParallelWork(count: 2).run(Array(0..<1000)) { input, tell in
                 tell(input)
             } take: { _ in
                 taken += 1
@@ -59,7 +59,7 @@ import Testing
         let neverEnds = DispatchSemaphore(value: 0)
         var taken: [String] = []
         // Were the last one waited for, this would never end.
-        try Workers(count: 2, stop: stop).run(["needed", "left", "never begun"], isNeeded: { $0 == "needed" }) {
+        try ParallelWork(count: 2, stop: stop).run(["needed", "left", "never begun"], isNeeded: { $0 == "needed" }) {
             input, tell in
             tell("\(input) begins")
             (input == "needed" ? mayEnd : neverEnds).wait()
@@ -71,7 +71,7 @@ import Testing
             mayEnd.signal()
         }
         #expect(Set(taken) == ["needed begins", "left begins", "needed ends"])
-        try Workers(count: 2, stop: stop).run([1]) { (_: Int, _: (Int) -> Void) in
+        try ParallelWork(count: 2, stop: stop).run([1]) { (_: Int, _: (Int) -> Void) in
         } take: { _ in
             Issue.record("it was asked to stop before")
         }

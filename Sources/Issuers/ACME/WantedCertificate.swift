@@ -1,10 +1,10 @@
 import ConfigModel
 import PKI
 
-/// A certificate that is to be had from an ACME CA.
-package struct CertificateNeed: Sendable {
+/// A certificate that an ACME CA is to issue.
+package struct WantedCertificate: Sendable {
     /// One CA that may issue it.
-    package struct Issuer: Sendable {
+    package struct CA: Sendable {
         /// Its name in the file.
         package let name: String
         /// How it is talked to.
@@ -16,11 +16,11 @@ package struct CertificateNeed: Sendable {
     /// The names it is for.
     package let names: [String]
     /// The CAs to try, in this order.
-    package let issuers: [Issuer]
+    package let issuers: [CA]
     /// The kind of its key; nil for what the issuer says.
     package let keyType: KeyType?
 
-    init(name: String, names: [String], issuers: [Issuer], keyType: KeyType? = nil) {
+    init(name: String, names: [String], issuers: [CA], keyType: KeyType? = nil) {
         self.name = name
         self.names = names
         self.issuers = issuers
@@ -28,13 +28,13 @@ package struct CertificateNeed: Sendable {
     }
 
     /// What a declared certificate needs; nil when it does not come from an ACME CA.
-    package init?(_ value: any Recorded, named name: String, from issuers: [ConfigModel.Issuer]) {
+    package init?(_ value: any Recorded, named name: String, from issuers: [Issuer]) {
         switch value {
         case let certificate as HostCertificate:
-            guard let need = try? CertificateNeed(of: certificate, named: name, from: issuers) else { return nil }
+            guard let need = try? WantedCertificate(of: certificate, named: name, from: issuers) else { return nil }
             self = need
         case let certificate as NamedCertificate:
-            guard case .issued(let issued) = certificate.source, let issuer = try? Issuer(issued.issuer, in: issuers)
+            guard case .issued(let issued) = certificate.source, let issuer = try? CA(issued.issuer, in: issuers)
             else { return nil }
             self.init(of: issued, named: name, from: issuer)
         default: return nil
@@ -43,21 +43,21 @@ package struct CertificateNeed: Sendable {
 
     /// Of a host's certificate.
     init(
-        of certificate: HostCertificate, named name: String, from issuers: [ConfigModel.Issuer]
+        of certificate: HostCertificate, named name: String, from issuers: [Issuer]
     ) throws(IssuanceFailure) {
         self.init(
             name: name, names: certificate.domains.map(\.text),
-            issuers: try certificate.issuers.map { (issuer) throws(IssuanceFailure) in try Issuer(issuer, in: issuers) }
+            issuers: try certificate.issuers.map { (issuer) throws(IssuanceFailure) in try CA(issuer, in: issuers) }
         )
     }
 
     /// Of a certificate that is declared by itself.
-    init(of issued: IssuedCertificate, named name: String, from issuer: Issuer) {
+    init(of issued: IssuedCertificate, named name: String, from issuer: CA) {
         self.init(name: name, names: issued.domains.map(\.text), issuers: [issuer], keyType: issued.keyType)
     }
 }
 
-extension CertificateNeed.Issuer {
+extension WantedCertificate.CA {
     /// The ACME issuer of this name.
     init(_ name: String, in issuers: [Issuer]) throws(IssuanceFailure) {
         guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {

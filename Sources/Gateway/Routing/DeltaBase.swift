@@ -1,17 +1,17 @@
 /// Bytes that others are like: of those only the difference needs to be kept.
 ///
-/// A difference is a row of steps: how many new bytes follow (one byte), these, how many bytes are taken from the model (one
+/// A difference is a row of steps: how many new bytes follow (one byte), these, how many bytes are taken from the base (one
 /// byte) and, unless that is none, from where (two bytes). Certificates of one CA shrink to half of their size.
-struct Model: Sendable {
+struct DeltaBase: Sendable {
     private let bytes: [UInt8]
-    /// By the hash of four bytes: where in the model they last stand.
+    /// By the hash of four bytes: where in the base they last stand.
     private let places: [UInt16]
 
     private static let hashBits: UInt32 = 10
     /// A shorter stretch in common costs as much as it saves.
     private static let leastCommon = 6
 
-    /// A model. What lies beyond its first 64 KiB is not made use of.
+    /// A base. What lies beyond its first 64 KiB is not made use of.
     init(_ bytes: [UInt8]) {
         self.bytes = Array(bytes.prefix(1 << 16))
         var places = [UInt16](repeating: 0, count: 1 << Self.hashBits)
@@ -19,7 +19,7 @@ struct Model: Sendable {
         self.places = places
     }
 
-    /// The difference of some bytes from the model.
+    /// The difference of some bytes from the base.
     func difference(of other: [UInt8]) -> [UInt8] {
         var difference: [UInt8] = []
         var (start, at) = (0, 0)
@@ -56,7 +56,7 @@ struct Model: Sendable {
         return result
     }
 
-    /// Where the model goes on as the bytes do from a place on, and how far.
+    /// Where the base goes on as the bytes do from a place on, and how far.
     private func common(_ other: [UInt8], _ at: Int) -> (place: Int, count: Int) {
         guard at + 4 <= other.count else { return (0, 0) }
         let place = Int(places[Self.hash(other, at)])

@@ -2,7 +2,7 @@ import ConfigModel
 import State
 
 /// The gateways that run, as `status` shows them: whether what was applied is live on each.
-struct GatewayStatus {
+struct GatewayList {
     private let alive: [GatewayNode]
     private let haveRun: Bool
     private let snapshot: StateSnapshot
