@@ -52,7 +52,7 @@ struct AegisApply: ParsableCommand {
             Without a subcommand the file is applied (FILE is aegis.yaml when left out, '-' the standard input).
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs what stands in the way
-              --refresh             first ask Cloudflare whether it still has what was had from it
+              --refresh             first ask Cloudflare whether it still has what it has issued
               --allow-deletions     let it delete or disable more than half of ten enabled hosts or more
               --strict              with --dry-run: warnings count as errors
               --format text|json    how to print it
@@ -61,7 +61,7 @@ struct AegisApply: ParsableCommand {
             Examples:
               aegis-apply init                   write a first aegis.yaml
               aegis-apply --dry-run              what would happen? (changes nothing)
-              aegis-apply --dry-run --preflight  could the certificates be had?
+              aegis-apply --dry-run --preflight  could the certificates be issued?
               aegis-apply                        make it so
               aegis-apply --dry-run --format json | jq .summary
               aegis-apply validate site.yaml     is the file right?

@@ -11,10 +11,10 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing: no file is made, no network touched, no secret needed.")
     var dryRun = false
 
-    @Flag(help: "With --dry-run: ask name servers, CAs and the names themselves whether certificates could be had.")
+    @Flag(help: "With --dry-run: ask name servers, CAs and the names themselves whether certificates could be issued.")
     var preflight = false
 
-    @Flag(help: "Ask providers first whether they still have what was had from them; what is gone is had anew.")
+    @Flag(help: "Ask providers first whether they still have what they have issued; what is gone is issued again.")
     var refresh = false
 
     @Flag(help: "Let it delete or disable more than half of ten hosts or more.")

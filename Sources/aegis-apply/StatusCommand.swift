@@ -124,7 +124,7 @@ private struct FailingCertificate {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"
         return (isMissed ? "problem" : "note")
-            + ": certificate \(progress.certificate) could not be had \(times)\(next): \(progress.lastFailure ?? "")\n"
+            + ": certificate \(progress.certificate) could not be obtained \(times)\(next): \(progress.lastFailure ?? "")\n"
     }
 
     var value: PlainValue {

@@ -62,18 +62,20 @@ import Testing
     static let alternates = [
         Alternate(
             target: "/b", answers: [.problem("malformed", status: 404)],
-            says: "can't be had: the CA refuses (HTTP 404): urn:ietf:params:acme:error:malformed: said the CA"),
+            says: "can't be obtained: the CA refuses (HTTP 404): urn:ietf:params:acme:error:malformed: said the CA"),
         Alternate(
             target: "http://ca.test/b",
-            says: "can't be had: the CA's link to an alternate chain can't be used: 'http://ca.test/b' is no https URL"),
+            says:
+                "can't be obtained: the CA's link to an alternate chain can't be used: 'http://ca.test/b' is no https URL"
+        ),
         Alternate(
-            target: "", says: "can't be had: the CA's link to an alternate chain can't be used: it is empty"),
-        Alternate(target: "b", answers: [.json("<html>")], says: "can't be had: no certificate found"),
-        Alternate(target: "?b", answers: [.json("")], says: "can't be had: no certificate found"),
+            target: "", says: "can't be obtained: the CA's link to an alternate chain can't be used: it is empty"),
+        Alternate(target: "b", answers: [.json("<html>")], says: "can't be obtained: no certificate found"),
+        Alternate(target: "?b", answers: [.json("")], says: "can't be obtained: no certificate found"),
         Alternate(
             target: "//ca.test/b", answers: [.json("", status: 503)],
-            says: "can't be had: the CA refuses (HTTP 503): about:blank: HTTP status 503"),
-        Alternate(target: "/b", answers: [.lost(mayHaveArrived: false)], says: "can't be had: Lost("),
+            says: "can't be obtained: the CA refuses (HTTP 503): about:blank: HTTP status 503"),
+        Alternate(target: "/b", answers: [.lost(mayHaveArrived: false)], says: "can't be obtained: Lost("),
     ]
 
     @Test(
@@ -101,7 +103,8 @@ import Testing
         let got = try Self.got(from: edge, preferring: "Root B")
         #expect(got.doubts.count == 1 && got.doubts[0].utf8.count <= 300, "\(got.doubts)")
         // No part of a word is told: it might be one of a secret.
-        #expect(got.doubts[0].contains("at '…' can't be had: ") && got.doubts[0].contains(" y y…"), "\(got.doubts)")
+        #expect(
+            got.doubts[0].contains("at '…' can't be obtained: ") && got.doubts[0].contains(" y y…"), "\(got.doubts)")
         #expect(got.doubts[0].hasSuffix("; and 9 more are of no use either"), "\(got.doubts)")
         #expect(edge.isDone)
     }

@@ -81,7 +81,7 @@ import Testing
         #expect(text.contains("CA:TRUE, pathlen:0"))
     }
 
-    @Test("One certificate that can't be had does not stop the others; a rerun goes on")
+    @Test("One certificate that can't be obtained does not stop the others; a rerun goes on")
     func partialFailure() throws {
         try write(Self.twoHosts)
         let failing = try apply()
@@ -196,7 +196,7 @@ import Testing
         #expect(try sql("SELECT count(*) FROM generations") == "1\n")
     }
 
-    @Test("Several certificates are had at once, and each is stored though others fail")
+    @Test("Several certificates are obtained at once, and each is stored though others fail")
     func manyCertificates() throws {
         try makeOwn()
         let names = (0..<40).map { "c\($0)" }

@@ -129,7 +129,8 @@ import Testing
         #expect(status.status == 0)
         let line = try #require(status.output.split(separator: "\n").last)
         #expect(
-            line.hasPrefix("note: certificate x could not be had once; next try 2") && line.hasSuffix(" UTC: busy"),
+            line.hasPrefix("note: certificate x could not be obtained once; next try 2")
+                && line.hasSuffix(" UTC: busy"),
             "\(line)"
         )
         let words = try #require(line.split(separator: "next try ").last)

@@ -39,7 +39,7 @@ def nothing_is_left(gateway):
 
 
 def forget(gateway, name):
-    """Takes a certificate out of the state, as if it could never be had."""
+    """Takes a certificate out of the state, as if it could never be issued."""
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute("DELETE FROM certificates WHERE name = ?", (name,))

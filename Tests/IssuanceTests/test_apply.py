@@ -100,12 +100,12 @@ def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site)
     assert shown(gateway, ca, "app.test") == "app.test"
     assert nothing_is_left(gateway)
     assert rows(gateway, "SELECT failures, last_failure LIKE '%connection%' FROM renewals") == [(1, 1)]
-    assert "certificate bad.test could not be had once; next try 20" in aegis(gateway, "status").stdout
-    # What was amended is had by the next apply.
+    assert "certificate bad.test could not be obtained once; next try 20" in aegis(gateway, "status").stdout
+    # What was amended is issued by the next apply.
     ca.names.tell("clear-a", {"host": "bad.test."})
     gateway.apply()
     assert shown(gateway, ca, "bad.test") == "bad.test"
-    assert "could not be had" not in aegis(gateway, "status").stdout
+    assert "could not be obtained" not in aegis(gateway, "status").stdout
 
 
 def test_the_next_issuer_is_asked_when_the_first_does_not_give(site):

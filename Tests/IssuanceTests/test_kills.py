@@ -39,7 +39,7 @@ def ends_with(process, *, after):
 
 
 def check(stand, gateway, before, where):
-    """One certificate more than before, and nothing left of how it was had."""
+    """One certificate more than before, and nothing left of how it was issued."""
     eventually(f"the end of the order, {where}", lambda: nothing_is_left(gateway))
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state:
         assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",), where

@@ -90,7 +90,7 @@ def test_many_names_are_had_at_once(stand, figures, monkeypatch):
         for name in names:
             assert f"certificate {name}: issued" in said
         assert re.search(rf"\(\d+/{COUNT * 2}\) certificate host\d+\.test: issue …", said), said[-2000:]
-        # What was had is not kept: as much memory is occupied at the end as after a quarter.
+        # What was issued is not kept: as much memory is occupied at the end as after a quarter.
         grown = [max(row[column] for row in memory) - max(row[column] for row in memory if row[0] <= COUNT / 4)
                  for column in (1, 2)]
         figures.append(

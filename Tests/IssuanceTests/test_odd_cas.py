@@ -119,7 +119,7 @@ def test_an_odd_answer_costs_no_certificate(odd, name):
     has_one_certificate(gateway, ca, said)
 
 
-# MARK: What can't be had now
+# MARK: What can't be obtained now
 
 GARBLED = {
     "the leaf is unreadable": without_leaf(UNREADABLE),

@@ -33,7 +33,7 @@ def at_standard_ports(tmp_path):
             try:
                 probe.bind((ADDRESS, port))
             except OSError as fault:
-                pytest.skip(f"port {port} can't be had: {fault}")
+                pytest.skip(f"port {port} is taken: {fault}")
     gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "app"}}])
     gateway.config["gateway"].update(http=[f"{ADDRESS}:80"], https=[f"{ADDRESS}:443"])
     yield gateway

@@ -219,7 +219,7 @@ def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
 def test_limits_that_are_reached_say_until_when(site):
     gateway, ca = site([host("app.test")], issuer={"rate_limits": "letsencrypt"})
     gateway.apply()
-    # What the plan itself comes to counts: 50 certificates of a domain, one of which was had.
+    # What the plan itself comes to counts: 50 certificates of a domain, one of which was issued.
     gateway.config["hosts"] += [host(f"n{number}.app.test") for number in range(51)]
     before = {path: text for path, text in content(gateway.folder).items() if path.suffix != ".yaml"}
     found = preflight(gateway, ca)

@@ -136,7 +136,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     gateway.apply()
     ca.twist = lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None
     assert renew(gateway, "app.test", "--force").returncode == 3
-    assert "note: certificate app.test could not be had once; next try 20" in aegis_apply(gateway, "status", "--check")
+    assert "note: certificate app.test could not be obtained once; next try 20" in aegis_apply(gateway, "status", "--check")
     [failing] = json.loads(aegis_apply(gateway, "status", "--format", "json"))["failing"]
     assert not failing["is_problem"]
     assert renew(gateway, "app.test").stdout == "Nothing is due.\n"
@@ -144,7 +144,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     age(gateway, "app.test")
     [failing] = json.loads(aegis_apply(gateway, "status", "--check", "--format", "json", expect=3))["failing"]
     assert failing["is_problem"]
-    assert "problem: certificate app.test could not be had once" in aegis_apply(gateway, "status", "--check", expect=3)
+    assert "problem: certificate app.test could not be obtained once" in aegis_apply(gateway, "status", "--check", expect=3)
 
 
 def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_again(site):
@@ -177,7 +177,7 @@ def test_what_a_disabled_host_could_not_have_is_no_problem(odd):
     gateway.apply()
     said = aegis_apply(gateway, "status", "--check")
     assert "PROBLEM" not in said and "problem" not in said
-    assert "note: certificate app.test could not be had once: " in said
+    assert "note: certificate app.test could not be obtained once: " in said
 
 
 def test_one_that_is_only_kept_is_told_of_as_not_used_again(site):

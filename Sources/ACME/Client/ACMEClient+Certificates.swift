@@ -60,7 +60,7 @@ extension ACMEClient {
                 reasons.append("the alternate chain at '\(shown)' does not lead to it")
             } catch {
                 let reason = Self.words(of: "\(error)", limit: 110)
-                reasons.append("the alternate chain at '\(shown)' can't be had: \(reason)")
+                reasons.append("the alternate chain at '\(shown)' can't be obtained: \(reason)")
                 // Where one is not answered, the others would be waited for as long.
                 if error is any ACMEEdgeError { break }
             }

@@ -264,7 +264,7 @@ extension GatewayServer {
         case .obsolete: settle(name)
         case .failed(let failure):
             status.change { $0.failedIssuances += 1 }
-            log.error("the certificate '\(name)' can't be had: \(failure)")
+            log.error("the certificate '\(name)' can't be obtained: \(failure)")
             issuance.progress[name] = (try? store?.renewal(of: name)) ?? nil
             settle(name)
         }
