@@ -3,10 +3,9 @@ import PKI
 
 /// Hides secrets that we know in texts of others: a server may quote what it was sent, as it is or encoded.
 ///
-/// Each byte of a secret is known as it is, percent-encoded once or more often, and as JSON or HTML escapes it; the whole also in hex
-/// and in base64, of either alphabet and in the midst of something longer, such as the credentials of Basic authentication. Of a secret that is written in
-/// base64, as keys are, the bytes that it stands for are known likewise. A text may end within a secret: there its first eight bytes are
-/// enough.
+/// Each byte of a secret is known as it is, percent-encoded, and as JSON escapes it; the whole also in hex and in base64, of either
+/// alphabet and in the midst of something longer, such as the credentials of Basic authentication. Of a secret that is written in
+/// base64, as keys are, the bytes that it stands for are known likewise.
 struct SecretMask: Sendable {
     /// A secret as it may be written.
     private struct Form: Sendable {
@@ -19,15 +18,6 @@ struct SecretMask: Sendable {
         case hex
         /// `isInside`: the digit before it may hold bits of the secret.
         case base64(isInside: Bool)
-
-        /// From how many of its bytes on a secret is known that the text's end cuts off: they stand for eight of its own.
-        var shortestPrefix: Int {
-            switch self {
-            case .plain: 8
-            case .hex: 16
-            case .base64: 11
-            }
-        }
     }
 
     /// Shorter ones are not looked for in hex and base64, where their few digits could be anything.
@@ -99,30 +89,24 @@ struct SecretMask: Sendable {
     /// Where the secret ends that begins at a place; nil when none does.
     private static func end(of secret: Span<UInt8>, _ form: Form, in text: [UInt8], from start: Int) -> Int? {
         // What looks like an escape may be the secret's own.
-        for mayBeCut in [false, true] {
-            for style in EscapeStyle.all {
-                if let end = end(of: secret, form, in: text, from: start, style, mayBeCut: mayBeCut) { return end }
-            }
-        }
-        return nil
+        end(of: secret, form, in: text, from: start, isEscaped: true)
+            ?? end(of: secret, form, in: text, from: start, isEscaped: false)
     }
 
     private static func end(
-        of secret: Span<UInt8>, _ form: Form, in text: [UInt8], from start: Int, _ style: EscapeStyle, mayBeCut: Bool
+        of secret: Span<UInt8>, _ form: Form, in text: [UInt8], from start: Int, isEscaped: Bool
     ) -> Int? {
         var index = start
         for place in secret.indices {
-            if index < text.count, let (byte, length) = escape(in: text, at: index, style),
-                isSame(byte, secret[place], form.encoding)
-            {
+            guard index < text.count else { return nil }
+            if isEscaped, let (byte, length) = escape(in: text, at: index), isSame(byte, secret[place], form.encoding) {
                 index += length
-            } else if index < text.count, isSame(text[index], secret[place], form.encoding) {
+            } else if isSame(text[index], secret[place], form.encoding) {
                 index += 1
             } else if !(0x20..<0x7F ~= secret[place]), text[index...].starts(with: unshown) {
                 index += unshown.count
             } else {
-                let isCut = mayBeCut && place >= form.encoding.shortestPrefix && hasEnded(text, at: index)
-                return isCut ? index : nil
+                return nil
             }
         }
         return index
@@ -130,55 +114,6 @@ struct SecretMask: Sendable {
 
     /// What stands in a line in place of what can't be shown: U+FFFD.
     private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
-
-    /// Whether nothing follows but what marks an end: quotes, brackets, dots.
-    private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
-        text.count - index <= 8 && text[index...].allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
-    }
-
-    /// How bytes are escaped; those that are not stand for themselves in each.
-    private enum EscapeStyle {
-        case none
-        /// As URLs and JSON have it, with percent signs encoded so many times.
-        case percent(times: Int)
-        case html
-
-        static let all = [percent(times: 1), percent(times: 2), percent(times: 3), html, none]
-    }
-
-    /// The byte that an escape stands for, and how long it is; nil where there is none.
-    private static func escape(in text: [UInt8], at index: Int, _ style: EscapeStyle) -> (byte: UInt8, length: Int)? {
-        switch style {
-        case .none: return nil
-        case .html: return text[index] == UInt8(ascii: "&") ? entity(in: text, at: index) : nil
-        case .percent(let times):
-            guard times > 1, text[index] == UInt8(ascii: "%") else { return escape(in: text, at: index) }
-            // `%252F` is `%2F`, encoded once more.
-            let sign = "%" + String(repeating: "25", count: times - 1)
-            guard text[index...].starts(with: sign.utf8) else { return nil }
-            return hexByte(in: text, at: index + sign.utf8.count).map { ($0, sign.utf8.count + 2) }
-        }
-    }
-
-    /// What HTML writes for bytes that mean something to it.
-    private static let entities: [(text: String, byte: UInt8)] = [
-        ("&amp;", UInt8(ascii: "&")), ("&lt;", UInt8(ascii: "<")), ("&gt;", UInt8(ascii: ">")),
-        ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")),
-    ]
-
-    /// The byte that an entity or a numeric reference of HTML stands for, and how long it is.
-    private static func entity(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
-        if let (text, byte) = entities.first(where: { text[index...].starts(with: $0.text.utf8) }) {
-            return (byte, text.utf8.count)
-        }
-        // The longest have leading zeros: `&#x0000002F;`.
-        guard text[index...].starts(with: "&#".utf8),
-            let end = text[index...].prefix(12).firstIndex(of: UInt8(ascii: ";"))
-        else { return nil }
-        let digits = String(decoding: text[(index + 2)..<end], as: UTF8.self)
-        let value = digits.lowercased().hasPrefix("x") ? UInt8(digits.dropFirst(), radix: 16) : UInt8(digits)
-        return value.map { ($0, end + 1 - index) }
-    }
 
     /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for, and how long it is; nil where there is none.
     private static func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
