@@ -16,22 +16,29 @@ static atomic_uint mends;
 static __thread int is_needed;
 static struct sigaction former;
 
-// Makes the file one region longer, at most to `regions`, and zeroes all of it: a header that is whole would let SQLite believe
-// the zeros behind it. By stat(2) and truncate(2) alone: opening the file and closing it again would free the locks that SQLite
-// has on it (fcntl(2)).
+static unsigned guarded(void) {
+    unsigned count = atomic_load(&path_count);
+    return count < paths_at_most ? count : paths_at_most;
+}
+
+// Makes all of the file zeros, so many bytes of them. By truncate(2) alone: opening the file and closing it again would free
+// the locks that SQLite has on it (fcntl(2)).
+static int clear(const char *path, off_t bytes) { return truncate(path, 0) == 0 && truncate(path, bytes) == 0; }
+
+// Makes the file one region longer, at most to `regions`, and clears it: a header that is whole would let SQLite believe the
+// zeros behind it.
 static int extend(const char *path, long regions) {
     struct stat status;
     if (path[0] == 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
     long whole = status.st_size / region_bytes;
-    return whole < regions && truncate(path, 0) == 0 && truncate(path, (whole + 1) * region_bytes) == 0;
+    return whole < regions && clear(path, (whole + 1) * region_bytes);
 }
 
 static void mend(int number, siginfo_t *information, void *context) {
     (void)information, (void)context;
     int error = errno, is_mended = 0;
-    unsigned count = atomic_load(&path_count);
     // Which part of a file was touched is not known, so it grows until the touch succeeds, or the cause must be another.
-    for (unsigned place = 0; !is_needed && place < count && place < paths_at_most; place++)
+    for (unsigned place = 0; !is_needed && place < guarded(); place++)
         is_mended |= extend(paths[place], regions_at_most);
     errno = error;
     if (is_mended) atomic_fetch_add(&mends, 1);
@@ -41,26 +48,22 @@ static void mend(int number, siginfo_t *information, void *context) {
 
 void aegis_guard_index(const char *path) {
     if (strlen(path) >= path_bytes) return;
-    unsigned count = atomic_load(&path_count);
-    for (unsigned place = 0; place < count && place < paths_at_most; place++)
+    for (unsigned place = 0; place < guarded(); place++)
         if (strcmp(paths[place], path) == 0) return;
-    strcpy(paths[count % paths_at_most], path);
+    strcpy(paths[atomic_load(&path_count) % paths_at_most], path);
     if (atomic_fetch_add(&path_count, 1) > 0) return;
     struct sigaction action = {.sa_sigaction = mend, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigaction(SIGBUS, &action, &former);
 }
 
 void aegis_mend_index(void) {
-    unsigned count = atomic_load(&path_count);
-    for (unsigned place = 0; place < count && place < paths_at_most; place++) extend(paths[place], 1);
+    for (unsigned place = 0; place < guarded(); place++) extend(paths[place], 1);
 }
 
 void aegis_renew_index(void) {
-    unsigned count = atomic_load(&path_count);
     struct stat status;
-    for (unsigned place = 0; place < count && place < paths_at_most; place++)
-        if (stat(paths[place], &status) == 0 && truncate(paths[place], 0) == 0 &&
-            truncate(paths[place], status.st_size) != 0) continue;
+    for (unsigned place = 0; place < guarded(); place++)
+        if (stat(paths[place], &status) == 0) clear(paths[place], status.st_size);
 }
 
 unsigned aegis_index_mends(void) { return atomic_load(&mends); }
