@@ -19,7 +19,7 @@ struct Obstacles {
     /// Nil before there is a state.
     let store: SQLiteStateStore?
 
-    /// All of them. Who is not asked for anything by this plan, or could be passed over, is only warned of.
+    /// All of them. An issuer that this plan asks for nothing, or could pass over, gets a warning only.
     func found() -> [Diagnostic] {
         state() + localAuthority() + configuration.issuers.flatMap(issuer) + missingSecrets()
     }

@@ -247,7 +247,7 @@ import Testing
         #expect(plan.errors.contains("aegis.yaml:4:3: error: issuer 'ca' will issue nothing: "), "\(plan.errors)")
         #expect(plan.errors.contains(example.reason), "\(plan.errors)")
         #expect(!plan.errors.contains("not this"))
-        // Who is not asked is only warned of.
+        // An issuer that is not asked gets a warning only.
         try write(Self.acme(example.keys, host: "ssl_mode: none"))
         let other = try run("--dry-run", environment: environment)
         #expect(other.status == 0)

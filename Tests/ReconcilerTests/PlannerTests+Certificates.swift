@@ -111,7 +111,7 @@ extension PlannerTests {
         #expect(try actions(renamed.replacing("  z: {", with: "  a: { type: local_ca }\n  z: {")) == [.issue, .issue])
     }
 
-    @Test("Renewals that are turned on again when a certificate is due have it issued")
+    @Test("A certificate that is due is issued when its renewals are turned on again")
     func turnedOnWhenDue() throws {
         var snapshot = try Self.snapshotOfIssued()
         let off = Self.issued.replacing("c.example.com] }", with: "c.example.com], auto_renew: false }")

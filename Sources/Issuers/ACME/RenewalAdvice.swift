@@ -5,7 +5,7 @@ import State
 import Synchronization
 
 /// Asks the CA that has issued a certificate when it advises to renew it (RFC 9773), picks an instant of that window, and notes
-/// it. Where nobody knows who has issued it, the first of its issuers is asked.
+/// it. Where its CA is not known, the first of its issuers is asked.
 struct RenewalAdvice {
     let store: any StateStore
     let now: @Sendable () -> Int64
@@ -38,7 +38,7 @@ struct RenewalAdvice {
         progress.nextAdviceAt = now() + ACMERenewalInfo.errorDelaySeconds
         var failure: Failure?
         let directory = stored.facts.directory
-        // Who has issued it may be no longer an issuer of it.
+        // Its CA may no longer be one of its issuers.
         if let id = ACMERenewalInfo.certificateID(of: leaf),
             let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) })
         {
