@@ -1,9 +1,13 @@
 """What all tests in Python share. Logs of all that a failed test has used are shown with the failure."""
 
 import pathlib
+import signal
 import sys
 
 import pytest
+
+# Programs inherit what is ignored, and aegis-apply keeps to it: under nohup no test could end it by SIGHUP.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "GatewayTests"))
 
