@@ -1,6 +1,7 @@
 """What floods have in common: an honest client beside them, and the gateway's memory."""
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -64,6 +65,13 @@ def put_first(process):
             os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
 
 
+def record(what, rest, flood):
+    """Adds the times of one flood to the file that Benchmarks/floods.py has named."""
+    if path := os.environ.get("AEGIS_FLOOD_TIMES"):
+        with open(path, "a") as file:
+            file.write(json.dumps([what, rest, flood]) + "\n")
+
+
 @contextlib.contextmanager
 def watched(gateway, what, figures, bytes_more=4 << 20):
     """Sees what a flood costs: answers of an honest client go on, and memory stays."""
@@ -78,6 +86,7 @@ def watched(gateway, what, figures, bytes_more=4 << 20):
         honest.await_times(20)
         end = in_flood if in_flood >= at_rest + 20 else None
         more = memory_bytes(gateway.process.pid) - before
+        record(what, honest.times[:at_rest], honest.times[at_rest:end])
         rest, flood = (
             [honest.quantile(share, *part) for share in (0.5, 0.99)] for part in ((0, at_rest), (at_rest, end)))
         figures.append(
