@@ -57,10 +57,29 @@ import Testing
             (#"p\u002b4\u002F\u0022s\u005c\u0025é-Ü"#, "****"),
             ("?k=p%2B4%2F%22s%5C%25%C3%A9-%C3%9C&x=%20", "?k=****&x=%20"),
             ("p%2b4/%22s%5c%25%c3%a9-%c3%9c", "****"), ("702b342f22735c25c3a92dc39c", "****"),
-            ("<702B342F22735C25C3A92DC39C>", "<****>"), ("p+4/\"s\\%é-", "p+4/\"s\\%é-"),
+            ("<702B342F22735C25C3A92DC39C>", "<****>"), ("p+4/\"s\\", "p+4/\"s\\"),
+            // As HTML has it, and encoded twice or more often.
+            ("p&#43;4&#x2F;&quot;s&#x5c;&#37;é-Ü", "****"), ("p+4&#x0002f;&#34;s\\%é-Ü", "****"),
+            ("p%252B4%252F%2522s%255C%2525%25C3%25A9-%25C3%259C.", "****."),
+            ("p%25252B4%25252F%252522s%25255C%252525é-Ü", "****"),
+            // Where the text ends within it.
+            ("sent: p+4/\"s\\%", "sent: ****"), ("sent: p%2B4%2F%22s%5C%25\u{2026}", "sent: ****\u{2026}"),
+            (#"{"sent": "p+4/\"s\\%é"}"#, #"{"sent": "****"}"#), ("702b342f22735c25c3", "****"),
+            ("p+4/\"s\\% was sent", "p+4/\"s\\% was sent"), ("702b342f22735c", "702b342f22735c"),
+            ("&", "&"), ("&#;&#x;&#999;&amp", "&#;&#x;&#999;&amp"), ("%25", "%25"), ("%252", "%252"),
         ])
     func encoded(text: String, expected: String) {
         #expect(String(decoding: Self.mask().hiding(in: Array(text.utf8)), as: UTF8.self) == expected)
+    }
+
+    @Test("A secret that means something to HTML is hidden as HTML has it, and as it is")
+    func html() {
+        let mask = SecretMask([SecretBytes(Array("a&b<c>d'e&lt;%25f".utf8))])
+        let texts = [
+            "a&amp;b&lt;c&gt;d&apos;e&amp;lt;%25f", "a&b<c>d'e&lt;%25f", "a&#38;b&#60;c&#62;d&#39;e&#38;lt;%25f",
+            "a%26b%3Cc%3Ed%27e%26lt%3B%2525f",
+        ]
+        for text in texts { #expect(mask.hiding(in: text) == "****", "\(text)") }
     }
 
     @Test("The bytes that a key in base64 stands for are hidden too", arguments: ["", "=", " \n"])

@@ -1,0 +1,83 @@
+import PKI
+
+/// How a text may write bytes that mean something to it; all others stand for themselves.
+enum EscapeStyle: Sendable {
+    case none
+    /// As URLs and JSON have it, with percent signs encoded so many times.
+    case percent(times: Int)
+    case html
+
+    /// The bytes that an escape may begin with.
+    static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
+
+    /// Those that a text may have.
+    static func all(in text: [UInt8]) -> [EscapeStyle] {
+        var styles: [EscapeStyle] = [.percent(times: 1)]
+        if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }
+        if text.contains(UInt8(ascii: "&")) { styles.append(.html) }
+        return styles + [.none]
+    }
+
+    /// The byte that an escape stands for, and how long it is; nil where there is none.
+    func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
+        guard Self.beginnings.contains(text[index]) else { return nil }
+        switch self {
+        case .none: return nil
+        case .html: return text[index] == UInt8(ascii: "&") ? Self.entity(in: text, at: index) : nil
+        case .percent(let times):
+            guard times > 1, text[index] == UInt8(ascii: "%") else { return Self.simpleEscape(in: text, at: index) }
+            // `%252F` is `%2F`, encoded once more.
+            let sign = "%" + String(repeating: "25", count: times - 1)
+            guard text[index...].starts(with: sign.utf8) else { return nil }
+            return Self.hexByte(in: text, at: index + sign.utf8.count).map { ($0, sign.utf8.count + 2) }
+        }
+    }
+
+    /// What HTML writes for bytes that mean something to it.
+    private static let entities: [(text: String, byte: UInt8)] = [
+        ("&amp;", UInt8(ascii: "&")), ("&lt;", UInt8(ascii: "<")), ("&gt;", UInt8(ascii: ">")),
+        ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")),
+    ]
+
+    /// The byte that an entity or a numeric reference of HTML stands for, and how long it is.
+    private static func entity(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
+        if let (text, byte) = entities.first(where: { text[index...].starts(with: $0.text.utf8) }) {
+            return (byte, text.utf8.count)
+        }
+        // The longest have leading zeros: `&#x0000002F;`.
+        guard text[index...].starts(with: "&#".utf8),
+            let end = text[index...].prefix(12).firstIndex(of: UInt8(ascii: ";"))
+        else { return nil }
+        let digits = String(decoding: text[(index + 2)..<end], as: UTF8.self)
+        let value = digits.lowercased().hasPrefix("x") ? UInt8(digits.dropFirst(), radix: 16) : UInt8(digits)
+        return value.map { ($0, end + 1 - index) }
+    }
+
+    /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for.
+    private static func simpleEscape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
+        switch text[index] {
+        case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)
+        case 0xC2...0xC3 where index + 1 < text.count && 0x80...0xBF ~= text[index + 1]:
+            return (text[index] << 6 | text[index + 1] & 0x3F, 2)
+        case UInt8(ascii: "%"): return hexByte(in: text, at: index + 1).map { ($0, 3) }
+        case UInt8(ascii: "\\") where index + 1 < text.count:
+            switch text[index + 1] {
+            case UInt8(ascii: "u") where text[(index + 2)...].starts(with: "00".utf8):
+                return hexByte(in: text, at: index + 4).map { ($0, 6) }
+            case UInt8(ascii: "n"): return (0x0A, 2)
+            case UInt8(ascii: "r"): return (0x0D, 2)
+            case UInt8(ascii: "t"): return (0x09, 2)
+            case let byte where "/\"\\".utf8.contains(byte): return (byte, 2)
+            default: return nil
+            }
+        default: return nil
+        }
+    }
+
+    private static func hexByte(in text: [UInt8], at index: Int) -> UInt8? {
+        guard index + 1 < text.count, let high = Hex.value(text[index]), let low = Hex.value(text[index + 1]) else {
+            return nil
+        }
+        return high << 4 | low
+    }
+}

@@ -1,0 +1,111 @@
+import PKI
+
+/// A secret in one of the forms in which a text may have it.
+struct SecretForm: Sendable {
+    private enum Encoding {
+        case plain
+        case hex
+        /// `isInside`: the digit before it may hold bits of the secret.
+        case base64(isInside: Bool)
+
+        /// From how many of its bytes on a secret is known that the text's end cuts off: they stand for eight of its own.
+        var shortestPrefix: Int {
+            switch self {
+            case .plain: 8
+            case .hex: 16
+            case .base64: 11
+            }
+        }
+    }
+
+    /// Shorter ones are not looked for in hex and base64, where their few digits could be anything.
+    static let shortestEncoded = 6
+
+    private let bytes: SecretBytes
+    private let encoding: Encoding
+
+    /// All forms of a secret, which is not empty.
+    static func all(of secret: SecretBytes) -> [SecretForm] {
+        let plain = SecretForm(bytes: secret, encoding: .plain)
+        guard secret.count >= shortestEncoded else { return [plain] }
+        let base64 = (0..<3).map { offset in
+            SecretForm(bytes: Base64URL.core(of: secret, at: offset), encoding: .base64(isInside: offset > 0))
+        }
+        return [plain, SecretForm(bytes: Hex.digits(of: secret), encoding: .hex)] + base64
+    }
+
+    /// Whether it may begin with a byte; else it need not be looked for there.
+    func mayBegin(with byte: UInt8) -> Bool {
+        EscapeStyle.beginnings.contains(byte) || byte == Self.unshown[0] || bytes.withBytes { isSame(byte, $0[0]) }
+    }
+
+    /// Where it stands if it begins at a place, with what belongs to it around: in base64 the digits that hold its first and last
+    /// bits, and padding.
+    func range(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
+        guard let end = end(in: text, from: start, styles) else { return nil }
+        guard case .base64(let isInside) = encoding else { return start..<end }
+        let hasBefore = isInside && start > 0 && Self.isBase64(text[start - 1])
+        var upper = end
+        if upper < text.count, Self.isBase64(text[upper]) { upper += 1 }
+        while upper < text.count, text[upper] == UInt8(ascii: "=") { upper += 1 }
+        return (hasBefore ? start - 1 : start)..<upper
+    }
+
+    private func end(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Int? {
+        bytes.withBytes { secret in
+            var cut: Int?
+            for style in styles {
+                let (index, isWhole) = match(secret, in: text, from: start, style)
+                if isWhole { return index }
+                cut = cut ?? index
+            }
+            return cut
+        }
+    }
+
+    /// Where the secret ends, or the text within it; nil where something else stands.
+    private func match(
+        _ secret: Span<UInt8>, in text: [UInt8], from start: Int, _ style: EscapeStyle
+    ) -> (end: Int?, isWhole: Bool) {
+        var index = start
+        for place in secret.indices {
+            if index < text.count, let (byte, length) = style.escape(in: text, at: index), isSame(byte, secret[place]) {
+                index += length
+            } else if index < text.count, isSame(text[index], secret[place]) {
+                // What looks like an escape may be the secret's own.
+                index += 1
+            } else if !(0x20..<0x7F ~= secret[place]), text[index...].starts(with: Self.unshown) {
+                index += Self.unshown.count
+            } else {
+                let isCut = place >= encoding.shortestPrefix && Self.hasEnded(text, at: index)
+                return (isCut ? index : nil, false)
+            }
+        }
+        return (index, true)
+    }
+
+    /// What stands in a line in place of what can't be shown: U+FFFD.
+    private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
+
+    /// Whether nothing follows but what marks an end: quotes, brackets, dots.
+    private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
+        text.count - index <= 8 && text[index...].allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
+    }
+
+    private func isSame(_ byte: UInt8, _ secret: UInt8) -> Bool {
+        switch encoding {
+        case .plain: byte == secret
+        case .hex: byte == secret || byte | 0x20 == secret && secret >= UInt8(ascii: "a")
+        case .base64:
+            switch byte {
+            case UInt8(ascii: "+"): secret == UInt8(ascii: "-")
+            case UInt8(ascii: "/"): secret == UInt8(ascii: "_")
+            default: byte == secret
+            }
+        }
+    }
+
+    private static func isBase64(_ byte: UInt8) -> Bool {
+        Base64URL.isText(CollectionOfOne(byte)) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
+    }
+}
