@@ -127,10 +127,17 @@ import Testing
         #expect(throws: ScriptedEdge.Lost.self) { try ordering.client().newOrder(identifiers: Self.names) }
         #expect(ordering.isDone)
 
-        let finalizing = ScriptedEdge([.order, .lost(mayHaveArrived: true)])
+        // It is looked at once whether it has arrived.
+        let finalizing = ScriptedEdge([
+            .order, .lost(mayHaveArrived: true), .json(Samples.order("ready")),
+            .lost(mayHaveArrived: true), .lost(mayHaveArrived: true),
+            .lost(mayHaveArrived: true), .json(Samples.order("processing")),
+        ])
         let client = try finalizing.client()
         let order = try client.newOrder(identifiers: Self.names).answer.get()
-        #expect(throws: ScriptedEdge.Lost.self) { try client.finalize(order, csr: [1]) }
+        for _ in 0..<2 { #expect(throws: ScriptedEdge.Lost.self) { try client.finalize(order, csr: [1]) } }
+        #expect(try client.finalize(order, csr: [1])?.hasPrefix("the answer to its request was lost: ") == true)
+        #expect(finalizing.isDone && finalizing.waits.isEmpty)
 
         let reading = ScriptedEdge([.lost(mayHaveArrived: true), .lost(mayHaveArrived: true), .order])
         _ = try reading.client().order(at: order.url)
@@ -231,7 +238,8 @@ import Testing
             .order, .json(Samples.order("processing")), .problem("orderNotReady", status: 403),
             .json(Samples.order("processing")), .problem("orderNotReady", status: 403), .json(Samples.order("pending")),
             .problem("malformed"), .json(Samples.order("valid")), .json("<html>"),
-            .problem("rateLimited", status: 429, retryAfter: "7200"),
+            .problem("rateLimited", status: 429, retryAfter: "7200"), .json(Samples.order("ready")),
+            .problem("serverInternal", status: 504, retryAfter: "7200"), .json(Samples.order("valid")),
         ])
         let client = try edge.client()
         let order = try client.newOrder(identifiers: Self.names).answer.get()
@@ -250,6 +258,7 @@ import Testing
             try client.finalize(order, csr: [1]) == "the CA's answer to a request can't be used: it is no JSON")
         let error = #expect(throws: ACMEError.self) { try client.finalize(order, csr: [1]) }
         #expect(error?.isLasting == false)
+        #expect(try client.finalize(order, csr: [1])?.contains("HTTP 504") == true)
     }
 
     @Test(

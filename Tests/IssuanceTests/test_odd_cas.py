@@ -11,8 +11,8 @@ from hosts import host, nothing_is_left, rows
 from scripted_ca import Authority, pem
 from test_faults import tried
 from twists import (
-    NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, has_one_certificate, leave_out, missing, once,
-    only_leaf, preceded, put, relative, replaced, shouted, warnings, without_leaf)
+    NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, gave_up, has_one_certificate, leave_out, missing,
+    once, only_leaf, preceded, put, relative, replaced, shouted, warnings, without_leaf)
 
 ODD = {
     # name: (twist, words of the warning, options)
@@ -85,6 +85,10 @@ ODD = {
     "a finalization is refused as unauthorized": (
         always("finalize", lambda answer: answer.problem("unauthorized", "done", 403)),
         "unauthorized: done", {}),
+    "a finalization is taken, and a server before the CA gives up": (
+        always("finalize", gave_up), "answer to its request was lost: the CA refuses (HTTP 504)", {}),
+    "a finalization is taken, and the answer is lost": (
+        always("finalize", lambda answer: setattr(answer, "hangs_up", True)), "answer to its request was lost: ", {}),
     "an account's answer is empty": (always("account", emptied), "account can't be used", {}),
     "an account's status is odd": (always("account", put(status=[])), "'status' is of the wrong type", {}),
     "keyChange is empty": (always("directory", put(keyChange="")), "keyChange", {}),

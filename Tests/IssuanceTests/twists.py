@@ -39,6 +39,12 @@ def leave_out(*members):
     return change
 
 
+def gave_up(answer):
+    """As a server before the CA does, while the CA goes on."""
+    answer.problem("serverInternal", status=504)
+    answer.fields["Retry-After"] = "7200"
+
+
 def put(**members):
     return lambda answer: answer.body.update(members)
 

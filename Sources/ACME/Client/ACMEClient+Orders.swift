@@ -86,7 +86,7 @@ extension ACMEClient {
     /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). What the CA says to that is of no
     /// interest: the order is looked at.
     ///
-    /// - Returns: what was odd, in a line: also a refusal that means nothing, since an earlier request had arrived.
+    /// - Returns: what was odd, in a line: also a refusal or a lost answer that means nothing, since the CA is issuing.
     /// - Throws: an `ACMEError` that `isLasting` when the CA refuses and is not issuing.
     @discardableResult
     package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
@@ -95,9 +95,13 @@ extension ACMEClient {
             let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
             return Self.oddity(of: try post(payload, to: url, isRepeatable: false).body, "answer to a request")
         } catch let error as ACMEError where error.isLasting {
-            let current = try self.order(at: order.url)
-            guard current.status == .processing || current.status == .valid else { throw error }
+            guard try self.order(at: order.url).isBeingIssued else { throw error }
             return Self.done(error)
+        } catch let error where (error as? any ACMEEdgeError)?.mayHaveArrived ?? (error is ACMEError) {
+            // A server before the CA may have given up while the CA went on. If a look does not say so, the next try will.
+            let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url)
+            guard let current, current.isBeingIssued else { throw error }
+            return "the answer to its request was lost: \(error)"
         }
     }
 

@@ -72,6 +72,9 @@ package struct ACMEOrder: Sendable, Hashable {
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }
 
+    /// Whether the CA has taken its request.
+    var isBeingIssued: Bool { status == .processing || status == .valid }
+
     /// The order with what an earlier look at it has told, where this one leaves it out.
     package func completed(by earlier: ACMEOrder?) -> ACMEOrder {
         guard let earlier else { return self }
