@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import select
+import signal
 import socket
 import ssl
 import threading
@@ -9,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from client import tls_context
+from client import Client, tls_context
 from gateway import PATIENCE, eventually
 from honest import Honest
 from process import descriptors, forget_peak, memory_bytes, peak_memory_bytes
@@ -218,3 +220,27 @@ def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
         eventually("they are let go of", lambda: descriptors(pid) <= before + 10)
     for connection in held:
         ended(connection)
+
+
+# All at once.
+
+def test_handshakes_that_come_at_once_hold_up_nobody_who_is_connected(gateway):
+    """A gateway that was stopped finds them when it goes on, and behind them a request on an open connection."""
+    count, hello = 200, client_hello("honest.test")
+    with contextlib.ExitStack() as held, Client(gateway.http) as honest_client, select.epoll() as arrivals:
+        assert honest_client.get("honest.test").status == 200
+        connections = [held.enter_context(connect(gateway)) for _ in range(count)]
+        eventually("that all are accepted", lambda: gateway.metric("aegis_connections_open") > count)
+        gateway.process.send_signal(signal.SIGSTOP)
+        for connection in connections:
+            connection.sendall(hello)
+        honest_client.send("GET / HTTP/1.1\r\nHost: honest.test\r\n\r\n")
+        # Tells of answers in the order in which they arrived.
+        for one in connections + [honest_client.socket]:
+            arrivals.register(one, select.EPOLLIN)
+        gateway.process.send_signal(signal.SIGCONT)
+        for one in connections + [honest_client.socket]:
+            assert select.select([one], [], [], PATIENCE)[0]
+        order = [descriptor for descriptor, _ in arrivals.poll(0, count + 1)]
+        assert len(order) == count + 1 and order.index(honest_client.socket.fileno()) < count / 4
+        assert honest_client.response().body == b"ok"

@@ -36,12 +36,18 @@ extension Worker {
         // What is in the queue goes on in its turn.
         guard mayRead(id), !clients[id].isQueued else { return }
         switch clients[id].phase {
-        case .handshake: continueHandshake(id)
+        case .handshake: return enqueue(handshake: id)
         case .open, .tunnel, .lingering:
             take(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
         case .closing, .awaitingCertificate: return
         }
-        if clients.contains(id), mayRead(id) { enqueue(client: id) }
+        enqueueIfReadable(id)
+    }
+
+    /// Has a client's connection go on after others had their turn, if there may be something to read.
+    func enqueueIfReadable(_ id: SlotID) {
+        guard clients.contains(id), mayRead(id) else { return }
+        clients[id].phase == .handshake ? enqueue(handshake: id) : enqueue(client: id)
     }
 
     private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }

@@ -1,8 +1,18 @@
 import PKI
 
 extension Worker {
-    /// Goes on with a client's TLS handshake, with what has come for it.
-    func continueHandshake(_ id: SlotID) {
+    /// Goes on with a client's TLS handshake, in its turn.
+    func takeHandshakeTurn(_ id: SlotID) {
+        switch clients[id].phase {
+        case .handshake: continueHandshake(id)
+        case .awaitingCertificate: endWait(id)
+        case .open, .tunnel, .lingering, .closing: break
+        }
+        enqueueIfReadable(id)
+    }
+
+    /// Goes on with what has come for a handshake.
+    private func continueHandshake(_ id: SlotID) {
         switch clients[id].transport.receiveCiphertext(memory) {
         case .bytes: if isPlainRequest(memory.cipher.bytes, from: id) { return refusePlainRequest(id) }
         case .wouldBlock: return
@@ -89,16 +99,18 @@ extension Worker {
         awaitingCertificate[name, default: []].append(id)
     }
 
-    /// Goes on with the handshakes that have waited for a certificate, whether it has come or not.
+    /// Has the handshakes that have waited for a certificate go on, whether it has come or not.
     func goOn(withCertificate name: String) {
         for id in awaitingCertificate.removeValue(forKey: name) ?? [] where clients.contains(id) {
-            guard clients[id].phase == .awaitingCertificate else { continue }
-            clients[id].phase = .handshake
-            unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
-            clients[id].transport.lendUndecrypted(memory.wire)
-            advanceHandshake(id)
-            if clients.contains(id) { pumpClient(id) }
+            if clients[id].phase == .awaitingCertificate { enqueue(handshake: id) }
         }
+    }
+
+    private func endWait(_ id: SlotID) {
+        clients[id].phase = .handshake
+        unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
+        clients[id].transport.lendUndecrypted(memory.wire)
+        advanceHandshake(id)
     }
 
     // MARK: Choosing

@@ -35,6 +35,8 @@ final class Worker {
     /// What could go on at once, but lets others go first.
     @exclusivity(unchecked) private var queue: [Token] = []
     @exclusivity(unchecked) private var turn: [Token] = []
+    /// The clients whose TLS handshakes can go on.
+    private var handshakes = TokenQueue()
     @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
@@ -89,13 +91,15 @@ final class Worker {
     func run() {
         while !isStopped {
             var heardUntil: Int64?
-            unsafe poller.wait(milliseconds: queue.isEmpty ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
+            let isIdle = unsafe queue.isEmpty && handshakes.isEmpty
+            unsafe poller.wait(milliseconds: isIdle ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
                 unsafe clock.update()
                 heardUntil = unsafe heardUntil ?? clock.milliseconds
                 handle($0, $1)
             }
             unsafe clock.update()
             takeTurns()
+            goOnWithHandshakes()
             // When this round took long, what came meanwhile still lies in sockets: its senders were not late.
             unsafe fireTimers(now: heardUntil ?? clock.milliseconds)
             unsafe accessLog?.flushIfDue(clock.milliseconds)
@@ -129,6 +133,27 @@ final class Worker {
         guard !upstreams[id].isQueued else { return }
         upstreams[id].isQueued = true
         unsafe queue.append(Token(.upstream, id))
+    }
+
+    /// Has a client's TLS handshake go on after what is open had its turn.
+    func enqueue(handshake id: SlotID) {
+        guard !clients[id].isQueued else { return }
+        clients[id].isQueued = true
+        handshakes.append(Token(.client, id))
+    }
+
+    /// How many TLS handshakes go on in a round. A signature takes as long as twenty requests, so that many handshakes at once would
+    /// hold up all clients that are connected.
+    private static let handshakesARound = 2
+
+    private func goOnWithHandshakes() {
+        var count = 0
+        while count < Self.handshakesARound, let token = handshakes.popFirst() {
+            guard let id = token.element(in: clients) else { continue }
+            count += 1
+            clients[id].isQueued = false
+            takeHandshakeTurn(id)
+        }
     }
 
     private func takeTurns() {
