@@ -1,0 +1,157 @@
+/// A name of a peer's certificate (subject alternative names, RFC 5280 section 4.2.1.6), by which it is told who the peer is.
+///
+/// Kinds are never compared with each other, and a common name is none. What is outside its kind's grammar is left out when a
+/// certificate is read, so that it matches nothing: a NUL, a wildcard (who shows one could be any of them), a path of a URI with
+/// empty, `.` or `..` segments.
+package enum PeerName: Sendable, Hashable {
+    /// A host name in its wire form, in lower case.
+    case dns(String)
+    /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
+    case ip(String)
+    /// A URI with scheme and authority in lower case, such as a SPIFFE ID.
+    case uri(String)
+    /// An address of e-mail, its domain in lower case.
+    case email(String)
+
+    /// The longest name that is looked at, in bytes: that of a SPIFFE ID.
+    package static let maximumBytes = 2048
+
+    /// The host name in some bytes; nil when they are none, or a wildcard.
+    package init?(hostName bytes: [UInt8]) {
+        guard Self.isHostName(bytes) else { return nil }
+        self = .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
+    }
+
+    /// The address in 4 or 16 bytes; nil for another number of bytes.
+    package init?(address bytes: [UInt8]) {
+        guard bytes.count == 4 || bytes.count == 16 else { return nil }
+        self = .ip(SubjectName.addressText(bytes))
+    }
+
+    /// The URI in some bytes (RFC 3986): a scheme, an authority without user, and a path; nil for all else.
+    package init?(uri bytes: [UInt8]) {
+        guard bytes.count <= Self.maximumBytes, bytes.allSatisfy(Self.isURI) else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
+        let scheme = text[..<colon]
+        guard let first = scheme.utf8.first, Self.isLetter(first), scheme.utf8.allSatisfy(Self.isScheme) else {
+            return nil
+        }
+        let rest = text[text.index(colon, offsetBy: 3)...]
+        let parts = rest.split(separator: "/", omittingEmptySubsequences: false)
+        guard let authority = parts.first, !authority.isEmpty, !authority.contains("@") else { return nil }
+        guard parts.dropFirst().allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else { return nil }
+        let path = rest[authority.endIndex...]
+        self = .uri(SubjectName.lowercased("\(scheme)://\(authority)") + path)
+    }
+
+    /// The address of e-mail in some bytes (RFC 5321's Mailbox, of plain letters alone); nil for all else.
+    package init?(email bytes: [UInt8]) {
+        guard bytes.count <= Self.maximumBytes, let at = bytes.firstIndex(of: UInt8(ascii: "@")) else { return nil }
+        let (local, domain) = (bytes[..<at], Array(bytes[(at + 1)...]))
+        guard !local.isEmpty, local.allSatisfy({ Self.isAtom($0) }), Self.isHostName(domain) else { return nil }
+        self = .email(
+            String(decoding: local, as: UTF8.self) + "@"
+                + SubjectName.lowercased(String(decoding: domain, as: UTF8.self)))
+    }
+
+    /// The name without its kind.
+    package var text: String {
+        switch self {
+        case .dns(let text), .ip(let text), .uri(let text), .email(let text): text
+        }
+    }
+
+    // MARK: Grammars
+
+    /// Labels of letters, digits, hyphens and underscores, 63 bytes at most each and 253 in all, without a final dot.
+    private static func isHostName(_ bytes: [UInt8]) -> Bool {
+        let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        return bytes.count <= 253
+            && labels.allSatisfy { label in
+                (1...63).contains(label.count)
+                    && label.allSatisfy { isLetter($0) || isDigit($0) || "-_".utf8.contains($0) }
+            }
+    }
+
+    /// What URIs are written in, but `?`, `#`, brackets of addresses and quotes.
+    private static func isURI(_ byte: UInt8) -> Bool {
+        isLetter(byte) || isDigit(byte) || "-._~:/@!$&'()*+,;=%".utf8.contains(byte)
+    }
+
+    private static func isScheme(_ byte: UInt8) -> Bool {
+        isLetter(byte) || isDigit(byte) || "+-.".utf8.contains(byte)
+    }
+
+    /// What an atom of a local part is written in, and the dot between atoms (RFC 5322 section 3.2.3).
+    private static func isAtom(_ byte: UInt8) -> Bool {
+        isLetter(byte) || isDigit(byte) || "!#$%&'*+-/=?^_`{|}~.".utf8.contains(byte)
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { 0x61...0x7A ~= byte | 0x20 }
+    private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
+}
+
+/// Which names of peers are meant: one name, or those that a wildcard stands for.
+///
+/// In a host name `*.` stands for one label at its beginning; in a URI `*` is one whole segment of its path. Addresses and e-mail
+/// have no wildcards.
+package struct PeerNamePattern: Sendable, Hashable {
+    /// The name, with `*` in place of what may be anything.
+    private let pattern: PeerName
+    private let segments: [Substring]
+    private let hasWildcard: Bool
+
+    /// A pattern of a host name, which may begin with `*.`; nil when it is none.
+    package init?(hostName text: String) {
+        let isWildcard = text.hasPrefix("*.")
+        guard case .dns(let name)? = PeerName(hostName: Array((isWildcard ? String(text.dropFirst(2)) : text).utf8))
+        else {
+            return nil
+        }
+        self.init(.dns(isWildcard ? "*." + name : name), separator: ".", hasWildcard: isWildcard)
+    }
+
+    /// A pattern of a URI, whose segments may be `*`; nil when it is none.
+    package init?(uri text: String) {
+        guard let name = PeerName(uri: Array(text.utf8)) else { return nil }
+        let segments = name.text.split(separator: "/", omittingEmptySubsequences: false)
+        // Scheme, nothing, authority: none of these may be anything.
+        guard segments.prefix(3).allSatisfy({ !$0.contains("*") }),
+            segments.allSatisfy({ $0 == "*" || !$0.contains("*") })
+        else { return nil }
+        self.init(name, separator: "/", hasWildcard: segments.contains("*"))
+    }
+
+    /// A pattern of an address in text; nil when it is none.
+    package init?(address text: String) {
+        guard let bytes = SubjectName.addressBytes(text), let name = PeerName(address: bytes) else { return nil }
+        self.init(name, separator: "/", hasWildcard: false)
+    }
+
+    /// A pattern of an address of e-mail; nil when it is none.
+    package init?(email text: String) {
+        guard !text.contains("*"), let name = PeerName(email: Array(text.utf8)) else { return nil }
+        self.init(name, separator: "/", hasWildcard: false)
+    }
+
+    private init(_ pattern: PeerName, separator: Character, hasWildcard: Bool) {
+        self.pattern = pattern
+        self.hasWildcard = hasWildcard
+        segments = hasWildcard ? pattern.text.split(separator: separator, omittingEmptySubsequences: false) : []
+    }
+
+    /// Whether a peer's name is meant.
+    package func matches(_ name: PeerName) -> Bool {
+        guard hasWildcard else { return name == pattern }
+        let separator: Character
+        switch (pattern, name) {
+        case (.dns, .dns): separator = "."
+        case (.uri, .uri): separator = "/"
+        default: return false
+        }
+        let parts = name.text.split(separator: separator, omittingEmptySubsequences: false)
+        return parts.count == segments.count
+            && zip(segments, parts).allSatisfy { segment, part in segment == "*" || segment == part }
+    }
+}

@@ -1,0 +1,96 @@
+import PKI
+import Testing
+
+/// By which names of its certificate a peer is known.
+@Suite struct PeerNameTests {
+    private static func pattern(_ text: String) -> PeerNamePattern? {
+        PeerNamePattern(address: text) ?? PeerNamePattern(uri: text) ?? PeerNamePattern(email: text)
+            ?? PeerNamePattern(hostName: text)
+    }
+
+    @Test(
+        "A pattern means one name, or those that differ in what its wildcard stands for",
+        arguments: [
+            ("app.test", "app.test", true), ("App.Test", "aPP.tEST", true), ("app.test", "app.test.org", false),
+            ("app.test", "xapp.test", false), ("*.app.test", "a.app.test", true), ("*.app.test", "app.test", false),
+            ("*.app.test", "a.b.app.test", false), ("*.app.test", "a.xapp.test", false), ("*.test", "app.test", true),
+            ("a.app.test", "b.app.test", false), ("a_b-1.test", "A_B-1.test", true),
+            ("xn--bcher-kva.test", "bucher.test", false),
+        ])
+    func hostNames(text: String, name: String, isMeant: Bool) throws {
+        let pattern = try #require(PeerNamePattern(hostName: text))
+        let name = try #require(PeerName(hostName: Array(name.utf8)))
+        #expect(pattern.matches(name) == isMeant)
+        // Another kind of the same text is another name.
+        #expect(
+            !pattern.matches(.uri(name.text)) && !pattern.matches(.email(name.text)) && !pattern.matches(.ip(name.text))
+        )
+    }
+
+    @Test(
+        "Bytes that are no host name are no name of a peer",
+        arguments: [
+            "", ".", "a.", ".a", "a..b", "*", "*.app.test", "a*.test", "a.*.test", "app.test\0", "app.test\0.org",
+            "a b", "a/b",
+            "ä.test", "a,b", "a:80", String(repeating: "a", count: 64), String(repeating: "a.", count: 126) + "aa",
+        ])
+    func noHostName(text: String) { #expect(PeerName(hostName: Array(text.utf8)) == nil) }
+
+    @Test(
+        "In a URI an asterisk stands for one segment of the path",
+        arguments: [
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/prod/sa/web", true),
+            ("spiffe://example.com/ns/*/sa/web", "SPIFFE://EXAMPLE.com/ns/prod/sa/web", true),
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/prod/sa/Web", false),
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/a/b/sa/web", false),
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/sa/web", false),
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.org/ns/prod/sa/web", false),
+            ("spiffe://example.com/ns/*/sa/web", "https://example.com/ns/prod/sa/web", false),
+            ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/prod/sa/web/more", false),
+            ("spiffe://example.com/*", "spiffe://example.com/one", true),
+            ("spiffe://example.com/*", "spiffe://example.com", false),
+            ("spiffe://example.com", "spiffe://example.com", true),
+            ("https://a.test:8443/x", "https://a.test:8443/x", true),
+            ("https://a.test/%2a", "https://a.test/*", false), ("https://a.test/*", "https://a.test/%2F", true),
+        ])
+    func uris(text: String, name: String, isMeant: Bool) throws {
+        let pattern = try #require(PeerNamePattern(uri: text))
+        #expect(pattern.matches(try #require(PeerName(uri: Array(name.utf8)))) == isMeant)
+    }
+
+    @Test(
+        "Bytes that are no URI with an authority are no name of a peer",
+        arguments: [
+            "", "spiffe:", "spiffe://", "spiffe:///a", "://a", "1x://a", "urn:a:b", "spiffe://user@a/b",
+            "spiffe://a//b", "spiffe://a/",
+            "spiffe://a/b/", "spiffe://a/./b", "spiffe://a/../b", "spiffe://a/b?c", "spiffe://a/b#c", "spiffe://a/b c",
+            "spiffe://a/b\0", "spiffe://ä/b", "spiffe://[::1]/b", "spiffe://a/" + String(repeating: "b", count: 2048),
+        ])
+    func noURI(text: String) { #expect(PeerName(uri: Array(text.utf8)) == nil) }
+
+    @Test("Addresses and e-mail are one name each")
+    func others() throws {
+        let v6 = try #require(PeerNamePattern(address: "2001:DB8::1"))
+        #expect(
+            v6.matches(
+                try #require(PeerName(address: [0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 11) + [1]))))
+        let v4 = try #require(PeerNamePattern(address: "10.0.0.5"))
+        #expect(v4.matches(.ip("10.0.0.5")) && !v4.matches(.ip("10.0.0.6")) && !v4.matches(.dns("10.0.0.5")))
+        #expect(PeerName(address: [1, 2, 3]) == nil && PeerNamePattern(address: "10.0.0") == nil)
+        let mail = try #require(PeerNamePattern(email: "Ops@Example.com"))
+        let names = ["Ops@example.COM", "ops@example.com", "Ops@example.org"].map { PeerName(email: Array($0.utf8)) }
+        #expect(names.map { $0.map(mail.matches) } == [true, false, false])
+        for text in ["", "@a", "a@", "a@b@c", "a b@c", "a@b\0", "\"a\"@b", "a@*.b"] {
+            #expect(PeerName(email: Array(text.utf8)) == nil, "\(text)")
+        }
+    }
+
+    @Test(
+        "A wildcard stands where it is told and nowhere else",
+        arguments: [
+            "*", "*.", "a*.test", "*a.test", "a.*.test", "*.*.test", "**.test", "spiffe://*/a", "*://a/b",
+            "spiffe://a/b*",
+            "spiffe://a/*b/c", "spiffe://a.*/b", "spiffe://a/**", "*@a.test",
+        ])
+    func wildcards(text: String) { #expect(Self.pattern(text) == nil) }
+}
