@@ -5,6 +5,7 @@ honest client then run ahead of the flood's other end."""
 
 import argparse
 import collections
+import contextlib
 import json
 import math
 import os
@@ -17,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS = ["hostile_clients", "hostile_frames", "hostile_records", "slow_phases"]
 RATIO = 2  # what the p99 in a flood may be of that at rest
 CHANCE = 0.01  # what is more likely than this is no finding
+SPIN = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
 
 
 def parse():
@@ -34,6 +36,18 @@ def run(programs, times, only):
          *(["-k", only] if only else []), *(f"Tests/GatewayTests/test_{name}.py" for name in TESTS)],
         cwd=ROOT, env=os.environ | {"AEGIS_PROGRAMS": str(programs.resolve()), "AEGIS_FLOOD_TIMES": str(times)},
         stdout=subprocess.PIPE, text=True)
+
+
+@contextlib.contextmanager
+def wakefulness():
+    """Keeps each core busy with what gives way to everything else: to wake a core that sleeps takes longer than an answer."""
+    spinners = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(os.cpu_count())]
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
 
 
 def pooled(times):
@@ -71,7 +85,7 @@ def print_table(floods):
 
 def main():
     told = parse()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, wakefulness():
         times = pathlib.Path(folder) / "times"
         for number in range(told.runs):
             ended = run(told.programs, times, told.only)
