@@ -5,6 +5,8 @@ extension Worker {
     /// How long a client that is still sending has in all to read its answer, and how long it may be silent meanwhile.
     static let lingerMilliseconds: Int64 = 30_000
     static let lingerSilenceMilliseconds: Int64 = 2000
+    /// How much longer a handshake may take whose time has run out while it was in the queue.
+    private static let graceMilliseconds: Int64 = 1000
     /// How many requests of a connection are begun before others have their turn.
     private static let headsATurn = 4
 
@@ -227,6 +229,8 @@ extension Worker {
             return unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
+        // The client waits for its turn, not the worker for the client.
+        case .handshake where clients[id].isQueued: setDeadline(client: id, inMilliseconds: Self.graceMilliseconds)
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
             close(id)
