@@ -1,5 +1,6 @@
 """The gateway's own comings and goings: the first start, upgrades of the binary, and the end."""
 
+import contextlib
 import json
 import os
 import re
@@ -57,10 +58,12 @@ def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
     key.rename(gateway.folder / "gone")
     os.kill(gateway.process.pid, signal.SIGUSR2)
     line = gateway.await_log("started a successor")
-    # It waits for a state that it can open; the old process serves on.
+    # Without its key it does not come to serve; the old process serves on.
     with Client(gateway.http) as client:
         assert client.get("app.test", "/?id=1").status == 200
-    os.kill(int(re.search(r"process=(\d+)", line)[1]), signal.SIGKILL)
+    # It may have ended by itself already.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(re.search(r"process=(\d+)", line)[1]), signal.SIGKILL)
     gateway.await_log("the successor has ended before it served")
     with Client(gateway.https, tls_context(), "app.test") as client:
         assert client.get("app.test", "/?id=2").status == 200
@@ -78,8 +81,8 @@ def test_the_end_during_an_upgrade_is_that_of_both(gateway, number):
     successor = Successor(int(re.search(r"process=(\d+)", line)[1]))
     gateway.process.send_signal(number)
     gateway.await_log("the successor does not serve yet and is ended too")
-    # It may not have come to hear signals itself.
-    assert successor.wait() in (0, -number)
+    # It may not have come to hear signals itself, or have ended for want of its key.
+    assert successor.wait() in (0, 1, -number)
     assert gateway.process.wait(20) == 0
 
 
