@@ -1,15 +1,16 @@
-/// A host and port as in Host or an absolute target (RFC 3986 section 3.2), checked and brought to one form.
+/// The host and port of a Host field or an absolute target (RFC 3986 section 3.2), checked and normalised.
 struct Authority {
-    /// The host without port and without one trailing dot; an IPv6 address with its brackets. Empty for a name that is
-    /// well written but can't be a host's, so that no route leads to it and nobody reads another host from it.
+    /// The host without its port and without one trailing dot; an IPv6 address keeps its brackets. Empty when the text
+    /// is well-formed but can't name a host. Then no route matches, and no other server can read a different host from
+    /// the text.
     var host = ByteRange()
-    /// The port, if one is given: 1 to 65535.
+    /// The port, 1 to 65535; nil when none is given.
     var port: UInt16?
 
-    /// Nobody: HTTP/1.0 without Host.
+    /// No host and no port, as in HTTP/1.0 without a Host field.
     init() {}
 
-    /// Reads `host [":" port]`; there may be no user.
+    /// Reads `host [":" port]`. User information (`user@`) is refused.
     init(_ head: Span<UInt8>, _ text: ByteRange) throws(HeadFault) {
         let start = Int(text.start)
         let end = Int(text.end)
@@ -23,7 +24,8 @@ struct Authority {
         if stop < end { port = try Self.port(head, stop, end) }
     }
 
-    /// Reads an address in brackets and gives the offset after it. Nobody has defined an address of a future version.
+    /// Reads an address in brackets and returns the offset after it. An address of a future IP version (`IPvFuture`)
+    /// leaves `host` empty, since no such version is defined.
     private mutating func readLiteral(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) -> Int {
         var at = start
         while at < end, head[at] != .ascii("]") { at += 1 }
@@ -36,8 +38,8 @@ struct Authority {
         return at + 1
     }
 
-    /// Reads a `reg-name` and gives the offset after it. A host's name has letters, digits, "-" and "_" in its labels,
-    /// none of which is empty but the one after a last dot, and no more than 253 bytes.
+    /// Reads a `reg-name` and returns the offset after it. `host` is set only for a host name: at most 253 bytes, its
+    /// labels made of letters, digits, "-" and "_". Only the label after a final dot may be empty.
     private mutating func readName(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) -> Int {
         var at = start
         var isHostName = true
@@ -59,8 +61,8 @@ struct Authority {
         return at
     }
 
-    /// A name whose last label is a number is an IPv4 address in dotted decimal or none, lest anyone reads another address
-    /// from it.
+    /// Whether a name is safe to use as a host. When its last label is a number, the whole name must be an IPv4 address
+    /// in dotted decimal; other programs could read such a name as a different address.
     private static func isPlain(_ head: Span<UInt8>, _ name: ByteRange) -> Bool {
         var at = Int(name.end)
         while at > Int(name.start), head[at - 1].isDigit { at -= 1 }
@@ -68,7 +70,7 @@ struct Authority {
         return !isNumber || IPText.isIPv4(head, Int(name.start), Int(name.end))
     }
 
-    /// Reads `":" *DIGIT`; no digits are no port.
+    /// Reads `":" *DIGIT`; nil when there are no digits.
     private static func port(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) -> UInt16? {
         guard head[start] == .ascii(":") else { throw .badHost }
         guard start + 1 < end else { return nil }

@@ -1,38 +1,38 @@
-/// How large the parts of a chunked body may be that are not its data.
+/// Limits for the parts of a chunked body that are not data.
 public struct BodyLimits: Equatable, Sendable {
-    /// The bytes of a chunk's first line with its extensions, without CRLF.
+    /// The most bytes of a chunk's first line, extensions included, without its CRLF.
     public let maxChunkLineBytes: Int
-    /// The bytes of all trailer lines, without the CRLF of each.
+    /// The most bytes of all trailer lines together, without the CRLF of each.
     public let maxTrailerBytes: Int
 
-    /// Limits, up to 2^31 - 1 each.
+    /// Creates the limits; each is lowered to 2^31 - 1.
     public init(maxChunkLineBytes: Int = 256, maxTrailerBytes: Int = 8 << 10) {
         self.maxChunkLineBytes = min(maxChunkLineBytes, Int(Int32.max))
         self.maxTrailerBytes = min(maxTrailerBytes, Int(Int32.max))
     }
 }
 
-/// What is wrong with a body. The connection it came on is to be closed.
+/// Why a body is malformed. The caller must close the connection that carried the body.
 public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
-    /// A chunk's size is no hexadecimal number, or does not fit 64 bits.
+    /// A chunk's size is not a hexadecimal number, or does not fit 64 bits.
     case badChunkSize
     /// A chunk's line is longer than `maxChunkLineBytes`.
     case chunkLineTooLong
-    /// The chunks' lines are much larger than their data.
+    /// The chunk lines are much larger than the data of the chunks.
     case tooMuchFraming
     /// A chunk's extension holds a control byte.
     case badExtension
-    /// A line does not end with CRLF, or a chunk's data not with its size.
+    /// A line does not end with CRLF, or a chunk's data is not followed by CRLF.
     case badLineEnd
-    /// A trailer line is no field line.
+    /// A trailer line is not a field line.
     case badTrailer
     /// The trailer lines are larger than `maxTrailerBytes`.
     case trailersTooLarge
 
-    /// The status that a request with this fault is answered with; a response with it has no end.
+    /// The status of the answer to a request with this fault. A response with this fault is cut off instead.
     public var status: Int { self == .trailersTooLarge ? 431 : 400 }
 
-    /// A few words for the log.
+    /// A short text for the log.
     public var reason: StaticString {
         switch self {
         case .badChunkSize: "malformed chunk size"
@@ -46,19 +46,20 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
     }
 }
 
-/// What comes next in a body.
+/// The result of one decoding step.
 public enum BodyStep: Equatable, Sendable {
-    /// Bytes of the body: `count` of them, at least one, at offset `start`. Go on from `start + count`.
+    /// `count` bytes of the body (at least one) begin at offset `start`. The next step begins at `start + count`.
     case data(start: Int, count: Int)
-    /// All bytes were taken; go on with the next ones to arrive.
+    /// All bytes were consumed. The next step needs bytes that have not arrived yet.
     case needMore
-    /// The body has ended; what follows it begins at this offset.
+    /// The body has ended. The value is the offset of the first byte after it.
     case end(Int)
-    /// This is no body; it is not to be decoded further.
+    /// The bytes are not a valid body; decoding must stop.
     case malformed(BodyFault)
 }
 
-/// Finds a body's data, whatever its framing, in bytes that arrive piece by piece. One lives in each exchange.
+/// Finds the data of a body, whatever its framing, in bytes that arrive piece by piece. Each exchange has a decoder of
+/// its own.
 public struct BodyDecoder: Sendable {
     private enum State: Sendable {
         case length(UInt64)
@@ -68,7 +69,7 @@ public struct BodyDecoder: Sendable {
 
     private var state: State
 
-    /// A decoder of one message's body.
+    /// Creates a decoder for the body of one message.
     public init(_ framing: BodyFraming, of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
         state =
             switch framing {
@@ -79,7 +80,7 @@ public struct BodyDecoder: Sendable {
             }
     }
 
-    /// Whether the body may end here: an end of the stream before that means that some of it is missing.
+    /// Whether the body may end here. When the stream ends while this is false, a part of the body is missing.
     public var isComplete: Bool {
         switch state {
         case .length(let left): left == 0
@@ -88,8 +89,8 @@ public struct BodyDecoder: Sendable {
         }
     }
 
-    /// How many bytes of data are announced and not yet given: what is left of the length, or of the chunk whose first
-    /// line has been read. 0 when nothing is known.
+    /// The number of data bytes that are announced and not yet returned: the rest of Content-Length, or of the current
+    /// chunk. 0 when no number is known.
     package var announced: UInt64 {
         switch state {
         case .length(let left): left
@@ -98,7 +99,7 @@ public struct BodyDecoder: Sendable {
         }
     }
 
-    /// What comes next in `bytes` from `offset` on; `offset` is at most their count.
+    /// Decodes the next part of the body in `bytes`, from `offset` on; `offset` is at most the count of `bytes`.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
         switch state {
         case .length(let left):

@@ -1,17 +1,18 @@
 import CByteSearch
 
-/// Looking for bytes.
+/// Searches and comparisons in a head's bytes.
 extension Span<UInt8> {
-    /// The first byte at or after `start` that is a control byte (0-31, 127) or `stop`; the count if there is none.
+    /// The offset of the first byte at or after `start` that is a control byte (0-31, 127) or `stop`; the count of
+    /// bytes if none is.
     @inline(__always)
     func firstControl(or stop: UInt8 = 0x7F, from start: Int) -> Int {
-        // Nothing is looked at but what lies within the span.
+        // The C function reads only bytes of the span.
         unsafe withUnsafeBufferPointer { bytes in
             unsafe aegis_first_control(bytes.baseAddress, start, bytes.count, stop)
         }
     }
 
-    /// How often `byte` stands in a stretch.
+    /// How many times `byte` occurs in a range.
     func occurrences(of byte: UInt8, in text: ByteRange) -> Int {
         var occurrences = 0
         var at = firstControl(or: byte, from: Int(text.start))
@@ -22,7 +23,7 @@ extension Span<UInt8> {
         return occurrences
     }
 
-    /// Whether every byte of a stretch is in a set, and there is one.
+    /// Whether a range has at least one byte and all its bytes are in `set`.
     @inline(__always)
     func isMade(of set: ByteSet, _ start: Int, _ end: Int) -> Bool {
         var at = start
@@ -38,7 +39,7 @@ extension Span<UInt8> {
         at + 2 < end && self[at] == .ascii("%") && self[at + 1].hexValue != nil && self[at + 2].hexValue != nil
     }
 
-    /// Whether two stretches hold the same ASCII text, but for its case.
+    /// Whether two ranges hold the same text, ignoring the case of ASCII letters.
     func equalsIgnoringCase(_ one: ByteRange, _ other: ByteRange) -> Bool {
         guard one.count == other.count else { return false }
         for offset in 0..<one.count {
@@ -56,7 +57,7 @@ extension UInt8 {
     static var cr: UInt8 { 0x0D }
     static var space: UInt8 { 0x20 }
 
-    /// A character of ASCII.
+    /// The code of an ASCII character.
     @inline(__always) static func ascii(_ character: Unicode.Scalar) -> UInt8 {
         UInt8(truncatingIfNeeded: character.value)
     }
@@ -64,14 +65,14 @@ extension UInt8 {
     @inline(__always) var isDigit: Bool { self &- 0x30 < 10 }
     /// SP or HTAB, which RFC 9110 calls OWS.
     @inline(__always) var isBlank: Bool { self == .space || self == .tab }
-    /// What a field's value may hold (RFC 9110 section 5.5): all but control bytes, and HTAB.
+    /// Whether a field value may contain the byte (RFC 9110 section 5.5): HTAB, or any byte that is not a control byte.
     @inline(__always) var isFieldText: Bool { self >= 0x20 && self != 0x7F || self == .tab }
     @inline(__always) var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
 
     /// The hexadecimal digit of a value below 16, in upper case.
     static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }
 
-    /// What it stands for as a hexadecimal digit.
+    /// The value of a hexadecimal digit; nil for any other byte.
     @inline(__always) var hexValue: UInt8? {
         if isDigit { return self &- 0x30 }
         let letter = (self | 0x20) &- 0x61

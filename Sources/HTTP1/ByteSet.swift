@@ -1,4 +1,4 @@
-/// A set of ASCII bytes as a bit each; no byte above 127 is ever in one.
+/// A set of ASCII bytes, one bit for each. Bytes above 127 are never in a set.
 struct ByteSet {
     private let low: UInt64
     private let high: UInt64
@@ -11,16 +11,17 @@ struct ByteSet {
     /// `tchar` of RFC 9110 section 5.6.2: letters, digits and !#$%&'*+-.^_`|~
     static var token: ByteSet { ByteSet(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
 
-    /// What goes on as it is in a path: `pchar` and "/" of RFC 3986 section 3.3 but "%", and [ ]
+    /// The bytes of a path that the gateway passes on unchanged: "/", "[", "]" and `pchar` of RFC 3986 section 3.3,
+    /// except "%".
     static var path: ByteSet { ByteSet(low: 0x2FFF_FFD2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
-    /// What goes on as it is in a query: the same, "?" (RFC 3986 section 3.4) and "%".
+    /// The bytes of a query that the gateway passes on unchanged: those of `path`, "?" (RFC 3986 section 3.4) and "%".
     static var query: ByteSet { ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
-    /// What a host's name may hold: letters, digits, "-", "." and "_".
+    /// The bytes of a host name: letters, digits, "-", "." and "_".
     static var hostName: ByteSet { ByteSet(low: 0x03FF_6000_0000_0000, high: 0x07FF_FFFE_87FF_FFFE) }
 
-    /// `reg-name` of RFC 3986 section 3.2.2 but "%": letters, digits and -._~!$&'()*+,;=
+    /// `reg-name` of RFC 3986 section 3.2.2, except "%": letters, digits and -._~!$&'()*+,;=
     static var regName: ByteSet { ByteSet(low: 0x2BFF_7FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE) }
 
     @inline(__always) func contains(_ byte: UInt8) -> Bool {

@@ -1,7 +1,8 @@
-/// Finds the data of a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, bounded and dropped.
+/// Finds the data of a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, limited in size, and
+/// dropped.
 ///
-/// Servers of small devices write blanks behind a chunk's size, and some servers before a trailer's colon. A response may
-/// have them, a request may not.
+/// Servers in small devices write blanks after a chunk's size, and some servers write blanks before a trailer's colon.
+/// The decoder accepts such blanks in responses and refuses them in requests.
 public struct ChunkedDecoder: Sendable {
     private enum State: UInt8, Sendable {
         case sizeStart, size, sizeBlank, chunkExtension, sizeLF
@@ -13,28 +14,28 @@ public struct ChunkedDecoder: Sendable {
     private let limits: BodyLimits
     private let kind: MessageKind
     private var state = State.sizeStart
-    /// How many bytes there are of chunks' lines beyond 16 for each and two for each byte of data.
+    /// The bytes of chunk lines beyond an allowance of 16 bytes for each chunk and 2 for each byte of data.
     private var excess: Int32 = 0
-    /// The most that `excess` may be: a body with more only keeps its receiver busy (RFC 9112 section 7.1.1).
+    /// The limit of `excess`. A body above it would only keep its receiver busy (RFC 9112 section 7.1.1).
     private static let maxExcess = 16 << 10
-    /// What is left of a chunk's data; the size while it is read.
+    /// The rest of the current chunk's data, in bytes. While the size is being read: the digits so far.
     private var left: UInt64 = 0
-    /// The bytes of this chunk's line, or of all trailer lines, that have been seen.
+    /// The bytes so far of the current chunk's line, or of all trailer lines.
     private var lineBytes = 0
 
-    /// A decoder of one body.
+    /// Creates a decoder for one body.
     public init(of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
         self.kind = kind
         self.limits = limits
     }
 
-    /// Whether the last chunk and the empty line after the trailers have been seen.
+    /// Whether the decoder has read the last chunk and the empty line after the trailers.
     public var isComplete: Bool { state == .end }
 
-    /// How many bytes of a chunk's data are announced and not yet given.
+    /// The number of data bytes of the current chunk that are not yet returned.
     package var announced: UInt64 { state == .data ? left : 0 }
 
-    /// What comes next in `bytes` from `offset` on; `offset` is at most their count.
+    /// Decodes the next part of the body in `bytes`, from `offset` on; `offset` is at most the count of `bytes`.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
         var at = offset
         while state != .end {
@@ -91,7 +92,7 @@ public struct ChunkedDecoder: Sendable {
         }
     }
 
-    /// Takes what follows a size: blanks may stand before an extension.
+    /// Handles the byte after a size. Blanks may precede an extension.
     private mutating func endSize(_ byte: UInt8) throws(BodyFault) {
         switch byte {
         case .cr where state == .size || kind == .response:

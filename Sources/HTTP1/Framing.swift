@@ -1,4 +1,4 @@
-/// Where a message's body ends (RFC 9112 section 6.3).
+/// How the end of a message's body is found (RFC 9112 section 6.3).
 public enum BodyFraming: Equatable, Sendable {
     /// There is no body.
     case none
@@ -6,31 +6,32 @@ public enum BodyFraming: Equatable, Sendable {
     case length(UInt64)
     /// The body is chunked.
     case chunked
-    /// The body ends with the connection; responses only.
+    /// The body ends when the connection does; in responses only.
     case untilClose
 
-    /// Whether bytes may follow the head: false for no body and for one of no bytes.
+    /// Whether bytes may follow the head: false for no body and for an empty one.
     @inlinable package var hasBody: Bool { self != .none && self != .length(0) }
 }
 
-/// What the fields of a head say about framing and the connection, gathered while they are read.
+/// Facts about framing and the connection, collected while the fields of a head are read.
 struct FieldFacts {
     let kind: MessageKind
-    // Of Content-Length and Transfer-Encoding.
+    // From Content-Length and Transfer-Encoding.
     private(set) var contentLength: UInt64?
     private(set) var hasTransferEncoding = false
     private var isChunkedLast = false
     private var hasOtherCoding = false
-    // Of Connection.
+    // From Connection.
     private(set) var close = false
     private(set) var keepAlive = false
     private(set) var upgrade = false
-    /// Seconds, of Keep-Alive.
+    /// The `timeout` of Keep-Alive, in seconds.
     private(set) var keepAliveTimeout: UInt32?
 
     init(_ kind: MessageKind) { self.kind = kind }
 
-    /// Content-Length is one number. A response may repeat it, in a list or in fields (RFC 9110 section 8.6).
+    /// Reads Content-Length, which must be one number. A response may repeat the same number, in a list or in several
+    /// fields (RFC 9110 section 8.6).
     mutating func noteContentLength(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
         var list = TokenList(value)
         while let item = list.next(in: head) {
@@ -42,8 +43,8 @@ struct FieldFacts {
         }
     }
 
-    /// Transfer-Encoding is a list of tokens over all its fields, without empty items; `chunked` may only be the last. In a
-    /// response `identity` is no coding (RFC 2616 section 3.6).
+    /// Reads Transfer-Encoding: a list of tokens, possibly over several fields, without empty items. Only the last item
+    /// may be `chunked`. In a response `identity` is ignored, since it means no coding (RFC 2616 section 3.6).
     mutating func noteTransferEncoding(_ head: Span<UInt8>, _ value: ByteRange) throws(HeadFault) {
         var list = TokenList(value)
         while let coding = list.next(in: head) {
@@ -57,8 +58,8 @@ struct FieldFacts {
         }
     }
 
-    /// Takes one option of Connection; true when it may name a field that is to be removed. Of a response, one that is no
-    /// token ends the connection.
+    /// Reads one option of Connection. Returns true when the option may name a field to remove. In a response, an
+    /// option that is not a token makes the connection close.
     mutating func noteConnectionOption(_ head: Span<UInt8>, _ option: ByteRange) throws(HeadFault) -> Bool {
         guard head.isMade(of: .token, Int(option.start), Int(option.end)) else {
             guard kind == .response else { throw .badConnection }
@@ -75,7 +76,8 @@ struct FieldFacts {
         return false
     }
 
-    /// Takes `timeout` from a list of parameters (RFC 2068 section 19.7.1.1); the smallest counts, odd ones are ignored.
+    /// Reads `timeout` from the parameters of Keep-Alive (RFC 2068 section 19.7.1.1). The smallest number counts;
+    /// malformed parameters are ignored.
     mutating func noteKeepAlive(_ head: Span<UInt8>, _ value: ByteRange) {
         var list = TokenList(value)
         while let parameter = list.next(in: head) {
@@ -88,10 +90,10 @@ struct FieldFacts {
         }
     }
 
-    /// Whether the connection goes on after this message (RFC 9112 section 9.3).
+    /// Whether the connection stays open after this message (RFC 9112 section 9.3).
     func persists(_ version: HTTPVersion) -> Bool { !close && (version == .http11 || keepAlive) }
 
-    /// The framing that the fields give, or nil when they give none.
+    /// The framing that the fields declare; nil when they declare none.
     func framing(_ version: HTTPVersion) throws(HeadFault) -> BodyFraming? {
         guard hasTransferEncoding else { return contentLength.map { .length($0) } }
         guard contentLength == nil else { throw .lengthAndTransferEncoding }
@@ -101,7 +103,7 @@ struct FieldFacts {
     }
 }
 
-/// The items of a comma-separated list (RFC 9110 section 5.6.1), without the white space around them.
+/// Reads the items of a comma-separated list (RFC 9110 section 5.6.1), without the white space around them.
 struct TokenList {
     private var at: Int
     private let end: Int
@@ -111,7 +113,7 @@ struct TokenList {
         end = Int(value.end)
     }
 
-    /// The next item, which may be empty; an empty list has one empty item.
+    /// The next item, which may be empty; nil after the last. An empty list has one empty item.
     mutating func next(in head: Span<UInt8>) -> ByteRange? {
         guard at <= end else { return nil }
         var stop = at
@@ -123,13 +125,13 @@ struct TokenList {
 }
 
 extension Span<UInt8> {
-    /// The number of one or more digits that fits 64 bits, or nil.
+    /// The value of a text of one or more digits; nil when the text is not a number that fits 64 bits.
     func decimal(_ text: ByteRange) -> UInt64? {
         guard !text.isEmpty else { return nil }
         var number: UInt64 = 0
         for at in text.range {
             guard self[at].isDigit else { return nil }
-            // Eighteen digits fit; more of them are nearly always zeros.
+            // Eighteen digits always fit, so only further digits need the slower overflow checks.
             guard at &- Int(text.start) >= 18 else {
                 number = number &* 10 &+ UInt64(self[at] &- 0x30)
                 continue
@@ -142,7 +144,7 @@ extension Span<UInt8> {
         return number
     }
 
-    /// A stretch without the double quotes around it, if there are both.
+    /// The range without the double quotes around it, if it has both.
     func unquoted(_ text: ByteRange) -> ByteRange {
         let start = Int(text.start)
         let end = Int(text.end)

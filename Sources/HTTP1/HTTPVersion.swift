@@ -2,10 +2,10 @@
 public enum HTTPVersion: UInt8, Sendable {
     /// HTTP/1.0.
     case http10
-    /// HTTP/1.1, and whatever follows it within HTTP/1: RFC 9110 section 2.5 has these read as the highest one known.
+    /// HTTP/1.1, and any later minor version, which is treated as 1.1 (RFC 9110 section 2.5).
     case http11
 
-    /// Reads the eight bytes at `start`.
+    /// Reads a version of eight bytes, such as `HTTP/1.1`, at `start`.
     static func parse(_ head: Span<UInt8>, at start: Int) throws(HeadFault) -> HTTPVersion {
         guard start + 8 <= head.count else { throw .badVersion }
         switch PackedText(head, start, start + 8) {

@@ -1,23 +1,23 @@
-/// What is wrong with a head. The connection it came on is to be closed.
+/// Why a head is refused. The caller must close the connection that carried the head.
 public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
-    // Of lines and bytes.
+    // Faults of lines and bytes.
     case bareCR, bareLF, controlByte, incompleteHead, headTooLarge
-    // Of a request's line.
+    // Faults of the request line.
     case badRequestLine, badMethod, badTarget, targetTooLong, badVersion, unsupportedVersion, connectMethod
-    // Of a response's line.
+    // Faults of the status line.
     case badStatusLine
-    // Of fields.
+    // Faults of fields.
     case foldedLine, missingColon, spaceBeforeColon, badFieldName, tooManyFields, badConnection
-    // Of the host.
+    // Faults of the host.
     case missingHost, repeatedHost, badHost
-    // Of framing.
+    // Faults of framing.
     case badContentLength, repeatedContentLength, lengthAndTransferEncoding, badTransferEncoding
     case transferEncodingInHTTP10, unsupportedTransferCoding
-    // Of what is asked for.
+    // Faults of the request's demands.
     case unmetExpectation
 
-    /// The status that a request with this fault is answered with (RFC 9110 section 15). A response with any fault makes
-    /// the gateway answer 502.
+    /// The status of the answer to a request with this fault (RFC 9110 section 15). After a response with any fault the
+    /// gateway answers 502.
     public var status: Int {
         switch self {
         case .targetTooLong: 414
@@ -30,7 +30,7 @@ public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
         }
     }
 
-    /// A few words for the log; nothing of what the peer has sent.
+    /// A short text for the log. The text never contains bytes of the peer.
     public var reason: StaticString {
         switch self {
         case .bareCR: "CR without LF"

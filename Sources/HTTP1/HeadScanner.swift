@@ -1,15 +1,16 @@
-/// Finds the end of a head in bytes that arrive piece by piece (RFC 9112 section 2), and refuses at once what no head may
-/// hold: CR or LF alone, control bytes, HTAB in a request's line.
+/// Finds the end of a head in bytes that arrive piece by piece (RFC 9112 section 2). The scanner refuses at once bytes
+/// that no head may contain: CR or LF alone, control bytes, and HTAB in a request line.
 ///
-/// It remembers how far it has looked, so that a head costs the same however it is cut. One lives in each connection.
+/// The scanner remembers the offset it has reached, so scanning costs the same however the head is split. Each
+/// connection has a scanner of its own.
 public struct HeadScanner: Sendable {
-    /// How far a scan has come.
+    /// The result of a scan.
     public enum Progress: Equatable, Sendable {
         /// The head's end has not arrived.
         case incomplete
-        /// The head takes this many bytes: from the first, through its empty line.
+        /// The head is complete and has this many bytes, from its first through its empty line.
         case complete(headBytes: Int)
-        /// This is no head, whatever follows; it is not to be scanned further.
+        /// The bytes can't become a valid head; scanning must stop.
         case malformed(HeadFault)
     }
 
@@ -20,17 +21,17 @@ public struct HeadScanner: Sendable {
 
     private init(isRequest: Bool) { self.isRequest = isRequest }
 
-    /// For a request's head; one empty line before it is part of it.
+    /// Creates a scanner for a request's head. One empty line before the request line counts as part of the head.
     public static var request: HeadScanner { HeadScanner(isRequest: true) }
-    /// For a response's head; one empty line before it is part of it.
+    /// Creates a scanner for a response's head. One empty line before the status line counts as part of the head.
     public static var response: HeadScanner { HeadScanner(isRequest: false) }
 
-    /// Looks at what has arrived since the last call.
+    /// Scans the bytes that have arrived since the last call.
     ///
-    /// `bytes` are all the bytes from the head's first on; those of the last call must still be at its beginning. What
-    /// follows the head may be among them.
+    /// `bytes` holds all bytes from the head's first on, including those of earlier calls. Bytes after the head may
+    /// follow.
     public mutating func scan(_ bytes: Span<UInt8>, limits: HeadLimits) -> Progress {
-        // What lies beyond the limit is not looked at, so that the answer is the same however the bytes are cut.
+        // Bytes beyond the limit are not read, so the result is the same however the head is split.
         let bytes = bytes.extracting(first: limits.maxHeadBytes)
         var at = Int(position)
         while true {
@@ -53,7 +54,7 @@ public struct HeadScanner: Sendable {
         return pause(at, bytes.count, limits)
     }
 
-    /// Takes a line that ends before `next`; gives what an empty one means.
+    /// Handles a line that ends before offset `next`; returns a result when the line is empty and decides the scan.
     private mutating func endLine(_ next: Int) -> Progress? {
         let isEmpty = next - Int(lineStart) == 2
         lineStart = UInt32(next)
@@ -62,7 +63,8 @@ public struct HeadScanner: Sendable {
             return nil
         }
         if !isInFirstLine { return .complete(headBytes: next) }
-        // RFC 9112 section 2.2: at least one empty line before a request is to be ignored. Some servers send one, too.
+        // RFC 9112 section 2.2: a server should ignore at least one empty line before a request. Some servers send one
+        // before a response.
         return next == 2 ? nil : .malformed(isRequest ? .badRequestLine : .badStatusLine)
     }
 

@@ -1,15 +1,16 @@
 /// One field of a head (RFC 9112 section 5).
 public struct HeaderField: Equatable, Sendable {
-    /// Its name, as sent: a token.
+    /// The name as sent: a token.
     public let name: ByteRange
-    /// Its value without the white space around it; no control byte but HTAB is in it.
+    /// The value without the white space around it. The only control byte that a value may contain is HTAB.
     public let value: ByteRange
-    /// Which field it is.
+    /// The field that the name stands for.
     public let id: KnownField
-    /// Whether it ends at this hop: by its definition, or, when its name is not one we know, because Connection names it
-    /// (RFC 9110 section 7.6.1). Names that we know to be meant for the other end can't be removed that way.
+    /// Whether the field applies to this connection only and must not be forwarded. That is so by the field's
+    /// definition, or because Connection names the field (RFC 9110 section 7.6.1). Connection has no effect on fields
+    /// that `KnownField` lists as end-to-end, so a client can't remove those.
     public internal(set) var isHopByHop: Bool
-    /// Whether its name has an underscore, which some upstreams take for "-" and so for another field.
+    /// Whether the name has an underscore. Some upstreams read "_" as "-" and would take the field for a different one.
     public let hasUnderscore: Bool
 
     @inline(__always)

@@ -1,6 +1,7 @@
-/// The fields of a head, in their order. The storage is kept from one head to the next.
+/// The fields of a head in their order. The memory is reused for the next head.
 public struct HeaderFields: ~Copyable {
-    /// The first `count` are of this head, the rest of earlier ones: setting one costs less than appending it.
+    /// Only the first `count` elements belong to this head; the others are left from earlier heads. Overwriting an
+    /// element costs less than appending one.
     @usableFromInline internal private(set) var storage: [HeaderField] = []
     private var nominated: [ByteRange] = []
     private(set) var facts: FieldFacts
@@ -13,22 +14,22 @@ public struct HeaderFields: ~Copyable {
         nominated.reserveCapacity(8)
     }
 
-    /// How many there are.
+    /// The number of fields.
     public private(set) var count = 0
 
-    /// The field at a place, from 0 to below `count`.
+    /// The field at an index, 0 to `count` - 1.
     @inlinable public subscript(index: Int) -> HeaderField {
         precondition(index < count)
         return storage[index]
     }
 
-    /// The value of the first field with an id, which is not `.other`.
+    /// The value of the first field with this `id`, which must not be `.other`; nil if there is no such field.
     public func first(_ id: KnownField) -> ByteRange? {
         for index in 0..<count where storage[index].id == id { return storage[index].value }
         return nil
     }
 
-    /// Reads the field lines from `start` through the empty line, with which the head must end.
+    /// Reads the field lines from `start` through the empty line, which must end the head.
     mutating func parse(_ head: Span<UInt8>, from start: Int, _ limits: HeadLimits) throws(HeadFault) {
         count = 0
         if !nominated.isEmpty { nominated.removeAll(keepingCapacity: true) }
@@ -52,7 +53,7 @@ public struct HeaderFields: ~Copyable {
         count &+= 1
     }
 
-    /// Reads the field line at `at` and moves to the next.
+    /// Reads the field line at `at` and moves `at` to the next line.
     @inline(__always)
     private static func field(
         _ head: Span<UInt8>, _ at: inout Int, _ kind: MessageKind
@@ -69,7 +70,7 @@ public struct HeaderFields: ~Copyable {
         return try field(head, &at, ByteRange(at, colon), colon, id, hasUnderscore)
     }
 
-    /// Reads what stands behind a name and moves to the next line.
+    /// Reads the value after the colon and moves `at` to the next line.
     @inline(__always)
     private static func field(
         _ head: Span<UInt8>, _ at: inout Int, _ name: ByteRange, _ colon: Int, _ id: KnownField, _ hasUnderscore: Bool
@@ -81,8 +82,8 @@ public struct HeaderFields: ~Copyable {
             name: name, value: head.trimmingBlanks(colon + 1, stop), id: id, hasUnderscore: hasUnderscore)
     }
 
-    /// Reads a field line in which no token stands before the control byte or colon at `stop`. White space before a colon is
-    /// removed from a response, and refused in a request (RFC 9112 section 5.1).
+    /// Reads a field line whose name is not a plain token. The first colon or control byte of the line is at `stop`.
+    /// White space before a colon is dropped in a response and refused in a request (RFC 9112 section 5.1).
     @inline(never)
     private static func oddField(
         _ head: Span<UInt8>, _ at: inout Int, _ stop: Int, _ kind: MessageKind
@@ -97,7 +98,7 @@ public struct HeaderFields: ~Copyable {
         return try field(head, &at, name, colon, id, head.occurrences(of: .ascii("_"), in: name) > 0)
     }
 
-    /// Why what lies between `start` and `stop` is no name.
+    /// The reason why the bytes from `start` to `stop` are not a field name.
     private static func badName(_ head: Span<UInt8>, _ start: Int, _ stop: Int) -> HeadFault {
         guard stop < head.count else { return .incompleteHead }
         if head[start].isBlank { return .foldedLine }
@@ -113,7 +114,7 @@ public struct HeaderFields: ~Copyable {
         }
     }
 
-    /// Takes note of what a field says about this hop.
+    /// Records the facts in a field that concern framing and this connection.
     @inline(__always)
     private mutating func note(_ field: HeaderField, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
         switch field.id {
@@ -148,7 +149,7 @@ public struct HeaderFields: ~Copyable {
 }
 
 extension Span<UInt8> {
-    /// The offset after the CRLF at `at`.
+    /// The offset after the CRLF at `at`; throws when no CRLF is there.
     @inline(__always)
     func lineEnd(_ at: Int) throws(HeadFault) -> Int {
         guard at < count else { throw .incompleteHead }
@@ -162,10 +163,10 @@ extension Span<UInt8> {
         }
     }
 
-    /// Where the first line begins: an empty line before it is ignored (RFC 9112 section 2.2).
+    /// The offset of the first line. One empty line before it is ignored (RFC 9112 section 2.2).
     var firstLineStart: Int { count >= 2 && self[0] == .cr && self[1] == .lf ? 2 : 0 }
 
-    /// What is left of a stretch without SP and HTAB at its ends.
+    /// The range without SP and HTAB at its ends.
     @inline(__always)
     func trimmingBlanks(_ start: Int, _ end: Int) -> ByteRange {
         var start = start

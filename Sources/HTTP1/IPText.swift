@@ -1,6 +1,6 @@
-/// Addresses as RFC 3986 section 3.2.2 writes them.
+/// Checks IP addresses in text form, as RFC 3986 section 3.2.2 defines it.
 enum IPText {
-    /// Four decimal numbers up to 255, without leading zeros.
+    /// Whether the bytes are four decimal numbers up to 255, without leading zeros.
     static func isIPv4(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
         var at = start
         for part in 0..<4 {
@@ -19,7 +19,8 @@ enum IPText {
         return at == end
     }
 
-    /// Eight groups of up to four hexadecimal digits; "::" may stand for one or more, an IPv4 address for the last two.
+    /// Whether the bytes are eight groups of one to four hexadecimal digits. One "::" may replace one or more groups,
+    /// and an IPv4 address may replace the last two.
     static func isIPv6(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
         var at = start
         var groups = 0
@@ -52,7 +53,7 @@ enum IPText {
         return isCompressed ? groups <= 7 : groups == 8
     }
 
-    /// An address of a version to come: "v", hexadecimal digits, ".", and what names and port numbers are made of.
+    /// Whether the bytes have the form `IPvFuture`: "v", hexadecimal digits, ".", then bytes of `regName` or ":".
     static func isFuture(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
         guard start < end, bytes[start].lowercased == .ascii("v") else { return false }
         var at = start + 1

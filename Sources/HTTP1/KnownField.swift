@@ -1,16 +1,16 @@
-/// The fields that a gateway must recognise, or must not let a client remove.
+/// The fields that the gateway recognises. Connection can't make it remove one of these (RFC 9110 section 7.6.1).
 public enum KnownField: UInt8, CaseIterable, Sendable {
     /// Any field that is not listed here.
     case other
-    // Those that end at this hop (RFC 9110 section 7.6.1): `isHopByHop` is true for these, up to `upgrade`.
+    // Hop-by-hop fields (RFC 9110 section 7.6.1): `isHopByHop` is true from `connection` to `upgrade`.
     case connection, http2Settings, keepAlive, proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization
     case proxyConnection, te, trailer, transferEncoding, upgrade
-    // Those that say who is asked and who asks.
+    // Fields that identify the client or the host that the client asks for.
     case authorization, cfConnectingIP, cookie, forwarded, host, origin, referer, userAgent, via, xRealIP, xRequestID
     case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto
     /// Any other field whose name begins with `X-Forwarded-`.
     case xForwardedOther
-    // All others.
+    // Other end-to-end fields.
     case accept, acceptEncoding, acceptLanguage, age, allow, altSvc, cacheControl
     case contentEncoding, contentLanguage, contentLength, contentLocation, contentRange, contentSecurityPolicy
     case contentType, date, etag, expect, expires, ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince
@@ -18,15 +18,15 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     case secWebSocketKey, secWebSocketProtocol, secWebSocketVersion, server, setCookie, strictTransportSecurity, vary
     case wwwAuthenticate
 
-    /// Whether its definition ends it at this hop.
+    /// Whether the field applies to one connection only, by its definition.
     @inlinable public var isHopByHop: Bool {
         rawValue >= KnownField.connection.rawValue && rawValue <= KnownField.upgrade.rawValue
     }
 
-    /// Whether it has one name alone, which is a token.
+    /// Whether exactly one name maps to this case.
     @inline(__always) var isOneName: Bool { self != .other && self != .xForwardedOther }
 
-    /// The field of a folded name.
+    /// The field for a name whose letters are folded to lower case.
     @inline(__always)
     static func named(_ name: PackedText) -> KnownField { name.count <= 8 ? short(name) : long(name) }
 

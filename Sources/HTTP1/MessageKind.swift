@@ -1,4 +1,5 @@
-/// What a message is, and so who sends it: more is taken from servers than from clients, where it has one reading.
+/// The kind of a message. The parser tolerates more in responses than in requests, but only where one reading is
+/// possible.
 public enum MessageKind: UInt8, Sendable {
     /// A client's request.
     case request

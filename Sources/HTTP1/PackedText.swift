@@ -1,14 +1,14 @@
-/// A text's length and its first 32 bytes in four words, so that comparing with a literal, which is never longer, is
-/// comparing a few numbers. Literals become constants when optimized.
+/// The length of a text and its first 32 bytes, packed into four words. Comparing two of them compares a few numbers. A
+/// literal, which must not exceed 32 bytes, becomes a constant in optimized builds.
 struct PackedText: Equatable, ExpressibleByStringLiteral {
     let count: Int
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
-    /// What `bytes` hold between two offsets.
+    /// Packs the bytes between two offsets.
     @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) { self.init(bytes, start, end, setting: 0) }
 
-    /// The same, with each byte's bit 0x20 set. That is lower case for letters and leaves digits and "-" alone; only
-    /// control bytes could become what they are not, and a head holds none.
+    /// Packs the bytes between two offsets and sets bit 0x20 in each. This turns letters to lower case and leaves
+    /// digits and "-" unchanged. Only control bytes could turn into other characters wrongly, and a head contains none.
     @inline(__always) init(folding bytes: Span<UInt8>, _ start: Int, _ end: Int) {
         self.init(bytes, start, end, setting: 0x2020_2020_2020_2020)
     }
@@ -22,7 +22,8 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
         )
     }
 
-    // @inline(__always) does not reach the literals of a `switch`: each would be packed anew at every comparison.
+    // @inline(__always) has no effect on the literals of a `switch`; without @_transparent each comparison would pack
+    // the literal again.
     @_transparent init(stringLiteral literal: StaticString) {
         count = literal.utf8CodeUnitCount
         words = (Self.word(literal, 0), Self.word(literal, 8), Self.word(literal, 16), Self.word(literal, 24))
@@ -33,13 +34,13 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
             && one.words.2 == other.words.2 && one.words.3 == other.words.3
     }
 
-    /// Whether it begins with a literal of 8 to 16 bytes.
+    /// Whether the text begins with a literal of 8 to 16 bytes.
     @inline(__always) func begins(with prefix: PackedText) -> Bool {
         count >= prefix.count && words.0 == prefix.words.0
             && words.1 & Self.mask(prefix.count &- 8) == prefix.words.1
     }
 
-    /// Whether this, folded, is one to 32 letters, digits and "-": a token that needs no other look.
+    /// Whether the folded text is 1 to 32 letters, digits and "-". Such a text is a token and needs no further check.
     @inline(__always) var isPlainName: Bool {
         1...32 ~= count && Self.isPlain(words.0, count) && (count <= 8 || Self.isPlain(words.1, count &- 8))
             && (count <= 16 || Self.isPlain(words.2, count &- 16))
@@ -47,7 +48,8 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     }
 
     @inline(__always) private static func isPlain(_ word: UInt64, _ count: Int) -> Bool {
-        // Without top bits, what is added to a byte sets its top bit from some value on, and never reaches the next.
+        // Each sum sets a byte's top bit exactly when the byte reaches a threshold. The top bits are cleared before, so
+        // no sum carries into the next byte.
         let low = word & 0x7F7F_7F7F_7F7F_7F7F
         let letters = (low &+ 0x1F1F_1F1F_1F1F_1F1F) & ~(low &+ 0x0505_0505_0505_0505)
         let digits = (low &+ 0x5050_5050_5050_5050) & ~(low &+ 0x4646_4646_4646_4646)
@@ -56,17 +58,17 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
         return plain == mask(count) & 0x8080_8080_8080_8080
     }
 
-    /// The bits of a word that the first `count` bytes take.
+    /// The bits of a word that its first `count` bytes occupy.
     @inline(__always) private static func mask(_ count: Int) -> UInt64 {
         count <= 0 ? 0 : count >= 8 ? ~0 : (1 &<< UInt64(count &* 8)) &- 1
     }
 
-    /// Up to eight bytes with `bits` set in them.
+    /// Up to eight bytes as a word, with `bits` set.
     @inline(__always)
     private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ bits: UInt64) -> UInt64 {
         var word: UInt64 = 0
         if start &+ 8 <= bytes.count {
-            // Any eight bytes are a UInt64, and these are there.
+            // Eight bytes from `start` are within the span, and any eight bytes are a valid UInt64.
             word = unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
             word = UInt64(littleEndian: word)
         } else {
@@ -82,7 +84,7 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     }
 
     @inline(__always) private static func byte(_ literal: StaticString, _ at: Int) -> UInt64 {
-        // The offset is within the literal.
+        // The offset was compared with the literal's length.
         at < literal.utf8CodeUnitCount ? unsafe UInt64(literal.utf8Start[at]) : 0
     }
 }

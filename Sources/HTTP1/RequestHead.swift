@@ -1,43 +1,43 @@
-// HTTP1: HTTP/1.1 messages as bytes (RFC 9112), read strictly and without I/O.
+// HTTP1: parses HTTP/1.1 messages (RFC 9112) strictly and without I/O.
 //
-// `HeadScanner` finds where a head ends while its bytes arrive, `RequestHead` and `ResponseHead` read a whole one,
-// `BodyDecoder` finds the body; `WebSocketFrames` follows what an upgrade leads to. Nothing is copied: what is found are
-// ranges of the bytes that were given. What two implementations could read differently is refused with a `HeadFault` or
-// `BodyFault`, so each message has one reading or none. After the first few messages reading one allocates nothing.
+// `HeadScanner` finds the end of a head while its bytes arrive. `RequestHead` and `ResponseHead` read a complete head,
+// and `BodyDecoder` finds the body. `WebSocketFrames` follows the frames after an upgrade. Nothing is copied: results
+// are ranges of the given bytes. A message that two implementations could read differently is refused with a
+// `HeadFault` or `BodyFault`. After the first few messages parsing allocates no memory.
 
-/// The head of a request. One serves for many: each `parse` takes the place of what was read before.
+/// The head of a request. One value is used for many requests: each `parse` replaces the previous result.
 public struct RequestHead: ~Copyable {
     /// The method; `methodName` is its text.
     public private(set) var method = Method.get
     /// The method as sent.
     public private(set) var methodName = ByteRange()
-    /// What is asked for.
+    /// The request's target.
     public private(set) var target = RequestTarget()
     /// The version that the client speaks.
     public private(set) var version = HTTPVersion.http11
-    /// Who is asked, from an absolute target or else from Host: a name without one trailing dot, an IPv4 address, or an
-    /// IPv6 address in brackets; as written, so compare without regard to case. Empty in HTTP/1.0 without Host, and when
-    /// what is named can't be a host, such as `a,b`, `a%2eb` or `a..b`: no site has it.
+    /// The host of the absolute target, else of the Host field: a name without one trailing dot, an IPv4 address, or an
+    /// IPv6 address in brackets. Its case is kept, so comparisons must ignore case. Empty for HTTP/1.0 without Host,
+    /// and for names that can't be a host, such as `a,b`, `a%2eb` or `a..b`; no site has an empty name.
     public private(set) var host = ByteRange()
-    /// The port beside the host, 1 to 65535; nil if none is given.
+    /// The port given with the host, 1 to 65535; nil if none is given.
     public private(set) var port: UInt16?
-    /// The fields, all of them. Of those not `isHopByHop`, what goes upstream for Host, Content-Length and the
-    /// forwarding fields is for the gateway to write.
+    /// All fields. The gateway forwards those that are not `isHopByHop`, but writes Host, Content-Length and the
+    /// forwarding fields itself.
     public private(set) var fields = HeaderFields(of: .request)
-    /// Where the body ends; never `.untilClose`.
+    /// How the body ends; never `.untilClose`.
     public private(set) var framing = BodyFraming.none
-    /// Whether the client lets the connection go on after the answer (RFC 9112 section 9.3).
+    /// Whether the client allows another request on the connection (RFC 9112 section 9.3).
     public private(set) var keepAlive = false
-    /// Whether the client waits for 100 before it sends the body (RFC 9110 section 10.1.1).
+    /// Whether the client waits for status 100 before it sends the body (RFC 9110 section 10.1.1).
     public private(set) var expectsContinue = false
-    /// The protocols that the client would change to: the value of Upgrade, if there is one such field, Connection names
-    /// it and the version is 1.1 (RFC 9110 section 7.8).
+    /// The value of Upgrade: the protocols that the client offers to switch to. Nil unless the version is 1.1, the head
+    /// has exactly one Upgrade field, and Connection names it (RFC 9110 section 7.8).
     public private(set) var upgrade: ByteRange?
 
-    /// An empty head with room for usual ones.
+    /// An empty head with preallocated room for a usual number of fields.
     public init() {}
 
-    /// Reads a whole head, for which `HeadScanner` has found the end. After a fault nothing in here has a meaning.
+    /// Parses a complete head, whose end `HeadScanner` has found. After a fault all properties are meaningless.
     public mutating func parse(_ head: Span<UInt8>, limits: HeadLimits) -> HeadFault? {
         do throws(HeadFault) {
             guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }
@@ -55,7 +55,7 @@ public struct RequestHead: ~Copyable {
         }
     }
 
-    /// Reads the request line (RFC 9112 section 3) and gives the offset after it.
+    /// Reads the request line (RFC 9112 section 3) and returns the offset after it.
     private mutating func readLine(_ head: Span<UInt8>, _ limits: HeadLimits) throws(HeadFault) -> Int {
         let start = head.firstLineStart
         let methodEnd = head.firstControl(or: .space, from: start)
@@ -76,7 +76,7 @@ public struct RequestHead: ~Copyable {
         return try head.lineEnd(lineStop)
     }
 
-    /// Reads what only requests have in their fields; gives whether there is an expectation that nobody can meet.
+    /// Reads the fields that only requests have. Returns true if Expect asks for anything but 100-continue.
     private mutating func readFields(_ head: Span<UInt8>) throws(HeadFault) -> Bool {
         var hostField: ByteRange?
         var upgrades = 0
@@ -108,7 +108,7 @@ public struct RequestHead: ~Copyable {
         return expectsOther
     }
 
-    /// An absolute target says who is asked, whatever stands in Host (RFC 9112 section 3.2.2).
+    /// Sets `host` and `port`. The authority of an absolute target overrides the Host field (RFC 9112 section 3.2.2).
     private mutating func readHost(_ head: Span<UInt8>, _ field: ByteRange?) throws(HeadFault) {
         guard field != nil || version == .http10 else { throw .missingHost }
         var authority = Authority()

@@ -1,13 +1,13 @@
-/// What a request asks for (RFC 9112 section 3.2), checked and brought to the form that goes upstream.
+/// The target of a request (RFC 9112 section 3.2), checked and prepared for the upstream.
 ///
-/// Clients send more in paths and queries than RFC 3986 has in a URI: `"<>\^`{|}` and bytes beyond ASCII. They go on
-/// percent-encoded, as the protocol requires (RFC 9110 section 7.7), so that every server reads the same. "[" and "]" are
-/// no part of a URI's path or query either, but stay as they came: clients send them so in names of parameters, and servers
-/// expect it. So does a "%" in a query that begins no triplet: nobody can tell whether it stands for itself. RFC 9112
-/// section 3.2 would rather have such targets refused, since one could pass a filter that reads it otherwise; nginx, HAProxy
-/// and Caddy take them.
+/// Clients send bytes in paths and queries that RFC 3986 does not allow in a URI: `"<>\^`{|}` and bytes beyond ASCII.
+/// The gateway passes these on percent-encoded (RFC 9110 section 7.7 requires a valid URI), so that all servers read
+/// the same target. "[" and "]" are not allowed in a path or query either, but stay unchanged: clients use them in
+/// parameter names, and servers expect them. A "%" in a query that begins no triplet also stays, since the gateway
+/// can't tell whether it stands for itself. RFC 9112 section 3.2 recommends refusing such targets, because a filter may
+/// read them differently from the server; nginx, HAProxy and Caddy accept them.
 public struct RequestTarget: Sendable {
-    /// How a target can be written.
+    /// The form of a target.
     public enum Form: UInt8, Sendable {
         /// A path with or without a query.
         case origin
@@ -15,28 +15,28 @@ public struct RequestTarget: Sendable {
         case absoluteHTTP
         /// A whole URI of scheme https.
         case absoluteHTTPS
-        /// The server as such: `OPTIONS *`.
+        /// The server as a whole: `OPTIONS *`.
         case asterisk
     }
 
-    /// How it is written.
+    /// The form that the client used.
     public internal(set) var form = Form.origin
-    /// All of it, as sent.
+    /// The whole target as sent.
     public internal(set) var text = ByteRange()
-    /// Path and query as sent. They go upstream as they are, or as `encode` gives them if they need it; after `implied`,
-    /// if there is one.
+    /// The path and query as sent. The upstream receives `implied`, if set, then this text, which `encode` must write
+    /// if `needsEncoding`.
     public internal(set) var pathAndQuery = ByteRange()
-    /// Whether in `pathAndQuery` something stands that no URI may hold.
+    /// Whether `pathAndQuery` contains bytes that a URI must not contain.
     public private(set) var needsEncoding = false
-    /// What the sender left out before `pathAndQuery`: "/" or "*" (as an ASCII byte), for a URI without a path.
+    /// The byte to send before `pathAndQuery` when the target has no path: "/" or "*" in ASCII.
     public internal(set) var implied: UInt8?
 
-    /// The authority within an absolute target.
+    /// The authority of an absolute target.
     private(set) var authority: ByteRange?
 
     init() {}
 
-    /// Reads the target between two offsets; no control byte or space is in it.
+    /// Reads the target between two offsets. The caller has checked that it contains no control byte and no space.
     init(_ head: Span<UInt8>, _ start: Int, _ end: Int, _ method: Method) throws(HeadFault) {
         guard start < end else { throw .badTarget }
         text = ByteRange(start, end)
@@ -69,7 +69,7 @@ public struct RequestTarget: Sendable {
         authority = ByteRange(authorityStart, at)
         pathAndQuery = ByteRange(at, end)
         if at == end {
-            // RFC 9112 section 3.2.4: this is how OPTIONS asks a proxy about a whole server.
+            // RFC 9112 section 3.2.4: a client sends such a target to ask a proxy about the whole server.
             implied = method == .options ? .ascii("*") : .ascii("/")
         } else if head[at] == .ascii("?") {
             implied = .ascii("/")
@@ -77,7 +77,8 @@ public struct RequestTarget: Sendable {
         try checkPath(head, at, end)
     }
 
-    /// Gives the bytes of `pathAndQuery` one by one, percent-encoded (RFC 3986 section 2.1) where no URI may hold them.
+    /// Passes each byte of `pathAndQuery` to the closure, percent-encoded (RFC 3986 section 2.1) where a URI must not
+    /// contain it.
     package func encode(_ head: Span<UInt8>, _ take: (UInt8) -> Void) {
         for at in pathAndQuery.range {
             let byte = head[at]
@@ -91,7 +92,7 @@ public struct RequestTarget: Sendable {
         }
     }
 
-    /// Checks `path [ "?" query ]`. In a path "%" begins two hexadecimal digits that are not 00.
+    /// Checks `path [ "?" query ]`. In a path "%" must begin a triplet other than `%00`.
     private mutating func checkPath(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
         var at = start
         while at < end {
@@ -113,7 +114,7 @@ public struct RequestTarget: Sendable {
         }
     }
 
-    /// Checks what is not made of a URI's bytes alone. A fragment is the client's own affair and never sent.
+    /// Checks bytes that a URI may not contain. "#" is refused: a fragment stays with the client and is never sent.
     private mutating func checkOdd(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
         for at in start..<end where !ByteSet.query.contains(head[at]) {
             guard head[at] > .space, head[at] != 0x7F, head[at] != .ascii("#") else { throw .badTarget }

@@ -1,34 +1,34 @@
-/// The head of a response. One serves for many: each `parse` takes the place of what was read before.
+/// The head of a response. One value is used for many responses: each `parse` replaces the previous result.
 public struct ResponseHead: ~Copyable {
     /// The version that the server speaks.
     public private(set) var version = HTTPVersion.http11
-    /// The status, 100 to 999; what is above 599 is a server's own and counts as 5xx (RFC 9110 section 15).
+    /// The status, 100 to 999. A server may define statuses above 599; they are treated as 5xx (RFC 9110 section 15).
     public private(set) var status = 0
     /// The reason phrase; often empty.
     public private(set) var reason = ByteRange()
-    /// The fields, all of them.
+    /// All fields.
     public private(set) var fields = HeaderFields(of: .response)
-    /// Where the body ends. A Content-Length may be among the fields of a response that has none: after HEAD and with
-    /// 304 it is to be passed on, with 1xx and 204 it is not (RFC 9110 section 8.6).
+    /// How the body ends. A response without a body may still have Content-Length: the gateway forwards the field after
+    /// HEAD and with 304, and drops it with 1xx and 204 (RFC 9110 section 8.6).
     public private(set) var framing = BodyFraming.none
-    /// What Content-Length says, be there a body or not.
+    /// The value of Content-Length, whether or not the response has a body.
     package private(set) var contentLength: UInt64?
-    /// Whether the connection may be used again once the body has ended. False also when the framing leaves a doubt.
+    /// Whether the connection may be reused after the body. Also false when the framing is in doubt.
     public private(set) var keepAlive = false
-    /// For how many seconds the server keeps the connection when it is idle: `timeout` of Keep-Alive (RFC 2068 section
-    /// 19.7.1.1), the smallest if there are several. A hint; nil if there is none that can be read.
+    /// How many seconds the server keeps an idle connection open: the smallest `timeout` of Keep-Alive (RFC 2068
+    /// section 19.7.1.1). Only a hint; nil if no timeout is given or readable.
     package private(set) var keepAliveTimeout: UInt32?
 
-    /// Whether another head follows this one: any 1xx but 101 (RFC 9110 section 15.2).
+    /// Whether another head follows this one: any 1xx status except 101 (RFC 9110 section 15.2).
     @inlinable public var isInterim: Bool { status < 200 && status != 101 }
-    /// Whether the connection changes its protocol after this head (RFC 9110 section 15.2.2).
+    /// Whether the connection switches to another protocol after this head (RFC 9110 section 15.2.2).
     @inlinable public var isSwitchingProtocols: Bool { status == 101 }
 
-    /// An empty head with room for usual ones.
+    /// An empty head with preallocated room for a usual number of fields.
     public init() {}
 
-    /// Reads a whole head, for which `HeadScanner` has found the end, of an answer to a request with `method`. After a
-    /// fault nothing in here has a meaning.
+    /// Parses a complete head, whose end `HeadScanner` has found, of the response to a request with `method`. After a
+    /// fault all properties are meaningless.
     public mutating func parse(_ head: Span<UInt8>, answering method: Method, limits: HeadLimits) -> HeadFault? {
         do throws(HeadFault) {
             guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }
@@ -38,11 +38,12 @@ public struct ResponseHead: ~Copyable {
             keepAlive = fields.facts.persists(version)
             contentLength = fields.facts.contentLength
             keepAliveTimeout = fields.facts.keepAliveTimeout
-            // RFC 9112 section 6.3, items 1, 3 to 5, 8.
+            // RFC 9112 section 6.3, items 1, 3 to 5 and 8.
             switch status {
             case ..<200, 204:
                 framing = .none
-                // Nothing may follow, but a server that announces a body may well send it.
+                // A body is not allowed here, but a server that announces one may send it, so the connection is not
+                // reused.
                 if let given, given != .length(0) { keepAlive = false }
             case 304: framing = .none
             default:
@@ -55,8 +56,8 @@ public struct ResponseHead: ~Copyable {
         }
     }
 
-    /// Reads the status line (RFC 9112 section 4) and gives the offset after it. The space after the status may be
-    /// missing when there is no reason.
+    /// Reads the status line (RFC 9112 section 4) and returns the offset after it. The space after the status may be
+    /// missing when the reason phrase is empty.
     private mutating func readLine(_ head: Span<UInt8>) throws(HeadFault) -> Int {
         let start = head.firstLineStart
         version = try HTTPVersion.parse(head, at: start)

@@ -1,19 +1,19 @@
-/// Follows the frames of a WebSocket (RFC 6455 section 5.2) as they pass by, so that it is known where one of our own can
-/// stand between two of them.
+/// Follows the frames of a WebSocket (RFC 6455 section 5.2) that pass through the gateway. The gateway may insert a
+/// frame of its own only where one frame has ended and the next has not begun.
 package struct WebSocketFrames: Sendable {
-    /// The present frame's header as far as it has come, while it is not whole.
+    /// The bytes so far of a frame header that has not arrived completely.
     private var header = InlineArray<14, UInt8>(repeating: 0)
     private var headerBytes = 0
-    /// What is left of the present frame's payload.
+    /// The bytes of the current frame's payload that are still to come.
     private var payload: UInt64 = 0
 
-    /// Before the first frame.
+    /// Creates a follower that stands before the first frame.
     package init() {}
 
-    /// Whether the bytes so far end with a frame's end.
+    /// Whether the last byte seen ends a frame.
     package var isAtBoundary: Bool { headerBytes == 0 && payload == 0 }
 
-    /// Takes the next bytes.
+    /// Follows the next bytes of the stream.
     package mutating func take(_ bytes: Span<UInt8>) {
         var offset = 0
         while offset < bytes.count {
@@ -34,11 +34,12 @@ package struct WebSocketFrames: Sendable {
         }
     }
 
-    /// Reads the header that some bytes begin with: how many it takes, and how many the payload has. Nil when it is not whole.
+    /// Reads the frame header at the start of `bytes`. Returns the header's and the payload's number of bytes, or nil
+    /// when the header is incomplete.
     @inline(__always)
     private static func readHeader(_ bytes: Span<UInt8>) -> (count: Int, payload: UInt64)? {
         guard bytes.count >= 2 else { return nil }
-        // 126 and 127 announce a length of 2 or 8 bytes; a mask takes 4.
+        // The length values 126 and 127 announce a longer length field of 2 or 8 bytes. A mask adds 4 bytes.
         let length = bytes[1] & 0x7F
         let lengthBytes = length == 126 ? 2 : length == 127 ? 8 : 0
         let count = 2 + lengthBytes + (bytes[1] & 0x80 != 0 ? 4 : 0)
@@ -48,6 +49,6 @@ package struct WebSocketFrames: Sendable {
         return (count, payload)
     }
 
-    /// A server's frame that says that the endpoint goes away (section 7.4.1, status 1001).
+    /// A server's close frame with status 1001, which means that the endpoint is going away (RFC 6455 section 7.4.1).
     package static let goingAway: [UInt8] = [0x88, 0x02, 0x03, 0xE9]
 }
