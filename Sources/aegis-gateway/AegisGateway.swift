@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import Synchronization
 
-/// The command line of the gateway.
+/// The command-line options and the start of the gateway.
 @main
 struct AegisGateway: ParsableCommand {
     static func main() { main(ProgramArguments.words) }
@@ -48,7 +48,7 @@ struct AegisGateway: ParsableCommand {
         umask(0o077)
         StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
-        // A file that may not grow is an error of the write, not the end of the process.
+        // A write beyond the file size limit must fail with an error instead of ending the process.
         signal(SIGXFSZ, SIG_IGN)
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
@@ -60,9 +60,9 @@ struct AegisGateway: ParsableCommand {
             statePath: path, log: log,
             openState: { patience in
                 let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience)
-                // Refusing would take down what was served up to now.
+                // An exposed state is still served, since refusing it would take down running hosts.
                 let exposure = store?.exposure
-                // It is opened often; a change is news.
+                // The store is opened often, so only a change is logged.
                 let isNews = toldExposure.withLock { told in
                     defer { told = exposure }
                     return told != exposure
@@ -80,7 +80,7 @@ struct AegisGateway: ParsableCommand {
         do {
             let server = try GatewayServer(options)
             let code = server.run()
-            // Threads that wait on the network have nothing to finish.
+            // Threads that wait on the network have no work that must be finished.
             _exit(code)
         } catch {
             throw GatewayExit(message: "\(error)")
@@ -90,7 +90,7 @@ struct AegisGateway: ParsableCommand {
 
 extension EventLog.Format: ExpressibleByArgument {}
 
-/// Why the gateway could not begin.
+/// The reason why the gateway could not start.
 struct GatewayExit: Error, CustomStringConvertible {
     let message: String
     var description: String { message }

@@ -1,9 +1,9 @@
 import Gateway
 import Glibc
 
-/// Sockets that were handed over.
+/// Listening sockets that another process passed on.
 enum InheritedSockets {
-    /// Those of systemd (sd_listen_fds(3)) and of an earlier process of ours.
+    /// The sockets from systemd (sd_listen_fds(3)), or from the earlier gateway process that this one replaces.
     static func find() -> [Int32] {
         if let list = Variable.value(GatewayServer.socketsVariable) {
             return list.split(separator: ",").compactMap { Int32($0) }

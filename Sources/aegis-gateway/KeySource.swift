@@ -4,11 +4,11 @@ import PKI
 import State
 import SystemPackage
 
-/// Where the key comes from that the state is sealed with.
+/// Finds the key that seals the secrets of the state.
 struct KeySource: Sendable {
     let file: String?
 
-    /// Refuses a key that is given but can't be read, before anything waits for a state.
+    /// Throws if a key is given but can't be read. Called at the start, before the gateway waits for a state.
     func check() throws {
         do {
             _ = try given()
@@ -17,7 +17,7 @@ struct KeySource: Sendable {
         }
     }
 
-    /// The key, from the first place that has one: the file, `AEGIS_SSL_KEY`, the state itself.
+    /// The key from the first place that has one: the file, `AEGIS_SSL_KEY`, the state itself.
     func key(for store: any StateStore) throws -> MasterKey {
         if let key = try given() { return key }
         guard let hex = try store.setting(.masterKey) else {

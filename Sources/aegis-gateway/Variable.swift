@@ -1,11 +1,11 @@
 import Glibc
 
-/// Variables of the environment.
+/// Reads environment variables.
 enum Variable {
-    /// The value; nil when it is not set or empty.
+    /// The value; nil when the variable is not set or is empty.
     static func value(_ name: String) -> String? {
         guard let text = unsafe getenv(name) else { return nil }
-        // A text of the environment, which nobody changes.
+        // getenv returns a NUL-terminated text, and no code of the gateway changes the environment.
         let value = unsafe String(cString: text)
         return value.isEmpty ? nil : value
     }
