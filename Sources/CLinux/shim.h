@@ -1,5 +1,5 @@
-// What Linux has beyond POSIX and Swift's Glibc module does not show: waiting for many descriptors, and calls that make
-// descriptors non-blocking and close-on-exec in one step.
+// Linux functions that Swift's Glibc module does not offer: epoll, eventfd, inotify, signalfd, and calls that open
+// descriptors as non-blocking and close-on-exec in one step.
 #ifndef AEGIS_CLINUX_H
 #define AEGIS_CLINUX_H
 #include <linux/filter.h>
@@ -13,13 +13,13 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
-// glibc declares these for _GNU_SOURCE alone, which the module can't define.
+// glibc declares these functions only with _GNU_SOURCE, which a module can't define.
 extern int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern int pipe2(int[2], int);
 extern int pthread_setname_np(unsigned long, const char *);
 
-// Has a listening socket drop what begins a connection (a TCP segment with SYN and without ACK), or no longer drop it
-// (socket(7), SO_ATTACH_FILTER). Connections that have begun go on. 0 when it did.
+// Makes a listening socket drop the first packet of each new connection (a TCP segment with SYN and without ACK), or
+// stop dropping it (socket(7), SO_ATTACH_FILTER). Established connections continue. Returns 0 on success.
 static inline int aegis_drop_new(int descriptor, int drops) {
     int flags = 13, syn = 0x02, syn_ack = 0x12;
     struct sock_filter filter[] = {
@@ -34,7 +34,7 @@ static inline int aegis_drop_new(int descriptor, int drops) {
     return setsockopt(descriptor, SOL_SOCKET, option, &program, sizeof program);
 }
 
-// How many bytes a socket holds that its other end has not acknowledged (tcp(7), SIOCOUTQ); 0 when that is not known.
+// The number of bytes sent that the peer has not acknowledged (tcp(7), SIOCOUTQ); 0 when the number is unknown.
 static inline int aegis_untaken(int descriptor) {
     int count = 0;
     return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : 0;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// SQLite maps and extends the file by so much at a time (WALINDEX_PGSZ).
+// SQLite maps and extends the file in regions of `region_bytes` (WALINDEX_PGSZ).
 enum { paths_at_most = 8, path_bytes = 4096, region_bytes = 32768, regions_at_most = 256 };
 
 static char paths[paths_at_most][path_bytes];
@@ -21,12 +21,12 @@ static unsigned guarded(void) {
     return count < paths_at_most ? count : paths_at_most;
 }
 
-// Makes all of the file zeros, so many bytes of them. By truncate(2) alone: opening the file and closing it again would free
-// the locks that SQLite has on it (fcntl(2)).
+// Fills the whole file with zeros and sets its size to `bytes`. Uses only truncate(2): opening and closing the file
+// would release the locks that SQLite holds on it (fcntl(2)).
 static int clear(const char *path, off_t bytes) { return truncate(path, 0) == 0 && truncate(path, bytes) == 0; }
 
-// Makes the file one region longer, at most to `regions`, and clears it: a header that is whole would let SQLite believe the
-// zeros behind it.
+// Makes the file one region longer, up to `regions`, and clears all of it. With the old header in place, SQLite would
+// trust the zeros after it.
 static int extend(const char *path, long regions) {
     struct stat status;
     if (path[0] == 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
@@ -37,12 +37,13 @@ static int extend(const char *path, long regions) {
 static void mend(int number, siginfo_t *information, void *context) {
     (void)information, (void)context;
     int error = errno, is_mended = 0;
-    // Which part of a file was touched is not known, so it grows until the touch succeeds, or the cause must be another.
+    // The handler can't tell which file caused the signal. It extends all files until the access succeeds. When no file
+    // can grow, the signal has another cause.
     for (unsigned place = 0; !is_needed && place < guarded(); place++)
         is_mended |= extend(paths[place], regions_at_most);
     errno = error;
     if (is_mended) atomic_fetch_add(&mends, 1);
-    // What was touched is touched again, and this time by the rules of whoever was here before.
+    // The access repeats, and this time the signal is handled as it was before the guard was installed.
     else sigaction(number, &former, NULL);
 }
 

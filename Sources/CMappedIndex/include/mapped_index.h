@@ -1,22 +1,23 @@
-// SQLite maps the index of its -wal file, the -shm file, into memory (https://sqlite.org/walformat.html). Whoever cuts that
-// file short, as a copy onto it does for a moment, ends each process that touches the mapping, by SIGBUS (mmap(2)). Here such
-// a file is made long again, with zeros, in which SQLite sees an index that it has to make anew, and the process goes on.
+// SQLite maps the -shm file, the index of its -wal file, into memory (https://sqlite.org/walformat.html). When another
+// process shortens that file, as copying a file onto it does for a moment, each process that reads the missing part
+// gets SIGBUS and ends (mmap(2)). This module's signal handler extends the file with zeros instead. SQLite takes the
+// zeros for an index that must be rebuilt, and the process continues.
 #ifndef AEGIS_MAPPED_INDEX_H
 #define AEGIS_MAPPED_INDEX_H
 
-/// Has the -shm file of this path mended from now on, of eight paths at most; a later one takes the place of the earliest.
+/// Starts guarding the -shm file at this path. At most eight files are guarded; a ninth replaces the earliest.
 void aegis_guard_index(const char *path);
 
-/// Makes the guarded files that are shorter than an index can be long enough.
+/// Extends each guarded file that is too short for any index.
 void aegis_mend_index(void);
 
-/// Has SQLite make the guarded files anew from the -wal file.
+/// Clears the guarded files, so that SQLite rebuilds them from the -wal file.
 void aegis_renew_index(void);
 
-/// How often one was mended because it was touched: whatever was read meanwhile may be wrong.
+/// How many times the signal handler extended a file. Data that was read while this number rose may be wrong.
 unsigned aegis_index_mends(void);
 
-/// Says whether this thread is at work where a part of the index must not turn to zeros, since SQLite removes the -wal file
-/// when it believes that all of it is in the database. Then the process ends.
+/// Sets whether this thread is doing work during which the index must not become zeros. SQLite may then take the -wal
+/// file for fully checkpointed and delete it. A SIGBUS during such work ends the process.
 void aegis_need_index(int is_needed);
 #endif
