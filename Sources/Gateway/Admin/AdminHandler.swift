@@ -1,19 +1,19 @@
-/// Who answers on the admin listener.
+/// Answers the requests of the admin listener.
 struct AdminHandler: Sendable {
-    /// Which hosts it answers as.
+    /// The hosts that requests may name.
     let hosts: AdminHosts
-    /// The answer to a path; nil where there is nothing.
+    /// Returns the answer for a path; nil for a path without an endpoint.
     let answer: @Sendable (_ path: String) -> AdminAnswer?
 }
 
-/// An answer of the admin listener.
+/// An answer of the admin listener, before it is written as HTTP.
 struct AdminAnswer: Sendable {
     var status = 200
     var type: AdminContentType = .text
     var body: [UInt8] = []
 }
 
-/// The kinds of content that the admin listener answers with.
+/// The content types of the admin listener's answers.
 enum AdminContentType: Sendable {
     case text, metrics
 }

@@ -2,21 +2,23 @@ import ConfigModel
 
 /// The hosts that requests to the admin listener may ask for: addresses, `localhost`, and the machine's own name.
 ///
-/// A page of any site can have its own name lead to this machine's address (DNS rebinding), and would then read the answers
-/// as its own. Its name always stands in Host, and is none of these.
+/// A web page of any site can point its own host name at this machine's address (DNS rebinding) and then read the admin
+/// answers. The browser puts that name into Host, and no such name is allowed here.
 struct AdminHosts: Sendable {
     private let names: Set<String>
 
-    /// `machine`: the machine's name, with its domain or without.
+    /// Creates the list. `machine` is the machine's name, with or without its domain.
     init(machine: String) { names = Set(["localhost"] + Self.names(of: machine)) }
 
-    /// How a machine is called: by its name, and by the first label of that alone, as no site is.
+    /// The two names of a machine in lower case: its full name, and the first label of that. No public site has a name
+    /// of one label.
     static func names(of machine: String) -> [String] {
         let machine = machine.lowercased()
         return [machine, String(machine.prefix { $0 != "." })]
     }
 
-    /// Whether a host, which was found well-formed, may be asked for. A request of HTTP/1.0 without one is no browser's.
+    /// Whether a request may name this well-formed host. An empty host comes from HTTP/1.0 without Host, which browsers
+    /// never send.
     func contains(_ host: String) -> Bool {
         host.isEmpty || host.hasPrefix("[") || IPAddress(host) != nil || names.contains(host.lowercased())
     }

@@ -1,4 +1,5 @@
-/// Bytes that must wait: a head that is not whole, what a slow receiver has not taken. It has no memory while it is empty.
+/// Bytes that must wait, such as an incomplete head or output that a slow receiver can't accept yet. An empty queue
+/// usually has no memory.
 @safe
 struct ByteQueue: ~Copyable {
     private var memory: UnsafeMutableBufferPointer<UInt8>?
@@ -12,7 +13,7 @@ struct ByteQueue: ~Copyable {
     var count: Int { end - start }
     var isEmpty: Bool { start == end }
 
-    /// What waits, until the queue is next changed.
+    /// The waiting bytes. Valid until the queue next changes.
     var bytes: Bytes {
         guard let memory = unsafe memory, let base = memory.baseAddress else {
             return unsafe Bytes(Self.nothing, count: 0)
@@ -20,31 +21,31 @@ struct ByteQueue: ~Copyable {
         return unsafe Bytes(UnsafePointer(base) + start, count: count)
     }
 
-    /// Puts bytes at the end. They must not be this queue's own.
+    /// Adds bytes at the end. They must not point into this queue's memory.
     mutating func append(_ bytes: Bytes) {
         guard bytes.count > 0 else { return }
         reserve(bytes.count)
         guard let memory = unsafe memory, let base = memory.baseAddress else { return }
-        // There is room for them behind `end`.
+        // `reserve` has made room for the bytes behind `end`.
         unsafe (base + end).update(from: bytes.buffer.baseAddress.unsafelyUnwrapped, count: bytes.count)
         end += bytes.count
     }
 
-    /// Takes bytes away at the front.
+    /// Removes bytes from the front.
     mutating func removeFirst(_ count: Int) {
         precondition(count >= 0 && count <= self.count)
         start += count
         if start == end { clear() }
     }
 
-    /// Takes everything away and gives the memory back.
+    /// Removes all bytes and frees the memory.
     mutating func clear() {
         unsafe memory?.deallocate()
         unsafe memory = nil
         (start, end) = (0, 0)
     }
 
-    /// Takes everything away; memory of at most so many bytes is kept for the next use.
+    /// Removes all bytes. Memory of at most `limit` bytes is kept for the next use; larger memory is freed.
     mutating func clear(keepingAtMost limit: Int) {
         guard let memory = unsafe memory, memory.count <= limit else { return clear() }
         (start, end) = (0, 0)
@@ -58,7 +59,7 @@ struct ByteQueue: ~Copyable {
         if end + more <= memory.count { return }
         let needed = count + more
         if needed <= memory.count, start > 0 {
-            // Both lie within the memory; they may overlap.
+            // Both ranges lie within the memory. They may overlap, which `update` allows.
             unsafe base.update(from: base + start, count: count)
         } else {
             let larger = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: max(needed, memory.count * 2))
@@ -69,6 +70,6 @@ struct ByteQueue: ~Copyable {
         (start, end) = (0, count)
     }
 
-    /// Something to point at when there is nothing.
+    /// A valid address for views of an empty queue.
     private nonisolated(unsafe) static let nothing: UnsafeMutablePointer<UInt8> = .allocate(capacity: 1)
 }

@@ -1,20 +1,20 @@
 /// A view of bytes in a buffer of the data plane: a worker's scratch memory or a connection's queue.
 ///
-/// It is valid until that buffer is written to the next time, which is why views are passed down and never kept. Access is
-/// checked against the view's bounds.
+/// A view is valid until its buffer is next written to, so views are passed down and never kept. Access is checked
+/// against the view's bounds.
 @safe
 struct Bytes {
     private let start: UnsafePointer<UInt8>
     let count: Int
 
-    /// A view of memory that outlives its use.
+    /// Creates a view of memory that must outlive the view.
     @unsafe
     init(_ start: UnsafePointer<UInt8>, count: Int) {
         unsafe self.start = start
         self.count = count
     }
 
-    /// A constant text.
+    /// Creates a view of a constant text.
     init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     var isEmpty: Bool { count == 0 }
@@ -24,16 +24,16 @@ struct Bytes {
         return unsafe start[index]
     }
 
-    /// A part of the view.
+    /// A view of a part of the bytes.
     subscript(range: Range<Int>) -> Bytes {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "out of bounds")
         return unsafe Bytes(start + range.lowerBound, count: range.count)
     }
 
-    /// What follows the first `offset` bytes.
+    /// The bytes from `offset` to the end.
     func from(_ offset: Int) -> Bytes { self[offset..<count] }
 
-    /// The same as a span. Its lifetime is unknown to the compiler, as is the view's.
+    /// The bytes as a span. The compiler can't check the span's lifetime, just as it can't check the view's.
     var span: Span<UInt8> {
         @_lifetime(immortal) get {
             let span = unsafe Span(_unsafeStart: start, count: count)
@@ -41,17 +41,18 @@ struct Bytes {
         }
     }
 
-    /// The same for calls into C.
+    /// The bytes as a buffer for calls into C.
     @unsafe
     var buffer: UnsafeBufferPointer<UInt8> { unsafe UnsafeBufferPointer(start: start, count: count) }
 
-    /// The bytes for good.
+    /// A copy of the bytes, which the caller may keep.
     var copy: [UInt8] { unsafe Array(buffer) }
 
     /// The bytes as text, for logs.
     var text: String { unsafe String(decoding: buffer, as: UTF8.self) }
 
-    /// The items of a comma-separated list (RFC 9110 section 5.6.1), without the blanks around them; empty ones are left out.
+    /// The items of a comma-separated list (RFC 9110 section 5.6.1), without blanks around them and without empty
+    /// items.
     var listItems: some Sequence<Bytes> {
         var at = 0
         return sequence(state: ()) { _ in
@@ -74,11 +75,11 @@ struct Bytes {
 }
 
 extension String {
-    /// Lends its UTF-8.
+    /// Lends the string's UTF-8 bytes to `body`.
     func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
         var text = self
         return text.withUTF8 { buffer in
-            // Lent to the call alone; only an empty text has no address.
+            // The bytes are lent for this call only. An empty string may have no address.
             guard let start = buffer.baseAddress else { return body(Bytes("")) }
             return unsafe body(Bytes(start, count: buffer.count))
         }
@@ -86,6 +87,5 @@ extension String {
 }
 
 extension UInt8 {
-    /// Whether it is a space or a tab.
     fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }

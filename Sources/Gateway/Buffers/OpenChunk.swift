@@ -1,17 +1,17 @@
-/// A chunk (RFC 9112 section 7.1) that is put together at the end of a scratch memory. What one read has brought of a body
-/// goes on as one, however small its pieces were.
+/// A chunk (RFC 9112 section 7.1) that is written at the end of a scratch memory. All body bytes from one read become
+/// one chunk, even if they came in small pieces.
 struct OpenChunk {
-    /// Where its size stands; nil as long as there is no piece.
+    /// The offset of the size line; nil while the chunk is empty.
     private var sizeAt: Int?
-    /// Where its data begins.
+    /// The offset of the data.
     private var dataAt = 0
-    /// The size as it was written.
+    /// The size that the size line states.
     private var size = 0
 
-    /// Adds a piece, which is not empty.
+    /// Adds a piece, which must not be empty.
     mutating func append(_ piece: Bytes, to scratch: borrowing Scratch) {
         if sizeAt == nil {
-            // Most often there is no other piece.
+            // Usually there is only one piece, so its size is written as the chunk's size. `close` corrects it.
             (sizeAt, size) = (scratch.count, piece.count)
             scratch.append(hex: UInt64(size))
             scratch.append("\r\n")
@@ -20,7 +20,7 @@ struct OpenChunk {
         scratch.append(piece)
     }
 
-    /// Ends the chunk, if there is one.
+    /// Ends the chunk; does nothing if the chunk is empty.
     mutating func close(in scratch: borrowing Scratch) {
         guard let sizeAt else { return }
         let size = scratch.count - dataAt

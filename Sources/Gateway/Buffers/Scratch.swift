@@ -1,5 +1,5 @@
-/// A worker's memory for bytes on their way: received, decrypted, or put together to be sent. It is used within one event
-/// and never holds anything over to the next. Confined to one thread.
+/// A worker's memory for bytes that are received, decrypted, or being prepared for sending. It is used within one event
+/// and holds nothing until the next. Confined to one thread.
 @safe
 struct Scratch: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
@@ -18,21 +18,21 @@ struct Scratch: ~Copyable {
 
     var capacity: Int { unsafe memory.count }
 
-    /// How many bytes are in use.
+    /// The number of bytes written.
     var count: Int { unsafe used.pointee }
 
-    /// How many more bytes there is room for.
+    /// The number of bytes that can still be added.
     var room: Int { capacity - count }
 
-    /// What was written.
+    /// The bytes written so far.
     var bytes: Bytes {
         unsafe Bytes(UnsafePointer(memory.baseAddress.unsafelyUnwrapped), count: count)
     }
 
-    /// Forgets what was written.
+    /// Removes all bytes.
     func clear() { unsafe used.pointee = 0 }
 
-    /// Has a call write into the free room; it returns how many bytes it wrote.
+    /// Lets `body` write into the free memory. `body` returns how many bytes it wrote.
     @unsafe
     func fill(atMost limit: Int = .max, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
         let free = unsafe UnsafeMutableBufferPointer(rebasing: memory[count..<count + min(room, limit)])
@@ -41,7 +41,7 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += written
     }
 
-    /// Adds bytes. There must be room.
+    /// Adds bytes. There must be room for them.
     func append(_ bytes: Bytes) {
         precondition(bytes.count <= room, "the scratch memory is full")
         guard bytes.count > 0 else { return }
@@ -50,7 +50,7 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += bytes.count
     }
 
-    /// Adds a constant text. Where it is called, what it writes becomes a few constants.
+    /// Adds a constant text. Inlined, so that the compiler writes the text as a few constants.
     @inline(__always)
     func append(_ text: StaticString) {
         precondition(text.utf8CodeUnitCount <= room, "the scratch memory is full")
@@ -59,14 +59,13 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += text.utf8CodeUnitCount
     }
 
-    /// Adds one byte.
     func append(byte: UInt8) {
         precondition(room > 0, "the scratch memory is full")
         unsafe memory[count] = byte
         unsafe used.pointee += 1
     }
 
-    /// Adds bytes of a span.
+    /// Adds the bytes of a span.
     func append(_ bytes: Span<UInt8>) {
         precondition(bytes.count <= room, "the scratch memory is full")
         unsafe bytes.withUnsafeBufferPointer { buffer in
@@ -75,7 +74,7 @@ struct Scratch: ~Copyable {
         }
     }
 
-    /// Adds bytes of an array.
+    /// Adds the bytes of an array.
     func append(_ bytes: [UInt8]) {
         unsafe bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
@@ -89,21 +88,22 @@ struct Scratch: ~Copyable {
     /// Adds a number in hexadecimal digits.
     func append(hex value: UInt64) { append(number: value, radix: 16) }
 
-    /// Writes a number in hexadecimal digits in the place of some bytes, no more than it has digits, and moves what follows.
+    /// Replaces some bytes with a number in hexadecimal digits and moves the bytes after them. The number must have at
+    /// least as many digits as there are bytes to replace.
     func replace(_ range: Range<Int>, withHex value: UInt64) {
         let end = count
-        // A digit is four bits.
+        // Each hexadecimal digit stands for four bits.
         let more = max(1, (67 - value.leadingZeroBitCount) / 4) - range.count
         precondition(range.lowerBound >= 0 && range.upperBound <= end && more >= 0 && more <= room)
         let follows = unsafe memory.baseAddress.unsafelyUnwrapped + range.upperBound
-        // Both lie within the memory; they may overlap.
+        // Both ranges lie within the memory. They may overlap, which `update` allows.
         unsafe (follows + more).update(from: follows, count: end - range.upperBound)
         unsafe used.pointee = range.lowerBound
         append(hex: value)
         unsafe used.pointee = end + more
     }
 
-    /// Where the radix is a constant, dividing by it is a multiplication.
+    /// Adds a number. Inlined, since with a constant radix the compiler divides by multiplying.
     @inline(__always)
     private func append(number value: UInt64, radix: UInt64) {
         var digits = 1
@@ -119,7 +119,7 @@ struct Scratch: ~Copyable {
         while at > start {
             at &-= 1
             let digit = UInt8(truncatingIfNeeded: rest % radix)
-            // Within the room that was looked at.
+            // `at` lies within the room that was checked above.
             unsafe memory[at] = digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
             rest /= radix
         }

@@ -2,9 +2,10 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Messages from any thread to one that waits in its event loop. Each burst costs one write to an eventfd(2).
+/// Passes messages from any thread to one thread that waits in its event loop. A burst of messages costs one write to
+/// an eventfd(2).
 final class Mailbox<Message: Sendable>: Sendable {
-    /// Becomes readable when there is something in the box.
+    /// Becomes readable when the mailbox has messages.
     let descriptor: Int32
     private let messages = Mutex<[Message]>([])
 
@@ -15,17 +16,17 @@ final class Mailbox<Message: Sendable>: Sendable {
 
     deinit { _ = close(descriptor) }
 
-    /// Puts a message into the box.
+    /// Adds a message. Any thread may call this.
     func post(_ message: Message) {
         let wasEmpty = messages.withLock { messages in
             messages.append(message)
             return messages.count == 1
         }
-        // Adding 1 fails only when 2^64 - 2 were added and nobody has read.
+        // Adding 1 fails only when the counter has reached 2^64 - 2 without being read.
         if wasEmpty { _ = eventfd_write(descriptor, 1) }
     }
 
-    /// Takes all messages out, in the order in which they came.
+    /// Removes and returns all messages, in the order in which they were posted.
     func take() -> [Message] {
         var value: eventfd_t = 0
         _ = unsafe eventfd_read(descriptor, &value)

@@ -1,25 +1,26 @@
 import CLinux
 import Glibc
 
-/// What has become possible on a descriptor.
+/// The events that epoll reports for a descriptor.
 struct Readiness: OptionSet {
     let rawValue: UInt32
 
-    /// There is something to read, or the end of it.
+    /// Bytes can be read, or the end of the stream.
     static let readable = Readiness(rawValue: aegis_epoll_readable)
-    /// There is room to write.
+    /// Bytes can be written.
     static let writable = Readiness(rawValue: aegis_epoll_writable)
-    /// The other end will send nothing more: what there is to read comes before that.
+    /// The peer will send no more bytes; those that have arrived can still be read.
     static let ended = Readiness(rawValue: aegis_epoll_ended)
-    /// It is broken, or closed on both sides.
+    /// The connection is broken, or closed in both directions.
     static let hungUp = Readiness(rawValue: aegis_epoll_hung_up)
 
     func intersects(_ other: Readiness) -> Bool { rawValue & other.rawValue != 0 }
 }
 
-/// Waits for events of many descriptors by epoll(7), edge-triggered: an event tells of a change, once.
+/// Waits for events of many descriptors with epoll(7), edge-triggered: each change is reported once.
 ///
-/// The seam to the kernel's readiness: another way of waiting would take this type's place. Confined to one thread.
+/// This type is the only one that waits for the kernel's events; another mechanism would replace it. Confined to one
+/// thread.
 @safe
 struct Poller: ~Copyable {
     private static let batch = 512
@@ -37,12 +38,13 @@ struct Poller: ~Copyable {
         unsafe events.deallocate()
     }
 
-    /// Watches a descriptor for reading and writing until it is closed.
+    /// Watches a descriptor for reading and writing until the descriptor is closed.
     func add(_ watched: Int32, _ token: Token) throws(SystemFailure) {
         try add(watched, token, events: aegis_epoll_all)
     }
 
-    /// Watches a descriptor for reading alone, again and again for as long as there is something (level-triggered).
+    /// Watches a descriptor for reading only. The event repeats as long as there is something to read
+    /// (level-triggered).
     func addLevelTriggered(_ watched: Int32, _ token: Token) throws(SystemFailure) {
         try add(watched, token, events: aegis_epoll_exclusive)
     }
@@ -57,13 +59,13 @@ struct Poller: ~Copyable {
         }
     }
 
-    /// Watches a descriptor no longer, though it stays open.
+    /// Stops watching a descriptor that stays open.
     func remove(_ watched: Int32) { _ = epoll_ctl(descriptor, EPOLL_CTL_DEL, watched, nil) }
 
-    /// Waits at most so long (nil: for ever), and calls `body` for each event.
+    /// Waits at most this long (nil: without limit), and calls `body` for each event.
     func wait(milliseconds: Int64?, _ body: (Token, Readiness) -> Void) {
         let timeout = milliseconds.map { Int32(clamping: $0) } ?? -1
-        // The kernel writes at most `batch` events. A signal just ends the wait.
+        // The kernel writes at most `batch` events. When a signal interrupts the wait, there are none.
         let count = unsafe epoll_wait(descriptor, events, Int32(Self.batch), timeout)
         guard count > 0 else { return }
         for index in 0..<Int(count) {

@@ -1,18 +1,19 @@
-/// Where an element stands in a slab. The generation tells it from what stood there before.
+/// The place of an element in a slab. The generation tells the element from earlier ones at the same index.
 struct SlotID: Equatable {
     let index: UInt32
     let generation: UInt32
 
-    /// No element.
+    /// The identity of no element.
     static let none = SlotID(index: .max, generation: 0)
 
     var isNone: Bool { index == .max }
 }
 
-/// Elements at fixed addresses, made and taken away at the cost of one push or pop, addressed by number: no reference counts
-/// and no pointers from one to another, so a late event can be told to be about something that is gone.
+/// Stores elements at fixed addresses and identifies each by an index and a generation. Adding or removing one costs a
+/// push or a pop. There are no reference counts and no pointers between elements, so a late event for a removed element
+/// can be recognised.
 ///
-/// Elements stay where they are while others come and go. Confined to one thread.
+/// An element keeps its address while others are added and removed. Confined to one thread.
 @safe
 struct Slab<Element: ~Copyable>: ~Copyable {
     private static var chunkBits: Int { 6 }
@@ -25,8 +26,8 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         let generations: UnsafeMutablePointer<UInt32>
     }
 
-    /// What changes as elements come and go. It stands in memory of its own, so that an element can be worked on while
-    /// others come and go.
+    /// The values that change when elements are added or removed. They have memory of their own, so that one element
+    /// can be used while others are added or removed.
     private struct Tally {
         var chunkCount = 0
         var free: [UInt32] = []
@@ -37,10 +38,10 @@ struct Slab<Element: ~Copyable>: ~Copyable {
     private let tally: UnsafeMutablePointer<Tally>
     private let maximum: Int
 
-    /// How many elements there are.
+    /// The number of elements.
     var count: Int { unsafe tally.pointee.count }
 
-    /// A slab for at most so many elements.
+    /// Creates a slab for at most `maximum` elements.
     init(maximum: Int) {
         self.maximum = maximum
         unsafe chunks = .allocate(capacity: maximum / Self.chunkSize + 1)
@@ -61,7 +62,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         unsafe tally.deallocate()
     }
 
-    /// Puts an element; nil when the slab is full.
+    /// Adds an element; returns nil when the slab is full.
     func insert(_ element: consuming Element) -> SlotID? {
         guard count < maximum else { return nil }
         if unsafe tally.pointee.free.isEmpty { grow() }
@@ -74,7 +75,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// Takes an element out.
+    /// Removes and returns an element.
     func remove(_ id: SlotID) -> Element {
         precondition(contains(id), "no such element")
         let (chunk, offset) = Self.place(id.index)
@@ -84,14 +85,14 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe (chunks[chunk].elements + offset).move()
     }
 
-    /// Whether the element is still there.
+    /// Whether the element still exists.
     func contains(_ id: SlotID) -> Bool {
         let (chunk, offset) = Self.place(id.index)
         return unsafe chunk < tally.pointee.chunkCount && chunks[chunk].generations[offset] == id.generation
             && id.generation & 1 == 1
     }
 
-    /// The identity of what stands at an index now; nil when nothing does.
+    /// The identity of the element at an index; nil when the place is free.
     func id(at index: UInt32) -> SlotID? {
         let (chunk, offset) = Self.place(index)
         guard unsafe chunk < tally.pointee.chunkCount, unsafe chunks[chunk].generations[offset] & 1 == 1 else {
@@ -100,10 +101,10 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// How many indices there are, free ones included.
+    /// All indices, including free ones.
     var indices: Range<UInt32> { unsafe 0..<UInt32(tally.pointee.chunkCount * Self.chunkSize) }
 
-    /// The element. It must be there: whoever holds the identity of what may be gone asks `contains` first.
+    /// The element, which must exist. A caller whose element may be removed must call `contains` first.
     subscript(id: SlotID) -> Element {
         unsafeAddress {
             precondition(contains(id), "no such element")
@@ -129,11 +130,11 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         let chunk = unsafe Chunk(
             elements: .allocate(capacity: Self.chunkSize), generations: .allocate(capacity: Self.chunkSize))
         unsafe chunk.generations.initialize(repeating: 0, count: Self.chunkSize)
-        // There is room: `count < maximum`, and each chunk before this one is full.
+        // There is room for the chunk: `count < maximum`, and all earlier chunks are full.
         unsafe (chunks + chunkCount).initialize(to: chunk)
         let first = UInt32(chunkCount * Self.chunkSize)
         unsafe tally.pointee.chunkCount += 1
-        // The lowest index is taken first.
+        // Free indices are taken from the end, so the lowest comes last.
         unsafe tally.pointee.free.append(contentsOf: (first..<first + UInt32(Self.chunkSize)).reversed())
     }
 }

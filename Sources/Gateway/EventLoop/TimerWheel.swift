@@ -1,40 +1,41 @@
-/// Deadlines of many things that are put off far more often than they are met.
+/// A timer wheel for deadlines that are postponed far more often than they are reached.
 ///
-/// Putting a deadline off costs one store into the thing itself: its entry stays where it is in the wheel, and when it
-/// comes up, the thing's own deadline says whether it is time or where to put the entry next. Times are in milliseconds of
-/// the monotonic clock. Confined to one thread.
+/// To postpone a deadline only stores the new time in the thing; its entry stays in the wheel. When the entry comes up,
+/// the stored time tells whether the deadline is reached or where to enter it again. Times are in milliseconds of the
+/// monotonic clock. Confined to one thread.
 struct TimerWheel: ~Copyable {
-    /// The time that a tick takes: deadlines are met at most this much late.
+    /// The length of a tick: a deadline comes up at most this much late.
     static let tickMilliseconds: Int64 = 16
     private static let slots = 4096
     private static let slotsLookedAhead: Int64 = 32
 
-    /// An entry, and the next of the same slot or the next that is free.
+    /// An entry, and the index of the next entry in the same slot or in the free list.
     private struct Entry {
         let token: Token
         let next: Int
     }
 
-    /// No entry.
+    /// The index of no entry.
     private static let none = -1
 
-    /// The entries of all slots, in one piece. Memory of each slot's own would lie scattered among that of connections, and
-    /// keep pages that these leave behind from being given back.
+    /// The entries of all slots in one array. Separate memory for each slot would lie between the memory of connections
+    /// and keep pages in use after connections are gone.
     private var entries: [Entry] = []
     private var first: [Int]
     private var firstFree = Self.none
     private var now: Int64
     private var count = 0
 
-    /// A wheel that starts at a time.
+    /// Creates a wheel whose current time is `now`.
     init(now milliseconds: Int64) {
         now = milliseconds / Self.tickMilliseconds
         first = Array(repeating: Self.none, count: Self.slots)
     }
 
-    /// Enters a thing to come up at a time, or earlier when that is further away than the wheel is round (65 s).
+    /// Enters a thing to come up at a time. It comes up earlier if the time is further away than one turn of the wheel
+    /// (65 s).
     ///
-    /// - Returns: The tick at which it comes up; an entry whose thing remembers another tick is stale.
+    /// - Returns: The tick at which the entry comes up. An entry is stale if its thing remembers another tick.
     mutating func enter(_ token: Token, at milliseconds: Int64) -> Int64 {
         let due = milliseconds / Self.tickMilliseconds + 1
         let tick = min(max(due, now + 1), now + Int64(Self.slots) - 1)
@@ -52,7 +53,7 @@ struct TimerWheel: ~Copyable {
         return tick
     }
 
-    /// Takes out what has come up by a time, and calls `body` with each and the tick it stood at.
+    /// Advances the wheel to a time and appends the entries that have come up, each with its tick, to `due`.
     mutating func advance(to milliseconds: Int64, _ due: inout [(token: Token, tick: Int64)]) {
         let target = milliseconds / Self.tickMilliseconds
         while now < target {
@@ -74,8 +75,8 @@ struct TimerWheel: ~Copyable {
         }
     }
 
-    /// How long to sleep at most until something may come up, in milliseconds: half a second where nothing is near, since
-    /// looking farther ahead costs more than waking up. Nil when nothing is entered.
+    /// The longest time to sleep before an entry may come up, in milliseconds. Half a second when no entry is near,
+    /// since looking further ahead costs more than waking up. Nil when there are no entries.
     func sleepMilliseconds(now milliseconds: Int64) -> Int64? {
         guard count > 0 else { return nil }
         for ahead in 1...Self.slotsLookedAhead where first[Int(now + ahead) & (Self.slots - 1)] != Self.none {
@@ -85,26 +86,27 @@ struct TimerWheel: ~Copyable {
     }
 }
 
-/// The deadline of one thing: what it stores itself.
+/// The deadline of one thing, stored in the thing.
 struct Deadline {
-    /// When it is due, in milliseconds; `never` for not at all.
+    /// The time in milliseconds; `never` when no deadline is set.
     fileprivate(set) var milliseconds = Deadline.never
-    /// The tick of its entry in the wheel; `never` when it has none.
+    /// The tick of the entry in the wheel; `never` when there is no entry.
     fileprivate var tick = Deadline.never
 
     fileprivate static let never = Int64.max
 
-    /// Sets it. Only one that is earlier than the entry in the wheel costs a new entry.
+    /// Sets the deadline. A new entry is made only if the time is earlier than the existing entry.
     mutating func set(_ milliseconds: Int64, for token: Token, in wheel: inout TimerWheel) {
         self.milliseconds = milliseconds
         guard milliseconds / TimerWheel.tickMilliseconds + 1 < tick else { return }
         tick = wheel.enter(token, at: milliseconds)
     }
 
-    /// There is none any more. The entry comes up and is dropped.
+    /// Removes the deadline. Its entry stays in the wheel and is dropped when it comes up.
     mutating func clear() { milliseconds = Deadline.never }
 
-    /// What to do when an entry comes up: true when it is time. Else the entry is stale or goes on to where it belongs.
+    /// Handles an entry that comes up: returns true when the deadline is reached. Otherwise the entry is stale, or it
+    /// is entered again for the stored time.
     mutating func isDue(entryAt tick: Int64, now: Int64, for token: Token, in wheel: inout TimerWheel) -> Bool {
         guard tick == self.tick else { return false }
         self.tick = Deadline.never

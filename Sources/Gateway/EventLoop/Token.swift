@@ -1,5 +1,5 @@
-/// What an event or a timer is about, in the 64 bits that the kernel carries for us: the kind of thing, its place, and the
-/// generation that tells it from what stood there before (a descriptor's number can't).
+/// Identifies the subject of an event or a timer in the 64 bits that epoll carries: its kind, index and generation. A
+/// descriptor's number would not do, since it can be reused while an event is still queued.
 struct Token: Equatable {
     enum Kind: UInt8 {
         case listener = 1
@@ -21,7 +21,7 @@ struct Token: Equatable {
     var index: UInt32 { UInt32(truncatingIfNeeded: raw) }
     private var generation: UInt32 { UInt32(truncatingIfNeeded: raw >> 32) & 0xFF_FFFF }
 
-    /// The element that this is about; nil when it is gone.
+    /// The identity of the element that the token refers to; nil when the element is gone.
     func element<Element: ~Copyable>(in slab: borrowing Slab<Element>) -> SlotID? {
         guard let id = slab.id(at: index), id.generation & 0xFF_FFFF == generation else { return nil }
         return id

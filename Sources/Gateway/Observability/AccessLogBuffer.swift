@@ -3,7 +3,7 @@ import HTTP1
 import PKI
 import State
 
-/// A worker's lines until they go to the sink, together.
+/// Collects a worker's access log lines and passes them to the sink in batches.
 final class AccessLogBuffer {
     private static let size = 64 << 10
     private static let flushMilliseconds: Int64 = 1000
@@ -11,12 +11,13 @@ final class AccessLogBuffer {
     private let sink: AccessLogSink
     private let format: AccessLog.Format
     private let line = Scratch(capacity: 4 << 20)
-    /// How much of a client's text goes into a line, in bytes: escaped it may be six times as long, and a line has several.
+    /// The most bytes of one text of a client in a line. Escaping can make a text six times as long, and a line has
+    /// several texts.
     private static let longestText = 64 << 10
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
     private var dueAt: Int64?
-    /// A second, and its text in the format's way.
+    /// The last second for which the time was formatted, and its text.
     private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
     init(_ sink: AccessLogSink, _ format: AccessLog.Format) {
@@ -25,8 +26,8 @@ final class AccessLogBuffer {
         lines.reserveCapacity(Self.size + 4096)
     }
 
-    /// Keeps what the line will say of a request; two parts with a zero byte between, around what only the end knows.
-    /// `version` is that of TLS; nil without.
+    /// Adds to `queue` the parts of the line that the request determines. A zero byte marks the place for the parts
+    /// that are known only at the end. `version` is the TLS version; nil for plain HTTP.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
         _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
@@ -65,7 +66,7 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line.
+    /// Completes a line and adds it to the batch.
     func end(
         _ parts: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
     ) {
@@ -98,7 +99,7 @@ final class AccessLogBuffer {
         add()
     }
 
-    /// A line for a request that could not be read.
+    /// Adds a line for a request that was refused before its head was read completely.
     func recordRefusal(
         _ status: Int, _ reason: StaticString, bytes: UInt64, _ peer: PeerAddress, _ version: TLSConnection.Version?,
         _ id: RequestID, _ clock: LoopClock
@@ -129,7 +130,7 @@ final class AccessLogBuffer {
 
     // MARK: Parts of lines
 
-    /// Begins an object of JSON, up to the value of `scheme` or `tls_version`.
+    /// Begins a JSON object, through the members `scheme` and `tls_version`.
     private func beginObject(
         _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
@@ -148,7 +149,7 @@ final class AccessLogBuffer {
         }
     }
 
-    /// Begins a combined line, up to the request's own.
+    /// Begins a line of the combined format, up to the request line.
     private func beginCombined(_ proxied: PeerAddress?, _ peer: PeerAddress, _ clock: LoopClock) {
         if let proxied { proxied.write(to: line) } else { peer.write(to: line) }
         line.append(" - - [")
@@ -156,7 +157,7 @@ final class AccessLogBuffer {
         line.append("] \"")
     }
 
-    /// Adds a text in quotation marks; `-` when there is none.
+    /// Adds a text in quotation marks, or `"-"` when there is none.
     private func appendQuoted(_ head: Bytes, _ text: ByteRange?) {
         guard let text, !text.isEmpty else { return line.append("\"-\"") }
         line.append("\"")
@@ -164,7 +165,7 @@ final class AccessLogBuffer {
         line.append("\"")
     }
 
-    /// Adds a time in milliseconds, with microseconds behind the point.
+    /// Adds a duration in milliseconds with three decimals.
     private func appendMilliseconds(_ nanoseconds: UInt64) {
         line.append(decimal: nanoseconds / 1_000_000)
         line.append(".")
@@ -174,7 +175,7 @@ final class AccessLogBuffer {
         line.append(decimal: rest)
     }
 
-    /// Adds a time; its text is made once a second.
+    /// Adds a time. Its text is formatted once a second.
     private func append(time seconds: Int64) {
         if time.seconds != seconds {
             let text = format == .json ? UTCTime.rfc3339(seconds) : UTCTime.combinedLog(seconds)
@@ -206,8 +207,8 @@ final class AccessLogBuffer {
         (lineCount, dueAt) = (0, nil)
     }
 
-    /// Adds text so that it can't end the string that it stands in, in JSON and in the combined format alike; what is not
-    /// ASCII is taken as Latin-1.
+    /// Adds a text and escapes it, so that the text can't end the quoted string that contains it, in JSON and in the
+    /// combined format. Bytes beyond ASCII are treated as Latin-1.
     private func appendEscaped(_ text: Bytes) {
         defer { if text.count > Self.longestText { line.append("...") } }
         let end = min(text.count, Self.longestText)
@@ -234,16 +235,16 @@ final class AccessLogBuffer {
 }
 
 extension Bytes {
-    /// The first byte at or after `start` that no string of a log may hold as it is; the count if there is none.
+    /// The offset of the first byte at or after `start` that must be escaped in a log; the count if none is.
     fileprivate func firstToEscape(from start: Int) -> Int {
         let raw = unsafe span.bytes
         var at = start
         while at + 8 <= count {
-            // Any eight bytes are a UInt64, and the loop's condition says that they are there.
+            // Any eight bytes are a valid UInt64, and the loop's condition ensures that they are within the span.
             let word = unsafe UInt64(
                 littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
-            // A byte's top bit gets set where it is below 32, above 126, a quotation mark or a backslash. A borrow can set
-            // wrong bits above a right one, never below, and the lowest is the one that counts.
+            // The top bit of each byte is set if the byte is below 32, above 126, a quotation mark or a backslash. A
+            // borrow can set wrong bits above a right one, but never below it, and only the lowest counts.
             let low = word &- 0x2020_2020_2020_2020
             let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
             let quote = (word ^ 0x2222_2222_2222_2222) &- 0x0101_0101_0101_0101

@@ -1,24 +1,24 @@
 import Glibc
 import Synchronization
 
-/// Where the lines of all workers go: a file or the standard output, written to by a thread of its own, so that a slow disk
-/// or a full pipe holds nobody up.
+/// Writes the access log lines of all workers to a file or the standard output. It has a thread of its own, so that a
+/// slow disk or a full pipe delays no worker.
 ///
-/// What can't be written now is kept, up to 16 MiB, and tried again; what there is no room for any more is lost and counted.
+/// Lines that can't be written yet are kept, up to 16 MiB, and tried again. Lines beyond that are lost and counted.
 final class AccessLogSink: Sendable {
-    /// How much may wait to be written.
+    /// The most bytes that may wait to be written.
     private static let maxWaiting = 16 << 20
-    /// How long after a failure it is tried again, in milliseconds.
+    /// How long to wait after a failed write before trying again, in milliseconds.
     private static let retryMilliseconds: Int32 = 250
-    /// How long it is tried to write what waits when all is over, in milliseconds.
+    /// How long closing keeps trying to write the waiting lines, in milliseconds.
     private static let closingMilliseconds: Int32 = 2000
 
     private struct Shared {
         var file: LogFile
-        /// Where lines are to go from now on, and whether a line of another process stands there unfinished.
+        /// The file to use from now on, and whether another process left an unfinished line at its end.
         var next: (file: LogFile, endsWithinLine: Bool)?
         var chunks: [[UInt8]] = []
-        /// What waits, with what the thread holds.
+        /// The number of waiting bytes, including those that the thread holds.
         var bytes = 0
         var failure: Int32?
         var isClosed = false
@@ -29,7 +29,7 @@ final class AccessLogSink: Sendable {
     private let signal: Mailbox<Void>
     private let lost: LostLines
 
-    /// Writes to a file, which this owns from now on.
+    /// Starts writing to `file`, which the sink closes when it no longer needs it.
     init(_ file: LogFile, endsWithinLine: Bool, counting lost: LostLines) throws(SystemFailure) {
         shared = Mutex(Shared(file: file))
         self.lost = lost
@@ -37,7 +37,7 @@ final class AccessLogSink: Sendable {
         NamedThread("access-log") { [self] in run(owingLineEnd: endsWithinLine) }.start()
     }
 
-    /// Takes lines to be written, or counts them as lost when too much waits already.
+    /// Adds lines to be written, or counts them as lost when too many bytes wait already.
     func take(_ lines: [UInt8], lines count: UInt64) {
         let isTaken = shared.withLock { shared in
             guard !shared.isClosed, shared.bytes + lines.count <= Self.maxWaiting else { return false }
@@ -48,13 +48,13 @@ final class AccessLogSink: Sendable {
         if isTaken { signal.post(()) } else { lost.add(count) }
     }
 
-    /// Why nothing can be written, while that is so; the `errno`.
+    /// The `errno` of the last write; nil when it succeeded.
     var failure: Int32? { shared.withLock { $0.failure } }
 
-    /// Whether the file was deleted.
+    /// Whether the log file was deleted.
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
 
-    /// Has all that waits, and all that comes, go to another file, which this owns from now on.
+    /// Switches to another file for all waiting and future lines. The sink closes the file when it no longer needs it.
     func move(to file: LogFile, endsWithinLine: Bool) {
         let superseded = shared.withLock { shared in
             let former = shared.next?.file
@@ -65,7 +65,7 @@ final class AccessLogSink: Sendable {
         signal.post(())
     }
 
-    /// Closes after the workers, who still have it, have had time to hand over what they hold.
+    /// Closes the sink after a delay, so that the workers that still have it can pass on their lines.
     func closeLater() {
         NamedThread("access-log-end") { [self] in
             _ = sleep(2)
@@ -73,13 +73,13 @@ final class AccessLogSink: Sendable {
         }.start()
     }
 
-    /// Writes what waits, then closes.
+    /// Writes the waiting lines, then closes the file.
     func close() {
         shared.withLock { $0.isClosed = true }
         signal.post(())
     }
 
-    /// Waits until everything is written or given up, a few seconds at most.
+    /// Waits until all lines are written or given up; at most a few seconds.
     func waitUntilWritten() {
         for _ in 0..<3000 {
             if shared.withLock({ $0.isDone }) { return }
@@ -105,13 +105,13 @@ final class AccessLogSink: Sendable {
                 move(&lines, to: next.file, endsWithinLine: next.endsWithinLine)
                 outcome = write(&lines)
             }
-            // Nothing is taken any more.
+            // Once closed, `add` accepts no more lines.
             guard shared.withLock({ $0.isClosed && $0.chunks.isEmpty && $0.next == nil }) else { continue }
             return finish(&lines)
         }
     }
 
-    /// Waits for something to do.
+    /// Waits until there are new lines or another file, or until a write can be tried again.
     private func wait(after outcome: PendingLines.Outcome?) {
         var descriptors = [pollfd(fd: signal.descriptor, events: Int16(POLLIN), revents: 0)]
         if outcome == .wouldBlock {
@@ -159,7 +159,7 @@ final class AccessLogSink: Sendable {
     }
 }
 
-/// How many lines of access logs were lost since the process began.
+/// The number of access log lines lost since the process started.
 final class LostLines: Sendable {
     private let total = Atomic<UInt64>(0)
 

@@ -1,26 +1,26 @@
-/// When people are told that the access log loses lines, or is about to: at once, once a minute while that goes on, and when
-/// it is over. Pure.
+/// Decides when to report that the access log loses lines or soon will: at once, every minute while the trouble lasts,
+/// and when it is over. Pure.
 struct AccessLogTrouble {
-    /// How often the same is told again, in seconds.
+    /// The time between two reports of the same trouble, in seconds.
     static let repeatSeconds: Int64 = 60
-    /// After how long without a loss the log is as fast as lines come, in seconds.
+    /// The time without a loss after which a slow log counts as recovered, in seconds.
     static let quietSeconds: Int64 = 10
 
-    /// What people are told.
+    /// A message for the event log.
     enum Word: Equatable {
         case lasts(String)
         case over(String)
     }
 
-    /// What is wrong; nil when nothing is.
+    /// The present trouble; nil when there is none.
     private(set) var reason: String?
     private var lost: UInt64 = 0
     private var lostBefore: UInt64 = 0
     private var lostLastAt = Int64.min / 2
     private var nextWordAt: Int64 = 0
 
-    /// Looks at how the log does: why it can't be written, if it can't, and how many lines were lost since the process began.
-    /// `now` is in seconds of a clock that nobody sets.
+    /// Updates the trouble. `failure` tells why the log can't be written, if so. `total` is the number of lines lost
+    /// since the process started. `now` is in seconds of the monotonic clock.
     mutating func look(failure: String?, lost total: UInt64, at now: Int64) -> Word? {
         let before = lost
         if total > lost { (lost, lostLastAt) = (total, now) }

@@ -1,18 +1,18 @@
 import PKI
 
-/// How metrics tell TLS connections apart that broke after their handshakes.
+/// The labels under which metrics count TLS connections that broke after their handshake.
 enum BrokenTLS {
-    /// Whose fault it was.
+    /// The peer at the other end of the connection.
     enum Peer: String, CaseIterable {
         case client, upstream
     }
 
     enum Reason: String, CaseIterable {
-        /// Records without data, such as key updates, came one after the other.
+        /// The peer sent too many records without data, such as key updates, in a row.
         case flood
-        /// The other end has broken off, and has said so.
+        /// The peer sent an alert.
         case alert
-        /// What came is no TLS.
+        /// The bytes received are not valid TLS.
         case malformed
 
         init(_ failure: TLSFailure) {

@@ -1,27 +1,28 @@
-/// What adds up.
+/// A total of traffic.
 protocol Total: Sendable {
     init()
     static func += (total: inout Self, more: Self)
-    /// How busy it shows something to be.
+    /// The amount of traffic that ranks the names.
     var weight: UInt64 { get }
 }
 
-/// Totals by name, of which the busiest are told one by one and the rest together: who reads them must not be flooded, however
-/// many names there are. Pure.
+/// Totals by name. The busiest names are reported one by one and the others together, so that the output stays small
+/// however many names there are. Pure.
 ///
-/// Each total that is told only grows, the rest too: what counted with the rest stays there when its name comes to be told.
+/// Every reported total only grows, including that of the others: traffic counted with the others stays there when its
+/// name is later reported by itself.
 struct BusiestTotals<Value: Total>: Sendable {
-    /// How many names are told.
+    /// The most names reported one by one.
     static var toldCount: Int { 100 }
-    /// How many names are known; of more, the least busy begin anew.
+    /// The most names remembered. When there are more, the least busy ones are forgotten and start at 0 again.
     static var knownCount: Int { 10_000 }
 
     private var totals: [String: Value] = [:]
     private var told: Set<String> = []
-    /// What was counted for names that were not told then.
+    /// The traffic of names while they were not reported by themselves.
     private(set) var rest = Value()
 
-    /// Adds to a name's total.
+    /// Adds traffic to a name's total.
     mutating func add(_ name: String, _ value: Value) {
         totals[name, default: Value()] += value
         if told.contains(name) { return }
@@ -33,16 +34,16 @@ struct BusiestTotals<Value: Total>: Sendable {
         if totals.count > Self.knownCount { forgetLeastBusy() }
     }
 
-    /// How many names are known now.
+    /// The number of remembered names.
     var known: Int { totals.count }
 
-    /// The totals that are told, by name in order.
+    /// The totals of the names that are reported by themselves, sorted by name.
     var named: [(name: String, total: Value)] {
         told.sorted().compactMap { name in totals[name].map { (name, $0) } }
     }
 
-    /// Tells of names that have become busier than twice what others are that are told, in the place of these. With less of a
-    /// difference names would come and go.
+    /// Reports a name by itself once it is more than twice as busy as a reported one, which it replaces. With a smaller
+    /// difference, names would be exchanged too often.
     mutating func rank() {
         guard totals.count > told.count else { return }
         let told = told
@@ -57,7 +58,8 @@ struct BusiestTotals<Value: Total>: Sendable {
         }
     }
 
-    /// Keeps those that are told, and of the others the busier ones up to half of what may be known.
+    /// Forgets the least busy names. Those reported by themselves stay, and so do the busiest others, up to half of
+    /// `knownCount`.
     private mutating func forgetLeastBusy() {
         let told = told
         let others = totals.filter { !told.contains($0.key) }.sorted { $0.value.weight > $1.value.weight }

@@ -2,16 +2,16 @@ import Glibc
 import State
 import Synchronization
 
-/// The gateway's log: a line an event, as text for people or JSON for machines, on the standard error. Never a secret.
+/// The gateway's log on the standard error: one line for each event, as text or JSON. Secrets are never logged.
 ///
-/// Who does not read the log holds nobody up: lines that there is no room for are lost, and counted.
+/// A reader that is too slow delays no thread: lines without room are lost and counted.
 package struct EventLog: Sendable {
     /// The form of a line.
     package enum Format: String, Sendable, CaseIterable {
         case text, json
     }
 
-    /// How much an event matters.
+    /// The severity of an event.
     enum Level: String {
         case info, warning, error
     }
@@ -19,20 +19,20 @@ package struct EventLog: Sendable {
     private let format: Format
     private let output = Output()
 
-    /// A line is cut here. So much can be written at once where poll(2) says that there is room (pipe(7)).
+    /// Longer lines are cut. This many bytes can be written at once when poll(2) reports room (pipe(7)).
     private static let maximumBytes = 4096
 
-    /// The standard error, for all threads.
+    /// The standard error, shared by all threads.
     private final class Output: Sendable {
         private struct State {
             var lost = 0
-            /// Whether a line was begun that could not be written to its end, on a disk that is full, say.
+            /// Whether the last line could only be written in part, for example because a disk was full.
             var isWithinLine = false
         }
 
         private let state = Mutex(State())
 
-        /// Writes a line if there is room; `account` makes a line that tells of how many were lost before it.
+        /// Writes a line if there is room. `account` makes the line that reports how many lines were lost before.
         func write(_ line: [UInt8], account: (Int) -> [UInt8]) {
             state.withLock { state in
                 if state.lost > 0, Self.writeAtOnce(account(state.lost), &state) { state.lost = 0 }
@@ -46,7 +46,7 @@ package struct EventLog: Sendable {
             let text = state.isWithinLine ? [UInt8(ascii: "\n")] + line : line
             var bytes = text[...]
             while !bytes.isEmpty {
-                // Within the slice.
+                // The bytes and their count are those of the slice.
                 let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { return false }
@@ -57,11 +57,11 @@ package struct EventLog: Sendable {
         }
     }
 
-    /// A log.
+    /// Creates a log.
     package init(_ format: Format) { self.format = format }
 
     func info(_ message: String, _ fields: [(String, String)] = []) { write(.info, message, fields) }
-    /// Writes what people had better look at.
+    /// Logs an event that an operator should look at.
     package func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
     func error(_ message: String, _ fields: [(String, String)] = []) { write(.error, message, fields) }
 
@@ -87,7 +87,7 @@ package struct EventLog: Sendable {
         return bytes.prefix(Self.maximumBytes - 1) + [UInt8(ascii: "\n")]
     }
 
-    /// Text that stays on its line.
+    /// The text with control characters replaced, so that it stays on one line.
     private static func plain(_ text: String) -> String {
         String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
     }

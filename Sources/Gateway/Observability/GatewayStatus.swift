@@ -1,41 +1,42 @@
 import State
 import Synchronization
 
-/// What the control side knows of itself, for those who ask on the admin listener.
+/// The status of the gateway, shared between the control side, which writes it, and the admin listener, which reads it.
 final class GatewayStatus: Sendable {
     struct Values {
         var phase = GatewayNode.Phase.starting
         var position = StatePosition.start
         var sites = 0
-        /// How many connections clients may have.
+        /// The most connections that clients may have.
         var connectionLimit = 0
         var reloads = 0
         var failedReloads = 0
         var problems = 0
-        /// Whether there was no state when it began.
+        /// Whether there was no state when the gateway started.
         var isWaiting = false
-        /// Why the state can't be read; what was in force is served on.
+        /// The reason why the state can't be read; the last state stays in force. Nil if the state can be read.
         var stateFailure: String?
-        /// Why the state can't be written.
+        /// The reason why the state can't be written; nil if it can.
         var reportFailure: String?
-        /// The first end of validity of all certificates, in seconds since 1970.
+        /// The earliest expiry of all certificates, in seconds since 1970.
         var firstEnd: Int64?
-        /// By name: the end of validity, in seconds since 1970. Empty when there are more than `mostExpiries`.
+        /// The expiry of each certificate by its name, in seconds since 1970. Empty when there are more than
+        /// `mostExpiries`.
         var expiries: [String: Int64] = [:]
-        /// By upstream: whether health checks find it well.
+        /// The result of health checks by upstream: true when healthy.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0
-        /// The program's version, such as 1.2.3.
+        /// The version of the gateway, such as 1.2.3.
         var version = ""
-        /// Certificates that this process has ordered since it began: those that came, and the tries that failed.
+        /// The certificates ordered since the process started: those obtained, and the attempts that failed.
         var issuances = 0
         var failedIssuances = 0
         var renewals = RenewalOutlook()
-        /// Lines of the access log that were lost since the process began.
+        /// The number of access log lines lost since the process started.
         var lostLogLines: UInt64 = 0
     }
 
-    /// More certificates than this are told of by the first end alone.
+    /// The most certificates whose expiries are kept one by one.
     static let mostExpiries = 1000
 
     private let values = Mutex(Values())

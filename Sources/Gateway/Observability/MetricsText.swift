@@ -1,9 +1,9 @@
-/// Everything that is counted, in the text format of Prometheus (version 0.0.4,
+/// Writes all metrics in the text format of Prometheus (version 0.0.4,
 /// https://prometheus.io/docs/instrumenting/exposition_formats/).
 ///
-/// Names and units are as https://prometheus.io/docs/practices/naming/ wants them.
+/// Names and units follow https://prometheus.io/docs/practices/naming/.
 struct MetricsText {
-    /// What there is to tell.
+    /// The values to write.
     struct Facts {
         let workers: [WorkerMetrics]
         let status: GatewayStatus.Values
@@ -11,7 +11,7 @@ struct MetricsText {
         let usage: ProcessUsage
     }
 
-    /// The label of what is told together; no host or upstream is called so.
+    /// The label for all hosts or upstreams that are counted together. No host or upstream can have this name.
     static let others = "(others)"
 
     private let workers: [WorkerMetrics]
@@ -23,7 +23,7 @@ struct MetricsText {
         (workers, status, traffic) = (facts.workers, facts.status, facts.traffic)
     }
 
-    /// The text.
+    /// Returns the text of all metrics.
     static func write(_ facts: Facts) -> String {
         var metrics = MetricsText(facts)
         metrics.writeTraffic()
@@ -174,7 +174,7 @@ struct MetricsText {
     private mutating func write(_ usage: ProcessUsage) {
         header("process_cpu_seconds_total", "Time of the processors that the process has used", "counter")
         sample("process_cpu_seconds_total", [], usage.cpuSeconds)
-        // What is not known is left out: 0 would be taken for a measurement.
+        // Unknown values are left out, since 0 would be read as a measurement.
         if let bytes = usage.residentBytes {
             gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(bytes)")
         }

@@ -1,48 +1,47 @@
-/// Lines that wait to be written, in whole or, of the first one, what is left of it. Pure: the caller writes.
+/// Lines that wait to be written; the first may be written in part. Pure: the caller writes.
 ///
-/// A line that was begun is gone on with at the very byte, however late there is room for it again. So no line ever stands
-/// broken within a file.
+/// After an interruption, writing continues at the exact byte, so a file never contains a broken line.
 struct PendingLines {
-    /// What came of a write.
+    /// The result of a write.
     enum Outcome: Equatable {
         case written(Int)
-        /// There is no room now; it will be told when there is.
+        /// There is no room now; poll(2) reports when there is.
         case wouldBlock
-        /// The `errno`.
+        /// The write failed with this `errno`.
         case failed(Int32)
     }
 
     private var chunks: [[UInt8]] = []
-    /// The chunk that is being written.
+    /// The index of the chunk that is being written.
     private var first = 0
-    /// How much of it is written.
+    /// How many bytes of this chunk are written.
     private var offset = 0
     private static let lineEnd = UInt8(ascii: "\n")
 
-    /// Whether a line end goes first: another one's line stands in the file without one.
+    /// Whether to write a line end first, because another process left an unfinished line in the file.
     var owesLineEnd = false
 
     var isEmpty: Bool { first == chunks.count }
 
-    /// How many bytes wait.
+    /// The number of waiting bytes.
     private(set) var bytes = 0
 
-    /// How many lines are not written to their end.
+    /// The number of lines that are not completely written.
     var lines: Int {
         guard !isEmpty else { return 0 }
         let rest = chunks[(first + 1)...].reduce(0) { $0 + $1.count { $0 == Self.lineEnd } }
         return rest + chunks[first][offset...].count { $0 == Self.lineEnd }
     }
 
-    /// Puts whole lines at the end.
+    /// Adds whole lines at the end.
     mutating func append(_ lines: [UInt8]) {
         guard !lines.isEmpty else { return }
         chunks.append(lines)
         bytes += lines.count
     }
 
-    /// Writes until nothing waits or a write does not go on, which it says. `limit`: the most bytes of one write, which then
-    /// ends with a line where it can.
+    /// Writes until no bytes wait, or until a write fails or would block; returns that outcome, or nil. `limit` is the
+    /// most bytes of one write. A write of fewer than all bytes ends with a whole line if possible.
     mutating func write(atMost limit: Int = .max, _ write: (ArraySlice<UInt8>) -> Outcome) -> Outcome? {
         while !isEmpty {
             let outcome = write(owesLineEnd ? [Self.lineEnd] : piece(atMost: limit))
@@ -52,7 +51,7 @@ struct PendingLines {
         return nil
     }
 
-    /// Goes back to the beginning of the line that was begun: the rest goes to another file.
+    /// Returns to the start of a line that is written in part, since the whole line must go to another file.
     mutating func restartLine() {
         guard !isEmpty else { return }
         while offset > 0, chunks[first][offset - 1] != Self.lineEnd {
@@ -61,7 +60,7 @@ struct PendingLines {
         }
     }
 
-    /// Gives up what waits, and says how many lines that were.
+    /// Drops all lines and returns how many they were.
     mutating func giveUp() -> Int {
         defer { self = PendingLines() }
         return lines
@@ -78,7 +77,7 @@ struct PendingLines {
         offset += count
         bytes -= count
         guard offset == chunks[first].count else { return }
-        // What is written is let go at once: it may be much.
+        // The chunk's memory is freed at once, since it may be large.
         chunks[first] = []
         (first, offset) = (first + 1, 0)
         if isEmpty { (chunks, first) = ([], 0) }

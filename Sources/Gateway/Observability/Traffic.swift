@@ -1,8 +1,8 @@
 import Synchronization
 
-/// What a host has answered, by the first digit of the status.
+/// The responses of a host, counted by the class of their status.
 struct HostTraffic: Total {
-    /// From 1xx to 5xx.
+    /// The counts of 1xx to 5xx, in this order.
     var classes = InlineArray<5, UInt64>(repeating: 0)
 
     static func += (total: inout HostTraffic, more: HostTraffic) {
@@ -12,10 +12,10 @@ struct HostTraffic: Total {
     var weight: UInt64 { (0..<5).reduce(0) { $0 &+ classes[$1] } }
 }
 
-/// How an upstream has answered.
+/// The responses of an upstream.
 struct UpstreamTraffic: Total {
     var responses: UInt64 = 0
-    /// From sending requests to the heads of their responses, all together.
+    /// The total time from sending each request to the head of its response.
     var nanoseconds: UInt64 = 0
 
     static func += (total: inout UpstreamTraffic, more: UpstreamTraffic) {
@@ -26,7 +26,7 @@ struct UpstreamTraffic: Total {
     var weight: UInt64 { responses }
 }
 
-/// What a worker has counted since it last told.
+/// The traffic that a worker has counted since its last report.
 struct TrafficReport: Sendable {
     var hosts: [(site: Site, traffic: HostTraffic)] = []
     var upstreams: [(upstream: UpstreamDefinition, traffic: UpstreamTraffic)] = []
@@ -34,7 +34,7 @@ struct TrafficReport: Sendable {
     var isEmpty: Bool { hosts.isEmpty && upstreams.isEmpty }
 }
 
-/// The traffic of all workers by host and by upstream. The control side adds, the admin listener reads.
+/// The traffic of all workers by host and by upstream. The control side adds to it, and the admin listener reads it.
 final class TrafficTotals: Sendable {
     struct Values: Sendable {
         var hosts = BusiestTotals<HostTraffic>()
@@ -50,7 +50,7 @@ final class TrafficTotals: Sendable {
         }
     }
 
-    /// What is to be told now.
+    /// The totals to report, ranked anew.
     var current: Values {
         values.withLock { values in
             values.hosts.rank()

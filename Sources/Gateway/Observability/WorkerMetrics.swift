@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a worker counts. Only the worker writes, with plain stores; others read at any time.
+/// The counters of a worker. Only the worker writes, with plain stores; other threads may read at any time.
 @safe
 final class WorkerMetrics: Sendable {
     enum Counter: Int, CaseIterable {
@@ -22,15 +22,15 @@ final class WorkerMetrics: Sendable {
         case request, handshake, upstream
     }
 
-    /// The upper ends of a histogram's buckets, in nanoseconds; what takes longer is in one more.
+    /// The upper limits of a histogram's buckets, in nanoseconds. One more bucket holds the longer durations.
     static let bucketNanoseconds: [UInt64] = [
         500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,
         500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
     ]
-    /// The buckets, then the count above the last, then the sum in nanoseconds.
+    /// A histogram has its buckets, the bucket of longer durations, and the sum in nanoseconds.
     private static let histogramSize = bucketNanoseconds.count + 2
 
-    // Sound to share: each place is an atomic of its own, and the memory lives as long as self.
+    // Sound to share: each place is an atomic, and the memory lives as long as `self`.
     private nonisolated(unsafe) let places: UnsafeMutablePointer<Atomic<UInt64>>
     private static let count = Counter.allCases.count + Histogram.allCases.count * histogramSize
 
@@ -66,14 +66,14 @@ final class WorkerMetrics: Sendable {
 
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
-    /// How many connections of clients are open.
+    /// The number of open client connections.
     var openConnections: Int {
-        // In this order: meanwhile more can be accepted, not fewer.
+        // `closed` is read first: connections accepted in between make the result too high, never negative.
         let closed = value(.connectionsClosed)
         return max(0, Int(value(.connectionsAccepted)) - Int(closed))
     }
 
-    /// The counts of a histogram's buckets, each without those below, and the sum in nanoseconds.
+    /// The buckets of a histogram, each without the counts of lower ones, and the sum in nanoseconds.
     func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
         let values = (0..<Self.histogramSize).map { unsafe places[start + $0].load(ordering: .relaxed) }
@@ -81,7 +81,7 @@ final class WorkerMetrics: Sendable {
     }
 
     private func add(at place: Int, _ amount: UInt64) {
-        // One writer: load and store need no lock prefix, where wrappingAdd would take one.
+        // Only the worker writes, so a load and a store suffice. They need no lock prefix, unlike wrappingAdd.
         unsafe places[place].store(places[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 }

@@ -1,33 +1,33 @@
 import ConfigModel
 
-/// Who the client of a request is, as far as those that passed it on can be trusted to say.
+/// Determines the client of a request that came through trusted proxies.
 ///
-/// The peer is one of `trusted_proxies`. It says who its own peer was; if that is a trusted proxy too, what that one has said
-/// before counts, and so on from the right of the list to the left. The first address that is no trusted proxy's is the
-/// client: whatever stands to its left is its own word. Where a step names nobody (`unknown`, an obfuscated identifier,
-/// anything that is no address), the one before it, which is known, is taken for the client.
+/// The peer is one of `trusted_proxies` and names its own peer in a header field. If that one is a trusted proxy too,
+/// the next address counts, and so on from the right of the list to the left. The first address that is not a trusted
+/// proxy is the client; addresses further left are only the client's claim. When an element names no address
+/// (`unknown`, an obfuscated identifier or anything else), the last known address is used as the client.
 ///
-/// Pure: the caller hands in the lines of the field, the last one first, until `isDone`.
+/// Pure: the caller passes the lines of the field, last line first, until `isDone`.
 struct ClientTrace {
-    /// How many proxies are followed at most; with more, the last of these is taken for the client.
+    /// The most proxies to follow. After that many, the last address found is used as the client.
     static let mostProxies = 64
 
-    /// The client; until `isDone` the last address that is known.
+    /// The client; until `isDone` the last address found.
     private(set) var client: PeerAddress
-    /// Whether lines further to the left say nothing more.
+    /// Whether the client is found, so that further lines are not needed.
     private(set) var isDone = false
     private let field: ClientAddressField
     private let trusted: [NetworkBlock]
     private var proxies = 0
 
-    /// Begins at a peer that is one of `trusted`.
+    /// Starts at a peer that is one of `trusted`.
     init(from peer: PeerAddress, by field: ClientAddressField, trusting trusted: [NetworkBlock]) {
         client = peer
         self.field = field
         self.trusted = trusted
     }
 
-    /// Follows what one line of the field says.
+    /// Follows the addresses in one line of the field.
     mutating func follow(_ line: Bytes) {
         var elements = ElementsFromEnd(line)
         while !isDone, let element = elements.next() {
@@ -42,18 +42,18 @@ struct ClientTrace {
         }
     }
 
-    /// Takes the only line of a field that holds one address.
+    /// Reads the only line of a field that holds a single address.
     mutating func take(_ value: Bytes) {
         if let address = PeerAddress(node: value) { client = address }
         isDone = true
     }
 }
 
-/// The elements of a list-valued field, the last one first, without blanks around them; empty ones are passed over (RFC 9110
-/// section 5.6.1). A comma within a quoted string is part of it.
+/// Iterates over the elements of a list-valued field from last to first, without blanks around them and without empty
+/// elements (RFC 9110 section 5.6.1). A comma within a quoted string does not separate elements.
 ///
-/// What stands on the right was written by those who are trusted, what stands on the left perhaps by an attacker: read in
-/// this direction, a quotation mark that is never closed can't hide what was put behind it.
+/// Trusted proxies wrote the right end, while an attacker may have written the left. Reading from the right, a
+/// quotation mark that is never closed can't hide the elements that were added after it.
 struct ElementsFromEnd {
     private let value: Bytes
     private var end: Int
@@ -63,7 +63,7 @@ struct ElementsFromEnd {
         end = value.count
     }
 
-    /// The next element to the left; nil when there is none.
+    /// The next element to the left; nil after the last one.
     mutating func next() -> Bytes? {
         while end > 0 {
             var start = end
@@ -81,7 +81,7 @@ struct ElementsFromEnd {
         return nil
     }
 
-    /// Whether an odd number of backslashes stands before a byte.
+    /// Whether an odd number of backslashes precedes the byte.
     private func isEscaped(_ index: Int) -> Bool {
         var first = index
         while first > 0, value[first - 1] == UInt8(ascii: "\\") { first -= 1 }
@@ -89,10 +89,10 @@ struct ElementsFromEnd {
     }
 }
 
-/// An element of Forwarded: pairs of a name and a value, with a semicolon between (RFC 7239 section 4).
+/// Reads an element of Forwarded: name-value pairs, separated by semicolons (RFC 7239 section 4).
 enum ForwardedElement {
-    /// Whether every quotation mark of a field's value is closed: what is put behind one that is not would be read as part of
-    /// it.
+    /// Whether every quotation mark in a field's value is closed. Text added after an open quotation mark would be read
+    /// as part of the quoted string.
     static func hasClosedQuotes(_ value: Bytes) -> Bool {
         var isQuoted = false
         var at = 0
@@ -103,12 +103,13 @@ enum ForwardedElement {
         return !isQuoted && at == value.count
     }
 
-    /// The value of a parameter, such as the node of `for`; nil when there is none, two, or when the element is malformed.
+    /// The value of a parameter, such as the node of `for`. Nil if the parameter is missing or repeated, or the element
+    /// is malformed.
     static func value(of parameter: StaticString, in element: Bytes) -> Bytes? {
         var found: Bytes?
         var at = 0
         while true {
-            // Pairs may be empty.
+            // RFC 7239 section 4 allows empty pairs.
             while at < element.count, isBlank(element[at]) || element[at] == UInt8(ascii: ";") { at += 1 }
             guard at < element.count else { return found }
             let nameStart = at
@@ -127,8 +128,8 @@ enum ForwardedElement {
         }
     }
 
-    /// A value that begins at an offset, without its quotation marks; escapes are left as they are. Some proxies leave the
-    /// marks away though an address has colons and brackets.
+    /// Reads the value at an offset and returns it without its quotation marks; escapes stay as they are. A value with
+    /// colons and brackets is accepted without quotation marks too, since some proxies omit them.
     private static func value(of element: Bytes, _ at: inout Int) -> Bytes? {
         let start = at
         guard at < element.count, element[at] == UInt8(ascii: "\"") else {
@@ -150,7 +151,7 @@ enum ForwardedElement {
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
-    /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
+    /// Whether a byte is allowed in a token (RFC 9110 section 5.6.2).
     private static func isToken(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -162,8 +163,8 @@ enum ForwardedElement {
 }
 
 extension PeerAddress {
-    /// The address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port behind it, which may be an
-    /// obfuscated one, is passed over; nil for anything else, such as a name, `unknown` or an address with a zone.
+    /// The address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port after the address,
+    /// even an obfuscated one, is ignored. Nil for anything else, such as a name, `unknown` or an address with a zone.
     init?(node: Bytes) {
         var end = node.count
         if node.starts(with: "[") {
@@ -182,7 +183,7 @@ extension PeerAddress {
         self.init(text: node[0..<end], isV6: isV6)
     }
 
-    /// Whether one of some ranges of addresses holds this one.
+    /// Whether the address is in one of the networks.
     func isIn(anyOf blocks: [NetworkBlock]) -> Bool { blocks.contains { isIn($0) } }
 }
 
@@ -200,7 +201,7 @@ extension Bytes {
         return nil
     }
 
-    /// Whether these are nothing, or a colon with a port: a number, or `_` and an obfuscated one.
+    /// Whether the bytes are empty, or a colon with a port: a number, or `_` and an obfuscated port.
     fileprivate var isPortOrNothing: Bool {
         guard count > 0 else { return true }
         guard count > 1, self[0] == UInt8(ascii: ":") else { return false }

@@ -1,4 +1,4 @@
-/// The answers that the gateway gives itself: small, plain, with the request's identity.
+/// Writes the answers that the gateway creates itself: small and plain, with the request's ID.
 enum GatewayAnswer {
     /// The reason phrase of a status (RFC 9110 section 15).
     static func reason(_ status: Int) -> StaticString {
@@ -36,7 +36,7 @@ enum GatewayAnswer {
         }
     }
 
-    /// What a person is told about it.
+    /// The sentence that explains a status to a person; empty for statuses without one.
     static func explanation(_ status: Int) -> StaticString {
         switch status {
         case 400: "The request is malformed."
@@ -57,7 +57,6 @@ enum GatewayAnswer {
         }
     }
 
-    /// Writes a status line.
     static func writeStatusLine(_ status: Int, to output: borrowing Scratch) {
         output.append("HTTP/1.1 ")
         output.append(decimal: UInt64(status))
@@ -66,7 +65,8 @@ enum GatewayAnswer {
         output.append("\r\n")
     }
 
-    /// Writes the body of an error: a page for browsers, lines for all others, with an explanation of their own if need be.
+    /// Writes the body of an error answer: a page for browsers, text lines for other clients. `explanation` replaces
+    /// the status's usual sentence.
     static func writeBody(
         _ status: Int, _ id: RequestID, html: Bool, _ explanation: StaticString? = nil, to output: borrowing Scratch
     ) {

@@ -1,14 +1,14 @@
 import Glibc
 
-/// What tells a request from all others, in logs here and upstream: up to 64 bytes of letters, digits, `-` and `_`; one of
-/// ours has 32 hexadecimal digits.
+/// Identifies a request in the logs of the gateway and its upstreams: up to 64 letters, digits, `-` and `_`. The
+/// gateway's own IDs have 32 hexadecimal digits.
 struct RequestID {
     private var bytes = InlineArray<64, UInt8>(repeating: 0)
     private var count: UInt8 = 0
 
     init() {}
 
-    /// The identity that a request came with; nil when it is not of the allowed form.
+    /// The ID that a client or proxy sent; nil when the ID is not of the allowed form.
     init?(_ given: Bytes) {
         guard (1...64).contains(given.count) else { return nil }
         for index in 0..<given.count {
@@ -38,8 +38,8 @@ struct RequestID {
     var text: String { String(decoding: (0..<Int(count)).map { bytes[$0] }, as: UTF8.self) }
 }
 
-/// Identities that nobody has: 64 random bits of this worker's start and a count, mixed so that neighbours don't look alike
-/// (the finalizer of SplitMix64 is a bijection). They need not be secret.
+/// Creates unique request IDs: 64 random bits chosen when the worker starts, then a counter. The counter is mixed so
+/// that consecutive IDs look different (the finalizer of SplitMix64 is a bijection). IDs need not be secret.
 struct RequestIDSource {
     private let start: UInt64
     private var count: UInt64

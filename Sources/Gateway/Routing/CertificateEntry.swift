@@ -2,18 +2,18 @@ import Issuers
 import PKI
 import State
 
-/// A certificate of the state as workers and the control side keep it: its leaf, and its key sealed. It is parsed when a handshake
-/// first asks for it (design: half a KiB where the parsed form takes six). Shared by all of them, and one small piece of
-/// memory, since there may be 100,000.
+/// A certificate of the state: the leaf, and the key still sealed. The certificate is parsed when a handshake first
+/// needs it, since the parsed form takes 6 KiB and this one half a KiB, and there may be 100,000. An entry is one piece
+/// of memory, shared by all workers and the control side.
 @safe
 struct CertificateEntry: Named {
-    /// What it has in common with many others.
+    /// Values that many entries share.
     final class Common: Sendable {
-        /// The certificates above it.
+        /// The certificates above the leaf in its chain.
         let intermediates: TLSIntermediates
-        /// The leaf of one of them: leaves of one CA are alike.
+        /// One of the leaves, to which the other leaves are compared. Leaves of one CA are similar.
         let base: DeltaBase
-        /// That of its facts.
+        /// The ACME directory from the certificate's facts.
         let directory: String
         let sealer: Sealer
 
@@ -25,8 +25,8 @@ struct CertificateEntry: Named {
         }
     }
 
-    /// What has a fixed size, and where the bytes behind it end: the leaf's difference from the base, its sealed key, its
-    /// record, its name and the names it is for, one after the other.
+    /// The values of fixed size, and the end offsets of the bytes after them: the leaf's difference from the base, the
+    /// sealed key, the record, the certificate's name, and its domains.
     private struct Fixed {
         let common: Common
         let expiresAt: Int64
@@ -60,7 +60,7 @@ struct CertificateEntry: Named {
 
     private let storage: ManagedBuffer<Fixed, UInt8>
 
-    /// A stored certificate.
+    /// Creates the entry of a stored certificate.
     init(_ stored: StoredCertificate, leaf: [UInt8], common: Common) {
         let domains = stored.facts.domains.reduce(into: []) { $0 += Array($1.utf8) + [0] }
         var (bytes, ends) = ([UInt8](), [Int32]())
@@ -71,30 +71,30 @@ struct CertificateEntry: Named {
             ends.append(Int32(bytes.count))
         }
         storage = .create(minimumCapacity: bytes.count) { _ in Fixed(stored, common: common, ends: ends) }
-        // There is room for them; they need no deinitializer.
+        // The memory has room for `bytes`, and bytes need no deinitializer.
         unsafe storage.withUnsafeMutablePointerToElements { start in
             unsafe start.initialize(from: bytes, count: bytes.count)
         }
     }
 
-    // By address: an access to `header` would be one to all of it, also to what another thread may be changing.
+    // By address, since an access to `header` would cover all of it, also a value that another thread may be changing.
     private var fixed: UnsafeMutablePointer<Fixed> { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
 
     private func lending<Result>(_ start: Int32, _ end: Int32, _ body: (Bytes) -> Result) -> Result {
-        // Within what was put there, which stays as long as the storage.
+        // The range lies within the bytes that init wrote; the memory lives as long as the storage.
         unsafe storage.withUnsafeMutablePointerToElements { bytes in
             body(unsafe Bytes(bytes + Int(start), count: Int(end - start)))
         }
     }
 
-    /// The end of its validity, in seconds since 1970.
+    /// The end of the certificate's validity, in seconds since 1970.
     var expiresAt: Int64 { unsafe fixed.pointee.expiresAt }
 
-    /// Where it came from.
+    /// The origin of the certificate: its issuer or the operator.
     var source: CertificateFacts.Source { unsafe fixed.pointee.source }
 
-    /// Before this, in seconds since 1970, it is not due to be renewed unless something is known of its renewal, and nobody
-    /// needs to look. For the control side alone.
+    /// Until this time, in seconds since 1970, the certificate is not due for renewal and need not be checked, unless
+    /// the CA has given advice about its renewal. Only the control side may use it.
     var restsUntil: Int64 {
         get { unsafe fixed.pointee.restsUntil }
         nonmutating set { unsafe fixed.pointee.restsUntil = newValue }
@@ -104,29 +104,29 @@ struct CertificateEntry: Named {
         unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.base.bytes(from: $0) }
     }
 
-    /// Its name in the state.
+    /// The certificate's name in the state.
     var name: String { lendingName(\.text) }
 
-    /// Lends its name.
+    /// Lends the certificate's name to `body`.
     func lendingName<Result>(_ body: (Bytes) -> Result) -> Result {
         unsafe lending(fixed.pointee.recordEnd, fixed.pointee.nameEnd, body)
     }
 
     func isNamed(_ name: Bytes) -> Bool { lendingName { $0.equals(name) } }
 
-    /// Lends the names it is for.
+    /// Lends the certificate's domains to `body`.
     private func lendingDomains<Result>(_ body: (NameList) -> Result) -> Result {
         unsafe lending(fixed.pointee.nameEnd, fixed.pointee.domainsEnd) { body(NameList($0)) }
     }
 
-    /// The names it is for, in lower case; wildcards as `*.…`.
+    /// The domains of the certificate, in lower case; wildcards as `*.…`.
     var domains: [String] {
         var domains: [String] = []
         lendingDomains { $0.forEach { domains.append($0.text) } }
         return domains
     }
 
-    /// What is known of it, but for what only people read.
+    /// The facts of the certificate, without those that only people read.
     var facts: CertificateFacts {
         unsafe CertificateFacts(
             domains: domains, source: source, issuerCommonName: "", notBefore: fixed.pointee.notBefore,
@@ -135,7 +135,7 @@ struct CertificateEntry: Named {
             loss: fixed.pointee.isLost ? "is no longer good" : nil)
     }
 
-    /// What it takes to renew it; nil for those of hosts, the operator's own, and those that are not renewed.
+    /// The values needed for a renewal; nil for the operator's own certificates and others that are not renewed.
     var managed: ManagedCertificate? {
         guard unsafe fixed.pointee.autoRenew, source != .custom else { return nil }
         return unsafe ManagedCertificate(
@@ -143,17 +143,18 @@ struct CertificateEntry: Named {
             source: source)
     }
 
-    /// Whether a name, or the wildcard above it (`from` the parent's dot), is one of its names.
+    /// Whether the certificate is for this name (`from` 0), or for the wildcard above it (`from` the parent's dot).
     func isFor(_ key: HostKey, from start: Int) -> Bool {
         lendingDomains { $0.contains(key, from: start) }
     }
 
-    /// Calls `body` with the hash of each of its names.
+    /// Calls `body` with the hash of each domain.
     func forEachHash(_ body: (UInt32) -> Void) {
         lendingDomains { $0.forEach { body(NameHash.of($0)) } }
     }
 
-    /// Opens the key alone: whether it belongs to this name and leaf, unless an earlier version has sealed it.
+    /// Opens the sealed key. Fails if the key does not belong to this name and leaf; a key sealed by an earlier version
+    /// is not bound to them.
     ///
     /// - Parameter fingerprint: SHA-256 of the leaf in lower-case hex.
     func openKey(fingerprint: String) throws -> SecretBytes {
@@ -169,5 +170,5 @@ struct CertificateEntry: Named {
     }
 }
 
-// Sound to share: nothing changes after init but `restsUntil`, at which one thread alone looks.
+// Sound to share: after init only `restsUntil` changes, and only the control thread uses it.
 extension CertificateEntry: @unchecked Sendable {}

@@ -1,17 +1,18 @@
-/// Bytes that others are like: of those only the difference needs to be kept.
+/// Bytes that others are compared to, so that only the differences need to be stored.
 ///
-/// A difference is a row of steps: how many new bytes follow (one byte), these, how many bytes are taken from the base (one
-/// byte) and, unless that is none, from where (two bytes). Certificates of one CA shrink to half of their size.
+/// A difference is a sequence of steps. Each step has the count of new bytes (one byte), the new bytes, and the count
+/// of bytes to copy from the base (one byte). If bytes are copied, their offset in the base follows (two bytes).
+/// Certificates of one CA shrink to half of their size.
 struct DeltaBase: Sendable {
     private let bytes: [UInt8]
-    /// By the hash of four bytes: where in the base they last stand.
+    /// The last offset of each sequence of four bytes in the base, by the hash of the sequence.
     private let places: [UInt16]
 
     private static let hashBits: UInt32 = 10
-    /// A shorter stretch in common costs as much as it saves.
+    /// The least count of bytes to copy; a shorter copy costs as much as it saves.
     private static let leastCommon = 6
 
-    /// A base. What lies beyond its first 64 KiB is not made use of.
+    /// Creates a base. Bytes beyond its first 64 KiB are not used.
     init(_ bytes: [UInt8]) {
         self.bytes = Array(bytes.prefix(1 << 16))
         var places = [UInt16](repeating: 0, count: 1 << Self.hashBits)
@@ -19,7 +20,7 @@ struct DeltaBase: Sendable {
         self.places = places
     }
 
-    /// The difference of some bytes from the base.
+    /// Encodes `other` as a difference from the base.
     func difference(of other: [UInt8]) -> [UInt8] {
         var difference: [UInt8] = []
         var (start, at) = (0, 0)
@@ -37,7 +38,7 @@ struct DeltaBase: Sendable {
         return difference
     }
 
-    /// The bytes that a difference was made of.
+    /// Decodes a difference: returns the bytes that it was made from.
     func bytes(from difference: Bytes) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count + difference.count)
@@ -56,7 +57,7 @@ struct DeltaBase: Sendable {
         return result
     }
 
-    /// Where the base goes on as the bytes do from a place on, and how far.
+    /// Finds in the base a sequence that equals the bytes of `other` from `at` on; returns its offset and length.
     private func common(_ other: [UInt8], _ at: Int) -> (place: Int, count: Int) {
         guard at + 4 <= other.count else { return (0, 0) }
         let place = Int(places[Self.hash(other, at)])

@@ -1,26 +1,27 @@
 import PKI
 
-/// What certificates are made of when the state has none for a name: the local CA, and one key for all of them.
+/// Issues the certificates for names for which the state has none: the local CA, and one key for all these
+/// certificates.
 struct FallbackSource: Sendable {
     let authority: CertificateAuthority
     let key: PrivateKey
-    /// What the admin listener shows, whatever the name that is asked for: most clients ask for its address, and TLS does not
-    /// tell that to a server (RFC 6066 section 3). Nil for a certificate like the others'.
+    /// The certificate for the admin listener, whatever name the client sends. Most clients connect to an address,
+    /// which TLS does not tell the server (RFC 6066 section 3). Nil to use a certificate like those for other names.
     var admin: TLSCredential?
 
-    /// With a key of its own.
+    /// Creates a source with a new key.
     init(authority: CertificateAuthority) throws(PKIError) {
         self.authority = authority
         key = try PrivateKey.generate(.ecdsaP256)
     }
 }
 
-/// The certificates that a worker has made for names without one. Every handshake gets a certificate; whether a client
-/// trusts it is the client's matter. Confined to the worker's thread.
+/// The certificates that a worker has issued for names without one in the state. Every handshake gets a certificate;
+/// the client decides whether to trust it. Confined to the worker's thread.
 final class FallbackCertificates {
-    /// How many are kept; when there are more, all are forgotten.
+    /// How many certificates are kept. When a new one would exceed this number, all old ones are dropped.
     private static let limit = 512
-    /// How long one lasts, in seconds. After half of that it is made anew.
+    /// The validity of a certificate, in seconds. It is replaced after half of that time.
     private static let lifetimeSeconds: Int64 = 14 * 86_400
 
     let source: FallbackSource
@@ -28,8 +29,8 @@ final class FallbackCertificates {
 
     init(_ source: FallbackSource) { self.source = source }
 
-    /// A certificate for a name, or for `localhost` when there is none that a certificate can have; nil when even that
-    /// can't be made.
+    /// A certificate for the name, or for `localhost` if there is no name or no certificate can have it. Nil when
+    /// issuing fails.
     func credential(for key: HostKey?, now: Int64) -> TLSCredential? {
         let name = key.flatMap { $0.isHostName ? $0.text : nil } ?? "localhost"
         if let known = made[name], now - known.at < Self.lifetimeSeconds / 2 { return known.credential }

@@ -1,20 +1,20 @@
 import HTTP1
 import PKI
 
-/// A host's name as tables look it up: lower case, without a final dot, and its hash.
+/// A host name in the form used for look-ups: lower case, without a final dot.
 struct HostKey {
     private(set) var bytes = InlineArray<255, UInt8>(repeating: 0)
     private(set) var count = 0
 
-    /// The name in some bytes; nil when they are none or more than a name has.
+    /// Creates the key of a name; nil when the name is empty or longer than 255 bytes.
     init?(_ name: Bytes) {
         guard name.count > 0, name.count <= 255 else { return nil }
         for index in 0..<name.count { append(name[index]) }
         dropFinalDot()
     }
 
-    /// The name that a client's first message asks for; nil when it asks for none. An address is none (RFC 6066 section 3),
-    /// though some clients send it.
+    /// Creates the key of the server name in a ClientHello; nil without one, and for an IP address. RFC 6066 section 3
+    /// allows no address there, but some clients send one.
     init?(_ hello: ClientHello) {
         guard hello.serverNameCount > 0 else { return nil }
         for index in 0..<hello.serverNameCount { append(hello[index]) }
@@ -22,7 +22,8 @@ struct HostKey {
         if isAddress { return nil }
     }
 
-    /// Whether this is written like an address: no name's last label is a number, and none has a colon.
+    /// Whether the name is written like an IP address. The last label of a host name is never a number, and a host name
+    /// has no colon.
     private var isAddress: Bool {
         var isNumeric = true
         for index in 0..<count {
@@ -45,13 +46,13 @@ struct HostKey {
         if count > 1, bytes[count - 1] == UInt8(ascii: ".") { count -= 1 }
     }
 
-    /// Where what follows the first label begins, its dot included; nil for a name of one label.
+    /// The offset of the first dot, where the parent's name begins; nil for a name of one label.
     var parentStart: Int? {
         for index in 0..<count where bytes[index] == UInt8(ascii: ".") { return index > 0 ? index : nil }
         return nil
     }
 
-    /// Whether only bytes stand in it that a host name can have.
+    /// Whether all bytes are allowed in a host name.
     var isHostName: Bool {
         for index in 0..<count {
             switch bytes[index] {
@@ -64,7 +65,6 @@ struct HostKey {
         return count > 0
     }
 
-    /// The name as text.
     var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
 
     /// The hash of the whole name (`from` 0), or of the wildcard above it (`from` the parent's dot).
@@ -75,7 +75,7 @@ struct HostKey {
         return hash.value
     }
 
-    /// Whether a stored name is this one (`from` 0) or the wildcard above it.
+    /// Whether a stored name equals this name (`from` 0) or the wildcard above it (`from` the parent's dot).
     func equals(_ name: Bytes, from start: Int) -> Bool {
         let prefix = start > 0 ? 1 : 0
         guard name.count == count - start + prefix else { return false }
@@ -85,8 +85,8 @@ struct HostKey {
     }
 }
 
-/// FNV-1a over the bytes of a name, then mixed. Names in tables come from the operator alone, so nobody can choose ones
-/// that collide.
+/// The hash of a name: FNV-1a, then mixed. Only the operator chooses the names in tables, so an attacker can't choose
+/// names that collide.
 struct NameHash {
     private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 

@@ -1,22 +1,22 @@
-/// Names in lower case that lie one after the other, each before a zero byte.
+/// A list of lower-case names, stored one after the other with a zero byte after each.
 struct NameList {
     private let bytes: Bytes
 
-    /// The names in some bytes.
+    /// Creates a list of the names in `bytes`.
     init(_ bytes: Bytes) { self.bytes = bytes }
 
-    /// No name.
+    /// The empty list.
     static var none: NameList { NameList(Bytes("")) }
 
-    /// The first name; empty when there is none.
+    /// The first name; empty when the list is.
     var first: Bytes { name(at: 0) }
 
-    /// Whether the first name is this one, whatever case this has.
+    /// Whether the first name equals `name`, ignoring case.
     func isFirst(_ name: Bytes) -> Bool {
         name.count < bytes.count && bytes[name.count] == 0 && name.equalsIgnoringCase(bytes[0..<name.count])
     }
 
-    /// Whether a name, whatever case it has, is among them.
+    /// Whether the list contains `name`, ignoring case.
     @inline(__always)
     func contains(_ name: Bytes) -> Bool { !bytes.isEmpty && find(name) }
 
@@ -30,7 +30,7 @@ struct NameList {
         return false
     }
 
-    /// Calls `body` with each.
+    /// Calls `body` with each name.
     func forEach(_ body: (Bytes) -> Void) {
         var position = 0
         while position < bytes.count {
@@ -40,7 +40,7 @@ struct NameList {
         }
     }
 
-    /// Whether a name (`from` 0), or the wildcard above it, is among them.
+    /// Whether the list contains the name (`from` 0), or the wildcard above it (`from` the parent's dot).
     func contains(_ key: HostKey, from start: Int) -> Bool {
         var position = 0
         while position < bytes.count {

@@ -1,19 +1,19 @@
-/// From the hash of a name to numbers of things that may have it: open addressing, 8 bytes an entry. Whether a candidate
-/// has the name is for the caller to compare. Confined to one thread.
+/// A hash table from a name's hash to the numbers of things with that hash: open addressing, 8 bytes for each entry.
+/// The caller compares the names themselves. Confined to one thread.
 struct NameTable {
     private struct Entry {
         var hash: UInt32 = 0
-        /// One more than the thing's number; 0 for an empty place.
+        /// The thing's number plus one; 0 for an empty place.
         var reference: UInt32 = 0
     }
 
     private var entries: [Entry] = Array(repeating: Entry(), count: 16)
     private(set) var count = 0
 
-    /// The first candidate of a hash that `matches`.
+    /// The first number under `hash` that `matches` accepts.
     func find(_ hash: UInt32, _ matches: (UInt32) -> Bool) -> UInt32? {
         var place = Int(hash) & (entries.count - 1)
-        // There are always empty places, so the walk ends.
+        // The table always has empty places, so the loop ends.
         while entries[place].reference != 0 {
             let entry = entries[place]
             if entry.hash == hash, matches(entry.reference - 1) { return entry.reference - 1 }
@@ -22,14 +22,14 @@ struct NameTable {
         return nil
     }
 
-    /// Adds a thing under a hash.
+    /// Adds a number under a hash.
     mutating func insert(_ hash: UInt32, _ number: UInt32) {
         if (count + 1) * 8 > entries.count * 7 { grow() }
         put(Entry(hash: hash, reference: number + 1))
         count += 1
     }
 
-    /// Takes the entry of a thing under a hash away.
+    /// Removes a number from a hash; does nothing if it is not there.
     mutating func remove(_ hash: UInt32, _ number: UInt32) {
         var place = Int(hash) & (entries.count - 1)
         while entries[place].reference != number + 1 || entries[place].hash != hash {
@@ -37,7 +37,7 @@ struct NameTable {
             place = (place + 1) & (entries.count - 1)
         }
         count -= 1
-        // What follows moves up where its way from its own place would otherwise be broken.
+        // Entries after the hole move up if a search from their own place would otherwise stop at the hole.
         var hole = place
         var next = (place + 1) & (entries.count - 1)
         while entries[next].reference != 0 {

@@ -1,10 +1,11 @@
-/// What has a name of its own.
+/// A thing that stores its own name.
 protocol Named {
-    /// Whether this is its name.
+    /// Whether the thing has this name.
     func isNamed(_ name: Bytes) -> Bool
 }
 
-/// Things by their own names, which stand in no other place: a third of what a dictionary takes that has the names as keys.
+/// A table of things by name. The names are stored in the things only, so the table takes a third of the memory of a
+/// dictionary with the names as keys.
 struct NamedTable<Element: Named> {
     private var places = NameTable()
     private var elements: [Element?] = []
@@ -12,10 +13,10 @@ struct NamedTable<Element: Named> {
 
     var count: Int { places.count }
     var isEmpty: Bool { count == 0 }
-    /// All of them, in no order.
+    /// All things, in no particular order.
     var values: some Sequence<Element> { elements.lazy.compactMap(\.self) }
 
-    /// The thing of a name. What is put here must have that name.
+    /// The thing with a name. A thing that is set must have that name.
     subscript(name: String) -> Element? {
         get { place(of: name).flatMap { elements[Int($0)] } }
         set {

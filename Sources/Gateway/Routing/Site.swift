@@ -1,14 +1,15 @@
 import ConfigModel
 import PKI
 
-/// A host as workers serve it: all that a request needs, put together once when the host changes. Immutable, shared by all
-/// workers; on the way of a request they see it through a `SiteView`, which counts no references.
+/// A host in the form that workers serve: all values that a request needs, computed once when the host changes.
+/// Immutable and shared by all workers. Requests read a site through `SiteView`, which counts no references.
 @safe
 final class Site: Sendable, Named {
-    // Sound to share: written by init alone, freed by deinit alone. The texts lie behind the facts, in one piece of memory.
+    // Sound to share: only init writes the memory, and only deinit frees it. The texts lie after the facts, in the same
+    // memory.
     private nonisolated(unsafe) let facts: UnsafeMutablePointer<SiteFacts>
 
-    /// What requests look at. Valid while the site is.
+    /// The values that requests read. Valid as long as the site exists.
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber]) {
@@ -20,36 +21,37 @@ final class Site: Sendable, Named {
         let memory = unsafe UnsafeMutableRawPointer.allocate(
             byteCount: MemoryLayout<SiteFacts>.size + texts.count, alignment: MemoryLayout<SiteFacts>.alignment)
         unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
-        // Neither has a deinitializer.
+        // The facts and the bytes need no deinitializer.
         unsafe SiteFacts.texts(of: self.facts).initializeMemory(as: UInt8.self, from: texts, count: texts.count)
     }
 
     deinit { unsafe UnsafeMutableRawPointer(facts).deallocate() }
 
-    /// The host's domain: its identity.
+    /// The host's domain, which identifies the host.
     var name: String { view.domain.text }
 
     func isNamed(_ name: Bytes) -> Bool { view.domain.equals(name) }
 
-    /// The upstreams, by their number in the gateway.
+    /// The upstreams of the host.
     var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
 }
 
-/// Which upstream, among all of the gateway.
+/// The number of an upstream, the same in all workers.
 typealias UpstreamNumber = UInt32
 
-/// Plain values of a site, without any reference, and small, since there may be 100,000. The texts lie behind them.
+/// The plain values of a site, without references. They are kept small, since there may be 100,000 sites. The texts of
+/// the site lie after them in memory.
 @unsafe
 struct SiteFacts {
-    /// The texts of a site, in their order.
+    /// The texts of a site, in the order in which they are stored.
     enum Text: Int, CaseIterable {
         case names, certificateName, upstreams, binding, hsts, requestSet, requestStrip, responseSet, responseStrip
         case upgrades, respondBody
     }
 
-    /// Where each text ends, counted from where the first begins.
+    /// The end of each text, as an offset from the start of the first text.
     var ends = InlineArray<11, UInt32>(repeating: 0)
-    /// 0 for no bound, the largest number for the gateway's.
+    /// The most bytes of a request's body. 0: no limit. The largest number: the gateway's limit applies.
     let bodyBytes: UInt64
     let connectMilliseconds: UInt32
     let readMilliseconds: UInt32
@@ -62,7 +64,7 @@ struct SiteFacts {
     let preservesHost: Bool
     let ordersCertificate: Bool
 
-    /// Where the texts of some facts begin: right behind them, since bytes need no alignment.
+    /// The start of the texts: directly after the facts, since bytes need no alignment.
     static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
         unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
     }
@@ -83,31 +85,31 @@ struct SiteFacts {
 }
 
 extension SiteFacts.Text {
-    /// The text of a host.
+    /// Encodes one text of a host.
     fileprivate func bytes(of host: Host, upstreams: [UpstreamNumber]) -> [UInt8] {
         switch self {
         case .names: Self.list(host.names.map(\.text))
         case .certificateName: Array((host.certificateName ?? "").utf8)
         case .upstreams: upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } }
-        // What TLS sessions of the host are bound to: its identity. Half a digest tells hosts apart.
+        // TLS sessions are bound to the host's identity. Half a digest is enough to tell hosts apart.
         case .binding: Array(Digest.sha256(Array("site \(host.domain.text)".utf8)).prefix(16))
         case .hsts: host.hsts.map { $0.enabled ? Array($0.fieldLine.utf8) : [] } ?? []
         case .requestSet: host.headers.request.lines
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
-        // Whatever the state says: one that an earlier version made may name others.
+        // Checked here too, since a state of an earlier version may list protocols that hide requests.
         case .upgrades: Self.list(host.upgrade.filter { !UpgradeProtocol.hidesRequests($0) })
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }
 
-    /// Texts, each before a zero byte.
+    /// Encodes a `NameList`: each text, then a zero byte.
     private static func list(_ texts: [String]) -> [UInt8] { texts.flatMap { Array($0.utf8) + [0] } }
 }
 
 extension HSTS {
-    /// The header field with its line end.
+    /// The Strict-Transport-Security field with its CRLF.
     fileprivate var fieldLine: String {
         "Strict-Transport-Security: max-age=\(maxAge)\(includeSubdomains ? "; includeSubDomains" : "")"
             + "\(preload ? "; preload" : "")\r\n"
@@ -115,15 +117,16 @@ extension HSTS {
 }
 
 extension HeaderRules.Changes {
-    /// The fields to set, as lines.
+    /// The fields to set, as header lines.
     fileprivate var lines: [UInt8] { self.set.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) } }
 
-    /// The names that don't pass, in lower case: removed ones, and those that are set anew.
+    /// The names in lower case of the fields that are not forwarded: those to remove, and those that the gateway sets
+    /// itself.
     fileprivate var strippedNames: [String] { (remove + self.set.map(\.name)).map { $0.lowercased() } }
 }
 
 extension Duration {
-    /// In whole milliseconds.
+    /// The duration in whole milliseconds, rounded down.
     var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000

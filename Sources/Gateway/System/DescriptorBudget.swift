@@ -1,40 +1,41 @@
 import ConfigModel
 import Glibc
 
-/// How many clients may be connected with the descriptors that the process may have.
+/// How many clients may be connected at once, given the limit of open descriptors.
 package struct DescriptorBudget: Equatable {
-    /// What is not clients': files, the state, look-ups of names, calls to CAs, and whoever looks after the gateway.
+    /// Descriptors that are not for clients: files, the state, name look-ups, calls to CAs, and admin requests.
     static let kept = 256
-    /// The event loop and the mailbox of a worker.
+    /// Descriptors that each worker needs for itself, such as its event loop and its mailbox.
     private static let eachWorker = 4
 
-    /// How many descriptors the process may have open.
+    /// The process's limit of open descriptors.
     let descriptors: Int
-    /// How many connections of clients the file allows.
+    /// The limit of client connections in aegis.yaml.
     let wanted: Int
-    /// How many connections of clients are in force.
+    /// The limit of client connections in force.
     package let connections: Int
-    /// How many of them one client may have; nil for no bound of its own.
+    /// The limit of connections of one client; nil when only `connections` limits them.
     package let perClient: Int?
-    /// Whether the file bounds a client by no fewer connections than all may have.
+    /// Whether the limit for one client in aegis.yaml has no effect, because it is not below the limit for all clients.
     private let isMoot: Bool
-    /// The first number of a descriptor that is none for a connection, of clients or upstreams.
+    /// Connections to clients and upstreams get only descriptors below this number.
     package let ceiling: Int
 
-    /// What one client may have where the file does not say it: a part of all, so that it takes several to take them all, and
-    /// no more than any single client has use for.
+    /// The default limit for one client: a quarter of all connections, at most 1000. A single client can then not use
+    /// up all of them.
     private static let clientsAtLeast = 4
     private static let mostPerClient = 1000
 
     /// - Parameters:
-    ///   - perClient: what the file says of one client's connections: nothing, or 0 for no bound.
-    ///   - listeners: addresses that are listened at; each takes a socket a worker, twice while they are handed over.
+    ///   - perClient: the limit for one client in aegis.yaml; nil when it is not set, 0 for no limit.
+    ///   - listeners: the number of listening addresses. Each takes a socket in every worker, two during a handover.
     package init(descriptors: Int, wanted: Int, perClient: Int? = nil, workers: Int, listeners: Int) {
         self.descriptors = descriptors
         self.wanted = wanted
-        // With very few of them half is for connections all the same.
+        // With a very low limit, half of the descriptors still go to connections.
         let kept = min(Self.kept + workers * (Self.eachWorker + 2 * listeners), descriptors / 2)
-        // Each client may take another one to an upstream. Upstreams' idle connections may use half of what is kept.
+        // Each client may need a second descriptor for its upstream connection. Idle upstream connections may use half
+        // of `kept`.
         connections = max(1, min(wanted, (descriptors - kept) / 2))
         ceiling = descriptors - kept / 2
         let share = max(1, min(Self.mostPerClient, connections / Self.clientsAtLeast))
@@ -44,7 +45,7 @@ package struct DescriptorBudget: Equatable {
 }
 
 extension DescriptorBudget {
-    /// The budget for what the file allows.
+    /// Creates the budget for the limits of aegis.yaml.
     init(descriptors: Int, _ limits: GatewayLimits, workers: Int, listeners: Int) {
         self.init(
             descriptors: descriptors, wanted: limits.connections, perClient: limits.connectionsPerClient,
@@ -53,7 +54,7 @@ extension DescriptorBudget {
 }
 
 extension DescriptorBudget: CustomStringConvertible {
-    /// What is in force, and why.
+    /// The limits in force and the reason, for the log.
     package var description: String {
         var text = "at most \(connections) connections of clients at once"
         if connections < wanted {
@@ -69,15 +70,15 @@ extension DescriptorBudget: CustomStringConvertible {
         return text
     }
 
-    /// Whether something is not as the file has it.
+    /// Whether a limit of aegis.yaml is not in force as written.
     package var isShort: Bool { connections < wanted || isMoot }
 }
 
 extension DescriptorLimit {
-    /// How many descriptors the process may have open.
+    /// The process's limit of open descriptors; 1024 when the limit can't be read.
     static var current: Int {
         var limit = rlimit()
-        // A structure of the right kind, which is read only when the call has filled it.
+        // `limit` is an rlimit structure, and it is read only after the call has filled it.
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
         return Int(clamping: limit.rlim_cur)
     }

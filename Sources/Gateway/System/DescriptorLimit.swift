@@ -1,9 +1,9 @@
 import Glibc
 
-/// How many descriptors the process may have open.
+/// The limit on the process's open descriptors.
 package enum DescriptorLimit {
-    /// Raises the limit as far as the system lets the process do it itself: each connection takes a descriptor, one that is
-    /// passed on takes two. What was allowed before stays when that fails.
+    /// Raises the limit to the highest value that the process may set. Each client connection takes one descriptor, or
+    /// two when a request goes to an upstream. If raising fails, the old limit remains.
     package static func raise() {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A thread of the system with a name that `top` shows.
+/// A POSIX thread with a name that `top` shows.
 struct NamedThread {
     private final class Start {
         let name: String
@@ -15,16 +15,16 @@ struct NamedThread {
 
     private let content: Start
 
-    /// A thread that will run `body`, which must not rely on the caller's thread.
+    /// Creates a thread that will run `body`.
     init(_ name: String, _ body: @escaping @Sendable () -> Void) { content = Start(name, body) }
 
-    /// Starts it. It ends with its body.
+    /// Starts the thread, which ends when `body` returns.
     func start() {
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // The new thread takes over the reference that is retained here.
+        // The new thread releases the reference that is retained here.
         let context = unsafe Unmanaged.passRetained(content).toOpaque()
         let result = unsafe pthread_create(
             &thread, &attributes,

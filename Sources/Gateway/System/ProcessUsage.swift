@@ -1,24 +1,24 @@
 import Glibc
 
-/// What this process uses of the machine, for the metrics that all programs of the Prometheus world have
+/// The resources that this process uses, for the standard process metrics of Prometheus
 /// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics).
 struct ProcessUsage {
-    /// Seconds of the processors' time.
+    /// CPU time, in seconds.
     let cpuSeconds: Double
-    /// Bytes of memory: all that is mapped, and what of it is in the machine's own; nil without /proc.
+    /// Memory in bytes: all mapped memory, and the resident part of it. Nil without /proc.
     let virtualBytes: Int?
     let residentBytes: Int?
     /// Nil without /proc.
     let openDescriptors: Int?
     let maxDescriptors: UInt64
 
-    /// As of now.
+    /// The usage now.
     static var current: ProcessUsage {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
         var limit = rlimit()
         _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        // In pages, the size of all and of what is resident first (proc_pid_statm(5)).
+        // /proc/self/statm begins with the total and the resident size, in pages (proc_pid_statm(5)).
         let memory = (try? SmallFile.read("/proc/self/statm")).map { String(decoding: $0, as: UTF8.self) } ?? ""
         let pages = memory.split(separator: " ").prefix(2).compactMap {
             Int($0).map { $0 * sysconf(Int32(_SC_PAGESIZE)) }
@@ -34,7 +34,7 @@ struct ProcessUsage {
         defer { unsafe closedir(directory) }
         var count = 0
         while unsafe readdir(directory) != nil { count += 1 }
-        // Not ".", "..", and the directory itself.
+        // Entries that do not count: ".", "..", and the descriptor of the directory itself.
         return max(0, count - 3)
     }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Tells systemd how the service is doing (sd_notify(3)); nothing where no one listens.
+/// Sends status messages to systemd (sd_notify(3)); does nothing when NOTIFY_SOCKET is not set.
 enum ServiceNotice {
     static func send(_ text: String) {
         guard let path = unsafe getenv("NOTIFY_SOCKET").map({ unsafe String(cString: $0) }), !path.isEmpty,
@@ -12,12 +12,12 @@ enum ServiceNotice {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         var name = Array(path.utf8)
-        // '@' stands for the zero byte that begins an abstract name.
+        // In NOTIFY_SOCKET '@' stands for the zero byte at the start of an abstract name.
         if name[0] == UInt8(ascii: "@") { name[0] = 0 }
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
         let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
         let message = Array(text.utf8)
-        // An address of this length, and the message's bytes. Nobody is told when it fails.
+        // The address has this length, and the message is an array of bytes. A failure is ignored.
         _ = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), $0, length)

@@ -1,9 +1,9 @@
 import CLinux
 import Glibc
 
-/// Signals as something to be read (signalfd(2)), in place of handlers that may run anywhere.
+/// Delivers signals through a descriptor (signalfd(2)) instead of signal handlers.
 ///
-/// They are blocked in this thread and in all that it starts afterwards.
+/// The signals are blocked in the calling thread and in all threads that it starts afterwards.
 @safe
 final class SignalDescriptor {
     let descriptor: Int32
@@ -19,7 +19,7 @@ final class SignalDescriptor {
 
     deinit { _ = close(descriptor) }
 
-    /// A signal that has come; nil when none has.
+    /// The next signal that has arrived; nil when there is none.
     func take() -> Int32? {
         var info = signalfd_siginfo()
         // The kernel writes one whole structure or nothing.

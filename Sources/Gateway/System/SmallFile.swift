@@ -1,10 +1,10 @@
 import Glibc
 
-/// Files that are read whole.
+/// Reads whole files of at most 1 MiB.
 enum SmallFile {
     private static let limit = 1 << 20
 
-    /// The bytes of a file of at most 1 MiB.
+    /// Returns the file's bytes; fails with EFBIG if the file is larger than 1 MiB.
     static func read(_ path: String) throws(SystemFailure) -> [UInt8] {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemFailure("open") }
@@ -12,7 +12,7 @@ enum SmallFile {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while bytes.count <= limit {
-            // The system writes at most as much as there is room for.
+            // read(2) writes at most `buffer.count` bytes.
             let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
             guard count >= 0 else { throw SystemFailure("read") }
             if count == 0 { return bytes }

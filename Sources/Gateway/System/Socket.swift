@@ -1,24 +1,24 @@
 import CLinux
 import Glibc
 
-/// What came of reading or writing without waiting. Would-block is a result, not an error.
+/// The result of a read or write that does not wait. Would-block is a result, not an error.
 enum IOResult: Equatable {
-    /// So many bytes went through.
+    /// This number of bytes was read or written.
     case bytes(Int)
-    /// Nothing can be done now; the poller will tell when.
+    /// Nothing can be read or written now; the poller reports when this changes.
     case wouldBlock
-    /// The other end has said that nothing more will come.
+    /// The peer has closed its side: no more bytes will arrive.
     case ended
-    /// The connection is broken, by this `errno`.
+    /// The connection failed with this `errno`.
     case failed(Int32)
 }
 
-/// The calls on sockets that the data plane makes. Interrupted ones are made again.
+/// The socket calls of the data plane. Calls that a signal interrupts are repeated.
 enum Socket {
-    /// Receives into a buffer.
+    /// Receives bytes into a buffer.
     static func receive(_ descriptor: Int32, into buffer: UnsafeMutableBufferPointer<UInt8>) -> IOResult {
         while true {
-            // Within the buffer, by its own count.
+            // recv(2) writes at most `buffer.count` bytes.
             let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .ended }
@@ -27,7 +27,7 @@ enum Socket {
         }
     }
 
-    /// Whether nothing has come: no byte, no end, no error.
+    /// Whether the socket has nothing to read: no byte, no end of the stream, no error.
     static func isSilent(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {
@@ -37,10 +37,10 @@ enum Socket {
         }
     }
 
-    /// How many bytes the kernel holds that the other end has not taken yet.
+    /// The number of bytes written that the peer has not acknowledged.
     static func untaken(_ descriptor: Int32) -> Int64 { Int64(aegis_untaken(descriptor)) }
 
-    /// Sends what the kernel has room for.
+    /// Sends as many bytes as the kernel has room for.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {
             let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
@@ -50,14 +50,14 @@ enum Socket {
         }
     }
 
-    /// Accepts a connection that waits; nil when none does.
+    /// Accepts a waiting connection; nil when none is waiting.
     static func accept(_ listener: Int32, peer: inout PeerAddress) throws(SystemFailure) -> Int32? {
         var address = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         while true {
             let descriptor = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-                // The kernel writes at most `size` bytes of an address that begins with its family.
+                // The kernel writes at most `size` bytes, and the address begins with its family.
                 unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
                     unsafe accept4(listener, address, &size, flags)
                 }
@@ -67,7 +67,7 @@ enum Socket {
                 return descriptor
             }
             switch errno {
-            // A client that has gone again is no reason to stop.
+            // The client closed the connection before it was accepted; the next one may be waiting.
             case EINTR, ECONNABORTED, EPROTO: continue
             case EAGAIN: return nil
             default: throw SystemFailure("accept")
@@ -75,7 +75,7 @@ enum Socket {
         }
     }
 
-    /// A new stream socket that doesn't block.
+    /// Creates a non-blocking stream socket.
     static func make(family: Int32) throws(SystemFailure) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(family, type, 0)
@@ -83,7 +83,7 @@ enum Socket {
         return descriptor
     }
 
-    /// Starts connecting. True when it is done at once, as with Unix sockets.
+    /// Starts connecting. Returns true if the connection is established at once, as with Unix sockets.
     static func connect(_ descriptor: Int32, to address: SocketAddress) throws(SystemFailure) -> Bool {
         let result = unsafe address.withSockaddr { unsafe Glibc.connect(descriptor, $0, $1) }
         if result == 0 { return true }
@@ -91,7 +91,7 @@ enum Socket {
         throw SystemFailure("connect")
     }
 
-    /// Why the connecting that had begun has failed; 0 when it has not.
+    /// The `errno` of a failed connection attempt; 0 when it did not fail.
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
@@ -99,20 +99,20 @@ enum Socket {
         return code
     }
 
-    /// Sets an option to a number.
+    /// Sets a socket option to a number. Returns whether that succeeded.
     @discardableResult
     static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
         return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
-    /// Sends small writes at once.
+    /// Turns Nagle's algorithm off, so that small writes are sent at once.
     static func setNoDelay(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
-    /// Says to the other end that nothing more will come.
+    /// Tells the peer that no more bytes will be sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Has the other end see that closing is no orderly end.
+    /// Makes close send a reset, so that the peer sees that the stream was cut off.
     static func resetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))

@@ -1,13 +1,13 @@
 import ConfigModel
 import Glibc
 
-/// Where to connect to or to listen at.
+/// An address to connect to or to listen on.
 package struct SocketAddress: Sendable, Hashable {
-    /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un.
+    /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un structure.
     private let bytes: [UInt8]
     let family: Int32
 
-    /// An address and a port.
+    /// Creates the address of an IP address and a port.
     init(_ address: IPAddress, port: Int) {
         switch address.family {
         case .v4:
@@ -25,17 +25,17 @@ package struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// A Unix domain socket; a path of at most 107 bytes.
+    /// Creates the address of a Unix domain socket. The path has at most 107 bytes.
     init(unixPath path: String) {
         precondition(path.utf8.count <= 107, "the configuration has checked it")
         var value = sockaddr_un()
         value.sun_family = sa_family_t(AF_UNIX)
-        // 107 bytes at most: a NUL follows, since the rest is zero.
+        // The path has at most 107 bytes, so the zeros after it end it.
         unsafe withUnsafeMutableBytes(of: &value.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
         (bytes, family) = (Self.bytes(of: value), AF_UNIX)
     }
 
-    /// An address as the system gives it, with its length in bytes.
+    /// Copies an address that the system returned, of `length` bytes; nil unless it is an IPv4 or IPv6 address.
     @unsafe
     init?(_ address: UnsafePointer<sockaddr>, length: Int) {
         family = unsafe Int32(address.pointee.sa_family)
@@ -43,12 +43,12 @@ package struct SocketAddress: Sendable, Hashable {
         bytes = unsafe Array(UnsafeRawBufferPointer(start: address, count: length))
     }
 
-    /// Whether it is a socket of this machine's file system.
+    /// Whether this is a Unix domain socket.
     var isUnix: Bool { family == AF_UNIX }
 
     /// The same address with another port.
     func with(port: Int) -> SocketAddress {
-        // The port stands behind the family in both kinds of address.
+        // The port directly follows the family in both IPv4 and IPv6 addresses.
         var changed = bytes
         changed[2] = UInt8(port >> 8)
         changed[3] = UInt8(port & 0xFF)
@@ -62,7 +62,7 @@ package struct SocketAddress: Sendable, Hashable {
 
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe bytes.withUnsafeBytes { buffer in
-            // The bytes are those of a sockaddr of this family; the array is not empty.
+            // `bytes` is a complete sockaddr of this family, so it is not empty.
             unsafe body(
                 buffer.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: sockaddr.self), socklen_t(buffer.count))
         }
@@ -73,22 +73,23 @@ package struct SocketAddress: Sendable, Hashable {
     }
 }
 
-/// The address of a client, small enough to stand in its connection.
+/// A client's address, small enough to be stored in its connection.
 struct PeerAddress {
-    /// The address in network order; of IPv4 the first four. An IPv6 address that stands for an IPv4 one is that one.
+    /// The address in network byte order; IPv4 uses the first four bytes. An IPv4-mapped IPv6 address is stored as
+    /// IPv4.
     private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
     private(set) var isV6 = false
     private(set) var port: UInt16 = 0
     private var text = InlineArray<46, UInt8>(repeating: 0)
     private var textCount: UInt8 = 0
 
-    /// No address, as Unix sockets have.
+    /// No address, as for clients of Unix sockets.
     init() {}
 
     init(_ storage: sockaddr_storage) {
         let family = Int32(storage.ss_family)
         unsafe withUnsafeBytes(of: storage) { raw in
-            // The family says which kind of address the storage holds.
+            // The family tells which kind of address the storage holds.
             switch family {
             case AF_INET:
                 let address = unsafe raw.loadUnaligned(as: sockaddr_in.self)
@@ -106,16 +107,16 @@ struct PeerAddress {
         writeText()
     }
 
-    /// The address that a text writes, as inet_pton(3) reads it; nil when it is none.
+    /// Parses an address as inet_pton(3) does; nil when the text is not an address.
     init?(text: Bytes, isV6: Bool) {
         var source = InlineArray<46, CChar>(repeating: 0)
-        // The last byte stays NUL; an address has none within.
+        // The last byte stays NUL. A NUL within the text is refused below.
         guard 1..<46 ~= text.count else { return nil }
         for index in 0..<text.count {
             guard text[index] != 0 else { return nil }
             source[index] = CChar(bitPattern: text[index])
         }
-        // inet_pton reads up to the NUL, and writes 4 or 16 bytes.
+        // inet_pton reads up to the NUL and writes 4 or 16 bytes.
         let isAddress = unsafe withUnsafePointer(to: &source) { source in
             unsafe withUnsafeMutablePointer(to: &bytes) { target in
                 unsafe inet_pton(
@@ -129,20 +130,20 @@ struct PeerAddress {
         writeText()
     }
 
-    /// Makes an IPv6 address that stands for an IPv4 one that one (RFC 4291 section 2.5.5.2).
+    /// Turns an IPv4-mapped IPv6 address into the IPv4 address (RFC 4291 section 2.5.5.2).
     private mutating func unmap() {
         guard isV6, (0..<10).allSatisfy({ bytes[$0] == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF else { return }
         for index in 0..<16 { bytes[index] = index < 4 ? bytes[12 + index] : 0 }
         isV6 = false
     }
 
-    /// Whether it is the same address, whatever the ports.
+    /// Whether both addresses are equal, ignoring the ports.
     func isSameAddress(as other: PeerAddress) -> Bool {
         isV6 == other.isV6 && (0..<(isV6 ? 16 : 4)).allSatisfy { bytes[$0] == other.bytes[$0] }
     }
 
-    /// What the connections of one client have in common: its address without the port; of IPv6 the first 64 bits, since
-    /// that is the least that one client has (RFC 6177).
+    /// Identifies a client for limits: the IPv4 address, or the first 64 bits of the IPv6 address, since a site gets at
+    /// least that much (RFC 6177).
     struct Key: Hashable {
         fileprivate let prefix: UInt64
         fileprivate let isV6: Bool
@@ -154,18 +155,18 @@ struct PeerAddress {
         return Key(prefix: prefix, isV6: isV6)
     }
 
-    /// Writes the address as text: dotted decimal, or as RFC 5952 has it.
+    /// Writes the address as text: dotted decimal, or the form of RFC 5952.
     func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
 
-    /// The address as text, for the log.
+    /// The address as text.
     var description: String { String(decoding: (0..<Int(textCount)).map { text[$0] }, as: UTF8.self) }
 
-    /// Makes the text, once for all requests of a connection.
+    /// Creates the text once, since all requests of a connection use it.
     private mutating func writeText() {
         var source = bytes
         var written = InlineArray<46, CChar>(repeating: 0)
         let family = isV6 ? AF_INET6 : AF_INET
-        // inet_ntop reads 4 or 16 bytes, and writes at most 46 with the final NUL.
+        // inet_ntop reads 4 or 16 bytes and writes at most 46, with the final NUL.
         let isWritten = unsafe withUnsafePointer(to: &source) { source in
             unsafe withUnsafeMutablePointer(to: &written) { target in
                 unsafe inet_ntop(
@@ -179,14 +180,14 @@ struct PeerAddress {
         }
     }
 
-    /// A number for the address, the same each time, for `ip_hash`.
+    /// A hash of the address for `ip_hash`, stable across restarts.
     var hash: UInt32 {
         var hash: UInt32 = 2_166_136_261
         for index in 0..<(isV6 ? 16 : 4) { hash = (hash ^ UInt32(bytes[index])) &* 16_777_619 }
         return hash
     }
 
-    /// Whether a range of addresses holds this one.
+    /// Whether the address is in a network.
     func isIn(_ block: NetworkBlock) -> Bool {
         guard (block.address.family == .v6) == isV6 else { return false }
         var left = block.prefixLength

@@ -1,12 +1,13 @@
 import Glibc
 
-/// The descriptors 0 to 2.
+/// The standard input, output and error: descriptors 0 to 2.
 package enum StandardDescriptors {
-    /// Opens those that the parent has left closed. Otherwise a database or a socket would get one of these numbers, and be
-    /// written to as the standard output or error. Writes to what is opened here fail, and say so.
+    /// Opens each of descriptors 0 to 2 that the parent process left closed. Otherwise a database or a socket could get
+    /// one of these numbers, and output would be written into it. Writing to a descriptor opened here fails with an
+    /// error.
     package static func fill() {
         for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 {
-            // The lowest free number is this one.
+            // open returns the lowest free number, which is `number`.
             _ = unsafe open("/dev/null", O_RDONLY)
         }
     }

@@ -1,51 +1,53 @@
 import Glibc
 
-/// How the files of a state look from outside: the database, and the -wal and -shm files that SQLite keeps beside it while
-/// it is open (https://sqlite.org/walformat.html).
+/// The identity and size of a state's files: the database, and the -wal and -shm files that SQLite keeps beside it
+/// while the database is open (https://sqlite.org/walformat.html).
 ///
-/// They are looked at by stat(2) alone. Opening one and closing it again would free the locks that SQLite has on it (fcntl(2)).
+/// The files are read with stat(2) only. Opening and closing a file would release the locks that SQLite holds on it
+/// (fcntl(2)).
 struct StateFiles: Equatable {
-    /// A file at its path.
+    /// The stat(2) values of a file.
     struct File: Equatable {
         var device: UInt64
         var number: UInt64
         var mode: UInt32
         var bytes: Int64
-        /// When it was last written, in nanoseconds since 1970.
+        /// The time of the last write, in nanoseconds since 1970.
         var writtenAt: Int64
 
         func isSameFile(as other: File) -> Bool { device == other.device && number == other.number }
     }
 
-    /// Each of the files; nil where there is none that we may see.
+    /// The three files; nil for a file that does not exist or is not accessible.
     var database: File?
     var wal: File?
     var sharedMemory: File?
 
-    /// Whether a store that was opened when they were `opened` still reads what others write.
+    /// Whether these are still the files of `opened`, which a store was opened with. If not, the store no longer sees
+    /// what others write.
     ///
-    /// SQLite never replaces a file of a database that is open: somebody else has, and whoever goes on with the former
-    /// ones misses commits, and overwrites some.
+    /// SQLite never replaces a file of an open database, so another program did. A process that keeps using the old
+    /// files misses commits, and may overwrite some.
     func areStill(_ opened: StateFiles) -> Bool {
         Self.isSame(database, opened.database) && Self.isSame(wal, opened.wal)
             && Self.isSame(sharedMemory, opened.sharedMemory)
     }
 
-    /// Whether something was written since `former` that is no mere commit, which only makes the -wal file longer. It may be
-    /// SQLite that moves commits into the database, or damage.
+    /// Whether the files changed since `former` in a way that a plain commit does not explain, since a commit only
+    /// makes the -wal file longer. The cause may be damage, or SQLite moving commits into the database.
     func mayBeDamaged(since former: StateFiles) -> Bool {
         database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
     }
 
     private static func isSame(_ file: File?, _ opened: File?) -> Bool {
-        // What was not there yet has come by itself.
+        // A file that did not exist when the store was opened may have been created since.
         guard let opened else { return true }
         return file?.isSameFile(as: opened) ?? false
     }
 }
 
 extension StateFiles {
-    /// Those of the database at a path.
+    /// Reads the files of the database at `path`.
     init(path: String) {
         database = File(path: path)
         wal = File(path: path + "-wal")
@@ -56,7 +58,7 @@ extension StateFiles {
 extension StateFiles.File {
     fileprivate init?(path: String) {
         var status = stat()
-        // A structure of the right kind, which is read only when the call has filled it.
+        // `status` is a stat structure, and it is read only after the call has filled it.
         guard unsafe stat(path, &status) == 0 else { return nil }
         device = UInt64(status.st_dev)
         number = UInt64(status.st_ino)

@@ -1,13 +1,13 @@
 import Glibc
 
-/// A system call that failed.
+/// A failed system call.
 package struct SystemFailure: Error, Equatable, CustomStringConvertible {
-    /// The call.
+    /// The name of the call.
     package let call: String
     /// Its `errno`.
     package let code: Int32
 
-    /// The failure of the call that was just made.
+    /// Creates the failure of the call that was just made, from `errno`.
     init(_ call: String) {
         code = errno
         self.call = call
@@ -18,12 +18,13 @@ package struct SystemFailure: Error, Equatable, CustomStringConvertible {
         self.code = code
     }
 
-    /// What went wrong, in the system's words.
+    /// The call and the system's message for the error.
     package var description: String { "\(call): \(Self.text(code))" }
 
-    /// The system's words for an `errno`, such as "Connection refused".
+    /// The system's message for an `errno`, such as "Connection refused".
     static func text(_ code: Int32) -> String {
-        // A static text, as glibc gives it for all that it knows; of this thread for others.
+        // For known codes glibc returns a constant text, for others a text in a buffer of this thread. Both last long
+        // enough to be copied.
         unsafe String(cString: strerror(code))
     }
 }

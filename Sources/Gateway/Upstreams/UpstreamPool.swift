@@ -1,14 +1,14 @@
 import ConfigModel
 import PKI
 
-/// Whose certificates are believed.
+/// The CAs that the gateway trusts when it connects to an upstream.
 enum UpstreamTrust: Sendable {
-    /// The CAs', as TLS has them.
+    /// The upstream's certificate must come from a CA of this context.
     case known(TLSClientContext)
-    /// Nobody's: the CAs' file can't be used, for this reason. Connections fail rather than trust others.
+    /// The file of CAs can't be used, for this reason. Connections fail, since trusting other CAs would be unsafe.
     case unusable(String)
 
-    /// Whether what was read just now takes the place of this, as what can be used and is another does.
+    /// Whether a newly read trust replaces this one. It must differ, and an unusable one does not replace a usable one.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(let former), .known(let new)): former.trust != new.trust
@@ -19,18 +19,18 @@ enum UpstreamTrust: Sendable {
     }
 }
 
-/// An upstream as all workers know it. Immutable.
+/// The definition of an upstream, the same for all workers. Immutable.
 struct UpstreamDefinition: Sendable {
     let number: UpstreamNumber
     let upstream: Upstream
-    /// What a request's Host says where the client's is not kept.
+    /// The value of Host in requests, unless the client's Host is kept.
     let authority: [UInt8]
-    /// The name or address that its certificate must be for; nil without TLS.
+    /// The name or address that the upstream's certificate must be valid for; nil without TLS.
     let serverName: String?
     let trust: UpstreamTrust
-    /// As the log names it.
+    /// The upstream's text in the access log.
     let logName: [UInt8]
-    /// Whether it has a name that is looked up.
+    /// Whether the upstream has a host name that must be resolved.
     let hasName: Bool
 
     init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
@@ -53,38 +53,39 @@ struct UpstreamDefinition: Sendable {
     }
 }
 
-/// A worker's connections to one upstream, and what it has seen of it.
+/// A worker's connections to one upstream, and the upstream's recent failures.
 struct UpstreamPool: ~Copyable {
-    /// After so many failures in a row an upstream is left out for a while.
+    /// After this many failures in a row an upstream gets no requests for a while.
     static let failuresToEject = 3
-    /// How long, in milliseconds.
+    /// How long an upstream gets no requests after these failures, in milliseconds.
     static let ejectionMilliseconds: Int64 = 10_000
-    /// How many idle connections are kept.
+    /// The most idle connections to keep.
     static let maxIdle = 256
-    /// How long an idle connection is kept, in milliseconds.
+    /// How long to keep an idle connection, in milliseconds.
     static let idleMilliseconds: Int64 = 60_000
 
     let definition: UpstreamDefinition
-    /// Where it is; several addresses take turns.
+    /// The resolved addresses of the upstream; connections use them in turn.
     private(set) var addresses: [SocketAddress] = []
-    /// Until when each address is left to the others, in milliseconds: no connection was made there.
+    /// For each address, the time until which it is skipped because no connection could be made, in milliseconds.
     private var skippedUntil: [Int64] = []
     private var nextAddress = 0
     private var nextAsk: Int64 = 0
-    /// Why there is no address.
+    /// The reason why `addresses` is empty.
     var resolutionFailure = "its name is not resolved yet"
-    /// Whether health checks find it well; true where there are none.
+    /// Whether the health checks succeed; true without health checks.
     var isHealthy = true
     var failures = 0
-    /// Left out until then, in milliseconds.
+    /// The time until which the upstream gets no requests, in milliseconds.
     var ejectedUntil: Int64 = 0
-    /// The group that TLS has last come to with it: a key for another one would cost another hello.
+    /// The key-exchange group that the upstream chose last. Offering a key share of another group would cost a second
+    /// ClientHello.
     var group = TLSGroup.x25519
-    /// How many exchanges are with it.
+    /// The number of exchanges that use the upstream now.
     var active = 0
-    /// What was counted since it was last told.
+    /// The traffic counted since the last report.
     var traffic = UpstreamTraffic()
-    /// Whether its definition is gone.
+    /// Whether the definition has been removed.
     var isRetired = false
     var newestIdle = SlotID.none
     var oldestIdle = SlotID.none
@@ -92,7 +93,8 @@ struct UpstreamPool: ~Copyable {
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 
-    /// Sets where it is; false when it is where it was. What failed at other addresses says nothing about new ones.
+    /// Sets the addresses; returns false when nothing changed. New addresses reset the failures, which only concern the
+    /// old ones.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
         if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
@@ -101,33 +103,33 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Whether its name is to be looked up after a failure: once a second at most.
+    /// Whether to resolve the upstream's name after a failure, at most once a second.
     mutating func mayAsk(at milliseconds: Int64) -> Bool {
         guard definition.hasName, milliseconds >= nextAsk else { return false }
         nextAsk = milliseconds + 1000
         return true
     }
 
-    /// The place of the next address in turn, past those that are left to the others. There must be one.
+    /// The index of the next address in turn, passing over skipped ones. There must be at least one address.
     mutating func takeTurn(at milliseconds: Int64) -> Int {
         let first = nextAddress % addresses.count
         var turn = first
         while skippedUntil[turn] > milliseconds {
             turn = (turn + 1) % addresses.count
-            // When all are, whichever is next.
+            // When all addresses are skipped, the next one is used anyway.
             if turn == first { break }
         }
         nextAddress = turn + 1
         return turn
     }
 
-    /// Leaves an address to the others for a while.
+    /// Skips an address for a while.
     mutating func skip(_ turn: Int, at milliseconds: Int64) {
         guard turn < skippedUntil.count else { return }
         skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds
     }
 
-    /// Whether requests should go there at a time.
+    /// Whether requests may go to the upstream at this time.
     func isAvailable(at milliseconds: Int64) -> Bool {
         isHealthy && ejectedUntil <= milliseconds && !addresses.isEmpty
     }
