@@ -1,16 +1,18 @@
 import Dispatch
 import Synchronization
 
-/// Work on very many values on all cores, while one thread hands them in and takes what comes of them, in their order.
+/// Does work on very many values on the threads of libdispatch, while one thread adds the values and takes the results
+/// in their order.
 ///
-/// Few batches are under way at once, so what is in between takes little memory however many values there are.
+/// Only a few batches exist at a time, so the memory needed does not depend on the number of values.
 struct Batches<Value: Sendable, Result: Sendable> {
-    /// How many values are worked on in one piece at most. The first pieces are smaller, so that all cores begin at once.
+    /// The most values of one batch. The first batches are smaller, so that all threads start early.
     private static var largest: Int { 256 }
-    /// How many pieces wait or are worked on. More than there are cores, as a rule: the caller is busy too.
+    /// The most batches that wait or are being worked on. Usually more than there are cores, so that the caller seldom
+    /// waits for a batch.
     private static var underWay: Int { 8 }
 
-    /// A batch and, when it is done, what has come of it.
+    /// A batch of values and, once it is done, their results.
     private final class Batch: Sendable {
         private let results = Mutex<[Result]>([])
         private let isDone = DispatchSemaphore(value: 0)
@@ -30,15 +32,16 @@ struct Batches<Value: Sendable, Result: Sendable> {
     }
 
     private let work: @Sendable (Value) -> Result
-    /// How many values the next piece has. Fewer at the end are done where the caller is.
+    /// How many values the next batch gets. The calling thread works on what is left over at the end, if it is fewer
+    /// than that.
     private var size = 16
     private var gathered: [Value] = []
     private var running: [Batch] = []
 
-    /// Work that may be done on any thread.
+    /// Creates a queue of batches. `work` may run on any thread.
     init(_ work: @escaping @Sendable (Value) -> Result) { self.work = work }
 
-    /// Adds a value, and hands what has come of earlier ones to `take`.
+    /// Adds a value, and passes the results of earlier values to `take`.
     mutating func add(_ value: Value, _ take: (Result) -> Void) {
         gathered.append(value)
         guard gathered.count == size else { return }
@@ -48,7 +51,7 @@ struct Batches<Value: Sendable, Result: Sendable> {
         if running.count == Self.underWay { running.removeFirst().wait().forEach(take) }
     }
 
-    /// Hands all the rest to `take`.
+    /// Waits for the remaining results and passes them to `take`.
     mutating func finish(_ take: (Result) -> Void) {
         for batch in running { batch.wait().forEach(take) }
         running = []

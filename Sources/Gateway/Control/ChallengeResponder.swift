@@ -4,13 +4,14 @@ import Issuers
 import PKI
 import State
 
-/// Answers ACME challenges and nothing else: a gateway's worker without hosts, for an apply while no gateway is alive.
+/// Answers ACME challenges for an apply while no gateway is running: one worker without hosts.
 package final class ChallengeResponder: ChallengeAnswerer {
     private let worker: WorkerHandle
 
-    /// Listens at the gateway's addresses.
+    /// Listens on the gateway's addresses.
     ///
-    /// - Throws: `IssuanceFailure` when it can't, as when they are another's or need more rights.
+    /// - Throws: `IssuanceFailure` if it can't listen, for example because another process uses an address or the user
+    ///   may not.
     package init(_ settings: GatewaySettings) throws(IssuanceFailure) {
         do {
             let reports = try Mailbox<WorkerReport>()
@@ -51,7 +52,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
 
     deinit { worker.mailbox.post(.stop) }
 
-    /// Answers these from now on, besides those before.
+    /// Starts answering these challenges, in addition to earlier ones.
     package func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure) {
         var update = TableUpdate()
         for challenge in challenges {
@@ -64,7 +65,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
         worker.mailbox.post(.update(update))
     }
 
-    /// Answers these no longer.
+    /// Stops answering the challenges with these tokens.
     package func withdraw(tokens: [String]) {
         var update = TableUpdate()
         update.removedChallenges = tokens.map { Array($0.utf8) }
@@ -73,7 +74,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
 }
 
 extension TableUpdate {
-    /// Adds what answers a challenge.
+    /// Adds the answer to a challenge.
     mutating func add(_ challenge: ACMEChallenge, now: Int64) throws(PKIError) {
         let token = Array(challenge.token.utf8)
         switch challenge.kind {
@@ -91,7 +92,8 @@ extension TableUpdate {
 }
 
 extension SubjectName {
-    /// The server name that a CA sends to validate this: of an address the name in the reverse zone (RFC 8738 section 6).
+    /// The server name that a CA sends to validate this name. For an address it is the name in the reverse zone (RFC
+    /// 8738 section 6).
     var challengeServerName: String {
         guard case .ip(let text) = self, let address = IPAddress(text) else { return self.text }
         if address.family == .v4 {

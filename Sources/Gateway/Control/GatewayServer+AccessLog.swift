@@ -1,15 +1,15 @@
 import ConfigModel
 import SystemPackage
 
-/// Where requests are logged, and how.
+/// The destination and the format of the access log.
 struct AccessLogTarget: Equatable {
-    /// The file's path, `-` for the standard output; nil for nowhere.
+    /// The path of the file, or `-` for the standard output; nil for no access log.
     var path: String?
     var format = AccessLog.Format.json
 }
 
 extension GatewayServer {
-    /// Logs where the settings say. `base` is where relative paths start.
+    /// Applies the settings of the access log. Relative paths start at `base`.
     func setAccessLog(_ base: FilePath) {
         var target = AccessLogTarget(format: compiler.settings.accessLog.format)
         switch compiler.settings.accessLog.destination {
@@ -22,8 +22,8 @@ extension GatewayServer {
         reopenAccessLog()
     }
 
-    /// Opens the access log, again when it was open: the file may have been moved away. When that fails, lines go on to where
-    /// they went before, if anywhere, and each second it is tried again.
+    /// Opens the access log, again if it was open, since the file may have been moved. If opening fails, lines still go
+    /// to the old file, and the control side tries again every second.
     func reopenAccessLog() {
         guard let path = accessLogTarget.path else {
             accessLog?.closeLater()
@@ -61,7 +61,7 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.accessLog(accessLog, accessLogTarget.format)) }
     }
 
-    /// Sees that the access log is written, and says when it is not.
+    /// Checks once a second that the access log can be written, and reports when it can't.
     func watchAccessLog(_ now: Int64) {
         if accessLogFailure != nil {
             reopenAccessLog()
@@ -80,7 +80,7 @@ extension GatewayServer {
         nextHeartbeat = 0
     }
 
-    /// Writes what is left of the access log, once no worker logs any more.
+    /// Writes the remaining lines of the access log. Called after all workers have ended.
     func endAccessLog() {
         guard let accessLog else { return }
         let lost = status.lostLogLines.count

@@ -1,56 +1,59 @@
 import State
 
-/// What the control side knows of the state's files, and of what is wrong with them.
+/// The control side's knowledge of the state's files and of damage in them.
 struct StateWatch {
-    /// After a check the next one waits for so many times as long as it has taken, and a moment at least.
+    /// After a check, the next one waits this many times as long as the check took, but at least
+    /// `leastRestMilliseconds`.
     static let restFactor: Int64 = 20
     static let leastRestMilliseconds: Int64 = 100
-    /// How often a state that is damaged is checked again though its files look the same, in milliseconds.
+    /// How often to check a damaged state again while its files look unchanged, in milliseconds.
     static let retryMilliseconds: Int64 = 5000
 
     /// The files that the open store reads.
     var opened: StateFiles?
-    /// A store that was let go of, as long as a thread has it, and the database that it reads.
+    /// A store that was closed here but that another thread may still use, and the database file that it reads.
     weak var former: (any StateStore)?
     var formerDatabase: StateFiles.File?
     /// The files at the start of the last check.
     var checked: StateFiles?
     var isChecking = false
-    /// When the next check may begin, and when it begins though nothing looks new, in milliseconds of the monotonic clock.
+    /// The earliest time of the next check, and the time when a damaged state is checked even if its files look
+    /// unchanged. Both in milliseconds of the monotonic clock.
     var nextCheck: Int64 = 0
     var nextRetry: Int64 = 0
-    /// Whether the last check has found damage. Nothing is read from the state until one finds none.
+    /// Whether the last check found damage. Then nothing is read from the state until a check finds none.
     var isDamaged = false
-    /// Whether that was told.
+    /// Whether the damage has been reported.
     var isTold = false
-    /// The database as it was when the state was last put in force.
+    /// The database file when the state was last put in force.
     var inForce: StateFiles.File?
-    /// Where a state stands that has lost its latest commits.
+    /// The position of a state that has lost its latest commits.
     var lost: StatePosition?
-    /// What can't be told in the state before it can be written again, oldest first.
+    /// The events that wait until the state can be written again, oldest first.
     var events: [AuditEvent] = []
-    /// Others that have it locked while it is to be read, and written.
+    /// Whether other processes keep the state locked: for reads, and for writes.
     var reading = LockWatch()
     var writing = LockWatch()
 
-    /// How long the control side waits each time for others that have the state locked, in milliseconds: it is to hear of
-    /// signals meanwhile.
+    /// How long the control side waits for another process's lock on the state, in milliseconds. Short, since signals
+    /// are not handled meanwhile.
     static let controlPatience = 250
-    /// How long others wait, which have threads of their own, in milliseconds.
+    /// How long threads with work of their own wait for such a lock, in milliseconds.
     static let jobPatience = 10_000
 }
 
-/// Tells a state that others are just writing to from one that they keep locked.
+/// Distinguishes a state that is briefly locked by a write from one that stays locked.
 struct LockWatch {
-    /// How long a lock is taken for one that passes, in seconds.
+    /// How long a lock is ignored before it is reported, in seconds.
     static let patienceSeconds: Int64 = 5
 
     private var since: Int64?
 
-    /// The state could be used.
+    /// Records that the state could be used.
     mutating func ended() { since = nil }
 
-    /// Whether an error only says that the state is locked, and has not been for long. `uptime` is in seconds.
+    /// Whether an error only means that the state is locked, and has been for less than `patienceSeconds`. `uptime` is
+    /// in seconds.
     mutating func isPassing(_ error: any Error, at uptime: Int64) -> Bool {
         guard case .busy? = error as? StateError else { return false }
         let begin = since ?? uptime
@@ -59,32 +62,32 @@ struct LockWatch {
     }
 }
 
-/// What came of looking a state through.
+/// The result of checking a state for damage.
 struct StateCheck: Sendable {
-    /// Its files before.
+    /// The state's files before the check.
     let files: StateFiles
-    /// In milliseconds of the monotonic clock.
+    /// The start of the check, in milliseconds of the monotonic clock.
     let startedAt: Int64
-    /// What is damaged, and what to do.
+    /// The damage found, and advice; nil if there is none.
     var failure: String?
-    /// Whether it is at an earlier revision than the one that was in force then.
+    /// Whether the state's revision is lower than the one that was in force at the start of the check.
     var hasGoneBack = false
 }
 
 extension GatewayServer {
-    /// Looks at the state's files, and has them checked for damage when something but commits has been written to them.
+    /// Looks at the state's files. Starts a check for damage if they changed in a way that commits do not explain.
     ///
     /// - Returns: Whether the state may be read.
     func stateMayBeRead() -> Bool {
         let files = StateFiles(path: options.statePath)
-        // Another database in its place, a restored one say, has another history.
+        // A different database at the path, such as a restored one, has a different history.
         if let opened = stateWatch.opened, !files.areStill(opened) { closeState() }
         if files.database?.bytes == 0, !stateWatch.isDamaged {
             stateWatch.checked = files
             stateIsDamaged(Self.text(of: StateError.unreadable(path: options.statePath, reason: "the file is empty")))
         }
         startCheck(files)
-        // Commits only make it longer.
+        // Commits only make the -wal file longer, so a longer one is not a reason for a check.
         if let length = files.wal?.bytes, length > stateWatch.checked?.wal?.bytes ?? 0 {
             stateWatch.checked?.wal = files.wal
         }
@@ -102,7 +105,7 @@ extension GatewayServer {
         NamedThread("state-check") {
             var check = StateCheck(files: files, startedAt: now)
             do {
-                // Opened for this: what another connection holds in memory would hide damage on disk.
+                // Opened only for the check: another connection's cached pages would hide damage on disk.
                 if let store = try openState(StateWatch.jobPatience) {
                     try store.check()
                     check.hasGoneBack = try store.position().revision < revision
@@ -114,7 +117,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Takes what came of a check.
+    /// Handles the result of a check.
     func take(_ check: StateCheck) {
         let now = Self.monotonicMilliseconds
         stateWatch.isChecking = false
@@ -123,8 +126,8 @@ extension GatewayServer {
         stateWatch.nextCheck = now + rest
         let wasOpen = store != nil
         if let failure = check.failure {
-            // Only what is wrong without us is damage: as long as a connection is open, SQLite believes what it remembers of
-            // the files. So it is checked again at once.
+            // Only damage found without an open store is real: while a connection is open, SQLite trusts what it has
+            // cached of the files. So the store is closed, and the check repeats at once.
             stateIsDamaged(wasOpen ? nil : failure)
             stateWatch.nextRetry = now + (wasOpen ? 0 : StateWatch.retryMilliseconds)
             if wasOpen { stateWatch.nextCheck = now }
@@ -135,8 +138,8 @@ extension GatewayServer {
         startJobs()
     }
 
-    /// Reads nothing more from the state until a check finds nothing. The first cause is told: what comes later may come
-    /// from closing it.
+    /// Stops reading the state until a check finds no damage. Only the first cause is reported, since closing the store
+    /// may cause later ones.
     private func stateIsDamaged(_ failure: String?) {
         closeState()
         stateWatch.isDamaged = true
@@ -145,8 +148,8 @@ extension GatewayServer {
         stateFailed(failure)
     }
 
-    /// Whether the state can be opened afresh: SQLite shares what it remembers of a database's files among all connections
-    /// of a process, so those that have believed in other files have to be closed first.
+    /// Whether the state may be opened again. SQLite shares cached data of a database file among all connections of a
+    /// process, so connections to a damaged file must be closed first.
     func mayOpenState() -> Bool {
         guard !stateWatch.isChecking, !stateWatch.isDamaged else { return false }
         guard stateWatch.former != nil, let former = stateWatch.formerDatabase,
@@ -155,7 +158,7 @@ extension GatewayServer {
         return !present.isSameFile(as: former)
     }
 
-    /// Lets go of the state. What is in force stays so.
+    /// Closes the state. The configuration in force stays.
     func closeState() {
         stateWatch.former = issuance.store
         stateWatch.formerDatabase = stateWatch.opened?.database
@@ -166,7 +169,7 @@ extension GatewayServer {
         stateWatch.opened = nil
     }
 
-    /// Tells of a state that can't be read, once for each reason.
+    /// Reports that the state can't be read, once for each reason.
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
@@ -177,7 +180,7 @@ extension GatewayServer {
         status.change { $0.stateFailure = reason }
     }
 
-    /// Tells that the state can be read.
+    /// Reports that the state can be read again.
     func stateIsRead() {
         guard loadFailure != nil else { return }
         log.info("the state can be read again")
@@ -187,7 +190,7 @@ extension GatewayServer {
         status.change { $0.stateFailure = nil }
     }
 
-    /// There is nothing to read.
+    /// Handles a missing state: waits for the first one, or reports that the present one is gone.
     func stateIsMissing() {
         guard position == .start else {
             return stateFailed("there is no state '\(options.statePath)' any more; \(StateWatch.missingHint)")
@@ -195,8 +198,8 @@ extension GatewayServer {
         waitForState()
     }
 
-    /// Whether a state is only a part of what is in force: it has gone back, though nobody has written to its file. Then its
-    /// -wal file has lost what it held. Somebody has to say what is to be served, by a commit or by another file.
+    /// Whether the state has gone back to an earlier revision although its database file is unchanged. Then the -wal
+    /// file has lost commits. The last state stays in force until another commit or another file follows.
     func hasLostCommits(at latest: StatePosition) -> Bool {
         if latest.revision < position.revision, let inForce = stateWatch.inForce,
             StateFiles(path: options.statePath).database == inForce, stateWatch.lost == nil
@@ -214,7 +217,7 @@ extension GatewayServer {
         return true
     }
 
-    /// Keeps for the events what has befallen the state; nil: it is well again.
+    /// Queues an event about a failure to read the state; nil means that the state can be read again.
     private func note(_ failure: String?) {
         let event = AuditEvent(
             at: Self.now, actor: "gateway \(node.machine) \(node.process)",
@@ -223,18 +226,18 @@ extension GatewayServer {
         note([event])
     }
 
-    /// Keeps events until they can be put into the state.
+    /// Queues events until they can be written to the state.
     func note(_ events: [AuditEvent]) {
         stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
     }
 
-    /// Puts events into the state that have waited for it.
+    /// Writes the queued events to the state.
     func recordStateEvents() {
         guard let store, loadFailure == nil, !stateWatch.events.isEmpty else { return }
         if (try? store.record(events: stateWatch.events)) != nil { stateWatch.events = [] }
     }
 
-    /// What went wrong with the state, and what to do about it.
+    /// The description of an error of the state, with a hint if there is one.
     static func text(of error: any Error) -> String {
         (error as? StateError)?.hint.map { "\(error); \($0)" } ?? "\(error)"
     }

@@ -6,43 +6,43 @@ import PKI
 import State
 import SystemPackage
 
-/// What the control side remembers of certificates that it has or renews.
+/// The control side's memory of the certificates that the gateway orders and renews.
 struct Issuance {
-    /// How many certificates are ordered at once.
+    /// The most certificates ordered at the same time.
     static let jobsAtOnce = 8
-    /// How many of them at one CA, while there are others.
+    /// The most of these orders at one CA while other CAs have orders waiting.
     static let jobsAtOneCA = 4
-    /// From one look for what is due to the next, in seconds; the lease for it lasts longer.
+    /// The time between two looks for due renewals, in seconds. The lease for this work lasts longer.
     static let lookSeconds: Int64 = 20
-    /// How many certificates' advice is asked for at one look.
+    /// The most certificates whose renewal advice is requested in one look.
     static let adviceAtOnce = 10
 
-    /// What is being had, and what waits for that.
+    /// The certificates that are being ordered, and those that wait.
     var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
-    /// Until when handshakes wait for a certificate, in milliseconds of the monotonic clock, by its name.
+    /// Until when handshakes wait for a certificate, by its name, in milliseconds of the monotonic clock.
     var waits: [String: Int64] = [:]
-    /// How it went before, where something did not.
+    /// The renewal progress of certificates with a failed attempt or advice from the CA.
     var progress: [String: RenewalProgress] = [:]
     var nextLook: Int64 = 0
     var isAsking = false
     var isRevoking = false
     var isFollowing = false
-    /// A connection to the state of its own, for other threads alone: neither their commits nor locks that they wait for must
-    /// hold up the control side.
+    /// A separate connection to the state for other threads, so that their commits and the locks that they wait for
+    /// never delay the control side.
     var store: (any StateStore)?
-    /// The sources, and what they were made with.
+    /// The sources of certificates, and the values that they were created with.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
 }
 
 extension GatewayServer {
     // MARK: Handshakes that wait
 
-    /// A handshake asks for a certificate that there is not: it is ordered, unless it was tried in vain lately.
+    /// Handles a handshake that needs a missing certificate: orders it, unless an attempt failed recently.
     func certificateWanted(_ name: String) {
         guard let certificate = compiler.managed(name), status.current.phase == .ready, !isEnding else {
             return settle(name)
         }
-        // It may have come while the report was under way.
+        // The certificate may have arrived while the report was on its way.
         if isThere(certificate) { return settle(name) }
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
@@ -54,7 +54,7 @@ extension GatewayServer {
         enqueue([name], isUrgent: true)
     }
 
-    /// Whether there is a certificate that is what it is to be.
+    /// Whether the stored certificate has all the wanted names and comes from one of the wanted issuers.
     private func isThere(_ certificate: ManagedCertificate) -> Bool {
         compiler.certificates[certificate.name].map { certificate.isMet(by: $0.facts, from: compiler.issuers) } ?? false
     }
@@ -67,13 +67,13 @@ extension GatewayServer {
         return waits.max() ?? 0
     }
 
-    /// Lets handshakes go on that wait for a certificate, with it or without.
+    /// Resumes the handshakes that wait for a certificate, whether or not it could be obtained.
     private func settle(_ name: String) {
         issuance.waits[name] = nil
         for worker in workers { worker.mailbox.post(.certificateSettled(name: name)) }
     }
 
-    /// Lets handshakes go on whose certificate has come, or whose time is over.
+    /// Resumes the handshakes whose certificate has arrived or whose waiting time is over.
     func settleWaits() {
         guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
@@ -83,13 +83,14 @@ extension GatewayServer {
 
     // MARK: What is due
 
-    /// Looks for what is due to be renewed, as the one gateway of many that holds the lease for it.
+    /// Looks for renewals that are due. Of several gateways with the same state, only the one that holds the lease does
+    /// this.
     func maintain() {
         guard Self.uptime >= issuance.nextLook,
             !(compiler.certificates.isEmpty && compiler.hostCertificates.isEmpty && compiler.edgeCertificates.isEmpty),
             status.current.phase == .ready, !isEnding
         else { return }
-        // While the state is checked for damage there is none: then the next second will do.
+        // No store is open while the state is checked for damage. The next call is a second later.
         guard let store, issuanceStore() != nil else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
         let now = Self.now
@@ -113,7 +114,7 @@ extension GatewayServer {
         var due: [(endsAt: Int64, name: String)] = []
         for (name, certificate) in compiler.hostCertificates {
             let (stored, progress) = (compiler.certificates[name], issuance.progress[name])
-            // What was never had waits for a handshake, unless it was tried and failed.
+            // A certificate that was never obtained waits for a handshake, unless an attempt has failed.
             guard stored != nil || progress?.nextTryAt != nil,
                 certificate.dueAt(stored?.facts, from: compiler.issuers, after: progress) <= now
             else { continue }
@@ -121,7 +122,7 @@ extension GatewayServer {
         }
         for stored in compiler.certificates.values {
             let rests = stored.restsUntil > now
-            // Of very many, nearly all can be passed over at once.
+            // With very many certificates, nearly all are passed over here.
             if rests, issuance.progress.isEmpty { continue }
             let name = stored.name
             let progress = issuance.progress[name]
@@ -130,11 +131,12 @@ extension GatewayServer {
             if progress == nil { stored.restsUntil = dueAt }
             if dueAt <= now { due.append((stored.expiresAt, name)) }
         }
-        // What ends first goes first.
+        // The certificate that expires first is renewed first.
         return due.sorted { $0 < $1 }.map(\.name)
     }
 
-    /// Asks CAs when they would have their certificates renewed (RFC 9773), a few at a time and beside this thread.
+    /// Asks CAs when they want their certificates renewed (RFC 9773). Asks for a few certificates at a time, in another
+    /// thread.
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
@@ -159,7 +161,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Revokes what others have taken the place of, beside this thread.
+    /// Revokes certificates that have been replaced, in another thread.
     private func revokeSuperseded() {
         guard !issuance.isRevoking, let jobs = issuanceStore(), let tools = issuanceTools(jobs),
             let waiting = try? store?.supersededCertificates(), !waiting.isEmpty
@@ -179,15 +181,15 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Looks at certificate packs that were ordered, beside this thread.
+    /// Checks the certificate packs that were ordered, in another thread.
     private func followPacks(_ now: Int64) {
         guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let jobs = issuanceStore(),
             let tools = issuanceTools(jobs), let packs = try? store?.edgePacks()
         else { return }
-        // Of several of a name the last one is wanted.
+        // Of several packs of the same certificate, the newest is wanted.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
             guard let newest = packs.last, compiler.edgeCertificates[newest.certificate] != nil else { return nil }
-            // Former ones are deleted as soon as they can be.
+            // Older packs are deleted as soon as Cloudflare allows it.
             let isDue = newest.nextCheckAt <= now || packs.count > 1 && newest.checkedAt + 900 <= now
             return isDue ? newest : nil
         }
@@ -209,7 +211,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// What CAs advise is in the state now.
+    /// Continues after the CAs' renewal advice has been stored in the state.
     func adviceTaken() {
         issuance.isAsking = false
         issuance.nextLook = 0
@@ -226,7 +228,7 @@ extension GatewayServer {
     }
 
     func startJobs() {
-        // Jobs wait while the state is checked for damage, which is over in a moment.
+        // Jobs wait while the state is checked for damage, which takes only a moment.
         if issuance.store == nil, stateWatch.isChecking { return }
         while let name = issuance.queue.next() {
             guard let certificate = compiler.managed(name), let store = issuanceStore(),
@@ -245,7 +247,7 @@ extension GatewayServer {
         }
     }
 
-    /// A job has ended.
+    /// Handles the end of a certificate job.
     func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
         issuance.queue.ended(name)
         switch outcome {
@@ -254,12 +256,12 @@ extension GatewayServer {
             issuance.progress[name] = nil
             log.info("the certificate '\(name)' is there")
             for warning in warnings { log.warning("the certificate '\(name)' \(warning)") }
-            // Its handshakes go on when it is in force, which is now.
+            // Waiting handshakes continue once the certificate is in force, so the state is read now.
             reload()
-            // The former one may be to be revoked.
+            // The certificate that was replaced may have to be revoked, so the next look is now.
             issuance.nextLook = 0
         case .busy:
-            // It will come with a change of the state; until then there is nothing to do.
+            // Another process is ordering this certificate and will store it in the state.
             break
         case .obsolete: settle(name)
         case .failed(let failure):
@@ -275,13 +277,13 @@ extension GatewayServer {
     // MARK: What jobs need
 
     private func issuanceStore() -> (any StateStore)? {
-        // A connection to a state that is damaged would keep SQLite from looking at its files afresh.
+        // An open connection to a damaged state would keep SQLite from reading the files again.
         guard loadFailure == nil else { return nil }
         if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateWatch.jobPatience) }
         return issuance.store
     }
 
-    /// Where certificates come from; made anew when the state has another key or directory.
+    /// The sources of certificates. They are created again when the state's key or one of the directories has changed.
     private func certificateSources(_ store: any StateStore) -> CertificateSources? {
         guard let sealer else { return nil }
         let directory = compiler.directory.string
@@ -311,7 +313,7 @@ extension GatewayServer {
         }
     }
 
-    /// Seconds of the monotonic clock: what is waited for does not follow a clock that is set.
+    /// The monotonic clock in seconds. Waiting times use it, since setting the system's clock does not change it.
     static var uptime: Int64 { monotonicMilliseconds / 1000 }
 
     static var monotonicMilliseconds: Int64 {

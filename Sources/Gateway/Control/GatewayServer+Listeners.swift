@@ -1,38 +1,40 @@
 import ConfigModel
 import Glibc
 
-/// An address that is listened at.
+/// An address that the gateway listens on.
 struct Listening {
     let address: ListenAddress
     var role: ListenerRole
 
-    /// Who accepts there: the admin worker or the others.
+    /// Whether the admin worker accepts the connections, instead of the other workers.
     var isAdmin: Bool { role == .admin }
 }
 
-/// An address whose port is listened at by another address from now on. Clients are still between connecting and sending their
-/// first bytes, and would be reset: it is listened at for a while longer.
+/// An old listening address whose port has moved to another address. Clients that are just connecting would be reset,
+/// so the gateway keeps listening for a short time.
 struct Retiring {
-    /// The kernel asks a silent client again after a second, and then hands its connection over.
+    /// With TCP_DEFER_ACCEPT the kernel probes a silent client again after a second and then passes its connection on.
+    /// This time covers that, in milliseconds.
     static let milliseconds: Int64 = 2500
 
-    /// From when no connection begins there to when it is closed: what has begun is complete by then.
+    /// How long the address still accepts connections after it drops new ones, in milliseconds. Connections that were
+    /// being set up are complete by then.
     static let lastMilliseconds: UInt32 = 50
 
     let listening: Listening
-    /// In milliseconds of the monotonic clock.
+    /// The time when new connections are dropped, in milliseconds of the monotonic clock.
     let end: Int64
-    /// Whether no connection begins there any more.
+    /// Whether new connections are already dropped.
     var isLast = false
 }
 
 extension GatewayServer {
-    /// Listens at the default address for admin requests as long as no state names another.
+    /// Listens on the default admin address while there is no state.
     func listenWithoutState() {
         if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
     }
 
-    /// Listens where the settings say, and nowhere else.
+    /// Listens on the addresses of the settings and stops listening on all others.
     func applyListeners() {
         var wanted: [String: Listening] = [:]
         for address in compiler.settings.http { wanted[address.text] = Listening(address: address, role: .http) }
@@ -43,7 +45,7 @@ extension GatewayServer {
         for (text, new) in wanted { giveRole(new.role, to: text) }
         let gone = listening.filter { wanted[$0.key]?.role != $0.value.role }
         let fresh = wanted.values.filter { listening[$0.address.text]?.role != $0.role }
-        // Where a port goes on at another address, that is listened at first.
+        // If a port moves to another address, the new address is opened before the old one is closed.
         let (moving, ended) = gone.reduce(into: ([Listening](), [String]())) { parts, entry in
             let (text, former) = entry
             let goesOn = fresh.contains { $0.address.port == former.address.port && $0.isAdmin == former.isAdmin }
@@ -53,14 +55,14 @@ extension GatewayServer {
         listenFailures = listenFailures.filter { wanted[$0.key] != nil }
         for new in fresh.sorted(by: { $0.address.text < $1.address.text }) { listen(at: new.address, new.role) }
         for former in moving {
-            // An address that can't be bound elsewhere stays here.
+            // If the new address can't be opened, the old one stays.
             let port = former.address.port
             guard fresh.allSatisfy({ $0.address.port != port || listening[$0.address.text] != nil }) else { continue }
             retire(former)
         }
     }
 
-    /// An address that was about to go and is wanted again stays.
+    /// Keeps an address that was being retired and is now wanted again.
     private func takeBack(_ wanted: [String: Listening]) {
         for (text, former) in retiring {
             guard let new = wanted[text], new.isAdmin == former.listening.isAdmin else { continue }
@@ -72,7 +74,7 @@ extension GatewayServer {
         }
     }
 
-    /// Gives an address another role where the same workers accept for both: no connection notices.
+    /// Changes the role of an address if the same workers accept for both roles. Connections are not affected.
     private func giveRole(_ role: ListenerRole, to text: String) {
         guard let former = listening[text], former.role != role, role != .admin, !former.isAdmin else { return }
         listening[text]?.role = role
@@ -87,7 +89,7 @@ extension GatewayServer {
         sockets.awaitData(false, at: text)
     }
 
-    /// Stops listening at addresses that others have taken the place of, once nobody is on the way there.
+    /// Starts to drop new connections at retired addresses whose time is over.
     func endRetiring() {
         let now = Self.monotonicMilliseconds
         let ended = retiring.filter { $0.value.end <= now && !$0.value.isLast }.map(\.key)
@@ -103,7 +105,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Closes addresses where nothing begins any more.
+    /// Closes the retired addresses that already drop new connections.
     func closeRetired() {
         let ended = retiring.filter(\.value.isLast).map(\.key)
         for text in ended { retiring[text] = nil }
@@ -138,7 +140,7 @@ extension GatewayServer {
         }
     }
 
-    /// Tries again to bind addresses that could not be bound.
+    /// Tries again to listen on addresses that failed before.
     func retryListening() {
         endRetiring()
         guard !listenFailures.isEmpty, !workers.isEmpty else { return }

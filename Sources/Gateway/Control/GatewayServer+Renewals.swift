@@ -1,14 +1,14 @@
 import Issuers
 import State
 
-/// When certificates are due to be renewed, as far as this gateway would do that.
+/// The due renewals that this gateway is responsible for.
 struct RenewalOutlook: Equatable {
-    /// When the next one is due, in seconds since 1970; nil when none ever is.
+    /// The time of the next renewal, in seconds since 1970; nil if there is none.
     var next: Int64?
-    /// How many are due already, though a try may have failed and the next one be later.
+    /// The number of renewals that are due and not done, including those whose attempts failed.
     var overdue = 0
 
-    /// Takes a certificate into account that is due at a time.
+    /// Adds a certificate whose renewal is due at `time`.
     mutating func note(dueAt time: Int64, now: Int64) {
         guard time < .max else { return }
         if time <= now { overdue += 1 } else { next = min(next ?? .max, time) }
@@ -16,11 +16,12 @@ struct RenewalOutlook: Equatable {
 }
 
 extension GatewayServer {
-    /// From one look to the next, in seconds.
+    /// The time between two calculations, in seconds.
     private static let renewalLookSeconds: Int64 = 60
 
-    /// Finds out when renewals are due, for the metrics. Most certificates are passed over at once: they rest until after the
-    /// next one that is known is due. Those of hosts don't, since they follow what the host says.
+    /// Calculates when renewals are due, for the metrics. Most certificates are passed over, because they rest until
+    /// after the next due time found so far. Certificates of hosts are always calculated, since they follow the host's
+    /// settings.
     func lookAtRenewals(_ uptime: Int64) {
         guard uptime >= nextRenewalLook else { return }
         nextRenewalLook = uptime + Self.renewalLookSeconds
@@ -31,14 +32,14 @@ extension GatewayServer {
             let ofHost = compiler.hostCertificates[name]
             guard ofHost != nil || stored.restsUntil < outlook.next ?? .max, let certificate = ofHost ?? stored.managed
             else { continue }
-            // When it is tried again does not count, what the CA advises does.
+            // The CA's advice counts here, but the waiting time after a failed attempt does not.
             var progress = issuance.progress[name]
             progress?.nextTryAt = nil
             let dueAt = certificate.dueAt(stored.facts, from: compiler.issuers, after: progress)
             if ofHost == nil, progress == nil { stored.restsUntil = dueAt }
             outlook.note(dueAt: dueAt, now: now)
         }
-        // What was never obtained, though it was tried.
+        // Certificates that could never be obtained count as overdue.
         for (name, progress) in issuance.progress
         where progress.failures > 0 && compiler.certificates[name] == nil && compiler.managed(name) != nil {
             outlook.note(dueAt: 0, now: now)

@@ -6,8 +6,8 @@ import State
 import SystemPackage
 
 extension GatewayServer {
-    /// Looks whether the state has changed, and puts what has changed in force. A state that can't be read leaves the
-    /// present one.
+    /// Reads the changes of the state, if there are any, and puts them in force. If the state can't be read, the
+    /// configuration in force stays.
     func reload() {
         guard !isEnding, heldChange == nil, stateMayBeRead() else { return }
         do {
@@ -18,9 +18,9 @@ extension GatewayServer {
             guard let store else { return stateIsMissing() }
             let latest = try store.position()
             stateWatch.reading.ended()
-            // By now SQLite has made the files that it works with.
+            // Only now has SQLite created all the files that it works with.
             if stateWatch.opened == nil { stateWatch.opened = StateFiles(path: options.statePath) }
-            // Tables alone are no state: an apply has only begun.
+            // At revision 0 there are tables but no configuration: the first apply has not finished.
             guard latest.revision > 0 else { return stateIsMissing() }
             guard latest != position || loadFailure != nil || mustReadAll else { return }
             guard !hasLostCommits(at: latest) else { return }
@@ -29,14 +29,15 @@ extension GatewayServer {
             stateIsRead()
         } catch {
             if stateWatch.reading.isPassing(error, at: Self.uptime) { return }
-            // What fails in the state's own file is opened anew; a missing key, say, leaves it open to report by.
+            // An error of the state itself requires opening it again. With a missing key, for example, the state stays
+            // open for reports.
             if error is StateError { closeState() }
             lacksKey = error is KeyFailure
             stateFailed(Self.text(of: error))
         }
     }
 
-    /// Says once that there is nothing to serve yet.
+    /// Logs once that there is no state yet.
     func waitForState() {
         guard !isWaiting else { return }
         isWaiting = true
@@ -44,8 +45,8 @@ extension GatewayServer {
         status.change { $0.isWaiting = true }
     }
 
-    /// Tells the service manager that this gateway runs, though there is nothing to serve yet, once a state could have been there:
-    /// else a start that waits for the first apply would be taken for one that hangs, and be ended.
+    /// Tells the service manager that the gateway is running, although there is no state yet. Without this, systemd
+    /// would take a gateway that waits for the first apply for one that hangs, and end it.
     func tellOfWaiting(_ uptime: Int64) {
         guard isWaiting, !isToldOfWaiting, options.readyDescriptor == nil, status.current.phase == .starting,
             uptime >= startedAt + Self.patienceSeconds
@@ -54,7 +55,7 @@ extension GatewayServer {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())\nSTATUS=waiting for the state '\(options.statePath)'")
     }
 
-    /// How long a state is waited for before the service manager is told, in seconds.
+    /// How long to wait for a state before the service manager is told, in seconds.
     private static let patienceSeconds: Int64 = 3
 
     private func load(_ store: any StateStore, since revision: Int) throws {
@@ -65,14 +66,15 @@ extension GatewayServer {
         let reached: StatePosition
         let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
         if revision == 0 {
-            // A copy, since reading may fail on the way.
+            // A copy, since reading may fail halfway.
             var compiler = compiler
             compiler.directory = FilePath(directory)
-            // Since 0 there is always an answer.
+            // Since revision 0 readChanges always returns a position.
             reached = try compiler.take(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
-            // First all is read: then nothing can fail, and the compiler is changed in place, at the cost of the change.
+            // All changes are read first, so that the next step can't fail. Then the compiler is changed in place, at
+            // the cost of the changes only.
             var changes: [StateChange] = []
             guard let told = try store.readChanges(since: revision, { changes.append($0) }) else {
                 return try load(store, since: 0)
@@ -92,9 +94,9 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the change in force that was read, once its names are known or have taken too long.
+    /// Puts the change that was read in force, once its upstreams' names are resolved or the deadline has passed.
     ///
-    /// - Returns: Whether it did so: then it is time to look for what has changed meanwhile.
+    /// - Returns: Whether a change was put in force. Then the caller should look for changes that came in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
@@ -129,7 +131,7 @@ extension GatewayServer {
         return true
     }
 
-    /// What opens the state's keys; found again when they were sealed anew.
+    /// The sealer for the state's secrets; created again when the state was sealed with another key.
     private func currentSealer(_ store: any StateStore) throws -> Sealer {
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if let sealer, id == nil || sealer.key.id == id { return sealer }
@@ -162,7 +164,7 @@ extension GatewayServer {
         recordStateEvents()
     }
 
-    /// Local CA and access log, where the settings say.
+    /// Prepares the local CA and the access log as the settings say.
     private func prepare(_ directory: String) {
         let base = FilePath(directory)
         let cache =
@@ -182,7 +184,8 @@ extension GatewayServer {
         setAccessLog(base)
     }
 
-    /// Has the admin listener show a certificate for the names that it is asked for by, from the local CA's files.
+    /// Updates the certificate of the admin listener, which covers the names that clients use for it, from the local
+    /// CA's files.
     func prepareAdminCertificate() {
         guard let (authority, former) = localAuthority else { return }
         let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
@@ -197,7 +200,7 @@ extension GatewayServer {
         }
     }
 
-    /// All workers serve the position.
+    /// Called when all workers have put the present position in force.
     func inForce() {
         guard status.current.position != position else { return }
         let position = position
@@ -216,7 +219,7 @@ extension GatewayServer {
         reportNode()
     }
 
-    /// Everything serves for the first time.
+    /// Called when the gateway serves everything for the first time.
     func becameReady() {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
@@ -226,7 +229,7 @@ extension GatewayServer {
         sockets.closeUnused()
     }
 
-    /// What is not as the configuration says, what most people notice first.
+    /// The present problems; those that most users notice first come first.
     private var problems: [String] {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
@@ -234,7 +237,7 @@ extension GatewayServer {
             + Array(compiler.trustFailures.values)
     }
 
-    /// Puts this gateway's row into the state.
+    /// Writes this gateway's row into the state.
     func reportNode() {
         nextHeartbeat = Self.uptime + GatewayNode.heartbeatSeconds
         let problems = problems
@@ -248,7 +251,7 @@ extension GatewayServer {
         row.problems = problems.count
         row.lastProblem = loadFailure ?? problems.first
         do {
-            // A lost report follows again.
+            // A report that fails is followed by another.
             try store.report(row)
             recordStateEvents()
             stateWatch.writing.ended()
@@ -268,24 +271,24 @@ extension GatewayServer {
     }
 }
 
-/// A change of the state that is ready to be put in force, but for the names of new upstreams: whoever comes first should
-/// find upstreams that have an address. Looking up may take a while, but not for ever.
+/// A change of the state that waits until the names of new upstreams are resolved, so that the first request finds an
+/// address. It waits for a limited time.
 struct HeldChange {
-    /// How long a change waits, in whole seconds of the clock.
+    /// How long a change may wait, in seconds of the monotonic clock.
     static let longestSeconds: Int64 = 3
 
     let update: TableUpdate
     let position: StatePosition
     let directory: String
-    /// When it was found.
+    /// The time at which reading the change began.
     let started: ContinuousClock.Instant
     /// The names of its new upstreams.
     let names: Set<String>
-    /// When it is put in force all the same, in seconds of the monotonic clock.
+    /// The time at which the change is put in force in any case, in seconds of the monotonic clock.
     let deadline: Int64
 }
 
-/// Why the state's key can't be read, or which other key the state is sealed with; for the log.
+/// The reason why the state's key can't be read, or the ID of the key that the state needs; for the log.
 struct KeyFailure: Error, CustomStringConvertible {
     let description: String
 

@@ -1,26 +1,26 @@
 import CLinux
 import Glibc
 
-/// A process of a new version that takes over the listening sockets.
+/// A new process of the gateway, perhaps of a newer version, that is about to take over the listening sockets.
 struct Successor {
     let process: pid_t
-    /// Becomes readable when it serves, or closed when it ends before.
+    /// A pipe: the successor writes a byte when it is ready. The pipe closes if the successor ends first.
     let ready: Int32
-    /// When it is given up, in seconds since 1970.
+    /// The time by which the successor must be ready, in seconds of the monotonic clock.
     let deadline: Int64
 }
 
 extension GatewayServer {
-    /// How long a successor may take until it serves, in seconds.
+    /// How long a successor may take to become ready, in seconds.
     private static let successorSeconds: Int64 = 60
-    /// Where handed-over sockets begin in a successor.
+    /// The first descriptor number of the passed sockets in the successor.
     private static let firstDescriptor: Int32 = 200
-    /// The names of the variables by which it learns of them.
+    /// The environment variable that lists the passed sockets' descriptors.
     package static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
-    /// The variable that names where to say that it serves.
+    /// The environment variable that names the descriptor of the pipe on which the successor reports that it is ready.
     package static let readyVariable = "AEGIS_READY_DESCRIPTOR"
 
-    /// Starts this program anew, as it now is on disk, with the sockets that connections wait on: none is lost.
+    /// Starts the program on disk again and passes it the listening sockets, so that no connection is lost.
     func startSuccessor() {
         guard !isEnding, !options.program.isEmpty else { return }
         if let successor {
@@ -46,18 +46,19 @@ extension GatewayServer {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        // A process that is a successor itself has its sockets where the next one's go: copies stand clear of them.
+        // If this process is a successor itself, its sockets occupy the numbers that the next successor needs. Copies
+        // with higher numbers avoid the overlap.
         let above = Self.firstDescriptor + Int32(descriptors.count)
         let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, above) }
         defer { copies.forEach(Socket.close) }
         for (index, copy) in copies.enumerated() {
-            // What it is copied to is open in the new program, where the original closes by itself.
+            // The new program inherits the numbers that adddup2 creates; the copies close on exec.
             unsafe posix_spawn_file_actions_adddup2(&actions, copy, Self.firstDescriptor + Int32(index))
         }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        // It must not begin with this thread's blocked signals.
+        // The new process must not inherit the signals that this thread blocks.
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -77,15 +78,15 @@ extension GatewayServer {
         return process
     }
 
-    /// Gives a successor up that does not come to serve.
+    /// Ends a successor that is not ready in time.
     func checkSuccessor() {
         guard let successor, Self.uptime >= successor.deadline else { return }
         log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process goes on")
-        // Its end closes the pipe, of which `successorSpoke` hears.
+        // When the successor ends, its pipe closes, and `successorSpoke` handles that.
         _ = kill(successor.process, SIGKILL)
     }
 
-    /// Ends a successor that does not serve yet: who ends a gateway during an upgrade means both.
+    /// Ends a successor that is not ready yet, because an operator who ends the gateway means both processes.
     func endSuccessor(by signal: Int32) {
         guard let successor else { return }
         log.info("the successor does not serve yet and is ended too", [("process", "\(successor.process)")])
@@ -94,7 +95,7 @@ extension GatewayServer {
         self.successor = nil
     }
 
-    /// The successor serves, or has ended.
+    /// Handles the report of the successor that it is ready, or its end.
     func successorSpoke() {
         guard let successor else { return }
         var byte: UInt8 = 0
@@ -111,9 +112,9 @@ extension GatewayServer {
     }
 }
 
-/// The environment as C has it.
+/// Access to the environment in the form that C functions use.
 enum Environment {
-    /// The variables as `NAME=value`.
+    /// The variables in the form `NAME=value`.
     static var current: [String] {
         var result: [String] = []
         var entry = unsafe environ
@@ -124,7 +125,7 @@ enum Environment {
         return result
     }
 
-    /// The texts as a list that ends with nil, for as long as `body` runs.
+    /// Passes the texts to `body` as a list of C strings that ends with nil. The list is valid until `body` returns.
     static func withCStrings<Result>(
         _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {

@@ -1,24 +1,24 @@
 import ConfigModel
 
-/// What health checks have found of an upstream.
+/// The result of an upstream's health checks.
 struct HealthState {
     var isHealthy = true
-    /// How many checks in a row have found the other.
+    /// How many checks in a row have contradicted `isHealthy`.
     var streak = 0
     var nextCheck: Int64 = 0
     var isRunning = false
 
-    /// So many checks in a row change what is thought of an upstream.
+    /// How many checks in a row must contradict `isHealthy` to change it.
     static let checksToChange = 2
 }
 
 extension GatewayServer {
-    /// How often names are looked up again, in seconds. The system's resolver does not tell how long an answer is good.
+    /// How often names are resolved again, in seconds. getaddrinfo(3) does not return how long an answer is valid.
     private static let resolutionSeconds: Int64 = 10
-    /// How often when connections fail, in seconds.
+    /// How often the name of an unreachable upstream is resolved, in seconds.
     private static let urgentResolutionSeconds: Int64 = 1
 
-    /// Finds out where new upstreams are; of their health nothing is known.
+    /// Sets the addresses of new upstreams in the update, and resets their health.
     func locateUpstreams(_ update: inout TableUpdate) {
         for number in update.removedUpstreams + update.upstreams.map(\.number) { health[number] = nil }
         update.places = update.upstreams.map { place(of: $0.upstream, $0.number) }
@@ -28,7 +28,7 @@ extension GatewayServer {
         for worker in workers + [admin] { worker.mailbox.post(message) }
     }
 
-    /// Where an upstream is, as far as it is known.
+    /// The addresses of an upstream that are known now.
     private func place(of upstream: Upstream, _ number: UpstreamNumber) -> UpstreamPlace {
         var place = UpstreamPlace(number: number)
         switch upstream.transport {
@@ -44,7 +44,7 @@ extension GatewayServer {
         return place
     }
 
-    /// The names of new upstreams. Those of which nothing is known yet begin to be looked up.
+    /// Returns the names of new upstreams, and starts resolving those that were never resolved.
     func askForNames(of update: TableUpdate) -> Set<String> {
         let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
         let unknown = names.filter { resolutions[$0] == nil }
@@ -53,7 +53,8 @@ extension GatewayServer {
     }
 
     private func lookUp(_ names: Set<String>) {
-        // One at a time of each, or a name whose server is silent would occupy all who look names up.
+        // Each name is resolved only once at a time. Otherwise a name whose server does not answer would occupy all
+        // threads of the resolver.
         let names = names.subtracting(namesUnderWay)
         guard !names.isEmpty else { return }
         for name in names { resolvedAt[name] = Self.uptime }
@@ -62,14 +63,15 @@ extension GatewayServer {
         resolver.resolve(Array(names))
     }
 
-    /// A worker could not connect to an upstream: if its name has other addresses by now, they are wanted at once.
+    /// Handles a worker's failure to connect to an upstream: its name is resolved again soon, since the addresses may
+    /// have changed.
     func upstreamUnreachable(_ number: UpstreamNumber) {
         guard let name = compiler.upstreams[number]?.nameToResolve else { return }
         urgentNames.insert(name)
         resolveNames(Self.uptime)
     }
 
-    /// Looks the names of upstreams up again when it is time: after a while, or as soon as may be where a connection failed.
+    /// Resolves the names of upstreams again when they are due. Names of unreachable upstreams are due sooner.
     func resolveNames(_ now: Int64) {
         let names = Set(compiler.upstreams.names.keys).union(heldChange?.names ?? [])
         for name in resolvedAt.keys where !names.contains(name) {
@@ -84,7 +86,7 @@ extension GatewayServer {
             })
     }
 
-    /// Takes what came of looking a name up. A name that can't be looked up any more keeps its addresses: they have worked.
+    /// Handles the result of resolving a name. If it failed, the old addresses stay, because they worked before.
     func take(_ answer: Resolver.Answer) {
         namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]
@@ -102,9 +104,9 @@ extension GatewayServer {
 
     // MARK: Health
 
-    /// Has upstreams checked whose time has come.
+    /// Starts the health checks that are due.
     func checkHealth(_ now: Int64) {
-        // What is no longer checked counts as well.
+        // An upstream that is no longer checked counts as healthy.
         for (number, state) in health where compiler.healthChecks[number] == nil {
             health[number] = nil
             if !state.isHealthy { tellAll(.health(number, isHealthy: true)) }

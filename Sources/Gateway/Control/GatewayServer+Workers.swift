@@ -4,7 +4,8 @@ import PKI
 import Synchronization
 
 extension GatewayServer {
-    /// Starts the admin listener's worker. Requests there never hold up a client's, and the other way round.
+    /// Starts the worker of the admin listener. It is separate, so that admin requests and other requests never delay
+    /// each other.
     func startAdmin() throws {
         let (handle, fallback, tickets, status) = (admin, fallback, tickets, status)
         let metrics = MetricsSource()
@@ -14,8 +15,9 @@ extension GatewayServer {
             switch path {
             case "/healthz": return AdminAnswer(body: Array("ok\n".utf8))
             case "/readyz":
-                // A state that can't be read takes no gateway out of service: all would go that share it, and what is in
-                // force is served on. The body tells people.
+                // A state that can't be read does not make the gateway unready. Otherwise all gateways that share the
+                // state would be taken out of service, although they still serve the last state. The body names the
+                // problem.
                 let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
                 let lines = [
                     current.phase.rawValue, isWaiting ? "waiting for aegis-apply to make the state" : nil,
@@ -39,7 +41,7 @@ extension GatewayServer {
         }
     }
 
-    /// Starts the workers, once: how many there are is a matter of the first state.
+    /// Starts the workers. Their number is set by the first state and does not change later.
     func startWorkers() {
         guard workers.isEmpty else { return }
         let count = compiler.settings.workers ?? SystemName.processors
@@ -60,7 +62,7 @@ extension GatewayServer {
         metrics.workers = workers.map(\.metrics)
     }
 
-    /// The settings as workers get them: with no more connections than there are descriptors for.
+    /// The settings for workers, with no more connections than there are descriptors for.
     func workerSettings() -> WorkerSettings {
         let settings = compiler.settings
         let budget = DescriptorBudget(
@@ -74,7 +76,7 @@ extension GatewayServer {
         return WorkerSettings(settings, budget)
     }
 
-    /// Says that another number of workers waits for another process.
+    /// Logs that a changed number of workers takes effect only in a new process.
     func tellOfWorkerCount() {
         let wanted = compiler.settings.workers ?? SystemName.processors
         guard wanted != workers.count, wanted != toldWorkerCount else { return }
@@ -83,7 +85,7 @@ extension GatewayServer {
             "there are \(workers.count) workers: \(wanted) take over with the next start, or upgrade by SIGUSR2")
     }
 
-    /// The admin worker checks upstreams' health, so it knows them, but no host.
+    /// Tells the admin worker of a change. That worker runs the health checks, so it gets the upstreams but no hosts.
     func tellAdmin(_ update: TableUpdate) {
         var part = TableUpdate()
         part.revision = update.revision
@@ -94,7 +96,7 @@ extension GatewayServer {
     }
 }
 
-/// Whose metrics are shown: workers come after the admin listener.
+/// The metrics that the admin listener shows. The list of workers is filled after that listener has started.
 final class MetricsSource: Sendable {
     private let list = Mutex<[WorkerMetrics]>([])
     let traffic = TrafficTotals()

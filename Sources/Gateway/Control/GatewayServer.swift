@@ -7,38 +7,36 @@ import State
 import Synchronization
 import SystemPackage
 
-// Gateway: the data plane and its control side.
+// Gateway: the data plane and the control side.
 //
-// `Worker/` is the data plane: a thread a core, each with an event loop of its own (`EventLoop/`), buffers (`Buffers/`),
-// tables (`Routing/`) and connections. `Control/` is one thread that follows the state, makes of each change what workers
-// serve, and tells them by message; it owns the listening sockets, resolves names, checks health, and answers to signals.
-// `Observability/` counts and logs, `Admin/` answers on the admin listener.
+// `Worker/` is the data plane: one thread for each core, with its own event loop (`EventLoop/`), buffers (`Buffers/`),
+// tables (`Routing/`) and connections. `Control/` is one thread. It follows the state, prepares each change for the
+// workers, and sends it to them by message. It also owns the listening sockets, resolves names, schedules health
+// checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
 
-/// What a gateway is started with.
+/// The options that a gateway starts with.
 package struct GatewayOptions: Sendable {
-    /// Opens the state; nil when there is none yet. Each use of it waits for others that have it locked, for so many
-    /// milliseconds at most.
+    /// Opens the state; returns nil if there is none yet. Each use of the store waits at most this many milliseconds
+    /// for other processes' locks.
     package var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
-    /// The state's file, which is watched.
+    /// The path of the state's database, which is watched for changes.
     package var statePath: String
-    /// The key that the state is sealed with, for a state that may keep one itself.
+    /// Returns the key that seals the state's secrets. The state itself may store it.
     package var masterKey: @Sendable (any StateStore) throws -> MasterKey
-    /// Where the local CA's files are; nil for what the configuration says.
+    /// The directory of the local CA's files; nil to use the one of the configuration.
     package var cacheDirectory: String?
-    /// How long requests may take to end when the gateway does, in milliseconds.
+    /// How long requests may take to finish when the gateway ends, in milliseconds.
     package var drainMilliseconds: Int64 = 30_000
-    /// Sockets that were handed over, by systemd or by an earlier process.
+    /// The sockets passed on by systemd or by the earlier process.
     package var inheritedSockets: [Int32] = []
-    /// Where to say that listeners are up, by one byte; for the process that handed its sockets over.
+    /// The descriptor for the byte that reports readiness to the earlier process.
     package var readyDescriptor: Int32?
-    /// How to start a process of a new version: its program, and the arguments of this one.
+    /// The program and arguments that start a successor.
     package var program: [String] = []
-    /// The program's version.
     package var version = ""
-    /// Where to log.
+    /// The log for events.
     package var log: EventLog
 
-    /// Options.
     package init(
         statePath: String, log: EventLog, openState: @escaping @Sendable (Int) throws -> (any StateStore)?,
         masterKey: @escaping @Sendable (any StateStore) throws -> MasterKey
@@ -50,27 +48,28 @@ package struct GatewayOptions: Sendable {
     }
 }
 
-/// What the control side hears of.
+/// An event that other threads report to the control side.
 enum ControlEvent: Sendable {
     /// The state may have changed.
     case stateTouched
-    /// The state was checked for damage.
+    /// A check of the state for damage has ended.
     case stateChecked(StateCheck)
-    /// Addresses that others have taken the place of can be closed.
+    /// Retired listening addresses can be closed.
     case retired
-    /// A name was looked up.
+    /// A name was resolved, or could not be.
     case resolved(Resolver.Answer)
-    /// A certificate was obtained, or could not be.
+    /// A certificate job has ended.
     case certificateDone(name: String, CertificateJob.Outcome)
-    /// CAs were asked when they would have certificates renewed.
+    /// CAs were asked for renewal advice.
     case adviceTaken
-    /// What others have taken the place of was revoked, as far as it could be.
+    /// Replaced certificates were revoked, as far as possible.
     case revocationsDone
-    /// Certificate packs were looked at.
+    /// The certificate packs were checked.
     case packsFollowed
 }
 
-/// The control side. Runs on the thread that calls `run`; everything here is confined to it.
+/// The control side of the gateway. Runs on the thread that calls `run`; all its properties are confined to that
+/// thread.
 package final class GatewayServer {
     let options: GatewayOptions
     let log: EventLog
@@ -92,46 +91,46 @@ package final class GatewayServer {
     var tickets: TicketKeys
     var fallback: FallbackSource
     var fallbackDirectory: FilePath?
-    /// The local CA, where it can be used, and what the admin listener shows.
+    /// The local CA, if it can be used, and the admin listener's certificate.
     var localAuthority: (authority: LocalAuthority, admin: LocalAuthority.Server?)?
     var accessLog: AccessLogSink?
     var accessLogTarget = AccessLogTarget()
-    /// Why the access log can't be opened.
+    /// The reason why the access log can't be opened.
     var accessLogFailure: String?
-    /// Why it loses lines.
+    /// The trouble of an access log that is open but loses lines.
     var accessLogTrouble = AccessLogTrouble()
     var listening: [String: Listening] = [:]
     var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
-    /// What waits for names of upstreams to be looked up. Nothing later is read meanwhile.
+    /// A change that waits until the names of upstreams are resolved. No later change is read meanwhile.
     var heldChange: HeldChange?
-    /// Who has yet to put a revision in force.
+    /// The latest revision that each worker has put in force, by the worker's number.
     var pendingWorkers: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
-    /// Whether the state could not be opened for want of its key.
+    /// Whether the state can't be used because its key is missing or wrong.
     var lacksKey = false
-    /// Whether it was said that there is no state, and whether the service manager knows.
+    /// Whether the missing state was logged, and whether the service manager was told of it.
     var isWaiting = false
     var isToldOfWaiting = false
     let startedAt = GatewayServer.uptime
-    /// Whether reading a large change has left much memory behind.
+    /// Whether a large change has been read, whose memory should go back to the system.
     var mustGiveBackMemory = false
-    /// Whether not only changes are to be read.
+    /// Whether the next read must cover the whole state instead of the changes.
     var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]
     var resolvedAt: [String: Int64] = [:]
     var resolutions: [String: Resolver.Answer] = [:]
-    /// The names that are being looked up.
+    /// The names that are being resolved.
     var namesUnderWay: Set<String> = []
-    /// The names of upstreams that no connection could be made to.
+    /// The names of upstreams that could not be reached.
     var urgentNames: Set<String> = []
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
     var nextRenewalLook: Int64 = 0
-    /// The number of workers that was last told to be another one.
+    /// The wanted number of workers that the log has already said needs a restart.
     var toldWorkerCount: Int?
-    /// How many connections clients were last said to have.
+    /// The limits of client connections that were last logged.
     var toldBudget: DescriptorBudget?
     var drained = 0
     var drainDeadline: Int64?
@@ -139,12 +138,13 @@ package final class GatewayServer {
     var issuance = Issuance()
     var metrics = MetricsSource()
     var isEnding = false
-    /// Whether a signal has said so; another one ends it at once.
+    /// Whether a signal has asked the gateway to end; a second signal ends it at once.
     private var isToldToEnd = false
 
-    /// A gateway that has not begun to serve.
+    /// Creates a gateway and starts the admin worker.
     package init(_ options: GatewayOptions) throws {
-        // libdispatch, which the state's library uses, ends the process when it finds no descriptors at its first use.
+        // libdispatch, which the state's library uses, ends the process if it finds no free descriptor at its first
+        // use. So it is used here, while there are some.
         DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
         log = options.log
@@ -155,7 +155,7 @@ package final class GatewayServer {
         resolver = try Resolver { events.post(.resolved($0)) }
         sockets = ListeningSockets(inherited: options.inheritedSockets)
         tickets = try TicketKeys()
-        // Until the state says where the local CA is: one that nobody keeps.
+        // A temporary CA, until the state names the directory of the local CA.
         let now = Int64(time(nil))
         fallback = try FallbackSource(
             authority: CertificateAuthority.makeRoot(
@@ -168,13 +168,14 @@ package final class GatewayServer {
         try startAdmin()
     }
 
-    /// Serves until it is told to end.
+    /// Serves until a signal ends the gateway.
     ///
-    /// - Returns: The exit code: 0 after an orderly end, 1 when the key does not open the state that there is at the start.
+    /// - Returns: The exit code: 0 after an orderly end, 1 if the key does not open the state at the start.
     package func run() -> Int32 {
         startWatching()
         reload()
-        // Nothing is served yet, and whoever starts it sees why. Later on what was in force would go.
+        // At the start a wrong key ends the process, since nothing is served yet and the operator sees why. Later the
+        // configuration in force stays.
         if lacksKey {
             end()
             return 1
@@ -198,7 +199,7 @@ package final class GatewayServer {
     private func startWatching() {
         let (path, events) = (FilePath(options.statePath), events)
         NamedThread("state-watch") {
-            // Without a free descriptor, the look each second has to do.
+            // If there are no free descriptors, the state is still read every second.
             guard let watcher = try? StateWatcher(path: path) else { return }
             while watcher.wait() != .stopped { events.post(.stateTouched) }
         }.start()
@@ -209,7 +210,7 @@ package final class GatewayServer {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
-        // A signal or a message ends the wait; a second is the longest that anything here may be late.
+        // A signal or a message ends the wait early. One second is the longest delay of timed work on this thread.
         _ = unsafe poll(&descriptors, nfds_t(descriptors.count), 1000)
         let taken = events.take()
         var isTouched = false
@@ -232,14 +233,15 @@ package final class GatewayServer {
             settleWaits()
         }
         for report in reports.take() { take(report) }
-        // First, so that a signal to end finds a successor that serves already on its own.
+        // Before the signals: if the successor is ready, a signal to end must not end the successor too.
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
         while let signal = signals.take() { take(signal: signal) }
     }
 
     private var lastTick: Int64 = 0
     private var idleMemory = IdleMemory()
-    /// When what clients may have none of is told of again: it comes again and again.
+    /// When each shortage may be logged again (nil: connections that can't be accepted). Each occurs so often that it
+    /// would fill the log.
     var nextComplaints: [Shortage?: Int64] = [:]
     /// How long before the end of a drain WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
@@ -253,7 +255,7 @@ package final class GatewayServer {
         }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
         putHeldChangeInForce()
-        // The safety net under the watcher: one cheap look.
+        // In case the watcher misses a change. Reading the position is cheap.
         reload()
         tellOfWaiting(now)
         if now >= nextHeartbeat { reportNode() }
@@ -333,13 +335,13 @@ package final class GatewayServer {
             isToldToEnd = true
             endSuccessor(by: signal)
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
-            // One that was handed over is ending already, and its requests keep their time.
+            // A gateway that has handed over is already draining, and its requests keep their time.
             guard isEnding else { return drain(handedOver: false) }
             for worker in workers { worker.mailbox.post(.closeTunnels) }
         }
     }
 
-    /// Takes no new connections, and ends when those there are done.
+    /// Stops accepting connections. The gateway ends when the open connections are done, or at the deadline.
     func drain(handedOver: Bool) {
         isEnding = true
         drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
@@ -348,13 +350,14 @@ package final class GatewayServer {
         reportNode()
         for worker in workers {
             worker.mailbox.post(.drain(handedOver: handedOver))
-            // WebSockets that another process can't take over live on until the time is almost up.
+            // After a handover WebSockets stay open until the deadline is near, since the new process can't take them
+            // over.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
         if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys) + retiring.keys)) }
     }
 
-    /// Says how many connections the end of a drain cuts off.
+    /// Logs how many connections are cut off at the end of a drain.
     private func tellOfCut() {
         let open = workers.reduce(UInt64(0)) { count, worker in
             let (accepted, closed) = (

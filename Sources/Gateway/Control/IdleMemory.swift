@@ -1,21 +1,21 @@
 import CLinux
 
-/// Decides when memory that connections have left behind goes back to the system.
+/// Decides when memory freed by connections is returned to the system.
 ///
-/// glibc keeps what was freed below anything that is still in use, for the next connections. After a crowd has gone that is
-/// far too much: 140 MiB for 10,000 connections.
+/// glibc keeps freed memory below any block that is still in use, for new connections. After many connections have
+/// closed, that is too much: 140 MiB for 10,000 connections.
 struct IdleMemory {
-    /// When fewer than so many have gone, what they leave is not worth looking for.
+    /// The least number of closed connections whose memory is worth returning.
     private static let leastGone = 1000
 
-    /// A change of so many hosts and certificates leaves as much behind, when it is in force.
+    /// The least number of changed hosts and certificates after which memory is returned.
     static let largeChange = 1000
 
     private var most = 0
     private var last = 0
 
-    /// Takes note of how many connections are open, once a second. True when many have gone, an eighth at least, and their
-    /// number falls no more.
+    /// Records the number of open connections; called once a second. Returns true if the number has stopped falling,
+    /// and at least `leastGone` connections and an eighth of the peak have closed.
     mutating func shouldReturn(connections: Int) -> Bool {
         defer { last = connections }
         most = max(most, connections)
@@ -24,6 +24,7 @@ struct IdleMemory {
         return true
     }
 
-    /// Gives whole pages that are free back (malloc_trim(3)). Threads that allocate meanwhile wait for some milliseconds.
+    /// Returns free whole pages to the system (malloc_trim(3)). Threads that allocate meanwhile wait for some
+    /// milliseconds.
     static func giveBack() { _ = malloc_trim(0) }
 }

@@ -2,9 +2,9 @@ import CLinux
 import ConfigModel
 import Glibc
 
-/// Makes and keeps the sockets that the gateway listens on: for each address one a worker (SO_REUSEPORT), so that the kernel
-/// spreads connections and no worker waits for another. Sockets that were handed over by systemd or by an earlier process
-/// of ours are used where their address fits.
+/// Creates and keeps the listening sockets. Each address has one socket for each worker (SO_REUSEPORT), so the kernel
+/// distributes the connections and no worker waits for another. Sockets passed on by systemd or by an earlier process
+/// are used if their address matches.
 struct ListeningSockets {
     private struct Inherited {
         let descriptor: Int32
@@ -13,29 +13,30 @@ struct ListeningSockets {
 
     private static let backlog: Int32 = 4096
     private var inherited: [Inherited]
-    /// The descriptors in use, by address; what a successor gets.
+    /// The descriptors in use, by address. A successor inherits them.
     private(set) var open: [String: [Int32]] = [:]
     private var ports: [String: Int] = [:]
-    /// The addresses whose sockets no other process has.
+    /// The addresses whose sockets belong to this process only.
     private var owned: Set<String> = []
 
-    /// Takes over descriptors that are sockets.
+    /// Accepts the descriptors that are sockets as inherited.
     init(inherited descriptors: [Int32]) {
         inherited = descriptors.compactMap { descriptor in
             Self.name(of: descriptor).map { Inherited(descriptor: descriptor, name: $0) }
         }
     }
 
-    /// Sockets for an address, one for each worker.
+    /// Returns the sockets for an address, one for each worker.
     mutating func listen(at address: ListenAddress, workers: Int) throws(SystemFailure) -> [Int32] {
         var descriptors: [Int32] = []
         do {
             let handedOver = inherited.count
-            // Nobody else is looked for where one of our own addresses is in the way.
+            // If this process already listens on the port, `probe` would only find its own socket.
             let first = try Self.make(address, adopting: &inherited, probes: !ports.values.contains(address.port))
             if inherited.count == handedOver { owned.insert(address.text) }
             descriptors.append(contentsOf: first.prefix(workers))
-            // More than there are workers would wait for nobody: the last worker takes them too.
+            // Inherited sockets beyond the number of workers go to the last worker, so that connections there are
+            // accepted too.
             let surplus = first.dropFirst(workers)
             let mayShare = !surplus.isEmpty || Self.isShared(first)
             while descriptors.count < workers {
@@ -50,30 +51,31 @@ struct ListeningSockets {
         return descriptors
     }
 
-    /// Forgets an address; the workers close its sockets.
+    /// Forgets an address. The workers close the sockets.
     mutating func forget(_ address: String) {
         (open[address], ports[address]) = (nil, nil)
         owned.remove(address)
     }
 
-    /// Whether connections come only once their first bytes are there, as usual.
+    /// Sets whether connections are accepted only after their first bytes have arrived, as is usual.
     func awaitData(_ awaits: Bool, at address: String) {
         for descriptor in open[address] ?? [] { Self.awaitData(awaits, descriptor) }
     }
 
     private static func awaitData(_ awaits: Bool, _ descriptor: Int32) {
-        // A connection is worth waking up for once its first bytes are there.
+        // TCP_DEFER_ACCEPT: a worker wakes up only once it has something to read.
         Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, awaits ? 1 : 0)
     }
 
-    /// Whether no new connection begins at an address, as if the client's packet were lost: it asks again after a second, and
-    /// finds whoever listens there then. What has begun goes on. Sockets that another process has, too, stay as they are.
+    /// Sets whether new connections to an address are dropped, as if the client's first packet was lost. The client
+    /// repeats it after a second and reaches the socket that listens then. Established connections continue. Sockets
+    /// shared with another process are not changed.
     func dropNew(_ drops: Bool, at address: String) {
         guard owned.contains(address) else { return }
         for descriptor in open[address] ?? [] { _ = aegis_drop_new(descriptor, drops ? 1 : 0) }
     }
 
-    /// Closes what was handed over and nobody listens on.
+    /// Closes the inherited sockets that no address uses.
     mutating func closeUnused() {
         for socket in inherited { Socket.close(socket.descriptor) }
         inherited = []
@@ -98,21 +100,22 @@ struct ListeningSockets {
         return adopted.map(\.descriptor)
     }
 
-    /// Whether a socket was bound without SO_REUSEPORT, so that no second can be.
+    /// Whether a socket was bound without SO_REUSEPORT, so that no second socket can be bound to its address.
     private static func isShared(_ descriptors: [Int32]) -> Bool {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
     }
 
-    /// Without an address: all of IPv6, which takes IPv4 too, or all of IPv4 where there is no IPv6.
+    /// The addresses to bind. Without a given IP address: all of IPv6, which includes IPv4, or all of IPv4 if the
+    /// machine has no IPv6.
     private static func socketAddresses(of address: ListenAddress) -> [SocketAddress] {
         if let given = address.address { return [SocketAddress(given, port: address.port)] }
         return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
     }
 
-    /// Sees that nobody listens there: with SO_REUSEPORT another gateway of the same user would not be in the way, and each
-    /// would get half of the connections.
+    /// Fails if another process listens on the address. Because of SO_REUSEPORT, binding would succeed beside another
+    /// gateway of the same user, and each would get half of the connections.
     private static func probe(_ address: ListenAddress) throws(SystemFailure) {
         for candidate in socketAddresses(of: address) {
             guard let descriptor = try? Socket.make(family: candidate.family) else { continue }
@@ -125,10 +128,10 @@ struct ListeningSockets {
         }
     }
 
-    /// Why an address can't be listened at, with what helps where that is known.
+    /// The reason why the gateway can't listen on an address, with advice if there is some.
     static func reason(for failure: SystemFailure, at address: ListenAddress) -> String {
         let text = SystemFailure.text(failure.code)
-        // Ports below 1024 are the system's (ip(7)).
+        // Only privileged processes may bind ports below 1024 (ip(7)).
         guard failure.code == EACCES, address.port < 1024 else { return text }
         return "\(text): ports below 1024 need CAP_NET_BIND_SERVICE, by AmbientCapabilities= in a systemd unit"
             + " or 'setcap cap_net_bind_service=+ep' on the program"
@@ -141,7 +144,7 @@ struct ListeningSockets {
                 return try bind(candidate)
             } catch {
                 failure = error
-                // Only a machine without IPv6 makes IPv4 alone the answer.
+                // IPv4 alone is tried only on a machine without IPv6.
                 guard [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.code) else { throw error }
             }
         }
@@ -166,7 +169,7 @@ struct ListeningSockets {
         return descriptor
     }
 
-    /// The address that a socket is bound to, as the system writes it; nil for what is no socket.
+    /// The address that a socket is bound to, as raw bytes; nil if the descriptor is not a socket.
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)

@@ -4,31 +4,32 @@ import PKI
 import State
 import Synchronization
 
-/// A change of the state with all that can be made of it without knowing the others. That is most of the work, and any
+/// A change of the state, prepared as far as possible without knowing other changes. This is most of the work, and any
 /// thread can do it.
 ///
-/// Indirect, since hosts are large and pass through several hands.
+/// Indirect, since hosts are large and the value is passed on several times.
 indirect enum PreparedChange: Sendable {
     /// A host; nil when its record can't be read.
     case host(ItemID, record: [UInt8], Host?)
-    /// A certificate, or why it can't be used.
+    /// A certificate, or the reason why it can't be used.
     case certificate(name: String, Result<CertificateEntry, Failure>)
-    /// What needs no preparation.
+    /// A change that needs no preparation.
     case other(StateChange)
 
-    /// Why something can't be used.
+    /// The reason why a certificate can't be used.
     struct Failure: Error {
         let reason: String
     }
 }
 
-/// Prepares changes.
+/// Prepares changes of the state.
 struct ChangePreparation: Sendable {
     let sealer: Sealer
     let shared: SharedParts
 
-    /// Prepares a change. Of a certificate, seal and fingerprint have to do unless it is to be parsed, which costs a hundred
-    /// times as much: apply has checked the rest before it stored it, and the seal says that the key is the leaf's.
+    /// Prepares a change. Parsing a certificate costs a hundred times as much as checking its seal and fingerprint, so
+    /// it is parsed only on request. The seal proves that the key belongs to the leaf, and apply checked the rest
+    /// before storing it.
     func prepare(_ change: StateChange, parsesCertificate: Bool) -> PreparedChange {
         switch change {
         case .item(let id, let item) where id.kind == .host:
@@ -55,30 +56,30 @@ struct ChangePreparation: Sendable {
     }
 }
 
-/// What is the same for thousands of certificates: those above their leaves, and what else entries have in common. It is read
-/// and kept once.
+/// The parts that thousands of certificates share, such as intermediates. Each is read and stored once.
 final class SharedParts: Sendable {
     private let commons = Mutex<[Origin: CertificateEntry.Common]>([:])
     private let intermediates = Mutex<[Text: TLSIntermediates]>([:])
 
-    /// PEM, which ends with a signature: the last bytes tell texts apart as well as all of them.
+    /// A PEM text. It ends with a signature, so its last bytes are enough for a hash.
     private struct Text: Hashable {
         let pem: [UInt8]
 
         func hash(into hasher: inout Hasher) {
-            // Lent to the call alone.
+            // The bytes are lent to this call only.
             unsafe pem.suffix(96).withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
         }
     }
 
-    /// What tells what entries have in common.
+    /// The values that determine a shared part.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String
         let keyID: String
     }
 
-    /// What entries have in common whose chain goes on with these intermediates. The first one's leaf is the base.
+    /// The shared part for certificates with these intermediates. The first certificate's leaf is the base to which the
+    /// others are compared.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {
@@ -93,12 +94,12 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// A chain in DER: the leaf, and what stands above it.
+    /// Splits a chain in PEM into the leaf, in DER, and the intermediates.
     func chain(of pem: [UInt8]) throws(PKIError) -> (leaf: [UInt8], above: TLSIntermediates) {
         let end = PEM.endOfFirstBlock(in: pem) ?? pem.count
         let first = try PEM.certificates(in: Array(pem[..<end]))
         if first.count == 1 { return (first[0], try intermediates(in: Array(pem[end...]))) }
-        // No PEM that apply writes.
+        // This PEM was not written by apply: its first block contains no certificate or several.
         let chain = try PEM.certificates(in: pem)
         guard let leaf = chain.first else { throw .malformed("certificate", reason: "its chain has no leaf") }
         return (leaf, try TLSIntermediates(der: chain.dropFirst()))

@@ -1,14 +1,14 @@
 import Glibc
 import Synchronization
 
-/// Looks host names up, away from all who must not wait: getaddrinfo(3) can take many seconds. Names are asked for again
-/// and again; who wants to know of a change compares.
+/// Resolves host names on threads of its own, since getaddrinfo(3) can take many seconds. It keeps no results: callers
+/// ask again and compare the answers to notice a change.
 final class Resolver: Sendable {
-    /// What came of looking a name up.
+    /// The result of resolving a name.
     struct Answer: Sendable {
         let name: String
         let addresses: [SocketAddress]
-        /// Why there is none.
+        /// The reason why there is no address.
         let failure: String?
     }
 
@@ -17,20 +17,20 @@ final class Resolver: Sendable {
         var isEnded = false
     }
 
-    /// So many names are looked up at once, so that one whose server is silent does not hold up the rest.
+    /// How many names are resolved at once. A name whose server does not answer then does not delay all others.
     private static let threads = 4
     private let work = Mutex(Work())
     private let signal: Mailbox<Void>
     private let deliver: @Sendable (Answer) -> Void
 
-    /// A resolver that gives its answers to `deliver`, on threads of its own.
+    /// Creates a resolver that calls `deliver` with each answer, on its own threads.
     init(deliver: @escaping @Sendable (Answer) -> Void) throws(SystemFailure) {
         self.deliver = deliver
         signal = try Mailbox()
         for number in 0..<Self.threads { NamedThread("resolver-\(number)") { [self] in run() }.start() }
     }
 
-    /// Has names looked up, those alone that are not waiting already.
+    /// Adds names to the queue, except those that are already in it.
     func resolve(_ names: [String]) {
         work.withLock { work in
             let waiting = Set(work.names)
@@ -39,7 +39,7 @@ final class Resolver: Sendable {
         signal.post(())
     }
 
-    /// Ends its threads once they have nothing more to do.
+    /// Ends the threads once they are idle.
     func end() {
         work.withLock { work in
             work.names = []
@@ -62,7 +62,7 @@ final class Resolver: Sendable {
         }
     }
 
-    /// The addresses of a name, in the order that the system prefers.
+    /// Resolves a name. The addresses are in the system's order of preference.
     static func look(up name: String) -> Answer {
         var hints = unsafe addrinfo()
         unsafe hints.ai_family = AF_UNSPEC
@@ -71,7 +71,7 @@ final class Resolver: Sendable {
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(name, nil, &hints, &list)
         guard code == 0 else {
-            // A static text.
+            // gai_strerror returns a constant text.
             let reason = unsafe String(cString: gai_strerror(code))
             return Answer(name: name, addresses: [], failure: "the name '\(name)' can't be resolved: \(reason)")
         }

@@ -4,62 +4,65 @@ import PKI
 import State
 import SystemPackage
 
-/// Turns changes of the state into what workers serve, and remembers as much of it as the next change needs.
+/// Converts changes of the state into updates for the workers, and keeps the data that later changes need.
 ///
-/// What can't be used (a key that does not open, a record that can't be read) is a problem, and leaves what was there
-/// before.
+/// An item that can't be used, such as a certificate whose key can't be opened, becomes a problem, and its previous
+/// version stays in force.
 struct StateCompiler {
     /// The settings in force.
     private(set) var settings = GatewaySettings()
     /// The upstreams of all sites.
     private(set) var upstreams = UpstreamRegistry()
-    /// What is checked how often, by the upstream's number: as the first host by name has it, of those that share it.
+    /// The health checks, by the upstream's number. If several hosts share an upstream, the host whose name sorts first
+    /// decides.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
-    /// What Cloudflare's edge is to serve.
+    /// The certificates for Cloudflare's edge, by name.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
     /// The certificates, by name.
     private(set) var certificates = NamedTable<CertificateEntry>()
-    /// The first end of validity of all; nil while it is not known.
+    /// The earliest expiry of all certificates; nil while unknown.
     private var soonestEnd: Int64?
-    /// What the gateway has by itself for hosts, by the certificate's name.
+    /// The certificates that hosts order automatically, by the certificate's name.
     private(set) var hostCertificates: [String: ManagedCertificate] = [:]
-    /// Where certificates come from, by name.
+    /// The issuers of certificates, by name.
     private(set) var issuers: [String: Issuer] = [:]
-    /// What could not be put in force, by item.
+    /// The items that could not be put in force, with the reason.
     private(set) var problems: [ItemID: String] = [:]
-    /// Certificates in force that the state has lost, though hosts in it are served with them.
+    /// The names of certificates that the state has lost but that its hosts still use; they stay in force.
     private var lost: Set<String> = []
-    /// How many sites there are.
+    /// The number of sites.
     var siteCount: Int { sites.count }
-    /// Why files of upstreams' CAs can't be used, by path.
+    /// The reasons why files of upstreams' CAs can't be used, by path.
     private(set) var trustFailures: [String: String] = [:]
 
-    /// Where relative paths of the configuration start.
+    /// The directory where relative paths of the configuration start.
     var directory = FilePath(".")
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
     private let trusts = UpstreamTrusts()
 
-    /// How many changed certificates are parsed before they replace others; of more (the first load above all) only so many.
+    /// How many changed certificates are parsed before they are put in force. In a larger change, such as the first
+    /// load, the others are not parsed.
     private static let fullChecks = 64
 
-    /// A host's health check, with the name it asks for.
+    /// A host's health check, and the host name that it sends.
     struct HealthTarget {
         let check: HealthCheck
         let host: String
     }
 
-    /// Takes changes in that `tell` tells one after the other. What comes before it fails is taken in too.
+    /// Compiles the changes that `tell` reports one by one. If `tell` fails, the changes before the failure have been
+    /// compiled too.
     ///
-    /// When it tells `all` that there is, what it does not name is taken away, and files of CAs are read again. What can't be
-    /// used stays as it was in that case too.
-    /// - Returns: What `tell` does.
+    /// With `all`, `tell` reports the whole state: items that it does not report are removed, and files of CAs are read
+    /// again. Items that can't be used stay in their previous version here too.
+    /// - Returns: The value that `tell` returns.
     mutating func take<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
-        // What former entries had in common goes with them.
+        // A full read replaces all entries, so the parts that the old ones shared are dropped too.
         if all { shared = SharedParts() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
@@ -90,7 +93,7 @@ struct StateCompiler {
         return told
     }
 
-    /// All that is in force or is known to be a problem.
+    /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {
         var items = Set(problems.keys)
         items.formUnion(sites.values.lazy.map { ItemID(.host, $0.name) })
@@ -102,14 +105,15 @@ struct StateCompiler {
         return items
     }
 
-    /// Takes away what a reading of the whole state has not found. Every apply puts the gateway's settings: they were lost.
+    /// Removes an item that a full read did not find. Every apply writes the gateway's settings, so if those are
+    /// missing the state has lost them.
     private mutating func lose(_ id: ItemID, _ update: inout TableUpdate) {
         guard id.kind == .gateway else { return take(.deleted(id), &update) }
         if settings != GatewaySettings() { problems[id] = Self.lossReason }
     }
 
-    /// Of certificates that the state does not have, keeps those in force that hosts in it are served with: no apply takes
-    /// one away from its host, so it was lost.
+    /// Handles certificates that are missing from the state. No apply removes a certificate that a host uses, so such a
+    /// certificate was lost and stays in force. Others are removed.
     private mutating func keepUsed(_ missing: Set<String>, _ update: inout TableUpdate) {
         guard !missing.isEmpty else { return }
         var unused = missing
@@ -148,7 +152,7 @@ struct StateCompiler {
             edgeCertificates[id.name] = certificate
         case .item, .certificate: break
         case .challenge(let challenge):
-            // One that can't be answered fails at the CA, which says so to whoever has asked.
+            // If a challenge can't be answered, the CA reports the failure to the process that ordered.
             try? update.add(challenge, now: GatewayServer.now)
             challenges.insert(challenge.token)
         case .challengeDeleted(let token):
@@ -195,7 +199,7 @@ struct StateCompiler {
         lookAtAll()
     }
 
-    /// With other issuers certificates are due at other times.
+    /// Renewal times depend on the issuers, so all certificates are looked at again.
     private func lookAtAll() {
         for certificate in certificates.values { certificate.restsUntil = 0 }
     }
@@ -219,7 +223,7 @@ struct StateCompiler {
         let directory = directory
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
-            // Whoever held all of this value meanwhile would make the change of its tables a copy of them.
+            // A closure that captured `self` would force a copy of the tables when they change.
             return upstreams.take(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
@@ -252,22 +256,22 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// What the gateway has or renews by itself: the certificate of a host, or a stored one.
+    /// The certificate of a host, or a stored one, if the gateway orders or renews it.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
-    /// The first end of validity of all certificates, in seconds since 1970; nil when there is none.
+    /// The earliest expiry of all certificates, in seconds since 1970; nil if there are none.
     mutating func firstEnd() -> Int64? {
         soonestEnd = soonestEnd ?? certificates.values.map(\.expiresAt).min()
         return soonestEnd
     }
 
-    /// When each certificate ends, in seconds since 1970, by name.
+    /// The expiry of each certificate by name, in seconds since 1970.
     var expiries: [String: Int64] {
         Dictionary(certificates.values.map { ($0.name, $0.expiresAt) }) { $1 }
     }
 
     private mutating func setCertificate(_ name: String, _ certificate: CertificateEntry?) {
-        // Only when the first to end goes are all to be looked at again.
+        // All certificates are compared again only if the one that expires first changes.
         if certificates[name]?.expiresAt == soonestEnd { soonestEnd = nil }
         certificates[name] = certificate
         if let certificate { soonestEnd = soonestEnd.map { min($0, certificate.expiresAt) } }

@@ -2,41 +2,43 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Tells when the state in a directory may have changed. It knows files alone; whoever is told looks for itself.
+/// Reports when the state in a directory may have changed. It only watches files; the caller reads the state.
 ///
-/// A file that is written is only the beginning: SQLite writes to the -wal file, has it synced, and then makes the commit
-/// visible in shared memory, of which no event tells. So after an event it is time to look at once, and again and again, each
-/// time a quarter later than before, up to a second: a commit is seen late by a quarter of the time it has taken. This slow poll never ends: it finds a directory that is made later, and all that
-/// events do not tell (network file systems, links, no inotify instance left).
+/// A write to a file is only the start of a commit: SQLite writes and syncs the -wal file and then makes the commit
+/// visible in shared memory, which causes no event. So after an event the watcher reports at once and then again and
+/// again. Each pause is a quarter longer than the last, up to a second, so a commit is seen late by at most a quarter
+/// of the time it took. This slow poll never ends. It also covers a directory created later, and changes without events
+/// (network file systems, links, no inotify instance left).
 ///
-/// One thread waits; any thread can wake or stop it.
+/// One thread waits; any thread may wake or stop it.
 package final class StateWatcher: Sendable {
-    /// What ended a wait.
+    /// The reason why a wait ended.
     package enum Wake: Sendable {
-        /// It is time to look at the state.
+        /// It is time to read the state.
         case look
-        /// Somebody called `wake`.
+        /// A thread called `wake`.
         case called
-        /// Somebody called `stop`; waiting is over for good.
+        /// A thread called `stop`; all later waits end at once.
         case stopped
     }
 
-    /// The longest time between two looks.
+    /// The longest time between two reports.
     package static let slowPoll = Duration.seconds(1)
-    /// The time from an event to the second look. The first waits for as long, since a commit is many writes.
+    /// The time from an event to the first report, and from that to the second. A commit is many writes, so the first
+    /// report waits for more of them.
     private static let firstPause = Duration.milliseconds(1)
 
     private let directory: FilePath
-    /// The names of the files whose writing matters.
+    /// The names of the files whose changes are reported.
     private let names: Set<String>
-    /// -1 when there is none: poll(2) passes over it.
+    /// The inotify instance. -1 if there is none; poll(2) ignores that.
     private let inotify: FileDescriptor
-    /// What wakes the waiting thread: a pipe with a byte in it.
+    /// A pipe; a byte in it wakes the waiting thread.
     private let bell: (readEnd: FileDescriptor, writeEnd: FileDescriptor)
     private let isStopped = Atomic(false)
     private let schedule: Mutex<Schedule>
 
-    /// When to look next. Only the waiting thread uses it.
+    /// The time of the next report. Only the waiting thread uses it.
     private struct Schedule {
         var next = ContinuousClock.now + slowPoll
         var pause = slowPoll
@@ -50,7 +52,7 @@ package final class StateWatcher: Sendable {
 
     /// Watches the state whose database is, or will be, at `path`.
     ///
-    /// What happens from now on ends a wait, so look at the state first and then wait.
+    /// Changes from now on end a wait, so callers should read the state first and then wait.
     /// - Throws: `Errno` when there are no file descriptors left.
     package init(path: FilePath) throws(Errno) {
         let parent = path.removingLastComponent()
@@ -69,7 +71,8 @@ package final class StateWatcher: Sendable {
         }
     }
 
-    /// Blocks until it is time to look, or somebody calls. Events of one burst end one wait.
+    /// Blocks until it is time to read the state, or until a thread calls `wake` or `stop`. A burst of events ends one
+    /// wait.
     package func wait() -> Wake {
         schedule.withLock { schedule in
             while true {
@@ -92,9 +95,9 @@ package final class StateWatcher: Sendable {
         }
     }
 
-    /// Ends the present wait, or the next one. Several calls may end one wait.
+    /// Ends the present wait, or the next one. Several calls may end only one wait.
     package func wake() {
-        // A full pipe has woken it already.
+        // If the pipe is full, the thread is already being woken.
         _ = try? bell.writeEnd.writeAll([0])
     }
 
@@ -108,14 +111,14 @@ package final class StateWatcher: Sendable {
 // MARK: System calls
 
 extension StateWatcher {
-    /// Files written, made, deleted, and moved in or out; the directory itself deleted or moved.
+    /// The events to report: a file is written, created, deleted or moved, or the directory itself is deleted or moved.
     private static let mask = [
         IN_MODIFY, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE_SELF, IN_MOVE_SELF, IN_ONLYDIR,
     ].reduce(UInt32(0)) { $0 | UInt32($1) }
 
-    /// Watches the directory that is at its path now. For one that is watched already this does nothing.
+    /// Watches the directory that is at the path now. Does nothing if that directory is already watched.
     private func watchDirectory(_ schedule: inout Schedule) {
-        // The path is lent to the call alone.
+        // The path is lent to this call only.
         let watch = unsafe directory.withPlatformString { path in
             unsafe inotify_add_watch(inotify.rawValue, path, Self.mask)
         }
@@ -132,20 +135,20 @@ extension StateWatcher {
         return (entries[0].revents != 0, entries[1].revents != 0)
     }
 
-    /// Waits while events gather; a call ends it.
+    /// Waits while more events arrive; `wake` and `stop` end the wait early.
     private func poll(for duration: Duration) {
         var entries = [pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0)]
         poll(&entries, for: duration)
     }
 
     private func poll(_ entries: inout [pollfd], for duration: Duration) {
-        // Up to the next millisecond, or the last part of one would be spent going round.
+        // Rounded up to whole milliseconds; otherwise the loop would spin during the last part of one.
         let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
-        // The entries are lent to the call alone. A signal ends it like a time that is over; the caller looks at the clock.
+        // The entries are lent to this call only. A signal ends the call like a timeout; the caller checks the clock.
         _ = unsafe Glibc.poll(&entries, nfds_t(entries.count), CInt(milliseconds))
     }
 
-    /// Reads all events there are, and tells whether one of them matters.
+    /// Reads all waiting events and returns whether one of them matters.
     private func readEvents() -> Bool {
         var isRelevant = false
         while true {
@@ -157,16 +160,18 @@ extension StateWatcher {
 
     private func read(_ descriptor: FileDescriptor) -> ArraySlice<UInt8> {
         var bytes = [UInt8](repeating: 0, count: 4096)
-        // The buffer is lent to the call alone. Nothing to read is an error here, and means the same as an end.
+        // The buffer is lent to this call only. Reading an empty pipe fails, which here means the same as reading
+        // nothing.
         let count = try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         return bytes.prefix(count ?? 0)
     }
 }
 
-/// The events in what inotify gives to read (inotify(7)): watch, mask, cookie, length of the name, the name with zeros.
+/// Parses the events that inotify returns (inotify(7)): watch, mask, cookie, length of the name, and the name padded
+/// with zeros.
 private struct InotifyEvents: Sequence, IteratorProtocol {
     struct Event {
-        /// The file in the watched directory; empty for what befalls the directory, or when events were lost.
+        /// The file in the watched directory. Empty if the event concerns the directory itself, or if events were lost.
         let name: String
     }
 
@@ -177,7 +182,7 @@ private struct InotifyEvents: Sequence, IteratorProtocol {
     mutating func next() -> Event? {
         let header = 16
         guard rest.count >= header else { return nil }
-        // Within the slice, whose length was checked.
+        // The read is within the slice, whose length was checked.
         let length = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self) }
         let name = rest.dropFirst(header).prefix(Int(length))
         rest = rest.dropFirst(header + Int(length))

@@ -1,14 +1,14 @@
 import ConfigModel
 import PKI
 
-/// An upstream, and whose certificates are believed there.
+/// An upstream, together with the CAs that are trusted for it.
 struct TrustedUpstream: Hashable {
     let upstream: Upstream
-    /// The file of the CAs; nil for the system's.
+    /// The file of the CAs; nil for the system's CAs.
     let caFile: String?
 }
 
-/// The upstreams of all sites, each once, by number. A number is given again only after nobody uses it.
+/// The upstreams of all sites, each once, by number. A number is reused only when no site uses its upstream any more.
 struct UpstreamRegistry {
     private struct Known {
         let number: UpstreamNumber
@@ -17,22 +17,22 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
-    /// Whom those with a file of CAs trust.
+    /// The trusted CAs of upstreams that have a file of CAs.
     private var trust: [UpstreamNumber: UpstreamTrust] = [:]
-    /// The names to look up, with how many upstreams have each.
+    /// The names to resolve, with the number of upstreams that have each name.
     private(set) var names: [String: Int] = [:]
     private var free: [UpstreamNumber] = []
     private var next: UpstreamNumber = 0
 
-    /// The upstream of a number.
+    /// The upstream with this number.
     subscript(number: UpstreamNumber) -> Upstream? { upstreams[number]?.upstream }
 
-    /// All of them.
+    /// All upstreams by number.
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// The number of an upstream, which has one more user now. A new one's definition goes into the update.
+    /// Adds one user to an upstream and returns its number. The definition of a new upstream is added to the update.
     ///
-    /// `trust` reads the CAs' file of one that is new.
+    /// `trust` reads the file of CAs for a new upstream.
     mutating func take(
         _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
     ) -> UpstreamNumber {
@@ -57,10 +57,10 @@ struct UpstreamRegistry {
         return number
     }
 
-    /// Reads the files of CAs again. Upstreams that trust others now are put anew; where a file can't be used any more, the
-    /// CAs that it had stay trusted.
+    /// Reads the files of CAs again. An upstream whose CAs have changed gets a new definition. If a file can't be used
+    /// any more, its previous CAs stay trusted.
     ///
-    /// - Returns: Why files can't be used, by path.
+    /// - Returns: The reasons why files can't be used, by path.
     mutating func readTrustAgain(_ update: inout TableUpdate, _ read: (String) -> UpstreamTrust) -> [String: String] {
         var failures: [String: String] = [:]
         for (number, former) in trust {
@@ -75,7 +75,7 @@ struct UpstreamRegistry {
         return failures
     }
 
-    /// A user is gone. The last one's upstream goes with it.
+    /// Removes one user from an upstream, and the upstream itself with its last user.
     mutating func give(back number: UpstreamNumber, _ update: inout TableUpdate) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {
@@ -95,7 +95,7 @@ struct UpstreamRegistry {
 }
 
 extension Upstream {
-    /// The address that stands in place of a name.
+    /// The IP address, if the upstream has one instead of a name.
     var addressLiteral: IPAddress? {
         switch transport {
         case .unix: nil
@@ -104,7 +104,7 @@ extension Upstream {
         }
     }
 
-    /// The name to look up; nil when there is none.
+    /// The host name to resolve; nil if there is none.
     var nameToResolve: String? {
         guard addressLiteral == nil else { return nil }
         return switch transport {

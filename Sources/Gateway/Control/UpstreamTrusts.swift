@@ -1,8 +1,8 @@
 import PKI
 import SystemPackage
 
-/// Whom upstreams trust, read once for all that trust the same, and kept as long as one of them is there. Confined to the
-/// control side.
+/// The TLS contexts for upstreams. Upstreams with the same CAs share a context, which exists as long as one of them
+/// uses it. Confined to the control side.
 final class UpstreamTrusts {
     private struct Kept {
         weak var context: TLSClientContext?
@@ -10,7 +10,7 @@ final class UpstreamTrusts {
 
     private var kept: [TLSClientContext.Trust: Kept] = [:]
 
-    /// Trust in the CAs of a file, or in the system's where there is none. A CAs' file that can't be used is known before any
+    /// Reads the CAs of a file, or the system's if there is no file. A file that can't be used is found here, before a
     /// connection needs it.
     func trust(in caFile: String?, _ directory: FilePath) -> UpstreamTrust {
         let path = caFile.map { directory.pushing(FilePath($0)).string }

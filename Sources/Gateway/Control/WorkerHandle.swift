@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// A worker as the control side knows it.
+/// The control side's handle of a worker.
 final class WorkerHandle: Sendable {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>
@@ -15,12 +15,12 @@ final class WorkerHandle: Sendable {
         mailbox = try Mailbox()
     }
 
-    /// Starts the worker on a thread of its own.
+    /// Starts the worker in a thread of its own.
     func start(_ setup: @escaping @Sendable () -> WorkerSetup) {
         let name = number < 0 ? "admin" : "worker-\(number)"
         NamedThread(name) { [self] in
             do {
-                // Made on its thread, where it stays.
+                // The worker is created in its thread, since it is confined to it.
                 try Worker(number: number, setup: setup()).run()
             } catch {
                 EventLog(.text).error("a worker can't start: \(error)")
@@ -29,7 +29,7 @@ final class WorkerHandle: Sendable {
         }.start()
     }
 
-    /// Waits until it has ended, a second at most: it was told to.
+    /// Waits until the worker has ended, at most a second. It must have been told to stop.
     func wait() {
         for _ in 0..<1000 {
             if ended.withLock({ $0 }) { return }
