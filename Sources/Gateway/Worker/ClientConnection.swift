@@ -1,56 +1,58 @@
 import HTTP1
 import PKI
 
-/// A connection of a client.
+/// A client's connection.
 struct ClientConnection: ~Copyable {
-    /// Where it stands in its life.
+    /// The stages of a client's connection.
     enum Phase {
-        /// TLS is being set up.
+        /// The TLS handshake is in progress.
         case handshake
-        /// Its TLS handshake waits for a certificate that is being ordered; nothing is read meanwhile.
+        /// The TLS handshake waits for a certificate that is being ordered. Nothing is read meanwhile.
         case awaitingCertificate
         /// Requests are read and answered.
         case open
-        /// After an upgrade: bytes pass both ways.
+        /// After an upgrade: bytes are passed on in both directions.
         case tunnel
-        /// All is said; what the client still sends is thrown away, so that it can read the answer.
+        /// The last answer has been sent. Bytes from the client are discarded, so that the client has time to read the
+        /// answer.
         case lingering
-        /// Closed as soon as everything is sent.
+        /// The connection is closed once all bytes are sent.
         case closing
     }
 
     var transport: Transport
     let listener: ListenerRole
     let peer: PeerAddress
-    /// When it was accepted, in nanoseconds of the monotonic clock.
+    /// When the connection was accepted, in nanoseconds of the monotonic clock.
     let acceptedAt: UInt64
     var phase: Phase
-    /// The site that the TLS handshake was for.
+    /// The site that the TLS handshake selected.
     var site = SlotID.none
-    /// Whether the client has named a host in its TLS handshake.
+    /// Whether the client named a host in its TLS handshake.
     var hasNamedHost = false
-    /// Whether its handshake has waited for a certificate, which it does once.
+    /// Whether the handshake has waited for a certificate. It waits at most once.
     var hasAwaited = false
-    /// The exchange under way.
+    /// The exchange in progress; `none` between exchanges.
     var exchange = SlotID.none
-    /// Bytes that have not been looked at: part of a head, or requests that wait for their turn.
+    /// Received bytes that are not processed yet: part of a head, or requests that wait for their turn.
     var inbox = ByteQueue()
     var scanner = HeadScanner.request
-    /// The body of a request that was answered without it, which is thrown away.
+    /// Decodes the body of a request that was answered early, so that the body can be discarded.
     var discarding: BodyDecoder?
-    /// How many bytes more are thrown away while it lingers.
+    /// How many more bytes may be discarded in phase `lingering`.
     var mayDiscard = Int.max
     var deadline = Deadline()
-    /// When a body that comes ends too late, in milliseconds of the event loop's clock: each byte moves it.
+    /// When the request body that is arriving is too late, in milliseconds of the event loop's clock. Each byte that
+    /// arrives moves this time.
     var bodyDeadline: Int64 = 0
     var requests: UInt32 = 0
-    /// Whether it is already in the queue of things to go on with.
+    /// Whether the connection is in the worker's queue.
     var isQueued = false
 
     var isTLS: Bool { transport.tls != nil }
 }
 
-/// What a listener is for.
+/// The purpose of a listener.
 enum ListenerRole: UInt8, Sendable {
     case http
     case https

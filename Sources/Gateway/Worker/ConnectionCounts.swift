@@ -1,9 +1,9 @@
 import Synchronization
 
-/// How many connections clients have, in all and each, counted over all workers: the kernel spreads few of them unevenly, so
-/// that limits shared out among workers would refuse some too early.
+/// Counts the client connections of all workers, in total and for each client. The kernel distributes a few connections
+/// unevenly, so limits for each worker would refuse some too early.
 ///
-/// The one thing that workers share, touched when a connection comes and when it goes.
+/// This is the only value that workers share. Workers use it when a connection begins and ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0
@@ -12,18 +12,18 @@ final class ConnectionCounts: Sendable {
 
     private let counts = Mutex(Counts())
 
-    /// What came of asking for one more.
+    /// The result of asking for one more connection.
     enum Admission {
         case admitted
-        /// There are as many as may be.
+        /// The limit of all connections is reached.
         case full
-        /// The client has as many as it may.
+        /// The limit of this client's connections is reached.
         case tooManyOfClient
     }
 
-    /// Counts one more connection of a client, where there are fewer than may be.
+    /// Counts one more connection of a client, if the limits allow it.
     ///
-    /// `total` bounds all connections, `perClient` this client's; nil for no bound.
+    /// `total` limits all connections, `perClient` those of this client; nil for no limit.
     func admit(_ client: PeerAddress.Key, total: Int, perClient: Int?) -> Admission {
         counts.withLock { counts in
             let own = counts.byClient[client, default: 0]
@@ -35,7 +35,7 @@ final class ConnectionCounts: Sendable {
         }
     }
 
-    /// A connection that was admitted is gone.
+    /// Counts the end of a connection that was admitted.
     func leave(_ client: PeerAddress.Key) {
         counts.withLock { counts in
             counts.total -= 1

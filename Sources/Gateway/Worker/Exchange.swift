@@ -1,89 +1,89 @@
 import HTTP1
 
-/// A request and its response, between a client and an upstream.
+/// A request and its response, between a client and an upstream. A health check is an exchange without a client.
 struct Exchange: ~Copyable {
-    /// How the body of the response goes to the client.
+    /// How the response body is sent to the client.
     enum ResponseFraming {
-        /// There is none, or its length was said.
+        /// As it is: there is no body, its length is declared, or it ends with the connection.
         case plain
         /// In chunks.
         case chunked
     }
 
-    /// The client that asked; `none` for a health check.
+    /// The client that sent the request; `none` for a health check.
     let client: SlotID
     var site: SlotID
-    /// The connection that carries it; `none` while there is none.
+    /// The connection that carries the exchange; `none` while there is none.
     var upstream = SlotID.none
-    /// The upstream it is with.
+    /// The pool of the upstream that the exchange uses.
     var pool = SlotID.none
 
-    /// A hash of the client's address, which chooses among upstreams.
+    /// A hash of the client's address, for `ip_hash`.
     var clientHash: UInt32 = 0
 
     // The request.
     let method: HTTP1.Method
-    /// The request as it goes upstream: its head, and what was collected of its body.
+    /// The request for the upstream: its head, then the part of its body that was collected.
     var request = ByteQueue()
-    /// Where in it the upstream's own name is to stand as Host; 0 when the client's stands there.
+    /// The offset in `request` where the upstream's own name is inserted as Host; 0 if the client's Host is kept.
     var hostOffset = 0
-    /// Where in it the protocols stand that the client would change to; empty for none.
+    /// The range of the Upgrade field's value in `request`; empty without an upgrade.
     var upgradeRange = 0..<0
-    /// What reads the body; nil when there is none, and once it has come whole.
+    /// Decodes the request body; nil if there is none or it has arrived completely.
     var requestBody: BodyDecoder?
     var sendsChunks = false
     var bodyBytesReceived: UInt64 = 0
-    /// Whether the body is being collected, and no upstream was taken yet.
+    /// Whether the request body is still being collected, before an upstream is chosen.
     var isCollecting = false
-    /// How many bytes of `request` were collected of the body.
+    /// How many bytes of the body are in `request`.
     var collectedBytes = 0
-    /// Whether `request` is all that was sent, so that it can be sent again.
+    /// Whether `request` holds everything that was sent, so that it can be sent again.
     var keepsRequest = true
-    /// Whether the upstream takes no more of it: what is still to come is thrown away.
+    /// Whether the upstream accepts no more of the request body. The rest is discarded.
     var discardsRequestBody = false
-    /// Whether the client waits to be told to go on.
+    /// Whether the client waits for status 100 before it sends the body.
     var expectsContinue = false
     var clientSpeaksHTTP11 = true
-    /// Whether a page is better than a line for an error: browsers ask for text/html first.
+    /// Whether errors are answered with HTML. Browsers name text/html first in Accept.
     var wantsHTML = false
-    /// Whether the client keeps the connection.
+    /// Whether the client's connection stays open after this exchange.
     var keepsClient: Bool
 
     // The response.
     var responseBody: BodyDecoder?
     var responseFraming = ResponseFraming.plain
     var hasResponseHead = false
-    /// How many interim answers have come.
+    /// How many interim responses have arrived.
     var interimAnswers: UInt16 = 0
-    /// Whether bytes of a response have come.
+    /// Whether any byte of a response has arrived.
     var hasResponseBytes = false
-    /// Whether the upstream's connection can be used again.
+    /// Whether the upstream connection can be reused.
     var keepsUpstream = false
 
-    /// The frames that go to the client, where the tunnel is a WebSocket.
+    /// Follows the frames sent to the client if the tunnel is a WebSocket.
     var frames: WebSocketFrames?
-    /// Whether the client was told that the gateway goes away: nothing of the upstream's follows that.
+    /// Whether the client was sent a close frame. After it, nothing from the upstream is passed on.
     var isToldToClose = false
 
-    // Tries.
+    // Attempts to send the request.
     var tries = 0
     var retries = 0
-    /// Whether no connection that has waited in the pool will do: one of them was dead.
+    /// Whether to open a new connection instead of using an idle one, because an idle one was dead.
     var wantsNewConnection = false
     var nextCandidate = 0
-    /// How many of its upstream's addresses were tried in vain, and the place of the one that was tried last.
+    /// How many of the upstream's addresses have failed, and the index of the last one tried.
     var addressTries = 0
     var address = 0
 
-    // For the log and the metrics.
+    // Values for the log and the metrics.
     let startedAt: UInt64
-    /// When its request was last sent to an upstream, in nanoseconds of the monotonic clock.
+    /// When the request was last sent to an upstream, in nanoseconds of the monotonic clock.
     var sentAt: UInt64 = 0
     var status: UInt16 = 0
     var bytesSent: UInt64 = 0
     var logLine = ByteQueue()
     var requestID = RequestID()
 
-    /// Whether the request's body has come whole.
+    /// Whether the request body has arrived completely.
     var isRequestComplete: Bool { requestBody == nil }
 }

@@ -1,27 +1,28 @@
 import PKI
 
-/// One end of a TCP or Unix connection, with TLS or without: how bytes get in and out. Owns the descriptor.
+/// One end of a TCP or Unix connection, with or without TLS. Owns the descriptor.
 ///
-/// What the kernel has no room for waits in `outbox`; as long as something waits there, nobody should produce more.
+/// Bytes that the kernel has no room for wait in `outbox`. While it is not empty, callers should not produce more.
 struct Transport: ~Copyable {
     let descriptor: Int32
     var tls: TLSConnection?
-    /// What could not be sent yet, encrypted where the connection is.
+    /// Bytes that could not be sent yet; encrypted if the connection uses TLS.
     private(set) var outbox = ByteQueue()
-    /// Whether something may be there to read: set by an event, cleared by a read that came back short.
+    /// Whether there may be something to read. Set by an event, cleared when a read returns less than asked for.
     var mayRead = false
-    /// Whether an event has told of the end, which no other will: reading goes on until it comes.
+    /// Whether an event has reported the end of the stream. No other event will, so reads continue until they reach the
+    /// end.
     private var isEnding = false
-    /// What was received and not decrypted yet, since it was work enough for one turn.
+    /// Received bytes that are not decrypted yet, because one turn's work was done.
     private var undecrypted = ByteQueue()
-    /// Whether TLS has more to give without another byte of the network.
+    /// Whether TLS can return more data without receiving more bytes.
     private var hasMore = false
-    /// The end that came with the bytes that were received last: `receive` tells of it next.
+    /// The end of the stream, if it arrived together with the last bytes. The next `receive` returns it.
     private var pendingEnd: Received?
     private var quietRecords = QuietRecords()
-    /// How many bytes the kernel held that the other end had not taken, when that was last looked at.
+    /// How many unacknowledged bytes the kernel held when this was last checked.
     private var untaken: Int64 = 0
-    /// How many bytes the kernel has been given to send.
+    /// How many bytes were given to the kernel in total.
     private(set) var sentBytes: Int64 = 0
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
@@ -35,34 +36,35 @@ struct Transport: ~Copyable {
 
     // MARK: Reading
 
-    /// Takes note of what an event says about reading.
+    /// Records an event's readiness for reading.
     mutating func note(_ readiness: Readiness) {
         if readiness.intersects([.readable, .ended]) { mayRead = true }
         if readiness.intersects(.ended) { isEnding = true }
     }
 
-    /// Whether nothing waits to be read, not even an end that no event has told of yet.
+    /// Whether nothing waits to be read, not even an end of the stream that no event has reported yet.
     mutating func isSilent() -> Bool {
         pendingEnd == nil && undecrypted.isEmpty && !(tls?.hasPending ?? false) && Socket.isSilent(descriptor)
     }
 
-    /// What came of reading.
+    /// The result of receiving.
     enum Received {
-        /// Bytes, in the worker's `plain` scratch memory; none when only TLS's own messages have come.
+        /// Bytes arrived; they are in the worker's `plain` memory. There may be none, if only TLS's own messages
+        /// arrived.
         case bytes
-        /// Nothing is there.
+        /// Nothing has arrived.
         case nothing
-        /// The other end has said that nothing more will come. Over TLS: by close_notify.
+        /// The peer ended the stream; over TLS with close_notify.
         case ended
-        /// A TLS connection has ended without close_notify: something may have been cut off.
+        /// The TLS stream ended without close_notify, so a part of it may be missing.
         case truncated
-        /// It is broken.
+        /// The connection is broken.
         case failed(TransportFailure)
     }
 
-    /// Receives once, into the memory's `plain`. An end is told of after the bytes that came before it.
+    /// Receives once, into `memory.plain`. The end of the stream is returned only after the bytes before it.
     ///
-    /// - Parameter second: The time in whole seconds, by which records without data are limited.
+    /// - Parameter second: The time in whole seconds, which limits the records without data.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         if let end = pendingEnd {
@@ -85,7 +87,7 @@ struct Transport: ~Copyable {
         }
     }
 
-    /// Lends TLS what was received earlier, or else receives once, as it comes from the network.
+    /// Lends received bytes to TLS: those kept earlier, or else those of one read from the network.
     mutating func receiveCiphertext(_ memory: borrowing WorkerMemory) -> IOResult {
         memory.cipher.clear()
         guard undecrypted.isEmpty, !hasMore else {
@@ -93,7 +95,7 @@ struct Transport: ~Copyable {
             return .bytes(undecrypted.count)
         }
         let result = receiveRaw(into: memory.cipher)
-        // It stays in the scratch memory until TLS has taken it.
+        // The bytes stay in the scratch memory until TLS has read them.
         if case .bytes = result {
             unsafe memory.wire.lend(
                 memory.cipher.bytes.buffer.baseAddress.unsafelyUnwrapped, count: memory.cipher.count)
@@ -101,13 +103,13 @@ struct Transport: ~Copyable {
         return result
     }
 
-    /// Lends TLS what was received earlier.
+    /// Lends the bytes that were kept earlier to TLS.
     func lendUndecrypted(_ wire: TLSWire) {
-        // It stays in the queue until TLS has taken it.
+        // The bytes stay in the queue until TLS has read them.
         unsafe wire.lend(undecrypted.bytes.buffer.baseAddress.unsafelyUnwrapped, count: undecrypted.count)
     }
 
-    /// Keeps what TLS has not taken of what it was lent, for another turn.
+    /// Keeps the lent bytes that TLS has not read, for a later turn.
     mutating func keepUndecrypted(_ wire: TLSWire) {
         let unread = unsafe wire.unread
         if undecrypted.isEmpty {
@@ -119,7 +121,7 @@ struct Transport: ~Copyable {
         if !undecrypted.isEmpty { mayRead = true }
     }
 
-    /// Decrypts what was lent to TLS, into `plain`.
+    /// Decrypts the bytes lent to TLS into `memory.plain`.
     mutating func decrypt(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         var end: Received?
@@ -136,7 +138,7 @@ struct Transport: ~Copyable {
         }
         if hasMore || !undecrypted.isEmpty { keepUndecrypted(memory.wire) }
         if hasMore { mayRead = true }
-        // An answer to a key update, or an alert.
+        // TLS may have to send a reply to a key update, or an alert.
         if let failure = sendOutput(of: memory.wire) { end = .failed(failure) }
         let quiet = memory.wire.quietRecords
         if quiet > 0, !quietRecords.admits(quiet, second: second, isRead: isFlushed) {
@@ -159,7 +161,8 @@ struct Transport: ~Copyable {
             return 0
         }
         switch result {
-        // A short read has emptied the socket; an end that comes later is an event of its own.
+        // A read that returns less than asked for has emptied the socket. A later end of the stream causes another
+        // event.
         case .bytes(let count): if count < asked, !isEnding { mayRead = false }
         case .ended, .wouldBlock, .failed: mayRead = false
         }
@@ -168,9 +171,9 @@ struct Transport: ~Copyable {
 
     // MARK: Writing
 
-    /// Sends bytes, encrypted where the connection is; what does not fit waits.
+    /// Sends bytes, encrypted if the connection uses TLS. Bytes that the kernel has no room for wait in `outbox`.
     ///
-    /// - Returns: Why the connection is broken; nil when it is not.
+    /// - Returns: The reason why the connection is broken; nil if it is not.
     mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
         guard tls != nil else { return sendRaw(bytes) }
         var offset = 0
@@ -183,7 +186,7 @@ struct Transport: ~Copyable {
         return nil
     }
 
-    /// Sends what TLS has left to be sent.
+    /// Sends the bytes that TLS has produced.
     mutating func sendOutput(of wire: TLSWire) -> TransportFailure? {
         let output = unsafe wire.output
         guard output.count > 0, let start = output.baseAddress else { return nil }
@@ -216,9 +219,9 @@ struct Transport: ~Copyable {
         untaken = Socket.untaken(descriptor)
     }
 
-    /// Whether something waits to be sent while the other end has taken so many bytes of what the kernel holds since the last
-    /// call, or since the kernel last had no room. The kernel tells of room only when a good part of its buffer is free, and
-    /// that may be megabytes: a slow reader needs more time for them than for a deadline.
+    /// Whether bytes wait to be sent while the peer has acknowledged at least `count` bytes since the last call, or
+    /// since the kernel last had no room. An event reports room only when a large part of the kernel's buffer is free,
+    /// which may be megabytes. A slow reader needs longer for those than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
         guard !outbox.isEmpty else { return false }
         let former = untaken
@@ -226,21 +229,21 @@ struct Transport: ~Copyable {
         return former - untaken >= count
     }
 
-    /// How much the other end has taken of what was sent behind the first `offset` bytes: a system call.
+    /// How many of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
     func taken(of offset: Int64) -> Taken {
         let left = Socket.untaken(descriptor)
         return left == 0 ? .all : left < sentBytes - offset ? .some : .nothing
     }
 
-    /// How much the other end has taken.
+    /// The part of the bytes that the peer has acknowledged.
     enum Taken {
         case all, some, nothing
     }
 
-    /// Puts bytes by to be sent with the next that are sent; only without TLS or before it is up.
+    /// Keeps bytes, to be sent together with the next ones. Only for connections without TLS, or before TLS is set up.
     mutating func hold(_ bytes: Bytes) { outbox.append(bytes) }
 
-    /// Sends what waits, as far as it goes.
+    /// Sends the waiting bytes, as many as the kernel has room for.
     mutating func flush() -> TransportFailure? {
         while !outbox.isEmpty {
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
@@ -257,13 +260,14 @@ struct Transport: ~Copyable {
         return nil
     }
 
-    /// Writing has failed: what waits will never leave. What has come is still to be read, up to its end.
+    /// Handles a failed write: the waiting bytes are dropped. Received bytes can still be read, up to the end of the
+    /// stream.
     mutating func giveUpWriting() {
         outbox.clear()
         (mayRead, isEnding) = (true, true)
     }
 
-    /// Says to the other end that nothing more will come, once everything is sent.
+    /// Tells the peer that no more bytes will be sent. The waiting bytes are sent first.
     mutating func finishWriting(_ wire: TLSWire) {
         if tls != nil {
             tls?.shutDown()
@@ -273,17 +277,17 @@ struct Transport: ~Copyable {
     }
 }
 
-/// Bounds how many records without data, such as key updates, a connection may send: each costs more than one with data, and
-/// some of them are answered.
+/// Limits how many records without data, such as key updates, a peer may send. Such a record costs more than one with
+/// data, and some require a reply.
 struct QuietRecords {
-    /// How many may come within a second: clients need a few in a connection's life, servers send tickets.
+    /// The most such records within a second. Clients need few; servers send session tickets.
     static let limit = 32
 
     private var second: Int64 = 0
     private var count = 0
 
-    /// Takes note of records; false when they are too many. As long as the other end does not read what it was sent
-    /// (`isRead`), the count goes on from second to second, since the answers wait in memory.
+    /// Counts records; returns false if there are too many. While the peer does not read the replies (`isRead` is
+    /// false), the count is not reset each second, since the replies occupy memory.
     mutating func admits(_ more: Int, second now: Int64, isRead: Bool) -> Bool {
         if now != second, isRead { (second, count) = (now, 0) }
         count += more
@@ -291,14 +295,14 @@ struct QuietRecords {
     }
 }
 
-/// Why a connection broke.
+/// The reason why a connection broke.
 enum TransportFailure: Error, Equatable {
-    /// A system call, with its `errno`; 0: the connection was closed.
+    /// A system call failed with this `errno`; 0 if the connection was closed.
     case system(Int32)
-    /// TLS.
+    /// TLS failed.
     case tls(TLSFailure)
 
-    /// The reason for the log.
+    /// The reason as text for the log.
     var reason: String {
         switch self {
         case .system(0): "the connection was closed"

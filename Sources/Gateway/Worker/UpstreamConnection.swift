@@ -3,41 +3,41 @@ import PKI
 
 /// A connection to an upstream.
 struct UpstreamConnection: ~Copyable {
-    /// Where it stands in its life.
+    /// The stages of an upstream's connection.
     enum Phase {
         case connecting
         case handshake
-        /// It carries an exchange.
+        /// The connection carries an exchange.
         case active
-        /// It waits in its pool.
+        /// The connection waits in its pool.
         case idle
-        /// After an upgrade: bytes pass both ways.
+        /// After an upgrade: bytes are passed on in both directions.
         case tunnel
     }
 
     var transport: Transport
     let pool: SlotID
-    /// Where it goes.
+    /// The address that the connection goes to.
     let address: SocketAddress
-    /// Whether its upstream's name no longer has that address: it ends with what it carries.
+    /// Whether the upstream's name no longer has this address. Then the connection closes after its exchange.
     var isOutdated = false
-    /// Whether it answered before it had taken all of its first request: it ends with what it carries, since that may have
-    /// been no answer, which then would be taken for the next one's.
+    /// Whether the upstream answered before it had received the whole first request. Those bytes may not have been an
+    /// answer, and the next request would get a wrong one, so the connection closes after its exchange.
     var isDoubtful = false
     var phase: Phase
-    /// The exchange it carries.
+    /// The exchange that the connection carries.
     var exchange: SlotID
-    /// Part of a response's head.
+    /// Received bytes of an incomplete response head.
     var inbox = ByteQueue()
     var scanner = HeadScanner.response
     var deadline = Deadline()
-    /// How many bytes had been sent on it when its first request was: TLS's.
+    /// How many bytes were sent before the first request. They belong to the TLS handshake.
     var sentBeforeRequests: Int64 = 0
-    /// Whether it has carried an exchange before this one.
+    /// Whether the connection has carried an earlier exchange.
     var isReused = false
-    /// How long it may wait in its pool, in milliseconds.
+    /// How long the connection may wait in its pool, in milliseconds.
     var idleMilliseconds = UpstreamPool.idleMilliseconds
-    /// Its neighbours in the pool.
+    /// The next newer and the next older connection in the pool.
     var newer = SlotID.none
     var older = SlotID.none
     var isQueued = false

@@ -1,8 +1,9 @@
 import HTTP1
 
 extension Worker {
-    /// Answers on the admin listener. The path is compared as it was sent, byte by byte: a path in any other writing is
-    /// another path, so that no rule is passed by. Who asks for a host that is not this machine's is refused first.
+    /// Answers a request to the admin listener. A request that names a host other than this machine is refused first.
+    /// The path is compared byte by byte as sent; a different spelling is a different path, so it can't bypass a
+    /// filter's rules.
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = unsafe head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }

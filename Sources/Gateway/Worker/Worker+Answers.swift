@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request without an upstream, by a status alone. `fields` are further header lines at the start of
-    /// `memory.output`.
+    /// Answers a request without an upstream; the body explains the status. `fields` are further header lines at the
+    /// start of `memory.output`.
     func answer(_ exchange: SlotID, _ status: Int, fields: Bytes? = nil) {
         let html = exchanges[exchange].wantsHTML
         memory.page.clear()
@@ -12,7 +12,7 @@ extension Worker {
             memory.page.bytes, fields: fields)
     }
 
-    /// Refuses a request's method and names those that are not refused (RFC 9110 section 15.5.6).
+    /// Answers 405 and lists the allowed methods (RFC 9110 section 15.5.6).
     func refuseMethod(_ exchange: SlotID, allowing methods: StaticString) {
         memory.output.clear()
         memory.output.append("Allow: ")
@@ -21,11 +21,11 @@ extension Worker {
         answer(exchange, 405, fields: memory.output.bytes)
     }
 
-    /// Answers with what the site's configuration says.
+    /// Answers with the fixed answer of the site's configuration.
     func answerFixed(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let method = exchanges[exchange].method
-        // A page can be read, and nothing can be done to it; that there is none is told to everybody.
+        // A fixed page can only be read, so other methods are refused. Any other status is the answer to every method.
         if 200..<300 ~= view.respondStatus, method != .get, method != .head {
             return refuseMethod(exchange, allowing: "GET, HEAD")
         }
@@ -36,7 +36,8 @@ extension Worker {
             type: isHTML ? "text/html; charset=utf-8" : "text/plain; charset=utf-8", body, addsSiteFields: true)
     }
 
-    /// Sends a request to the same place over HTTPS: with 308 where the method and the body must stay the same.
+    /// Redirects a request to the same URL over HTTPS: with 301 for GET and HEAD, else with 308, which keeps method and
+    /// body.
     func redirect(_ head: Bytes, _ exchange: SlotID) {
         let method = exchanges[exchange].method
         memory.page.clear()
@@ -52,14 +53,15 @@ extension Worker {
         }
         writePathAndQuery(head)
         memory.output.append("\r\n")
-        // The target can be longer than the page's memory, so it stands where the rest of the answer is put behind it.
+        // The target may exceed the memory for the page, so the field stays in `memory.output` and the answer is
+        // written after it.
         let location = memory.output.bytes
         answer(
             exchange, status: method == .get || method == .head ? 301 : 308, type: "text/plain; charset=utf-8",
             memory.page.bytes, fields: location)
     }
 
-    /// Answers with a body of our own. `fields` are further header lines at the start of `memory.output`.
+    /// Answers with a body from the gateway. `fields` are further header lines at the start of `memory.output`.
     func answer(
         _ exchange: SlotID, status: Int, type: StaticString, _ body: Bytes, fields: Bytes? = nil,
         addsSiteFields: Bool = false
@@ -79,7 +81,7 @@ extension Worker {
                 strip = view.responseStrip
             }
         }
-        // What the site sets or removes is not ours to say.
+        // Fields that the site sets or removes are left to the site.
         func says(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
         if says("date") { unsafe memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
@@ -114,11 +116,11 @@ extension Worker {
         conclude(exchange, body, empty: false)
     }
 
-    /// Whether the connection can go on after an answer that did not wait for the request's body.
+    /// Whether the connection can stay open after an answer that did not wait for the request's body.
     private func canKeep(_ exchange: SlotID, _ status: Int) -> Bool {
         guard exchanges[exchange].keepsClient, !isDraining else { return false }
         if exchanges[exchange].isRequestComplete { return true }
-        // A client that was to wait may send its body or not: nobody can tell what comes next.
+        // A client that waits for status 100 may send its body or not, so the next bytes would be ambiguous.
         return status < 400 && !exchanges[exchange].expectsContinue
     }
 
@@ -132,7 +134,7 @@ extension Worker {
         finish(exchange)
     }
 
-    /// Sends bytes to a client. False when its connection broke, and is gone with all that was on it.
+    /// Sends bytes to a client. Returns false if the connection broke; then the client and its exchange are gone.
     func deliver(_ bytes: Bytes, to client: SlotID) -> Bool {
         metrics.add(.bytesSent, UInt64(bytes.count))
         if clients[client].transport.send(bytes, memory.wire) != nil {
@@ -145,10 +147,12 @@ extension Worker {
         return true
     }
 
-    /// Answers a request that can't be read, and closes: nobody can tell where the next one begins.
+    /// Answers a request that can't be processed further, and closes the connection, since the start of the next
+    /// request is unknown.
     ///
-    /// `exchange`: the request's, where it has begun; it is over then. `isHead`: its method is HEAD, whose answers have no body.
-    /// `explanation` tells the client more than the status does; `reason` is for the log.
+    /// `exchange` is the request's exchange if it has begun; this ends it. `isHead` tells that the method is HEAD,
+    /// whose answers have no body. `explanation` replaces the status's usual sentence for the client. `reason` is for
+    /// the access log.
     func refuse(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
@@ -170,7 +174,7 @@ extension Worker {
         linger(client)
     }
 
-    /// Counts and logs a refusal, whose body has so many bytes.
+    /// Counts and logs a refusal with a body of `bytes` bytes.
     private func recordRefusal(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID, _ id: RequestID, bytes: UInt64
     ) {
@@ -187,7 +191,7 @@ extension Worker {
 
     // MARK: The end of an exchange
 
-    /// Ends an exchange whose response is on its way completely.
+    /// Ends an exchange whose whole response was sent or is waiting to be sent.
     func finish(_ id: SlotID) {
         let client = exchanges[id].client
         let keeps = exchanges[id].keepsClient && (exchanges[id].isRequestComplete || clients[client].discarding != nil)
@@ -203,14 +207,14 @@ extension Worker {
         if !clients[client].inbox.isEmpty || clients[client].transport.mayRead { enqueue(client: client) }
     }
 
-    /// Ends an exchange that can't be completed. Its client, if there is one, is for the caller to answer or to close.
+    /// Ends an exchange that can't be completed. The caller must answer or close its client, if there is one.
     func drop(exchange id: SlotID) {
         exchanges[id].keepsUpstream = false
         record(id)
         release(id)
     }
 
-    /// Takes an exchange apart: its upstream's connection goes back into the pool or is closed.
+    /// Removes an exchange. Its upstream connection returns to the pool or is closed.
     private func release(_ id: SlotID) {
         let exchange = exchanges.remove(id)
         if exchange.collectedBytes > 0 { collectedBytes -= exchange.collectedBytes }
@@ -226,7 +230,7 @@ extension Worker {
         tables.release(site: exchange.site)
     }
 
-    /// Counts and logs an exchange.
+    /// Counts and logs an exchange that ends.
     private func record(_ id: SlotID) {
         let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
         metrics.countResponse(status)

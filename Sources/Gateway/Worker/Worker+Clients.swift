@@ -2,12 +2,13 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// How long a client that is still sending has in all to read its answer, and how long it may be silent meanwhile.
+    /// How long a client that is still sending may take to read its answer in all, and how long it may be silent
+    /// meanwhile.
     static let lingerMilliseconds: Int64 = 30_000
     static let lingerSilenceMilliseconds: Int64 = 2000
-    /// How much longer a handshake may take whose time has run out while it was in the queue.
+    /// How much longer a handshake may take if its time ran out while it was queued, in milliseconds.
     private static let graceMilliseconds: Int64 = 1000
-    /// How many requests of a connection are begun before others have their turn.
+    /// How many requests of one connection are started before other connections have their turn.
     private static let headsATurn = 4
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
@@ -21,21 +22,21 @@ extension Worker {
                 unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
             }
         }
-        // Nobody would read the error while the connection is paused.
+        // While the connection is paused, no read would notice the error.
         if readiness.intersects(.hungUp), isPaused(id) { return abort(id) }
         pumpClient(id)
     }
 
-    /// Goes on with what has waited for its turn.
+    /// Continues a client's connection that has waited for its turn.
     func continueClient(_ id: SlotID) {
         if clients[id].phase == .open, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
         if clients.contains(id) { pumpClient(id) }
     }
 
-    /// Reads from a client once, if there may be something to read. Others have their turn before it is read from again: what
-    /// one read brings may be thousands of the smallest pieces, and each costs as much as a large one.
+    /// Reads from a client once, if there may be something to read. Other connections have their turn before the next
+    /// read. One read may return thousands of tiny pieces, and each costs as much as a large one.
     func pumpClient(_ id: SlotID) {
-        // What is in the queue goes on in its turn.
+        // A connection in the queue continues when its turn comes.
         guard mayRead(id), !clients[id].isQueued else { return }
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
@@ -54,7 +55,7 @@ extension Worker {
 
     private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
 
-    /// Whether nothing is read from a client for now.
+    /// Whether the client is not read from for now.
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
@@ -64,7 +65,7 @@ extension Worker {
             return !upstreams[upstream].transport.isFlushed
         case .open:
             let exchange = clients[id].exchange
-            // Answers that are not taken make no room for more requests.
+            // While an answer waits to be sent, no further request is read.
             guard !exchange.isNone else { return !clients[id].transport.isFlushed }
             guard !exchanges[exchange].isRequestComplete else { return true }
             if exchanges[exchange].isCollecting { return false }
@@ -73,7 +74,7 @@ extension Worker {
         }
     }
 
-    /// Handles what a read has brought, which lies in `memory.plain`.
+    /// Handles the result of a read. The bytes are in `memory.plain`.
     func take(_ received: Transport.Received, from id: SlotID) {
         switch received {
         case .nothing: return
@@ -92,7 +93,7 @@ extension Worker {
         }
     }
 
-    /// TLS has ended a connection, with an alert, which is to reach the client.
+    /// Handles a failure of TLS. TLS has sent an alert, and the client gets time to receive it.
     private func tlsFailed(_ id: SlotID, _ failure: TLSFailure) {
         metrics.add(BrokenTLS.counter(.client, BrokenTLS.Reason(failure)), 1)
         abortExchange(of: id)
@@ -114,14 +115,14 @@ extension Worker {
 
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
-        // A request that was refused has taken all of it.
+        // If a request was refused, the inbox is already empty.
         if clients.contains(id), clients[id].phase == .open { clients[id].inbox.removeFirst(taken) }
     }
 
-    /// Goes through bytes of a client: heads begin exchanges, bodies go on to them.
+    /// Processes bytes from a client: a head starts an exchange, and a body is passed to its exchange.
     ///
-    /// - Returns: How many were taken. The rest is kept until more come or the connection is no longer paused. After a call
-    ///   the client may be gone.
+    /// - Returns: How many bytes were processed. The caller keeps the rest until more arrive or the connection is no
+    ///   longer paused. After the call the client may be gone.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
         var offset = 0
         var heads = 0
@@ -143,7 +144,7 @@ extension Worker {
                 heads += 1
                 switch unsafe clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
-                    // The time for a head runs from its first byte.
+                    // The time limit for a head starts at its first byte.
                     if clients[id].inbox.isEmpty {
                         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
                     }
@@ -162,7 +163,7 @@ extension Worker {
         return offset
     }
 
-    /// Throws away the body of a request that was answered without it.
+    /// Discards the body of a request that was answered early.
     private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         var offset = start
         while true {
@@ -185,13 +186,13 @@ extension Worker {
 
     // MARK: Endings
 
-    /// The client will send nothing more.
+    /// Handles the end of the client's stream.
     private func clientEnded(_ id: SlotID) {
         switch clients[id].phase {
         case .tunnel: endTunnel(id)
         case .open:
             let exchange = clients[id].exchange
-            // What was asked for completely is answered; the client may have closed but its own half.
+            // A complete request is still answered, since the client may have closed only its sending side.
             if !exchange.isNone, exchanges[exchange].isRequestComplete {
                 exchanges[exchange].keepsClient = false
                 return
@@ -201,7 +202,7 @@ extension Worker {
         }
     }
 
-    /// Everything that was to be sent to a client is sent.
+    /// Called when all bytes for a client have been sent.
     func clientFlushed(_ id: SlotID) {
         switch clients[id].phase {
         case .closing: return endWriting(id)
@@ -229,7 +230,7 @@ extension Worker {
             return unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
-        // The client waits for its turn, not the worker for the client.
+        // The handshake waits for the worker, so the client is not late.
         case .handshake where clients[id].isQueued: setDeadline(client: id, inMilliseconds: Self.graceMilliseconds)
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
@@ -245,7 +246,7 @@ extension Worker {
                 return goodbye(id)
             }
             metrics.add(.clientTimeouts, 1)
-            // An answer that has begun, or is not taken, can't be followed by another.
+            // No other answer can follow one that has begun or that the client does not read.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
             guard !exchange.isNone else {
@@ -255,18 +256,18 @@ extension Worker {
         }
     }
 
-    /// How many bytes whoever is sent something must take within so many milliseconds: the least rate of bodies holds for both
-    /// directions.
+    /// The least number of bytes that a receiver must acknowledge in this time. The least rate of bodies applies to
+    /// both directions.
     func leastTaken(in milliseconds: Int64) -> Int64 { max(1, unsafe settings.bodyMinRate * milliseconds / 1000) }
 
-    /// Closes a connection on which nothing is under way, as a client expects.
+    /// Closes a connection without an exchange in an orderly way.
     func goodbye(_ id: SlotID) {
         clients[id].phase = .closing
         endWriting(id)
     }
 
-    /// Closes after what was sent has left, and after the client had time to read it though it is still sending: until it
-    /// ends or is silent, and not beyond an earlier end (in milliseconds) or more than so many bytes.
+    /// Closes a connection after the answer was sent. A client that is still sending gets time to read the answer:
+    /// until it ends or is silent, but not after `end` (in milliseconds) and not for more than `bytes` bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].transport.finishWriting(memory.wire)
         discardRest(of: id, until: end, atMost: bytes)
@@ -278,7 +279,7 @@ extension Worker {
         clients[id].mayDiscard = bytes
         clients[id].bodyDeadline = unsafe min(end, clock.milliseconds + Self.lingerMilliseconds)
         awaitMoreToDiscard(of: id)
-        // What has been read of an edge-triggered event is not told again.
+        // No further event reports bytes that arrived before, so the connection is queued.
         enqueue(client: id)
     }
 
@@ -292,7 +293,7 @@ extension Worker {
         clients[id].mayDiscard < 0 ? close(id) : awaitMoreToDiscard(of: id)
     }
 
-    /// Closes as soon as what was sent has left.
+    /// Closes a connection once all bytes are sent.
     func closeWhenFlushed(_ id: SlotID) {
         clients[id].phase = .closing
         if clients[id].transport.isFlushed {
@@ -305,19 +306,20 @@ extension Worker {
     private func endWriting(_ id: SlotID) {
         clients[id].transport.finishWriting(memory.wire)
         guard clients[id].transport.isFlushed else { return }
-        // To close while something is unread would take back what is on its way to the client (RFC 9112 section 9.6).
+        // Closing with unread bytes would reset the connection, and the client could lose the answer (RFC 9112 section
+        // 9.6).
         let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
         hasUnread ? discardRest(of: id) : close(id)
     }
 
-    /// Breaks the connection of a client off that takes nothing. An orderly end would wait for it behind all the rest, and
-    /// the kernel would keep that for many minutes.
+    /// Resets the connection of a client that does not read. An orderly close would have to wait until all bytes are
+    /// sent, and the kernel would keep the connection for many minutes.
     private func cutOff(_ id: SlotID) {
         Socket.resetOnClose(clients[id].transport.descriptor)
         abort(id)
     }
 
-    /// Breaks a client's connection off, with the exchange on it.
+    /// Closes a client's connection at once, together with its exchange.
     func abort(_ id: SlotID) {
         abortExchange(of: id)
         close(id)
@@ -328,14 +330,15 @@ extension Worker {
         guard !exchange.isNone else { return }
         exchanges[exchange].keepsClient = false
         metrics.add(.clientAborts, 1)
-        // An HTTP/1.0 client would take the end for the answer's.
+        // An HTTP/1.0 client would take an orderly close for the end of a complete answer. A reset shows that the
+        // answer was cut off.
         if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
             Socket.resetOnClose(clients[id].transport.descriptor)
         }
         drop(exchange: exchange)
     }
 
-    /// Closes a client's connection, which has no exchange any more.
+    /// Closes a client's connection, which must have no exchange any more.
     func close(_ id: SlotID) {
         let client = clients.remove(id)
         tables.release(site: client.site)

@@ -1,7 +1,7 @@
 import PKI
 
 extension Worker {
-    /// Goes on with a client's TLS handshake, in its turn.
+    /// Continues a client's TLS handshake when its turn comes.
     func takeHandshakeTurn(_ id: SlotID) {
         switch clients[id].phase {
         case .handshake: continueHandshake(id)
@@ -11,7 +11,7 @@ extension Worker {
         enqueueIfReadable(id)
     }
 
-    /// Goes on with what has come for a handshake.
+    /// Continues a client's TLS handshake with the bytes that have arrived.
     private func continueHandshake(_ id: SlotID) {
         switch clients[id].transport.receiveCiphertext(memory) {
         case .bytes: if isPlainRequest(memory.cipher.bytes, from: id) { return refusePlainRequest(id) }
@@ -23,7 +23,7 @@ extension Worker {
         advanceHandshake(id)
     }
 
-    /// Takes a handshake as far as it goes with what was lent to TLS.
+    /// Continues a handshake as far as the bytes lent to TLS allow.
     private func advanceHandshake(_ id: SlotID) {
         var isRefused = false
         while true {
@@ -52,24 +52,25 @@ extension Worker {
         }
     }
 
-    /// How much of what a client sends after TLS has failed is read, in bytes.
+    /// How many bytes are read from a client after TLS has failed, at most.
     static let bytesAfterFailure = 1 << 20
 
-    /// A handshake has failed, and its alert is sent. To close while something is unread would reset the connection, and the
-    /// client might never see the alert: so that is read and thrown away for a while, but not beyond the time for handshakes.
+    /// Handles a failed handshake; its alert has been sent. Closing with unread bytes would reset the connection, and
+    /// the client might never see the alert. So the bytes are read and discarded, but not beyond the time limit for
+    /// handshakes.
     private func failHandshake(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         endTLS(id, reason)
         linger(id, until: clients[id].deadline.milliseconds, atMost: Self.bytesAfterFailure)
     }
 
-    /// Counts a failed handshake. What comes and goes from here on is no TLS.
+    /// Counts a failed handshake and removes TLS from the connection.
     private func endTLS(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         metrics.add(reason, 1)
         memory.wire.revoke()
         clients[id].transport.tls = nil
     }
 
-    /// Whether a connection begins with a method's letters, which no TLS does.
+    /// Whether the first bytes are letters of an HTTP method. No TLS record begins with these.
     private func isPlainRequest(_ bytes: Bytes, from id: SlotID) -> Bool {
         guard clients[id].transport.tls?.isUntouched ?? false else { return false }
         var letters = 0
@@ -77,7 +78,7 @@ extension Worker {
         return letters > 0 && (letters == bytes.count || bytes[letters] == UInt8(ascii: " "))
     }
 
-    /// Tells a client that has mistaken the port, in its own language.
+    /// Answers a client that has sent plain HTTP to the HTTPS port, in plain HTTP.
     private func refusePlainRequest(_ id: SlotID) {
         endTLS(id, .handshakesPlain)
         refuse(
@@ -87,7 +88,8 @@ extension Worker {
 
     // MARK: Certificates that are being ordered
 
-    /// How long a handshake waits at most, in milliseconds: longer than any issuer's `on_demand_wait`.
+    /// How long a handshake waits for a certificate, in milliseconds. Longer than the largest `on_demand_wait` of an
+    /// issuer.
     private static let longestWaitMilliseconds: Int64 = 65_000
 
     private func awaitCertificate(_ name: String, _ id: SlotID) {
@@ -99,7 +101,7 @@ extension Worker {
         awaitingCertificate[name, default: []].append(id)
     }
 
-    /// Has the handshakes that have waited for a certificate go on, whether it has come or not.
+    /// Queues the handshakes that have waited for a certificate, whether or not it could be obtained.
     func goOn(withCertificate name: String) {
         for id in awaitingCertificate.removeValue(forKey: name) ?? [] where clients.contains(id) {
             if clients[id].phase == .awaitingCertificate { enqueue(handshake: id) }
@@ -115,12 +117,12 @@ extension Worker {
 
     // MARK: Choosing
 
-    /// What came of choosing a certificate.
+    /// The result of choosing a certificate.
     private enum Choice {
         case chosen
-        /// It is to be ordered first.
+        /// The certificate must be ordered first.
         case awaited(name: String)
-        /// There is none, or TLS refuses it.
+        /// There is no certificate, or TLS refuses it.
         case none
     }
 
@@ -154,7 +156,7 @@ extension Worker {
         }
         guard let credential else { return .none }
         guard let site else {
-            // Sessions without a site are bound to that, so that none of them reaches one.
+            // TLS sessions without a site get a binding of their own, so that none can be resumed for a site.
             let isChosen = unsafe "no site".utf8.withContiguousStorageIfAvailable { text in
                 guard let start = text.baseAddress else { return false }
                 return unsafe choose(id, credential, .v1_2, Bytes(start, count: text.count))
@@ -182,7 +184,7 @@ extension Worker {
         unsafe metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
-        // The first request often comes with the client's last message.
+        // The first request often arrives together with the client's last handshake message.
         take(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 }

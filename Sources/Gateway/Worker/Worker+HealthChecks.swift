@@ -1,17 +1,17 @@
 import ConfigModel
 import HTTP1
 
-/// A question to an upstream whether it is well.
+/// A health check to send to an upstream.
 struct HealthProbe: Sendable {
     let upstream: UpstreamNumber
-    /// The request, with its empty line.
+    /// The request head, with its empty line.
     let request: [UInt8]
-    /// A site that says how long it may take.
+    /// A site that holds the timeouts of the check.
     let site: Site
 }
 
 extension Worker {
-    /// Asks an upstream. The answer, or that there is none, is reported.
+    /// Sends a health check. Its result is reported to the control side.
     func checkHealth(_ probe: HealthProbe) {
         guard let pool = tables.pool(probe.upstream) else { return }
         guard let site = tables.insertUnnamed(probe.site) else { return }
@@ -29,7 +29,7 @@ extension Worker {
         connect(id)
     }
 
-    /// Any answer from 200 to 399 is a good one.
+    /// Handles the response to a health check: 200 to 399 means healthy.
     func healthCheckAnswered(_ exchange: SlotID, _ status: Int) {
         healthCheckEnded(exchange, isHealthy: 200...399 ~= status, "it answered \(status)")
     }

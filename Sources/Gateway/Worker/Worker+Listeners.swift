@@ -5,17 +5,17 @@ import PKI
 struct Listener: Sendable {
     let descriptor: Int32
     var role: ListenerRole
-    /// Its address as the file has it.
+    /// The listening address as aegis.yaml gives it.
     let address: String
 }
 
 extension Worker {
-    /// How many connections are accepted in a row before others have their turn.
+    /// How many connections are accepted in a row before other connections have their turn.
     private static let acceptBatch = 64
-    /// How long none are accepted after one could not be.
+    /// How long accepting pauses after it has failed, in milliseconds.
     private static let acceptPauseMilliseconds: Int64 = 100
 
-    /// How many connections the admin listener takes.
+    /// The most connections to the admin listener.
     private static let adminConnections = 100
 
     func listen(_ listener: Listener) {
@@ -27,10 +27,10 @@ extension Worker {
         }
     }
 
-    /// Closes listeners, after accepting what waits there.
+    /// Closes listeners. Waiting connections are accepted first if `acceptingWaiting`.
     func stopListening(acceptingWaiting: Bool = true, where isAffected: (Listener) -> Bool) {
         for listener in listeners where isAffected(listener) {
-            // A handshake that the kernel has completed is a connection, which a close would reset.
+            // The kernel has already established these connections. Closing the listener would reset them.
             while acceptingWaiting, accept(at: listener) {}
             poller.remove(listener.descriptor)
             Socket.close(listener.descriptor)
@@ -45,8 +45,8 @@ extension Worker {
         }
     }
 
-    /// Leaves listeners alone for a while: what waits there would wake the loop again and again, though it can't be accepted
-    /// before a descriptor is free.
+    /// Pauses accepting after it has failed. Otherwise the waiting connections would wake the loop again and again,
+    /// although they can't be accepted before a descriptor is free.
     private func pauseAccepting() {
         guard !isAcceptingPaused else { return }
         isAcceptingPaused = true
@@ -54,7 +54,7 @@ extension Worker {
         _ = unsafe wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
     }
 
-    /// Goes back to the listeners after a pause.
+    /// Resumes accepting after a pause.
     func resumeAccepting() {
         isAcceptingPaused = false
         for listener in listeners { try? watch(listener) }
@@ -65,7 +65,7 @@ extension Worker {
             listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
     }
 
-    /// Accepts one connection; false when none waits.
+    /// Accepts one connection; returns false if none was accepted.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
         let descriptor: Int32
@@ -91,8 +91,8 @@ extension Worker {
         return true
     }
 
-    /// Counts one more connection of a client, if it is within the limits. When there are as many as may be, one that waits
-    /// makes room.
+    /// Counts one more connection of a client, if the limits allow it. If all connections are taken, one that only
+    /// waits is closed to make room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let total = unsafe role == .admin ? Self.adminConnections : settings.connections
         let perClient = unsafe role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
@@ -108,10 +108,10 @@ extension Worker {
         }
     }
 
-    /// Begins with a connection, which this owns from here on; false when that fails.
+    /// Sets up an accepted connection, and owns its descriptor from now on. Returns false if that fails.
     private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let isTLS = role != .http
-        // Owns the descriptor from here on.
+        // `transport` owns the descriptor from here on.
         var transport = Transport(descriptor: descriptor)
         if isTLS {
             guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }

@@ -49,7 +49,7 @@ extension Worker {
 
     // MARK: The end
 
-    /// Takes no new connections; those there are end with their present exchange, or after a while without one.
+    /// Stops accepting connections. Open ones end after their exchange, or after a short time without one.
     private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }
@@ -60,14 +60,14 @@ extension Worker {
         }
     }
 
-    /// How long a client may take for its next request. At the end too it gets a moment: it may be about to send on a
-    /// connection that it was told it may keep.
+    /// How long a client may take to send its next request, in milliseconds. While draining, it still gets a moment,
+    /// since it may be about to send on a connection that it was told to keep.
     var idleMilliseconds: Int64 {
         let usual = unsafe settings.idleMilliseconds
         return isDraining ? min(usual, 1000) : usual
     }
 
-    /// All that was under way is done.
+    /// Called when the last connection has ended while draining.
     func finishDraining() {
         reports.post(.drained(worker: number))
         stop()

@@ -1,5 +1,6 @@
 extension Worker {
-    /// Goes to where an upstream is now. Connections to where it was end: idle ones at once, others with what they carry.
+    /// Sets an upstream's addresses. Connections to other addresses end: idle ones at once, others after their
+    /// exchange.
     func take(_ place: UpstreamPlace) {
         guard let pool = tables.pool(place.number) else { return }
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
@@ -11,7 +12,8 @@ extension Worker {
         }
     }
 
-    /// Has an upstream's name looked up, since no connection to it could be made: it may be elsewhere by now.
+    /// Asks the control side to resolve an upstream's name again, since no connection to its known addresses could be
+    /// made.
     func askForPlace(of pool: SlotID) {
         guard unsafe tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))

@@ -2,13 +2,13 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// Passes a request on to an upstream of its site.
+    /// Prepares a request for an upstream of its site.
     func beginProxying(_ head: Bytes, _ exchange: SlotID) {
         memory.output.clear()
         writeRequestHead(head, exchange)
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
-            // When the body is collected, `sender` is another request's.
+            // Once the body has been collected, `sender` may belong to another request.
             exchanges[exchange].clientHash = unsafe (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
@@ -20,18 +20,18 @@ extension Worker {
         expectBody(of: client, received: 0)
     }
 
-    /// Takes an upstream for a request that is ready to go.
+    /// Chooses an upstream for a request that is ready to be sent.
     func takeUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].nextCandidate = firstCandidate(
             of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
         guard assign(exchange) else { return answer(exchange, 502) }
-        // From here on it is the upstream that may take its time.
+        // From now on the upstream's deadline applies instead of the client's.
         clients[client].deadline.clear()
         connect(exchange)
     }
 
-    /// Lets a client send its body that waits for that (RFC 9110 section 10.1.1). False when it is gone.
+    /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the client is gone.
     private func tellToContinue(_ exchange: SlotID) -> Bool {
         guard exchanges[exchange].expectsContinue else { return true }
         exchanges[exchange].expectsContinue = false
@@ -40,7 +40,7 @@ extension Worker {
 
     // MARK: Choosing
 
-    /// Where the search for an upstream begins.
+    /// The index of the upstream at which the search begins.
     private func firstCandidate(of site: SlotID, clientHash: UInt32) -> Int {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
@@ -62,8 +62,8 @@ extension Worker {
         }
     }
 
-    /// Gives an exchange the next upstream that can take it; when none can, the next whatever its state: the answer is then
-    /// its error. False when the site has none that is known.
+    /// Assigns the next available upstream to an exchange. If none is available, the next one in turn is assigned, and
+    /// its error becomes the answer. Returns false if the site has no known upstream.
     private func assign(_ exchange: SlotID) -> Bool {
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
@@ -77,7 +77,7 @@ extension Worker {
             if isAvailable { break }
         }
         guard let chosen else { return false }
-        // Another try goes to another one.
+        // A further attempt uses another upstream.
         exchanges[exchange].nextCandidate = (place + 1) % count
         exchanges[exchange].tries += 1
         exchanges[exchange].addressTries = 0
@@ -86,7 +86,7 @@ extension Worker {
         return true
     }
 
-    /// An exchange is no longer with an upstream.
+    /// Called when an exchange no longer uses an upstream.
     func leave(pool id: SlotID) {
         tables.pools[id].active -= 1
         if tables.pools[id].isRetired, tables.pools[id].active == 0 { retire(pool: id) }
@@ -94,7 +94,7 @@ extension Worker {
 
     // MARK: Connecting
 
-    /// Finds a connection for an exchange: one that waits in the pool, or a new one.
+    /// Gets a connection for an exchange: an idle one of the pool, or a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
         if !exchanges[exchange].wantsNewConnection, let idle = takeIdle(from: pool) {
@@ -112,7 +112,7 @@ extension Worker {
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
             let descriptor = try makeUpstreamSocket(family: address.family)
-            // Owns the descriptor from here on.
+            // `connection` owns the descriptor from here on.
             let connection = UpstreamConnection(
                 transport: Transport(descriptor: descriptor), pool: pool, address: address, phase: .connecting,
                 exchange: exchange)
@@ -134,11 +134,12 @@ extension Worker {
         }
     }
 
-    /// A new connection is up: TLS where it is wanted, then the request.
+    /// Continues with a connection that is established: TLS handshake if needed, then the request.
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
-            // What has come unasked would be taken for the answer, and that for the next one's.
+            // Bytes sent without a request would be taken for the answer, and the real answer for that of the next
+            // request.
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
@@ -156,17 +157,18 @@ extension Worker {
         }
     }
 
-    /// Why a connection is not used that was not silent before its first request.
+    /// The reason for not using a connection on which the upstream sent bytes, or which it closed, before the first
+    /// request.
     static let unasked = "it sent something, or closed the connection, before the request"
 
-    /// Sends the first request on a new connection, which is up.
+    /// Sends the first request on a new connection that is ready.
     func sendFirstRequest(on id: SlotID) {
         upstreams[id].phase = .active
         upstreams[id].sentBeforeRequests = upstreams[id].transport.sentBytes
         sendRequest(upstreams[id].exchange)
     }
 
-    /// Sends an exchange's request on its connection, which is up.
+    /// Sends an exchange's request on its connection, which must be ready.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = unsafe clock.nanoseconds
@@ -189,7 +191,7 @@ extension Worker {
             failure = upstreams[id].transport.send(request, memory.wire)
         }
         if let failure {
-            // One piece is sent by one call, or not at all.
+            // A request of one piece is sent by one call, so a failure means that nothing was sent.
             isUntouched = isUntouched && request.count <= WorkerMemory.readBytes / 2
             return upstreamBroke(id, failure.reason, isUntouched: isUntouched)
         }
@@ -203,7 +205,7 @@ extension Worker {
             beginBody(of: client)
             enqueue(client: client)
         } else if upstreams[id].transport.isFlushed {
-            // The client's deadline was cleared when the upstream was taken.
+            // The client's deadline was cleared when the upstream was chosen.
             let view = tables.sites[exchanges[exchange].site].view
             return setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         }
@@ -212,8 +214,8 @@ extension Worker {
 
     // MARK: Failing
 
-    /// A connection broke, or never came to be. `isUntouched`: nothing of the request was sent on it. `fault`: what the metrics
-    /// say; nil for what the connection's phase does.
+    /// Handles a connection that broke or could not be established. `isUntouched`: no byte of the request was sent on
+    /// it. `fault` is for the metrics; nil to derive it from the connection's phase.
     func upstreamBroke(
         _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
     ) {
@@ -230,16 +232,16 @@ extension Worker {
             exchange, reason, fault ?? known, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
     }
 
-    /// Whether a request can be sent again without harm (RFC 9110 section 9.2.2): no byte of an answer has come, and all of
-    /// the request is kept. That happens once.
+    /// Whether a request may be sent a second time: the method is idempotent (RFC 9110 section 9.2.2), no byte of an
+    /// answer has arrived, and the whole request is kept. A request is repeated only once.
     private func canRepeat(_ exchange: SlotID) -> Bool {
         !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
             && exchanges[exchange].keepsRequest && exchanges[exchange].method.isIdempotent
             && exchanges[exchange].retries == 0
     }
 
-    /// Sends a request again to the same upstream: its server has closed a connection that had waited. Others that wait may
-    /// be dead too.
+    /// Repeats a request at the same upstream, which has closed an idle connection. Other idle connections may be dead
+    /// too, so a new one is opened.
     private func repeatOnNewConnection(_ exchange: SlotID) {
         exchanges[exchange].retries += 1
         exchanges[exchange].wantsNewConnection = true
@@ -247,7 +249,7 @@ extension Worker {
         connect(exchange)
     }
 
-    /// No connection was made to one of an upstream's addresses: the next one is tried. False when all were tried.
+    /// Tries the next of an upstream's addresses after one could not be reached. Returns false if all were tried.
     private func tryNextAddress(_ exchange: SlotID) -> Bool {
         let pool = exchanges[exchange].pool
         let count = tables.pools[pool].addresses.count
@@ -260,9 +262,10 @@ extension Worker {
         return true
     }
 
-    /// An upstream could not do its part of an exchange: another gets a try, or the client learns of it.
+    /// Handles the failure of an upstream: another upstream is tried, or the client gets an error.
     ///
-    /// Others may be tried when nothing was sent (`canTryOthers`), and once when the request can be repeated.
+    /// If `canTryOthers`, nothing was sent and each other upstream may be tried. Else the request may be repeated once,
+    /// if that is safe.
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
         timedOut: Bool = false
@@ -270,7 +273,7 @@ extension Worker {
         if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
-        // A connection that had waited is closed by its server at any time: that says nothing about the server.
+        // A server may close an idle connection at any time. That is no failure of the server.
         if !wasReused { noteFailure(of: pool) }
         let client = exchanges[exchange].client
         guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
@@ -311,14 +314,14 @@ extension Worker {
     }
 }
 
-/// Why an upstream has not answered, as the metrics tell it.
+/// The reason why an upstream did not answer, as a label of metrics.
 enum UpstreamFault: String, CaseIterable {
-    /// Its name has no address.
+    /// The upstream's name has no address.
     case resolve
     case connect, timeout, tls
     /// The connection ended before the response did.
     case closed
-    /// What it sent is no response to the request.
+    /// The bytes received are not a response to the request.
     case malformed
 
     var counter: WorkerMetrics.Counter {
@@ -334,7 +337,7 @@ enum UpstreamFault: String, CaseIterable {
 }
 
 extension HTTP1.Method {
-    /// Whether doing it twice is as good as once (RFC 9110 section 9.2.2).
+    /// Whether sending the request twice has the effect of sending it once (RFC 9110 section 9.2.2).
     var isIdempotent: Bool {
         switch self {
         case .get, .head, .options, .put, .delete, .trace: true
@@ -344,7 +347,7 @@ extension HTTP1.Method {
 }
 
 extension Bytes {
-    /// The answer that lets a client send its body.
+    /// The interim response that lets a client send its body.
     static var interimContinue: Bytes {
         let text: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
         return unsafe Bytes(text.utf8Start, count: text.utf8CodeUnitCount)

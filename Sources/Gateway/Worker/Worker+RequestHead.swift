@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Writes the head that goes upstream into `memory.output`: the gateway's own canonical form of what was parsed, never
-    /// bytes that were not understood.
+    /// Writes the request head for the upstream into `memory.output`. It is built from the parsed parts only and never
+    /// contains bytes that were not understood.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTrusted = unsafe sender.isTrusted
@@ -33,14 +33,14 @@ extension Worker {
             exchanges[exchange].sendsChunks = true
             memory.output.append("Transfer-Encoding: chunked\r\n")
         }
-        // With a body nobody could tell where the other protocol begins.
+        // A request with a body is not upgraded, since the start of the other protocol could not be found.
         if let upgrade = unsafe requestHead.upgrade, exchanges[exchange].isRequestComplete {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
     }
 
-    /// Passes on the protocols that the client would change to (RFC 9110 section 7.8), of those that the site allows.
+    /// Writes Upgrade with those of the client's protocols that the site allows (RFC 9110 section 7.8).
     private func writeUpgrade(_ protocols: Bytes, _ exchange: SlotID, _ view: SiteView) {
         var start = 0
         for name in protocols.listItems where view.passesUpgrade(to: name) {
@@ -53,22 +53,22 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Whether a field of a request goes on as it is.
+    /// Whether a field of the request is passed on unchanged.
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
-        // Connection can't take away what a trusted proxy says.
+        // Connection can't remove fields of a trusted proxy.
         case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
-        // Some servers take '_' for '-': such a name could pass for one of the gateway's own.
+        // Some servers read '_' as '-', so such a name could pass for one of the gateway's own fields.
         default: return !field.isHopByHop && !field.hasUnderscore
         }
     }
 
-    /// Says to the upstream who the client is (RFC 7239 and its forerunners). What the client says of itself counts only
-    /// when it is a trusted proxy.
+    /// Writes the fields that tell the upstream who the client is (RFC 7239 and its forerunners). Such fields from the
+    /// client are used only if the client is a trusted proxy.
     private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool, without strip: NameList) {
         let client = exchanges[exchange].client
-        // What the site sets or removes is not ours to say; a trusted proxy has said some of it already.
+        // Fields that the site sets or removes are not written, nor fields that a trusted proxy has already sent.
         func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
             if isTrusted, let id, unsafe requestHead.fields.first(id) != nil { return false }
             return !strip.contains(Bytes(name))
@@ -112,8 +112,9 @@ extension Worker {
         }
     }
 
-    /// Writes what was before a trusted proxy: in the field that names clients, all that the field came with; in the other one,
-    /// which may hold anything a client has put there, and in one that can't be gone on with, the client alone.
+    /// Writes the steps before a trusted proxy. The field of `clientAddress` is trusted, so all its earlier values are
+    /// kept. The other field may hold anything that a client wrote, so only the client's address is written, and
+    /// likewise if a quotation mark is not closed.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
         if unsafe settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
             return writeEarlier(id, head)
@@ -123,7 +124,7 @@ extension Worker {
         memory.output.append(", ")
     }
 
-    /// Writes who made a step (RFC 7239 section 5.2).
+    /// Writes the address of a step (RFC 7239 section 5.2).
     private func writeNode(_ address: borrowing PeerAddress) {
         memory.output.append(address.isV6 ? "for=\"[" : "for=")
         address.write(to: memory.output)
@@ -139,7 +140,7 @@ extension Worker {
         return true
     }
 
-    /// Writes the values that a list-valued field came with, each before a comma.
+    /// Writes the values of a list-valued field of the request, each followed by a comma.
     private func writeEarlier(_ id: KnownField, _ head: Bytes) {
         for index in unsafe 0..<requestHead.fields.count where unsafe requestHead.fields[index].id == id {
             let value = unsafe head[requestHead.fields[index].value.range]
@@ -149,7 +150,7 @@ extension Worker {
         }
     }
 
-    /// Writes the host that was asked for, with its port.
+    /// Writes the request's host and port.
     private func writeHost(_ head: Bytes) {
         unsafe memory.output.append(head[requestHead.host.range])
         guard let port = unsafe requestHead.port else { return }
@@ -157,7 +158,7 @@ extension Worker {
         memory.output.append(decimal: UInt64(port))
     }
 
-    /// Writes what is asked for as others are to read it.
+    /// Writes the path and query, percent-encoded where needed.
     func writePathAndQuery(_ head: Bytes) {
         guard unsafe requestHead.target.needsEncoding else {
             return unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])

@@ -4,7 +4,7 @@ import Issuers
 import PKI
 
 extension Worker {
-    /// Begins with a request, whose whole head is there.
+    /// Starts an exchange for a request whose head is complete.
     func beginExchange(_ head: Bytes, from id: SlotID) {
         clients[id].requests &+= 1
         metrics.add(.requests, 1)
@@ -32,7 +32,7 @@ extension Worker {
         route(head, exchangeID, from: id)
     }
 
-    /// The request's identity: the one it came with from a trusted proxy, else a new one.
+    /// The request's ID: that of a trusted proxy, else a new one.
     private func requestID(_ head: Bytes) -> RequestID {
         if unsafe sender.isTrusted, let range = unsafe requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
@@ -42,10 +42,10 @@ extension Worker {
         return unsafe random.next()
     }
 
-    /// Finds who answers a request.
+    /// Decides who answers a request: the admin pages, an ACME challenge, the site's fixed answer, or an upstream.
     private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
-        // It would show whoever can have a browser send it what that has sent: cookies, passwords.
+        // TRACE echoes the request, so a script could read cookies that it must not see.
         if exchanges[exchange].method == .trace {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
@@ -55,8 +55,8 @@ extension Worker {
         }
         let view = tables.sites[site].view
         if clients[id].isTLS {
-            // The host that was named in the handshake and the one asked for must be the same site; a client that has
-            // named none must still keep the site's rules.
+            // The host named in the handshake and the host of the request must belong to the same site. If the client
+            // named none in the handshake, the site's least TLS version still applies.
             let isSame = clients[id].hasNamedHost ? clients[id].site == site || isSuccessor(site, of: id) : true
             guard isSame, (clients[id].transport.tls?.version.rawValue ?? 0) >= view.leastVersion.rawValue else {
                 return answer(exchange, 421)
@@ -74,12 +74,12 @@ extension Worker {
         beginProxying(head, exchange)
     }
 
-    /// Whether a trusted proxy says that it had the request by HTTPS: by the field that names clients where that has room for it
-    /// (RFC 7239 section 5.4), else by X-Forwarded-Proto.
+    /// Whether a trusted proxy says that it received the request over HTTPS. It says so in Forwarded if that field
+    /// names clients (RFC 7239 section 5.4), else in X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
         guard unsafe sender.isTrusted else { return false }
         if unsafe settings.clientAddress == .forwarded {
-            // The last element is what the peer itself has said.
+            // The last element was written by the peer.
             for index in unsafe (0..<requestHead.fields.count).reversed() {
                 let line = unsafe requestHead.fields[index]
                 guard line.id == .forwarded else { continue }
@@ -93,13 +93,13 @@ extension Worker {
         return head[scheme.range].equalsIgnoringCase("https")
     }
 
-    /// The most bytes of a body that a site takes.
+    /// The most bytes of a request body for the site.
     private func bodyLimit(_ view: SiteView) -> UInt64 {
         let limit = unsafe view.bodyBytes ?? settings.bodyBytes
         return limit == 0 ? .max : limit
     }
 
-    /// Whether a site has taken the place of the one that the client's handshake was for: the same host, changed since.
+    /// Whether `site` replaces the site of the client's handshake: the same host, changed since.
     private func isSuccessor(_ site: SlotID, of id: SlotID) -> Bool {
         let former = clients[id].site
         guard !former.isNone, tables.sites[former].isRetired,
@@ -111,7 +111,8 @@ extension Worker {
         return true
     }
 
-    /// Answers an ACME challenge (RFC 8555 section 8.3), ahead of redirects; false when the request is for something else.
+    /// Answers an ACME challenge (RFC 8555 section 8.3), before any redirect. Returns false if the request is for
+    /// something else.
     private func answerChallenge(_ head: Bytes, _ exchange: SlotID, from id: SlotID) -> Bool {
         let path = unsafe head[requestHead.target.pathAndQuery.range]
         guard path.starts(with: "/.well-known/acme-challenge/"), unsafe requestHead.target.implied == nil else {
@@ -126,15 +127,16 @@ extension Worker {
         return true
     }
 
-    /// What shows who looks whether challenges would come here that they do; nil when the token is not such a one.
+    /// The answer for an apply that checks whether challenges would reach this gateway; nil if the token is a different
+    /// one.
     private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
         guard let identity, GatewayProbe.isToken(token) else { return nil }
         return GatewayProbe.answer(to: token, from: identity)
     }
 
-    /// Passes a part of a request's body on, or collects it.
+    /// Passes a part of a request body on to the upstream, or collects it.
     ///
-    /// - Returns: Where in the bytes to go on. The client may be gone.
+    /// - Returns: The offset of the next byte to process. The client may be gone.
     func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         let exchange = clients[id].exchange
         if exchanges[exchange].discardsRequestBody { return bytes.count }
@@ -155,7 +157,7 @@ extension Worker {
                 return bytes.count
             }
             exchanges[exchange].bodyBytesReceived += UInt64(piece.count)
-            // What is announced and too much need not be waited for.
+            // A body whose declared length is too large is refused without waiting for it.
             let received = exchanges[exchange].bodyBytesReceived
             guard received <= limit, exchanges[exchange].requestBody?.announced ?? 0 <= limit - received else {
                 failRequestBody(exchange, 413, "the body is too large")
@@ -190,11 +192,11 @@ extension Worker {
 
     // MARK: Collecting
 
-    /// How many bytes of bodies a worker holds for requests that are being collected. Beyond it upstreams are taken at once.
+    /// The most bytes of request bodies that a worker collects. Beyond this, requests are sent to upstreams at once.
     private static let mostCollectedBytes = 64 << 20
 
-    /// Keeps what stands in `memory.output` of a body, and takes an upstream when the body is whole or large: a slow client
-    /// holds none.
+    /// Adds the body bytes in `memory.output` to the request. Chooses an upstream once the body is complete or large,
+    /// so that a slow client does not occupy one.
     private func collect(_ exchange: SlotID, received: Int, from id: SlotID) {
         exchanges[exchange].request.append(memory.output.bytes)
         exchanges[exchange].collectedBytes += memory.output.count
@@ -208,7 +210,7 @@ extension Worker {
         takeUpstream(exchange)
     }
 
-    /// Forgets the bytes of a request, which nobody will send again.
+    /// Frees the bytes of a request that will not be sent again.
     func forgetRequest(_ exchange: SlotID) {
         if exchanges[exchange].collectedBytes > 0 {
             collectedBytes -= exchanges[exchange].collectedBytes
@@ -220,13 +222,13 @@ extension Worker {
 
     // MARK: Deadlines of bodies
 
-    /// Gives a client the whole time for its body again, as at its beginning and after its upstream was slow.
+    /// Gives a client the full time for its body, when the body begins or after a slow upstream.
     func beginBody(of id: SlotID) {
         clients[id].bodyDeadline = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
     }
 
-    /// Has a body end too late unless more of it comes: within the time between two pieces, and with the least rate in the
-    /// long run, for which each byte moves the deadline on.
+    /// Sets the deadline for the next bytes of a body. They must arrive within the progress timeout. In the long run
+    /// the body must also have the least rate: each received byte moves the deadline.
     func expectBody(of id: SlotID, received: Int) {
         let latest = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
         let rate = unsafe settings.bodyMinRate
@@ -235,10 +237,10 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: unsafe clients[id].bodyDeadline - clock.milliseconds)
     }
 
-    /// Sets the deadline of whoever is to go on: an upstream that has not taken what it was sent, else a client whose body
-    /// is not whole, else the upstream that owes the answer.
+    /// Sets the deadline of the side that must act next: an upstream that does not accept the request, else a client
+    /// whose body is incomplete, else the upstream that owes the answer.
     ///
-    /// - Parameter received: How many bytes of the body have just come.
+    /// - Parameter received: How many bytes of the body have just arrived.
     func awaitProgress(_ exchange: SlotID, received: Int = 0) {
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
         let view = tables.sites[exchanges[exchange].site].view
@@ -247,12 +249,12 @@ extension Worker {
             upstreams[upstream].deadline.clear()
             return expectBody(of: client, received: received)
         }
-        // A client that has not taken what it was sent has a deadline for that.
+        // A client that does not read its answer has a deadline for that, which stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
-    /// The body of a request is bad, or does not come: its upstream must not take what came for the whole.
+    /// Handles a request body that is malformed, too large or late. The upstream must not take the part for the whole.
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else { return abort(client) }
@@ -261,7 +263,7 @@ extension Worker {
 }
 
 extension Bytes {
-    /// Whether a request begins here that asks by HEAD; an empty line may stand before it (RFC 9112 section 2.2).
+    /// Whether the bytes begin with a HEAD request. An empty line may precede it (RFC 9112 section 2.2).
     var beginsWithHEAD: Bool { (starts(with: "\r\n") ? from(2) : self).starts(with: "HEAD ") }
 
     func starts(with text: StaticString) -> Bool {

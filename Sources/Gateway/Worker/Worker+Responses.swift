@@ -1,14 +1,14 @@
 import HTTP1
 
 extension Worker {
-    /// Takes bytes of an upstream's answer, which lie in `memory.plain`.
+    /// Processes bytes of an upstream's answer, which are in `memory.plain`.
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         if !upstreams[id].isReused, !exchanges[exchange].hasResponseBytes, isUnasked(id) {
             return upstreamBroke(id, Self.unasked, .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
-        // While the client still sends its body, the upstream owes nothing.
+        // While the client still sends its body, the upstream has no deadline.
         if exchanges[exchange].isRequestComplete {
             setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
         }
@@ -24,7 +24,7 @@ extension Worker {
             }
         } else {
             upstreams[id].inbox.append(memory.plain.bytes)
-            // What it holds is moved to where it stays while it is worked on.
+            // The inbox is copied into `memory.plain`, where the bytes stay in place while they are processed.
             memory.plain.clear()
             guard upstreams[id].inbox.count <= memory.plain.capacity else {
                 return upstreamBroke(id, "its answer's head is too large", .malformed)
@@ -39,18 +39,20 @@ extension Worker {
         }
     }
 
-    /// Whether what a new connection has sent first can't be an answer, which would take an answer from each request that
-    /// follows: the other end's kernel has acknowledged no byte of the request, as each segment does that is sent after one
-    /// came (RFC 9293 section 3.10.7.4). Of a Unix socket the kernel says what its program has not read, but not how much of it.
+    /// Whether the first bytes on a new connection can't be an answer, because the upstream sent them before it
+    /// received the request. Taken for an answer, they would shift the answers of all later requests. They came too
+    /// early if the upstream's kernel has acknowledged no byte of the request; every segment sent after receiving some
+    /// would acknowledge it (RFC 9293 section 3.10.7.4). For a Unix socket the kernel only tells whether bytes are
+    /// unread, not how many.
     private func isUnasked(_ id: SlotID) -> Bool {
         let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
         upstreams[id].isDoubtful = taken != .all
         return taken == .nothing && !upstreams[id].address.isUnix
     }
 
-    /// Reads the heads that an answer begins with, and passes the final one on with what follows it.
+    /// Reads the heads at the start of an answer. Interim ones are passed on, and the final one starts the response.
     ///
-    /// - Returns: How many bytes were taken; the rest is the beginning of a head. Afterwards the exchange may be over.
+    /// - Returns: How many bytes were processed; the rest is an incomplete head. Afterwards the exchange may be over.
     private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
         var offset = 0
         while true {
@@ -86,14 +88,14 @@ extension Worker {
         }
     }
 
-    /// The most that is taken from upstreams: theirs may be larger than what clients may send.
+    /// The limits for heads of upstreams. Upstreams may send larger heads than clients.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
 
-    /// How many interim answers may come before the final one: some servers send one now and then while they work.
+    /// The most interim responses before the final one. Some servers send one now and then while they work.
     private static let mostInterimAnswers = 1000
 
-    /// Passes an interim answer on (RFC 9110 section 15.2), but for 100: no upstream is asked for that. False when the client
-    /// is gone.
+    /// Passes an interim response on (RFC 9110 section 15.2), except 100, which the gateway never asks an upstream for.
+    /// Returns false if the client is gone.
     private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
         let client = exchanges[exchange].client
         guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, unsafe responseHead.status != 100 else {
@@ -135,21 +137,21 @@ extension Worker {
         relayResponse(rest, exchange, isBeginning: true)
     }
 
-    /// Whether a request has asked to change to a protocol.
+    /// Whether the request offered to switch to this protocol.
     private func isAsked(_ exchange: SlotID, forProtocol name: Bytes) -> Bool {
         exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems.contains {
             $0.equalsIgnoringCase(name)
         }
     }
 
-    /// Lets go of a connection a second before its server does, as it has announced: a request that crosses its end
-    /// would be lost.
+    /// Limits how long the connection is kept idle: a second less than the server announced. A request sent just when
+    /// the server closes would be lost.
     private func limitIdleTime(of id: SlotID, _ exchange: SlotID, toSeconds seconds: UInt32) {
         guard seconds > 1 else { return exchanges[exchange].keepsUpstream = false }
         upstreams[id].idleMilliseconds = min(Int64(seconds - 1) * 1000, UpstreamPool.idleMilliseconds)
     }
 
-    /// Writes the head of the answer for the client into `memory.output`.
+    /// Writes the response head for the client into `memory.output`.
     private func writeResponseHead(_ head: Bytes, _ exchange: SlotID, _ client: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTLS = clients[client].isTLS
@@ -169,7 +171,7 @@ extension Worker {
                 exchanges[exchange].responseFraming = .chunked
                 memory.output.append("Transfer-Encoding: chunked\r\n")
             } else {
-                // RFC 9112 section 6.1: HTTP/1.0 knows no chunks; the end of the connection ends the body.
+                // HTTP/1.0 has no chunks (RFC 9112 section 6.1), so the end of the connection ends the body.
                 exchanges[exchange].keepsClient = false
             }
         }
@@ -209,11 +211,11 @@ extension Worker {
             if strip.contains(name) { continue }
             writeField(name, head[field.value.range])
         }
-        // RFC 9110 section 6.6.1: a recipient that passes an answer on without a date adds one.
+        // A recipient that forwards a response without Date adds one (RFC 9110 section 6.6.1).
         if !hasDate { unsafe memory.output.append(clock.dateLine) }
     }
 
-    /// What an answer to HEAD, or 304, says of a body that is not there (RFC 9110 section 8.6).
+    /// Writes Content-Length for a response to HEAD or with status 304, which has no body (RFC 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
         let tellsLength = unsafe exchanges[exchange].method == .head || responseHead.status == 304
         guard tellsLength, let length = unsafe responseHead.contentLength else { return }
@@ -222,7 +224,8 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Passes bytes of a body on, behind what already stands in `memory.output`: the head, when it is the answer's beginning.
+    /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. With `isBeginning`
+    /// these are the head.
     private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
         let isChunked = exchanges[exchange].responseFraming == .chunked
@@ -238,7 +241,7 @@ extension Worker {
                 if isChunked {
                     chunk.append(piece, to: memory.output)
                 } else if memory.output.count == 0, offset == bytes.count {
-                    // A piece that is all there is to send needs no copy.
+                    // If the piece is all that has to be sent, it needs no copy.
                     guard deliver(piece, to: client) else { return }
                 } else {
                     memory.output.append(piece)
@@ -253,19 +256,19 @@ extension Worker {
                 chunk.close(in: memory.output)
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
-                // Nothing of it went to the client yet.
+                // No byte of the response was sent yet, so another answer can replace it.
                 if isBeginning { takeBackResponse(exchange) }
                 return upstreamBroke(
                     exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)", .malformed)
             }
             break
         }
-        // What follows the answer is nobody's: the connection is in doubt.
+        // Bytes after the end of the response belong to no request, so the connection is not reused.
         if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
         endResponse(exchange)
     }
 
-    /// Forgets an answer that has begun, so that another can take its place.
+    /// Discards a response that has begun, so that another answer can replace it.
     private func takeBackResponse(_ exchange: SlotID) {
         exchanges[exchange].hasResponseHead = false
         exchanges[exchange].responseBody = nil
@@ -273,7 +276,7 @@ extension Worker {
         exchanges[exchange].bytesSent = 0
     }
 
-    /// Ends an answer whose last bytes stand in `memory.output`.
+    /// Ends a response; `memory.output` may hold its last bytes.
     func endResponse(_ exchange: SlotID) {
         if exchanges[exchange].responseFraming == .chunked { memory.output.append("0\r\n\r\n") }
         if memory.output.count > 0 {

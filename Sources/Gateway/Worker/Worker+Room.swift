@@ -1,19 +1,20 @@
 import Glibc
 
 extension Worker {
-    /// How many places are looked at, and how many connections among them, for the one that has waited the longest. It need
-    /// not be the very longest of all: a few dozen samples come near to that.
+    /// How many places in the slab are examined, and how many connections among them are compared, to find the one that
+    /// has waited longest. A few dozen samples come close to the true longest.
     private static let placesLookedAt = 1024
     private static let candidates = 64
-    /// How long a client must have kept us waiting for its handshake or head, in milliseconds: what it has sent may wait to be
-    /// read.
+    /// The least time that a client must have waited with its handshake or head, in milliseconds. Before that, its
+    /// bytes may only be waiting to be read.
     private static let leastWaitMilliseconds: Int64 = 20
 
-    /// Closes a connection of this worker that has no request on its way, so that another client can come: of some, the one
-    /// that has used up most of the time it may take for its handshake, its head, a small body, or its next request.
+    /// Closes one connection without a request in progress, so that another client can connect. Of a sample, it closes
+    /// the connection that has used up the largest part of its time for the handshake, the head, a small body or the
+    /// next request.
     ///
-    /// - Parameter politely: whether an idle client is told so, which writes through the worker's memory.
-    /// - Returns: Whether there was one.
+    /// - Parameter politely: Whether an idle client is sent an orderly end, which uses the worker's memory.
+    /// - Returns: Whether a connection was closed.
     func makeRoom(politely: Bool) -> Bool {
         var chosen: SlotID?
         var most: Int64 = 0
@@ -31,7 +32,7 @@ extension Worker {
         return true
     }
 
-    /// How much of its time a client has used up that keeps us waiting, in millionths; nil for others.
+    /// The part of its allowed time that a waiting client has used, in millionths; nil for clients that do not wait.
     private func shareWaited(_ id: SlotID) -> Int64? {
         let allowed: Int64
         var isIdle = false
@@ -40,7 +41,7 @@ extension Worker {
             let waited = unsafe Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
             return unsafe Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open where isCollecting(id):
-            // No upstream has heard of its request yet.
+            // The request was not sent to an upstream yet.
             allowed = unsafe settings.bodyProgressMilliseconds
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
@@ -54,7 +55,7 @@ extension Worker {
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
         let left = unsafe deadline - clock.milliseconds
-        // The clock stands still within a turn, so one that is idle may have been so for longer than that tells.
+        // The clock stands still within a turn, so an idle client may have waited longer than it shows.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
@@ -67,7 +68,7 @@ extension Worker {
         waited < least ? nil : waited * 1_000_000 / max(1, allowed)
     }
 
-    /// Frees a descriptor: of an upstream's idle connection, or of a client that keeps us waiting.
+    /// Frees a descriptor: closes an idle connection to an upstream, or else a client's connection that only waits.
     private func freeDescriptor(politely: Bool) -> Bool {
         report(Shortage.descriptors)
         for _ in 0..<min(Self.placesLookedAt, upstreams.indices.count) {
@@ -79,19 +80,20 @@ extension Worker {
         return makeRoom(politely: politely)
     }
 
-    /// A socket to an upstream.
+    /// Creates a socket for a connection to an upstream.
     func makeUpstreamSocket(family: Int32) throws(SystemFailure) -> Int32 {
-        // An exchange may be in the middle of this worker's memory.
+        // Not politely: an exchange may be using this worker's memory.
         let made = try withinDescriptors(politely: false) { () throws(SystemFailure) in try Socket.make(family: family)
         }
         guard let made else { throw SystemFailure("socket", code: EMFILE) }
         return made
     }
 
-    /// Has a descriptor made for a connection. The last ones of the process are not connections': libraries end it when they
-    /// find none. What would take one of them takes the place of a connection that waits, or fails.
+    /// Creates a descriptor for a connection. The highest numbers are reserved, since libraries end the process if they
+    /// find no free descriptor. If only those are left, a waiting connection is closed to make room; otherwise creating
+    /// fails.
     ///
-    /// - Parameter politely: as `makeRoom` has it.
+    /// - Parameter politely: As for `makeRoom`.
     func withinDescriptors(politely: Bool, _ make: () throws(SystemFailure) -> Int32?) throws(SystemFailure) -> Int32? {
         var made: Int32?
         do throws(SystemFailure) {
@@ -100,7 +102,7 @@ extension Worker {
             guard [EMFILE, ENFILE].contains(error.code), freeDescriptor(politely: politely) else { throw error }
             made = try make()
         }
-        // The kernel gives the lowest number that is free.
+        // The kernel returns the lowest free number.
         guard let descriptor = made, unsafe descriptor >= settings.descriptorCeiling else { return made }
         guard freeDescriptor(politely: politely) else {
             Socket.close(descriptor)

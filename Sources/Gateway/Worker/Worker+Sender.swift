@@ -3,20 +3,21 @@ import HTTP1
 
 /// The client of the request in `requestHead`, where a trusted proxy passed it on.
 struct RequestSender {
-    /// Whether the peer is a trusted proxy: what it says of the client before it is believed.
+    /// Whether the peer is a trusted proxy, so that its word on who the client is counts.
     var isTrusted = false
-    /// The client that a trusted proxy has passed the request on for; nil when the client is the peer.
+    /// The client for which a trusted proxy passed the request on; nil if the client is the peer itself.
     var proxied: PeerAddress?
 }
 
 extension Worker {
-    /// Whether what a peer says of the client before it is believed.
+    /// Whether a peer is a trusted proxy, so that its word on who the client is counts.
     func isTrusted(_ peer: PeerAddress) -> Bool {
         guard unsafe !settings.trustedProxies.isEmpty else { return false }
         return unsafe peer.isIn(anyOf: settings.trustedProxies)
     }
 
-    /// Finds the client of the request in `requestHead`, once: forwarding fields, log and balancing use it.
+    /// Finds the client of the request in `requestHead`. This is done once; forwarding fields, log and balancing use
+    /// the result.
     func findSender(_ head: Bytes, of id: SlotID) {
         guard unsafe !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
         unsafe sender = RequestSender()
@@ -34,7 +35,7 @@ extension Worker {
             }
         case .xRealIP, .cfConnectingIP:
             let lines = unsafe (0..<requestHead.fields.count).filter { unsafe requestHead.fields[$0].id == field.id }
-            // Of two nobody can tell which one the proxy has written.
+            // If the field occurs twice, it is unknown which one the proxy wrote, so neither is used.
             if let line = lines.first, lines.count == 1 {
                 unsafe trace.take(head[requestHead.fields[line].value.range])
             }
@@ -44,7 +45,7 @@ extension Worker {
 }
 
 extension ClientAddressField {
-    /// The field as heads know it.
+    /// The field's case in `KnownField`.
     var id: KnownField {
         switch self {
         case .xForwardedFor: .xForwardedFor

@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Begins to pass bytes both ways, after the upstream has agreed to change the protocol and not before (RFC 9110
-    /// section 7.8): until then what a client sends is HTTP.
+    /// Starts to pass bytes on in both directions, once the upstream has agreed to switch protocols (RFC 9110 section
+    /// 7.8). Until then the client's bytes are HTTP.
     func beginTunnel(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].status = 101
@@ -19,7 +19,7 @@ extension Worker {
         for index in unsafe 0..<responseHead.fields.count {
             let field = unsafe responseHead.fields[index]
             let name = head[field.name.range]
-            // Upgrade ends at this hop, but says here what was agreed on.
+            // Upgrade is a hop-by-hop field, but here it tells the client which protocol was agreed on.
             guard field.id == .upgrade || !field.isHopByHop, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
         }
@@ -45,7 +45,7 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Passes on what a client has sent, which lies in `memory.plain`.
+    /// Passes the client's bytes in `memory.plain` on to the upstream.
     func relayToUpstream(_ client: SlotID) {
         let exchange = clients[client].exchange
         let upstream = exchanges[exchange].upstream
@@ -56,7 +56,7 @@ extension Worker {
         keepTunnelAlive(exchange)
     }
 
-    /// Passes on what an upstream has sent, which lies in `memory.plain`.
+    /// Passes the upstream's bytes in `memory.plain` on to the client.
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
         guard !exchanges[exchange].isToldToClose else { return }
@@ -67,26 +67,26 @@ extension Worker {
         if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
-    /// A tunnel ends when nothing has passed for a while, and earlier when one end does not take what it is sent.
+    /// Sets the deadline of a tunnel. It ends after a time without bytes, or earlier if one side does not read.
     func keepTunnelAlive(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
-        // A client that does not read has a deadline of its own for that.
+        // A client that does not read has a deadline for that, which stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(
             upstream: upstream,
             inMilliseconds: upstreams[upstream].transport.isFlushed ? view.tunnelMilliseconds : view.writeMilliseconds)
     }
 
-    /// Ends a tunnel: what was received is still sent to the client, then both sides are closed.
+    /// Ends a tunnel. Bytes already received are still sent to the client; then both connections close.
     func endTunnel(_ client: SlotID) {
         let exchange = clients[client].exchange
         guard !exchange.isNone else { return close(client) }
         finish(exchange)
     }
 
-    /// Tells the client of a WebSocket that the gateway goes away, as soon as no frame is cut in two by that. The client's
-    /// answer goes on to the upstream, which so learns of the end too. Other tunnels end when the time is up.
+    /// Sends a close frame to the client of a WebSocket, at the end of a frame. The client's reply goes to the
+    /// upstream, which so learns of the end too. Other tunnels stay open until the drain ends.
     func tellTunnelToClose(_ exchange: SlotID) {
         guard !exchanges[exchange].isToldToClose, exchanges[exchange].frames?.isAtBoundary == true else { return }
         exchanges[exchange].isToldToClose = true
@@ -95,7 +95,7 @@ extension Worker {
         _ = deliver(memory.output.bytes, to: exchanges[exchange].client)
     }
 
-    /// Tells all WebSockets to close.
+    /// Sends a close frame to the clients of all WebSockets.
     func closeTunnels() {
         isClosingTunnels = true
         forEachClient { id in

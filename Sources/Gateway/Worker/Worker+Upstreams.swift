@@ -26,15 +26,15 @@ extension Worker {
         pumpUpstream(id)
     }
 
-    /// An upstream takes no more of a request's body. It may have answered before it closed (RFC 9112 section 9.5), so what
-    /// it sent is read, up to the error that ends it.
+    /// Handles an upstream that accepts no more of a request's body. It may have answered before it closed (RFC 9112
+    /// section 9.5), so its bytes are read until the connection's error.
     func awaitEarlyAnswer(_ id: SlotID) {
         exchanges[upstreams[id].exchange].discardsRequestBody = true
         upstreams[id].transport.giveUpWriting()
         enqueue(upstream: id)
     }
 
-    /// What was to be sent is sent: the client may go on with its body.
+    /// Called when all bytes for an upstream are sent: the client may send more of its body.
     private func upstreamFlushed(_ id: SlotID) {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return }
         let client = exchanges[upstreams[id].exchange].client
@@ -46,7 +46,7 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Something of what was to be sent is sent.
+    /// Called when some bytes for an upstream are sent: its deadline is renewed.
     private func upstreamTookSome(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel, !exchanges[exchange].client.isNone
@@ -54,7 +54,8 @@ extension Worker {
         upstreams[id].phase == .tunnel ? keepTunnelAlive(exchange) : awaitProgress(exchange)
     }
 
-    /// Reads from an upstream once, if there may be something to read, as from a client.
+    /// Reads from an upstream once, if there may be something to read. Other connections have their turn before the
+    /// next read.
     func pumpUpstream(_ id: SlotID) {
         guard mayRead(upstream: id) else { return }
         switch upstreams[id].phase {
@@ -69,12 +70,12 @@ extension Worker {
 
     private func mayRead(upstream id: SlotID) -> Bool { upstreams[id].transport.mayRead && !isPaused(upstream: id) }
 
-    /// Whether nothing is read from an upstream for now: its client has not taken what came before.
+    /// Whether an upstream is not read from for now, because its client has not accepted earlier bytes.
     private func isPaused(upstream id: SlotID) -> Bool {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
         let client = exchanges[upstreams[id].exchange].client
         guard !client.isNone, !clients[client].transport.isFlushed else { return false }
-        // The client's deadline counts now.
+        // The client's deadline applies now.
         upstreams[id].deadline.clear()
         return true
     }
@@ -88,7 +89,7 @@ extension Worker {
             case .failed(let code): return upstreamBroke(id, SystemFailure.text(code))
             }
         } else {
-            // A client that has failed may have left bytes.
+            // A failed client connection may have left bytes in the wire.
             memory.wire.revoke()
         }
         while true {
@@ -103,7 +104,7 @@ extension Worker {
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
-                // Tickets may have come along, or follow; an answer can't.
+                // Session tickets may have arrived or may follow, but no answer can have.
                 let received = unsafe upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)
@@ -113,7 +114,7 @@ extension Worker {
         }
     }
 
-    /// Whether nothing but TLS's own messages has come.
+    /// Whether only TLS's own messages have arrived.
     private func isQuiet(_ id: SlotID) -> Bool {
         switch unsafe upstreams[id].transport.receive(memory, second: clock.seconds) {
         case .nothing: true
@@ -122,7 +123,7 @@ extension Worker {
         }
     }
 
-    /// Handles what a read has brought, which lies in `memory.plain`.
+    /// Handles the result of a read. The bytes are in `memory.plain`.
     private func take(_ received: Transport.Received, fromUpstream id: SlotID) {
         switch received {
         case .nothing: return
@@ -139,14 +140,15 @@ extension Worker {
         }
     }
 
-    /// The upstream will send nothing more.
+    /// Handles the end of an upstream's stream.
     private func upstreamEnded(_ id: SlotID, isTruncated: Bool) {
         let exchange = upstreams[id].exchange
         if upstreams[id].phase == .tunnel { return endTunnel(exchanges[exchange].client) }
         guard exchanges[exchange].hasResponseHead else {
             return upstreamBroke(id, "the connection was closed before an answer")
         }
-        // A body may end with the connection only where nothing else says its end, and TLS has said that it is the end.
+        // The connection's end is a valid end of the body only if nothing else defines the end. With TLS, close_notify
+        // must have arrived too.
         guard !isTruncated, exchanges[exchange].responseBody?.isComplete ?? true else {
             return upstreamBroke(id, "the connection was closed within the answer")
         }
@@ -175,10 +177,10 @@ extension Worker {
 
     // MARK: The pool
 
-    /// Puts a connection whose exchange is done into its pool.
+    /// Puts a connection back into its pool after its exchange.
     func park(_ id: SlotID) {
         let pool = upstreams[id].pool
-        // Something more than the answer would be taken for the next one's.
+        // With unread bytes or another fault, the next request could get a wrong answer, so the connection is closed.
         guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
             !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining
         else { return close(upstream: id) }
@@ -197,9 +199,9 @@ extension Worker {
         if upstreams[id].transport.mayRead { enqueue(upstream: id) }
     }
 
-    /// The connection that was used last, of those that are as they should be: what has come unasked would be taken for the
-    /// next answer. Events close such a connection, but one may wait behind the event that is being handled, or come after
-    /// the batch was fetched: hence the look at the socket, a system call a reuse.
+    /// Takes the newest idle connection out of the pool. A connection with unread bytes is closed, since these would be
+    /// taken for the next answer. Events close such connections too, but an event may still be waiting or come after
+    /// this batch. So each reuse costs a system call that looks at the socket.
     func takeIdle(from pool: SlotID) -> SlotID? {
         while true {
             let id = tables.pools[pool].newestIdle
@@ -227,10 +229,10 @@ extension Worker {
         close(upstream: id)
     }
 
-    /// Closes a connection that is in no pool.
+    /// Closes a connection that is not in a pool.
     func close(upstream id: SlotID) { _ = upstreams.remove(id) }
 
-    /// Takes a pool apart whose definition is gone, once nothing uses it.
+    /// Removes a pool whose definition is gone, once nothing uses it.
     func retire(pool: SlotID) {
         tables.pools[pool].isRetired = true
         while !tables.pools[pool].newestIdle.isNone { closeIdle(tables.pools[pool].newestIdle) }

@@ -4,12 +4,12 @@ import HTTP1
 import PKI
 import State
 
-/// One thread of the data plane: its own event loop, listeners, connections, tables and memory. Nothing of it is shared or
-/// locked while requests are served; what it must know comes by message (`WorkerMessage`). Connections alone are counted over
-/// all workers, as they come and go.
+/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. Nothing is shared
+/// or locked while requests are served, except the count of connections. The control side changes a worker by messages
+/// (`WorkerMessage`).
 ///
-/// Its parts are in `Worker+….swift`: a connection's life runs from `+Listeners` over `+Handshake`, `+Clients`,
-/// `+Requests`, `+Proxying` and `+Upstreams` to `+Responses`. Confined to its thread.
+/// The parts of the worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
+/// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Confined to its thread.
 final class Worker {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>
@@ -26,13 +26,14 @@ final class Worker {
     @exclusivity(unchecked) var wheel: TimerWheel
     @exclusivity(unchecked) var requestHead = RequestHead()
     @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// The client of the request in `requestHead`. Another request's once this one waits for its body.
+    /// The client of the request in `requestHead`. It may belong to another request after this one has waited for its
+    /// body.
     @exclusivity(unchecked) var sender = RequestSender()
     @exclusivity(unchecked) var settings: WorkerSettings
     @exclusivity(unchecked) var clock: LoopClock
     @exclusivity(unchecked) var random: RequestIDSource
 
-    /// What could go on at once, but lets others go first.
+    /// Connections that could continue at once but let others go first.
     @exclusivity(unchecked) private var queue: [Token] = []
     @exclusivity(unchecked) private var turn: [Token] = []
     /// The clients whose TLS handshakes can go on.
@@ -41,25 +42,25 @@ final class Worker {
 
     let serverTLS: TLSServerContext
     var listeners: [Listener] = []
-    /// The clients whose handshakes wait for a certificate, by its name. Some may be gone.
+    /// The clients whose handshakes wait for a certificate, by the certificate's name. Some clients may be gone.
     var awaitingCertificate: [String: [SlotID]] = [:]
-    /// Whether listeners are left alone for a while, because no connection can be accepted.
+    /// Whether accepting is paused, because no connection can be accepted.
     var isAcceptingPaused = false
-    /// Where the last looks for connections to close have ended.
+    /// The indices at which the last searches for connections to close have ended.
     var clientHand: UInt32 = 0
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    /// The gateway's identity in the state.
+    /// The gateway's ID in the state.
     let identity: String?
     var reportAllowance = reportsASecond
-    /// What was told of in this second.
+    /// The shortages reported in this second.
     var toldShortages: Set<Shortage> = []
-    /// How many bytes of bodies are held by requests that are being collected, or could be sent again.
+    /// How many bytes of request bodies are held, because they are being collected or may be sent again.
     var collectedBytes = 0
-    /// Whether it takes no new connections and ends when those it has are done.
+    /// Whether the worker accepts no connections and ends when the open ones are done.
     var isDraining = false
-    /// Whether WebSockets are told to close.
+    /// Whether WebSockets are being closed.
     var isClosingTunnels = false
     private var isStopped = false
 
@@ -87,7 +88,7 @@ final class Worker {
 
     // MARK: The loop
 
-    /// Serves until it has been told to stop, or to drain and has done so.
+    /// Serves until the worker is told to stop, or until it has drained.
     func run() {
         while !isStopped {
             var heardUntil: Int64?
@@ -100,7 +101,8 @@ final class Worker {
             unsafe clock.update()
             takeTurns()
             goOnWithHandshakes()
-            // When this round took long, what came meanwhile still lies in sockets: its senders were not late.
+            // If this round took long, bytes that arrived meanwhile are still unread. Their senders must not be treated
+            // as late, so the earlier time is used.
             unsafe fireTimers(now: heardUntil ?? clock.milliseconds)
             unsafe accessLog?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
@@ -121,14 +123,14 @@ final class Worker {
 
     func stop() { isStopped = true }
 
-    /// Has a client's connection go on after others had their turn.
+    /// Queues a client's connection, which continues after others have had their turn.
     func enqueue(client id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
         unsafe queue.append(Token(.client, id))
     }
 
-    /// Has an upstream's connection go on after others had their turn.
+    /// Queues an upstream's connection, which continues after others have had their turn.
     func enqueue(upstream id: SlotID) {
         guard !upstreams[id].isQueued else { return }
         upstreams[id].isQueued = true
@@ -209,10 +211,10 @@ final class Worker {
 
     // MARK: Reports
 
-    /// How often people are told of something in a second, at most; the rest is counted.
+    /// The most reports in a second. Further ones are only counted.
     static let reportsASecond = 100
 
-    /// Tells the control side of something that people should know.
+    /// Reports an event that operators should know of to the control side.
     func report(_ report: @autoclosure () -> WorkerReport) {
         guard reportAllowance > 0 else {
             metrics.add(.suppressedReports, 1)
@@ -222,22 +224,23 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Tells of a shortage, once a second: it comes with each connection, and other reports are not to suffer for it.
+    /// Reports a shortage, at most once a second. It would occur with every connection, so it does not use the
+    /// allowance of other reports.
     func report(_ shortage: Shortage, client: PeerAddress? = nil) {
         guard toldShortages.insert(shortage).inserted else { return }
         reports.post(.short(shortage, client: client?.description ?? ""))
     }
 }
 
-/// The time as of the last event: reading the clock once a batch is enough.
+/// The time of the last batch of events. The clock is read once for each batch, not for each request.
 struct LoopClock {
-    /// In milliseconds of the monotonic clock.
+    /// The monotonic clock in milliseconds.
     private(set) var milliseconds: Int64 = 0
-    /// In nanoseconds of the monotonic clock.
+    /// The monotonic clock in nanoseconds.
     private(set) var nanoseconds: UInt64 = 0
-    /// In seconds since 1970.
+    /// The time in seconds since 1970.
     private(set) var seconds: Int64 = 0
-    /// The Date field of the second, with its line end (RFC 9110 section 5.6.7): 37 bytes.
+    /// The Date field for this second with its CRLF (RFC 9110 section 5.6.7): 37 bytes.
     private(set) var dateLine: [UInt8] = []
 
     init() { update() }

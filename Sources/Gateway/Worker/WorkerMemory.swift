@@ -1,25 +1,25 @@
 import PKI
 
-/// A worker's memory for one event: connections have none of their own while they are idle.
+/// A worker's memory for the event that it handles. Idle connections have no memory of their own.
 struct WorkerMemory: ~Copyable {
-    /// How much is received at once. With 16 KiB large bodies cost almost twice as much.
+    /// How many bytes are received at once. With 16 KiB, large bodies cost almost twice as much.
     static let readBytes = 64 << 10
 
-    /// What was received encrypted.
+    /// Received bytes that are encrypted.
     let cipher = Scratch(capacity: readBytes)
-    /// What was received in plain, or decrypted: a read and what TLS had kept of a record.
+    /// Received bytes in plain or decrypted: those of one read, and the rest of a record that TLS had kept.
     let plain = Scratch(capacity: readBytes + 32 << 10)
-    /// What is put together to be sent: a head, or a head with the first bytes of its body.
+    /// Bytes to be sent: a head, or a head with the first bytes of its body.
     let output: Scratch
-    /// The body of an answer of our own.
+    /// The body of an answer of the gateway itself.
     let page = Scratch(capacity: 8 << 10)
-    /// Between TLS and the network.
+    /// Passes bytes between TLS and the network.
     let wire = TLSWire()
 
-    /// Memory for heads of at most so many bytes.
+    /// Creates memory for heads of at most `headBytes` bytes.
     init(headBytes: Int) {
-        // A head can grow by what the gateway adds, and a target to three times its size when it is percent-encoded; a body's
-        // read goes behind it.
+        // The gateway adds fields to a head, and a target can grow to three times its size when it is percent-encoded.
+        // The bytes of a body's read are written after the head.
         output = Scratch(capacity: 3 * headBytes + (64 << 10) + Self.readBytes * 2)
     }
 }

@@ -2,45 +2,45 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// What the control side tells a worker.
+/// A message from the control side to a worker.
 enum WorkerMessage: Sendable {
-    /// A change of the state.
+    /// Applies a change of the state.
     case update(TableUpdate)
-    /// A socket to listen on. The worker owns it from now on.
+    /// Starts listening on a socket, which the worker owns from now on.
     case listen(Listener)
-    /// What an address is for from now on.
+    /// Changes the role of a listening address.
     case setRole(ListenerRole, address: String)
-    /// Takes no new connections from these addresses.
+    /// Stops listening on these addresses.
     case stopListening([String])
-    /// Where an upstream is, as of now.
+    /// Sets the addresses of an upstream.
     case place(UpstreamPlace)
-    /// What health checks say of an upstream.
+    /// Sets whether an upstream is healthy.
     case health(UpstreamNumber, isHealthy: Bool)
-    /// Asks an upstream for a path, and reports what came of it.
+    /// Runs a health check and reports its result.
     case checkHealth(HealthProbe)
-    /// Where certificates come from when the state has none.
+    /// Sets the source of certificates for names for which the state has none.
     case fallback(FallbackSource)
-    /// A certificate that handshakes wait for has come, or won't in time.
+    /// A certificate that handshakes wait for has arrived, or will not arrive in time.
     case certificateSettled(name: String)
-    /// New keys for session tickets.
+    /// Sets new keys for session tickets.
     case tickets(TicketKeys)
-    /// Where requests are logged from now on, and how.
+    /// Sets the destination and the format of the access log.
     case accessLog(AccessLogSink?, AccessLog.Format)
     /// A second has passed.
     case tick
-    /// Takes no new connections, and ends after those it has.
+    /// Stops accepting connections, and ends the worker when the open ones are done.
     ///
-    /// When the listening sockets are `handedOver`, another process accepts what waits there.
+    /// When the listening sockets are `handedOver`, another process accepts the waiting connections.
     case drain(handedOver: Bool)
-    /// Tells the clients of WebSockets that the gateway goes away.
+    /// Sends a close frame to the clients of all WebSockets.
     case closeTunnels
-    /// Ends now.
+    /// Ends the worker at once.
     case stop
 }
 
-/// What changed in the state, made ready for workers: one value, shared by all of them.
+/// A change of the state in the form that workers need. All workers share one value.
 struct TableUpdate: Sendable {
-    /// The revision that these changes lead to.
+    /// The revision that the tables have after this change.
     var revision = 0
     var generation = 0
     var settings: WorkerSettings?
@@ -49,7 +49,7 @@ struct TableUpdate: Sendable {
     var certificates: [CertificateEntry] = []
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
-    /// Where these upstreams are, as far as it is known.
+    /// The known addresses of these upstreams.
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
@@ -57,59 +57,59 @@ struct TableUpdate: Sendable {
     var removedChallenges: [[UInt8]] = []
 }
 
-/// What validates a name in a TLS handshake (RFC 8737).
+/// The answer to a tls-alpn-01 challenge (RFC 8737).
 struct ChallengeEntry: Sendable {
     let token: [UInt8]
-    /// The server name that the CA asks for, in lower case.
+    /// The server name that the CA sends, in lower case.
     let serverName: String
     let credential: TLSCredential
 }
 
-/// Where an upstream is.
+/// The addresses of an upstream.
 struct UpstreamPlace: Sendable {
     let number: UpstreamNumber
-    /// Empty when its name is not resolved, or can't be.
+    /// The addresses; empty if the name is not resolved yet or can't be.
     var addresses: [SocketAddress] = []
-    /// Why it can't be.
+    /// The reason why the name can't be resolved; nil if it can.
     var failure: String?
 }
 
-/// What a worker tells the control side.
+/// A message from a worker to the control side.
 enum WorkerReport: Sendable {
-    /// A change of the state is in force.
+    /// A change of the state is in force in this worker.
     case applied(worker: Int, revision: Int)
-    /// A request could not be answered by an upstream, for this reason.
+    /// No upstream answered a request, for this reason.
     case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
-    /// No connection could be made to an upstream that has a name, which may have other addresses by now.
+    /// No connection could be made to an upstream with a host name, whose addresses may have changed.
     case upstreamUnreachable(UpstreamNumber)
-    /// What a health check has found.
+    /// The result of a health check.
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
-    /// An upstream is left out for a while, or taken in again.
+    /// An upstream failed several times in a row and gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
-    /// A certificate of the state could not be used.
+    /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)
-    /// A handshake waits for a certificate that there is not yet.
+    /// A handshake waits for a certificate that does not exist yet.
     case certificateWanted(name: String)
-    /// What was counted by host and by upstream.
+    /// The traffic counted by host and by upstream.
     case traffic(TrafficReport)
-    /// There is less of something than clients ask for; the address of the client that it concerns.
+    /// Clients meet a shortage; `client` is the address of the client concerned, or empty.
     case short(Shortage, client: String)
-    /// No more connections can be taken; the `errno`.
+    /// No connection can be accepted, because of this `errno`.
     case acceptFailed(Int32)
-    /// All connections are done.
+    /// The worker has drained: all its connections have ended.
     case drained(worker: Int)
 }
 
-/// What a client may find none left of.
+/// A resource that clients have used up.
 enum Shortage: Sendable {
     case descriptors
-    /// All connections that clients may have are taken.
+    /// All client connections that the limit allows are taken.
     case connections
-    /// The client has all those that it may.
+    /// All connections that the limit allows one client are taken.
     case connectionsOfClient
 }
 
-/// What a worker needs to begin.
+/// The values that a worker is created with.
 struct WorkerSetup {
     let mailbox: Mailbox<WorkerMessage>
     let reports: Mailbox<WorkerReport>
@@ -118,7 +118,7 @@ struct WorkerSetup {
     let settings: WorkerSettings
     let tickets: TicketKeys
     let fallback: FallbackSource
-    /// What tells this gateway from others to those who read the state; nil where nobody asks.
+    /// The gateway's ID in the state; nil for a worker that answers no probes of challenges.
     var identity: String?
     var adminHandler: AdminHandler?
 }
@@ -127,30 +127,30 @@ struct WorkerSetup {
 struct WorkerSettings: Sendable {
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []
-    /// The field that they name clients in.
+    /// The field in which trusted proxies name the client.
     var clientAddress = ClientAddressField.xForwardedFor
     var handshakeMilliseconds: Int64 = 10_000
     var headMilliseconds: Int64 = 10_000
     var bodyProgressMilliseconds: Int64 = 30_000
     var idleMilliseconds: Int64 = 60_000
-    /// How many bytes of a request's body are collected before an upstream is taken.
+    /// How many bytes of a request body are collected before an upstream is chosen.
     var bodyBufferBytes = 64 << 10
-    /// How many bytes of a body must come a second; 0 for any number.
+    /// The least rate of bodies, in bytes a second; 0 for no limit.
     var bodyMinRate: Int64 = 240
-    /// The most bytes of a request's body where the host says nothing; 0 for no bound.
+    /// The most bytes of a request body if the host sets no limit; 0 for no limit.
     var bodyBytes: UInt64 = 10 << 20
-    /// How many connections all workers take together.
+    /// The most client connections of all workers together.
     var connections = 50_000
-    /// The first number of a descriptor that is none for a connection.
+    /// Connections to clients and upstreams get only descriptors below this number.
     var descriptorCeiling = Int32.max
-    /// How many of them may come from one client; nil for no bound of its own.
+    /// The most connections of one client; nil when only `connections` limits them.
     var connectionsPerClient: Int?
     /// The port that redirects to HTTPS name; nil for 443.
     var redirectPort: Int?
 
     init() {}
 
-    /// What the file says, as far as there are descriptors for it.
+    /// Creates the settings from those of the state and the budget of descriptors.
     init(_ settings: GatewaySettings, _ budget: DescriptorBudget) {
         let limits = settings.limits
         headLimits = HeadLimits(
@@ -172,6 +172,6 @@ struct WorkerSettings: Sendable {
 }
 
 extension HeadLimits {
-    /// The most that the file allows for a head, which a worker's memory is made for.
+    /// The largest limit that aegis.yaml may set for a head. A worker's memory is made for heads of this size.
     static let largest = 1 << 20
 }

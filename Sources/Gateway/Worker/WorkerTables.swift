@@ -1,16 +1,16 @@
 import ConfigModel
 import PKI
 
-/// A site in a worker's table, with what this worker alone knows of it.
+/// A site in a worker's table, with values that only this worker has.
 struct SiteSlot: ~Copyable {
     let site: Site
     let view: SiteView
-    /// How many connections and exchanges use it; a site that is gone from the state stays until there is none.
+    /// How many connections and exchanges use the site. A site removed from the state stays until there are none.
     var users: Int32 = 0
-    /// Whose turn it was among its upstreams.
+    /// The index of the upstream whose turn it was last.
     private var turn: UInt16 = 0
     var isRetired = false
-    /// Where what it has answered is counted; 0 when there was nothing since that was last told.
+    /// One more than the site's index in `hostTraffic`; 0 if it has no answers since the last report.
     var trafficPlace: UInt32 = 0
 
     init(site: Site) {
@@ -18,7 +18,7 @@ struct SiteSlot: ~Copyable {
         view = site.view
     }
 
-    /// Whose turn it is now.
+    /// Moves on to the next upstream and returns its index.
     mutating func takeTurn(of count: Int) -> Int {
         turn = UInt16(truncatingIfNeeded: (Int(turn) + 1) % count)
         return Int(turn)
@@ -28,16 +28,16 @@ struct SiteSlot: ~Copyable {
 /// A certificate in a worker's table.
 struct CertificateSlot: ~Copyable {
     let entry: CertificateEntry
-    /// Its parsed form, once a handshake has asked for it.
+    /// The parsed certificate, once a handshake has needed it.
     var credential: TLSCredential?
-    /// When it was last asked for, in handshakes of this worker.
+    /// The number of this worker's latest handshake that needed the certificate.
     var lastUse: UInt64 = 0
 }
 
-/// What a worker knows of the state: sites and certificates by name, ACME challenges, upstreams. Changed by messages
-/// between events, at the cost of the change. Confined to its thread.
+/// A worker's copy of the state: sites and certificates by name, ACME challenges, and upstreams. Messages change it
+/// between events, at the cost of the change. Confined to the worker's thread.
 final class WorkerTables {
-    /// How many certificates are kept parsed at most; 8 KiB each with what the allocator adds. Each worker keeps its own.
+    /// How many certificates a worker keeps parsed. Each takes 8 KiB, with the allocator's overhead.
     static let parsedLimit = 768
 
     let sites = Slab<SiteSlot>(maximum: 1 << 21)
@@ -52,7 +52,7 @@ final class WorkerTables {
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
-    /// What was counted since it was last told, of the sites and upstreams that had requests.
+    /// The sites and upstreams with requests since the last report, and the sites' counts.
     @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
     @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
@@ -60,14 +60,14 @@ final class WorkerTables {
 
     // MARK: Looking up
 
-    /// The site of a name: the exact one, else that of the wildcard above it.
+    /// The site of a name: the exact name, else the wildcard above it.
     func site(for key: HostKey) -> SlotID? {
         if let exact = site(key, from: 0) { return exact }
         guard let parent = key.parentStart else { return nil }
         return site(key, from: parent)
     }
 
-    /// The site of a name, which most likely is a certain one: that takes a look at its first name alone.
+    /// The site of a name that is probably `id`. If the guess is right, only the first name of that site is compared.
     func site(of name: Bytes, likely id: SlotID) -> SlotID? {
         if !id.isNone, !sites[id].isRetired, sites[id].view.names.isFirst(name) { return id }
         return HostKey(name).flatMap { site(for: $0) }
@@ -88,8 +88,8 @@ final class WorkerTables {
         if sites[id].isRetired, sites[id].users == 0 { _ = sites.remove(id) }
     }
 
-    /// What the state has to show in a handshake: the site's own certificate, else another that is for the name. `failure` says
-    /// why one could not be used.
+    /// The certificate of the state for a handshake: the site's own, else another one for the name. `failure` gets the
+    /// reason if one could not be used.
     func credential(
         site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
@@ -105,7 +105,8 @@ final class WorkerTables {
         return nil
     }
 
-    /// Whether nothing of the state is for a name, though the site's own certificate is there: it was issued for fewer names.
+    /// Whether the site's own certificate exists, but neither it nor any other is for this name. It was issued for
+    /// fewer names.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
@@ -114,7 +115,7 @@ final class WorkerTables {
         return !isCovered && certificate(for: key) == nil
     }
 
-    /// What validates a name by tls-alpn-01; nil when nobody has asked for that.
+    /// The certificate for a tls-alpn-01 challenge of this name; nil if there is no challenge.
     func challengeCredential(for key: HostKey) -> TLSCredential? {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
@@ -154,7 +155,7 @@ final class WorkerTables {
         }
     }
 
-    /// Gives back the parsed form of the quarter that was not asked for the longest.
+    /// Frees the parsed form of the quarter of certificates whose last use is oldest.
     private func forgetLeastUsed() {
         parsed.removeAll { !certificates.contains($0) }
         parsed.sort { certificates[$0].lastUse > certificates[$1].lastUse }
@@ -165,7 +166,7 @@ final class WorkerTables {
 
     // MARK: Counting
 
-    /// Counts what a site has answered. The site stays until that is told.
+    /// Counts an answer of a site. The site stays in the table until the count is reported.
     func count(site id: SlotID, status: Int) {
         if sites[id].trafficPlace == 0 {
             unsafe hostTraffic.append((id, HostTraffic()))
@@ -176,14 +177,14 @@ final class WorkerTables {
         unsafe hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
     }
 
-    /// Counts an upstream's response.
+    /// Counts a response of an upstream.
     func count(upstream id: SlotID, nanoseconds: UInt64) {
         if pools[id].traffic.responses == 0 { unsafe busyPools.append(id) }
         pools[id].traffic.responses &+= 1
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
-    /// Gives what was counted, and begins anew.
+    /// Returns the counts since the last call and resets them.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
         for (id, traffic) in unsafe hostTraffic {
@@ -226,7 +227,7 @@ final class WorkerTables {
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
-    /// Puts a site that no name leads to; it goes with the one exchange that uses it.
+    /// Adds a site that no name leads to. It is removed with the only exchange that uses it.
     func insertUnnamed(_ site: Site) -> SlotID? {
         let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }
@@ -259,14 +260,14 @@ final class WorkerTables {
 
     // MARK: Upstreams
 
-    /// Where requests to an upstream go; nil when it is unknown.
+    /// The pool of an upstream; nil if the upstream is unknown.
     func pool(_ number: UpstreamNumber) -> SlotID? {
         guard Int(number) < poolByNumber.count else { return nil }
         let id = poolByNumber[Int(number)]
         return id.isNone ? nil : id
     }
 
-    /// Puts an upstream in the place of whatever had its number.
+    /// Adds the pool of an upstream, in place of the one that had its number.
     func insert(_ definition: UpstreamDefinition) -> SlotID? {
         guard let id = pools.insert(UpstreamPool(definition)) else { return nil }
         let number = Int(definition.number)
@@ -275,7 +276,7 @@ final class WorkerTables {
         return id
     }
 
-    /// Takes an upstream away; it stays until the last exchange with it is done.
+    /// Removes an upstream's number. The pool stays until the last exchange that uses it is done.
     func forget(_ number: UpstreamNumber) { poolByNumber[Int(number)] = .none }
 }
 
