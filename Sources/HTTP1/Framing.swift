@@ -1,10 +1,8 @@
 /// How the end of a message's body is found (RFC 9112 section 6.3).
 public enum BodyFraming: Equatable, Sendable {
-    /// There is no body.
     case none
     /// The body has this many bytes.
     case length(UInt64)
-    /// The body is chunked.
     case chunked
     /// The body ends when the connection does; in responses only.
     case untilClose
@@ -16,12 +14,12 @@ public enum BodyFraming: Equatable, Sendable {
 /// Facts about framing and the connection, collected while the fields of a head are read.
 struct FieldFacts {
     let kind: MessageKind
-    // From Content-Length and Transfer-Encoding.
+    // Facts from Content-Length and Transfer-Encoding.
     private(set) var contentLength: UInt64?
     private(set) var hasTransferEncoding = false
     private var isChunkedLast = false
     private var hasOtherCoding = false
-    // From Connection.
+    // Facts from Connection.
     private(set) var close = false
     private(set) var keepAlive = false
     private(set) var upgrade = false

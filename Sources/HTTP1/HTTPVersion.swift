@@ -1,6 +1,5 @@
 /// The versions of HTTP/1 (RFC 9112 section 2.3).
 public enum HTTPVersion: UInt8, Sendable {
-    /// HTTP/1.0.
     case http10
     /// HTTP/1.1, and any later minor version, which is treated as 1.1 (RFC 9110 section 2.5).
     case http11

@@ -1,19 +1,19 @@
 /// Why a head is refused. The caller must close the connection that carried the head.
 public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
-    // Faults of lines and bytes.
+    // Faults in single bytes, line ends, or the size of the head.
     case bareCR, bareLF, controlByte, incompleteHead, headTooLarge
-    // Faults of the request line.
+    // Faults in the request line.
     case badRequestLine, badMethod, badTarget, targetTooLong, badVersion, unsupportedVersion, connectMethod
-    // Faults of the status line.
+    // Faults in the status line.
     case badStatusLine
-    // Faults of fields.
+    // Faults in header fields.
     case foldedLine, missingColon, spaceBeforeColon, badFieldName, tooManyFields, badConnection
-    // Faults of the host.
+    // Faults in Host, or in the authority of the target.
     case missingHost, repeatedHost, badHost
-    // Faults of framing.
+    // Faults in the fields that say where the body ends.
     case badContentLength, repeatedContentLength, lengthAndTransferEncoding, badTransferEncoding
     case transferEncodingInHTTP10, unsupportedTransferCoding
-    // Faults of the request's demands.
+    // An Expect field that asks for anything but 100-continue.
     case unmetExpectation
 
     /// The status of the answer to a request with this fault (RFC 9110 section 15). After a response with any fault the

@@ -14,7 +14,7 @@ public struct HeaderFields: ~Copyable {
         nominated.reserveCapacity(8)
     }
 
-    /// The number of fields.
+    /// The number of fields in the present head.
     public private(set) var count = 0
 
     /// The field at an index, 0 to `count` - 1.

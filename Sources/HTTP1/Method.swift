@@ -1,8 +1,7 @@
 /// A request's method (RFC 9110 section 9, RFC 5789); methods are case-sensitive.
 public enum Method: UInt8, Sendable {
-    /// The methods of RFC 9110 and RFC 5789.
     case get, head, post, put, delete, options, patch, trace, connect
-    /// Any other token.
+    /// Any other method name; only the token is known.
     case other
 
     static func parse(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) -> Method {

@@ -11,7 +11,7 @@ public struct RequestHead: ~Copyable {
     public private(set) var method = Method.get
     /// The method as sent.
     public private(set) var methodName = ByteRange()
-    /// The request's target.
+    /// The target, such as a path and query.
     public private(set) var target = RequestTarget()
     /// The version that the client speaks.
     public private(set) var version = HTTPVersion.http11

@@ -6,7 +6,7 @@ public struct ResponseHead: ~Copyable {
     public private(set) var status = 0
     /// The reason phrase; often empty.
     public private(set) var reason = ByteRange()
-    /// All fields.
+    /// All header fields of the response, hop-by-hop ones included.
     public private(set) var fields = HeaderFields(of: .response)
     /// How the body ends. A response without a body may still have Content-Length: the gateway forwards the field after
     /// HEAD and with 304, and drops it with 1xx and 204 (RFC 9110 section 8.6).

@@ -31,7 +31,6 @@ struct ByteQueue: ~Copyable {
         end += bytes.count
     }
 
-    /// Removes bytes from the front.
     mutating func removeFirst(_ count: Int) {
         precondition(count >= 0 && count <= self.count)
         start += count

@@ -3,7 +3,6 @@
 struct OpenChunk {
     /// The offset of the size line; nil while the chunk is empty.
     private var sizeAt: Int?
-    /// The offset of the data.
     private var dataAt = 0
     /// The size that the size line states.
     private var size = 0

@@ -18,18 +18,15 @@ struct Scratch: ~Copyable {
 
     var capacity: Int { unsafe memory.count }
 
-    /// The number of bytes written.
     var count: Int { unsafe used.pointee }
 
     /// The number of bytes that can still be added.
     var room: Int { capacity - count }
 
-    /// The bytes written so far.
     var bytes: Bytes {
         unsafe Bytes(UnsafePointer(memory.baseAddress.unsafelyUnwrapped), count: count)
     }
 
-    /// Removes all bytes.
     func clear() { unsafe used.pointee = 0 }
 
     /// Lets `body` write into the free memory. `body` returns how many bytes it wrote.
@@ -65,7 +62,6 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += 1
     }
 
-    /// Adds the bytes of a span.
     func append(_ bytes: Span<UInt8>) {
         precondition(bytes.count <= room, "the scratch memory is full")
         unsafe bytes.withUnsafeBufferPointer { buffer in
@@ -74,7 +70,6 @@ struct Scratch: ~Copyable {
         }
     }
 
-    /// Adds the bytes of an array.
     func append(_ bytes: [UInt8]) {
         unsafe bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
@@ -82,10 +77,8 @@ struct Scratch: ~Copyable {
         }
     }
 
-    /// Adds a number in decimal digits.
     func append(decimal value: UInt64) { append(number: value, radix: 10) }
 
-    /// Adds a number in hexadecimal digits.
     func append(hex value: UInt64) { append(number: value, radix: 16) }
 
     /// Replaces some bytes with a number in hexadecimal digits and moves the bytes after them. The number must have at

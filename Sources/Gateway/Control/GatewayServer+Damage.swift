@@ -231,7 +231,6 @@ extension GatewayServer {
         stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
     }
 
-    /// Writes the queued events to the state.
     func recordStateEvents() {
         guard let store, loadFailure == nil, !stateWatch.events.isEmpty else { return }
         if (try? store.record(events: stateWatch.events)) != nil { stateWatch.events = [] }

@@ -282,7 +282,7 @@ struct HeldChange {
     let directory: String
     /// The time at which reading the change began.
     let started: ContinuousClock.Instant
-    /// The names of its new upstreams.
+    /// The host names of the change's new upstreams.
     let names: Set<String>
     /// The time at which the change is put in force in any case, in seconds of the monotonic clock.
     let deadline: Int64

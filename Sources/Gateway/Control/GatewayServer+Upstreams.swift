@@ -1,6 +1,6 @@
 import ConfigModel
 
-/// The result of an upstream's health checks.
+/// The health of an upstream, as its checks have found it.
 struct HealthState {
     var isHealthy = true
     /// How many checks in a row have contradicted `isHealthy`.

@@ -14,7 +14,6 @@ import SystemPackage
 // workers, and sends it to them by message. It also owns the listening sockets, resolves names, schedules health
 // checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
 
-/// The options that a gateway starts with.
 package struct GatewayOptions: Sendable {
     /// Opens the state; returns nil if there is none yet. Each use of the store waits at most this many milliseconds
     /// for other processes' locks.
@@ -34,7 +33,6 @@ package struct GatewayOptions: Sendable {
     /// The program and arguments that start a successor.
     package var program: [String] = []
     package var version = ""
-    /// The log for events.
     package var log: EventLog
 
     package init(
@@ -50,7 +48,7 @@ package struct GatewayOptions: Sendable {
 
 /// An event that other threads report to the control side.
 enum ControlEvent: Sendable {
-    /// The state may have changed.
+    /// The state's files may have changed.
     case stateTouched
     /// A check of the state for damage has ended.
     case stateChecked(StateCheck)
@@ -58,13 +56,13 @@ enum ControlEvent: Sendable {
     case retired
     /// A name was resolved, or could not be.
     case resolved(Resolver.Answer)
-    /// A certificate job has ended.
+    /// A thread has ended its try to obtain a certificate.
     case certificateDone(name: String, CertificateJob.Outcome)
     /// CAs were asked for renewal advice.
     case adviceTaken
     /// Replaced certificates were revoked, as far as possible.
     case revocationsDone
-    /// The certificate packs were checked.
+    /// The statuses of the ordered certificate packs were read.
     case packsFollowed
 }
 

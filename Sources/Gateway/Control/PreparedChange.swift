@@ -22,7 +22,6 @@ indirect enum PreparedChange: Sendable {
     }
 }
 
-/// Prepares changes of the state.
 struct ChangePreparation: Sendable {
     let sealer: Sealer
     let shared: SharedParts
@@ -71,7 +70,7 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// The values that determine a shared part.
+    /// The values that two certificates must have in common to share a part.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String

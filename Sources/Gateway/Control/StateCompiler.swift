@@ -9,7 +9,7 @@ import SystemPackage
 /// An item that can't be used, such as a certificate whose key can't be opened, becomes a problem, and its previous
 /// version stays in force.
 struct StateCompiler {
-    /// The settings in force.
+    /// The settings of listeners, limits and logs that are in force.
     private(set) var settings = GatewaySettings()
     /// The upstreams of all sites.
     private(set) var upstreams = UpstreamRegistry()
@@ -19,7 +19,7 @@ struct StateCompiler {
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
     /// The certificates for Cloudflare's edge, by name.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
-    /// The certificates, by name.
+    /// The certificates in force, by name.
     private(set) var certificates = NamedTable<CertificateEntry>()
     /// The earliest expiry of all certificates; nil while unknown.
     private var soonestEnd: Int64?
@@ -31,7 +31,6 @@ struct StateCompiler {
     private(set) var problems: [ItemID: String] = [:]
     /// The names of certificates that the state has lost but that its hosts still use; they stay in force.
     private var lost: Set<String> = []
-    /// The number of sites.
     var siteCount: Int { sites.count }
     /// The reasons why files of upstreams' CAs can't be used, by path.
     private(set) var trustFailures: [String: String] = [:]

@@ -27,7 +27,6 @@ struct UpstreamRegistry {
     /// The upstream with this number.
     subscript(number: UpstreamNumber) -> Upstream? { upstreams[number]?.upstream }
 
-    /// All upstreams by number.
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
     /// Adds one user to an upstream and returns its number. The definition of a new upstream is added to the update.

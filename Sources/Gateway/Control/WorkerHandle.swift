@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// The control side's handle of a worker.
+/// The control side's access to a worker: its mailbox, its metrics, and whether it has ended.
 final class WorkerHandle: Sendable {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>

@@ -3,7 +3,6 @@ struct SlotID: Equatable {
     let index: UInt32
     let generation: UInt32
 
-    /// The identity of no element.
     static let none = SlotID(index: .max, generation: 0)
 
     var isNone: Bool { index == .max }
@@ -38,7 +37,6 @@ struct Slab<Element: ~Copyable>: ~Copyable {
     private let tally: UnsafeMutablePointer<Tally>
     private let maximum: Int
 
-    /// The number of elements.
     var count: Int { unsafe tally.pointee.count }
 
     /// Creates a slab for at most `maximum` elements.
@@ -101,7 +99,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// All indices, including free ones.
+    /// All indices, also those without an element.
     var indices: Range<UInt32> { unsafe 0..<UInt32(tally.pointee.chunkCount * Self.chunkSize) }
 
     /// The element, which must exist. A caller whose element may be removed must call `contains` first.

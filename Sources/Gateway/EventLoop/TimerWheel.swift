@@ -15,7 +15,6 @@ struct TimerWheel: ~Copyable {
         let next: Int
     }
 
-    /// The index of no entry.
     private static let none = -1
 
     /// The entries of all slots in one array. Separate memory for each slot would lie between the memory of connections

@@ -51,7 +51,6 @@ final class AccessLogSink: Sendable {
     /// The `errno` of the last write; nil when it succeeded.
     var failure: Int32? { shared.withLock { $0.failure } }
 
-    /// Whether the log file was deleted.
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
 
     /// Switches to another file for all waiting and future lines. The sink closes the file when it no longer needs it.
@@ -105,7 +104,7 @@ final class AccessLogSink: Sendable {
                 move(&lines, to: next.file, endsWithinLine: next.endsWithinLine)
                 outcome = write(&lines)
             }
-            // Once closed, `add` accepts no more lines.
+            // A closed sink accepts no more lines.
             guard shared.withLock({ $0.isClosed && $0.chunks.isEmpty && $0.next == nil }) else { continue }
             return finish(&lines)
         }

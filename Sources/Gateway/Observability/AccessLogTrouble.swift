@@ -6,7 +6,7 @@ struct AccessLogTrouble {
     /// The time without a loss after which a slow log counts as recovered, in seconds.
     static let quietSeconds: Int64 = 10
 
-    /// A message for the event log.
+    /// A message for the event log: the trouble lasts, or it is over.
     enum Word: Equatable {
         case lasts(String)
         case over(String)

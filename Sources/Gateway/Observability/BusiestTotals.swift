@@ -1,4 +1,4 @@
-/// A total of traffic.
+/// A value that traffic is added to.
 protocol Total: Sendable {
     init()
     static func += (total: inout Self, more: Self)
@@ -34,7 +34,6 @@ struct BusiestTotals<Value: Total>: Sendable {
         if totals.count > Self.knownCount { forgetLeastBusy() }
     }
 
-    /// The number of remembered names.
     var known: Int { totals.count }
 
     /// The totals of the names that are reported by themselves, sorted by name.

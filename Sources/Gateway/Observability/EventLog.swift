@@ -6,12 +6,10 @@ import Synchronization
 ///
 /// A reader that is too slow delays no thread: lines without room are lost and counted.
 package struct EventLog: Sendable {
-    /// The form of a line.
     package enum Format: String, Sendable, CaseIterable {
         case text, json
     }
 
-    /// The severity of an event.
     enum Level: String {
         case info, warning, error
     }
@@ -57,7 +55,6 @@ package struct EventLog: Sendable {
         }
     }
 
-    /// Creates a log.
     package init(_ format: Format) { self.format = format }
 
     func info(_ message: String, _ fields: [(String, String)] = []) { write(.info, message, fields) }
@@ -92,7 +89,7 @@ package struct EventLog: Sendable {
         String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
     }
 
-    /// A JSON string (RFC 8259 section 7).
+    /// The text as a JSON string (RFC 8259 section 7).
     static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

@@ -3,7 +3,6 @@
 ///
 /// Names and units follow https://prometheus.io/docs/practices/naming/.
 struct MetricsText {
-    /// The values to write.
     struct Facts {
         let workers: [WorkerMetrics]
         let status: GatewayStatus.Values
@@ -23,7 +22,6 @@ struct MetricsText {
         (workers, status, traffic) = (facts.workers, facts.status, facts.traffic)
     }
 
-    /// Returns the text of all metrics.
     static func write(_ facts: Facts) -> String {
         var metrics = MetricsText(facts)
         metrics.writeTraffic()

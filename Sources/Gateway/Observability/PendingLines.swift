@@ -33,7 +33,7 @@ struct PendingLines {
         return rest + chunks[first][offset...].count { $0 == Self.lineEnd }
     }
 
-    /// Adds whole lines at the end.
+    /// Adds lines at the end. Each must have its line end.
     mutating func append(_ lines: [UInt8]) {
         guard !lines.isEmpty else { return }
         chunks.append(lines)

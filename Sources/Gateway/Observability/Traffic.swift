@@ -12,7 +12,6 @@ struct HostTraffic: Total {
     var weight: UInt64 { (0..<5).reduce(0) { $0 &+ classes[$1] } }
 }
 
-/// The responses of an upstream.
 struct UpstreamTraffic: Total {
     var responses: UInt64 = 0
     /// The total time from sending each request to the head of its response.

@@ -66,7 +66,6 @@ final class WorkerMetrics: Sendable {
 
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
-    /// The number of open client connections.
     var openConnections: Int {
         // `closed` is read first: connections accepted in between make the result too high, never negative.
         let closed = value(.connectionsClosed)

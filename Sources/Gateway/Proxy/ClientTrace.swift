@@ -109,7 +109,7 @@ enum ForwardedElement {
         var found: Bytes?
         var at = 0
         while true {
-            // RFC 7239 section 4 allows empty pairs.
+            // A Forwarded element may contain empty pairs (RFC 7239 section 4).
             while at < element.count, isBlank(element[at]) || element[at] == UInt8(ascii: ";") { at += 1 }
             guard at < element.count else { return found }
             let nameStart = at

@@ -60,7 +60,6 @@ struct CertificateEntry: Named {
 
     private let storage: ManagedBuffer<Fixed, UInt8>
 
-    /// Creates the entry of a stored certificate.
     init(_ stored: StoredCertificate, leaf: [UInt8], common: Common) {
         let domains = stored.facts.domains.reduce(into: []) { $0 += Array($1.utf8) + [0] }
         var (bytes, ends) = ([UInt8](), [Int32]())
@@ -104,10 +103,9 @@ struct CertificateEntry: Named {
         unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.base.bytes(from: $0) }
     }
 
-    /// The certificate's name in the state.
     var name: String { lendingName(\.text) }
 
-    /// Lends the certificate's name to `body`.
+    /// Lends the certificate's name in the state to `body`.
     func lendingName<Result>(_ body: (Bytes) -> Result) -> Result {
         unsafe lending(fixed.pointee.recordEnd, fixed.pointee.nameEnd, body)
     }

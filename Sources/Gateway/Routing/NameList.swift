@@ -5,7 +5,6 @@ struct NameList {
     /// Creates a list of the names in `bytes`.
     init(_ bytes: Bytes) { self.bytes = bytes }
 
-    /// The empty list.
     static var none: NameList { NameList(Bytes("")) }
 
     /// The first name; empty when the list is.
@@ -30,7 +29,6 @@ struct NameList {
         return false
     }
 
-    /// Calls `body` with each name.
     func forEach(_ body: (Bytes) -> Void) {
         var position = 0
         while position < bytes.count {

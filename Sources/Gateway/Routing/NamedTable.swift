@@ -1,6 +1,5 @@
 /// A thing that stores its own name.
 protocol Named {
-    /// Whether the thing has this name.
     func isNamed(_ name: Bytes) -> Bool
 }
 

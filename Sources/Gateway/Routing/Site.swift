@@ -32,7 +32,6 @@ final class Site: Sendable, Named {
 
     func isNamed(_ name: Bytes) -> Bool { view.domain.equals(name) }
 
-    /// The upstreams of the host.
     var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
 }
 

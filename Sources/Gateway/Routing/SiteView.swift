@@ -29,7 +29,6 @@ struct SiteView {
     var readMilliseconds: Int64 { unsafe Int64(facts.pointee.readMilliseconds) }
     var writeMilliseconds: Int64 { unsafe Int64(facts.pointee.writeMilliseconds) }
     var tunnelMilliseconds: Int64 { unsafe Int64(facts.pointee.tunnelMilliseconds) }
-    /// The number of the site's upstreams.
     var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
     /// The upstream at an index, 0 to `upstreamCount` - 1.
@@ -53,7 +52,6 @@ struct SiteView {
         names.first
     }
 
-    /// All names of the site.
     var names: NameList { NameList(text(.names)) }
 
     /// Whether the site has this name (`from` 0), or the wildcard above it (`from` the parent's dot).

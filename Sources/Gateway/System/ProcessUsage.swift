@@ -8,11 +8,10 @@ struct ProcessUsage {
     /// Memory in bytes: all mapped memory, and the resident part of it. Nil without /proc.
     let virtualBytes: Int?
     let residentBytes: Int?
-    /// Nil without /proc.
+    /// The number of open descriptors; nil without /proc.
     let openDescriptors: Int?
     let maxDescriptors: UInt64
 
-    /// The usage now.
     static var current: ProcessUsage {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)

@@ -15,7 +15,6 @@ enum IOResult: Equatable {
 
 /// The socket calls of the data plane. Calls that a signal interrupts are repeated.
 enum Socket {
-    /// Receives bytes into a buffer.
     static func receive(_ descriptor: Int32, into buffer: UnsafeMutableBufferPointer<UInt8>) -> IOResult {
         while true {
             // recv(2) writes at most `buffer.count` bytes.

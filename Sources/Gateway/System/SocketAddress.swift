@@ -43,7 +43,6 @@ package struct SocketAddress: Sendable, Hashable {
         bytes = unsafe Array(UnsafeRawBufferPointer(start: address, count: length))
     }
 
-    /// Whether this is a Unix domain socket.
     var isUnix: Bool { family == AF_UNIX }
 
     /// The same address with another port.
@@ -158,7 +157,6 @@ struct PeerAddress {
     /// Writes the address as text: dotted decimal, or the form of RFC 5952.
     func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
 
-    /// The address as text.
     var description: String { String(decoding: (0..<Int(textCount)).map { text[$0] }, as: UTF8.self) }
 
     /// Creates the text once, since all requests of a connection use it.

@@ -2,9 +2,9 @@ import Glibc
 
 /// A failed system call.
 package struct SystemFailure: Error, Equatable, CustomStringConvertible {
-    /// The name of the call.
+    /// The name of the call, such as `bind`.
     package let call: String
-    /// Its `errno`.
+    /// The `errno` that the call set.
     package let code: Int32
 
     /// Creates the failure of the call that was just made, from `errno`.

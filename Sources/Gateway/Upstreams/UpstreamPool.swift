@@ -85,7 +85,7 @@ struct UpstreamPool: ~Copyable {
     var active = 0
     /// The traffic counted since the last report.
     var traffic = UpstreamTraffic()
-    /// Whether the definition has been removed.
+    /// Whether the definition has been removed. A retired pool stays until its last exchange is done.
     var isRetired = false
     var newestIdle = SlotID.none
     var oldestIdle = SlotID.none
@@ -123,7 +123,7 @@ struct UpstreamPool: ~Copyable {
         return turn
     }
 
-    /// Skips an address for a while.
+    /// Skips an address for `ejectionMilliseconds` from this time.
     mutating func skip(_ turn: Int, at milliseconds: Int64) {
         guard turn < skippedUntil.count else { return }
         skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds

@@ -1,9 +1,7 @@
 import HTTP1
 import PKI
 
-/// A client's connection.
 struct ClientConnection: ~Copyable {
-    /// The stages of a client's connection.
     enum Phase {
         /// The TLS handshake is in progress.
         case handshake
@@ -52,7 +50,6 @@ struct ClientConnection: ~Copyable {
     var isTLS: Bool { transport.tls != nil }
 }
 
-/// The purpose of a listener.
 enum ListenerRole: UInt8, Sendable {
     case http
     case https

@@ -6,7 +6,6 @@ struct Exchange: ~Copyable {
     enum ResponseFraming {
         /// As it is: there is no body, its length is declared, or it ends with the connection.
         case plain
-        /// In chunks.
         case chunked
     }
 
@@ -21,7 +20,7 @@ struct Exchange: ~Copyable {
     /// A hash of the client's address, for `ip_hash`.
     var clientHash: UInt32 = 0
 
-    // The request.
+    // Properties of the request.
     let method: HTTP1.Method
     /// The request for the upstream: its head, then the part of its body that was collected.
     var request = ByteQueue()
@@ -49,7 +48,7 @@ struct Exchange: ~Copyable {
     /// Whether the client's connection stays open after this exchange.
     var keepsClient: Bool
 
-    // The response.
+    // Properties of the response.
     var responseBody: BodyDecoder?
     var responseFraming = ResponseFraming.plain
     var hasResponseHead = false

@@ -47,7 +47,6 @@ struct Transport: ~Copyable {
         pendingEnd == nil && undecrypted.isEmpty && !(tls?.hasPending ?? false) && Socket.isSilent(descriptor)
     }
 
-    /// The result of receiving.
     enum Received {
         /// Bytes arrived; they are in the worker's `plain` memory. There may be none, if only TLS's own messages
         /// arrived.
@@ -295,14 +294,12 @@ struct QuietRecords {
     }
 }
 
-/// The reason why a connection broke.
 enum TransportFailure: Error, Equatable {
     /// A system call failed with this `errno`; 0 if the connection was closed.
     case system(Int32)
-    /// TLS failed.
     case tls(TLSFailure)
 
-    /// The reason as text for the log.
+    /// The reason in words, for the log.
     var reason: String {
         switch self {
         case .system(0): "the connection was closed"

@@ -1,9 +1,7 @@
 import HTTP1
 import PKI
 
-/// A connection to an upstream.
 struct UpstreamConnection: ~Copyable {
-    /// The stages of an upstream's connection.
     enum Phase {
         case connecting
         case handshake
@@ -17,7 +15,6 @@ struct UpstreamConnection: ~Copyable {
 
     var transport: Transport
     let pool: SlotID
-    /// The address that the connection goes to.
     let address: SocketAddress
     /// Whether the upstream's name no longer has this address. Then the connection closes after its exchange.
     var isOutdated = false
@@ -25,7 +22,6 @@ struct UpstreamConnection: ~Copyable {
     /// answer, and the next request would get a wrong one, so the connection closes after its exchange.
     var isDoubtful = false
     var phase: Phase
-    /// The exchange that the connection carries.
     var exchange: SlotID
     /// Received bytes of an incomplete response head.
     var inbox = ByteQueue()

@@ -120,7 +120,7 @@ extension Worker {
     /// The result of choosing a certificate.
     private enum Choice {
         case chosen
-        /// The certificate must be ordered first.
+        /// The client must wait until this certificate has been ordered.
         case awaited(name: String)
         /// There is no certificate, or TLS refuses it.
         case none

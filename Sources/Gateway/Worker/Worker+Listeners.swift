@@ -54,7 +54,6 @@ extension Worker {
         _ = unsafe wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
     }
 
-    /// Resumes accepting after a pause.
     func resumeAccepting() {
         isAcceptingPaused = false
         for listener in listeners { try? watch(listener) }

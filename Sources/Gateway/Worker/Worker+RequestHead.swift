@@ -150,7 +150,6 @@ extension Worker {
         }
     }
 
-    /// Writes the request's host and port.
     private func writeHost(_ head: Bytes) {
         unsafe memory.output.append(head[requestHead.host.range])
         guard let port = unsafe requestHead.port else { return }

@@ -75,7 +75,7 @@ extension Worker {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
         let client = exchanges[upstreams[id].exchange].client
         guard !client.isNone, !clients[client].transport.isFlushed else { return false }
-        // The client's deadline applies now.
+        // While the client must act, its own deadline applies.
         upstreams[id].deadline.clear()
         return true
     }

@@ -60,7 +60,7 @@ final class Worker {
     var collectedBytes = 0
     /// Whether the worker accepts no connections and ends when the open ones are done.
     var isDraining = false
-    /// Whether WebSockets are being closed.
+    /// Whether the gateway is ending, so that WebSockets get a close frame at the next frame boundary.
     var isClosingTunnels = false
     private var isStopped = false
 

@@ -5,7 +5,7 @@ struct WorkerMemory: ~Copyable {
     /// How many bytes are received at once. With 16 KiB, large bodies cost almost twice as much.
     static let readBytes = 64 << 10
 
-    /// Received bytes that are encrypted.
+    /// Bytes from the network, still encrypted.
     let cipher = Scratch(capacity: readBytes)
     /// Received bytes in plain or decrypted: those of one read, and the rest of a record that TLS had kept.
     let plain = Scratch(capacity: readBytes + 32 << 10)

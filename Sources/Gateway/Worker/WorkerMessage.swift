@@ -4,7 +4,6 @@ import PKI
 
 /// A message from the control side to a worker.
 enum WorkerMessage: Sendable {
-    /// Applies a change of the state.
     case update(TableUpdate)
     /// Starts listening on a socket, which the worker owns from now on.
     case listen(Listener)
@@ -26,7 +25,7 @@ enum WorkerMessage: Sendable {
     case tickets(TicketKeys)
     /// Sets the destination and the format of the access log.
     case accessLog(AccessLogSink?, AccessLog.Format)
-    /// A second has passed.
+    /// A second has passed: the allowance of reports starts anew, and traffic is reported.
     case tick
     /// Stops accepting connections, and ends the worker when the open ones are done.
     ///
@@ -123,7 +122,7 @@ struct WorkerSetup {
     var adminHandler: AdminHandler?
 }
 
-/// The gateway's settings as workers need them.
+/// The gateway's settings in the form that workers need.
 struct WorkerSettings: Sendable {
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []

@@ -25,7 +25,6 @@ struct SiteSlot: ~Copyable {
     }
 }
 
-/// A certificate in a worker's table.
 struct CertificateSlot: ~Copyable {
     let entry: CertificateEntry
     /// The parsed certificate, once a handshake has needed it.
@@ -177,7 +176,7 @@ final class WorkerTables {
         unsafe hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
     }
 
-    /// Counts a response of an upstream.
+    /// Counts an upstream's response and the time from sending the request to its head.
     func count(upstream id: SlotID, nanoseconds: UInt64) {
         if pools[id].traffic.responses == 0 { unsafe busyPools.append(id) }
         pools[id].traffic.responses &+= 1
