@@ -103,7 +103,7 @@ package final class GatewayServer {
     /// A change that waits until the names of upstreams are resolved. No later change is read meanwhile.
     var heldChange: HeldChange?
     /// The latest revision that each worker has put in force, by the worker's number.
-    var pendingWorkers: [Int: Int] = [:]
+    var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
     /// Whether the state can't be used because its key is missing or wrong.
@@ -285,8 +285,8 @@ package final class GatewayServer {
     private func take(_ report: WorkerReport) {
         switch report {
         case .applied(let worker, let revision):
-            pendingWorkers[worker] = revision
-            if workers.allSatisfy({ (pendingWorkers[$0.number] ?? 0) >= position.revision }) { inForce() }
+            appliedRevisions[worker] = revision
+            if workers.allSatisfy({ (appliedRevisions[$0.number] ?? 0) >= position.revision }) { inForce() }
         case .upstreamFailed(let host, let upstream, let reason, let requestID):
             log.error(
                 "no answer from \(upstream): \(reason)",
