@@ -2,8 +2,36 @@
 struct AdminHandler: Sendable {
     /// The hosts that requests may name.
     let hosts: AdminHosts
-    /// Returns the answer for a path; nil for a path without an endpoint.
-    let answer: @Sendable (_ path: String) -> AdminAnswer?
+    let status: GatewayStatus
+    let metrics: MetricsSource
+
+    /// The answer for a path; nil for a path without an endpoint.
+    func answer(_ path: String) -> AdminAnswer? {
+        switch path {
+        case "/healthz": AdminAnswer(body: Array("ok\n".utf8))
+        case "/readyz": readiness(status.current)
+        case "/metrics": AdminAnswer(type: .metrics, body: Array(metricsText.utf8))
+        default: nil
+        }
+    }
+
+    /// The status of a gateway that can't read the state does not change. Otherwise all gateways that share the state would
+    /// be taken out of service, although they still serve the last state. The body names the problem.
+    private func readiness(_ current: GatewayStatus.Values) -> AdminAnswer {
+        let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
+        let lines = [
+            current.phase.rawValue, isWaiting ? "waiting for aegis-apply to make the state" : nil,
+            current.stateFailure, current.reportFailure,
+        ].compactMap(\.self)
+        let body = lines.reduce("") { $0 + $1 + "\n" }
+        return AdminAnswer(status: current.phase == .ready ? 200 : 503, body: Array(body.utf8))
+    }
+
+    private var metricsText: String {
+        MetricsText.write(
+            MetricsText.Facts(
+                workers: metrics.workers, status: status.current, traffic: metrics.traffic.current, usage: .current))
+    }
 }
 
 /// An answer of the admin listener, before it is written as HTTP.

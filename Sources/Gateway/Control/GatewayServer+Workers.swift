@@ -7,31 +7,8 @@ extension GatewayServer {
     /// Starts the worker of the admin listener. It is separate, so that admin requests and other requests never delay
     /// each other.
     func startAdmin() throws {
-        let (handle, fallback, tickets, status) = (admin, fallback, tickets, status)
-        let metrics = MetricsSource()
-        self.metrics = metrics
-        let handler = AdminHandler(hosts: AdminHosts(machine: node.machine)) { path in
-            let current = status.current
-            switch path {
-            case "/healthz": return AdminAnswer(body: Array("ok\n".utf8))
-            case "/readyz":
-                // A state that can't be read does not make the gateway unready. Otherwise all gateways that share the
-                // state would be taken out of service, although they still serve the last state. The body names the
-                // problem.
-                let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
-                let lines = [
-                    current.phase.rawValue, isWaiting ? "waiting for aegis-apply to make the state" : nil,
-                    current.stateFailure, current.reportFailure,
-                ].compactMap(\.self)
-                let body = lines.reduce("") { $0 + $1 + "\n" }
-                return AdminAnswer(status: current.phase == .ready ? 200 : 503, body: Array(body.utf8))
-            case "/metrics":
-                let facts = MetricsText.Facts(
-                    workers: metrics.workers, status: current, traffic: metrics.traffic.current, usage: .current)
-                return AdminAnswer(type: .metrics, body: Array(MetricsText.write(facts).utf8))
-            default: return nil
-            }
-        }
+        let (handle, fallback, tickets) = (admin, fallback, tickets)
+        let handler = AdminHandler(hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics)
         let settings = WorkerSettings()
         handle.start {
             WorkerSetup(

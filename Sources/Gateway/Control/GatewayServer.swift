@@ -134,7 +134,7 @@ package final class GatewayServer {
     var drainDeadline: Int64?
     var successor: Successor?
     var issuance = Issuance()
-    var metrics = MetricsSource()
+    let metrics = MetricsSource()
     var isEnding = false
     /// Whether a signal has asked the gateway to end; a second signal ends it at once.
     private var isToldToEnd = false
