@@ -7,11 +7,13 @@ import re
 import signal
 import ssl
 import subprocess
+import threading
 
 import pytest
 
 from client import Client, tls_context
 from gateway import PROGRAMS, eventually, free_port
+from origin import OK
 
 
 def ask(gateway, http, extra=b""):
@@ -150,6 +152,36 @@ def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
     served, refused = map(json.loads, log)
     assert served["upstream"] == origin.url
     assert (refused["status"], refused["error"]) == (400, "white space before a colon")
+
+
+@pytest.mark.parametrize("forms", [("json", "combined"), ("combined", "json")], ids=" then ".join)
+def test_a_line_keeps_its_form_when_the_log_takes_another(run, http, make_origin, forms):
+    origin = make_origin()
+    is_logged_otherwise = threading.Event()
+
+    def answer(connection, request):
+        is_logged_otherwise.wait()
+        connection.send(OK)
+
+    origin.answers["/held"] = answer
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 1, "access_log": {"to": "access.log", "format": forms[0]}})
+    with http(gateway.http) as client:
+        client.send("GET /held HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        eventually("the request is on its way", lambda: origin.requests)
+        gateway.config["gateway"]["access_log"]["format"] = forms[1]
+        gateway.reload()
+        is_logged_otherwise.set()
+        assert client.response().status == 200
+        assert client.get("app.test", "/next").status == 200
+    first, second = eventually(
+        "both lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 2 and found)
+    for line, form, path in (first, forms[0], "/held"), (second, forms[1], "/next"):
+        if form == "json":
+            assert (json.loads(line)["target"], json.loads(line)["status"]) == (path, 200)
+        else:
+            assert re.fullmatch(rf'127.0.0.1 - - \[.*\] "GET {path} HTTP/1.1" 200 2 "-" "-" "app.test"', line), line
 
 
 def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):

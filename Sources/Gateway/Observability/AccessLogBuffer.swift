@@ -26,8 +26,8 @@ final class AccessLogBuffer {
         lines.reserveCapacity(Self.size + 4096)
     }
 
-    /// Adds to `queue` the parts of the line that the request determines. A zero byte marks the place for the parts
-    /// that are known only at the end. `version` is the TLS version; nil for plain HTTP.
+    /// Starts the line of a request in `queue`. A JSON line is an object without its end. In a combined line a zero byte
+    /// marks the place of the values that are known only at the end. `version` is the TLS version; nil for plain HTTP.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
         _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
@@ -50,7 +50,7 @@ final class AccessLogBuffer {
                 line.append("\",\"user_agent\":\"")
                 appendEscaped(head[value.range])
             }
-            line.append("\"\0")
+            line.append("\"")
         case .combined:
             beginCombined(sender.proxied, peer, clock)
             appendEscaped(head[request.methodName.range])
@@ -66,16 +66,13 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line and adds it to the batch.
+    /// Completes a line, in the format in which it was started, and adds it to the batch.
     func end(
-        _ parts: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
+        _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
     ) {
-        var split = 0
-        while split < parts.count, parts[split] != 0 { split += 1 }
         line.clear()
-        line.append(parts[0..<split])
-        switch format {
-        case .json:
+        if start.starts(with: "{") {
+            line.append(start)
             line.append(",\"status\":")
             line.append(decimal: UInt64(status))
             line.append(",\"bytes\":")
@@ -89,11 +86,14 @@ final class AccessLogBuffer {
                 line.append(upstream)
             }
             line.append("\"}\n")
-        case .combined:
+        } else {
+            var split = 0
+            while split < start.count, start[split] != 0 { split += 1 }
+            line.append(start[0..<split])
             line.append(decimal: UInt64(status))
             line.append(" ")
             line.append(decimal: bytes)
-            line.append(parts.from(min(parts.count, split + 1)))
+            line.append(start.from(min(start.count, split + 1)))
             line.append("\n")
         }
         add()
