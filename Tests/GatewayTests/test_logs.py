@@ -324,3 +324,50 @@ def test_a_line_tells_how_many_bytes_of_a_body_were_sent(run, http, form):
     assert [(name, *line) for (name, *_), line in zip(expected, told())] == expected
     # A redirect has none.
     assert sum(size > 0 for *_, size in expected) == len(REFUSALS) - 1
+
+
+# By name: the error that the line of a refusal in REFUSALS gives.
+REASONS = {
+    "malformed": "white space before a colon",
+    "malformed chunks": "malformed chunk size",
+    "slow head": "the request took too long",
+    "slow body": "the request took too long",
+    "large body": "the body is too large",
+    "large chunks": "the body is too large",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_refusal_is_logged_with_its_reason_whether_or_not_the_head_was_read(run, http, name):
+    limits = {"request_header_timeout": "1s", "body_progress_timeout": "1s", "body_bytes": "1000B"}
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]}],
+        gateway={"workers": 1, "limits": limits, "access_log": {"to": "access.log", "format": "json"}})
+    status, request = REFUSALS[name]
+    with http(gateway.http) as client:
+        client.send(request)
+        assert client.response("POST").status == status
+        assert client.is_closed()
+    line, = map(json.loads, lines(gateway.folder / "access.log"))
+    assert (line["status"], line.get("error")) == (status, REASONS[name])
+
+
+def test_a_bad_body_is_logged_with_its_reason_when_the_answer_has_begun(run, http, make_origin):
+    origin = make_origin()
+
+    def begin(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
+        while connection.more():
+            pass
+
+    origin.early["/"] = begin
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 1, "limits": {"body_buffer_bytes": 0}, "access_log": {"to": "access.log", "format": "json"}})
+    with http(gateway.http) as client:
+        client.send(f"POST / HTTP/1.1\r\n{CHUNKED}2\r\nhi\r\n")
+        assert client.head().status == 200
+        client.send("x\r\n")
+        assert client.to_end() == b"he"
+    line, = map(json.loads, lines(gateway.folder / "access.log"))
+    assert (line["status"], line.get("error")) == (200, "malformed chunk size")

@@ -66,6 +66,16 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
+    /// Adds the reason of a failure to a line that was started in `queue`. A combined line has no place for it.
+    func add(error reason: StaticString, to queue: inout ByteQueue) {
+        guard queue.bytes.starts(with: "{") else { return }
+        line.clear()
+        line.append(",\"error\":\"")
+        line.append(reason)
+        line.append("\"")
+        queue.append(line.bytes)
+    }
+
     /// Completes a line, in the format in which it was started, and adds it to the batch.
     func end(
         _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?

@@ -174,19 +174,25 @@ extension Worker {
         linger(client)
     }
 
-    /// Counts and logs a refusal with a body of `bytes` bytes.
+    /// Counts and logs a refusal with a body of `bytes` bytes. A refused exchange ends here.
     private func recordRefusal(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID, _ id: RequestID, bytes: UInt64
     ) {
         guard exchange.isNone else {
             exchanges[exchange].status = UInt16(status)
             exchanges[exchange].bytesSent = bytes
+            logError(exchange, reason)
             return drop(exchange: exchange)
         }
         metrics.add(.malformedRequests, 1)
         metrics.countResponse(status)
         unsafe accessLog?.recordRefusal(
             status, reason, bytes: bytes, clients[client].peer, clients[client].transport.tls?.version, id, clock)
+    }
+
+    /// Adds the reason why a request failed to its line of the access log.
+    func logError(_ exchange: SlotID, _ reason: StaticString) {
+        accessLog?.add(error: reason, to: &exchanges[exchange].logLine)
     }
 
     // MARK: The end of an exchange

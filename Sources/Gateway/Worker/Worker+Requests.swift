@@ -68,6 +68,7 @@ extension Worker {
             return redirect(head, exchange)
         }
         if case .length(let length) = unsafe requestHead.framing, length > bodyLimit(view) {
+            logError(exchange, Self.tooLarge)
             return answer(exchange, 413)
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
@@ -92,6 +93,9 @@ extension Worker {
         guard let scheme = unsafe requestHead.fields.first(.xForwardedProto) else { return false }
         return head[scheme.range].equalsIgnoringCase("https")
     }
+
+    /// The reason of a 413 in the access log.
+    private static let tooLarge: StaticString = "the body is too large"
 
     /// The most bytes of a request body for the site.
     private func bodyLimit(_ view: SiteView) -> UInt64 {
@@ -160,7 +164,7 @@ extension Worker {
             // A body whose declared length is too large is refused without waiting for it.
             let received = exchanges[exchange].bodyBytesReceived
             guard received <= limit, exchanges[exchange].requestBody?.announced ?? 0 <= limit - received else {
-                failRequestBody(exchange, 413, "the body is too large")
+                failRequestBody(exchange, 413, Self.tooLarge)
                 return bytes.count
             }
             switch step {
@@ -257,7 +261,10 @@ extension Worker {
     /// Handles a request body that is malformed, too large or late. The upstream must not take the part for the whole.
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
-        guard !exchanges[exchange].hasResponseHead else { return abort(client) }
+        guard !exchanges[exchange].hasResponseHead else {
+            logError(exchange, reason)
+            return abort(client)
+        }
         refuse(status, reason, client, exchange, isHead: exchanges[exchange].method == .head)
     }
 }
