@@ -60,7 +60,8 @@ struct AegisGateway: ParsableCommand {
             statePath: path, log: log,
             openState: { patience in
                 let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience)
-                // An exposed state is still served, since refusing it would take down running hosts.
+                // A state whose files other users can access is still served, since refusing it would take down running
+                // hosts.
                 let exposure = store?.exposure
                 // The store is opened often, so only a change is logged.
                 let isNews = toldExposure.withLock { told in

@@ -17,7 +17,7 @@ void aegis_renew_index(void);
 /// How many times the signal handler extended a file. Data that was read while this number rose may be wrong.
 unsigned aegis_index_mends(void);
 
-/// Sets whether this thread is doing work during which the index must not become zeros. SQLite may then take the -wal
-/// file for fully checkpointed and delete it. A SIGBUS during such work ends the process.
+/// Sets whether this thread is doing work during which the index must not become zeros: SQLite could then believe that
+/// the whole -wal file is in the database, and delete it. A SIGBUS during such work ends the process.
 void aegis_need_index(int is_needed);
 #endif

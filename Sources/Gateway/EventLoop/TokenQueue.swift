@@ -1,9 +1,9 @@
-/// Tokens that wait for their turn, first in, first out, in memory that is used again.
+/// A first-in, first-out queue of tokens that wait for their turn. Its memory is reused.
 struct TokenQueue {
     private var tokens: [Token] = []
     private var start = 0
 
-    /// How many taken places may lie before those that are left until these move up.
+    /// How many removed tokens may precede the waiting ones before the waiting ones are moved to the front.
     private static let takenPlaces = 1024
 
     var isEmpty: Bool { start == tokens.count }
@@ -18,7 +18,7 @@ struct TokenQueue {
             tokens.removeAll(keepingCapacity: true)
             start = 0
         } else if start >= Self.takenPlaces, start * 2 >= tokens.count {
-            // At least as many were taken as move, so that each costs the same on average.
+            // At most as many tokens are moved as were removed, so a token is moved about once on average.
             tokens.removeFirst(start)
             start = 0
         }

@@ -3,7 +3,7 @@ import Synchronization
 /// Counts the client connections of all workers, in total and for each client. The kernel distributes a few connections
 /// unevenly, so limits for each worker would refuse some too early.
 ///
-/// This is the only value that workers share. Workers use it when a connection begins and ends.
+/// This is the only mutable value that workers share. A worker uses it when a connection begins and when it ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0

@@ -47,7 +47,7 @@ extension Worker {
         enqueueIfReadable(id)
     }
 
-    /// Has a client's connection go on after others had their turn, if there may be something to read.
+    /// Queues a client's connection if there may be something to read. It continues after others have had their turn.
     func enqueueIfReadable(_ id: SlotID) {
         guard clients.contains(id), mayRead(id) else { return }
         clients[id].phase == .handshake ? enqueue(handshake: id) : enqueue(client: id)

@@ -36,7 +36,7 @@ final class Worker {
     /// Connections that could continue at once but let others go first.
     @exclusivity(unchecked) private var queue: [Token] = []
     @exclusivity(unchecked) private var turn: [Token] = []
-    /// The clients whose TLS handshakes can go on.
+    /// The clients whose TLS handshakes can continue.
     private var handshakes = TokenQueue()
     @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
@@ -137,15 +137,15 @@ final class Worker {
         unsafe queue.append(Token(.upstream, id))
     }
 
-    /// Has a client's TLS handshake go on after what is open had its turn.
+    /// Queues a client's TLS handshake, which continues after the open connections have had their turn.
     func enqueue(handshake id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
         handshakes.append(Token(.client, id))
     }
 
-    /// How many TLS handshakes go on in a round. A signature takes as long as twenty requests, so that many handshakes at once would
-    /// hold up all clients that are connected.
+    /// The most TLS handshakes that continue in one round. A signature takes as long as twenty requests, so more of
+    /// them at once would delay all connected clients.
     private static let handshakesARound = 2
 
     private func goOnWithHandshakes() {
