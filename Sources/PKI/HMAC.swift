@@ -2,7 +2,6 @@ import COpenSSL
 
 /// Message authentication codes (RFC 2104).
 package enum HMAC {
-    /// The hash functions.
     package enum Hash: String, Sendable {
         /// SHA-256: codes of 32 bytes.
         case sha256 = "SHA256"

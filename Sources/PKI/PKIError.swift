@@ -1,36 +1,38 @@
-// PKI: private keys, certificates and their chains, requests, a local certificate authority, and the sealing of secrets.
-// Small wrappers over OpenSSL, which no other module imports. Everything parsed here is bounded, bad input is an error
-// and never a trap, and no error, description or mirror holds key bytes. There is no clock: who calls says what time it is.
+// PKI: private keys, certificates and their chains, requests, a local certificate authority, and the sealing of
+// secrets. Small wrappers over OpenSSL, which no other module imports. All input is bounded, bad input is an error and
+// never a trap, and no error, description or mirror contains key bytes. There is no clock: callers pass the time in.
 
 /// Why a key, a certificate or a request can't be used. The description is one line for an operator, without secrets.
 package enum PKIError: Error, Equatable {
     /// The private key is protected by a passphrase.
     case encryptedKey
-    /// There is no private key in the text.
+    /// The text contains no private key.
     case noPrivateKey
-    /// There are this many private keys in the text, where one is expected.
+    /// The text contains this many private keys, where one is expected.
     case severalPrivateKeys(Int)
-    /// There is no certificate in the text.
+    /// The text contains no certificate.
     case noCertificate
-    /// The text is in another form than PEM; the command that converts it is named.
+    /// The text is in a form other than PEM. The message names the command that converts it.
     case foreignForm(ForeignForm)
-    /// The bytes are not what they should be: the thing, and what is wrong with it.
+    /// The bytes of the named thing are not as they should be, for this reason.
     case malformed(String, reason: String)
-    /// The thing is larger than the limit says.
+    /// The named thing is larger than the limit.
     case tooLarge(String, limit: String)
     /// The key, such as "RSA 1024", is weaker than RSA 2048 or EC 256.
     case weakKey(String)
-    /// The key, such as "RSA 16384", would take so long for each handshake that clients could stop the gateway.
+    /// The key, such as "RSA 16384", is so slow in each handshake that clients could stop the gateway.
     case slowKey(String)
-    /// The certificate of this subject is signed with a broken hash, such as SHA-1.
+    /// The signature of the certificate with this subject uses a broken hash, such as SHA-1.
     case weakSignature(subject: String)
-    /// Keys of this kind are not served.
+    /// Aegis doesn't serve keys of this kind.
     case unsupportedKey(String)
-    /// The key's curve is written out in numbers; of a private key, or of the certificate of this subject.
+    /// The key's curve is given by its parameters. `certificate` is the subject of the certificate with that key, or
+    /// nil for a private key.
     case explicitCurve(certificate: String?)
-    /// The private key belongs to none of the certificates; the first one's subject is named.
+    /// The private key belongs to none of the certificates. `subject` is that of the first one.
     case keyMismatch(subject: String)
-    /// The certificate of this subject is no part of the leaf's chain: something between is missing, or it is alien.
+    /// The certificate with this subject is not part of the leaf's chain: one between them is missing, or it is
+    /// unrelated.
     case unrelatedCertificate(subject: String, leaf: String)
     /// A certificate can't be made for this name.
     case badName(String, reason: String)
@@ -38,7 +40,7 @@ package enum PKIError: Error, Equatable {
     case unusableAuthority(reason: String)
     /// The master key is not 64 hex digits.
     case badMasterKey
-    /// OpenSSL failed at the action, for these reasons.
+    /// OpenSSL failed to do `action`, for these reasons.
     case openSSL(String, reasons: [String])
 }
 

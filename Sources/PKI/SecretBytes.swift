@@ -1,15 +1,15 @@
 import COpenSSL
 
-/// Bytes that must not stay in memory: private keys, the master key, opened secrets. They never change and are wiped when
-/// the last reference goes. Descriptions and mirrors show nothing of them.
+/// Bytes that must not stay in memory: private keys, the master key, opened secrets. They never change, and are wiped
+/// when the last reference goes. Descriptions and mirrors reveal none of them.
 @safe
 package final class SecretBytes: Sendable {
     /// How many bytes there are.
     package let count: Int
-    // Sound to share: written by the initializers alone, freed by deinit alone.
+    // Sound to share: only the initializers write it, and only deinit frees it.
     private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
 
-    /// At most `capacity` bytes, written by `fill` straight into the memory that will be wiped.
+    /// At most `capacity` bytes, which `fill` writes directly into the memory that will be wiped.
     package init<Failure: Error>(
         capacity: Int, _ fill: (inout OutputSpan<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -26,14 +26,14 @@ package final class SecretBytes: Sendable {
         unsafe self.storage = storage
     }
 
-    /// A copy of some bytes. The caller's own array can't be wiped from here: prefer filling where there is a choice.
+    /// Copies some bytes. The caller's array can't be wiped from here, so prefer `fill` where there is a choice.
     package convenience init(_ bytes: [UInt8]) {
         self.init(capacity: bytes.count) { output in
             for byte in bytes { output.append(byte) }
         }
     }
 
-    /// A copy of an array that is wiped. Sound when nobody else has a copy of the array.
+    /// Copies an array and wipes it. Nobody else may have a copy of the array, since that would not be wiped.
     package convenience init(wiping bytes: inout [UInt8]) {
         self.init(bytes)
         // The array's own bytes, lent to the call.
@@ -41,7 +41,7 @@ package final class SecretBytes: Sendable {
         bytes = []
     }
 
-    /// Several one after the other.
+    /// Joins several secrets, in order.
     package convenience init(joining parts: [SecretBytes]) {
         self.init(capacity: parts.reduce(0) { $0 + $1.count }) { output in
             for part in parts {
@@ -55,7 +55,7 @@ package final class SecretBytes: Sendable {
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {
-        // The whole allocation, which ends here.
+        // This is the whole allocation, and its last use.
         unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)
         unsafe storage.deallocate()
     }
@@ -69,14 +69,14 @@ package final class SecretBytes: Sendable {
         return try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count])))
     }
 
-    /// A copy that is not wiped: for what is no secret, or is about to be written out.
+    /// A copy that is not wiped, for bytes that are not secret or are about to be written out.
     package func plainCopy() -> [UInt8] {
         withBytes { bytes in unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) } }
     }
 }
 
 extension SecretBytes: Equatable {
-    /// Whether both hold the same bytes, in a time that depends only on their number.
+    /// Whether both contain the same bytes. The time of this depends only on their number.
     package static func == (left: SecretBytes, right: SecretBytes) -> Bool {
         guard left.count == right.count else { return false }
         defer { extendLifetime((left, right)) }
@@ -85,10 +85,9 @@ extension SecretBytes: Equatable {
 }
 
 extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// How many bytes there are; never the bytes.
+    /// The number of bytes; never the bytes.
     package var description: String { "secret (\(count) bytes)" }
-    /// The same as `description`.
     package var debugDescription: String { description }
-    /// A mirror without children.
+    /// Without children, so that a dump shows none of the bytes.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

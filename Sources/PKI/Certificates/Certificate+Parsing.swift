@@ -4,12 +4,12 @@ extension Certificate {
     /// The largest certificate that is read: 64 KiB.
     package static let maximumBytes = 64 << 10
 
-    /// Reads a certificate. Refused are bytes left over, broken extensions, and host names with anything but visible ASCII:
-    /// a NUL in one has made other programs take a name for its beginning.
+    /// Reads a certificate. Trailing bytes and broken extensions are refused, and so are host names with anything but
+    /// visible ASCII: other programs have mistaken the part before a NUL for the whole name.
     package init(der: [UInt8]) throws(PKIError) {
         let certificate = try unsafe Self.decode(der)
         defer { unsafe X509_free(certificate) }
-        // OpenSSL reads the extensions on the first question about them and notes here that it could not.
+        // OpenSSL parses the extensions when first asked about them, and sets this flag if it could not.
         guard unsafe X509_get_extension_flags(certificate) & UInt32(EXFLAG_INVALID) == 0 else {
             throw Self.malformed("an extension can't be read")
         }
@@ -45,7 +45,7 @@ extension Certificate {
         ERR_clear_error()
     }
 
-    /// An `X509` of the DER, owned by the caller.
+    /// Decodes DER into an `X509`, which the caller owns.
     static func decode(_ der: [UInt8]) throws(PKIError) -> OpaquePointer {
         guard der.count <= maximumBytes else { throw .tooLarge("certificate", limit: "64 KiB") }
         let certificate = unsafe OpenSSL.decode(der.span, free: X509_free) { position, count in
@@ -57,7 +57,8 @@ extension Certificate {
         return unsafe certificate
     }
 
-    /// Whether `issuer` has signed this: its name, key identifier and right to sign must fit, and the signature.
+    /// Whether `issuer` has signed this certificate. Its name, its key identifier, its right to sign and the signature
+    /// must all fit.
     package func isIssued(by issuer: Certificate) -> Bool {
         guard let child = unsafe try? Self.decode(der) else { return false }
         defer { unsafe X509_free(child) }
@@ -79,14 +80,14 @@ extension Certificate {
             let value = unsafe X509_NAME_ENTRY_get_data(entry)
         else { return nil }
         var text: UnsafeMutablePointer<UInt8>?
-        // Allocates what it writes; freed below.
+        // The call allocates `text`, which is freed below.
         let length = unsafe ASN1_STRING_to_UTF8(&text, value)
         guard length > 0, let start = unsafe text else { return nil }
         defer { unsafe aegis_free(start) }
         return unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self).oneLine
     }
 
-    /// Seconds since 1970 of a time of ASN.1, which ends with the year 9999.
+    /// An ASN.1 time as seconds since 1970. ASN.1 times end with the year 9999.
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(PKIError) -> Int64 {
         let epoch = try unsafe OpenSSL.require("making a time", ASN1_TIME_set(nil, 0))
         defer { unsafe ASN1_TIME_free(epoch) }
@@ -99,20 +100,22 @@ extension Certificate {
     private static func serial(of certificate: OpaquePointer) throws(PKIError) -> String {
         guard let number = unsafe X509_get0_serialNumber(certificate) else { throw malformed("it has no serial") }
         let der = try unsafe OpenSSL.encode("reading a serial") { output in unsafe i2d_ASN1_INTEGER(number, output) }
-        // Tag and one byte of length: the standard allows 20 bytes, and nobody needs more than 127.
+        // The DER begins with a tag and one byte of length. The standard allows serials of 20 bytes; up to 127 are
+        // read.
         guard der.count > 2, der[1] < 0x80 else { throw malformed("its serial is too long") }
         return Hex.text(der.dropFirst(2))
     }
 
-    /// Where the issuer's certificate is said to be: one for each such place, nil where that is no URI.
+    /// The places where the issuer's certificate can be fetched, as the certificate says; nil for each place that is no
+    /// URI.
     private static func issuerPlaces(_ certificate: OpaquePointer) -> [[UInt8]?] {
         let reader = unsafe X509ExtensionReader(certificate: certificate)
-        // One that can't be read says nothing; nobody else minds it.
+        // An extension that can't be read counts as missing: other programs accept such a certificate.
         guard let stack = unsafe try? reader.stack(NID_info_access, "authority information access") else { return [] }
         defer { unsafe AUTHORITY_INFO_ACCESS_free(stack) }
         var places: [[UInt8]?] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
-            // Elements are ACCESS_DESCRIPTIONs of the stack, with a GENERAL_NAME each.
+            // Elements are ACCESS_DESCRIPTIONs that the stack owns, each with a GENERAL_NAME.
             guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self),
                 unsafe OBJ_obj2nid(element.pointee.method) == NID_ad_ca_issuers
             else { continue }
@@ -124,7 +127,7 @@ extension Certificate {
         return places
     }
 
-    /// A URI that people can be shown and programs can fetch.
+    /// The URI as text if people can be shown it and programs can fetch it, else nil.
     private static func webAddress(_ uri: [UInt8]?) -> String? {
         guard let uri, uri.count <= 300, uri.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         let text = String(decoding: uri, as: UTF8.self)
@@ -138,7 +141,7 @@ extension Certificate {
         var result: [String] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
             var text = [CChar](repeating: 0, count: 128)
-            // Elements are ASN1_OBJECTs of the stack; at most the given size is written, ended by NUL.
+            // Elements are ASN1_OBJECTs that the stack owns; the call writes at most the given size, ended by NUL.
             let length = unsafe OBJ_obj2txt(&text, Int32(text.count), OpaquePointer(OPENSSL_sk_value(stack, index)), 1)
             guard length > 0, length < text.count else { throw malformed("an extended key usage can't be read") }
             result.append(String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))

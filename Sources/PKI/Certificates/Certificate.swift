@@ -1,12 +1,13 @@
-/// An X.509 certificate (RFC 5280): its DER, and what was read from it once. Two are equal when their DER is.
+/// An X.509 certificate (RFC 5280): its DER, and the fields that were read from it once. Two are equal when their DER
+/// is.
 package struct Certificate: Sendable {
     /// The certificate as it was signed.
     package let der: [UInt8]
-    /// The names it is for: its subject alternative names. A common name is none (RFC 9525).
+    /// The subject alternative names. The common name doesn't count as a name (RFC 9525).
     package let names: [SubjectName]
     /// The subject's common name, for people to read.
     package let subjectCommonName: String?
-    /// The common name of who issued it.
+    /// The issuer's common name.
     package let issuerCommonName: String?
     /// Valid from here on, in seconds since 1970 UTC.
     package let notBefore: Int64
@@ -16,23 +17,23 @@ package struct Certificate: Sendable {
     package let serial: String
     /// The SHA-256 of the DER as lower-case hex.
     package let fingerprint: String
-    /// What the key may be used for; nil when the certificate doesn't say, which allows everything.
+    /// The operations that the key may be used for; nil when the certificate doesn't say, which allows everything.
     package let keyUsage: KeyUsage?
     /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; empty allows all.
     package let extendedKeyUsages: [String]
-    /// Whether it may issue certificates.
+    /// Whether the certificate's key may issue certificates.
     package let isCA: Bool
-    /// How many further authorities may stand below it; nil for any number.
+    /// How many further authorities may stand below this one; nil for any number.
     package let pathLength: Int?
-    /// Which of the issuer's keys has signed it.
+    /// Identifies the issuer's key that signed this certificate.
     package let authorityKeyIdentifier: [UInt8]?
-    /// The name of its own key.
+    /// Identifies the certificate's own key.
     package let subjectKeyIdentifier: [UInt8]?
     /// The public key as SubjectPublicKeyInfo in DER.
     package let publicKeyDER: [UInt8]
-    /// Whether it says where its issuer's certificate can be fetched (RFC 5280, section 4.2.2.1).
+    /// Whether the certificate says where its issuer's certificate can be fetched (RFC 5280, section 4.2.2.1).
     package let locatesIssuer: Bool
-    /// The first web address of those; nil when there is none that can be shown.
+    /// The first web address where the issuer's certificate can be fetched; nil when there is none that can be shown.
     package let issuerAddress: String?
     /// Whether issuer and subject have the same name.
     package let isSelfIssued: Bool
@@ -43,7 +44,7 @@ package struct Certificate: Sendable {
     /// Such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { publicKeyKindValue.description }
 
-    /// How people are told of it: by common name, else by its first name, else by its serial.
+    /// How messages name this certificate: by its common name, else its first name, else its serial.
     package var subject: String {
         (subjectCommonName ?? names.first?.text).map(\.oneLine) ?? "serial \(serial)"
     }
@@ -51,29 +52,29 @@ package struct Certificate: Sendable {
     /// The serial number's content bytes in DER, a leading 00 included.
     package var serialBytes: [UInt8] { Hex.bytes(serial) ?? [] }
 
-    /// The certificate as PEM.
     package var pem: String { PEM.text("CERTIFICATE", der) }
 
-    /// Whether it has begun and not ended at a time, in seconds since 1970.
+    /// Whether `time`, in seconds since 1970, is within the certificate's validity.
     package func isValid(at time: Int64) -> Bool { notBefore <= time && time < notAfter }
 
-    /// Whether it ends so long before a leaf below it that this matters: by a day, or a tenth of a short leaf's lifetime. Those
-    /// that were made together often end some seconds after each other.
+    /// Whether this authority's certificate expires much earlier than a leaf below it: by more than a day, or than a
+    /// tenth of a short leaf's lifetime. Certificates that were made together often end some seconds apart, which
+    /// doesn't count.
     package func endsBefore(_ leaf: Certificate) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }
 
-    /// Refuses keys below RSA 2048 or EC 256, and signatures with a broken hash unless they are the subject's own.
+    /// Throws for keys below RSA 2048 or EC 256. Throws also for signatures with a broken hash, unless issuer and
+    /// subject are the same: nobody verifies a root's signature.
     package func checkStrength() throws(PKIError) {
         if case .explicitECDSA = publicKeyKindValue { throw .explicitCurve(certificate: subject) }
         try publicKeyKindValue.checkStrength()
-        // 112 bits is OpenSSL's security level 2, below which the gateway's TLS could not use it.
+        // 112 bits is OpenSSL's security level 2. The gateway's TLS refuses anything below it.
         guard isSelfIssued || signatureSecurityBits >= 112 else { throw .weakSignature(subject: subject) }
     }
 }
 
 extension Certificate: Hashable {
-    /// Whether both are the same certificate.
     package static func == (left: Certificate, right: Certificate) -> Bool { left.der == right.der }
 
     /// Hashes the fingerprint.
@@ -82,8 +83,8 @@ extension Certificate: Hashable {
 
 extension Certificate {
     /// Whether a client that asked for this host accepts the certificate (RFC 9525, section 6.3). Case and one trailing
-    /// dot make no difference. A wildcard stands for exactly one label, above at least two others; addresses are compared
-    /// with addresses alone. A host that is a wildcard itself is covered only by the same wildcard.
+    /// dot make no difference. A wildcard stands for exactly one label, above at least two others. An address matches
+    /// only the same address. A host that is a wildcard itself is covered only by the same wildcard.
     package func covers(_ host: String) -> Bool {
         if let address = SubjectName.addressBytes(host) {
             return names.contains(.ip(SubjectName.addressText(address)))

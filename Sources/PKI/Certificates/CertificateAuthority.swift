@@ -9,10 +9,11 @@ package struct CertificateAuthority: Sendable {
     package static let rootLifetimeSeconds: Int64 = 3650 * 86400
     /// The longest a leaf lasts, in seconds: 397 days. Apple's clients accept no more than 398.
     package static let maximumLeafLifetimeSeconds: Int64 = 397 * 86400
-    /// How far before now certificates begin, in seconds, for clients whose clocks are slow.
+    /// How far before now a new certificate's validity begins, in seconds, for clients whose clocks are slow.
     package static let backdatingSeconds: Int64 = 300
 
-    /// An authority that exists already. The key must be the certificate's, which must be allowed to sign others.
+    /// Uses an existing authority. Throws when the key is not the certificate's, or the certificate may not sign
+    /// others.
     package init(key: PrivateKey, certificate: Certificate) throws(PKIError) {
         guard key.matches(certificate) else { throw .keyMismatch(subject: certificate.subject) }
         guard certificate.isCA, certificate.keyUsage?.contains(.keyCertSign) ?? true else {
@@ -22,8 +23,8 @@ package struct CertificateAuthority: Sendable {
         self.certificate = certificate
     }
 
-    /// A new root with a new key (ECDSA P-256) that can sign leaves alone. The common name has 1 to 64 characters; times
-    /// are in seconds since 1970 UTC, lifetimes in seconds.
+    /// Makes a root with a new key (ECDSA P-256), which may sign leaves only. The common name has 1 to 64 characters;
+    /// times are in seconds since 1970 UTC, lifetimes in seconds.
     package static func makeRoot(
         commonName: String, now: Int64, lifetimeSeconds: Int64 = rootLifetimeSeconds
     ) throws(PKIError) -> CertificateAuthority {
@@ -35,15 +36,16 @@ package struct CertificateAuthority: Sendable {
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
     }
 
-    /// A server's certificate for the public half of a key. It lasts from five minutes before `now` to `lifetimeSeconds`
-    /// after, cut down to 397 days in all and to the authority's own end.
+    /// Issues a server's certificate for the public half of a key. It is valid from five minutes before `now` to
+    /// `lifetimeSeconds` after, cut down to 397 days in all and to the authority's own end.
     package func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
         try issue(key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
     }
 
-    /// The same for a request's public key; for the names given, not those of the request.
+    /// Issues a server's certificate for a request's public key and the given names; the request's own names are
+    /// ignored.
     package func issue(
         for request: CertificateRequest, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
@@ -72,7 +74,7 @@ package struct CertificateAuthority: Sendable {
         return try template.signed(by: key)
     }
 
-    /// Seconds that X.509 can tell: up to the year 9999.
+    /// The time itself, if X.509 can express it: up to the year 9999.
     private static func checked(_ seconds: Int64) throws(PKIError) -> Int64 {
         guard (0...250_000_000_000).contains(seconds) else {
             throw .unusableAuthority(reason: "\(seconds) s is no time that a certificate can hold")

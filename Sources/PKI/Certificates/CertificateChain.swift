@@ -1,34 +1,36 @@
-/// A leaf and the authorities above it, each issued by the next; a root at the end may stand or not.
+/// A leaf and the authorities above it, each certificate issued by the next. The last one may be a root.
 package struct CertificateChain: Sendable, Hashable {
-    /// From the leaf up; at least one.
+    /// The certificates from the leaf up; at least one.
     package let certificates: [Certificate]
 
-    /// What was given and is above the leaf too, but is not shown, in the order it was given.
+    /// Certificates of the input that are above the leaf but not part of the chain, in the input's order.
     package let leftOut: [Certificate]
 
     /// The certificate that the names and the key belong to.
     package var leaf: Certificate { certificates[0] }
 
-    /// All of it as PEM, the leaf first.
+    /// The whole chain as PEM, the leaf first.
     package var pem: String { certificates.map(\.pem).joined() }
 
-    /// Refuses what TLS could not show: weak keys, and weak signatures but for a root's own, anywhere in the chain.
+    /// Throws when any certificate has a weak key or a weak signature (a root's own signature doesn't count): TLS would
+    /// refuse the chain.
     package func checkStrength() throws(PKIError) {
         for certificate in certificates { try certificate.checkStrength() }
     }
 
-    /// More certificates than this are refused.
+    /// The most certificates of one input; more are refused.
     package static let maximumCertificates = 20
 
-    /// The end of whichever certificate of it ends first, in seconds since 1970: from then on clients refuse it.
+    /// The earliest end of all its certificates, in seconds since 1970. Clients refuse the chain from then on.
     package var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
 
-    /// Reads PEM of at most 1 MiB with the certificates in any order, some of them twice, and anything between them. With a
-    /// key the leaf is the certificate for that key; else it is the one that issued none of the others.
+    /// Reads PEM of at most 1 MiB. The certificates may come in any order, some of them twice, with any text between
+    /// them. With a key, the leaf is the certificate for that key; else it is the certificate that issued none of the
+    /// others.
     ///
-    /// Of several certificates of one authority, renewed or signed by another one, those are taken that are valid `now`, in
-    /// seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was put in order before, they
-    /// count as begun. What is left over must be above the leaf too; anything else is an error.
+    /// An authority may have several certificates, renewed or signed by another authority. Those are taken that are
+    /// valid `now`, in seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was put
+    /// in order before, every certificate counts as begun. Throws when a certificate is neither the leaf nor above it.
     package init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         try self.init(certificates: Self.certificates(inPEM: pem), key: key, now: now)
     }
@@ -40,16 +42,16 @@ package struct CertificateChain: Sendable, Hashable {
         self = chain
     }
 
-    /// What was found in a text of others: a chain, and what has no part in it.
+    /// The result of reading a text that another party wrote: the chain, and the certificates that have no part in it.
     package struct Found {
         package let chain: CertificateChain
         package let others: [Certificate]
-        /// Why blocks of the text can't be read, one each.
+        /// For each block that can't be read, the reason.
         package let unreadable: [PKIError]
     }
 
-    /// The same for a text of others, where neither certificates that are not above the leaf nor blocks that can't be read cost
-    /// the chain.
+    /// Reads a chain as `init(pem:key:now:)` does, from a text that another party wrote. Certificates that are not
+    /// above the leaf, and blocks that can't be read, don't make it throw.
     package static func inOrder(
         certificatesOf pem: [UInt8], key: PrivateKey, now: Int64
     ) throws(PKIError) -> Found {
@@ -62,7 +64,7 @@ package struct CertificateChain: Sendable, Hashable {
                 unreadable.append(error)
             }
         }
-        // The leaf may be what can't be read.
+        // The block that can't be read may be the leaf.
         if let error = unreadable.first, !certificates.contains(where: key.matches) { throw error }
         let (chain, others) = try inOrder(certificates, key: key, now: now)
         return Found(chain: chain, others: others, unreadable: unreadable)
@@ -96,14 +98,15 @@ package struct CertificateChain: Sendable, Hashable {
         self.leftOut = leftOut
     }
 
-    /// The certificates of a text as they stand in it.
+    /// The certificates of a text, in its order.
     static func certificates(inPEM pem: [UInt8]) throws(PKIError) -> [Certificate] {
         try blocks(ofPEM: pem).map { (block) throws(PKIError) in try certificate(of: block, in: pem.span) }
     }
 
     private static func blocks(ofPEM pem: [UInt8]) throws(PKIError) -> [PEM.Block] {
         let blocks = try PEM.certificateBlocks(in: pem.span)
-        // Before the costly part; the text may well hold some of them twice.
+        // Checked before certificates are parsed, which is costly. Twice the limit, since a text may contain
+        // certificates twice.
         guard blocks.count <= 2 * maximumCertificates else {
             throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
         }
@@ -114,7 +117,7 @@ package struct CertificateChain: Sendable, Hashable {
         try Certificate(der: PEM.content(of: block, in: text).plainCopy())
     }
 
-    /// What issued none of the others; an end entity's certificate before an authority's.
+    /// A certificate that issued none of the others; one of an end entity rather than an authority's.
     private static func leaf(of certificates: [Certificate]) -> Certificate? {
         let candidates = certificates.filter { candidate in
             !certificates.contains { $0 != candidate && $0.isIssued(by: candidate) }

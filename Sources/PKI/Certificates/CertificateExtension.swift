@@ -1,8 +1,8 @@
 import COpenSSL
 
-/// An extension that we write into a certificate or a request (RFC 5280, section 4.2.1).
+/// An extension that Aegis writes into a certificate or a request (RFC 5280, section 4.2.1).
 struct CertificateExtension {
-    /// Its object identifier in dotted form.
+    /// The object identifier in dotted form.
     let identifier: String
     let isCritical: Bool
     let value: [UInt8]
@@ -35,13 +35,14 @@ struct CertificateExtension {
         return CertificateExtension(identifier: "2.5.29.35", isCritical: false, value: value)
     }
 
-    /// What tls-alpn-01 is answered with: the SHA-256 of the key authorization (RFC 8737, section 3).
+    /// The extension that answers a tls-alpn-01 challenge: the SHA-256 of the key authorization (RFC 8737, section 3).
     static func acmeIdentifier(_ digest: [UInt8]) -> CertificateExtension {
         CertificateExtension(
             identifier: "1.3.6.1.5.5.7.1.31", isCritical: true, value: DER.octetString(digest))
     }
 
-    /// Critical when there is no subject, since the names are then all that says whose certificate it is.
+    /// The subject alternative names. Critical when the certificate has no subject, since only the names then say whose
+    /// it is.
     static func names(_ names: [SubjectName], isCritical: Bool) throws(PKIError) -> CertificateExtension {
         guard !names.isEmpty else { throw .badName("", reason: "there is no name at all") }
         guard names.count <= SubjectNameReader.maximumNames else {
@@ -53,7 +54,7 @@ struct CertificateExtension {
             identifier: "2.5.29.17", isCritical: isCritical, value: DER.sequence(parts))
     }
 
-    /// A new `X509_EXTENSION`, owned by the caller.
+    /// Makes an `X509_EXTENSION`, which the caller owns.
     func make() throws(PKIError) -> OpaquePointer {
         let action = "making an extension"
         let content = try unsafe OpenSSL.require(action, ASN1_OCTET_STRING_new())
@@ -61,17 +62,17 @@ struct CertificateExtension {
         try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
         let object = try unsafe OpenSSL.require(action, OBJ_txt2obj(identifier, 1))
         defer { unsafe ASN1_OBJECT_free(object) }
-        // Keeps copies of both.
+        // The extension keeps copies of both.
         return try unsafe OpenSSL.require(
             action, X509_EXTENSION_create_by_OBJ(nil, object, isCritical ? 1 : 0, content))
     }
 }
 
 extension SubjectName {
-    /// The longest common name there can be (ub-common-name of RFC 5280).
+    /// The longest common name that RFC 5280 allows (ub-common-name).
     static let maximumCommonNameCharacters = 64
 
-    /// What stands as the subject of a certificate for these names: the first of them, where it fits.
+    /// The common name for a certificate with these names: the first name, or nil if it is too long.
     static func commonName(for names: [SubjectName]) -> String? {
         names.first.map(\.text).flatMap { $0.utf8.count <= maximumCommonNameCharacters ? $0 : nil }
     }

@@ -4,7 +4,7 @@ import COpenSSL
 package struct CertificateRequest: Sendable, Hashable {
     /// The request as it was signed.
     package let der: [UInt8]
-    /// The subject alternative names that are asked for.
+    /// The subject alternative names that the request asks for.
     package let names: [SubjectName]
     /// The public key as SubjectPublicKeyInfo in DER.
     package let publicKeyDER: [UInt8]
@@ -12,13 +12,12 @@ package struct CertificateRequest: Sendable, Hashable {
 
     /// Such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { keyKind.description }
-    /// The request as PEM.
     package var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
 
     /// The largest request that is read: 64 KiB.
     package static let maximumBytes = 64 << 10
 
-    /// A new request of this key for 1 to 1000 names. The first is the subject's common name too, where it fits.
+    /// Makes and signs a request for 1 to 1000 names. The first name is also the subject's common name, where it fits.
     package init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
         let action = "making a request"
         let request = try unsafe OpenSSL.require(action, X509_REQ_new())
@@ -30,7 +29,7 @@ package struct CertificateRequest: Sendable, Hashable {
         }
         let alternatives = try CertificateExtension.names(names, isCritical: commonName == nil)
         let list = try unsafe OpenSSL.require(action, OPENSSL_sk_new_null())
-        // Frees the list and what was pushed.
+        // Frees the list and the extensions pushed onto it.
         defer { unsafe aegis_extensions_free(list) }
         let item = try unsafe alternatives.make()
         guard unsafe OPENSSL_sk_push(list, UnsafeRawPointer(item)) > 0 else {
@@ -42,7 +41,7 @@ package struct CertificateRequest: Sendable, Hashable {
         try self.init(der: unsafe OpenSSL.encode(action) { output in unsafe i2d_X509_REQ(request, output) })
     }
 
-    /// Reads a request and verifies that it is signed with the key it is for. Weak keys are refused.
+    /// Reads a request and verifies that its own key has signed it. Weak keys are refused.
     package init(der: [UInt8]) throws(PKIError) {
         guard der.count <= Self.maximumBytes else { throw .tooLarge("request", limit: "64 KiB") }
         let decoded = unsafe OpenSSL.decode(der.span, free: X509_REQ_free) { position, count in

@@ -1,9 +1,9 @@
 import COpenSSL
 
-/// What a certificate of ours will say, before it is signed.
+/// The contents of a certificate that Aegis is about to sign.
 struct CertificateTemplate {
     var commonName: String?
-    /// Who issues it; nil for a root, which issues itself.
+    /// The certificate of the authority that issues; nil for a root, which issues itself.
     var issuer: Certificate?
     var publicKeyDER: [UInt8]
     /// Seconds since 1970 UTC.
@@ -11,7 +11,7 @@ struct CertificateTemplate {
     var notAfter: Int64
     var extensions: [CertificateExtension]
 
-    /// The certificate, with a random serial of 128 bits.
+    /// Makes the certificate, with a random serial of 128 bits.
     func signed(by key: PrivateKey) throws(PKIError) -> Certificate {
         let action = "making a certificate"
         let certificate = try unsafe OpenSSL.require(action, X509_new())
@@ -31,7 +31,7 @@ struct CertificateTemplate {
         for item in extensions {
             let item = try unsafe item.make()
             defer { unsafe X509_EXTENSION_free(item) }
-            // Adds a copy.
+            // The call adds a copy.
             try unsafe OpenSSL.check(action, X509_add_ext(certificate, item, -1))
         }
         try unsafe key.sign(certificate: certificate)
@@ -54,7 +54,7 @@ struct CertificateTemplate {
         }
         let parent = try unsafe Certificate.decode(issuer.der)
         defer { unsafe X509_free(parent) }
-        // Sets a copy.
+        // The call sets a copy.
         try unsafe OpenSSL.check("writing an issuer", X509_set_issuer_name(certificate, X509_get_subject_name(parent)))
     }
 

@@ -1,17 +1,18 @@
-/// The ways from a leaf up through the certificates that stand beside it, and the best of them (RFC 4158).
+/// Finds the best way from a leaf up through the certificates that were given with it (RFC 4158).
 ///
-/// A certificate may have twins: the same authority, renewed or signed by another one. Clients take the chain as it is shown, so
-/// one that is over must not stand where its twin would do.
+/// An authority may have twin certificates: renewed, or signed by another authority. Clients use the chain as it is
+/// shown to them, so an expired certificate must not stand where its twin would do.
 struct ChainSearch {
-    /// The leaf first; what is not above it is left out.
+    /// The leaf, then every certificate above it; all others are left out.
     private let certificates: [Certificate]
-    /// Of each certificate, those that have issued it, the ones to be preferred first.
+    /// For each certificate, the indices of its issuers, the best first.
     private let issuers: [[Int]]
     private let qualities: [Quality]
-    /// Whether each certificate, or one above it, is valid. Of the others clients have no use at the end of a chain.
+    /// For each certificate, whether it or one above it is valid. Clients have no use for the others at the end of a
+    /// chain.
     private let leadsToValid: [Bool]
 
-    /// How long a certificate serves the leaf.
+    /// Whether a certificate is valid, and for how much of the leaf's lifetime.
     private struct Quality: Comparable, Hashable {
         let isValid: Bool
         let end: Int64
@@ -21,16 +22,16 @@ struct ChainSearch {
         }
     }
 
-    /// So many steps are tried for each quality; real chains take a dozen.
+    /// The most steps tried for each quality; real chains take a dozen.
     private static let maximumSteps = 1000
 
-    /// Finds the issuers of each certificate. `all` are distinct and bounded in number. Without `now`, in seconds since 1970,
-    /// only their ends tell twins apart.
+    /// Finds the issuers of each certificate. `all` must be distinct and bounded in number. `now` is in seconds since
+    /// 1970; without it, twins are told apart by their ends alone.
     init(from leaf: Certificate, among all: [Certificate], now: Int64?) {
         var certificates = [leaf]
         var rest = all.filter { $0 != leaf }
         var issuers: [[Int]] = []
-        // Each round looks at one certificate that is above the leaf; its issuers are too.
+        // Each round looks at one certificate above the leaf, and adds its issuers.
         while issuers.count < certificates.count {
             let child = certificates[issuers.count]
             let above = rest.filter(child.isIssued)
@@ -51,7 +52,8 @@ struct ChainSearch {
         self.qualities = qualities
         leadsToValid = Self.leadsToValid(certificates, qualities, issuers)
         self.issuers = issuers.map { indices in
-            // Of the same quality a root comes last, since it ends the chain; else they stay as they were given.
+            // Among issuers of the same quality a root comes last, since it ends the chain. The others keep the order
+            // of the input.
             indices.sorted { left, right in
                 if qualities[left] != qualities[right] { return qualities[left] > qualities[right] }
                 let (first, second) = (certificates[left], certificates[right])
@@ -65,7 +67,7 @@ struct ChainSearch {
         _ certificates: [Certificate], _ qualities: [Quality], _ issuers: [[Int]]
     ) -> [Bool] {
         var leads = qualities.map(\.isValid)
-        // Each round but the last finds one more.
+        // Each round but the last finds one more certificate.
         while let next = leads.indices.first(where: { index in
             !leads[index] && !certificates[index].isSelfIssued && issuers[index].contains { leads[$0] }
         }) {
@@ -77,9 +79,9 @@ struct ChainSearch {
     /// Whether a certificate is the leaf or above it.
     func contains(_ certificate: Certificate) -> Bool { certificates.contains(certificate) }
 
-    /// The chain whose worst certificate is the best: it goes up to a root, or as far as there are certificates. Where that would
-    /// leave it with one that is not valid, and all is valid below those at its end, it ends there: an authority above an
-    /// intermediate mostly has a root of its own, which clients know.
+    /// The chain whose worst certificate is the best. It goes up to a root, or as far as there are certificates. An
+    /// invalid certificate at the end is cut off if everything below is valid: clients mostly know another root for
+    /// that authority.
     func best() -> [Certificate] {
         let worsts = Set(qualities.dropFirst()).sorted(by: >)
         for (cutsTail, allValid) in [(false, true), (true, true), (false, false)] {
@@ -94,8 +96,8 @@ struct ChainSearch {
     private func path(from path: [Int], atLeast worst: Quality, _ cutsTail: Bool, _ steps: inout Int) -> [Int]? {
         guard let last = path.last, !certificates[last].isSelfIssued else { return path }
         let next = issuers[last].filter { issuer in
-            // A root is for clients to know: above an intermediate, one that is over is of no use to them. And a key that has
-            // its place already leads in a circle.
+            // An expired root above an intermediate is of no use, since clients have their own copy of roots. A key
+            // that is already in the path would lead in a circle.
             (leadsToValid[issuer] || !(cutsTail || certificates[issuer].isSelfIssued) || path.count == 1)
                 && !path.dropFirst().contains { certificates[$0].publicKeyDER == certificates[issuer].publicKeyDER }
         }

@@ -1,10 +1,9 @@
-/// What a certificate's key may be used for (RFC 5280, section 4.2.1.3). The raw value is the first byte of the
-/// extension's bit string, which is also how OpenSSL numbers them.
+/// The operations that a certificate's key may be used for (RFC 5280, section 4.2.1.3). The raw value is the first byte
+/// of the extension's bit string, which is also how OpenSSL numbers the operations.
 package struct KeyUsage: OptionSet, Sendable, Hashable {
-    /// The bits, the first of RFC 5280 the highest of 8.
+    /// The bits; the first one of RFC 5280 is the highest of eight.
     package let rawValue: UInt32
 
-    /// A set of these bits.
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// Signatures in TLS handshakes.

@@ -1,13 +1,13 @@
 import Glibc
 
-/// A name that a certificate is for (a GeneralName of RFC 5280, section 4.2.1.6); other kinds are not looked at.
+/// A name in a certificate (a GeneralName of RFC 5280, section 4.2.1.6). Kinds other than these two are ignored.
 package enum SubjectName: Sendable, Hashable {
     /// A host name in its wire form, in lower case; its first label may be `*`.
     case dns(String)
     /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
     case ip(String)
 
-    /// The name that a text writes: an address if it is one, else a host name. Refuses what no certificate can hold.
+    /// Reads an IP address, or else a host name. Throws for a name that no certificate can contain.
     package init(_ text: String) throws(PKIError) {
         if let bytes = Self.addressBytes(text) {
             self = .ip(Self.addressText(bytes))
@@ -16,14 +16,14 @@ package enum SubjectName: Sendable, Hashable {
         }
     }
 
-    /// The name without its kind.
+    /// The name as text, without its kind.
     package var text: String {
         switch self {
         case .dns(let name), .ip(let name): name
         }
     }
 
-    /// The GeneralName in DER, checked again since anyone can make a case.
+    /// The GeneralName in DER. The name is checked again, since an enum case can be built without the initializer.
     func der() throws(PKIError) -> [UInt8] {
         switch self {
         case .dns(let name): return DER.context(2, Array(try Self.checkedHostName(name).utf8))
@@ -35,7 +35,8 @@ package enum SubjectName: Sendable, Hashable {
         }
     }
 
-    /// At most 253 letters, digits, hyphens and underscores in labels of at most 63, `*` for a whole first label.
+    /// Checks and lowercases a host name: at most 253 letters, digits, hyphens and underscores, in labels of at most
+    /// 63. The first label may be `*`.
     private static func checkedHostName(_ text: String) throws(PKIError) -> String {
         let name = lowercased(text)
         var labels = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -52,14 +53,14 @@ package enum SubjectName: Sendable, Hashable {
         return name
     }
 
-    /// ASCII letters only: others have no business in a host name, and case rules of their own.
+    /// Lowercases ASCII letters only. Other letters are not allowed in host names, and their case rules differ.
     static func lowercased(_ text: String) -> String {
         String(decoding: text.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
-    /// 4 or 16 bytes of an address, as `inet_pton` reads it.
+    /// The 4 or 16 bytes of an address, as `inet_pton` reads it; nil for any other text.
     static func addressBytes(_ text: String) -> [UInt8]? {
-        // The call would stop at a NUL.
+        // inet_pton would stop at a NUL.
         guard text.utf8.count <= 64, !text.utf8.contains(0) else { return nil }
         let isV6 = text.utf8.contains(UInt8(ascii: ":"))
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
@@ -77,15 +78,14 @@ package enum SubjectName: Sendable, Hashable {
 }
 
 extension SubjectName: CustomStringConvertible {
-    /// The name without its kind.
     package var description: String { text }
 }
 
 extension String {
-    /// The text with what would break a line, or hide in it, replaced, and at most 300 characters of it.
+    /// At most 300 characters of the text, with every character replaced that would break the line or be invisible.
     var oneLine: String { oneLine(limit: 300) }
 
-    /// The same with at most `limit` characters (Unicode scalars).
+    /// The same as `oneLine`, with at most `limit` characters (Unicode scalars).
     package func oneLine(limit: Int) -> String {
         String(
             String.UnicodeScalarView(

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// Where extensions are read from: a certificate, or the list of a request. It must not outlive them.
+/// Reads extensions of a certificate or of a request. It must not outlive them.
 @unsafe
 struct X509ExtensionReader {
     /// An `X509`, or the stack of a request's extensions.
@@ -10,7 +10,7 @@ struct X509ExtensionReader {
     }
 
     private let source: Source
-    /// What the extensions are of, for messages.
+    /// The thing that has the extensions, for messages.
     let owner: String
 
     init(certificate: OpaquePointer) {
@@ -23,7 +23,7 @@ struct X509ExtensionReader {
         unsafe owner = "request"
     }
 
-    /// OpenSSL's own stack of an extension's values, owned by the caller; nil when there is no such extension.
+    /// OpenSSL's stack of an extension's values, which the caller owns; nil when there is no such extension.
     func stack(_ identifier: Int32, _ name: String) throws(PKIError) -> OpaquePointer? {
         var status: Int32 = 0
         ERR_clear_error()
@@ -33,7 +33,8 @@ struct X509ExtensionReader {
             case .list(let list): unsafe X509V3_get_d2i(list, identifier, &status, nil)
             }
         if let value = unsafe value { return OpaquePointer(value) }
-        // -1 says that there is none; -2, that there are several; else it can't be read.
+        // A status of -1 means that there is no such extension, -2 that there are several; any other that it can't be
+        // read.
         guard status == -1 else { throw unsafe .malformed(owner, reason: "its \(name) can't be read") }
         return nil
     }
@@ -41,7 +42,7 @@ struct X509ExtensionReader {
 
 /// Reads subject alternative names.
 enum SubjectNameReader {
-    /// More names than this are refused.
+    /// The most names that a certificate may have; more are refused.
     static let maximumNames = 1000
 
     static func names(of reader: X509ExtensionReader) throws(PKIError) -> [SubjectName] {
@@ -67,7 +68,7 @@ enum SubjectNameReader {
         guard let value = unsafe GENERAL_NAME_get0_value(general, &kind), kind == GEN_DNS || kind == GEN_IPADD else {
             return nil
         }
-        // Both kinds hold an ASN1_STRING.
+        // Both kinds point at an ASN1_STRING.
         let bytes = unsafe OpenSSL.bytes(of: value.assumingMemoryBound(to: ASN1_STRING.self))
         if kind == GEN_IPADD {
             guard bytes.count == 4 || bytes.count == 16 else {
@@ -85,7 +86,7 @@ enum SubjectNameReader {
 extension OpenSSL {
     /// The content of an `ASN1_STRING`.
     static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
-        // Data and length are those of the string, which the caller holds.
+        // Data and length both belong to the string, which the caller keeps alive.
         let length = unsafe Int(ASN1_STRING_length(string))
         return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: length))
     }

@@ -14,13 +14,13 @@ enum Base64Alphabet {
         }
     }
 
-    /// The value of an ASCII digit; nil when it is none.
+    /// The value of an ASCII digit; nil for any other byte.
     func value(_ digit: UInt8) -> UInt8? {
         let value = values[Int(digit)]
         return value == Self.noValue ? nil : value
     }
 
-    /// The value of each byte as a digit, or `noValue`. Who decodes much takes it once.
+    /// For each byte its value as a digit, or `noValue`. Loops should read this table once.
     var values: [UInt8] { self == .url ? Self.urlValues : Self.standardValues }
 
     static let noValue: UInt8 = 0xFF
@@ -33,7 +33,7 @@ enum Base64Alphabet {
         return values
     }
 
-    /// The bytes of a text with its padding, or without; blanks and line ends around it don't count.
+    /// Decodes a text with or without padding. Blanks and line ends around the text are ignored.
     fileprivate func decodePadded(_ text: SecretBytes) -> SecretBytes? {
         text.withBytes { text in
             let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
@@ -48,7 +48,7 @@ enum Base64Alphabet {
 
     private struct NotBase64: Error {}
 
-    /// The bytes of as many digits.
+    /// Decodes `count` digits; nil when a byte is no digit or the unused last bits are not zero.
     fileprivate func decode(_ text: Span<UInt8>, count: Int) -> SecretBytes? {
         guard count % 4 != 1 else { return nil }
         return try? SecretBytes(capacity: count * 3 / 4) { output throws(NotBase64) in
@@ -69,16 +69,15 @@ enum Base64Alphabet {
     }
 }
 
-/// base64 (RFC 4648, section 4), as keys for DNS updates are handed out.
+/// base64 (RFC 4648, section 4), in which keys for DNS updates are handed out.
 package enum Base64 {
-    /// The bytes that a text stands for, with blanks or line ends around it or not; nil when it holds anything but digits, or bits
-    /// that stand for nothing.
+    /// Decodes a text, with or without padding, and with blanks or line ends around it. Nil when any other byte is no
+    /// digit, or the unused last bits are not zero.
     package static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
 }
 
-/// base64url without padding (RFC 4648, section 5), as JOSE and ACME write bytes.
+/// base64url without padding (RFC 4648, section 5), in which JOSE and ACME write bytes.
 package enum Base64URL {
-    /// The text of some bytes.
     package static func text(_ bytes: [UInt8]) -> String {
         var digits: [UInt8] = []
         digits.reserveCapacity((bytes.count * 4 + 2) / 3)
@@ -92,19 +91,20 @@ package enum Base64URL {
         return String(decoding: digits, as: UTF8.self)
     }
 
-    /// The bytes that a text stands for; nil when it holds anything but digits, or bits that stand for nothing.
+    /// Decodes a text; nil when a byte is no digit or the unused last bits are not zero.
     package static func bytes(_ text: String) -> [UInt8]? {
         SecretBytes(Array(text.utf8)).withBytes { Base64Alphabet.url.decode($0, count: $0.count) }?.plainCopy()
     }
 
-    /// The same for a secret. Padding, the digits of plain base64, and blanks or line ends around it are let pass: those who hand out
-    /// keys are not as strict as the standard.
+    /// Decodes a secret. Padding, the digits of plain base64, and blanks or line ends around the text are accepted too:
+    /// CAs that hand out keys are not as strict as the standard.
     package static func secret(_ text: SecretBytes) -> SecretBytes? {
         Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
     }
 
-    /// The digits that a secret alone decides where its first byte stands at `offset` (0 to 2) in a group of three, as a part of
-    /// something longer does. One digit before and one after them may hold bits of it too.
+    /// The digits that depend on this secret alone when it stands inside a longer text. `offset` (0 to 2) is the place
+    /// of its first byte in a group of three bytes. The digit before and the digit after may contain bits of the secret
+    /// too.
     package static func core(of secret: SecretBytes, at offset: Int) -> SecretBytes {
         secret.withBytes { bytes in
             let digits = (8 * offset + 5) / 6..<max((8 * offset + 5) / 6, 8 * (offset + bytes.count) / 6)
@@ -119,7 +119,7 @@ package enum Base64URL {
         }
     }
 
-    /// Whether all bytes are digits.
+    /// Whether all bytes are digits of base64url.
     package static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
         bytes.allSatisfy { Base64Alphabet.url.value($0) != nil }
     }

@@ -1,14 +1,14 @@
-/// Writes the few ASN.1 values (X.690, DER) that our certificate extensions are made of.
+/// Writes the few ASN.1 values (X.690, DER) that Aegis's certificate extensions are made of.
 enum DER {
     static func sequence(_ parts: [[UInt8]]) -> [UInt8] { value(tag: 0x30, Array(parts.joined())) }
     static func octetString(_ bytes: [UInt8]) -> [UInt8] { value(tag: 0x04, bytes) }
     static var isTrue: [UInt8] { [0x01, 0x01, 0xFF] }
     static func integer(_ small: UInt8) -> [UInt8] { [0x02, 0x01, small & 0x7F] }
 
-    /// A value in a context-specific primitive tag, such as `[2] IA5String` of a GeneralName.
+    /// A value with a context-specific primitive tag, such as `[2] IA5String` of a GeneralName.
     static func context(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { value(tag: 0x80 | number, bytes) }
 
-    /// Named bits, the first of them the highest of the first byte; without trailing zero bits, as DER has it.
+    /// A bit string of named bits, the first bit being the highest of `bits`. DER leaves out trailing zero bits.
     static func namedBits(_ bits: UInt8) -> [UInt8] {
         bits == 0 ? [0x03, 0x01, 0] : [0x03, 0x02, UInt8(bits.trailingZeroBitCount), bits]
     }

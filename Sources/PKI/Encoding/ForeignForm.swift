@@ -1,24 +1,24 @@
-/// A form of certificates and keys other than plain PEM, and the command that converts it.
+/// A form of certificates and keys other than plain PEM.
 package enum ForeignForm: Sendable, Hashable {
-    /// A certificate or key in DER; which of OpenSSL's commands reads it.
+    /// A certificate or key in DER; `command` is OpenSSL's command that reads it.
     case der(command: String)
     /// A bag of certificates (RFC 2315), in DER or in a PEM block.
     case pkcs7(isDER: Bool)
-    /// Certificates and key under a password (RFC 7292); whether its key is wanted.
+    /// Certificates and key under a password (RFC 7292); `key` says that the key is wanted, not the certificates.
     case pkcs12(key: Bool)
-    /// A certificate with OpenSSL's own notes on what it is trusted for.
+    /// A certificate in OpenSSL's own format that adds the purposes it is trusted for.
     case trustedCertificate
-    /// Text as Windows writes it.
+    /// UTF-16, in which Windows writes text.
     case utf16
 
-    /// The form of a text without any PEM block; nil when it is nothing that is known. `key` says that a key is wanted.
+    /// Recognizes the form of a text without any PEM block; nil for an unknown form. `key` says that a key is wanted.
     init?(of text: Span<UInt8>, key: Bool) {
         guard text.count > 16 else { return nil }
         if (text[0], text[1]) == (0xFF, 0xFE) || (text[0], text[1]) == (0xFE, 0xFF) {
             self = .utf16
             return
         }
-        // A sequence, its length in one to five bytes; 0x80 leaves the length open.
+        // In DER this is a sequence. Its length takes one to five bytes, and 0x80 stands for an open length.
         guard text[0] == 0x30, text[1] <= 0x84 else { return nil }
         let content = 2 + (text[1] > 0x80 ? Int(text[1] & 0x7F) : 0)
         let isNumber = text[content] == 0x02
@@ -33,7 +33,7 @@ package enum ForeignForm: Sendable, Hashable {
         }
     }
 
-    /// What it is called.
+    /// The form's name in messages.
     var name: String {
         switch self {
         case .der: "DER, not PEM"
@@ -44,7 +44,7 @@ package enum ForeignForm: Sendable, Hashable {
         }
     }
 
-    /// What makes PEM of it.
+    /// The command that converts the form to PEM.
     var command: String {
         switch self {
         case .der(let command): "openssl \(command) -inform der -in FILE -out FILE.pem"

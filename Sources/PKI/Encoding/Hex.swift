@@ -22,7 +22,7 @@ package enum Hex {
         }
     }
 
-    /// The bytes of a text of either case; nil when it is none.
+    /// Decodes hex digits of either case; nil for any other text.
     static func bytes(_ text: String) -> [UInt8]? {
         let digits = Array(text.utf8)
         guard digits.count.isMultiple(of: 2) else { return nil }
@@ -39,7 +39,7 @@ package enum Hex {
         value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
     }
 
-    /// The value of an ASCII digit of either case; nil when it is none.
+    /// The value of an ASCII hex digit of either case; nil for any other byte.
     package static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

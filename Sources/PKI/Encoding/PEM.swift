@@ -1,31 +1,31 @@
-/// Finds and writes PEM blocks (RFC 7468, and the headers of RFC 1421 that OpenSSL's own format still has). Text around
-/// the blocks, indented blocks and any kind of line end are fine; a block that is cut off or holds anything but base64
-/// is not.
+/// Finds and writes PEM blocks (RFC 7468, with the headers of RFC 1421 that OpenSSL's older format has). Text around
+/// the blocks, indented blocks and any kind of line end are accepted. A block that is cut off, or contains anything but
+/// base64, is an error.
 package enum PEM {
     /// One block, by its place in the text.
     struct Block {
         let label: String
-        /// Where its first line begins.
+        /// The offset of its first line.
         let start: Int
-        /// Whether its headers say that the content is encrypted.
+        /// Whether its headers say that its content is encrypted.
         var isEncrypted = false
-        /// Where its base64 stands.
+        /// The place of its base64 text.
         var body: Range<Int>
 
-        /// Whether it is a certificate, by today's label or the one of old (RFC 7468 section 5.1).
+        /// Whether it is a certificate, by the label of RFC 7468 or the older one (section 5.1).
         var isCertificate: Bool { label == "CERTIFICATE" || label == "X509 CERTIFICATE" }
     }
 
     /// The longest text that is looked at: 1 MiB.
     static let maximumTextBytes = 1 << 20
-    /// A system's file of trusted roots has some 150.
+    /// The most blocks in a text. A system's file of trusted roots has about 150.
     private static let maximumBlocks = 1000
     private static let maximumLabelBytes = 64
     private static let begin = Array("-----BEGIN ".utf8)
     private static let end = Array("-----END ".utf8)
     private static let encrypted = Array("ENCRYPTED".utf8)
 
-    /// The DER of each certificate of a text, in its order; nothing of it is parsed.
+    /// The DER of each certificate in a text, in its order. The certificates are not parsed.
     package static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
@@ -35,15 +35,15 @@ package enum PEM {
         return certificates
     }
 
-    /// The DER of a text's first block, such as the leaf of a chain; nil when that is no certificate. What stands behind it
-    /// is not looked at.
+    /// The DER of a text's first block, such as the leaf of a chain; nil when that block is no certificate. The rest of
+    /// the text is ignored.
     package static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
         let text = pem.span
         guard let block = try blocks(in: text, atMost: 1).first, block.isCertificate else { return nil }
         return try content(of: block, in: text).plainCopy()
     }
 
-    /// The blocks of certificates. Certificates in another form are an error: they would be lost.
+    /// The blocks that are certificates. Throws for certificates in another form, which would otherwise be lost.
     static func certificateBlocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
         let all = try blocks(in: text)
         if all.isEmpty, let form = ForeignForm(of: text, key: false) { throw .foreignForm(form) }
@@ -52,7 +52,7 @@ package enum PEM {
         return all.filter(\.isCertificate)
     }
 
-    /// Where the first block of a text in plain PEM ends, its line end included; nil when there is none.
+    /// The offset behind the first block of a text in plain PEM, its line end included; nil when there is no block.
     package static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
         while position + end.count <= pem.count {
@@ -63,8 +63,8 @@ package enum PEM {
         return nil
     }
 
-    /// The blocks of a text, in its order; of very many only the first. A line that was meant to begin or end a block, but is
-    /// damaged, is an error: what stood there would be lost without a word.
+    /// The blocks of a text, in its order, but no more than `limit`. A damaged BEGIN or END line is an error: its block
+    /// would otherwise be lost silently.
     static func blocks(in text: Span<UInt8>, atMost limit: Int = .max) throws(PKIError) -> [Block] {
         guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }
         var blocks: [Block] = []
@@ -88,7 +88,7 @@ package enum PEM {
                     throw .tooLarge("PEM text", limit: "\(maximumBlocks) blocks")
                 }
             } else if open != nil, isBase64(line, of: text) {
-                // Nearly all lines are, and need no closer look.
+                // Nearly all lines are base64, and need no further check.
             } else if open == nil, let slip = PEMSlip(bodyOutside: line, of: text) {
                 throw slip.error(at: position, in: text)
             } else if let slip = PEMSlip(line, of: text, isInBlock: open != nil) {
@@ -110,7 +110,7 @@ package enum PEM {
             reason: "the block '\(block.label)' of line \(lineNumber(of: block.start, in: text)) does not end")
     }
 
-    /// The number of the line, from 1, that a byte stands in. CR, LF and CRLF each end a line.
+    /// The number of the line, from 1, that contains a byte. CR, LF and CRLF each end a line.
     static func lineNumber(of position: Int, in text: Span<UInt8>) -> Int {
         var number = 1
         for index in 0..<position {
@@ -126,7 +126,7 @@ package enum PEM {
         return end
     }
 
-    /// A line without the white space, or the byte order mark, around it.
+    /// A line without white space around it, and without a byte order mark.
     private static func trimmed(_ line: Range<Int>, of text: Span<UInt8>) -> Range<Int> {
         let isSpace = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
         var end = line.upperBound
@@ -145,7 +145,7 @@ package enum PEM {
         else { return nil }
         let label = (line.lowerBound + prefix.count..<line.upperBound - dashes).map { text[$0] }
         let isDash = { (byte: UInt8) in byte == UInt8(ascii: "-") }
-        // Two dashes in a row are not for labels (RFC 7468 section 3).
+        // A label can't have two dashes in a row (RFC 7468 section 3).
         guard label.allSatisfy({ (0x20...0x7E).contains($0) }),
             !zip(label, label.dropFirst()).contains(where: { isDash($0) && isDash($1) })
         else { return nil }
@@ -165,7 +165,7 @@ package enum PEM {
 }
 
 extension PEM {
-    /// The bytes that a block's base64 (RFC 4648, section 4) stands for.
+    /// Decodes a block's base64 (RFC 4648, section 4).
     static func content(of block: Block, in text: Span<UInt8>) throws(PKIError) -> SecretBytes {
         try SecretBytes(capacity: block.body.count / 4 * 3 + 3) { output throws(PKIError) in
             var group: UInt32 = 0
@@ -207,7 +207,7 @@ extension PEM {
 }
 
 extension PEM {
-    /// A block with lines of 64 digits and a newline at its end.
+    /// Writes a PEM block, with lines of 64 digits and a newline at its end.
     static func secretText(_ label: String, _ der: Span<UInt8>) -> SecretBytes {
         let frame = 2 * (label.utf8.count + 17)
         let digits = (der.count + 2) / 3 * 4
@@ -227,7 +227,7 @@ extension PEM {
         }
     }
 
-    /// The same for what is no secret.
+    /// Writes a PEM block whose content is no secret.
     static func text(_ label: String, _ der: [UInt8]) -> String {
         secretText(label, der.span).withBytes { text in
             String(decoding: text.indices.map { text[$0] }, as: UTF8.self)

@@ -1,5 +1,7 @@
-/// A line that was meant to begin or end a PEM block, and does not: dashes or a line break are lost, letters are small or others, a
-/// space is none, or its partner is missing; or a block's first line that has none before it. Programs that pass over such a line lose a certificate without a word.
+/// A mistake in a PEM text that would make other programs lose a certificate silently. It is one of:
+/// - a damaged BEGIN or END line: dashes or a line break missing, letters in lower case or wrong, an odd kind of space;
+/// - an END line without BEGIN;
+/// - base64 without a BEGIN line before it.
 struct PEMSlip {
     private enum Kind { case damaged, isAlone, isGlued, isBody }
 
@@ -7,11 +9,11 @@ struct PEMSlip {
     private let label: String
     private let isEnd: Bool
 
-    /// An END line that no BEGIN line stands before.
+    /// An END line without a BEGIN line before it.
     init(endOf label: String) { (kind, self.label, isEnd) = (.isAlone, label, true) }
 
-    /// What a block's first line has that no block begins before; nil for any other line outside of blocks. DER of more than 127
-    /// bytes begins with these digits, and what else stands beside blocks is hardly one word of such a length.
+    /// Finds base64 that no BEGIN line precedes; nil for any other line outside of blocks. DER of more than 127 bytes
+    /// begins with the digits "MI", and comments beside blocks hardly ever contain one word of that length.
     init?(bodyOutside line: Range<Int>, of text: Span<UInt8>) {
         guard line.count >= Self.leastBodyBytes, text[line.lowerBound] == UInt8(ascii: "M"),
             text[line.lowerBound + 1] == UInt8(ascii: "I"), PEM.isBase64(line, of: text)
@@ -19,11 +21,11 @@ struct PEMSlip {
         (kind, label, isEnd) = (.isBody, "CERTIFICATE", false)
     }
 
-    /// Lines of PEM have 64 digits (RFC 7468 section 2), some programs' 60.
+    /// The shortest line taken for base64. Lines of PEM have 64 digits (RFC 7468 section 2); some programs write 60.
     private static let leastBodyBytes = 60
 
-    /// The slip of a line that is no boundary; nil when it was hardly meant to be one. Outside of blocks a line that begins with
-    /// `#` is a comment.
+    /// Finds a damaged BEGIN or END line; nil for any line that probably was not meant as one. A line outside of blocks
+    /// that begins with `#` is a comment.
     init?(_ line: Range<Int>, of text: Span<UInt8>, isInBlock: Bool) {
         guard let first = line.first, isInBlock || text[first] != UInt8(ascii: "#") else { return nil }
         var words: [(isEnd: Bool, label: String)] = []
@@ -43,7 +45,7 @@ struct PEMSlip {
         kind = words.count == 2 && isEnd && !words[1].isEnd ? .isGlued : .damaged
     }
 
-    /// The slip of a boundary whose label is misspelt, or in small letters; nil for any other label.
+    /// Finds a label that is misspelt or in lower case; nil for any other label.
     init?(boundary label: String, isEnd: Bool) {
         let proper = Self.proper(label)
         let meant = Self.isKnown(proper) ? proper : Self.labels.first { Self.isNear($0, proper) }
@@ -51,7 +53,7 @@ struct PEMSlip {
         (kind, self.label, self.isEnd) = (.damaged, meant, isEnd)
     }
 
-    /// What an operator is told of it.
+    /// The error that an operator reads.
     func error(at position: Int, in text: Span<UInt8>) -> PKIError {
         let reason =
             switch kind {
@@ -66,7 +68,8 @@ struct PEMSlip {
         return .malformed("PEM text", reason: "line \(PEM.lineNumber(of: position, in: text)) \(reason)")
     }
 
-    /// How many bytes of a run of dashes stand here; word processors make long dashes of two, of three bytes each.
+    /// The length in bytes of the run of dashes at `start`. Word processors turn two dashes into one long dash, which
+    /// has three bytes.
     private static func dashes(from start: Int, to end: Int, of text: Span<UInt8>) -> Int {
         var position = start
         while position < end {
@@ -83,15 +86,16 @@ struct PEMSlip {
         return position - start
     }
 
-    /// BEGIN or END with a known label behind it, and behind that nothing but dashes or what can't be a word of a sentence.
+    /// Reads BEGIN or END and a known label. Behind the label only dashes may follow, or words that can't be part of a
+    /// sentence.
     private static func boundary(from start: Int, to end: Int, of text: Span<UInt8>) -> (isEnd: Bool, label: String)? {
         var words: [String] = []
         var position = start
-        // The longest label that is known has three words.
+        // The longest known label has three words.
         while position < end, words.count < 6 {
             if isLetter(text[position]) {
                 let word = position..<((position..<end).first { !isLetter(text[$0]) } ?? end)
-                // As long are only digits of base64.
+                // Only base64 has longer words.
                 guard word.count <= 16 else { break }
                 words.append(String(decoding: word.map { text[$0] }, as: UTF8.self).uppercased())
                 position = word.upperBound
@@ -114,13 +118,13 @@ struct PEMSlip {
         label.uppercased().split(separator: " ").joined(separator: " ")
     }
 
-    /// The labels that others are held against.
+    /// The labels that a misspelt label is compared with.
     private static let labels = [
         "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST",
         "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
     ]
 
-    /// Whether at most two letters are to be put in, taken out or changed to get from one text to the other.
+    /// Whether one text can be turned into the other by at most two insertions, deletions or changes of a letter.
     private static func isNear(_ left: String, _ right: String) -> Bool {
         let (left, right) = (Array(left.utf8), Array(right.utf8))
         guard abs(left.count - right.count) <= 2 else { return false }

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// The kinds of private keys that can be made; the raw value is the name in aegis.yaml.
+/// The kinds of private keys that Aegis can make. The raw value is the name in aegis.yaml.
 package enum KeyAlgorithm: String, Sendable, CaseIterable {
     /// ECDSA on P-256: the default.
     case ecdsaP256 = "ecdsa-p256"
@@ -13,7 +13,7 @@ package enum KeyAlgorithm: String, Sendable, CaseIterable {
     /// RSA with a modulus of 4096 bits.
     case rsa4096 = "rsa-4096"
 
-    /// A new `EVP_PKEY`, owned by the caller.
+    /// Makes an `EVP_PKEY`, which the caller owns.
     func generate() throws(PKIError) -> OpaquePointer {
         let action = "making a key (\(rawValue))"
         return switch self {

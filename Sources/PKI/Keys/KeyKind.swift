@@ -1,26 +1,26 @@
 import COpenSSL
 
-/// What a public or private key is.
+/// The algorithm and size of a public or private key.
 enum KeyKind: Sendable, Hashable {
     case rsa(bits: Int)
-    /// OpenSSL's name of the curve, and the size of its field.
+    /// An elliptic curve by OpenSSL's name, and the size of its field.
     case ecdsa(curve: String, bits: Int)
-    /// One on such a curve whose numbers stand in place of its name, which RFC 5480 forbids (section 2.1.1): browsers, Go and
-    /// Python take no such certificate.
+    /// A key on a curve that is given by its parameters instead of its name, which RFC 5480 forbids (section 2.1.1).
+    /// Browsers, Go and Python refuse such certificates.
     case explicitECDSA(curve: String)
     case ed25519
-    /// Anything that no certificate of ours can have, by OpenSSL's name.
+    /// Any other kind, by OpenSSL's name. Aegis uses no certificate with such a key.
     case other(String)
 
     /// The kind of an `EVP_PKEY`.
     init(of key: OpaquePointer) {
-        // The key is the caller's and outlives this call.
+        // The caller keeps the key alive during this call.
         let bits = unsafe Int(EVP_PKEY_get_bits(key))
         if unsafe EVP_PKEY_is_a(key, "RSA") == 1 {
             self = .rsa(bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "EC") == 1 {
             let curve = unsafe Self.curve(of: key)
-            // A curve without a name is none that can be named.
+            // A curve that has no name at all can't be given by name, so it doesn't count as explicit.
             let isExplicit = unsafe Self.curves.keys.contains(curve) && Self.isExplicit(key)
             self = isExplicit ? .explicitECDSA(curve: curve) : .ecdsa(curve: curve, bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "ED25519") == 1 {
@@ -39,12 +39,12 @@ enum KeyKind: Sendable, Hashable {
     private static func curve(of key: OpaquePointer) -> String {
         var name = [CChar](repeating: 0, count: 64)
         var length = 0
-        // Writes at most the given size, a final NUL with it; fails for curves without a name.
+        // The call writes at most the given size, the final NUL included. It fails for curves without a name.
         guard unsafe EVP_PKEY_get_group_name(key, &name, name.count, &length) == 1 else { return "unnamed curve" }
         return String(decoding: name.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// At least RSA 2048 or EC 256, and one that TLS has signatures for.
+    /// Throws for keys below RSA 2048 or EC 256, and for kinds that TLS can't sign with.
     func checkStrength() throws(PKIError) {
         switch self {
         case .rsa(let bits):
@@ -58,17 +58,17 @@ enum KeyKind: Sendable, Hashable {
         }
     }
 
-    /// The largest RSA key that is served, in bits: a signature takes some 30 ms, in which a worker does nothing else. One of
-    /// 16384 bits takes eight times as long.
+    /// The largest RSA key that is served, in bits. A signature takes about 30 ms, during which a worker does nothing
+    /// else; with 16384 bits it would take eight times as long.
     static let maximumRSABits = 8192
 
-    /// Refuses keys whose signatures take so long that handshakes hold up everybody else. It does not concern keys of others,
-    /// which only verify: that is hundreds of times faster.
+    /// Throws for keys whose signatures are so slow that handshakes would hold up all other clients. Keys that only
+    /// verify, such as a peer's, need no check: verifying is hundreds of times faster.
     func checkCost() throws(PKIError) {
         if case .rsa(let bits) = self, bits > Self.maximumRSABits { throw .slowKey(description) }
     }
 
-    /// The hash that goes with signatures of this key, as an `EVP_MD`; nil where the algorithm has its own.
+    /// The hash for signatures of this key, as an `EVP_MD`; nil where the algorithm includes its own hash.
     var digest: OpaquePointer? {
         switch self {
         case .ed25519: nil

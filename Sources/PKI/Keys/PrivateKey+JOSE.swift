@@ -1,6 +1,7 @@
 import COpenSSL
 
-/// The algorithms of JSON Web Signatures that our account keys have (RFC 7518, section 3.1); the raw value is the name.
+/// The algorithms of JSON Web Signatures for the account keys that Aegis makes (RFC 7518, section 3.1). The raw value
+/// is the name.
 package enum JWSAlgorithm: String, Sendable {
     /// ECDSA on P-256 with SHA-256.
     case es256 = "ES256"
@@ -10,14 +11,14 @@ package enum JWSAlgorithm: String, Sendable {
     case rs256 = "RS256"
 }
 
-/// The public half of a key as JSON Web Key (RFC 7517). Numbers are big-endian bytes.
+/// The public half of a key as a JSON Web Key (RFC 7517). Numbers are big-endian bytes.
 package enum JSONWebKey: Sendable, Hashable {
-    /// A point; both coordinates are as long as the curve's field.
+    /// A point on a curve. Both coordinates are as long as the curve's field.
     case ec(curve: String, x: [UInt8], y: [UInt8])
     /// Modulus and exponent, without leading zeros.
     case rsa(n: [UInt8], e: [UInt8])
 
-    /// The required members alone (RFC 7638, section 3.2), which are all that a JWS needs.
+    /// The required members (RFC 7638, section 3.2). A JWS needs no others.
     package var members: [String: String] {
         switch self {
         case .ec(let curve, let x, let y):
@@ -26,7 +27,7 @@ package enum JSONWebKey: Sendable, Hashable {
         }
     }
 
-    /// The members as JSON in the order of their names, as the thumbprint takes them. Nothing in them needs an escape.
+    /// The members as JSON, sorted by name, as the thumbprint needs them. No member needs an escape.
     package var json: String {
         "{" + members.sorted { $0.key < $1.key }.map { #""\#($0.key)":"\#($0.value)""# }.joined(separator: ",") + "}"
     }
@@ -36,7 +37,7 @@ package enum JSONWebKey: Sendable, Hashable {
 }
 
 extension PrivateKey {
-    /// How this key signs. P-521 and Ed25519 are for certificates alone: not every CA takes them for accounts.
+    /// The algorithm this key signs with. Throws for P-521 and Ed25519: not every CA accepts them for accounts.
     package var jwsAlgorithm: JWSAlgorithm {
         get throws(PKIError) {
             switch keyKind {
@@ -48,7 +49,7 @@ extension PrivateKey {
         }
     }
 
-    /// The public half.
+    /// The public half of this key.
     package var jsonWebKey: JSONWebKey {
         get throws(PKIError) {
             switch try jwsAlgorithm {
@@ -59,8 +60,8 @@ extension PrivateKey {
         }
     }
 
-    /// The signature of a message as a JWS has it (RFC 7518, sections 3.3 and 3.4): ECDSA's two numbers one after the
-    /// other, each as long as the curve's field; RSA's as it is.
+    /// Signs a message in the form that JWS requires (RFC 7518, sections 3.3 and 3.4): for ECDSA the two numbers one
+    /// after the other, each as long as the curve's field; for RSA the signature itself.
     package func signature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
         let algorithm = try jwsAlgorithm
         let signature = try rawSignature(of: message)
@@ -78,14 +79,14 @@ extension PrivateKey {
         try unsafe OpenSSL.check(
             action, withHandle { key in unsafe EVP_DigestSignInit(context, nil, keyKind.digest, nil, key) })
         var length = 0
-        // Without a place to write to, this tells how much it will write at most.
+        // Without an output buffer, the call only says how many bytes it will write at most.
         try unsafe OpenSSL.check(action, EVP_DigestSign(context, nil, &length, message, message.count))
         var signature = [UInt8](repeating: 0, count: length)
         try unsafe OpenSSL.check(action, EVP_DigestSign(context, &signature, &length, message, message.count))
         return Array(signature.prefix(length))
     }
 
-    /// An ECDSA signature in DER (RFC 3279, section 2.2.3) as two numbers of fixed width.
+    /// Turns an ECDSA signature in DER (RFC 3279, section 2.2.3) into two numbers of fixed width.
     private static func joined(_ der: [UInt8], width: Int) throws(PKIError) -> [UInt8] {
         let decoded = unsafe OpenSSL.decode(der.span, free: ECDSA_SIG_free) { position, count in
             unsafe d2i_ECDSA_SIG(nil, position, count)
@@ -96,12 +97,12 @@ extension PrivateKey {
             + bytes(of: ECDSA_SIG_get0_s(pair), width: width)
     }
 
-    /// A public number of the key, by OpenSSL's name; without leading zeros where no width is given.
+    /// A public number of the key, by OpenSSL's name for it. Without `width` it has no leading zeros.
     private func number(_ name: String, width: Int? = nil) throws(PKIError) -> [UInt8] {
         var number: OpaquePointer?
         try unsafe OpenSSL.check(
             "reading a public key", withHandle { key in unsafe EVP_PKEY_get_bn_param(key, name, &number) })
-        // Allocated for us by the call.
+        // The call allocated the number for us.
         defer { unsafe BN_free(number) }
         return try unsafe Self.bytes(of: number, width: width)
     }
@@ -109,7 +110,7 @@ extension PrivateKey {
     private static func bytes(of number: OpaquePointer?, width: Int?) throws(PKIError) -> [UInt8] {
         let width = unsafe width ?? (Int(BN_num_bits(number)) + 7) / 8
         var bytes = [UInt8](repeating: 0, count: width)
-        // Writes exactly `width` bytes or fails.
+        // The call writes exactly `width` bytes or fails.
         try unsafe OpenSSL.check("writing a number", BN_bn2binpad(number, &bytes, Int32(width)))
         return bytes
     }

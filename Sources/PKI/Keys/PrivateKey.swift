@@ -1,17 +1,17 @@
 import COpenSSL
 
-/// A private key that can be served with: RSA from 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
+/// A private key that the gateway can use: RSA from 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 @safe
 package final class PrivateKey: Sendable {
     let keyKind: KeyKind
-    // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Who uses it
-    // extends self's lifetime to the end of the use.
+    // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Each use
+    // of `key` extends self's lifetime to its end.
     private nonisolated(unsafe) let key: OpaquePointer
 
     /// Such as "ECDSA P-256" or "RSA 2048".
     package var kind: String { keyKind.description }
 
-    /// Takes over an `EVP_PKEY`, also when it is refused.
+    /// Takes ownership of an `EVP_PKEY`, also when it throws.
     private init(takingOwnership key: OpaquePointer) throws(PKIError) {
         do throws(PKIError) {
             let kind = unsafe KeyKind(of: key)
@@ -28,8 +28,8 @@ package final class PrivateKey: Sendable {
 
     deinit { unsafe EVP_PKEY_free(key) }
 
-    /// Refuses RSA keys whose public exponent is not what every client takes: odd, above 1, and short. With 1 a signature would
-    /// be the message itself; a long one makes each handshake slow, for the client too.
+    /// Throws for an RSA key whose public exponent is not odd, above 1 and short, as every client requires. With an
+    /// exponent of 1 a signature would be the message itself. A long one slows each handshake down, for the client too.
     private static func checkExponent(_ key: OpaquePointer) throws(PKIError) {
         var exponent: OpaquePointer?
         try unsafe OpenSSL.check("reading a key", EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent))
@@ -40,16 +40,17 @@ package final class PrivateKey: Sendable {
         }
     }
 
-    /// OpenSSL verifies nothing with longer ones where the modulus is long (OPENSSL_RSA_MAX_PUBEXP_BITS).
+    /// The longest public exponent, in bits. OpenSSL verifies nothing with longer ones when the modulus is long
+    /// (OPENSSL_RSA_MAX_PUBEXP_BITS).
     private static let maximumExponentBits: Int32 = 64
 
-    /// Its public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    /// The public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
     package func publicKeyDER() throws(PKIError) -> [UInt8] {
         defer { extendLifetime(self) }
         return try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output) }
     }
 
-    /// A new key. RSA takes from a tenth of a second to some seconds.
+    /// Makes a new key. For RSA this takes from a tenth of a second to some seconds.
     package static func generate(_ algorithm: KeyAlgorithm) throws(PKIError) -> PrivateKey {
         try unsafe PrivateKey(takingOwnership: algorithm.generate())
     }
@@ -63,13 +64,13 @@ package final class PrivateKey: Sendable {
         let key = unsafe OpenSSLMemory.wiping {
             unsafe der.withBytes { bytes in
                 unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
-                    // Where the first reads nothing it leaves the pointer where it was.
+                    // A function that can't read the bytes leaves `position` where it was.
                     unsafe aegis_pkcs8_p256_key(position, count) ?? aegis_pkcs8_key(position, count)
                         ?? d2i_AutoPrivateKey(nil, position, count)
                 }
             }
         }
-        // Why OpenSSL refused it is left out: it has tried all the forms and lists the failures of each.
+        // OpenSSL's reasons are dropped: it has tried all forms, and lists why each of them failed.
         ERR_clear_error()
         guard let key = unsafe key else {
             throw .malformed("private key", reason: "it is neither PKCS#8, PKCS#1 nor SEC 1")
@@ -77,8 +78,8 @@ package final class PrivateKey: Sendable {
         try unsafe self.init(takingOwnership: key)
     }
 
-    /// Reads the one key of a PEM text, with anything around it: PKCS#8, "RSA PRIVATE KEY" or "EC PRIVATE KEY". Encrypted
-    /// keys are refused as such, and so is a key whose halves don't belong together.
+    /// Reads a PEM text with exactly one key and any other text around it: PKCS#8, "RSA PRIVATE KEY" or "EC PRIVATE
+    /// KEY". Throws for an encrypted key, and for a key whose halves don't belong together.
     package convenience init(pem: SecretBytes) throws(PKIError) {
         let der = try pem.withBytes { text throws(PKIError) in
             let blocks = try PEM.blocks(in: text).filter { $0.label.hasSuffix("PRIVATE KEY") }
@@ -110,7 +111,7 @@ package final class PrivateKey: Sendable {
         var length = 0
         try unsafe OpenSSL.check(action, OSSL_ENCODER_to_data(context, &output, &length))
         guard let start = unsafe output else { throw .openSSL(action, reasons: []) }
-        // The encoder allocated it for us; it is wiped when freed.
+        // The encoder allocated the output for us. Freeing it wipes it.
         defer { unsafe aegis_clear_free(start, length) }
         return SecretBytes(capacity: length) { bytes in
             for index in 0..<length { unsafe bytes.append(start[index]) }
@@ -126,7 +127,7 @@ package final class PrivateKey: Sendable {
     package func matches(_ certificate: Certificate) -> Bool {
         if let own = try? publicKeyDER(), own == certificate.publicKeyDER { return true }
         defer { extendLifetime(self) }
-        // The same key can be written in several ways: a compressed point, parameters that are absent or null.
+        // The same public key can be encoded in several ways: a compressed point, parameters that are absent or null.
         guard
             let other = unsafe OpenSSL.decode(
                 certificate.publicKeyDER.span, free: EVP_PKEY_free,
@@ -144,26 +145,27 @@ extension PrivateKey {
         return unsafe body(key)
     }
 
-    /// Signs a certificate (an `X509`) that is complete but for its signature.
+    /// Signs a certificate (an `X509`) in which only the signature is missing.
     func sign(certificate: OpaquePointer) throws(PKIError) {
         defer { extendLifetime(self) }
         try unsafe OpenSSL.check("signing a certificate", X509_sign(certificate, key, keyKind.digest))
     }
 
-    /// Makes this the key that a request (an `X509_REQ`) is for, and signs it.
+    /// Puts this key's public half into a request (an `X509_REQ`), and signs it.
     func sign(request: OpaquePointer) throws(PKIError) {
         defer { extendLifetime(self) }
         try unsafe OpenSSL.check("making a request", X509_REQ_set_pubkey(request, key))
         try unsafe OpenSSL.check("signing a request", X509_REQ_sign(request, key, keyKind.digest))
     }
 
-    /// What the private half signs, the public half must verify: a file that was damaged or patched together doesn't.
+    /// Throws unless the public half verifies a signature of the private half. In a file that was damaged or patched
+    /// together it doesn't.
     private func checkPair() throws(PKIError) {
         defer { extendLifetime(self) }
         let context = try unsafe OpenSSL.require("checking a key", EVP_MD_CTX_new())
         defer { unsafe EVP_MD_CTX_free(context) }
         let message = Array("aegis".utf8)
-        // Larger than the signature of any key that fits the limit on DER.
+        // More than the signature of any key that fits the limit on DER needs.
         var signature = [UInt8](repeating: 0, count: 32 << 10)
         var length = signature.count
         ERR_clear_error()
@@ -179,8 +181,8 @@ extension PrivateKey {
 }
 
 extension PrivateKey: CustomStringConvertible, CustomReflectable {
-    /// The kind of key; nothing of the key.
+    /// The kind of the key, and nothing else about it.
     package var description: String { "private key (\(kind))" }
-    /// A mirror without children.
+    /// Without children, so that a dump shows nothing of the key.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

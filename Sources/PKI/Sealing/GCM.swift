@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// One run of AES-256-GCM, either way.
+/// One encryption or decryption with AES-256-GCM.
 @safe
 struct GCM: ~Copyable {
     enum Direction: Int32 {
@@ -29,10 +29,10 @@ struct GCM: ~Copyable {
         unsafe self.context = context
     }
 
-    // Wipes the expanded key too.
+    // This wipes the expanded key too.
     deinit { unsafe EVP_CIPHER_CTX_free(context) }
 
-    /// Takes in data that is authenticated but not encrypted.
+    /// Adds data that is authenticated but not encrypted.
     func authenticate(_ data: [UInt8]) throws(PKIError) {
         var written: Int32 = 0
         try unsafe OpenSSL.check(
@@ -43,7 +43,7 @@ struct GCM: ~Copyable {
     func process(_ input: Span<UInt8>, into output: inout MutableSpan<UInt8>) throws(PKIError) {
         precondition(input.count == output.count && input.count <= Int32.max, "GCM keeps the length")
         guard input.count > 0 else { return }
-        // GCM is a stream: it writes exactly as many bytes as it reads.
+        // GCM is a stream cipher mode: it writes exactly as many bytes as it reads.
         try unsafe input.withUnsafeBufferPointer { input throws(PKIError) in
             try unsafe output.withUnsafeMutableBufferPointer { output throws(PKIError) in
                 var written: Int32 = 0
@@ -54,7 +54,7 @@ struct GCM: ~Copyable {
         }
     }
 
-    /// Ends the encryption: the tag.
+    /// Ends the encryption and returns the tag.
     func finish(tagBytes: Int) throws(PKIError) -> [UInt8] {
         var tag = [UInt8](repeating: 0, count: tagBytes)
         var written: Int32 = 0
@@ -64,7 +64,7 @@ struct GCM: ~Copyable {
         return tag
     }
 
-    /// Ends the decryption: whether the tag is right.
+    /// Ends the decryption and returns whether the tag is right.
     func verify(tag: [UInt8]) throws(PKIError) -> Bool {
         var tag = tag
         var written: Int32 = 0

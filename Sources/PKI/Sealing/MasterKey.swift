@@ -1,11 +1,11 @@
 /// The 256-bit key that all secrets of a state are sealed with.
 package struct MasterKey: Sendable {
-    /// Tells keys apart and nothing about them: the first 8 bytes, as hex, of a SHA-256 over a label and the key.
+    /// Identifies the key without revealing it: the first 8 bytes, as hex, of a SHA-256 over a label and the key.
     package let id: String
     let bytes: SecretBytes
     let idBytes: [UInt8]
 
-    /// How many bytes it has.
+    /// The length of a key, in bytes.
     static let byteCount = 32
     private static let idLabel = "aegis master key id\0"
 
@@ -22,7 +22,7 @@ package struct MasterKey: Sendable {
         id = Hex.text(idBytes)
     }
 
-    /// A new random key.
+    /// Makes a random key.
     package static func generate() throws(PKIError) -> MasterKey {
         MasterKey(bytes: try OpenSSL.secretRandomBytes(byteCount))
     }
@@ -43,7 +43,7 @@ package struct MasterKey: Sendable {
         self.init(bytes: key)
     }
 
-    /// Reads 64 hex digits. The text can't be wiped from here.
+    /// Reads 64 hex digits from a text that can't be wiped from here.
     package init(hex: String) throws(PKIError) {
         try self.init(hex: SecretBytes(Array(hex.utf8)))
     }
@@ -62,13 +62,13 @@ package struct MasterKey: Sendable {
 }
 
 extension MasterKey: Equatable {
-    /// Whether both are the same key.
+    /// Whether both are the same key, compared in constant time.
     package static func == (left: MasterKey, right: MasterKey) -> Bool { left.bytes == right.bytes }
 }
 
 extension MasterKey: CustomStringConvertible, CustomReflectable {
-    /// The key's id; nothing of the key.
+    /// The key's id, and nothing else about it.
     package var description: String { "master key \(id)" }
-    /// A mirror without children.
+    /// Without children, so that a dump shows nothing of the key.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,21 +1,22 @@
-/// Why sealed bytes don't open. The description is a clause for an operator; who calls says what it was that did not open.
+/// The reason why sealed bytes don't open. The description is a clause for an operator; the caller says which thing did
+/// not open.
 package enum SealError: Error, Equatable {
-    /// There are fewer bytes than any envelope has.
+    /// The input is shorter than any envelope.
     case truncated
-    /// Sealed in a way that this program doesn't know, by this version number.
+    /// The envelope's version, given here, is unknown to this program.
     case unknownVersion(UInt8)
-    /// Sealed with a key of another id than those at hand.
+    /// The envelope was sealed with a key that has another id than those at hand.
     case wrongKey(sealedWith: String, atHand: [String])
-    /// The key is right, but the bytes were changed, or are another row's or another purpose's.
+    /// The key is right, but the bytes were changed, or belong to another row or another purpose.
     case damaged
-    /// More than `Sealer.maximumBytes`.
+    /// The content is larger than `Sealer.maximumBytes`.
     case tooLarge
     /// OpenSSL failed.
     case failed(PKIError)
 }
 
 extension SealError: CustomStringConvertible {
-    /// The error as one line for an operator.
+    /// A clause for an operator.
     package var description: String {
         switch self {
         case .truncated: "the sealed bytes are cut off"

@@ -1,19 +1,19 @@
 import COpenSSL
 
-/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that they open only at their own place.
+/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that each opens only in its own place.
 ///
-/// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version, purpose and
-/// row are authenticated with it; in version 2 also the secret's partner, what it is good for nothing without, such as the
-/// certificate of a key. With random nonces one key is good for 2^32 seals.
+/// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version,
+/// purpose and row are authenticated too. Version 2 also authenticates the secret's partner: a thing without which the
+/// secret is useless, such as a key's certificate. With random nonces one key is good for 2^32 seals.
 package struct Sealer: Sendable {
-    /// Seals, and opens what it has sealed.
+    /// Seals, and opens envelopes sealed with it.
     package let key: MasterKey
-    /// Opens only: what is still sealed with these while keys are changed.
+    /// Keys that only open: they have sealed the rows that a change of keys has not reached yet.
     package let olderKeys: [MasterKey]
 
-    /// The most that is sealed at once: 1 GiB.
+    /// The most bytes that can be sealed at once: 1 GiB.
     package static let maximumBytes = 1 << 30
-    /// By how much an envelope is larger than what is in it.
+    /// How many bytes an envelope adds to its content.
     package static let overheadBytes = headerBytes + nonceBytes + tagBytes
 
     private static let lonely: UInt8 = 1
@@ -22,7 +22,6 @@ package struct Sealer: Sendable {
     private static let nonceBytes = 12
     private static let tagBytes = 16
 
-    /// A sealer with one key, and others that may open.
     package init(key: MasterKey, olderKeys: [MasterKey] = []) {
         self.key = key
         self.olderKeys = olderKeys
@@ -39,7 +38,7 @@ package struct Sealer: Sendable {
     /// Whether an envelope opens only with the partner that it was sealed with.
     package static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
 
-    /// Seals bytes for a purpose, such as "certificate key", a row, such as its id, and a partner, where it has one.
+    /// Seals bytes for a purpose (such as "certificate key"), a row (by its id) and, if given, a partner.
     package func seal(_ plain: SecretBytes, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
@@ -48,7 +47,8 @@ package struct Sealer: Sendable {
         }
     }
 
-    /// The same for bytes that lie elsewhere, such as a file's text: a copy of a large one would cost as much as sealing it.
+    /// Seals bytes that are not in a `SecretBytes`, such as a file's text: copying a large one would cost as much as
+    /// sealing it.
     package func seal(_ plain: Span<UInt8>, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
@@ -73,7 +73,8 @@ package struct Sealer: Sendable {
         }
     }
 
-    /// Opens what was sealed for the same purpose and row, and for the same partner if for one.
+    /// Opens an envelope that was sealed for the same purpose and row, and for the same partner if it was sealed for
+    /// one.
     package func open(_ sealed: [UInt8], purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> SecretBytes
     {
@@ -94,7 +95,7 @@ package struct Sealer: Sendable {
                 var bytes = output.mutableSpan
                 try cipher.process(sealed.span.extracting(nonceEnd..<tagStart), into: &bytes)
             }
-            // Nobody sees the plain bytes before the tag is known to be right.
+            // The plain bytes are returned only after the tag was found to be right.
             if try cipher.verify(tag: Array(sealed[tagStart...])) { return plain }
         } catch {
             throw .failed(error)
@@ -102,7 +103,7 @@ package struct Sealer: Sendable {
         throw .damaged
     }
 
-    /// The additional data: each part with its length before it, so that no two places read the same.
+    /// The additional data: each part preceded by its length, so that different places never give the same data.
     private static func place(_ version: UInt8, _ parts: [String]) -> [UInt8] {
         parts.reduce(into: [version]) { data, part in
             let length = UInt64(part.utf8.count)

@@ -1,10 +1,10 @@
 import COpenSSL
 
-/// What the certificates of servers must have for connections that another library makes by OpenSSL.
+/// Rules for servers' certificates on connections that libcurl makes with OpenSSL.
 package enum ServerNames {
-    /// Has all connections of an `SSL_CTX` refuse certificates without a subject alternative name, be it of a host or an
-    /// address. Where there is none, libcurl would look for the name in the subject, which is not where names are (RFC 9525
-    /// section 2).
+    /// Makes all connections of an `SSL_CTX` refuse certificates that have no subject alternative name of a host or an
+    /// address. For such certificates libcurl would compare the subject instead, which is not the place for names (RFC
+    /// 9525 section 2).
     @unsafe
     package static func require(in context: UnsafeMutableRawPointer) {
         unsafe SSL_CTX_set_cert_verify_callback(

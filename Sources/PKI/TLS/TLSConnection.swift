@@ -1,11 +1,11 @@
 import COpenSSL
 
-/// One TLS connection, without a socket: its bytes come from and go to the thread's `TLSWire`. Owns the `SSL`.
+/// One TLS connection without a socket: it reads from and writes to the thread's `TLSWire`. Owns the `SSL`.
 ///
-/// After each call the wire's output is to be sent, whatever the result was: an alert may be in it.
+/// After each call the caller must send the wire's output, whatever the result was: it may contain an alert.
 @safe
 package struct TLSConnection: ~Copyable {
-    /// The version that was agreed on.
+    /// The negotiated version.
     package enum Version: UInt8, Sendable {
         /// TLS 1.2.
         case v1_2
@@ -14,10 +14,10 @@ package struct TLSConnection: ~Copyable {
     }
 
     private let ssl: OpaquePointer
-    /// Kept for as long as OpenSSL may ask it.
+    /// The context, kept alive for as long as OpenSSL may use it.
     private let owner: AnyObject
 
-    /// A server's end. Its handshake stops once with `needsCertificate`.
+    /// Makes the server's end. Its handshake stops once with `needsCertificate`.
     package init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_accept_state(ssl)
@@ -26,16 +26,17 @@ package struct TLSConnection: ~Copyable {
         owner = context
     }
 
-    /// A client's end. The server's certificate must be for `serverName`, a host name or an address. `group`: what an earlier
-    /// handshake with this server has come to; another hello is asked for where it chooses none that a key has come for.
+    /// Makes the client's end. The server's certificate must be for `serverName`, a host name or an address. `group` is
+    /// the one that an earlier handshake with this server ended with. If the server chooses a group for which the hello
+    /// has no key, it asks for a second hello.
     package init(
         client context: TLSClientContext, wire: TLSWire, serverName: String, group: TLSGroup = .x25519
     ) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_connect_state(ssl)
-            // The context's groups begin with the usual one.
+            // The context's list of groups begins with x25519.
             guard unsafe group == .x25519 || TLSGroups.client(first: group).set(for: ssl) else { return false }
-            // RFC 6066: an address is no server name.
+            // An address is not sent as the server name (RFC 6066 section 3).
             return SubjectName.addressBytes(serverName) == nil
                 ? unsafe aegis_set_server_name(ssl, serverName) == 1 && SSL_set1_host(ssl, serverName) == 1
                 : unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1
@@ -52,7 +53,7 @@ package struct TLSConnection: ~Copyable {
         let ssl = try unsafe OpenSSL.require(action, SSL_new(context))
         do throws(PKIError) {
             let bio = try unsafe wire.makeBIO()
-            // One BIO for both directions: then SSL_set_bio takes over one reference.
+            // SSL_set_bio takes over one reference when both directions have the same BIO.
             unsafe SSL_set_bio(ssl, bio, bio)
             unsafe aegis_count_quiet_records(ssl, &wire.window.pointee.quietRecords)
             guard unsafe setUp(ssl) else { throw .openSSL(action, reasons: OpenSSL.drainReasons()) }
@@ -65,29 +66,29 @@ package struct TLSConnection: ~Copyable {
 
     // MARK: Handshake
 
-    /// How far a handshake has come.
+    /// The state of a handshake.
     package enum Progress {
-        /// It is complete.
+        /// The handshake is complete.
         case complete
-        /// It goes on when more has been received, or with what is left of the wire's input.
+        /// The handshake continues when more bytes were received, or with the rest of the wire's input.
         case needsInput
-        /// The output is full: it goes on when that was taken.
+        /// The output is full. The handshake continues after the caller has taken the output.
         case needsOutput
-        /// The client hello is there (`TLSWire.hello`): it goes on after `choose`, now or later.
+        /// The client hello has arrived (`TLSWire.hello`). The handshake continues after `choose`, now or later.
         case needsCertificate
-        /// It has failed.
+        /// The handshake has failed.
         case failed(TLSFailure)
     }
 
-    /// Whether the handshake has yet to begin.
+    /// Whether the handshake has not begun.
     package var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
 
-    /// Goes on with the handshake, through `recordsARead` records at most: a message may lie in records of a byte each. What
-    /// is left of the wire's input then is for another turn, and `needsInput` the answer.
+    /// Continues the handshake through at most `recordsARead` records, since a message may be split into records of one
+    /// byte each. If input is left on the wire then, the result is `needsInput` and a later turn reads it.
     package borrowing func handshake() -> Progress {
         ERR_clear_error()
         let window = unsafe TLSWire.window(of: ssl)
-        // A record's head is read by itself.
+        // Twice, since OpenSSL reads a record's header and its body separately.
         unsafe window.pointee.readsLeft = 2 * Self.recordsARead
         let result = unsafe SSL_do_handshake(ssl)
         unsafe window.pointee.readsLeft = .max
@@ -100,14 +101,14 @@ package struct TLSConnection: ~Copyable {
         }
     }
 
-    /// Says what to answer the client hello with: a credential, the least version, and what its sessions are bound to (32
-    /// bytes at most): a session can be resumed only where these are the same.
+    /// Answers the client hello with a credential. `binding` has at most 32 bytes; a session resumes only on a
+    /// connection with the same binding.
     ///
-    /// - Returns: False when OpenSSL refuses it.
+    /// - Returns: False when OpenSSL refuses the credential.
     package borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
         let version = leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
         ERR_clear_error()
-        // The context is copied; its length is checked by OpenSSL.
+        // OpenSSL copies the binding and checks its length.
         let isBound = unsafe binding.withUnsafeBufferPointer { bytes in
             unsafe SSL_set_session_id_context(ssl, bytes.baseAddress, UInt32(bytes.count))
         }
@@ -115,93 +116,93 @@ package struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // It says that the choice is made (TLSServerContext.hello), and that HTTP is to be spoken.
+        // This value means that a credential was chosen (TLSServerContext.hello), and that the connection speaks HTTP.
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
         return true
     }
 
-    /// Says to answer the client hello with the certificate of a challenge, and to speak nothing but `acme-tls/1`.
+    /// Answers the client hello with a challenge's certificate. The connection speaks only `acme-tls/1`.
     ///
-    /// - Returns: False when OpenSSL refuses it.
+    /// - Returns: False when OpenSSL refuses the credential.
     package borrowing func choose(challenge credential: TLSCredential) -> Bool {
         ERR_clear_error()
         guard unsafe credential.use(in: ssl) else {
             ERR_clear_error()
             return false
         }
-        // Another address than that of connections that speak HTTP.
+        // An address that differs from the one on connections that speak HTTP.
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_SSL_CTX(ssl)))
         return true
     }
 
-    /// Says that there is nothing to answer the client hello with: the handshake fails, by an alert that says so.
+    /// Refuses the client hello, since there is no certificate for it. The handshake fails with an alert that says so.
     package borrowing func refuse() {
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_rbio(ssl)))
     }
 
-    /// Whether an `SSL` was refused.
+    /// Whether `refuse` was called for an `SSL`.
     static func isRefused(_ ssl: OpaquePointer?) -> Bool {
         unsafe SSL_get_ex_data(ssl, 0) == UnsafeMutableRawPointer(SSL_get_rbio(ssl))
     }
 
-    /// Whether nothing is spoken but `acme-tls/1`, which ends with the handshake.
+    /// Whether the connection speaks only `acme-tls/1`, and so ends with the handshake.
     package var isValidation: Bool { unsafe Self.isValidation(ssl) }
 
-    /// Whether an `SSL` whose certificate was chosen is for a challenge.
+    /// Whether an `SSL` whose certificate was chosen answers a challenge.
     static func isValidation(_ ssl: OpaquePointer?) -> Bool {
         unsafe SSL_get_ex_data(ssl, 0) != UnsafeMutableRawPointer(ssl)
     }
 
-    /// The version; meaningful once the handshake is complete.
+    /// The negotiated version. Meaningful once the handshake is complete.
     package var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
 
-    /// The group that a next connection to this server is to expect; meaningful once the handshake is complete.
+    /// The group that the next connection to this server should offer first. Meaningful once the handshake is complete.
     package var group: TLSGroup { TLSGroup(negotiated: unsafe aegis_negotiated_group(ssl)) }
 
-    /// Whether the handshake took up an earlier session.
+    /// Whether the handshake resumed an earlier session.
     package var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
     // MARK: Data
 
-    /// What came of reading: bytes, and what follows them. An end never takes the place of the bytes before it.
+    /// The result of reading: a number of bytes, and the connection's state after them. The end of a connection never
+    /// replaces the bytes before it.
     package struct ReadResult {
         /// How many bytes were read.
         package let count: Int
-        /// What follows them.
+        /// The connection's state after these bytes.
         package let next: Next
     }
 
-    /// What follows bytes that were read.
+    /// The state of a connection after bytes were read.
     package enum Next {
-        /// More, when more was received.
+        /// More data follows once more was received.
         case needsInput
-        /// More that was received already: the buffer is full, or there was enough work for one call.
+        /// More data can be read at once: the buffer was full, or the call has done enough work.
         case more
-        /// Nothing: the other end has said so.
+        /// No data follows: the other end has closed the connection.
         case closed
-        /// Nothing: the connection is broken.
+        /// No data follows: the connection is broken.
         case failed(TLSFailure)
     }
 
-    /// How many records one call of `read` or `handshake` goes through at most, whatever their type: what is left is for
-    /// another turn.
+    /// The most records, of any type, that one call of `read` or `handshake` processes. A later turn reads the rest.
     package static let recordsARead = 64
 
-    /// Reads into a buffer until it is full, the wire's input is used up or `recordsARead` were read.
+    /// Reads into a buffer until the buffer is full, the wire's input is used up, or `recordsARead` records were read.
     @unsafe
     package borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
         let window = unsafe TLSWire.window(of: ssl)
         unsafe window.pointee.quietRecords = 0
         var count = 0
-        // One call of SSL_read goes through one record at most.
+        // One call of SSL_read processes at most one record.
         for _ in 0..<Self.recordsARead where count < buffer.count {
             OpenSSL.clearErrors()
-            // Within the buffer: at most what is left of it.
+            // Writes within the buffer: at most the rest of it.
             let result = unsafe SSL_read(
                 ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
             if result > 0 {
                 count += Int(result)
-                // Another call would only find out the same, at a third of what this one has cost.
+                // Another call would only find out the same, at a third of this one's cost.
                 if unsafe window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 {
                     return ReadResult(count: count, next: .needsInput)
                 }
@@ -209,7 +210,7 @@ package struct TLSConnection: ~Copyable {
             }
             switch unsafe SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
-                // With input left, this was a record without data.
+                // Input is left, so this was a record without data.
                 guard unsafe window.pointee.inputCount > 0 else { return ReadResult(count: count, next: .needsInput) }
             case SSL_ERROR_ZERO_RETURN: return ReadResult(count: count, next: .closed)
             default: return unsafe ReadResult(count: count, next: .failed(TLSFailure(of: ssl)))
@@ -218,12 +219,12 @@ package struct TLSConnection: ~Copyable {
         return ReadResult(count: count, next: .more)
     }
 
-    /// Whether bytes have been taken from the wire that nobody has read yet, be it a part of a record.
+    /// Whether OpenSSL has taken bytes from the wire that `read` has not returned, including a part of a record.
     package var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
 
-    /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty one.
+    /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty output.
     ///
-    /// - Returns: Why that was not possible; nil when it was.
+    /// - Returns: The failure, or nil on success.
     @unsafe
     package borrowing func write(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSFailure? {
         guard bytes.count > 0 else { return nil }
@@ -232,7 +233,7 @@ package struct TLSConnection: ~Copyable {
         return unsafe result == bytes.count ? nil : TLSFailure(of: ssl)
     }
 
-    /// Says to the other end that nothing more will come.
+    /// Tells the other end that no more data will come.
     package borrowing func shutDown() {
         ERR_clear_error()
         _ = unsafe SSL_shutdown(ssl)
@@ -240,13 +241,13 @@ package struct TLSConnection: ~Copyable {
     }
 }
 
-/// Why a TLS connection failed. A small value; its text is made when it is asked for.
+/// The reason why a TLS connection failed. A small value; its text is made when asked for.
 @safe
 package struct TLSFailure: Sendable, Equatable {
     private let code: UInt
     private let verification: Int
 
-    /// The other end sends records without data, such as key updates, faster than anyone has a use for.
+    /// The other end sends records without data, such as key updates, faster than any use explains.
     package static let tooManyQuietRecords = TLSFailure(code: .max, verification: Int(X509_V_OK))
 
     private init(code: UInt, verification: Int) {
@@ -254,31 +255,30 @@ package struct TLSFailure: Sendable, Equatable {
         self.verification = verification
     }
 
-    /// What the error queue holds, which is empty afterwards.
+    /// Takes the failure from the error queue and empties the queue.
     init(of ssl: OpaquePointer) {
         code = ERR_peek_error()
         verification = unsafe SSL_get_verify_result(ssl)
         ERR_clear_error()
     }
 
-    /// What operators tell handshakes that failed, and connections that broke, apart by.
+    /// The causes by which operators distinguish failed handshakes and broken connections.
     package enum Cause: Sendable {
-        /// The other end has broken off, and has said so by an alert: it does not trust the certificate, say.
+        /// The other end sent a fatal alert, for instance because it does not trust the certificate.
         case alert
-        /// No version is common to both.
+        /// The two ends have no version in common.
         case version
-        /// No cipher, group or signature is.
+        /// The two ends have no cipher, group or signature algorithm in common.
         case algorithms
-        /// Records without data came one after the other, of whatever type.
+        /// The other end sent too many records without data, of whatever type.
         case flood
-        /// What came is no TLS, or not what it should have been.
+        /// The other end sent bytes that are not TLS, or an unexpected message.
         case other
     }
 
-    /// What it failed of.
     package var cause: Cause {
         if self == .tooManyQuietRecords { return .flood }
-        // Where OpenSSL's macro ERR_GET_REASON has it.
+        // OpenSSL's macro ERR_GET_REASON takes the same bits.
         let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
         switch reason {
         case SSL_AD_REASON_OFFSET...SSL_AD_REASON_OFFSET + 255: return .alert
@@ -287,7 +287,7 @@ package struct TLSFailure: Sendable, Equatable {
         case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS,
             SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
             return .algorithms
-        // OpenSSL's own bounds; the last one is of records that are empty.
+        // Limits of OpenSSL itself; the last one is on empty records.
         case SSL_R_TOO_MANY_KEY_UPDATES, SSL_R_TOO_MANY_WARN_ALERTS, SSL_R_RECORD_TOO_SMALL: return .flood
         default: return .other
         }
@@ -295,7 +295,7 @@ package struct TLSFailure: Sendable, Equatable {
 
     /// The reason in OpenSSL's words, for the log.
     package var reason: String {
-        // Static texts, or nil for codes that are unknown.
+        // OpenSSL returns static texts, or nil for unknown codes.
         if verification != Int(X509_V_OK) {
             let text = unsafe X509_verify_cert_error_string(verification).map { unsafe String(cString: $0) }
             return "the certificate is not trusted: \(text ?? "error \(verification)")"

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// The certificates above a leaf, parsed. Thousands of leaves can share them.
+/// The parsed certificates above a leaf. Thousands of leaves can share them.
 @safe
 package final class TLSIntermediates: Sendable {
     // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
@@ -8,7 +8,7 @@ package final class TLSIntermediates: Sendable {
 
     /// Parses certificates in DER.
     ///
-    /// - Throws: `PKIError` when one can't be read.
+    /// - Throws: `PKIError` when a certificate can't be read.
     package init(der: some Sequence<[UInt8]>) throws(PKIError) {
         let stack = try unsafe OpenSSL.require("making a chain", aegis_x509_stack())
         unsafe self.stack = stack
@@ -26,7 +26,7 @@ package final class TLSIntermediates: Sendable {
     deinit { unsafe aegis_x509_stack_free(stack) }
 }
 
-/// A chain and its key, parsed, ready to be shown in handshakes. About 5 KiB; parsing takes about half a millisecond.
+/// A parsed chain and its key, ready for handshakes. It takes about 5 KiB; parsing takes about half a millisecond.
 @safe
 package final class TLSCredential: Sendable {
     // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
@@ -34,16 +34,16 @@ package final class TLSCredential: Sendable {
     private let intermediates: TLSIntermediates
     private let key: PrivateKey
 
-    /// Parses a chain in DER, leaf first, and takes its key.
+    /// Parses a chain in DER, leaf first.
     ///
-    /// - Throws: `PKIError` when something of it can't be read or the key is another's.
+    /// - Throws: `PKIError` when a certificate can't be read or the key is not the leaf's.
     package convenience init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
         try self.init(leaf: chain.first ?? [], intermediates: TLSIntermediates(der: chain.dropFirst()), key: key)
     }
 
-    /// Parses a leaf in DER, and takes what stands above it and its key.
+    /// Parses a leaf in DER, for use with the certificates above it and its key.
     ///
-    /// - Throws: `PKIError` when the leaf can't be read or the key is another's.
+    /// - Throws: `PKIError` when the leaf can't be read or the key is not the leaf's.
     package init(leaf der: [UInt8], intermediates: TLSIntermediates, key: PrivateKey) throws(PKIError) {
         guard let leaf = unsafe Self.parse(der) else {
             throw .malformed("certificate", reason: "it is no X.509 certificate in DER")
@@ -60,7 +60,8 @@ package final class TLSCredential: Sendable {
 
     deinit { unsafe X509_free(leaf) }
 
-    /// Shows this in a connection's handshake (an `SSL`), which keeps references of its own.
+    /// Sets this credential for a connection's handshake (an `SSL`), which keeps its own references. False when OpenSSL
+    /// refuses it.
     func use(in connection: OpaquePointer) -> Bool {
         ERR_clear_error()
         return unsafe key.withHandle { key in

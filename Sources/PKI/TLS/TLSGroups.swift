@@ -1,31 +1,32 @@
 import COpenSSL
 
-/// A group for key exchange that every OpenSSL has.
+/// A group for key exchange that every version of OpenSSL supports.
 package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"
     case p384 = "P-384"
 
-    /// The group that a client's next hello to the same server had better bring a key for, when a handshake has ended with one
-    /// of this number of OpenSSL's.
+    /// The group that a client should offer first when it connects to the same server again. `number` is OpenSSL's for
+    /// the group that the last handshake ended with.
     init(negotiated number: Int32) {
         switch number {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
-        // The one that is safe from quantum computers has its key in each hello.
+        // The post-quantum group: each hello contains its key anyway.
         default: self = .x25519
         }
     }
 }
 
-/// The groups for key exchange as one end of connections wants them: with the one that is safe from quantum computers where
-/// this OpenSSL has it (3.5 and later), else without.
+/// The order in which one end of a connection prefers groups for key exchange. OpenSSL 3.5 and later also gets
+/// X25519MLKEM768, which is safe from quantum computers.
 enum TLSGroups {
-    /// A client's, who expects the server to choose `first`. With 3.5 it offers keys for the first two at once (`*`), with 3.0
-    /// for the first: each server that lacks these asks for another hello (RFC 8446 section 4.1.4).
+    /// A client's order, when it expects the server to choose `first`. OpenSSL 3.5 sends keys for the first two groups
+    /// (`*`), 3.0 for the first one. A server that wants another group asks for a second hello (RFC 8446 section
+    /// 4.1.4).
     case client(first: TLSGroup)
-    /// A server's. It asks those for another hello who could be safe from quantum computers and have sent no key for it;
-    /// among the rest (behind `/`), the group that a client has sent a key for is as good as any.
+    /// A server's order. It asks for a second hello from clients that support the post-quantum group but sent no key
+    /// for it. Among the other groups, behind `/`, it takes one that the client sent a key for.
     case server
 
     private var classic: String {
@@ -34,7 +35,7 @@ enum TLSGroups {
         return groups.map(\.rawValue).joined(separator: ":")
     }
 
-    /// In the syntax of OpenSSL 3.5, which earlier versions refuse (SSL_CTX_set1_groups_list(3)).
+    /// The order in the syntax of OpenSSL 3.5, which earlier versions refuse (SSL_CTX_set1_groups_list(3)).
     private var hybrid: String {
         switch self {
         case .client: "*X25519MLKEM768:*\(classic)"
@@ -48,7 +49,7 @@ enum TLSGroups {
         try unsafe OpenSSL.check("setting up TLS", aegis_set_groups(context, classic))
     }
 
-    /// Sets them for one connection, whatever its context has; false when OpenSSL refuses it.
+    /// Sets the groups of one connection, in place of its context's. False when OpenSSL refuses them.
     func set(for ssl: OpaquePointer) -> Bool {
         ERR_clear_error()
         defer { ERR_clear_error() }

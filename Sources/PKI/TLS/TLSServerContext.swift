@@ -1,28 +1,28 @@
 import COpenSSL
 
-/// What all connections of one thread have in common as servers: ciphers and groups as Mozilla's intermediate
-/// configuration has them (guideline 6.0), tickets, no renegotiation, no compression.
+/// The settings that all server connections of one thread share: ciphers and groups of Mozilla's intermediate
+/// configuration (guideline 6.0), tickets, no renegotiation, no compression.
 ///
-/// What differs from host to host (least version, certificate, what a session is bound to) is set on the connection when
-/// its client hello is known: one context for all costs less than one a policy, and has the same effect. Confined to one
-/// thread.
+/// Settings that differ from host to host (least version, certificate, the binding of sessions) are set on the
+/// connection when its client hello is known. One context for all costs less than one for each policy, and has the same
+/// effect. Confined to one thread.
 @safe
 package final class TLSServerContext {
     /// The keys of session tickets.
     package var tickets: TicketKeys
     let context: OpaquePointer
 
-    /// The ciphers of TLS 1.2, best first: ephemeral keys and authenticated encryption alone. A client that wants ChaCha20 most
-    /// of all, since it has no AES in hardware, gets it.
+    /// The ciphers of TLS 1.2, best first. All have ephemeral keys and authenticated encryption. A client that prefers
+    /// ChaCha20, since it has no AES in hardware, gets ChaCha20.
     private static let ciphers = [
         "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
     ].joined(separator: ":")
 
-    /// Those of TLS 1.3. OpenSSL itself would put AES-256 first, which costs a third more, and its SHA-384 too.
+    /// The ciphers of TLS 1.3. OpenSSL's own order begins with AES-256, which costs a third more, and so does its
+    /// SHA-384.
     private static let cipherSuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
-    /// A context.
     package init(tickets: TicketKeys) throws(PKIError) {
         let action = "setting up TLS"
         self.tickets = tickets
@@ -49,7 +49,7 @@ package final class TLSServerContext {
                     isValidation ? [ClientHello.challengeProtocol] : TLSServerContext.protocols
                 return unsafe TLSServerContext.select(wanted, selected, length, offered, count)
             }, nil)
-        // The context outlives every SSL that asks by it: connections hold a reference to self.
+        // The context outlives every SSL that reads this pointer: connections hold a reference to self.
         unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
         try unsafe OpenSSL.check(
             action,
@@ -64,7 +64,7 @@ package final class TLSServerContext {
 
     /// Stops the handshake at the client hello until the caller has chosen a certificate.
     private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {
-        // Application data 0 says that the choice is made (TLSConnection.choose, TLSConnection.refuse).
+        // Application data 0 says whether the caller has chosen (TLSConnection.choose, TLSConnection.refuse).
         if unsafe SSL_get_ex_data(ssl, 0) != nil {
             guard unsafe TLSConnection.isRefused(ssl) else { return SSL_CLIENT_HELLO_SUCCESS }
             unsafe alert?.pointee = SSL_AD_INTERNAL_ERROR
@@ -76,7 +76,7 @@ package final class TLSServerContext {
         var count = 0
         var hello = ClientHello()
         if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &start, &count) == 1 {
-            // The extension's content, which OpenSSL keeps during this call.
+            // OpenSSL keeps the extension's content alive during this call.
             let content = unsafe UnsafeBufferPointer(start: start, count: count)
             guard let parsed = unsafe ClientHello(serverNameExtension: Span(_unsafeElements: content)) else {
                 unsafe alert?.pointee = SSL_AD_DECODE_ERROR
@@ -96,7 +96,8 @@ package final class TLSServerContext {
 
     private static let protocols = ["http/1.1", "http/1.0"]
 
-    /// ALPN (RFC 7301): the first that is wanted, and no connection for clients that want something else alone.
+    /// Chooses a protocol (ALPN, RFC 7301): the first of `wanted` that the client offers. The handshake fails when it
+    /// offers only others.
     private static func select(
         _ wanted: [String], _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
         _ length: UnsafeMutablePointer<UInt8>?,
@@ -105,7 +106,7 @@ package final class TLSServerContext {
         guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
         for wanted in wanted {
             var position = 0
-            // OpenSSL has checked that the list's lengths add up.
+            // OpenSSL has checked that the lengths in the list add up.
             while position < Int(count) {
                 let size = unsafe Int(offered[position])
                 guard position + 1 + size <= Int(count) else { break }
@@ -131,7 +132,7 @@ package final class TLSServerContext {
         let context = unsafe Unmanaged<TLSServerContext>.fromOpaque(data).takeUnretainedValue()
         let answer = unsafe context.tickets.prepare(
             name: name, nonce: nonce, cipher: cipher, mac: mac, isSealing: isSealing != 0)
-        // A ticket of TLS 1.3 is to be used once (RFC 8446 appendix C.4): who resumes gets another one.
+        // A ticket of TLS 1.3 should be used only once (RFC 8446 appendix C.4), so a resuming client gets another one.
         let isSpent = unsafe answer == 1 && isSealing == 0 && SSL_version(ssl) == TLS1_3_VERSION
         return isSpent ? 2 : answer
     }
