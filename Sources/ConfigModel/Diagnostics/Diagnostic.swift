@@ -1,6 +1,5 @@
-/// One thing to tell about a configuration file: a fault that stops it, or a doubt that does not.
+/// A message about a configuration file: an error that stops the file, or a warning that does not.
 package struct Diagnostic: Sendable, Equatable {
-    /// How much a diagnostic weighs.
     package enum Severity: String, Sendable {
         /// The file can't be used.
         case error
@@ -10,21 +9,19 @@ package struct Diagnostic: Sendable, Equatable {
 
     /// A second place that explains the first.
     package struct Note: Sendable, Equatable {
-        /// The second place.
         package let position: SourcePosition
-        /// What is to be seen there.
+        /// The explanation of that place.
         package let message: String
     }
 
-    /// Whether it stops the file.
     package let severity: Severity
-    /// Where it is.
+    /// The place of the fault.
     package let position: SourcePosition
-    /// What is wrong, in one line. Never quotes a secret.
+    /// The fault, in one line. Never quotes a secret.
     package let message: String
-    /// What to do about it.
+    /// Advice on how to mend the fault.
     package let hint: String?
-    /// Other places that belong to it.
+    /// Other places that explain the fault.
     package let notes: [Note]
 
     init(
@@ -39,20 +36,20 @@ package struct Diagnostic: Sendable, Equatable {
 }
 
 extension Diagnostic {
-    /// A doubt that is found outside the model, such as a file that can't be read.
+    /// A warning found outside the model, such as a file that can't be read.
     package static func warning(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.warning, at: origin.position, message, hint: hint)
     }
 
-    /// What is found outside the model and is refused for sure, such as a key that does not belong to its certificate.
+    /// An error found outside the model, such as a key that does not belong to its certificate.
     package static func error(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.error, at: origin.position, message, hint: hint)
     }
 }
 
-/// Collects diagnostics up to a bound, so that a hostile file can't make the list grow without end.
+/// Collects diagnostics up to a limit, so that a hostile file can't fill the memory.
 struct DiagnosticList: Sendable {
-    /// More of a kind than this tell nobody anything new.
+    /// The most diagnostics of one severity. More of them tell an operator nothing new.
     static let limit = 10_000
 
     private struct Identity: Hashable {
@@ -76,7 +73,8 @@ struct DiagnosticList: Sendable {
         items.append(diagnostic)
     }
 
-    /// All diagnostics in the order of the file; those of one place in the order they were found.
+    /// All diagnostics in the order of the file; those of one place in the order they were found. Where the limit was
+    /// passed, a line at the end says so.
     func sorted() -> [Diagnostic] {
         var sorted = items.enumerated()
             .sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }

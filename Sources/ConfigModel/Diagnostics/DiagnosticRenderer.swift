@@ -1,10 +1,10 @@
 /// Writes diagnostics the way compilers do, or as JSON for machines.
 package struct DiagnosticRenderer {
-    /// Lines up to this length are shown whole.
+    /// Source lines up to this many columns are shown whole.
     private static let maxShownColumns = 160
-    /// From longer lines a window is shown that begins this far before the caret.
+    /// Of a longer line, a window is shown that begins this many columns before the caret.
     private static let contextColumns = 60
-    /// Lines longer than this are not shown at all: nobody could read them.
+    /// Source lines with more bytes are not shown at all: nobody could read them.
     private static let maxLineBytes = 10_000
 
     private let name: String
@@ -22,20 +22,21 @@ package struct DiagnosticRenderer {
 
     /// Each diagnostic as `path:line:column: error: text`, the line, a caret, and its hint.
     package func text(_ diagnostics: [Diagnostic]) -> String {
-        // Diagnostics of one line follow each other: what is shown of it is made once, however many there are.
+        // Diagnostics of one line follow each other, so the shown line is made once for all of them.
         var current = ShownLine()
         return diagnostics.map { text($0, &current) }.joined()
     }
 
-    /// The diagnostic in a line, without its hint and notes.
+    /// The diagnostic in one line, without its hint and notes.
     package func line(_ diagnostic: Diagnostic) -> String {
         "\(place(diagnostic.position)): \(diagnostic.severity.rawValue): \(diagnostic.message)"
     }
 
-    /// One line that counts, such as `2 errors, 1 warning in aegis.yaml`; nil when there is nothing to count.
+    /// The number of errors and warnings with the file's name, such as `2 errors, 1 warning in aegis.yaml`; nil when
+    /// there are none.
     package func summary(_ diagnostics: [Diagnostic]) -> String? { counts(diagnostics).map { "\($0) in \(name)" } }
 
-    /// How many there are, such as `2 errors, 1 warning`; nil when there is none.
+    /// The number of errors and warnings, such as `2 errors, 1 warning`; nil when there are none.
     package func counts(_ diagnostics: [Diagnostic]) -> String? {
         guard !diagnostics.isEmpty else { return nil }
         let errors = diagnostics.count { $0.severity == .error }
@@ -50,7 +51,7 @@ package struct DiagnosticRenderer {
         .list(diagnostics.map(value))
     }
 
-    /// The whole text, with what could be a secret as asterisks.
+    /// The whole source text, with asterisks for everything that could be a secret.
     package func maskedText() -> String {
         (1...lines.count).map { number in
             String(String.UnicodeScalarView(shownLine(number).scalars)) + (number < lines.count ? "\n" : "")
@@ -100,7 +101,7 @@ package struct DiagnosticRenderer {
         var scalars: [Unicode.Scalar] = []
     }
 
-    /// The source line and a caret below the column; empty for lines that have nothing to show.
+    /// The source line and a caret below the column; empty when the line can't be shown.
     private func excerpt(at position: SourcePosition, _ current: inout ShownLine) -> String {
         guard position != .none, lines.length(of: position.line) <= Self.maxLineBytes else { return "" }
         if current.number != position.line { current = shownLine(position.line) }
@@ -119,7 +120,7 @@ package struct DiagnosticRenderer {
         let line = Array(lines[number].unicodeScalars)
         guard !line.allSatisfy(\.properties.isWhitespace) else { return ShownLine(number: number) }
         let masked = visibility.masked(line, number: number)
-        // Controls could drive a terminal.
+        // Control characters could make a terminal execute commands.
         let printable = masked.map { $0.properties.generalCategory == .control && $0 != "\t" ? "\u{FFFD}" : $0 }
         return ShownLine(number: number, scalars: printable)
     }
@@ -130,7 +131,7 @@ package struct DiagnosticRenderer {
 }
 
 extension String {
-    /// The text with control characters replaced, so that it can't drive a terminal.
+    /// The text with control characters replaced, so that a terminal can't be made to execute commands.
     fileprivate var withoutControls: String {
         String(
             String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 })
@@ -139,7 +140,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Whether terminals give it two columns: East Asian wide and emoji, by their blocks.
+    /// Whether terminals show the scalar in two columns. East Asian wide characters and emoji count, by their blocks.
     fileprivate var isWide: Bool {
         switch value {
         case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,

@@ -5,25 +5,25 @@ package struct SourcePosition: Sendable, Hashable, Comparable {
     /// The column in Unicode scalars, from 1. A byte order mark has no column.
     package let column: Int
 
-    /// A place; both numbers count from 1.
+    /// Makes a place; line and column both count from 1.
     package init(line: Int, column: Int) {
         self.line = line
         self.column = column
     }
 
-    /// The place of what is nowhere in the file, before all others.
+    /// The place of a diagnostic that concerns no line of the file. It sorts before all others.
     package static let none = SourcePosition(line: 0, column: 0)
 
     /// The first place of every file.
     package static let start = SourcePosition(line: 1, column: 1)
 
-    /// Orders places as they are met when reading.
+    /// Orders places as they follow each other in the file.
     package static func < (left: SourcePosition, right: SourcePosition) -> Bool {
         (left.line, left.column) < (right.line, right.column)
     }
 }
 
-/// Where a value of the model was written.
+/// The place in the file where a value of the model was written.
 ///
 /// Two origins always compare as equal: moving a value within the file does not make it another value.
 package struct SourceOrigin: Sendable, Hashable {
@@ -40,9 +40,9 @@ package struct SourceOrigin: Sendable, Hashable {
     /// The origin of a value that was not read from a file.
     package static let none = SourceOrigin(position: .none)
 
-    /// Always true; see the type.
+    /// Always true, so that values compare without their places.
     package static func == (_: SourceOrigin, _: SourceOrigin) -> Bool { true }
 
-    /// Adds nothing, to agree with `==`.
+    /// Hashes nothing, to agree with `==`.
     package func hash(into _: inout Hasher) {}
 }

@@ -1,25 +1,24 @@
 /// The text of a configuration file, with the name that diagnostics give it.
 package struct SourceText: Sendable {
-    /// The largest file that is read: 64 MiB, enough for more than 200,000 hosts.
+    /// The largest accepted file: 64 MiB, enough for more than 200,000 hosts.
     package static let maxBytes = 64 * 1024 * 1024
 
-    /// The name to show, usually the path as the operator typed it.
+    /// The name for messages, usually the path as the operator typed it.
     package let name: String
-    /// The bytes as they stand in the file, with any byte order mark.
+    /// The bytes of the file, including any byte order mark.
     package let bytes: [UInt8]
 
-    /// A text of any content; whether it is usable is found out by `Configuration.parse`.
+    /// Takes any bytes; `Configuration.parse` checks whether they are usable.
     package init(name: String, bytes: [UInt8]) {
         self.name = name
         self.bytes = bytes
     }
 
-    /// A text given as a string.
     package init(name: String, _ text: String) {
         self.init(name: name, bytes: Array(text.utf8))
     }
 
-    /// How many bytes a UTF-8 byte order mark takes at the start: 3 or 0.
+    /// The length of a UTF-8 byte order mark at the start, in bytes: 3, or 0 when there is none.
     var byteOrderMarkLength: Int {
         bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
     }
@@ -36,7 +35,7 @@ package struct SourceText: Sendable {
         return SourcePosition(line: line, column: column + 1)
     }
 
-    /// Whether a line ends with this byte: LF, CR LF or a CR alone, as YAML has it.
+    /// Whether a line ends with this byte. As in YAML, lines end with LF, CR LF or a lone CR.
     func isLineEnd(_ index: Int) -> Bool {
         bytes[index] == UInt8(ascii: "\n")
             || (bytes[index] == UInt8(ascii: "\r")
@@ -58,7 +57,7 @@ struct SourceLines {
         self.starts = starts
     }
 
-    /// How many lines there are: at least one.
+    /// The number of lines, at least one.
     var count: Int { starts.count }
 
     /// Whether a line begins with these ASCII characters.
@@ -66,7 +65,7 @@ struct SourceLines {
         source.bytes[starts[number - 1]...].starts(with: text.utf8)
     }
 
-    /// How many bytes a line takes, with its end; 0 when there is no such line.
+    /// The length of a line in bytes, with its line end; 0 when there is no such line.
     func length(of number: Int) -> Int {
         guard number >= 1, number <= starts.count else { return 0 }
         return (number < starts.count ? starts[number] : source.bytes.count) - starts[number - 1]

@@ -1,13 +1,13 @@
-/// Decides what of a line may be shown under a diagnostic: what is known to be harmless, and nothing else.
+/// Decides which parts of a line a diagnostic may show: only those known to be harmless.
 ///
-/// Files hold secrets, and a slip puts them anywhere: behind a misspelt key, in a broken line, in a comment. So nothing is
-/// hidden for looking like a secret; things are shown for being none. Hidden characters become asterisks one by one, and a
+/// Files contain secrets, and a slip can put a secret anywhere: behind a misspelt key, in a broken line, in a comment.
+/// So all text is hidden unless it is known not to be a secret. Each hidden character becomes one asterisk, so that a
 /// caret below still points at the right place.
 package struct SourceVisibility: Sendable {
     private enum Basis {
-        /// The file has not been read: only words of its own language are shown.
+        /// The file could not be read as YAML: only words of its own language are shown.
         case words
-        /// The file has been read: scalars are shown that a field which holds no secret has looked at, and known keys.
+        /// The file was read as YAML: known keys are shown, and scalars that a field without secrets has read.
         case nodes(YAMLDocument, shown: [Bool])
     }
 
@@ -19,7 +19,7 @@ package struct SourceVisibility: Sendable {
 
     init(_ document: YAMLDocument, shown: [Bool]) { basis = .nodes(document, shown: shown) }
 
-    /// The line as it may be shown.
+    /// The line with its hidden characters as asterisks.
     func masked(_ line: [Unicode.Scalar], number: Int) -> [Unicode.Scalar] {
         var line = line
         switch basis {
@@ -31,7 +31,7 @@ package struct SourceVisibility: Sendable {
 
     // MARK: By nodes
 
-    /// The line is cut where scalars begin; each piece belongs to the scalar before it.
+    /// Cuts the line where scalars begin. Each piece is shown or hidden like the scalar before it.
     private static func hideNodes(
         of document: YAMLDocument, _ shown: [Bool], _ number: Int, in line: inout [Unicode.Scalar]
     ) {
@@ -48,7 +48,7 @@ package struct SourceVisibility: Sendable {
 
     private static func hide(_ range: Range<Int>, _ isShown: Bool, in line: inout [Unicode.Scalar]) {
         if isShown {
-            // What follows ' #' is a comment: nobody's value.
+            // A comment follows ' #'. It belongs to no value, so it is hidden but for words of the language.
             guard let comment = range.first(where: { line[$0] == "#" && ($0 == 0 || line[$0 - 1] == " ") }) else {
                 return
             }
@@ -71,7 +71,7 @@ package struct SourceVisibility: Sendable {
         }
     }
 
-    /// Words of the language, dashes and small numbers such as ports.
+    /// Whether a word is harmless: a word of the language, dashes, or a small number such as a port.
     private static func isHarmless(_ word: ArraySlice<Unicode.Scalar>) -> Bool {
         if word.allSatisfy({ $0 == "-" }) || (word.count <= 5 && word.allSatisfy { ("0"..."9").contains($0) }) {
             return true
@@ -85,7 +85,7 @@ package struct SourceVisibility: Sendable {
     }
 }
 
-/// The words of the file's language: its keys and the words that values are chosen from.
+/// The words of the file's language: its keys, and the words that a value can be chosen from.
 enum Vocabulary {
     static let words: Set<String> = {
         let schema = Configuration.shape.schema
@@ -117,12 +117,12 @@ extension PlainValue {
 }
 
 extension String {
-    /// Whether a text that stands where no secret belongs could still hold one: a URL's password or query, key material.
+    /// Whether the text could contain a secret although its key takes none: a URL's password or query, key material.
     var mayHoldSecret: Bool {
         var hasColon = false
         var hasSeparator = false
         var dashes = 0
-        // One pass: every scalar of a file comes by here.
+        // One pass, since this is called for every scalar of a file.
         let bytes = utf8.span
         for index in bytes.indices {
             let byte = bytes[index]
@@ -136,11 +136,11 @@ extension String {
             default: break
             }
         }
-        // Tokens have 40 characters and more; names that long have dots.
+        // Tokens have 40 characters or more; names that long have dots.
         return (bytes.count >= 40 && !hasSeparator) || (bytes.count > 1 && bytes[0] == UInt8(ascii: "$"))
     }
 
-    /// Whether it looks like a key somebody meant to write, not like a value that lost its colon.
+    /// Whether the text looks like a key, not like a value that lost its colon.
     var looksLikeKey: Bool {
         utf8.count <= 30
             && utf8.allSatisfy { byte in

@@ -1,9 +1,10 @@
-/// Finds what somebody probably meant to type.
+/// Finds the word that somebody probably meant to type.
 package enum Suggestion {
-    /// Words longer than this are not compared: the work grows with the square of their length.
+    /// Longer words are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
-    /// The candidate nearest to `word`, when it is near enough to be a slip: at most one edit in three characters.
+    /// The candidate nearest to `word`; nil when none is near enough to be a slip: at most one edit in three
+    /// characters.
     package static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
         let typed = Array(word.lowercased().unicodeScalars)
         guard !typed.isEmpty, typed.count <= maxLength else { return nil }
@@ -39,7 +40,7 @@ package enum Suggestion {
         return last[right.count]
     }
 
-    /// `did you mean 'x'?`, when there is an x.
+    /// The hint `did you mean 'x'?` with the nearest candidate; nil when there is none.
     static func hint<Candidates: Sequence<String>>(for word: String, in candidates: Candidates) -> String? {
         nearest(to: word, in: candidates).map { "did you mean '\($0)'?" }
     }

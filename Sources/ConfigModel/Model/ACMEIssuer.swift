@@ -1,47 +1,47 @@
-/// An ACME CA (RFC 8555) and how it is talked to.
+/// An ACME CA (RFC 8555) and its settings.
 package struct ACMEIssuer: Sendable, Equatable {
-    /// How control over a name is shown.
+    /// The way to prove control over a name to the CA.
     package enum Challenge: String, ChoiceValue {
         /// A token over plain HTTP (RFC 8555 section 8.3).
         case http01 = "http-01"
         /// A certificate in a TLS handshake (RFC 8737).
         case tlsALPN01 = "tls-alpn-01"
-        /// A TXT record (RFC 8555 section 8.4); the only one for wildcards.
+        /// A TXT record (RFC 8555 section 8.4); the only challenge for wildcards.
         case dns01 = "dns-01"
     }
 
-    /// Which CA's published limits are kept to before asking it.
+    /// The published limits that Aegis observes before it asks the CA.
     package enum RateLimits: String, ChoiceValue {
-        /// Let's Encrypt's.
+        /// The limits of Let's Encrypt.
         case letsencrypt
-        /// None.
+        /// No limits.
         case none
     }
 
-    /// The directory to start from; always https.
+    /// The URL of the CA's directory (RFC 8555 section 7.1.1); always https.
     package var directory: ServiceURL
-    /// Who the CA may write to.
+    /// The address that the CA may send mail to.
     package var email: String?
     /// A PEM file of CAs trusted for the directory's server; nil: the system's.
     package var caFile: String?
-    /// How control over names is shown.
+    /// The challenge that proves control over names.
     package var challenge = Challenge.http01
-    /// The keys of its certificates.
+    /// The kind of key for the certificates.
     package var keyType = KeyType.ecdsaP256
-    /// An account at the CA to bind to (RFC 8555 section 7.3.4).
+    /// An existing account at the CA that Aegis binds its own to (RFC 8555 section 7.3.4).
     package var externalAccount: ExternalAccount?
-    /// The certificate profile to ask for.
+    /// The certificate profile that orders ask for.
     package var profile: String?
-    /// The common name of the root that the chain should end in, where the CA offers several.
+    /// The common name of the root that the chain should end in, where the CA offers several chains.
     package var preferredChain: String?
-    /// How long before its end a certificate is renewed, up to 366 days, since those of public CAs live for 398 at most; nil: a
-    /// third of its lifetime, or as the CA advises.
+    /// How long before its end a certificate is renewed; nil: a third of its lifetime, or as the CA advises. At most
+    /// 366 days, since certificates of public CAs live for 398 at most.
     package var renewBefore: Duration?
     /// How long a handshake waits for a certificate that is being ordered.
     package var onDemandWait = Duration.seconds(10)
-    /// Whose limits are kept to; nil: Let's Encrypt's for its own directories, none for others.
+    /// The limits to observe; nil: Let's Encrypt's for its own directories, none for other CAs.
     package var rateLimits: RateLimits?
-    /// How TXT records are written, for dns-01.
+    /// How to write TXT records for dns-01.
     package var dns: DNSProvider?
 
     static let shape = ObjectShape<ACMEIssuer>(
@@ -73,7 +73,7 @@ package struct ACMEIssuer: Sendable, Equatable {
         ])
 }
 
-/// External account binding: an account that the CA knows already (RFC 8555 section 7.3.4).
+/// External account binding: an account that already exists at the CA (RFC 8555 section 7.3.4).
 package struct ExternalAccount: Sendable, Equatable {
     /// The account's key identifier.
     package var keyID = ""

@@ -1,14 +1,14 @@
 /// Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates).
 package struct CloudflareOriginIssuer: Sendable, Equatable {
-    /// How Aegis shows who it is.
+    /// The credential that Aegis shows to Cloudflare.
     package enum AuthMethod: String, ChoiceValue {
-        /// A scoped token.
+        /// A scoped API token.
         case apiToken = "api_token"
         /// An Origin CA key, which Cloudflare has deprecated.
         case originCAKey = "origin_ca_key"
     }
 
-    /// The kind of certificate and key.
+    /// The kind of key in the certificates.
     package enum RequestType: String, ChoiceValue {
         /// RSA with 2048 bits.
         case rsa = "origin-rsa"
@@ -16,38 +16,38 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
         case ecc = "origin-ecc"
     }
 
-    /// What becomes of a certificate that the file no longer names.
+    /// The fate of a certificate that the file no longer names.
     package enum Removal: String, ChoiceValue {
-        /// It stays valid until it expires.
+        /// The certificate stays valid until it expires.
         case keep
-        /// It is revoked, which can't be undone.
+        /// The certificate is revoked, which can't be undone.
         case revoke
     }
 
-    /// Days that Cloudflare offers.
+    /// The validities that Cloudflare offers, in days.
     static let validities = [7, 30, 90, 365, 730, 1095, 5475]
-    /// Names that one certificate can have.
+    /// The most names that one certificate can have.
     static let maxNames = 200
-    /// Where Cloudflare's API is.
+    /// The address of Cloudflare's API.
     static let defaultBaseURL = ServiceURL("https://api.cloudflare.com/client/v4")
 
-    /// How Aegis shows who it is.
+    /// The credential that Aegis shows to Cloudflare.
     package var authMethod = AuthMethod.apiToken
     /// The token, for `api_token`.
     package var apiToken: Secret?
     /// The key, for `origin_ca_key`.
     package var originCAKey: Secret?
-    /// The kind of certificate and key.
+    /// The kind of key in the certificates.
     package var requestType = RequestType.ecc
-    /// How many days a certificate lives.
+    /// The validity of each certificate, in days.
     package var requestedValidityDays = 5475
-    /// The zone of its certificates; a certificate's own wins.
+    /// The zone of the certificates. A certificate's own setting takes precedence.
     package var zoneID: String?
-    /// Whether a replaced certificate is revoked once the new one is in force.
+    /// Whether a replaced certificate is revoked once its replacement is in force.
     package var revokeReplaced = false
-    /// What becomes of a certificate that the file no longer names.
+    /// The fate of a certificate that the file no longer names.
     package var onRemoval = Removal.keep
-    /// Where the API is.
+    /// The address of the API.
     package var baseURL = defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
     package var caFile: String?
@@ -76,7 +76,7 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
 }
 
 extension ValueShape where Value == String {
-    /// A Cloudflare zone's identifier.
+    /// The shape of a Cloudflare zone's identifier.
     static let zoneID = string(
         "a zone identifier of 32 hex digits", lengths: 1...32, pattern: "^[0-9a-f]{32}$",
         check: { (text) throws(ValueFault) in

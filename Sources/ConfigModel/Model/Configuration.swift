@@ -1,38 +1,37 @@
-// ConfigModel: the text of aegis.yaml → checked values with their places, or diagnostics.
+// ConfigModel: turns the text of aegis.yaml into checked values with their places, or into diagnostics.
 //
-// Pure: it looks at nothing but the given text. Shapes say what each key is; reader, records, plan fields and JSON Schema
-// follow from them. Rules say what must hold between values.
+// Pure: it reads nothing but the given text. A shape describes each key; reader, records, plan fields and JSON Schema
+// follow from it. A rule describes a condition between values.
 
 /// The whole of `aegis.yaml`, checked.
 package struct Configuration: Sendable, Equatable {
-    /// Where the state is kept: the path of an SQLite database, relative to the file.
+    /// The path of the SQLite database that contains the state, relative to the file.
     package var statePath = "./.aegis/state.db"
-    /// For how long the certificates of what was taken out of the file are kept, in case it comes back.
+    /// How long certificates are kept after the file no longer names them, in case the file names them again.
     package var retention = Duration.seconds(30 * 86_400)
-    /// Where the key that seals private keys comes from; nil: `AEGIS_SSL_KEY`, or one made on first run.
+    /// The source of the key that seals private keys; nil: `AEGIS_SSL_KEY`, or a key made on the first run.
     package var encryptionKey: Secret?
-    /// How the gateway listens, limits and logs.
     package var gateway = GatewaySettings()
-    /// Who issues certificates, in the order of the file.
+    /// The certificate issuers, in the order of the file.
     package var issuers: [Issuer] = []
     /// Certificates that hosts refer to by name, in the order of the file.
     package var certificates: [NamedCertificate] = []
     /// Certificates ordered at Cloudflare and served by its edge, in the order of the file.
     package var edgeCertificates: [EdgeCertificate] = []
-    /// What is served, in the order of the file.
+    /// The sites that the gateway serves, in the order of the file.
     package var hosts: [Host] = []
 
     /// A configuration without hosts, with the gateway's defaults.
     package init() {}
 }
 
-/// What came of reading a file.
+/// The result of reading a file.
 package struct ParsedConfiguration: Sendable {
     /// The configuration; nil when there is an error among the diagnostics.
     package let configuration: Configuration?
-    /// Everything there is to say about the file, in the order of its lines.
+    /// All diagnostics, in the order of the file's lines.
     package let diagnostics: [Diagnostic]
-    /// What of the file's lines may be shown with them.
+    /// The parts of the file's lines that may be shown with the diagnostics.
     package let visibility: SourceVisibility
 
     fileprivate init(failing diagnostic: Diagnostic) {
@@ -49,10 +48,10 @@ package struct ParsedConfiguration: Sendable {
 }
 
 extension Configuration {
-    /// Reads and checks a file's text. Pure: nothing but the text is looked at, and every fault becomes a diagnostic.
+    /// Reads and checks a file's text. Pure: it reads nothing but the text, and every fault becomes a diagnostic.
     ///
-    /// `atState` is told `statePath` as soon as it can be, before the rest is checked: whoever needs the state can begin to
-    /// read it. It is called once, unless the text is no YAML.
+    /// `atState` is called once with `statePath` before the rest is checked, so that the caller can begin to read the
+    /// state. It is not called when the text is no YAML.
     package static func parse(_ source: SourceText, atState: (String) -> Void = { _ in }) -> ParsedConfiguration {
         if let fault = YAMLTextCheck.fault(in: source) {
             return ParsedConfiguration(failing: fault)
@@ -122,7 +121,7 @@ extension Configuration {
 }
 
 extension Field {
-    /// The version of the file's language: the one number that must be there.
+    /// The field for the version of the file's language: a required key with one allowed number.
     fileprivate static func version(_ key: String, _ number: Int) -> Field {
         .check(
             key,

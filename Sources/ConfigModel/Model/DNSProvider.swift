@@ -1,6 +1,6 @@
-/// How the TXT records of dns-01 are written, and how long they are waited for.
+/// How dns-01's TXT records are written, and how long Aegis waits until they are visible.
 package struct DNSProvider: Sendable, Equatable {
-    /// Who writes the records.
+    /// The two ways to write records.
     package enum Method: Sendable, Equatable {
         /// Dynamic updates to a name server (RFC 2136).
         case rfc2136(RFC2136)
@@ -8,37 +8,33 @@ package struct DNSProvider: Sendable, Equatable {
         case webhook(Webhook)
     }
 
-    /// Dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
     package struct RFC2136: Sendable, Equatable {
-        /// The name server: host and port.
+        /// The name server, as host and port.
         package var server = ""
         /// The zone to update.
         package var zone = ""
-        /// The key that signs updates; nil: unsigned.
+        /// The key that signs updates (TSIG, RFC 8945); nil: updates are not signed.
         package var tsig: TSIGKey?
-        /// What both kinds have.
         package var waiting = PropagationWait()
     }
 
-    /// A web service that is told what to write.
+    /// A web service that writes the records.
     package struct Webhook: Sendable, Equatable {
-        /// Where it is called.
+        /// The address of the service.
         package var url = ServiceURL("")
-        /// The Bearer token it is called with; nil: none.
+        /// The Bearer token for the service; nil: none.
         package var token: Secret?
-        /// What both kinds have.
         package var waiting = PropagationWait()
     }
 
-    /// How a record is waited for before the CA is asked.
+    /// How Aegis waits for a record to be visible before it tells the CA.
     package struct PropagationWait: Sendable, Equatable {
-        /// How long a record may take to be seen.
+        /// The longest wait for a record.
         package var timeout = Duration.seconds(120)
-        /// The resolvers that must see it, as address:port; none: the zone's own servers.
+        /// The resolvers that must see the record, as address:port; empty: the zone's own servers.
         package var resolvers: [String] = []
     }
 
-    /// Who writes the records.
     package var method: Method
 
     static let shape = ValueShape<DNSProvider>.union(
@@ -86,7 +82,7 @@ package struct DNSProvider: Sendable, Equatable {
 
 /// A key for signed DNS messages (RFC 8945).
 package struct TSIGKey: Sendable, Equatable {
-    /// The hash functions that name servers share.
+    /// The hash functions, those that common name servers support.
     package enum Algorithm: String, ChoiceValue {
         /// HMAC with SHA-256.
         case sha256 = "hmac-sha256"
@@ -96,11 +92,10 @@ package struct TSIGKey: Sendable, Equatable {
         case sha512 = "hmac-sha512"
     }
 
-    /// The key's name at the server.
+    /// The key's name at the name server.
     package var name = ""
-    /// The hash function.
     package var algorithm = Algorithm.sha256
-    /// The key in base64.
+    /// The key itself, in base64.
     package var secret = Secret(.inline(""))
 
     static let shape = ObjectShape<TSIGKey>(
@@ -113,7 +108,7 @@ package struct TSIGKey: Sendable, Equatable {
 }
 
 extension ValueShape where Value == String {
-    /// A name of the DNS, which unlike a host name may have '_'; a final dot goes.
+    /// The shape of a DNS name, which unlike a host name may contain '_'. A final dot is removed.
     static let dnsName = text(
         "a DNS name", .string("A name of the DNS", examples: ["example.com"]),
         parse: { (text) throws(ValueFault) in
@@ -125,7 +120,7 @@ extension ValueShape where Value == String {
         },
         format: { $0 })
 
-    /// A name server as host:port; the port is 53 when left out.
+    /// The shape of a name server as host:port; port 53 is the default.
     static let dnsServer = text(
         "a server such as 127.0.0.1:53", .string("host:port; the port is 53 when left out", examples: ["127.0.0.1:53"]),
         parse: { (text) throws(ValueFault) in

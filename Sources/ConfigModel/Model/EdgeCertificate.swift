@@ -1,4 +1,4 @@
-/// An advanced certificate pack of Cloudflare: ordered here, served by its edge.
+/// An advanced certificate pack of Cloudflare: ordered by Aegis, served by Cloudflare's edge.
 package struct EdgeCertificate: Sendable, Equatable {
     /// The CAs that Cloudflare offers.
     package enum Authority: String, ChoiceValue {
@@ -10,7 +10,7 @@ package struct EdgeCertificate: Sendable, Equatable {
         case sslCom = "ssl_com"
     }
 
-    /// How control over the names is shown.
+    /// The way to prove control over the names.
     package enum Validation: String, ChoiceValue {
         /// A TXT record.
         case txt
@@ -20,49 +20,50 @@ package struct EdgeCertificate: Sendable, Equatable {
         case email
     }
 
-    /// What becomes of a pack that the file no longer names.
+    /// The fate of a pack that the file no longer names.
     package enum Removal: String, ChoiceValue {
-        /// It is deleted at Cloudflare.
+        /// The pack is deleted at Cloudflare.
         case delete
-        /// It stays there.
+        /// The pack stays at Cloudflare.
         case keep
     }
 
-    /// The name of the pack; nil: its apex.
+    /// The pack's name in the file; nil: the zone's apex.
     package var name: String?
-    /// Where it was written.
+    /// The pack's place in the file.
     package var origin = SourceOrigin.none
-    /// The zone it belongs to.
+    /// The Cloudflare zone of the pack.
     package var zoneID = ""
-    /// A token with the permission Zone, SSL and Certificates, Edit.
+    /// An API token with the permission Zone, SSL and Certificates, Edit.
     package var apiToken = Secret(.inline(""))
-    /// The names it is for, the apex among them: at most 50.
+    /// The pack's names, including the zone's apex: at most 50.
     package var hosts: [DomainName] = []
-    /// The CA.
+    /// The CA that issues the pack.
     package var authority = Authority.letsEncrypt
-    /// How control over the names is shown.
+    /// The way to prove control over the names.
     package var validation = Validation.txt
-    /// How many days it lives.
+    /// The validity in days.
     package var validityDays = 90
-    /// Whether Cloudflare's own name is put first.
+    /// Whether Cloudflare's own name becomes the certificate's common name.
     package var cloudflareBranding = false
-    /// How long apply waits for it to become active.
+    /// How long `aegis-apply` waits until the pack is active.
     package var wait = Duration.seconds(60)
-    /// What becomes of it when the file no longer names it.
+    /// The fate of the pack when the file no longer names it.
     package var onRemoval = Removal.delete
-    /// Where the API is.
+    /// The address of Cloudflare's API.
     package var baseURL = CloudflareOriginIssuer.defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
     package var caFile: String?
 
-    /// What it is called in plans and messages: its name, or the zone's apex, which is the shortest of its hosts.
+    /// The pack's name in plans and messages: its own name, or the zone's apex, which is the shortest of its hosts.
     package var displayName: String {
         let plain = hosts.lazy.filter { !$0.isWildcard }.map(\.text)
         let apex = plain.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
         return name ?? apex ?? hosts.first?.text ?? ""
     }
 
-    /// Whether both are one order: what else they say takes effect without another pack.
+    /// Whether both need the same order at Cloudflare. The settings not compared here take effect without another
+    /// order.
     package func isSameOrder(as other: EdgeCertificate) -> Bool {
         zoneID == other.zoneID && baseURL == other.baseURL && Set(hosts) == Set(other.hosts)
             && authority == other.authority && validation == other.validation && validityDays == other.validityDays

@@ -1,25 +1,24 @@
 /// How the gateway listens, limits and logs.
 package struct GatewaySettings: Sendable, Equatable {
-    /// Where plain HTTP is listened for.
+    /// The addresses that accept plain HTTP.
     package var http = [ListenAddress(address: nil, port: 8080)]
-    /// Where HTTPS is listened for.
+    /// The addresses that accept HTTPS.
     package var https = [ListenAddress(address: nil, port: 8443)]
-    /// Where health, metrics and the admin API are listened for.
+    /// The address of health, metrics and the admin API.
     package var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
-    /// The directory of the local CA's files, relative to the file; `AEGIS_SSL_CACHE_DIR` wins.
+    /// The directory of the local CA's files, relative to the configuration file. `AEGIS_SSL_CACHE_DIR` takes
+    /// precedence.
     package var cacheDirectory = ".cache/ssl"
-    /// The peers whose `X-Forwarded-*` headers are believed.
+    /// The peers whose `X-Forwarded-*` headers the gateway believes.
     package var trustedProxies: [NetworkBlock] = []
     /// The field in which trusted proxies name the client.
     package var clientAddress = ClientAddressField.xForwardedFor
-    /// What one client may use.
+    /// Bounds on what clients may send and how long they may take.
     package var limits = GatewayLimits()
-    /// Where requests are logged.
     package var accessLog = AccessLog()
-    /// How many threads serve; nil: one a core.
+    /// The number of worker threads; nil: one for each core.
     package var workers: Int?
 
-    /// The defaults.
     package init() {}
 
     static let shape = ObjectShape<GatewaySettings>(
@@ -45,46 +44,46 @@ package struct GatewaySettings: Sendable, Equatable {
         ])
 }
 
-/// The field in which trusted proxies name the client. One is believed and no other: a proxy that writes one passes on
-/// whatever the client has put into the others.
+/// The header field in which trusted proxies name the client. The gateway believes this field only: a proxy that writes
+/// one field passes the others on as the client sent them.
 package enum ClientAddressField: String, ChoiceValue {
-    /// A list to which each proxy appends its peer: what most proxies write.
+    /// A list to which each proxy appends the address of its peer. Most proxies write this field.
     case xForwardedFor = "x-forwarded-for"
-    /// The same with more said of each step (RFC 7239).
+    /// A list to which each proxy appends its peer and more about the step (RFC 7239).
     case forwarded
-    /// One address, which the proxy puts in the place of any other.
+    /// One address. The proxy replaces any that the client sent.
     case xRealIP = "x-real-ip"
-    /// One address, from Cloudflare.
+    /// One address, written by Cloudflare.
     case cfConnectingIP = "cf-connecting-ip"
 }
 
 /// Bounds on what clients may send and how long they may take.
 package struct GatewayLimits: Sendable, Equatable {
-    /// Bytes of a request's line and header fields together.
+    /// The most bytes in a request's line and header fields together.
     package var headerBytes = 32 * 1024
-    /// Header fields in a request; each crumb of a Cookie counts.
+    /// The most header fields in a request. Each part of a Cookie, between semicolons, counts as one.
     package var headerFields = 100
-    /// Bytes of a request's body; 0: no bound. A host's own bound wins.
+    /// The most bytes in a request's body; 0: no bound. A host's own bound takes precedence.
     package var bodyBytes = 10 * 1024 * 1024
-    /// Bytes of a request's body that are collected before an upstream is taken; 0: none.
+    /// How many bytes of a request's body are collected before an upstream is chosen; 0: none.
     package var bodyBufferBytes = 64 * 1024
-    /// Bytes a second that a body comes with at least, after the first `bodyProgressTimeout`; 0: any.
+    /// The lowest rate of a body in bytes a second, after the first `bodyProgressTimeout`; 0: any rate.
     package var bodyMinRate = 240
-    /// From the connection to the end of the TLS handshake.
+    /// The longest time from accepting a connection to the end of the TLS handshake.
     package var handshakeTimeout = Duration.seconds(10)
-    /// From a request's first byte to the end of its head.
+    /// The longest time from a request's first byte to the end of its head.
     package var requestHeaderTimeout = Duration.seconds(10)
-    /// Between two pieces of a body, and for how long a body may fall short of `bodyMinRate`.
+    /// The longest time between two pieces of a body, and the longest time that a body may come slower than
+    /// `bodyMinRate`.
     package var bodyProgressTimeout = Duration.seconds(30)
-    /// Between two requests of a connection.
+    /// The longest time between two requests of a connection.
     package var idleTimeout = Duration.seconds(60)
-    /// Connections of clients at once.
+    /// The most client connections at once.
     package var connections = 50_000
-    /// Connections of one client's address at once; 0: no bound of its own; nil: a share of those that are in force. Trusted
-    /// proxies have none.
+    /// The most connections at once from one client's address; 0: no bound of its own; nil: a share of the connections
+    /// that are allowed in all. Trusted proxies have no such bound.
     package var connectionsPerClient: Int?
 
-    /// The defaults.
     package init() {}
 
     static let shape = ObjectShape<GatewayLimits>(
@@ -119,32 +118,28 @@ package struct GatewayLimits: Sendable, Equatable {
         ])
 }
 
-/// Where and how requests are logged.
 package struct AccessLog: Sendable, Equatable {
-    /// Where the lines go.
+    /// The destination of the log's lines.
     package enum Destination: Sendable, Hashable {
-        /// Nowhere.
+        /// There is no log.
         case none
-        /// To the standard output.
+        /// Lines go to the standard output.
         case standardOutput
-        /// To a file, relative to the configuration file.
+        /// Lines go to this file; a relative path is relative to the configuration file.
         case file(String)
     }
 
     /// The form of a line.
     package enum Format: String, ChoiceValue {
-        /// One JSON object a line.
+        /// One JSON object for each line.
         case json
-        /// The combined format of Apache and nginx, with the host behind it.
+        /// The combined format of Apache and nginx, followed by the host.
         case combined
     }
 
-    /// Where the lines go.
     package var destination = Destination.none
-    /// The form of a line.
     package var format = Format.json
 
-    /// The defaults.
     package init() {}
 
     static let shape = ObjectShape<AccessLog>(
@@ -177,6 +172,6 @@ extension ValueShape where Value == AccessLog.Destination {
 }
 
 extension ValueShape where Value == Int {
-    /// The size of a request's body; 0 stands for no bound.
+    /// The shape of the largest body of a request; 0 stands for no bound.
     static let bodySize = byteSize(in: 0...(1 << 50))
 }

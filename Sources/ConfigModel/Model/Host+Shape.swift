@@ -113,7 +113,7 @@ extension UpstreamTimeouts {
 }
 
 extension ValueShape where Value == String {
-    /// The path of a request, as it goes over the wire.
+    /// The shape of a request's path, as it is sent.
     static let requestPath = string(
         "a path that begins with '/'", pattern: "^/", examples: ["/healthz"],
         check: { (text) throws(ValueFault) in
@@ -126,7 +126,7 @@ extension ValueShape where Value == String {
 }
 
 extension ValueShape where Value == Host.TLSVersion {
-    /// 1.2 or 1.3; what is older is refused in words of its own.
+    /// The shape of a TLS version, 1.2 or 1.3. Older versions are refused with a message of their own.
     static let tlsVersion = ValueShape(
         schema: choice("TLS version").schema,
         read: { node, reader in
@@ -142,7 +142,7 @@ extension ValueShape where Value == Host.TLSVersion {
 }
 
 extension Field where Root == Host {
-    /// `issuer: x` is short for `issuers: [x]`.
+    /// The field `issuer: x`, short for `issuers: [x]`.
     fileprivate static func issuer(_ key: String, _ path: WritableKeyPath<Host, [String]> & Sendable) -> Field {
         .alternative(
             key,

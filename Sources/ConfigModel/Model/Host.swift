@@ -1,26 +1,26 @@
 /// A site that the gateway serves.
 package struct Host: Sendable, Equatable {
-    /// Who answers its requests.
+    /// The way to choose an upstream for a request.
     package enum Balance: String, ChoiceValue {
-        /// One upstream after the other.
+        /// The upstreams in turn.
         case roundRobin = "round_robin"
         /// The upstream with the fewest requests under way.
         case leastConnections = "least_conn"
-        /// The same upstream for a client's address.
+        /// Always the same upstream for the same client address.
         case ipHash = "ip_hash"
     }
 
-    /// Where its certificate comes from.
+    /// The source of the host's certificate.
     package enum SSLMode: String, ChoiceValue {
-        /// None is managed: over TLS it is served with the fallback certificate.
+        /// No certificate of its own: over TLS the gateway shows the fallback certificate.
         case none
-        /// An ACME issuer.
+        /// A certificate from an ACME issuer.
         case letsencrypt
-        /// A certificate of the file's `certificates`.
+        /// A certificate from the file's `certificates`.
         case custom
     }
 
-    /// The lowest version of TLS that it speaks.
+    /// The lowest TLS version that the host accepts.
     package enum TLSVersion: String, ChoiceValue {
         /// TLS 1.2 (RFC 5246).
         case v1_2 = "1.2"
@@ -28,57 +28,57 @@ package struct Host: Sendable, Equatable {
         case v1_3 = "1.3"
     }
 
-    /// Where it was written.
+    /// The host's place in the file.
     package var origin = SourceOrigin.none
-    /// Its name.
+    /// The host's main name.
     package var domain = DomainName(wireForm: "")
-    /// Other names of it.
+    /// The host's other names.
     package var aliases: [DomainName] = []
-    /// Whether it is served at all.
+    /// Whether the gateway serves the host.
     package var enabled = true
-    /// Who its requests are passed on to.
+    /// The servers that the host's requests are passed on to.
     package var upstreams: [Upstream] = []
-    /// CAs in PEM that `https://` upstreams' certificates must come from; nil: the system's. Relative to the file.
+    /// A PEM file of CAs that `https://` upstreams' certificates must come from; nil: the system's CAs. A relative path
+    /// is relative to the configuration file.
     package var caFile: String?
-    /// An answer that the gateway gives itself, in place of upstreams.
+    /// An answer that the gateway gives itself, instead of an upstream.
     package var respond: FixedResponse?
-    /// Which upstream gets a request.
+    /// The way to choose an upstream for a request.
     package var balance = Balance.roundRobin
-    /// How upstreams are watched; nil: only by their answers.
+    /// How the gateway checks upstreams; nil: it only watches their answers.
     package var healthCheck: HealthCheck?
-    /// Where its certificate comes from.
+    /// The source of the host's certificate.
     package var sslMode = SSLMode.none
-    /// ACME issuers to try in order; empty: the one named `letsencrypt`.
+    /// The ACME issuers, tried in order; empty: the one named `letsencrypt`.
     package var issuers: [String] = []
-    /// The certificate's name, with `custom`.
+    /// The name of the certificate, with `custom`.
     package var certificate: String?
     /// Whether plain HTTP is redirected to HTTPS.
     package var forceHTTPS = false
     /// The HSTS policy (RFC 6797); nil: none.
     package var hsts: HSTS?
-    /// The lowest version of TLS that it speaks.
+    /// The lowest TLS version that the host accepts.
     package var tlsMinVersion = TLSVersion.v1_2
-    /// Headers changed on the way to upstreams and back.
+    /// Changes to header fields on the way to upstreams and back.
     package var headers = HeaderRules()
-    /// Whether upstreams get the client's Host header, not their own name.
+    /// Whether upstreams get the client's Host header, instead of their own name.
     package var preserveHost = true
-    /// The protocols beside WebSockets that a client may change to (RFC 9110 section 7.8), in lower case.
+    /// The protocols besides WebSocket that a connection may change to (RFC 9110 section 7.8), in lower case.
     package var upgrade: [String] = []
-    /// How long upstreams may take.
     package var timeouts = UpstreamTimeouts()
-    /// The largest body of a request in bytes; 0: no bound; nil: the gateway's.
+    /// The most bytes in a request's body; 0: no bound; nil: the gateway's bound.
     package var bodyBytes: Int?
 
-    /// A host that only health checks of its upstreams are made for.
+    /// The settings of health checks, which send requests to upstreams for no particular host.
     package static var forHealthChecks: Host { Host() }
 
-    /// Its domain and aliases.
+    /// The host's domain and aliases.
     package var names: [DomainName] { [domain] + aliases }
 
-    /// The certificate that it is to be served with, by its name in the state; nil for the fallback.
+    /// The name in the state of the certificate to serve the host with; nil for the fallback.
     package var certificateName: String? { sslMode == .letsencrypt ? domain.text : certificate }
 
-    /// The ACME issuers it uses, by name; none unless `ssl_mode` is `letsencrypt`.
+    /// The names of the host's ACME issuers; empty unless `ssl_mode` is `letsencrypt`.
     package var effectiveIssuers: [String] {
         guard sslMode == .letsencrypt else { return [] }
         return issuers.isEmpty ? [Self.defaultIssuer] : issuers
@@ -87,7 +87,6 @@ package struct Host: Sendable, Equatable {
     static let defaultIssuer = "letsencrypt"
 }
 
-/// An answer that the gateway gives itself.
 package struct FixedResponse: Sendable, Equatable {
     /// The status code.
     package var status = 200
@@ -95,60 +94,59 @@ package struct FixedResponse: Sendable, Equatable {
     package var body = ""
 }
 
-/// How upstreams are watched.
+/// How the gateway checks upstreams.
 package struct HealthCheck: Sendable, Equatable {
-    /// What is asked for; any answer from 200 to 399 is healthy.
+    /// The path to ask for. Any answer from 200 to 399 is healthy.
     package var path = "/"
-    /// From one check to the next.
+    /// The time from one check to the next.
     package var interval = Duration.seconds(10)
-    /// How long an answer may take.
+    /// The longest time until an answer.
     package var timeout = Duration.seconds(5)
 }
 
 /// HTTP Strict Transport Security (RFC 6797).
 package struct HSTS: Sendable, Equatable {
-    /// What browsers ask for before they put a site on their preload list (hstspreload.org), in seconds.
+    /// The least `maxAge`, in seconds, with which browsers accept a site for their preload list (hstspreload.org).
     static let minPreloadMaxAge = 31_536_000
 
-    /// Whether the header is sent.
     package var enabled = true
-    /// How long browsers keep to it, in seconds.
+    /// How long browsers must use HTTPS only, in seconds.
     package var maxAge = 31_536_000
-    /// Whether it holds for all subdomains too.
+    /// Whether the policy applies to all subdomains too.
     package var includeSubdomains = false
-    /// Whether browsers may build it in.
+    /// Whether browsers may put the site on their preload list.
     package var preload = false
 }
 
-/// Headers to set and to remove.
+/// Header fields to set and to remove.
 package struct HeaderRules: Sendable, Equatable {
-    /// One direction's changes; removing comes first.
+    /// The changes for one direction. Fields are removed before others are set.
     package struct Changes: Sendable, Equatable {
-        /// Fields to set in place of any of that name.
+        /// Fields to set. Each replaces all fields of its name.
         package var set: [HeaderField] = []
-        /// Names of fields to take away.
+        /// Names of fields to remove.
         package var remove: [String] = []
 
-        /// How many bytes the fields to set may have together, as they are sent.
+        /// The most bytes that the fields to set may have together, as they are sent.
         package static let maximumBytes = 32 << 10
-        /// How many bytes the fields to set have.
+        /// The bytes of the fields to set, as they are sent.
         package var setBytes: Int { self.set.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 } }
     }
 
-    /// On the way to the upstream.
+    /// Changes on the way to the upstream.
     package var request = Changes()
-    /// On the way to the client.
+    /// Changes on the way to the client.
     package var response = Changes()
 }
 
-/// How long upstreams may take.
+/// The longest times that the gateway waits for upstreams.
 package struct UpstreamTimeouts: Sendable, Equatable {
-    /// To accept a connection, with TLS.
+    /// Until a connection is accepted, including TLS.
     package var connect = Duration.seconds(5)
-    /// To begin an answer, and between two pieces of it.
+    /// Until an answer begins, and between two pieces of it.
     package var read = Duration.seconds(60)
-    /// To take what it was sent, or a part of it.
+    /// Until the upstream takes at least a part of the bytes sent to it.
     package var write = Duration.seconds(60)
-    /// Between two pieces that pass a tunnel, such as a WebSocket, in either direction.
+    /// Between two pieces of a tunnel such as a WebSocket, in either direction.
     package var tunnel = Duration.seconds(3600)
 }

@@ -1,4 +1,4 @@
-/// Somebody who issues certificates.
+/// An issuer of certificates, as the file declares it.
 package struct Issuer: Sendable, Equatable, NamedValue {
     /// The kinds of issuer.
     package enum Kind: Sendable, Equatable {
@@ -6,15 +6,14 @@ package struct Issuer: Sendable, Equatable, NamedValue {
         case acme(ACMEIssuer)
         /// Cloudflare's Origin CA.
         case cloudflareOrigin(CloudflareOriginIssuer)
-        /// The CA that Aegis keeps itself.
+        /// The local CA, which Aegis operates itself.
         case localCA
     }
 
-    /// The name that hosts and certificates refer to it by.
+    /// The name by which hosts and certificates refer to the issuer.
     package var name: String
-    /// Where its name was written.
+    /// The place of the name in the file.
     package var origin: SourceOrigin
-    /// What it is.
     package var kind: Kind
 
     static let shape = ValueShape<Issuer>.union(
@@ -36,7 +35,7 @@ package struct Issuer: Sendable, Equatable, NamedValue {
                 wrap: { $0 }, unwrap: { $0.kind == .localCA ? $0 : nil }),
         ])
 
-    /// The kind as the file calls it.
+    /// The kind's name in the file.
     package var typeName: String {
         switch kind {
         case .acme: "acme"
@@ -61,7 +60,7 @@ package enum KeyType: String, ChoiceValue {
 }
 
 extension Issuer {
-    /// The secrets that it refers to.
+    /// All secrets in the issuer's settings.
     package var secrets: [Secret] {
         switch kind {
         case .acme(let settings): settings.secrets
@@ -72,7 +71,7 @@ extension Issuer {
 }
 
 extension ACMEIssuer {
-    /// The secrets that it refers to.
+    /// All secrets in the issuer's settings.
     package var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
 }
 

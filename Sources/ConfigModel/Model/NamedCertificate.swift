@@ -1,21 +1,20 @@
 /// A certificate that hosts refer to by name.
 package struct NamedCertificate: Sendable, Equatable, NamedValue {
-    /// Where it comes from.
+    /// The source of the certificate.
     package enum Source: Sendable, Equatable {
-        /// The operator's own.
+        /// PEM files or texts of the operator.
         case custom(CustomCertificate)
-        /// Issued for the file's names.
+        /// Issued for names in the file.
         case issued(IssuedCertificate)
     }
 
-    /// The name that hosts refer to it by.
+    /// The name by which hosts refer to the certificate.
     package var name: String
-    /// Where its name was written.
+    /// The place of the name in the file.
     package var origin: SourceOrigin
-    /// Where it comes from.
     package var source: Source
 
-    /// The names it is for, when the file tells them.
+    /// The certificate's names, where the file lists them; nil for the operator's own certificates.
     package var knownDomains: [CertificateName]? {
         if case .issued(let issued) = source { issued.domains } else { nil }
     }
@@ -34,13 +33,13 @@ package struct NamedCertificate: Sendable, Equatable, NamedValue {
         ])
 }
 
-/// The operator's own certificate.
+/// A certificate that the operator provides.
 package struct CustomCertificate: Sendable, Equatable {
     /// The certificate and its chain in PEM.
     package var certificate = Secret(.inline(""))
     /// The private key in PEM, not encrypted.
     package var key = Secret(.inline(""))
-    /// Whether it is served although it has expired.
+    /// Whether the certificate is served even after it has expired.
     package var allowsExpired = false
 
     static let shape = ObjectShape<CustomCertificate>(
@@ -53,17 +52,17 @@ package struct CustomCertificate: Sendable, Equatable {
         ])
 }
 
-/// A certificate that an issuer makes for names in the file.
+/// A certificate that an issuer issues for names in the file.
 package struct IssuedCertificate: Sendable, Equatable {
     /// The issuer's name.
     package var issuer = ""
-    /// The names it is for; the first is the leaf's subject.
+    /// The certificate's names; the first one is the leaf's subject.
     package var domains: [CertificateName] = []
-    /// The kind of key; nil: the issuer's.
+    /// The kind of key; nil: as the issuer says.
     package var keyType: KeyType?
-    /// The Cloudflare zone; nil: the issuer's.
+    /// The Cloudflare zone; nil: as the issuer says.
     package var zoneID: String?
-    /// Whether it is renewed before it expires.
+    /// Whether Aegis renews the certificate before it expires.
     package var autoRenew = true
 
     static let shape = ObjectShape<IssuedCertificate>(
@@ -79,14 +78,14 @@ package struct IssuedCertificate: Sendable, Equatable {
         ])
 }
 
-/// A name in a certificate: a host name, or an address where the issuer does those.
+/// A name in a certificate: a host name, or an IP address where the issuer supports those.
 package enum CertificateName: Sendable, Hashable {
     /// A host name or wildcard.
     case domain(DomainName)
     /// An IP address.
     case address(IPAddress)
 
-    /// The name as it is written.
+    /// The name as the file writes it.
     package var text: String {
         switch self {
         case .domain(let name): name.text
@@ -94,7 +93,7 @@ package enum CertificateName: Sendable, Hashable {
         }
     }
 
-    /// Whether a certificate with this name is good for a host.
+    /// Whether a certificate with this name is valid for a host.
     package func covers(_ host: DomainName) -> Bool {
         if case .domain(let name) = self { name.covers(host) } else { false }
     }

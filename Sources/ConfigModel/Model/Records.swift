@@ -1,20 +1,17 @@
-/// A part of the configuration that the state keeps on its own, as a record in the language of the file.
+/// A part of the configuration that the state keeps separately, as a record in the file's language.
 ///
-/// A compact record has only what differs from the defaults and never a secret: inline ones are kept as a fingerprint,
-/// references as they are.
+/// A compact record contains only values that differ from the defaults, and never a secret. Of an inline secret it
+/// contains a fingerprint; a reference to a secret is kept as it is.
 package protocol Recorded: Sendable {
-    /// The record.
     func record(_ style: RecordStyle) -> PlainValue
 
-    /// The value that a compact record in JSON was made of; nil when it is none.
+    /// Reads a compact record in JSON; nil when the bytes are none.
     init?(record: [UInt8])
 }
 
 extension GatewaySettings: Recorded {
-    /// The record of how the gateway is set up.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The settings of a record.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
@@ -22,10 +19,10 @@ extension GatewaySettings: Recorded {
 }
 
 extension Issuer: Recorded {
-    /// The record of an issuer, without its name.
+    /// The record, without the issuer's name.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The issuer of a record, without its name.
+    /// Reads a record; the issuer's name stays empty.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.decode(record) else { return nil }
         self = value
@@ -33,10 +30,10 @@ extension Issuer: Recorded {
 }
 
 extension NamedCertificate: Recorded {
-    /// The record of a certificate, without its name.
+    /// The record, without the certificate's name.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The certificate of a record, without its name.
+    /// Reads a record; the certificate's name stays empty.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.decode(record) else { return nil }
         self = value
@@ -44,10 +41,8 @@ extension NamedCertificate: Recorded {
 }
 
 extension EdgeCertificate: Recorded {
-    /// The record of an edge certificate.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The edge certificate of a record.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
@@ -55,24 +50,21 @@ extension EdgeCertificate: Recorded {
 }
 
 extension Host: Recorded {
-    /// The record of a host.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The host of a record.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
     }
 }
 
-/// The certificate that is made for a host with `ssl_mode: letsencrypt`; it is named as the host's domain.
+/// The certificate of a host with `ssl_mode: letsencrypt`. Its name is the host's domain.
 package struct HostCertificate: Sendable, Equatable, Recorded {
-    /// The ACME issuers to try in order.
+    /// The ACME issuers, tried in order.
     package var issuers: [String] = []
-    /// The names it is for: the host's domain and aliases.
+    /// The certificate's names: the host's domain and aliases.
     package var domains: [DomainName] = []
 
-    /// The certificate of a host with `ssl_mode: letsencrypt`.
     package init(for host: Host) {
         issuers = host.effectiveIssuers
         domains = host.names
@@ -80,10 +72,8 @@ package struct HostCertificate: Sendable, Equatable, Recorded {
 
     private init() {}
 
-    /// The record of the certificate.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
 
-    /// The certificate of a record.
     package init?(record: [UInt8]) {
         guard let value = Self.shape.shape.decode(record) else { return nil }
         self = value
@@ -98,7 +88,7 @@ package struct HostCertificate: Sendable, Equatable, Recorded {
 }
 
 extension ValueShape {
-    /// Reads a record back: JSON is YAML, so the file's own reader serves.
+    /// Reads a record. JSON is YAML, so the file's own reader can do this.
     fileprivate func decode(_ record: [UInt8]) -> Value? {
         guard let document = try? YAMLParser.parse(SourceText(name: "record", bytes: record)), let root = document.root
         else { return nil }

@@ -25,7 +25,7 @@ extension Rules {
         report(.error, in: node, "unknown issuer '\(name)'", hint: hint)
     }
 
-    /// Whether a section could not be read at all, so that nothing in it is known.
+    /// Whether a section could not be read at all, so that its contents are unknown.
     func isFaultySection(_ key: String) -> Bool {
         guard let section = reader.value(of: key, in: root) else { return reader.hasUnknownKeys(root) }
         return reader.document.kind(of: section) != .mapping
@@ -59,7 +59,8 @@ extension Rules {
         }
     }
 
-    /// Wildcards can only be validated by DNS (RFC 8555 section 8.3 and RFC 8737 section 3).
+    /// Requires dns-01 for wildcards: the other challenges can't validate them (RFC 8555 section 8.3 and RFC 8737
+    /// section 3).
     mutating func requireChallenge(for domain: DomainName, of acme: ACMEIssuer, named issuer: String, at place: NodeID)
     {
         guard domain.isWildcard, acme.challenge != .dns01, let node = issuers[issuer]?.origin.node else { return }
@@ -91,7 +92,7 @@ extension Rules {
         }
     }
 
-    /// Cloudflare wants the zone's apex in each pack, which all other names lie below.
+    /// Requires the zone's apex among a pack's names, with all other names below it, as Cloudflare does.
     private mutating func requireApex(of certificate: EdgeCertificate) {
         let bases = certificate.hosts.map { $0.isWildcard ? String($0.parent) : $0.text }
         guard let apex = bases.min(by: { $0.utf8.count < $1.utf8.count }) else { return }

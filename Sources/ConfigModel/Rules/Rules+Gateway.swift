@@ -19,7 +19,8 @@ extension Rules {
         checkListeners()
     }
 
-    /// Two listeners can't have the same address, nor a port that another has on all interfaces.
+    /// Reports listeners that can't both listen: two with the same address, or one with a port that another has on all
+    /// interfaces.
     private mutating func checkListeners() {
         guard let node = reader.value(of: "gateway", in: root) else { return }
         let gateway = configuration.gateway

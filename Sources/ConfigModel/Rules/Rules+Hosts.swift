@@ -77,7 +77,8 @@ extension Rules {
 
     private mutating func checkUpgrades(of host: Host) {
         guard !host.upgrade.isEmpty, let node = host.origin.node else { return }
-        // What reading has complained about is not among the values, whose places would be others'.
+        // If an item could not be read, `host.upgrade` lacks it, and the indices of the others no longer match their
+        // nodes.
         guard let list = reader.value(of: "upgrade", in: node), reader.document.kind(of: list) == .sequence,
             !reader.items(of: list).contains(where: reader.isFaulty)
         else { return }
@@ -199,7 +200,7 @@ extension Rules {
             notes: [note("it is for \(domains.prefix(5).map(\.text).joined(separator: ", "))", at: certificate.origin)])
     }
 
-    /// The names of a certificate, looked up by many hosts.
+    /// A certificate's names as a set, made once for all hosts that refer to the certificate.
     private mutating func covered(by name: String, _ domains: [CertificateName]) -> Set<String> {
         if let names = coveredNames[name] { return names }
         let names = Set(domains.map(\.text))

@@ -1,10 +1,10 @@
 extension Rules {
-    /// No two hosts answer to one name, and no certificate takes the name of one that is made for a host.
+    /// Reports two hosts with the same name, and a certificate with the name of one that is made for a host.
     mutating func checkNames() {
-        // Each name with the first host that has it.
+        // For each name, the index of the first host that has it.
         var claims: [String: Int] = [:]
         claims.reserveCapacity(configuration.hosts.count)
-        // By their indices: to copy very many hosts would cost more than to look at them.
+        // Copying very many hosts would cost more than checking them, so the loop uses indices.
         let hosts = configuration.hosts
         for index in hosts.indices {
             claim(hosts[index].domain, host: index, 0, &claims)
@@ -39,7 +39,7 @@ extension Rules {
         reader.report(.error, at: place, message, notes: notes)
     }
 
-    /// Where a host's name was written: its domain for 0, then its aliases.
+    /// The node of one of a host's names: its domain for 0, then its aliases.
     func nameNode(_ index: Int, of host: Host) -> NodeID? {
         guard let node = host.origin.node else { return nil }
         return (index == 0 ? reader.value(of: "domain", in: node) : item(index - 1, of: "aliases", in: node)) ?? node

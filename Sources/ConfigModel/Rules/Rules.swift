@@ -1,14 +1,14 @@
-/// What must hold between the values of a file, beyond each being well-formed.
+/// Checks the conditions between a file's values, which are each well-formed.
 ///
-/// A rule looks at typed values only and asks for places when it has something to say, so a good file of 100,000 hosts
-/// pays for no places. A rule keeps silent about values that reading has complained about.
+/// A rule examines typed values, and looks a place up only to report something. So a valid file of 100,000 hosts costs
+/// no look-ups. A rule reports nothing about a value that has already been reported.
 struct Rules {
     let configuration: Configuration
     let root: NodeID
     var reader: ModelReader
     let issuers: [String: Issuer]
     let certificates: [String: NamedCertificate]
-    /// The names that certificates are for, made when a host asks.
+    /// The names of each certificate, collected when the first host refers to it.
     var coveredNames: [String: Set<String>] = [:]
     private var comparisonsLeft = 20_000
 
@@ -34,9 +34,10 @@ struct Rules {
 
     // MARK: Complaints with their places
 
-    /// A complaint about the value at a path of keys, or about the nearest mapping above it.
+    /// Reports the value at a path of keys, or the nearest mapping above it.
     ///
-    /// Silent when that value is faulty itself, and when it rests on one of `others` that is, or may be misspelt.
+    /// Reports nothing when that value is already known to be faulty. Nothing is reported either when one of the keys
+    /// `others`, which the rule depends on, is faulty or may be misspelt.
     mutating func report(
         _ severity: Diagnostic.Severity, _ path: String..., in owner: NodeID?, unlessFaulty others: [String] = [],
         _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []
@@ -51,7 +52,7 @@ struct Rules {
         reader.report(severity, at: node, message, hint: hint, notes: notes)
     }
 
-    /// A complaint that `key` is missing.
+    /// Reports that `key` is missing.
     mutating func reportMissing(
         _ key: String, at place: String? = nil, in owner: NodeID?, unlessFaulty others: [String], _ message: String,
         hint: String
@@ -62,7 +63,7 @@ struct Rules {
         reader.report(.error, at: node, message, hint: hint)
     }
 
-    /// Whether a key's value is faulty, or the key may be one that was not understood.
+    /// Whether a key's value is faulty, or the key is missing from a mapping that has unknown keys.
     private func isDoubtful(_ key: String, in mapping: NodeID) -> Bool {
         if let value = reader.value(of: key, in: mapping) { return reader.isFaulty(value) }
         return reader.hasUnknownKeys(mapping)
@@ -72,7 +73,7 @@ struct Rules {
         Diagnostic.Note(position: origin.position, message: message)
     }
 
-    /// The node of a value in a key's list; nil when there is none.
+    /// The node of an item in a key's list; nil when there is none.
     func item(_ index: Int, of key: String, in mapping: NodeID) -> NodeID? {
         guard let list = reader.value(of: key, in: mapping), reader.document.kind(of: list) == .sequence else {
             return nil
@@ -83,7 +84,8 @@ struct Rules {
 
     // MARK: Suggestions
 
-    /// A suggestion, while there is room for the work: comparing thousands of slips with thousands of names helps nobody.
+    /// A suggestion for an unknown name, or the list of known names when the comparisons are used up: comparing
+    /// thousands of slips with thousands of names helps nobody.
     mutating func suggestion(for name: String, among known: [String], in section: String) -> String {
         if comparisonsLeft >= known.count {
             comparisonsLeft -= known.count

@@ -1,6 +1,6 @@
 /// The JSON Schema of the file (draft 2020-12), made from the same shapes that read it.
 package enum ConfigurationSchema {
-    /// The schema as JSON, a line an entry.
+    /// The schema as JSON, with one entry on each line.
     package static func json() -> [UInt8] {
         let fragment = Configuration.shape.schema
         let definitions = fragment.definitions.sorted { $0.key < $1.key }

@@ -3,14 +3,14 @@ struct Field<Root: Sendable>: Sendable {
     let key: String
     let isRequired: Bool
     var hintWhenMissing: String?
-    /// What editors show for it; the root is the object's defaults.
+    /// The schema that editors show for the key. Its argument is an object with the defaults.
     let schema: @Sendable (Root) -> SchemaFragment
-    /// Reads the value into the object; false after complaining.
+    /// Reads the key's value into the object. Reports a fault and returns false when the value is faulty.
     let read: @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
-    /// The value to write; nil when it is left out. The second root is the object's defaults.
+    /// The value to write; nil to leave the key out. The second argument is an object with the defaults.
     let write: @Sendable (Root, Root, RecordStyle) -> PlainValue?
-    /// Where in the object the value stands, when it is left out of records for being the default: while these bytes are
-    /// the default's, there is nothing to write. Nil where only `write` can tell.
+    /// The property's place in memory, if records leave the key out when it has its default: as long as these bytes
+    /// equal the default's, there is nothing to write. Nil where only `write` can tell.
     let bytes: Range<Int>?
 
     private init(
@@ -28,7 +28,7 @@ struct Field<Root: Sendable>: Sendable {
         self.write = write
     }
 
-    /// A key that must be there.
+    /// A required key.
     static func required<Value>(
         _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String,
         hintWhenMissing: String? = nil
@@ -41,7 +41,7 @@ struct Field<Root: Sendable>: Sendable {
             write: { root, _, style in shape.write(property.value(of: root), style) })
     }
 
-    /// A key with a default, which stands in the object's initial value.
+    /// A key with a default, which is the property's initial value.
     static func defaulted<Value: Equatable>(
         _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String
     ) -> Field {
@@ -51,7 +51,7 @@ struct Field<Root: Sendable>: Sendable {
             schema: { defaults in
                 let standard = shape.write(property.value(of: defaults), .compact)
                 let schema = shape.schema.adding([("description", .string(summary))])
-                // An empty list may be no valid value to write; leaving the key out always is.
+                // An empty list may not be a valid value to write, but leaving the key out always is valid.
                 return standard == .list([]) ? schema : schema.adding([("default", standard)])
             },
             read: { assign(property, shape, $0, &$1, &$2) },
@@ -62,7 +62,7 @@ struct Field<Root: Sendable>: Sendable {
             })
     }
 
-    /// A key that may be left out and has no default.
+    /// An optional key without a default.
     static func optional<Value>(
         _ key: String, _ path: WritableKeyPath<Root, Value?> & Sendable, _ shape: ValueShape<Value>, _ summary: String
     ) -> Field {
@@ -80,13 +80,13 @@ struct Field<Root: Sendable>: Sendable {
             })
     }
 
-    /// A key whose value is always the same and tells kinds of objects apart.
+    /// A key that always has the same value, by which kinds of objects are distinguished.
     static func tag(_ key: String, _ value: String, _ summary: String) -> Field {
         let schema = SchemaFragment([("const", .string(value)), ("description", .string(summary))])
         return .check(key, schema, read: { _, _ in true }, written: .string(value))
     }
 
-    /// A key that must be there and leaves nothing in the object.
+    /// A required key whose value is checked but not kept in the object.
     static func check(
         _ key: String, _ schema: SchemaFragment, hintWhenMissing: String? = nil,
         read: @escaping @Sendable (NodeID, inout ModelReader) -> Bool, written: PlainValue
@@ -98,7 +98,7 @@ struct Field<Root: Sendable>: Sendable {
             write: { _, _, _ in written })
     }
 
-    /// Another way of writing what a second key is for; records have only that one.
+    /// Another way to write the value of a second key. Records contain only the second key.
     static func alternative(
         _ key: String, _ schema: SchemaFragment,
         read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
@@ -106,7 +106,7 @@ struct Field<Root: Sendable>: Sendable {
         Field(key, bytes: 0..<0, schema: { _ in schema }, read: read, write: { _, _, _ in nil })
     }
 
-    /// A mapping whose keys fill the same object, so that the model can be flatter than the file.
+    /// A mapping whose keys are read into the same object, so that the model can be flatter than the file.
     static func nested(_ key: String, _ summary: String, _ object: ObjectShape<Root>) -> Field {
         Field(
             key,

@@ -1,24 +1,24 @@
-/// Reads typed values out of a document and keeps account of what is wrong with it.
+/// Reads typed values from a document and collects the faults found on the way.
 struct ModelReader {
-    /// A key and its value, with merged ones (`<<`) in their place.
+    /// A key and its value, including those merged by `<<`.
     struct Entry {
         let key: NodeID
         let value: NodeID
     }
 
     let document: YAMLDocument
-    /// Whether a record of the state is read, where inline secrets are fingerprints.
+    /// Whether the document is a record of the state, in which inline secrets are fingerprints.
     let readsRecords: Bool
     var diagnostics = DiagnosticList()
-    /// Names of issuers and certificates that could not be read; references to them are not unknown.
+    /// Names of issuers and certificates that could not be read. A reference to such a name is not reported as unknown.
     var faultyNames: Set<String> = []
-    /// Values that have been complained about, or hold such: rules that would build on them keep silent.
+    /// Values that were reported, or that contain a reported value. Rules ignore them.
     private var faulty: Set<NodeID> = []
-    /// Mappings with keys that were not understood: a key they seem to lack may be one of those.
+    /// Mappings with unknown keys. A key that seems to be missing from one may only be misspelt.
     private var withUnknownKeys: Set<NodeID> = []
-    /// The items of lists some of whose items could not be read.
+    /// For each list with unreadable items, the items that could be read.
     private var keptItems: [NodeID: [NodeID]] = [:]
-    /// Which scalars may be shown in diagnostics: those that fields without secrets have looked at, and known keys.
+    /// Which scalars diagnostics may show: known keys, and scalars read by a field without secrets.
     private var shown: [Bool]
 
     init(_ document: YAMLDocument, readsRecords: Bool = false) {
@@ -33,10 +33,10 @@ struct ModelReader {
 
     // MARK: Complaints
 
-    /// A complaint of reading: what builds on the value keeps silent.
+    /// Reports an error and marks the value as faulty, so that rules ignore it.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
-        // Whatever else is wrong with it: a variable was to be put in.
+        // Whatever else is wrong with the value, its author expected a variable to be substituted.
         let hint = scalarText(of: node).contains("${") ? YAMLSyntaxFault.variableHint : hint
         report(.error, at: node, message, hint: hint, notes: notes)
     }
@@ -53,7 +53,7 @@ struct ModelReader {
             Diagnostic(severity, at: document.position(of: node), message, hint: hint, notes: notes))
     }
 
-    /// Marks a value whose parts have been complained about.
+    /// Marks a value that contains a reported value.
     mutating func markFaulty(_ node: NodeID) { faulty.insert(node) }
 
     func isFaulty(_ node: NodeID) -> Bool { faulty.contains(node) }
@@ -66,7 +66,7 @@ struct ModelReader {
         fail(node, "expected \(expected), found \(description(of: node, quoting: quoting))", hint: hint)
     }
 
-    /// What a value is, in words; texts are quoted only on request, since they may be secrets.
+    /// A value in words, for messages. A text is quoted only if `quoting`, since it may be a secret.
     func description(of node: NodeID, quoting: Bool) -> String {
         switch document.kind(of: node) {
         case .sequence: return "a list"
@@ -94,10 +94,10 @@ struct ModelReader {
         }
     }
 
-    /// The text of a scalar that is a string; nil for all else.
+    /// The text of a scalar that is a string; nil for any other node.
     func string(of node: NodeID) -> String? { type(of: node) == .text ? document.string(of: node) : nil }
 
-    /// The text of any scalar; empty for all else.
+    /// The text of any scalar; empty for any other node.
     func scalarText(of node: NodeID) -> String {
         document.kind(of: node).isScalar ? document.string(of: node) : ""
     }
@@ -106,7 +106,7 @@ struct ModelReader {
 
     mutating func keep(_ items: [NodeID], of list: NodeID) { keptItems[list] = items }
 
-    /// The items of a list that have become values, in the same order.
+    /// The items of a list that could be read, in the same order.
     func items(of list: NodeID) -> [NodeID] { keptItems[list] ?? document.items(of: list) }
 
     // MARK: Mappings
@@ -117,7 +117,7 @@ struct ModelReader {
         document.kind(of: key) == .plain && document.scalar(key, equals: Self.mergeKey)
     }
 
-    /// The value of a key without any complaint; nil when there is none.
+    /// The value of a key; nil when there is none. Reports nothing.
     func value(of key: String, in mapping: NodeID) -> NodeID? {
         guard document.kind(of: mapping) == .mapping else { return nil }
         let bytes = Array(key.utf8)
@@ -135,9 +135,9 @@ struct ModelReader {
         return nil
     }
 
-    /// The keys and values of a mapping. Complains about duplicate keys and keys that are not text.
+    /// The keys and values of a mapping. Reports duplicate keys and keys that are not text.
     ///
-    /// Values merged by `<<` come last, and only where the mapping has no such key itself.
+    /// Values merged by `<<` come last, and only for keys that the mapping itself does not have.
     mutating func entries(of mapping: NodeID) -> [Entry] {
         var entries: [Entry] = []
         entries.reserveCapacity(document.count(of: mapping))
@@ -180,7 +180,7 @@ struct ModelReader {
         }
     }
 
-    /// ` 'key'` when it is surely a key, else nothing: a value whose colon was lost stands where keys do.
+    /// The text ` 'key'`, or nothing when the key may be a value that lost its colon.
     mutating func nameForMessage(ofKey key: NodeID) -> String {
         let name = document.string(of: key)
         guard name.looksLikeKey else { return "" }
@@ -189,12 +189,13 @@ struct ModelReader {
     }
 }
 
-/// Finds keys that a mapping has already. Compares one by one while they are few, which is nearly always.
+/// Finds duplicate keys of a mapping. Compares one by one while the keys are few, which is nearly always.
 private struct KeyIndex {
     private static let fewKeys = 24
     private var byText: [String: NodeID] = [:]
 
-    /// The key of the same text among the entries so far; when there is none, this one is to be added to them.
+    /// The earlier key with the same text; nil when there is none. In that case the caller must add this key to
+    /// `entries`.
     mutating func earlier(_ key: NodeID, among entries: [ModelReader.Entry], _ document: YAMLDocument) -> NodeID? {
         if entries.count < Self.fewKeys {
             for index in entries.indices where document.scalar(entries[index].key, equals: key) {
@@ -213,7 +214,8 @@ private struct KeyIndex {
 }
 
 extension String {
-    /// The text in quotes, cut when long, with invisible characters written out; not quoted when it may hold a secret.
+    /// The text in quotes, shortened when long, with invisible characters escaped; not shown when it may contain a
+    /// secret.
     var quotedForMessage: String {
         guard !mayHoldSecret else { return "(hidden)" }
         var shown = "'"

@@ -1,11 +1,12 @@
-/// An object that the file names by its key, such as an issuer.
+/// An object that is named by its key in the file, such as an issuer.
 protocol NamedValue: Sendable {
     var name: String { get set }
     var origin: SourceOrigin { get set }
 }
 
 extension ValueShape {
-    /// A mapping of names to objects, as a list in the order of the file. An object's origin is its name.
+    /// A mapping of names to objects, as a list in the order of the file. Each object's origin is the place of its
+    /// name.
     static func named<Item: NamedValue>(_ item: ValueShape<Item>, _ noun: String) -> ValueShape
     where Value == [Item] {
         ValueShape(
@@ -18,7 +19,7 @@ extension ValueShape {
                 var items: [Item] = []
                 for entry in reader.entries(of: node) {
                     let name = reader.document.string(of: entry.key)
-                    // A name may be a value that lost its colon.
+                    // A key here may be a value that lost its colon.
                     if name.looksLikeKey || reader.document.kind(of: entry.value) == .mapping { reader.show(entry.key) }
                     if !Name.isValid(name) || name.utf8.count > 100 {
                         let hint = "names are up to 100 letters, digits, '-', '_' and '.'"
@@ -26,7 +27,7 @@ extension ValueShape {
                         continue
                     }
                     guard var value = item.read(entry.value, &reader) else {
-                        // What refers to it is not to be told that there is no such thing.
+                        // References to this name must not be reported as unknown.
                         reader.faultyNames.insert(name)
                         continue
                     }

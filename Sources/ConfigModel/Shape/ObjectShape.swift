@@ -1,20 +1,20 @@
 import Glibc
 
-/// A mapping with known keys that is read into a struct.
+/// A mapping with known keys, which is read into a struct.
 struct ObjectShape<Value: Sendable>: Sendable {
-    /// What it is called in messages, with its article: `a host`.
+    /// The object's kind with its article, for messages: `a host`.
     let noun: String
     private let summary: String
-    /// The value before any key is read: the defaults.
+    /// The value with all defaults, before any key is read.
     private let initial: Value
-    /// Tells a value where it was written.
+    /// Stores in a value the place where the value was written.
     private let place: (@Sendable (inout Value, SourceOrigin) -> Void)?
     private let fields: [Field<Value>]
-    /// The keys of `fields` one after the other, and where each stands: they are compared far more often than a field is
-    /// used.
+    /// The keys of `fields` in one run of bytes, and the range of each. Keys are compared far more often than fields
+    /// are used.
     private let keyText: [UInt8]
     private let keyPlaces: [Range<Int>]
-    /// The places of `fields` in a value, apart for the same reason.
+    /// The place in memory of each field's property. Separate from `fields`, since these are read more often too.
     private let valuePlaces: [Range<Int>?]
 
     init(
@@ -46,16 +46,16 @@ struct ObjectShape<Value: Sendable>: Sendable {
         ValueShape(schema: schema, read: read, write: write)
     }
 
-    /// The value of a mapping; nil after complaining that it is none.
+    /// Reads a mapping; reports anything else and returns nil.
     ///
-    /// Faulty and missing fields keep their defaults after complaining, so that the rest is checked too.
+    /// A faulty or missing field is reported and keeps its default, so that the rest is checked too.
     @Sendable func read(_ node: NodeID, _ reader: inout ModelReader) -> Value? {
         var value = initial
         place?(&value, SourceOrigin(position: reader.document.position(of: node), node: node))
         return read(node, into: &value, &reader) ? value : nil
     }
 
-    /// Reads a mapping's keys into a value; false after complaining that it is none.
+    /// Reads a mapping's keys into a value; reports anything that is no mapping and returns false.
     func read(_ node: NodeID, into value: inout Value, _ reader: inout ModelReader) -> Bool {
         guard reader.document.kind(of: node) == .mapping else {
             reader.failExpecting(noun, at: node, hint: "write its fields as 'key: value', or remove the key")
@@ -64,7 +64,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
         var seen: UInt64 = 0
         for entry in reader.entries(of: node) {
             guard let index = index(of: entry.key, in: reader.document) else {
-                // A key that was meant is not missed as well, and what is below it is read as if it were there.
+                // A misspelt key is not reported as missing too. The values below it are read as if it were spelt
+                // right.
                 if let meant = failUnknown(entry, in: node, &reader), seen & (1 << UInt64(meant)) == 0 {
                     seen |= 1 << UInt64(meant)
                     let isBranch = !reader.document.kind(of: entry.value).isScalar
@@ -92,7 +93,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return nil
     }
 
-    /// The defaults with what one key says, without any complaint: a look ahead of reading.
+    /// The defaults with the value of one key, read ahead of the rest. Reports nothing.
     func value(of key: String, in node: NodeID, _ document: YAMLDocument) -> Value {
         var value = initial
         var reader = ModelReader(document)
@@ -102,12 +103,12 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return value
     }
 
-    /// Complains about a key that there is not; the index of the field that was probably meant.
+    /// Reports an unknown key. Returns the index of the field that was probably meant.
     private func failUnknown(_ entry: ModelReader.Entry, in node: NodeID, _ reader: inout ModelReader) -> Int? {
         let name = reader.document.string(of: entry.key)
         let keys = fields.map(\.key)
         let meant = Suggestion.nearest(to: name, in: keys)
-        // A word alone, `{ word }`, may be a value that lost its key.
+        // A lone word, as in `{ word }`, may be a value that lost its key.
         let isAlone = reader.type(of: entry.value) == .null && meant == nil
         let shownName = isAlone ? "" : reader.nameForMessage(ofKey: entry.key)
         reader.fail(
@@ -123,7 +124,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
     func entries(of value: Value, _ style: RecordStyle) -> [PlainValue.Entry] {
         var entries: [PlainValue.Entry] = []
         let untouched = style.omitsDefaults ? untouchedFields(of: value) : 0
-        // By index: to copy a field would cost more than to find that it has its default.
+        // By index: copying a field would cost more than finding out that it has its default.
         for index in fields.indices where untouched & (1 << UInt64(index)) == 0 {
             if let written = fields[index].write(value, initial, style) {
                 entries.append(PlainValue.Entry(fields[index].key, written))
@@ -132,10 +133,10 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return entries
     }
 
-    /// The fields that have the very bytes of their defaults, so that nothing has to be asked of them. The same bytes are the
-    /// same value; a default that came about in another way may have others, and is found by comparing values.
+    /// The fields whose bytes equal those of their defaults, so that they need not be compared as values. Equal bytes
+    /// mean equal values. Different bytes can still be an equal value, which comparing the values finds out.
     private func untouchedFields(of value: borrowing Value) -> UInt64 {
-        // The ranges are those of stored properties, and both pointers are to a whole Value.
+        // Sound: the ranges belong to stored properties, and each pointer is to a whole Value.
         unsafe withUnsafePointer(to: value) { value in
             unsafe withUnsafePointer(to: initial) { initial in
                 let (value, initial) = unsafe (UnsafeRawPointer(value), UnsafeRawPointer(initial))

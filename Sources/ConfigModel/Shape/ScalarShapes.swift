@@ -31,7 +31,7 @@ extension ValueShape where Value == Int {
             write: { number, _ in .int(number) })
     }
 
-    /// The number of an integer in any of the core schema's notations; nil for all else.
+    /// The value of an integer in any notation of the core schema; nil for any other node.
     private static func number(of node: NodeID, _ reader: inout ModelReader) -> Int? {
         reader.show(node)
         guard reader.type(of: node) == .integer else { return nil }
@@ -41,7 +41,7 @@ extension ValueShape where Value == Int {
         return Int(text)
     }
 
-    /// A whole number out of a few.
+    /// A whole number from a list of allowed ones.
     static func integer(oneOf allowed: [Int]) -> ValueShape {
         let list = allowed.map(String.init).joined(separator: ", ")
         return ValueShape(
@@ -58,7 +58,7 @@ extension ValueShape where Value == Int {
 }
 
 extension ValueShape where Value == String {
-    /// Any text of a bounded length without NUL.
+    /// Any text within a range of lengths, without NUL.
     static func string(
         _ expected: String, lengths: ClosedRange<Int> = 1...4096, pattern: String? = nil, examples: [String] = [],
         check: @escaping @Sendable (String) throws(ValueFault) -> Void = { (_) throws(ValueFault) in }
@@ -91,11 +91,11 @@ extension ValueShape where Value == String {
             }
         })
 
-    /// A path in the file system; relative ones are relative to the configuration file.
+    /// A path in the file system. A relative path is relative to the configuration file.
     static let path = string(
         "a path", examples: ["certs/shop.pem"], check: { (text) throws(ValueFault) in try FilePathText.check(text) })
 
-    /// An e-mail address, checked only for its outline.
+    /// An e-mail address, of which only the outline is checked.
     static let email = string(
         "an e-mail address", pattern: "^[^@:,?\\s]+@[^@:,?\\s]+$", examples: ["ops@example.com"],
         check: { (text) throws(ValueFault) in
@@ -106,9 +106,9 @@ extension ValueShape where Value == String {
         })
 }
 
-/// What a path in the file may look like.
+/// The rules for paths in the file.
 enum FilePathText {
-    /// Refuses control characters, which a path could have but never does: a PEM text has line breaks.
+    /// Refuses control characters. No real path has them, but a PEM text given by mistake has line breaks.
     static func check(_ text: String) throws(ValueFault) {
         guard !text.isEmpty, text.utf8.count <= 4096, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
             throw ValueFault("expected a path, found a text that can be none")
@@ -116,9 +116,9 @@ enum FilePathText {
     }
 }
 
-/// The grammar of names that the file gives to issuers and certificates.
+/// The rules for names that the file gives to issuers and certificates.
 enum Name {
-    /// Whether a text can name an environment variable, by POSIX.
+    /// Whether a text can be the name of an environment variable (POSIX).
     static func isVariable(_ text: String) -> Bool {
         let bytes = text.utf8
         guard let first = bytes.first, !(0x30...0x39).contains(first) else { return false }
@@ -142,11 +142,11 @@ enum Name {
     }
 }
 
-/// A closed set of words of the file.
+/// A fixed set of words of the file's language.
 protocol ChoiceValue: RawRepresentable, CaseIterable, Sendable, Equatable where RawValue == String {}
 
 extension ValueShape where Value: ChoiceValue {
-    /// One word out of a set.
+    /// One word from a set.
     static func choice(_ noun: String) -> ValueShape {
         let words = Value.allCases.map(\.rawValue)
         return ValueShape(

@@ -1,4 +1,4 @@
-/// A piece of JSON Schema (draft 2020-12) with the named definitions it refers to.
+/// A piece of JSON Schema (draft 2020-12), with the named definitions it refers to.
 struct SchemaFragment: Sendable {
     private(set) var entries: [PlainValue.Entry]
     private(set) var definitions: [String: PlainValue]
@@ -10,14 +10,14 @@ struct SchemaFragment: Sendable {
 
     var value: PlainValue { .object(entries) }
 
-    /// A reference to this fragment under a name.
+    /// Defines this fragment under a name, and refers to it.
     func defined(as name: String) -> SchemaFragment {
         var definitions = definitions
         definitions[name] = value
         return SchemaFragment([("$ref", .string("#/$defs/\(name)"))], definitions: definitions)
     }
 
-    /// This fragment with keywords added in front; a keyword that is there already is replaced.
+    /// This fragment with keywords added at the front. A keyword that exists already is replaced.
     func adding(_ keywords: [(String, PlainValue)]) -> SchemaFragment {
         var result = self
         let names = Set(keywords.map(\.0))
@@ -67,7 +67,7 @@ struct SchemaFragment: Sendable {
         return SchemaFragment(entries, definitions: merged(properties.map(\.1)))
     }
 
-    /// An object with any keys of this pattern.
+    /// An object whose keys all match a pattern.
     static func dictionary(of item: SchemaFragment, keyPattern: String) -> SchemaFragment {
         SchemaFragment(
             [

@@ -1,28 +1,26 @@
-/// A stored property of a struct by its place in memory. A file of 100,000 hosts reads and writes millions of them, and a
-/// key path takes twenty times as long for each.
+/// A stored property of a struct, by its offset. A file of 100,000 hosts reads and writes millions of properties, and
+/// key paths take twenty times as long for each.
 struct StoredProperty<Root: Sendable, Value>: Sendable {
     private let offset: Int
 
-    /// Where it stands in every Root.
+    /// The property's place in every Root.
     var bytes: Range<Int> { offset..<offset + MemoryLayout<Value>.size }
 
-    /// The property that a key path names: stored, without observers.
+    /// Finds the offset of the property that a key path names. It must be stored and without observers.
     init(_ path: WritableKeyPath<Root, Value>) {
         guard let offset = MemoryLayout<Root>.offset(of: path) else { preconditionFailure("\(path) is not stored") }
         self.offset = offset
     }
 
-    /// The property's value.
     func value(of root: borrowing Root) -> Value {
-        // By the contract of MemoryLayout.offset(of:) a Value stands at this distance from the start of every Root.
+        // Sound: by the contract of MemoryLayout.offset(of:) a Value is at this offset in every Root.
         unsafe withUnsafePointer(to: root) {
             unsafe UnsafeRawPointer($0).load(fromByteOffset: offset, as: Value.self)
         }
     }
 
-    /// Gives the property another value.
     func set(_ value: Value, of root: inout Root) {
-        // The same; inout means that nobody else looks meanwhile.
+        // Sound for the same reason; inout guarantees exclusive access.
         unsafe withUnsafeMutablePointer(to: &root) {
             unsafe (UnsafeMutableRawPointer($0) + offset).assumingMemoryBound(to: Value.self).pointee = value
         }

@@ -1,10 +1,10 @@
-/// One of several kinds of object, told apart by the value of a key.
+/// One of several kinds of object, distinguished by the value of a key.
 struct UnionCase<Value: Sendable>: Sendable {
-    /// The key's value; nil for the kind that has no such key.
+    /// The value of the key; nil for the kind that does not have the key.
     let tag: String?
     let schema: @Sendable () -> SchemaFragment
     let read: @Sendable (NodeID, inout ModelReader) -> Value?
-    /// The fields of a value of this kind; nil when it is of another.
+    /// The fields of a value of this kind; nil for a value of another kind.
     let write: @Sendable (Value, RecordStyle) -> PlainValue?
 
     init<Payload>(
@@ -19,7 +19,7 @@ struct UnionCase<Value: Sendable>: Sendable {
 }
 
 extension ValueShape {
-    /// A mapping that is one of the cases, by the value of `key`.
+    /// A mapping of one of the kinds, selected by the value of `key`.
     static func union(
         _ noun: String, by key: String, hint: String? = nil, _ cases: [UnionCase<Value>]
     ) -> ValueShape {

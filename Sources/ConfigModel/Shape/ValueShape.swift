@@ -1,14 +1,14 @@
-/// One kind of value of the file: how it is read, written back, and described to editors.
+/// One kind of value in the file: how it is read, written back, and described to editors.
 ///
-/// The whole file is described by shapes: they are the only place that knows a key. Reader, records, plan and
-/// JSON Schema all follow from them, so they can't disagree.
+/// Shapes describe the whole file, and no other code knows its keys. Reader, records, plan and JSON Schema follow from
+/// the shapes, so they can't disagree.
 struct ValueShape<Value: Sendable>: Sendable {
     private let makeSchema: @Sendable () -> SchemaFragment
-    /// The value of a node; nil after complaining.
+    /// Reads a node's value; reports a fault and returns nil when the node is faulty.
     let read: @Sendable (NodeID, inout ModelReader) -> Value?
     let write: @Sendable (Value, RecordStyle) -> PlainValue
 
-    /// A shape; its schema is made only when it is asked for.
+    /// Makes a shape. Its schema is evaluated only when needed.
     init(
         schema: @autoclosure @escaping @Sendable () -> SchemaFragment,
         read: @escaping @Sendable (NodeID, inout ModelReader) -> Value?,
@@ -22,22 +22,23 @@ struct ValueShape<Value: Sendable>: Sendable {
     var schema: SchemaFragment { makeSchema() }
 }
 
-/// How an object is written: for the state, or for people.
+/// How an object is written, for the state or for people.
 package enum RecordStyle: Sendable {
     /// For the state: only what differs from the defaults.
     case compact
-    /// For people: as compact, but optional objects whole, since their being there says something. Without secrets.
+    /// For people: like `compact`, but optional objects are written whole, since their presence matters. Without
+    /// secrets.
     case creation
-    /// For people: everything that has a value. Without secrets.
+    /// For people: every value that is set. Without secrets.
     case complete
-    /// For comparing: as complete, with secrets as `compact` has them. It must not be shown.
+    /// For comparing: like `complete`, with secrets as `compact` writes them. People must not see this.
     case exact
 
     var omitsDefaults: Bool { self == .compact || self == .creation }
     var hidesSecrets: Bool { self == .creation || self == .complete }
 }
 
-/// What a text is not, when it can't be read as a value. Never quotes secrets.
+/// The reason why a text is not a valid value. Never quotes secrets.
 package struct ValueFault: Error {
     package let message: String
     package let hint: String?
@@ -49,7 +50,7 @@ package struct ValueFault: Error {
 }
 
 extension ValueShape {
-    /// A value written as text, such as a duration; `expected` says what, for messages.
+    /// A value written as text, such as a duration. `expected` describes the value in messages.
     static func text(
         _ expected: String, _ schema: @autoclosure @escaping @Sendable () -> SchemaFragment,
         parse: @escaping @Sendable (String) throws(ValueFault) -> Value,
@@ -79,7 +80,7 @@ extension ValueShape {
         )
     }
 
-    /// A list of values; faulty items are left out after complaining.
+    /// A list of values. Faulty items are reported and left out.
     static func list<Item>(
         of item: ValueShape<Item>, allowsEmpty: Bool = true, atMost maximum: Int = .max, _ noun: String
     ) -> ValueShape where Value == [Item] {
@@ -122,7 +123,7 @@ extension ValueShape {
         )
     }
 
-    /// The same shape under a name of its own in the schema, so that it is described once.
+    /// The same shape with a named definition in the schema, so that the schema describes it once.
     func defined(as name: String) -> ValueShape {
         ValueShape(schema: schema.defined(as: name), read: read, write: write)
     }

@@ -1,14 +1,14 @@
-/// A first file for one host, with comments that say what to change: what `aegis-apply init` writes.
+/// The first configuration file, for one host, which `aegis-apply init` writes. Its comments say what to change.
 package struct StarterFile {
-    /// Where the host's certificate comes from.
+    /// The source of the host's certificate.
     package enum CertificateSource {
-        /// A CA that Aegis keeps itself, for a first look and for names inside the house.
+        /// The local CA, for trying Aegis out and for internal names.
         case local
-        /// Let's Encrypt, by http-01. It may write to `email` when something is wrong.
+        /// Let's Encrypt, by http-01. Let's Encrypt may write to `email` about problems.
         case letsencrypt(email: String)
-        /// PEM files of the operator's own.
+        /// The operator's own PEM files.
         case files(certificate: String, key: String)
-        /// Cloudflare's Origin CA, for a site in this zone. The token comes from `CF_API_TOKEN`.
+        /// Cloudflare's Origin CA, for a site in this zone. The token is read from `CF_API_TOKEN`.
         case cloudflare(zone: String)
     }
 
@@ -17,26 +17,25 @@ package struct StarterFile {
     let upstream: String
     let source: CertificateSource
 
-    /// A file for a host and what it leads to. Throws what is wrong with either, as a file's diagnostics would tell it.
+    /// Checks the host's name and the upstream, and throws the fault that the file's diagnostics would report.
     package init(domain: String, upstream: String, source: CertificateSource) throws(ValueFault) {
         self.domain = try Self.domain(domain)
         self.upstream = try Self.upstream(upstream)
         self.source = source
     }
 
-    /// A host's name in wire form.
     package static func domain(_ text: String) throws(ValueFault) -> String { try DomainName.parse(text).text }
 
-    /// An upstream as the file writes it.
+    /// An upstream in the form that the file uses.
     package static func upstream(_ text: String) throws(ValueFault) -> String { try Upstream.parse(text).text }
 
-    /// The port that clients use for HTTPS: a high one where nothing outside needs to reach it, so that no rights are needed.
+    /// The port for HTTPS. With the local CA it is a high port, which needs no privileges.
     package var httpsPort: Int { isLocal ? 8443 : 443 }
 
-    /// Whether clients have to be told to trust its CA.
+    /// Whether clients must be configured to trust the certificate's CA.
     package var isLocal: Bool { if case .local = source { true } else { false } }
 
-    /// The file. It ends with a line feed.
+    /// The text of the file. It ends with a line feed.
     package var text: String {
         """
         # What stands here is what is served: `aegis-apply --dry-run` shows what would change, `aegis-apply` does it.
@@ -73,7 +72,7 @@ package struct StarterFile {
         """
     }
 
-    /// The issuer, and the certificate where the host does not name it.
+    /// The issuer, and the certificate entry if the host refers to one.
     private var certificates: String {
         switch source {
         case .local:
@@ -139,7 +138,7 @@ package struct StarterFile {
         }
     }
 
-    /// A text as a YAML scalar: what JSON writes is YAML too, and looks right in quotation marks alone.
+    /// A text as a YAML scalar. JSON strings are valid YAML.
     private func quoted(_ text: String) -> String {
         String(decoding: PlainValue.string(text).json(), as: UTF8.self)
     }

@@ -1,7 +1,7 @@
-/// Keys that others hand out in base64 (RFC 4648), as far as a file can be told that one is none.
+/// Checks keys in base64 (RFC 4648) that another party has handed out.
 enum Base64Text {
-    /// Whether a text stands for at least one byte: with padding or without, and with blanks or line ends around it. `isURL`: the
-    /// digits of base64url are let pass too, but not both kinds in one text.
+    /// Whether a text is base64 of at least one byte, with padding or without, and with blanks or line ends around it.
+    /// With `isURL` the digits of base64url are accepted too, but not both kinds in one text.
     static func isKey(_ text: String, isURL: Bool) -> Bool {
         let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
         let bytes = Array(text.utf8.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
@@ -10,11 +10,12 @@ enum Base64Text {
         guard !digits.isEmpty, digits.count % 4 != 1, padding == 0 || padding <= 2 && bytes.count % 4 == 0,
             let last = isURL ? lastValue(of: digits, "-_") ?? lastValue(of: digits, "+/") : lastValue(of: digits, "+/")
         else { return false }
-        // The bits of the last digit that stand for nothing.
+        // The unused bits of the last digit must be zero.
         return last & (digits.count % 4 == 2 ? 0b1111 : digits.count % 4 == 3 ? 0b11 : 0) == 0
     }
 
-    /// The value of the last digit; nil when not all are digits. `specials`: the last two of the alphabet.
+    /// The value of the last digit; nil unless all characters are digits. `specials` are the last two digits of the
+    /// alphabet.
     private static func lastValue(of digits: ArraySlice<UInt8>, _ specials: String) -> Int? {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\(specials)".utf8)
         guard let last = digits.last, digits.allSatisfy(alphabet.contains) else { return nil }

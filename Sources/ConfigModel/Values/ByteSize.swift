@@ -1,4 +1,4 @@
-/// Amounts of bytes as the file writes them: a number and `B`, `KiB`, `MiB` or `GiB`.
+/// Byte counts as the file writes them: a number and `B`, `KiB`, `MiB` or `GiB`.
 enum ByteSize {
     private static let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)]
     static let unitPattern = "(B|KiB|MiB|GiB)"
@@ -26,7 +26,7 @@ enum ByteSize {
     }
 }
 
-/// A number with a unit behind it.
+/// A number followed by a unit.
 enum Quantity {
     static func split(_ text: String) -> (digits: String, unit: String) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
@@ -35,7 +35,7 @@ enum Quantity {
 }
 
 extension ValueShape where Value == Int {
-    /// An amount of bytes within a range.
+    /// The shape of a byte count within a range.
     static func byteSize(in range: ClosedRange<Int>) -> ValueShape {
         quantity(
             "a size with a unit", units: "B, KiB, MiB or GiB", unitPattern: ByteSize.unitPattern, example: "10MiB",
@@ -44,7 +44,7 @@ extension ValueShape where Value == Int {
 }
 
 extension ValueShape where Value: Comparable {
-    /// A number with a unit; a bare `0` needs none.
+    /// The shape of a number with a unit; a bare `0` needs no unit.
     static func quantity(
         _ expected: String, units: String, unitPattern: String, example: String, range: ClosedRange<Value>,
         parse: @escaping @Sendable (String) throws(ValueFault) -> Value,

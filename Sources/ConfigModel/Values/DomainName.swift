@@ -1,11 +1,10 @@
-/// A host name in the form that goes over the wire: lower case, A-labels for what is not ASCII (RFC 5890), no final dot.
+/// A host name in its wire form: lower case, A-labels for names that are not ASCII (RFC 5890), no final dot.
 ///
 /// A leading `*.` stands for exactly one label (RFC 6125 section 6.4.3).
 package struct DomainName: Sendable, Hashable, Comparable {
-    /// The whole name, with `*.` where it is a wildcard: at most 253 bytes.
+    /// The whole name, including a leading `*.`: at most 253 bytes.
     package let text: String
 
-    /// Whether it begins with `*.`.
     package var isWildcard: Bool { text.utf8.first == UInt8(ascii: "*") }
 
     /// The name without its first label: `example.com` for `app.example.com` and `*.example.com`.
@@ -13,7 +12,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         text.utf8.firstIndex(of: UInt8(ascii: ".")).map { text[text.index(after: $0)...] } ?? ""
     }
 
-    /// Whether a certificate for this name is good for `other`: the same name, or a wildcard one level above it.
+    /// Whether a certificate for this name is valid for `other`: the same name, or a wildcard one level above it.
     package func covers(_ other: DomainName) -> Bool {
         self == other || (isWildcard && !other.isWildcard && !other.parent.isEmpty && parent == other.parent)
     }
@@ -21,7 +20,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
     /// Orders names by their bytes.
     package static func < (left: DomainName, right: DomainName) -> Bool { left.text < right.text }
 
-    /// A name that is known to be in wire form.
+    /// Takes a name that is already in wire form.
     init(wireForm text: String) { self.text = text }
 
     static func parse(_ text: String) throws(ValueFault) -> DomainName {
@@ -47,7 +46,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         }
     }
 
-    /// Names that need IDNA: those with other than ASCII characters, and A-labels, which must decode.
+    /// Converts a name that needs IDNA: one with other than ASCII characters, or with A-labels, which must decode.
     private static func internationalized(_ text: String) throws(ValueFault) -> DomainName {
         guard !text.utf8.contains(where: { $0 <= 0x20 }) else {
             throw ValueFault(
@@ -65,7 +64,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         }
     }
 
-    /// The lower-case name when it is plain ASCII without A-labels; nil when it is faulty or needs IDNA.
+    /// The name in lower case when it is plain ASCII without A-labels; nil when it is faulty or needs IDNA.
     private static func wireForm(ofASCII text: String) -> String? {
         guard let plain = plainForm(ofASCII: text) else { return nil }
         return hasALabel(plain) ? nil : plain
@@ -81,14 +80,15 @@ package struct DomainName: Sendable, Hashable, Comparable {
         return false
     }
 
-    /// The lower-case name when its labels are letters, digits and hyphens (RFC 1123 section 2.1).
+    /// The name in lower case when its labels are letters, digits and hyphens (RFC 1123 section 2.1); nil for any
+    /// other.
     private static func plainForm(ofASCII text: String) -> String? {
         var labelLength = 0
         var last: UInt8 = UInt8(ascii: ".")
         var labels = 1
         var hasUpperCase = false
         var isNumeric = true
-        // A span, since every name of a file comes by here.
+        // A span, since this runs for every name of a file.
         let bytes = text.utf8.span
         guard (1...253).contains(bytes.count) else { return nil }
         let isWildcard = bytes.count > 1 && bytes[0] == UInt8(ascii: "*") && bytes[1] == UInt8(ascii: ".")
@@ -112,12 +112,12 @@ package struct DomainName: Sendable, Hashable, Comparable {
             last = byte
             if labelLength > 63 { return nil }
         }
-        // A name whose last label is all digits could be taken for an address (RFC 3696 section 2).
+        // If the last label were all digits, the name could be taken for an address (RFC 3696 section 2).
         guard labelLength > 0, last != UInt8(ascii: "-"), !isNumeric, !isWildcard || labels > 1 else { return nil }
         return hasUpperCase ? text.lowercased() : text
     }
 
-    /// Why an ASCII name is no host name.
+    /// The reason why an ASCII name is no host name.
     private static func faultOfASCII(_ text: String) -> String? {
         if text.isEmpty { return "it is empty" }
         if text.utf8.count > 253 { return "it is longer than 253 characters" }
@@ -134,7 +134,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
 }
 
 extension ValueShape where Value == DomainName {
-    /// A host name, an international name or a wildcard.
+    /// The shape of a host name, an international name or a wildcard.
     static let domain = text(
         "a host name",
         .string("A host name; *. in front stands for one label", examples: ["app.example.com", "*.example.com"]),

@@ -1,18 +1,18 @@
-/// A host and a port, taken apart but not looked up.
+/// A host and a port, parsed but not looked up.
 struct HostPort {
     enum Host: Equatable {
         case address(IPAddress)
         case name(String)
-        /// Nothing before the colon.
+        /// No host before the colon.
         case any
     }
 
     let host: Host
     let port: Int?
-    /// The host as it stands in a URL.
+    /// The host as a URL writes it.
     let hostText: String
 
-    /// `host`, `host:port`, `:port` or `[v6]:port`.
+    /// Reads `host`, `host:port`, `:port` or `[v6]:port`.
     static func parse(_ text: String) throws(ValueFault) -> HostPort {
         var host = text[...]
         var port: Substring?
@@ -41,7 +41,7 @@ struct HostPort {
         let number = try port.map(parsePort)
         if host.isEmpty { return HostPort(host: .any, port: number, hostText: "") }
         let written = String(host)
-        // Without a colon it can only be IPv4, which has one spelling.
+        // Without brackets an address can only be IPv4, which has one spelling.
         if let address = IPAddress(written) {
             return HostPort(host: .address(address), port: number, hostText: written)
         }
@@ -49,7 +49,7 @@ struct HostPort {
         return HostPort(host: .name(name), port: number, hostText: name)
     }
 
-    /// A server's name. Unlike a host name of ours it may have '_', as container networks give them.
+    /// Reads a server's name. Unlike a host's domain it may contain '_', as names in container networks do.
     private static func parseName(_ text: String) throws(ValueFault) -> String {
         let isServerName =
             text.utf8.count <= 253 && text.utf8.contains(UInt8(ascii: "_"))
@@ -67,9 +67,9 @@ struct HostPort {
 }
 
 extension String {
-    /// The lower-case scheme of a URL and what follows `://`; nil when there is no scheme.
+    /// The lower-case scheme of a URL and the text after `://`; nil when there is no scheme.
     var splitAtScheme: (scheme: String, rest: Substring)? {
-        // Nearly always it is this one.
+        // Nearly every URL here has this scheme.
         if hasPrefix("http://") { return ("http", self[utf8.index(startIndex, offsetBy: 7)...]) }
         guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let rest = self[utf8.index(after: colon)...]
@@ -80,7 +80,7 @@ extension String {
 
 /// An address that the gateway listens on.
 package struct ListenAddress: Sendable, Hashable {
-    /// The interface's address; nil for all, IPv4 and IPv6.
+    /// The interface's address; nil for all interfaces, IPv4 and IPv6.
     package let address: IPAddress?
     /// The TCP port.
     package let port: Int
@@ -114,25 +114,23 @@ package struct ListenAddress: Sendable, Hashable {
 
 /// A server that a host's requests are passed on to.
 package struct Upstream: Sendable, Hashable {
-    /// How the server is reached.
+    /// How the gateway connects to the server.
     package enum Transport: Sendable, Hashable {
         /// Plain HTTP/1.1 over TCP.
         case http(host: String, port: Int)
-        /// HTTP/1.1 over TLS; the certificate is verified.
+        /// HTTP/1.1 over TLS. The gateway verifies the server's certificate.
         case https(host: String, port: Int)
         /// Plain HTTP/1.1 over a Unix domain socket.
         case unix(path: String)
     }
 
-    /// How the server is reached.
     package let transport: Transport
 
-    /// Whether it is reached over TLS.
     package var isTLS: Bool {
         if case .https = transport { true } else { false }
     }
 
-    /// The upstream as the file writes it; the scheme's own port is left out.
+    /// The upstream as the file writes it. A port that is the scheme's default is left out.
     package var text: String {
         switch transport {
         case .http(let host, let port): "http://\(host)\(port == 80 ? "" : ":\(port)")"
@@ -143,7 +141,7 @@ package struct Upstream: Sendable, Hashable {
 
     static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
-        // Before anything else, since other messages quote the text.
+        // Checked first, since the other messages quote the text.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
             throw ValueFault("an upstream has no user name or password")
         }
@@ -177,7 +175,7 @@ package struct Upstream: Sendable, Hashable {
     }
 
     private static func unix(_ path: String, of text: String) throws(ValueFault) -> Upstream {
-        // sockaddr_un holds 108 bytes with the final NUL.
+        // sockaddr_un holds 108 bytes, the final NUL included.
         guard path.hasPrefix("/"), path.utf8.count <= 107, !path.utf8.contains(0) else {
             throw ValueFault(
                 "bad socket path in \(text.quotedForMessage)",

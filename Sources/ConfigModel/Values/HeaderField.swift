@@ -6,11 +6,11 @@ package struct HeaderField: Sendable, Hashable {
     package let value: String
 }
 
-/// The grammar of header fields, and the names that only the gateway may write.
+/// The grammar of header fields, and the names reserved for the gateway.
 enum HeaderGrammar {
     static let maxValueBytes = 8192
     static let namePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
-    /// They frame the message or belong to one connection: setting them by hand breaks both.
+    /// These fields frame the message or belong to one connection. Setting them by hand would break it.
     private static let reserved: Set<String> = [
         "connection", "content-length", "host", "keep-alive", "proxy-connection",
         "strict-transport-security", "te", "trailer",
@@ -38,7 +38,7 @@ enum HeaderGrammar {
         }
     }
 
-    /// Whether the values of a header are secrets, by its name.
+    /// Whether a header of this name usually contains a secret.
     static func isSensitive(_ name: String) -> Bool {
         let name = name.lowercased()
         return name.hasSuffix("-key")
@@ -47,7 +47,7 @@ enum HeaderGrammar {
             }
     }
 
-    /// `tchar` of RFC 9110 section 5.6.2.
+    /// Whether a byte is a `tchar` (RFC 9110 section 5.6.2).
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -59,7 +59,7 @@ enum HeaderGrammar {
 }
 
 extension ValueShape where Value == [HeaderField] {
-    /// A mapping of header names to values.
+    /// The shape of a mapping from header names to values.
     static let headerFields = ValueShape(
         schema: SchemaFragment.dictionary(
             of: SchemaFragment([("type", .list(["string", "number", "boolean"].map(PlainValue.string)))]),
@@ -106,7 +106,7 @@ extension ValueShape where Value == [HeaderField] {
         } else {
             reader.show(entry.value)
         }
-        // Numbers and truth values are taken as they are written: `X-XSS-Protection: 0` means what it says.
+        // Numbers and booleans are taken as they are written: `X-XSS-Protection: 0` sets the value "0".
         guard let type = reader.type(of: entry.value), type != .null else {
             reader.failExpecting("the value of header '\(name)'", at: entry.value)
             return nil
@@ -123,7 +123,7 @@ extension ValueShape where Value == [HeaderField] {
 }
 
 extension ValueShape where Value == [String] {
-    /// Header names to take away.
+    /// The shape of a list of header names to remove.
     static let headerNames = list(
         of: .string(
             "a header name", lengths: 1...256, pattern: HeaderGrammar.namePattern,

@@ -1,18 +1,18 @@
 import CIDN2
 import Glibc
 
-/// International host names through libidn2: IDNA 2008 with the mapping of UTS 46, as browsers have it.
+/// International host names by libidn2: IDNA 2008 with the mapping of UTS 46, as browsers do it.
 enum IDNA {
     struct Fault: Error {
         let reason: String
     }
 
-    /// The name with A-labels, or why it has no such form.
+    /// The name with A-labels, or the reason why it has no such form.
     static func wireForm(of name: String) -> Result<String, Fault> {
         var output: UnsafeMutablePointer<UInt8>?
         let flags = Int32(bitPattern: IDN2_NFC_INPUT.rawValue | IDN2_NONTRANSITIONAL.rawValue)
         let code = unsafe name.withCString { text in
-            // idn2 reads the text up to its NUL; the output is its own allocation, freed below.
+            // idn2 reads the text up to its NUL. It allocates the output, which is freed below.
             unsafe text.withMemoryRebound(to: UInt8.self, capacity: name.utf8.count + 1) { bytes in
                 unsafe idn2_lookup_u8(bytes, &output, flags)
             }

@@ -2,27 +2,25 @@ import Glibc
 
 /// An IPv4 or IPv6 address.
 package struct IPAddress: Sendable, Hashable {
-    /// Which protocol it belongs to.
     package enum Family: Sendable {
-        /// IPv4, 4 bytes.
+        /// IPv4: 4 bytes.
         case v4
-        /// IPv6, 16 bytes.
+        /// IPv6: 16 bytes.
         case v6
     }
 
-    /// IPv4 or IPv6.
     package let family: Family
     /// The address in network order: 4 or 16 bytes.
     package let bytes: [UInt8]
 
-    /// The address a text writes, as `inet_pton` reads it; nil when it is none.
+    /// Reads an address as `inet_pton` does; nil for any other text.
     package init?(_ text: String) {
         let isV6 = text.utf8.hasAny { $0 == UInt8(ascii: ":") }
-        // Names are not worth a call, and the call would stop at a NUL.
+        // inet_pton is called only for texts that can be addresses. It would stop at a NUL.
         guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(where: { $0 == 0 })
         else { return nil }
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
-        // inet_pton writes exactly 4 or 16 bytes, as the family says.
+        // inet_pton writes exactly 4 or 16 bytes, depending on the family.
         let result = unsafe bytes.withUnsafeMutableBytes { buffer in
             unsafe inet_pton(isV6 ? AF_INET6 : AF_INET, text, buffer.baseAddress)
         }

@@ -1,5 +1,5 @@
 extension PlainValue {
-    /// The value as JSON (RFC 8259) in UTF-8; `indented` puts each entry on a line of its own.
+    /// The value as JSON (RFC 8259) in UTF-8. `indented` puts each entry on its own line.
     package func json(indented: Bool = false) -> [UInt8] {
         var writer = JSONWriter(indented: indented)
         writer.output.reserveCapacity(128)

@@ -1,27 +1,19 @@
-/// A value without a type of ours: what JSON can say. Plans, records and the schema are made of it. Two are equal when they
-/// have the same JSON: texts are compared by their bytes, since `é` can be written in two ways that go over the wire as they are.
+/// A value as JSON can express it. Plans, records and the schema consist of such values. Two are equal when their JSON
+/// is: texts are compared by their bytes, since `é` has two encodings, which are sent as they are.
 package enum PlainValue: Sendable, Equatable {
-    /// No value.
     case null
-    /// A truth value.
     case bool(Bool)
-    /// A whole number.
     case int(Int)
-    /// A text.
     case string(String)
-    /// Values in order.
     case list([PlainValue])
     /// Named values in order.
     case object([Entry])
 
     /// One named value of an object.
     package struct Entry: Sendable, Equatable {
-        /// The name.
         package let key: String
-        /// The value.
         package let value: PlainValue
 
-        /// A named value.
         package init(_ key: String, _ value: PlainValue) {
             self.key = key
             self.value = value
@@ -51,7 +43,7 @@ package enum PlainValue: Sendable, Equatable {
         .object(pairs.map { Entry($0.0, $0.1) })
     }
 
-    /// The value of a key, when this is an object that has it.
+    /// The value of a key; nil when this is no object or does not have the key.
     package subscript(key: String) -> PlainValue? {
         guard case .object(let entries) = self else { return nil }
         return entries.first { $0.key == key }?.value

@@ -1,23 +1,21 @@
-/// Where a secret, or a PEM text, comes from. The model never looks it up.
+/// A reference to a secret or to a PEM text. The model never reads the secret itself from there.
 package struct Secret: Sendable, Hashable {
-    /// The places a secret can be in.
+    /// The kinds of places that a secret can be in.
     package enum Source: Sendable, Hashable {
         /// An environment variable.
         case environment(String)
-        /// A file; its content loses one trailing newline.
+        /// A file. One trailing newline is removed from its content.
         case file(String)
-        /// The text itself, in the configuration file.
+        /// The secret itself, written in the configuration file.
         case inline(String)
-        /// A text that stood in the file; of it a record keeps only this fingerprint.
+        /// A secret that was written in the file. Its record keeps only this fingerprint.
         case fingerprint(String)
     }
 
-    /// Where it is.
     package let source: Source
-    /// Where the reference was written.
+    /// The reference's place in the file.
     package let origin: SourceOrigin
 
-    /// A reference to a secret.
     package init(_ source: Source, origin: SourceOrigin = .none) {
         self.source = source
         self.origin = origin
@@ -25,7 +23,7 @@ package struct Secret: Sendable, Hashable {
 }
 
 extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// Where the secret is; never the secret itself.
+    /// The place of the secret; never the secret itself.
     package var description: String {
         switch source {
         case .environment(let name): "env \(name)"
@@ -34,14 +32,14 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
         }
     }
 
-    /// The same as `description`, so that dumps don't show secrets either.
+    /// The same as `description`, so that dumps don't show the secret either.
     package var debugDescription: String { description }
 
-    /// A mirror without children, so that dumps don't show secrets either.
+    /// Without children, so that dumps don't show the secret either.
     package var customMirror: Mirror { Mirror(self, children: []) }
 
-    /// 32 bits (FNV-1a) of a secret that stands in the file, which tell of a change; empty for others. Kept in the state alone: of
-    /// a weak secret they would confirm a guess.
+    /// A 32-bit fingerprint (FNV-1a) of an inline secret, to notice a change; empty for other sources. Only the state
+    /// contains it: a fingerprint would confirm a guess of a weak secret.
     package var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }
@@ -60,7 +58,7 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
 }
 
 extension ValueShape where Value == Secret {
-    /// A token or the like: a reference, or the text itself, which is warned about.
+    /// A secret such as a token, by reference or inline. Inline secrets cause a warning.
     static let secret = ValueShape(
         schema: SchemaFragment.oneOf([
             .string("The secret itself: better kept out of the file", keywords: [("minLength", .int(1))]),
@@ -86,7 +84,7 @@ extension ValueShape where Value == Secret {
 
     /// A certificate chain in PEM, by reference or inline.
     static let certificatePEM = pem(isKey: false).defined(as: "certificate_pem")
-    /// A private key in PEM; inline is warned about.
+    /// A private key in PEM. An inline key causes a warning.
     static let keyPEM = pem(isKey: true).defined(as: "key_pem")
 
     private static func pem(isKey: Bool) -> ValueShape {
@@ -119,7 +117,7 @@ extension ValueShape where Value == Secret {
             summary, properties: [(key, .string(summary, keywords: [("minLength", .int(1))]))], required: [key])
     }
 
-    /// Exactly one of the keys, with a text that is not empty.
+    /// Reads a mapping that must have exactly one of `keys`, with a text that is not empty.
     private static func readReference(_ node: NodeID, keys: [String], _ reader: inout ModelReader) -> Secret? {
         let entries = reader.entries(of: node)
         let keys = reader.readsRecords ? keys + ["inline"] : keys
@@ -131,7 +129,7 @@ extension ValueShape where Value == Secret {
         let key = reader.document.string(of: entry.key)
         guard keys.contains(key) else {
             let hint = Suggestion.hint(for: key, in: keys) ?? "known keys: \(known)"
-            // Not quoted: it may be the secret itself, `{ secret }`.
+            // The key is not quoted, since in `{ secret }` it is the secret itself.
             reader.fail(entry.key, "unknown key in a reference", hint: hint)
             return nil
         }
@@ -177,7 +175,7 @@ extension ValueShape where Value == Secret {
 }
 
 extension ValueShape where Value == Secret {
-    /// The key that seals private keys: a secret that, written out, must be 64 hex digits.
+    /// The key that seals private keys: a secret that, if inline, must be 64 hex digits.
     static let masterKey = ValueShape(
         schema: secret.schema,
         read: { node, reader in
@@ -191,9 +189,9 @@ extension ValueShape where Value == Secret {
         write: secret.write)
 }
 
-/// The written form of the key that seals private keys.
+/// The text form of the key that seals private keys.
 package enum MasterKeyText {
-    /// Whether a text is 64 hex digits: 256 bits.
+    /// Whether a text is 64 hex digits (256 bits).
     package static func isValid(_ text: String) -> Bool {
         text.utf8.count == 64 && text.allSatisfy { $0.isASCII && $0.isHexDigit }
     }

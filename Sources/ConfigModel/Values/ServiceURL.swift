@@ -3,12 +3,13 @@ package struct ServiceURL: Sendable, Hashable {
     /// The URL as the file writes it.
     package let text: String
 
-    /// A URL that is known to be good.
+    /// Takes a URL that is known to be valid.
     init(_ text: String) { self.text = text }
 
-    /// Only https, for what such services are told and trusted with; plain http to this machine where `allowsLoopback`.
+    /// Reads a URL. It must be https, since Aegis sends such services secrets; `allowsLoopback` also accepts http to
+    /// this machine.
     static func parse(_ text: String, allowsLoopback: Bool) throws(ValueFault) -> ServiceURL {
-        // Before anything else, since other messages quote the text.
+        // Checked first, since the other messages quote the text.
         guard !text.contains("@") else { throw ValueFault("a user name or password in a URL is not supported") }
         guard let (scheme, rest) = text.splitAtScheme else {
             throw ValueFault("bad URL \(text.quotedForMessage)", hint: "write it as https://host/path")
@@ -56,7 +57,7 @@ extension ValueShape where Value == ServiceURL {
         )
     ).defined(as: "webhook_url")
 
-    /// A query may be a token: people are shown that there is one.
+    /// Hides the query when people see the value: it may be a token. They see only that there is a query.
     private static func hidingQuery(_ shape: ValueShape) -> ValueShape {
         ValueShape(
             schema: shape.schema, read: shape.read,

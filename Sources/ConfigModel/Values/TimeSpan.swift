@@ -40,13 +40,13 @@ enum TimeSpan {
 }
 
 extension ValueShape where Value == Duration {
-    /// A duration within a range.
+    /// The shape of a duration within a range.
     static func duration(in range: ClosedRange<Duration>) -> ValueShape {
         quantity(
             "a duration with a unit", units: "ms, s, m, h or d", unitPattern: TimeSpan.unitPattern, example: "30s",
             range: range, parse: TimeSpan.parse, format: TimeSpan.format, zero: .zero)
     }
 
-    /// How long the gateway waits for a peer: 1 ms to 1 d. There is no "for ever": every wait is bounded.
+    /// The shape of a time that the gateway waits for a peer: 1 ms to 1 d. Every wait is bounded.
     static let timeout = duration(in: .milliseconds(1) ... .seconds(86_400))
 }

@@ -1,20 +1,20 @@
-/// The names of protocols that connections can change to (RFC 9110 section 7.8).
+/// The names of protocols that a connection can change to (RFC 9110 section 7.8).
 package enum UpgradeProtocol {
-    /// Whether requests that the gateway does not look at would pass once a connection has changed to this protocol: HTTP of
-    /// any version, by whatever name it was known, or TLS, which hides them (RFC 2817).
+    /// Whether requests could pass unchecked once a connection has changed to this protocol: HTTP of any version, by
+    /// any of its names, or TLS, which hides them (RFC 2817).
     package static func hidesRequests(_ name: String) -> Bool {
-        // The version stands behind "/", in the names of drafts behind "-" (`h2c-14`).
+        // The version follows "/", or "-" in the names of drafts (`h2c-14`).
         let base = name.lowercased().prefix { $0 != "/" && $0 != "-" }
         return ["h2", "h2c", "h3", "tls"].contains(base) || base.hasPrefix("http") || base.hasPrefix("spdy")
     }
 
-    /// Whether a name begins as a name does. A token may be all signs, such as `*`, which would be taken for a pattern.
+    /// Whether the first character is a letter or a digit. A token such as `*` would be taken for a pattern.
     static func isName(_ name: String) -> Bool { name.first.map { $0.isLetter || $0.isNumber } ?? false }
 }
 
 extension ValueShape where Value == String {
-    /// A protocol as Upgrade names it, with or without a version, in lower case: case does not count. Rules say which can be
-    /// passed on, so that a state with others can still be read.
+    /// A protocol as the Upgrade field names it, with or without a version. Case does not count, so it becomes lower
+    /// case. A rule checks which protocols are allowed, so that a state with others can still be read.
     static let upgradeProtocol = text(
         "a protocol",
         .string("a protocol's name", pattern: "^[0-9A-Za-z][^/]*(/[^/]+)?$", examples: ["example/1"]),

@@ -1,15 +1,15 @@
-/// Builds a document from parse events, within the bounds of `YAMLLimits`.
+/// Builds a document from parse events, within `YAMLLimits`.
 struct YAMLBuilder {
     private struct OpenCollection {
         let node: Int
         let anchor: String?
-        /// Values below it so far, with aliases counted as what they stand for.
+        /// The number of values in the collection so far. An alias counts as many as the node it stands for.
         var expandedNodes = 1
     }
 
     private struct Anchor {
         let node: Int
-        /// How many values an alias to it stands for; nil while the anchored collection is still open.
+        /// How many values an alias to this anchor stands for; nil while the anchored collection is still open.
         let expandedNodes: Int?
     }
 
@@ -19,7 +19,7 @@ struct YAMLBuilder {
     private var anchors: [String: Anchor] = [:]
     private var aliasedNodes = 0
 
-    /// `textBytes`: about how long the text is, to make room at once.
+    /// `textBytes`: the length of the text, to reserve memory for the nodes.
     init(textBytes: Int) {
         nodes.reserveCapacity(min(textBytes / 8, YAMLLimits.maxNodes))
         text.reserveCapacity(textBytes / 2)
@@ -89,7 +89,7 @@ struct YAMLBuilder {
     }
 }
 
-/// A fault that ends the reading of a file.
+/// A fault after which a file can't be read further.
 struct YAMLFault: Error {
     let diagnostic: Diagnostic
 

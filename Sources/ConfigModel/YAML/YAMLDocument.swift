@@ -1,8 +1,8 @@
 /// A YAML document as flat arrays: nodes in the order of the text, scalars in one run of bytes.
 ///
-/// 100,000 hosts are four million nodes; as objects they would cost ten times this. Children follow their parent and
-/// each node knows where the next one after its subtree is, so no child lists are kept. Aliases point at their anchor's
-/// node, so a document with many aliases takes no more room than its text.
+/// 100,000 hosts are four million nodes, which would cost ten times as much memory as objects. Children follow their
+/// parent, and each node knows the index of the next node after its subtree, so no lists of children are needed. An
+/// alias points at its anchor's node, so a document with many aliases takes no more room than its text.
 final class YAMLDocument: Sendable {
     private let nodes: [YAMLNode]
     private let text: [UInt8]
@@ -31,12 +31,12 @@ final class YAMLDocument: Sendable {
     /// The text of a scalar after unescaping and folding.
     func string(of id: NodeID) -> String { String(decoding: bytes(of: id), as: UTF8.self) }
 
-    /// Whether a scalar reads exactly like this.
+    /// Whether a scalar's bytes equal `expected`.
     func scalar(_ id: NodeID, equals expected: [UInt8]) -> Bool {
         scalar(id, equals: expected, in: expected.indices)
     }
 
-    /// Whether a scalar reads exactly like a part of this.
+    /// Whether a scalar's bytes equal a part of `expected`.
     func scalar(_ id: NodeID, equals expected: [UInt8], in part: Range<Int>) -> Bool {
         let node = nodes[id.index]
         guard Int(node.second) == part.count else { return false }
@@ -45,7 +45,7 @@ final class YAMLDocument: Sendable {
         return true
     }
 
-    /// Whether two scalars read the same.
+    /// Whether two scalars have the same bytes.
     func scalar(_ left: NodeID, equals right: NodeID) -> Bool {
         let (left, right) = (nodes[left.index], nodes[right.index])
         guard left.second == right.second else { return false }
@@ -55,7 +55,7 @@ final class YAMLDocument: Sendable {
         return true
     }
 
-    /// How many items a sequence, or pairs a mapping, has.
+    /// The number of items in a sequence, or of pairs in a mapping.
     func count(of id: NodeID) -> Int { Int(nodes[id.index].second) }
 
     /// The items of a sequence.
@@ -70,12 +70,12 @@ final class YAMLDocument: Sendable {
         return items
     }
 
-    /// The keys and values of a mapping as they are written; `<<` is a key like others here.
+    /// The keys and values of a mapping as they are written. `<<` is a key like any other here.
     func pairs(of mapping: NodeID) -> Pairs {
         Pairs(document: self, index: mapping.index + 1, left: count(of: mapping))
     }
 
-    /// The pairs of a mapping, found one after the other: a list of them for each mapping would cost more than that.
+    /// The pairs of a mapping, found while iterating: making a list of them for each mapping would cost more.
     struct Pairs: Sequence, IteratorProtocol {
         fileprivate let document: YAMLDocument
         fileprivate var index: Int
@@ -92,12 +92,12 @@ final class YAMLDocument: Sendable {
         }
     }
 
-    /// How many nodes there are; identifiers are below it.
+    /// The number of nodes. Each node's index is below it.
     var nodeCount: Int { nodes.count }
 
-    /// The scalars and aliases that begin on a line, and the last one before it, whose text may go on there.
+    /// The scalars and aliases that begin on a line, and the last one before that line, whose text may continue on it.
     func scalars(atLine line: Int) -> (earlier: NodeID?, starting: [NodeID]) {
-        // Nodes stand in the order of the text.
+        // Binary search: nodes are in the order of the text.
         var low = 0
         var high = nodes.count
         while low < high {
@@ -119,24 +119,24 @@ final class YAMLDocument: Sendable {
         return NodeID(index: node.kind == .alias ? Int(node.first) : index)
     }
 
-    /// The index after a node and all below it.
+    /// The index after a node and all its descendants.
     fileprivate func end(of index: Int) -> Int {
         let node = nodes[index]
         return node.kind.isCollection ? Int(node.first) : index + 1
     }
 }
 
-/// A node's number in its document.
+/// A node's index in its document.
 struct NodeID: Sendable, Hashable {
     let index: Int
 }
 
-/// One value, key or alias of a document, in 20 bytes.
+/// One value, key or alias of a document. It takes 20 bytes.
 struct YAMLNode: Sendable {
     enum Kind: UInt8, Sendable {
-        /// A scalar without quotes, which may be a number, a truth value or null.
+        /// A scalar without quotes, which may be a number, a boolean or null.
         case plain
-        /// A scalar that is text whatever it looks like.
+        /// A scalar that is always text, whatever it looks like.
         case text
         case sequence
         case mapping
@@ -149,8 +149,9 @@ struct YAMLNode: Sendable {
     let kind: Kind
     let line: UInt32
     let column: UInt32
-    /// Scalars: where the text begins. Collections: the index after the last descendant. Aliases: the target.
+    /// For a scalar, the offset of its text; for a collection, the index after its last descendant; for an alias, its
+    /// target.
     var first: UInt32
-    /// Scalars: how many bytes. Collections: how many items or pairs.
+    /// For a scalar, its length in bytes; for a collection, the number of its items or pairs.
     var second: UInt32
 }

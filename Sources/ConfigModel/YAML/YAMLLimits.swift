@@ -1,9 +1,9 @@
-/// What a file may ask of the reader. Each bound is far beyond any honest file.
+/// Limits on a file's size and nesting. Each is far beyond any honest file.
 enum YAMLLimits {
-    /// The format needs seven levels.
+    /// Levels of nesting; the format needs seven.
     static let maxDepth = 32
     /// Values written in the file; 100,000 rich hosts have about five million.
     static let maxNodes = 10_000_000
-    /// Values that all aliases together stand for, counted as often as they are used.
+    /// Values that all aliases together stand for, counted at each use.
     static let maxAliasedNodes = 10_000_000
 }

@@ -1,14 +1,14 @@
 import CYAML
 
-/// Reads YAML through libyaml. The only place that touches the C library.
+/// Reads YAML by libyaml, which no other code calls.
 enum YAMLParser {
-    /// The document of a text that `YAMLTextCheck` has passed. An empty text has a document without a root.
+    /// Parses a text that `YAMLTextCheck` has accepted. An empty text gives a document without a root.
     static func parse(_ source: SourceText) throws(YAMLFault) -> YAMLDocument {
         var parser = unsafe yaml_parser_t()
         guard unsafe yaml_parser_initialize(&parser) == 1 else { throw YAMLFault(.start, "out of memory") }
         defer { unsafe yaml_parser_delete(&parser) }
         unsafe yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
-        // libyaml keeps the input's address: it stays valid for the whole closure, where all the parsing is done.
+        // libyaml keeps the input's address, which stays valid for the whole closure; all parsing happens in it.
         let result: Result<YAMLDocument, YAMLFault> = unsafe source.bytes.withUnsafeBufferPointer { input in
             let body = unsafe UnsafeBufferPointer(rebasing: input.dropFirst(source.byteOrderMarkLength))
             unsafe yaml_parser_set_input_string(&parser, body.baseAddress, body.count)
@@ -88,7 +88,7 @@ enum YAMLParser {
         throw unsupportedTag(at: place)
     }
 
-    /// Without the tag's name: a value that begins with '!' is taken for one.
+    /// The message leaves out the tag's name: a value that begins with '!' also looks like a tag, and may be a secret.
     private static func unsupportedTag(at place: SourcePosition) -> YAMLFault {
         YAMLFault(
             place, "tags are not supported",

@@ -1,4 +1,4 @@
-/// What a scalar without quotes is by the core schema of YAML 1.2 (section 10.3.2).
+/// The type of a scalar without quotes by the core schema of YAML 1.2 (section 10.3.2).
 enum YAMLScalarType: Equatable {
     case null
     case bool(Bool)

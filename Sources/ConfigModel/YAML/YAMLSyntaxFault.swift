@@ -1,6 +1,6 @@
 import CYAML
 
-/// Puts libyaml's account of a syntax error into a diagnostic, with a hint for the slips that people make.
+/// Turns libyaml's report of a syntax error into a diagnostic, with a hint for common slips.
 enum YAMLSyntaxFault {
     static func describe(_ parser: yaml_parser_t, _ source: SourceText) -> YAMLFault {
         let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "syntax error"
@@ -30,7 +30,7 @@ enum YAMLSyntaxFault {
             ?? variable(at: position, in: lines)
     }
 
-    /// What Git leaves where it could not merge.
+    /// Finds the markers that Git writes into a file with merge conflicts.
     private static func conflict(in lines: SourceLines) -> YAMLFault? {
         guard let first = (1...lines.count).first(where: { lines.starts($0, with: "<<<<<<< ") }),
             (first...lines.count).contains(where: { lines.starts($0, with: ">>>>>>> ") })
@@ -40,11 +40,13 @@ enum YAMLSyntaxFault {
             hint: "decide what is to stay, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
     }
 
-    /// A quote that was meant to end on its line goes on to the next one, and what stands behind that makes no sense.
+    /// Finds a quote that was probably meant to end on its line: it continues on a later line, where the text behind it
+    /// is no valid YAML.
     private static func unclosedQuote(
         before position: SourcePosition, _ isAtEnd: Bool, in lines: SourceLines
     ) -> YAMLFault? {
-        // A quoted text may have very many lines; one that was meant to has no slip on its last.
+        // Only 1000 lines are searched, since a quoted text may have very many lines. A text that was meant to span
+        // lines has no fault on its last line.
         for number in stride(from: position.line, to: max(0, position.line - 1000), by: -1) {
             var scan = QuoteScan()
             scan.read(lines[number])
@@ -61,7 +63,7 @@ enum YAMLSyntaxFault {
         return nil
     }
 
-    /// `{ key: ${NAME} }`, where the braces are taken for a mapping.
+    /// Finds `{ key: ${NAME} }`, in which YAML takes the braces for a mapping.
     private static func variable(at position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
         let line = Array(lines[position.line].unicodeScalars)
         let places = line.indices.dropLast().filter { line[$0] == "$" && line[$0 + 1] == "{" }
@@ -74,7 +76,7 @@ enum YAMLSyntaxFault {
             hint: variableHint)
     }
 
-    /// What to do about `${NAME}`.
+    /// The hint for values with `${NAME}`.
     static let variableHint = "variables are not put in here: write { env: NAME } for a secret, and others in full"
 
     private static func hint(for problem: String, at byte: UInt8?) -> String? {
@@ -105,9 +107,9 @@ enum YAMLSyntaxFault {
     }
 }
 
-/// Finds the quote that is open at the end of lines.
+/// Finds the quote that is still open at the end of the lines read.
 private struct QuoteScan {
-    /// The quote that is open: its sign, and its column on the line where it stands.
+    /// The open quote: its character, and its column on its line.
     private(set) var open: (mark: Unicode.Scalar, column: Int)?
 
     mutating func read(_ line: String) {

@@ -1,6 +1,6 @@
-/// Finds what makes a file unreadable before YAML is looked at, since libyaml's own words for it help nobody.
+/// Finds faults in the text itself before YAML is parsed, since libyaml's messages about them don't help.
 enum YAMLTextCheck {
-    /// The first fault, or nil when the text is UTF-8 without characters that YAML forbids.
+    /// The first fault; nil when the text is UTF-8 without characters that YAML forbids.
     static func fault(in source: SourceText) -> Diagnostic? {
         let bytes = source.bytes
         guard bytes.count <= SourceText.maxBytes else {
@@ -28,7 +28,7 @@ enum YAMLTextCheck {
             case 0xC2 where bytes[index + 1] >= 0xA0: continue
             case 0xE2 where bytes[index + 1] != 0x80 || bytes[index + 2] & 0xFE != 0xA8: continue
             default:
-                // U+0085, U+2028 and U+2029 are here too: YAML 1.1 takes them for line ends, editors don't.
+                // U+0085, U+2028 and U+2029 are refused too: YAML 1.1 takes them for line ends, but editors don't.
                 let scalar =
                     String(decoding: bytes[index..<min(index + 3, bytes.count)], as: UTF8.self)
                     .unicodeScalars.first?.value ?? 0
