@@ -1,24 +1,24 @@
 import PKI
 
-/// Why a CA can't be talked to, or will not do what it was asked. The description is one line for an operator.
+/// The reason why a request to a CA failed. The description is one line for an operator.
 package enum ACMEError: Error, Equatable {
-    /// The CA refuses, with this status, and may say how long to wait before the next try.
+    /// The CA refuses with this status. It may say how long to wait before the next try.
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
-    /// The thing that the CA sent is not what it should be.
+    /// Something that the CA sent, here named, is not as it should be.
     case malformed(String, reason: String)
-    /// What the CA has told of is not there yet, and it may say how long to wait before the next try.
+    /// The CA has announced this thing but can't deliver it yet. It may say how long to wait before the next try.
     case notYet(String, reason: String, retryAfter: Duration?)
-    /// The CA takes only accounts bound to one that it knows, and none was given.
+    /// The CA accepts only accounts that are bound to an external account, and none is configured.
     case externalAccountRequired
-    /// The external account's MAC key is no base64.
+    /// The external account's MAC key is not base64.
     case badExternalAccountKey
-    /// The CA has no such profile, but those.
+    /// The CA does not have this profile, only the offered ones.
     case unknownProfile(String, offered: [String])
-    /// The CA does not offer this resource of its directory.
+    /// The CA's directory does not have this resource.
     case unsupported(String)
-    /// The account must be looked up or made before anything else.
+    /// The account must be looked up or made before this request.
     case noAccount
-    /// A key can't sign.
+    /// A signature could not be made.
     case signing(PKIError)
 }
 
@@ -46,7 +46,7 @@ extension ACMEError: CustomStringConvertible {
         wait.map { "; try again in \($0.components.seconds) s" } ?? ""
     }
 
-    /// How long the CA wants to be left alone, where it says so.
+    /// How long the CA wants Aegis to wait before it asks again, where the CA says so.
     package var retryAfter: Duration? {
         switch self {
         case .refused(_, _, let wait), .notYet(_, _, let wait): wait
@@ -54,26 +54,26 @@ extension ACMEError: CustomStringConvertible {
         }
     }
 
-    /// The problem that the CA told of.
+    /// The problem document in the CA's refusal.
     package var problem: ACMEProblem? {
         guard case .refused(let problem, _, _) = self else { return nil }
         return problem
     }
 
-    /// Whether the CA refuses what it was asked itself: not an account that it does not know, nor too many, nor for troubles of its
-    /// own.
+    /// Whether the CA refuses the request itself. A refusal because of an unknown account, a rate limit or the CA's own
+    /// troubles does not count.
     package var isLasting: Bool {
         guard case .refused(let problem, let status, _) = self, 400...499 ~= status, status != 429 else { return false }
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
     }
 
-    /// Whether the CA does not know what was asked about.
+    /// Whether the CA does not know the resource.
     package var isGone: Bool {
         guard case .refused(_, let status, _) = self else { return false }
         return status == 404 || status == 410
     }
 
-    /// Whether the CA knows what was asked about, and does not have it yet.
+    /// Whether the CA knows the resource but can't deliver it yet.
     var isNotYet: Bool {
         guard case .notYet = self else { return false }
         return true

@@ -18,13 +18,13 @@ extension ACMEClient {
         let oldKey: [String: String]
     }
 
-    /// Makes the account of this client's key, or finds it when the key has one (RFC 8555, section 7.3). The CA's terms are
-    /// agreed to. Its URL is given; what else the CA says of it is of no interest.
+    /// Makes the account of this client's key and agrees to the CA's terms, or finds the account that exists (RFC 8555,
+    /// section 7.3). Returns the account's URL; the rest of the answer is ignored.
     ///
     /// - Parameters:
     ///   - contact: URLs such as "mailto:ops@example.com".
-    ///   - externalAccount: what a CA that requires one has given.
-    ///   - onlyExisting: whether none must be made: the CA refuses with `accountDoesNotExist` then.
+    ///   - externalAccount: the account to bind to, for a CA that requires one.
+    ///   - onlyExisting: makes no account; the CA refuses with `accountDoesNotExist` if there is none.
     @discardableResult
     package func account(
         contact: [String], externalAccount: ACMEExternalAccount? = nil, onlyExisting: Bool = false
@@ -52,14 +52,14 @@ extension ACMEClient {
         return account
     }
 
-    /// Tells the CA whom it may write to from now on, nobody where there is no contact (RFC 8555, section 7.3.2). An account that is
-    /// asked for again keeps the contact it has.
+    /// Replaces the addresses that the CA may write to; an empty list removes them (RFC 8555, section 7.3.2).
+    /// `account(…)` leaves the contact of an existing account unchanged.
     package func updateContact(_ contact: [String]) throws {
         guard let account = accountURL else { throw ACMEError.noAccount }
         _ = try post(RemoteJSON.encode(Contact(contact: contact)), to: account)
     }
 
-    /// Gives the account another key, which this client uses from then on (RFC 8555, section 7.3.5).
+    /// Replaces the account's key (RFC 8555, section 7.3.5). This client uses the new key from then on.
     package func changeKey(to newKey: PrivateKey) throws {
         guard let url = try directory().keyChange else { throw ACMEError.unsupported("keyChange") }
         guard let account = accountURL else { throw ACMEError.noAccount }
@@ -77,7 +77,7 @@ extension ACMEClient {
         }
     }
 
-    /// Where a thing that was just made is; `base` was asked for it.
+    /// The URL of a resource that was just made, from the answer to a request to `base`.
     static func location(
         of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
     ) throws(ACMEError) -> ACMEURL {

@@ -1,17 +1,17 @@
 import PKI
 import Remote
 
-/// Why a certificate is revoked (RFC 5280, section 5.3.1); the raw value is the code.
+/// The reason for a revocation (RFC 5280, section 5.3.1); the raw value is the code.
 package enum ACMERevocationReason: Int, Sendable {
-    /// Nothing is said.
+    /// No reason is given.
     case unspecified = 0
-    /// Somebody else may have the key.
+    /// Another party may have the key.
     case keyCompromise = 1
-    /// The subject is another now.
+    /// The subject has changed.
     case affiliationChanged = 3
-    /// There is a newer certificate.
+    /// A newer certificate has replaced this one.
     case superseded = 4
-    /// It is not needed any more.
+    /// The certificate is no longer needed.
     case cessationOfOperation = 5
 }
 
@@ -24,14 +24,15 @@ extension ACMEClient {
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
 
-    /// The chain of an order that is valid (RFC 8555, section 7.4.2).
+    /// Downloads the chain of a valid order (RFC 8555, section 7.4.2).
     ///
     /// - Parameters:
-    ///   - preferredChain: the common name of the authority that the chain should lead to. The first of those offered that ends in its
-    ///     certificate, or in one that it has issued, is taken; the CA's own when there is none that can be used.
-    ///   - read: reads a chain, and throws when it can't be used. What it throws of the CA's own passes through; an alternate is a
-    ///     wish, and nothing about it costs the certificate.
-    /// - Returns: the chain, and what was odd, a line each: also why it is not the preferred one.
+    ///   - preferredChain: the common name of the authority that the chain should lead to. Of the offered chains, the
+    ///     first is taken that ends in this authority's certificate or in one that it issued. If there is none, the
+    ///     CA's default chain is taken.
+    ///   - read: reads a chain, and throws when it can't be used. Its error for the default chain is passed on. An
+    ///     error for an alternate chain only becomes a doubt.
+    /// - Returns: the chain, and doubts of one line each, such as the reason why it is not the preferred one.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?, reading read: (_ pem: [UInt8]) throws -> Chain,
         authorities: (Chain) -> [String]
@@ -61,7 +62,7 @@ extension ACMEClient {
             } catch {
                 let reason = Self.words(of: "\(error)", limit: 110)
                 reasons.append("the alternate chain at '\(shown)' can't be obtained: \(reason)")
-                // Where one is not answered, the others would be waited for as long.
+                // If the server does not answer, each further request would wait as long, so the loop ends.
                 if error is any ACMEEdgeError { break }
             }
         }
@@ -70,28 +71,29 @@ extension ACMEClient {
         return (own, doubts + ["has the CA's own chain, not preferred_chain '\(preferredChain)': \(reason)"])
     }
 
-    /// The first words of a text in a line, of at most `limit` characters: a part of a word could be one of a secret, which is only
-    /// known, and hidden, as a whole.
+    /// The first words of a text, in one line of at most `limit` characters. No word is cut, since a secret can be
+    /// recognized and hidden only when it is whole.
     private static func words(of text: String, limit: Int) -> String {
         let line = text.oneLine(limit: limit + 1)
         guard line.unicodeScalars.count > limit else { return line }
         return "\(line[..<(line.lastIndex(of: " ") ?? line.startIndex)])…"
     }
 
-    /// Revokes a certificate in DER (RFC 8555, section 7.6). One that is revoked already is no error.
+    /// Revokes a certificate in DER (RFC 8555, section 7.6). Does not throw if it was revoked before.
     ///
-    /// - Parameter key: the certificate's own key, where the account neither has ordered it nor holds its names.
+    /// - Parameter key: the certificate's own key, for an account that neither ordered the certificate nor controls its
+    ///   names.
     package func revoke(_ certificate: [UInt8], reason: ACMERevocationReason, key: PrivateKey? = nil) throws {
         guard let url = try directory().revokeCert else { throw ACMEError.unsupported("revokeCert") }
         let request = Revocation(certificate: Base64URL.text(certificate), reason: reason.rawValue)
         do {
             _ = try post(RemoteJSON.encode(request), to: url, by: key.map { .key($0) } ?? .account)
         } catch let error as ACMEError where error.isRefusal("alreadyRevoked") {
-            // What was wanted is so: an earlier try may have arrived.
+            // The certificate is revoked: an earlier try may have arrived.
         }
     }
 
-    /// When the CA would have a certificate renewed (RFC 9773); `id` is `ACMERenewalInfo.certificateID(of:)`.
+    /// Asks for the CA's renewal information (RFC 9773). `id` is `ACMERenewalInfo.certificateID(of:)`.
     package func renewalInfo(_ id: String) throws -> ACMERenewalInfo {
         guard let base = try directory().renewalInfo else { throw ACMEError.unsupported("renewalInfo") }
         let url = try ACMEURL(

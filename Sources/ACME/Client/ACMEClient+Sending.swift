@@ -2,22 +2,22 @@ import PKI
 import Remote
 
 extension ACMEClient {
-    /// The body of a POST that asks for a resource (RFC 8555, section 6.3).
+    /// The empty body of a POST-as-GET request (RFC 8555, section 6.3).
     static let asGet: [UInt8] = []
-    /// As often a nonce may be refused: Pebble refuses up to half of the good ones on purpose.
+    /// How often a nonce may be refused for one request. Pebble refuses up to half of the good ones on purpose.
     private static let maximumNonceTries = 20
 
-    /// Who a POST is signed by.
+    /// The signer of a POST.
     enum Author {
         /// The account.
         case account
-        /// The account's key, before the account's URL is known.
+        /// The account's key, when the account's URL is not known yet.
         case accountKey
         /// Another key, such as a certificate's.
         case key(PrivateKey)
     }
 
-    /// A request that needs no signature.
+    /// Sends a request that needs no signature.
     func fetch(_ method: ACMEHTTPRequest.Method, _ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
         let request = ACMEHTTPRequest(method: method, url: url, body: [], accept: accept)
         var backoff = Backoff(budget: patience)
@@ -26,7 +26,7 @@ extension ACMEClient {
         }
     }
 
-    /// A signed request. One that is only a wish is sent once, and waited for less long.
+    /// Sends a signed request. With `isWish` it is sent only once, and with a shorter time limit.
     func post(
         _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
         isRepeatable: Bool = true, isWish: Bool = false
@@ -44,7 +44,7 @@ extension ACMEClient {
                 ACMEProblem(of: response).kind == "badNonce"
             {
                 refusedNonces += 1
-                // The answer's own is the one that is sure to be fresh.
+                // The nonce of this answer is certainly fresh.
                 fresh = response.nonce
                 continue
             }
@@ -53,15 +53,15 @@ extension ACMEClient {
         }
     }
 
-    /// A POST that asks for a resource.
+    /// Reads a resource by POST-as-GET.
     func read(_ url: ACMEURL, accept: String? = nil, isWish: Bool = false) throws -> ACMEHTTPResponse {
         try post(Self.asGet, to: url, accept: accept, isWish: isWish)
     }
 
-    /// Asks again for about a minute, as the CA wishes, while it does not have what it has told of: not all of its servers learn of it
-    /// at once.
+    /// Repeats `ask` for about a minute while the CA does not have a resource that it announced: not all of the CA's
+    /// servers learn of it at once. Waits between the tries as the CA says.
     ///
-    /// - Returns: what is there, and whether it was not there at first.
+    /// - Returns: the result, and whether the first try failed.
     package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
         var backoff = Backoff(budget: patience)
         var wasLate = false
@@ -76,7 +76,7 @@ extension ACMEClient {
         }
     }
 
-    /// How long an answer says to wait.
+    /// The wait that an answer's Retry-After field asks for.
     func retryAfter(_ response: ACMEHTTPResponse) -> Duration? {
         RemoteTime.retryAfter(response.retryAfter, now: now())
     }
@@ -101,7 +101,7 @@ extension ACMEClient {
         return nonce
     }
 
-    /// One try. Nil when another is to be made, after the wait before it.
+    /// Tries once. Returns nil when another try should follow; the wait before it is over then.
     private func attempt(
         _ request: ACMEHTTPRequest, isRepeatable: Bool, _ backoff: inout Backoff
     ) throws -> ACMEHTTPResponse? {
@@ -116,7 +116,7 @@ extension ACMEClient {
             return nil
         }
         backoff.note(.seconds(now() - begun))
-        // What was answered was not done: these may be said again whatever they ask for.
+        // The CA has answered that it did nothing, so even a request that must not be done twice can be repeated.
         guard response.status == 429 || 500...599 ~= response.status,
             let delay = backoff.delay(retryAfter: retryAfter(response))
         else { return response }

@@ -1,24 +1,25 @@
-// ACME: certificates from a CA by RFC 8555, with what has grown around it: tls-alpn-01 (RFC 8737), addresses (RFC 8738),
-// renewal information (RFC 9773), profiles. Pure: HTTP, time and randomness come from the caller, which also keeps what must
-// outlive a crash. `ACMEClient` says single things to a CA, `OrderMachine` what is to be said next; `Renewal/` tells when
-// certificates are due, `Limits/` when a CA lets us order. Nothing that a CA sends is used before its grammar is checked.
+// ACME: certificates from a CA by RFC 8555 and its extensions: tls-alpn-01 (RFC 8737), addresses (RFC 8738), renewal
+// information (RFC 9773), profiles. Pure: HTTP, time and randomness come from the caller, who also keeps the journal
+// that outlives a crash. `ACMEClient` sends single requests to a CA, and `OrderMachine` decides which one comes next.
+// `Renewal/` tells when certificates are due, `Limits/` when a CA allows the next order. The grammar of everything that
+// a CA sends is checked before use.
 
 import PKI
 import Synchronization
 
-/// One account's conversation with one CA (RFC 8555). Threads may share it: nonces are kept for all.
+/// One account's requests to one CA (RFC 8555). Several threads may share a client; nonces are shared too.
 ///
-/// A CA that is busy (429, 5xx) or can't be reached is asked again for about a minute in all, as it wishes or with growing
-/// delays; where the CA wants to be left alone for longer, its refusal is thrown at once. Errors of the edge pass through. What
-/// must not happen twice (an order, its finalization, a change of key) is not repeated when the edge says that it may have
-/// arrived: who keeps a journal decides then.
+/// When a CA is busy (429, 5xx) or can't be reached, a request is repeated for about a minute in all, with the delays
+/// that the CA asks for or with growing ones. When the CA asks for a longer delay, its refusal is thrown at once.
+/// Errors of the edge are passed on. An order, its finalization and a change of key must not happen twice: they are not
+/// repeated if the edge says that they may have arrived. The caller, who keeps a journal, decides then.
 package final class ACMEClient: Sendable {
     struct State {
         var key: PrivateKey
         var account: ACMEURL?
         var directory: (value: ACMEDirectory, readAt: Int64)?
         var nonces = NoncePool()
-        /// What of directory and account is odd and nobody was told yet.
+        /// Odd members of directory and account that no caller has been told of yet.
         var oddities: [String] = []
     }
 
@@ -26,17 +27,17 @@ package final class ACMEClient: Sendable {
     let edge: any ACMEEdge
     let wait: @Sendable (Duration) throws -> Void
     let now: @Sendable () -> Int64
-    /// For how long a CA that is busy, or can't be reached, is asked again.
+    /// How long requests are repeated while the CA is busy or can't be reached.
     let patience: Duration
     let state: Mutex<State>
 
-    /// A client for the CA of a directory and an account's key.
+    /// Makes a client for a CA's directory and an account's key.
     ///
     /// - Parameters:
-    ///   - account: the account's URL, where it is known from before; else `account(…)` comes first.
-    ///   - wait: waits before another try; what it throws passes through.
-    ///   - patience: for how long a CA that is busy, or can't be reached, is asked again.
-    ///   - now: seconds since 1970, which dates in answers are compared with.
+    ///   - account: the account's URL, if known; otherwise call `account(…)` first.
+    ///   - wait: waits before another try. Its errors are passed on.
+    ///   - patience: how long requests are repeated while the CA is busy or can't be reached.
+    ///   - now: seconds since 1970, with which dates in answers are compared.
     package init(
         directory: ACMEURL, key: PrivateKey, account: ACMEURL? = nil, edge: any ACMEEdge,
         wait: @escaping @Sendable (Duration) throws -> Void, patience: Duration = .seconds(60),
@@ -50,13 +51,13 @@ package final class ACMEClient: Sendable {
         state = Mutex(State(key: key, account: account))
     }
 
-    /// The account's key, as changed last.
+    /// The account's current key.
     package var key: PrivateKey { state.withLock { $0.key } }
 
     /// The account's URL, once known.
     package var accountURL: ACMEURL? { state.withLock { $0.account } }
 
-    /// Where everything is; asked for once a day, since a gateway runs for months.
+    /// The CA's directory. It is fetched again after a day, since a gateway runs for months.
     package func directory() throws -> ACMEDirectory {
         let now = now()
         if let known = state.withLock({ $0.directory }), now - known.readAt < 86_400 { return known.value }
@@ -68,7 +69,7 @@ package final class ACMEClient: Sendable {
         return directory
     }
 
-    /// What of directory and account is odd, a line each, for whoever asks first since they were read.
+    /// Odd members of directory and account, a line each. Returned only once.
     package func takeOddities() -> [String] {
         state.withLock { state in
             defer { state.oddities = [] }

@@ -1,30 +1,28 @@
 /// A request to a CA's server.
 package struct ACMEHTTPRequest: Sendable, Equatable {
-    /// The three methods that ACME has.
+    /// The three methods that ACME uses.
     package enum Method: String, Sendable {
-        /// For the directory and renewal information.
+        /// Fetches the directory and renewal information.
         case get = "GET"
-        /// For nonces.
+        /// Fetches a nonce.
         case head = "HEAD"
-        /// For all else.
+        /// Everything else.
         case post = "POST"
     }
 
-    /// How it is asked.
     package let method: Method
-    /// Where; always https.
+    /// The target; always https.
     package let url: ACMEURL
     /// The body of a POST, whose content type is `application/jose+json`; else empty.
     package let body: [UInt8]
-    /// The media type that is wanted; nil for any.
+    /// The media type to ask for; nil for any.
     package let accept: String?
-    /// Whether things go on without an answer, which is waited for less long then.
+    /// Whether the caller can continue without an answer. The edge then waits less long for one.
     package var isWish = false
 }
 
-/// What a CA's server answers. Fields are as they came: the client checks them.
+/// An answer of a CA's server. Fields are as they arrived: the client checks them.
 package struct ACMEHTTPResponse: Sendable {
-    /// The status code.
     package let status: Int
     /// The Location field.
     package let location: String?
@@ -39,7 +37,6 @@ package struct ACMEHTTPResponse: Sendable {
     /// The body.
     package let body: [UInt8]
 
-    /// An answer.
     package init(
         status: Int, location: String? = nil, replayNonce: String? = nil, retryAfter: String? = nil,
         links: [WebLink] = [], contentType: String? = nil, body: [UInt8] = []
@@ -54,19 +51,19 @@ package struct ACMEHTTPResponse: Sendable {
     }
 }
 
-/// Where requests leave the module: an HTTP client that follows no redirect, bounds time and sizes, and checks the server's
-/// certificate. Several threads may send at once.
+/// Sends the module's requests: an HTTP client that follows no redirect, bounds time and sizes, and verifies the
+/// server's certificate. Several threads may send at once.
 package protocol ACMEEdge: Sendable {
-    /// Sends a request and gives what is answered, whatever its status.
+    /// Sends a request and returns the answer, whatever its status.
     ///
-    /// - Throws: when there is no answer; an `ACMEEdgeError` where trying again may help.
+    /// - Throws: when there is no answer; an `ACMEEdgeError` where another try may succeed.
     func send(_ request: ACMEHTTPRequest) throws -> ACMEHTTPResponse
 }
 
-/// Why there is no answer. Errors that don't conform are never followed by another try.
+/// The reason why there is no answer. Errors of other types never lead to another try.
 package protocol ACMEEdgeError: Error {
-    /// Whether the CA may have received the request, and done as it says.
+    /// Whether the CA may have received the request and acted on it.
     var mayHaveArrived: Bool { get }
-    /// Whether another try may fare better: a broken connection, but no untrusted certificate.
+    /// Whether another try may succeed: after a broken connection it may, after an untrusted certificate it can't.
     var isTransient: Bool { get }
 }

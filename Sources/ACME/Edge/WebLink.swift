@@ -1,21 +1,20 @@
 /// One link of a Link field (RFC 8288).
 package struct WebLink: Sendable, Hashable {
-    /// The target, as it is written: perhaps relative to the URL that was asked.
+    /// The target as the field has it, perhaps relative to the requested URL.
     package let target: String
-    /// What it is to the answer, such as "alternate", in lower case.
+    /// The target's relations to the answer, such as "alternate", in lower case.
     package let relations: [String]
 
-    /// A link.
     package init(target: String, relations: [String]) {
         self.target = target
         self.relations = relations
     }
 
-    /// More links than this in a field are not looked at.
+    /// The most links read from one field.
     private static let maximumLinks = 100
 
-    /// The links of a field: `<target>; rel="one two"; title="a, b", <target>…` (RFC 8288, section 3). What follows a fault is not
-    /// looked at; a link without a relation says nothing.
+    /// Reads a field: `<target>; rel="one two"; title="a, b", <target>…` (RFC 8288, section 3). Reading stops at a
+    /// fault, and links without a relation are left out.
     package static func links(of field: String) -> [WebLink] {
         var rest = Substring(field)
         var links: [WebLink] = []
@@ -26,7 +25,7 @@ package struct WebLink: Sendable, Hashable {
             rest = rest[rest.index(after: end)...]
             var relations: [String]?
             while let (name, value) = parameter(&rest) {
-                // Of several the first counts (RFC 8288, section 3.3).
+                // Only the first `rel` of a link counts (RFC 8288, section 3.3).
                 if name == "rel", relations == nil {
                     relations = value.lowercased().split { $0 == " " || $0 == "\t" }.map(String.init)
                 }
@@ -36,7 +35,7 @@ package struct WebLink: Sendable, Hashable {
         return links
     }
 
-    /// Takes `; name=value` or `; name="value"` from a text's beginning; nil when there is no other parameter.
+    /// Removes `; name=value` or `; name="value"` from a text's beginning; nil when the text begins differently.
     private static func parameter(_ text: inout Substring) -> (name: String, value: String)? {
         let blanks: (Character) -> Bool = { $0 == " " || $0 == "\t" }
         text = text.drop(while: blanks)

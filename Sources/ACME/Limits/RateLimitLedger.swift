@@ -1,9 +1,9 @@
-/// What an account has done at a CA, and when its limits allow the next order. A value: to see what a plan comes to, note in
-/// a copy what it would do. Times are in seconds since 1970.
+/// Counts an account's requests to a CA, and says when the CA's limits allow the next order. To try a plan out, note
+/// its orders in a copy. Times are in seconds since 1970.
 package struct RateLimitLedger: Sendable {
-    /// Something that counts. What the CA exempts is left out.
+    /// An event that a limit counts. Events that the CA exempts must be left out.
     package struct Event: Sendable, Hashable {
-        /// What was done.
+        /// The kind of event.
         package enum Kind: Sendable, Hashable {
             /// An order was placed.
             case order
@@ -13,23 +13,20 @@ package struct RateLimitLedger: Sendable {
             case failedAuthorization(ACMEIdentifier)
         }
 
-        /// What was done.
         package let kind: Kind
-        /// When.
         package let at: Int64
 
-        /// Something that was done.
         package init(_ kind: Kind, at: Int64) {
             self.kind = kind
             self.at = at
         }
     }
 
-    /// Whether an order may be placed.
+    /// The answer to whether an order may be placed.
     package enum Permission: Sendable, Hashable {
-        /// At once.
+        /// The order may be placed at once.
         case now
-        /// From then on, and which limit says so, in words.
+        /// The order may be placed from this time on; `limit` describes the limit that says so.
         case from(Int64, limit: String)
     }
 
@@ -41,23 +38,23 @@ package struct RateLimitLedger: Sendable {
     }
 
     private let limits: RateLimits
-    /// From when on each bucket is full again. Those that are full already need not be there.
+    /// The time when each bucket is full again. A bucket that is full may be missing.
     private var fullAt: [Bucket: Int64] = [:]
 
-    /// A ledger of what has happened, in any order; what is older than the limits' windows makes no difference.
+    /// Makes a ledger of past events, in any order. Events older than the limits' windows change nothing.
     package init(_ events: some Sequence<Event> = [], limits: RateLimits = .letsEncrypt) {
         self.limits = limits
         for event in events.sorted(by: { $0.at < $1.at }) { note(event) }
     }
 
-    /// Takes down what has happened after all the rest.
+    /// Adds an event that is not older than those noted before.
     package mutating func note(_ event: Event) {
         for bucket in buckets(of: event.kind) {
             fullAt[bucket] = max(fullAt[bucket] ?? event.at, event.at) + limit(of: bucket).refillSeconds
         }
     }
 
-    /// When an order for these names may be placed: the latest time that any limit says.
+    /// The earliest time at which all limits allow an order for these names.
     package func permission(for names: [ACMEIdentifier], now: Int64) -> Permission {
         let asked =
             [.orders] + buckets(of: .certificate(names)) + names.flatMap { buckets(of: .failedAuthorization($0)) }
@@ -66,7 +63,7 @@ package struct RateLimitLedger: Sendable {
         return .from(last.at, limit: words(last.bucket))
     }
 
-    /// When a bucket has one for us.
+    /// The time when a bucket allows one more event.
     private func nextAt(_ bucket: Bucket) -> Int64 {
         let limit = limit(of: bucket)
         return fullAt[bucket].map { $0 - (limit.count - 1) * limit.refillSeconds } ?? .min
@@ -76,7 +73,7 @@ package struct RateLimitLedger: Sendable {
         switch kind {
         case .order: [.orders]
         case .certificate(let names):
-            // A certificate counts once for a domain, however many of its names are there.
+            // A certificate counts once for each domain, however many names of that domain it has.
             Set(names.map(RegisteredDomain.of)).sorted().map { .domain($0) } + [.set(Set(names.map(\.text)).sorted())]
         case .failedAuthorization(let name): [.failures(RegisteredDomain.withoutWildcard(name.text))]
         }

@@ -1,20 +1,21 @@
-/// What a CA allows an account to do. Each limit refills evenly: after a share of its window one more is allowed.
+/// The numbers of events that a CA allows an account. Each limit refills evenly: a window for 50 events allows one more
+/// after a fiftieth of its time.
 package struct RateLimits: Sendable, Hashable {
-    /// So many in so many seconds.
+    /// At most `count` events in `windowSeconds`.
     package struct Limit: Sendable, Hashable {
-        /// How many at once.
+        /// How many events may happen at once.
         package let count: Int64
-        /// In what time all of them come back, in seconds.
+        /// The time in which all events are allowed again, in seconds.
         package let windowSeconds: Int64
 
-        /// A limit of at least one.
+        /// Both numbers must be positive, and `windowSeconds` at least `count`.
         package init(count: Int64, windowSeconds: Int64) {
             precondition(count > 0 && windowSeconds >= count, "a limit allows something, now and then")
             self.count = count
             self.windowSeconds = windowSeconds
         }
 
-        /// In what time one comes back.
+        /// The time in which one more event is allowed, in seconds.
         var refillSeconds: Int64 { windowSeconds / count }
     }
 
@@ -27,7 +28,8 @@ package struct RateLimits: Sendable, Hashable {
     /// Failed authorizations of a name.
     package var failures: Limit
 
-    /// Those of Let's Encrypt, as published in August 2026. Renewals that follow its renewal information are exempt.
+    /// The limits of Let's Encrypt, as published in August 2026. Renewals that follow its renewal information are
+    /// exempt.
     package static let letsEncrypt = RateLimits(
         orders: Limit(count: 300, windowSeconds: 3 * 3600),
         certificatesOfDomain: Limit(count: 50, windowSeconds: 7 * 86_400),

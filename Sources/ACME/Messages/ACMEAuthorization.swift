@@ -1,7 +1,7 @@
 import PKI
 import Remote
 
-/// How control over a name is shown. The raw value is the type's name.
+/// The type of a challenge, by which control over a name is proved. The raw value is the type's name.
 package enum ACMEChallengeType: String, Sendable {
     /// A token over plain HTTP (RFC 8555, section 8.3).
     case http01 = "http-01"
@@ -13,68 +13,65 @@ package enum ACMEChallengeType: String, Sendable {
 
 /// An account's authorization for a name (RFC 8555, section 7.1.4).
 package struct ACMEAuthorization: Sendable, Hashable {
-    /// Where an authorization stands (RFC 8555, section 7.1.6).
+    /// The state of an authorization (RFC 8555, section 7.1.6).
     package enum Status: String, Sendable {
-        /// A challenge is still to be answered.
+        /// A challenge still needs an answer.
         case pending
-        /// The name may be used.
+        /// The account may order certificates for the name.
         case valid
         /// A challenge has failed.
         case invalid
-        /// Given up by the account.
+        /// The account has deactivated the authorization.
         case deactivated
-        /// It was valid, too long ago.
+        /// The authorization was valid, but has expired.
         case expired
-        /// Taken back by the CA.
+        /// The CA has revoked the authorization.
         case revoked
     }
 
-    /// One way to get the authorization (RFC 8555, section 8).
+    /// A challenge of the authorization (RFC 8555, section 8).
     package struct Challenge: Sendable, Hashable {
-        /// Where a challenge stands (RFC 8555, section 7.1.6).
+        /// The state of a challenge (RFC 8555, section 7.1.6).
         package enum Status: String, Sendable {
-            /// It waits for its answer.
+            /// The challenge waits for an answer.
             case pending
-            /// The CA is looking at the answer.
+            /// The CA is checking the answer.
             case processing
             /// The answer was right.
             case valid
-            /// It was not.
+            /// The answer was wrong.
             case invalid
         }
 
-        /// What it asks for.
         package let type: ACMEChallengeType
-        /// Where the CA is told that it is answered.
+        /// The URL that tells the CA that the challenge is answered.
         package let url: ACMEURL
-        /// Where it stands.
         package let status: Status
-        /// What tells it from others: 1 to 256 digits of base64url.
+        /// Identifies the challenge: 1 to 256 digits of base64url.
         package let token: String
-        /// Why it has failed.
+        /// The reason why the challenge failed.
         package let error: ACMEProblem?
     }
 
-    /// Where it is looked at.
+    /// The URL of the authorization.
     package let url: ACMEURL
-    /// The name; for a wildcard, what stands behind the `*.`. Nil where the CA does not say it.
+    /// The name; for a wildcard, the name without the `*.`. Nil where the CA does not say it.
     package private(set) var identifier: ACMEIdentifier?
-    /// Whether it is for the wildcard below the name.
+    /// Whether the authorization is for the wildcard below the name.
     package private(set) var isWildcard: Bool
-    /// Where it stands.
     package let status: Status
-    /// The challenges that we know.
+    /// The challenges of known types.
     package let challenges: [Challenge]
-    /// The types of all challenges, for people: also of those that can't be used, with the reason.
+    /// The types of all challenges, for messages. A type that can't be used is followed by the reason.
     package let offeredTypes: [String]
-    /// When it ends, in seconds since 1970.
+    /// The end of the authorization, in seconds since 1970.
     package let expires: Int64?
-    /// How long the CA wants to be left alone about it.
+    /// How long the CA wants Aegis to wait before it asks for the authorization again.
     package let retryAfter: Duration?
-    /// What of it can't be read or is written oddly, a line each.
+    /// Members that can't be read or are written oddly, a line each.
     package let oddities: [String]
 
-    /// The name as it was ordered.
+    /// The name as it was ordered, for messages.
     package var name: String {
         guard let identifier else { return "a name that the CA does not tell" }
         return isWildcard ? "*.\(identifier)" : identifier.text
@@ -120,9 +117,9 @@ package struct ACMEAuthorization: Sendable, Hashable {
         isWildcard = isWildcard || wire.wildcard ?? false
     }
 
-    /// Says which of the ordered names it is for, where the CA does not.
+    /// Sets the ordered name, for a CA that leaves it out.
     package mutating func setName(_ name: ACMEIdentifier) {
-        // Some write the wildcard into the name.
+        // Some CAs write the wildcard into the name.
         if case .dns(let text) = name, text.hasPrefix("*.") {
             (identifier, isWildcard) = (.dns(String(text.dropFirst(2))), true)
         } else {
@@ -130,7 +127,8 @@ package struct ACMEAuthorization: Sendable, Hashable {
         }
     }
 
-    /// Where an authorization stands that does not say so: its challenges do (RFC 8555, section 7.1.6).
+    /// The state of an authorization that does not tell it: the states of its challenges determine it (RFC 8555,
+    /// section 7.1.6).
     private static func status(following challenges: [Challenge]) throws(ACMEError) -> Status {
         if challenges.contains(where: { $0.status == .valid }) { return .valid }
         if challenges.contains(where: { $0.status == .invalid }) { return .invalid }
@@ -143,13 +141,13 @@ package struct ACMEAuthorization: Sendable, Hashable {
         let status: StatusWord<Status>
         @IfReadable var expires: String?
         @IfReadable var wildcard: Bool?
-        /// Of no use once it is valid, so some leave them out then.
+        /// Useless once the authorization is valid, so some CAs leave the challenges out then.
         @IfReadable var challenges: ReadableList<Challenge.Wire>?
     }
 }
 
 extension ACMEAuthorization.Challenge {
-    /// Nil for one of a type that we don't know, of which nothing else is read, whatever it may hold.
+    /// Nil for a challenge of an unknown type; its other members are ignored then.
     init?(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
         func required(_ value: String?, _ member: String) throws(ACMEError) -> String {
             guard let value else { throw .malformed("challenge", reason: "'\(member)' is missing") }
@@ -162,7 +160,7 @@ extension ACMEAuthorization.Challenge {
         }
         self.type = type
         url = try ACMEURL(required(wire.url, "url"), from: base, of: "challenge's URL")
-        // One that waits is answered once, whatever comes of it.
+        // A challenge without a state counts as pending: answering it once does no harm.
         status = wire.status?.word ?? .pending
         self.token = token
         error = wire.error.map { ACMEProblem($0) }
@@ -175,7 +173,7 @@ extension ACMEAuthorization.Challenge {
         @IfReadable var token: String?
         @IfReadable var error: ACMEProblem.Wire?
 
-        /// What is odd about one that can be used.
+        /// A note on an odd member of a challenge that can still be used; nil when there is none.
         var oddity: String? {
             guard type.flatMap({ ACMEChallengeType(rawValue: $0.lowercased()) }) != nil else { return nil }
             guard let status else { return "without a 'status' that can be read" }

@@ -1,30 +1,31 @@
 import PKI
 import Remote
 
-/// Where a CA's resources are, and what it says of itself (RFC 8555, section 7.1.1).
+/// The URLs of a CA's resources, and the CA's description of itself (RFC 8555, section 7.1.1).
 package struct ACMEDirectory: Sendable, Hashable {
-    /// Where nonces come from.
+    /// The URL that issues nonces.
     package let newNonce: ACMEURL
-    /// Where accounts are made and looked up.
+    /// The URL that makes and finds accounts.
     package let newAccount: ACMEURL
-    /// Where orders are placed.
+    /// The URL that places orders.
     package let newOrder: ACMEURL
-    /// Where certificates are revoked.
+    /// The URL that revokes certificates.
     package let revokeCert: ACMEURL?
-    /// Where an account gets another key.
+    /// The URL that changes an account's key.
     package let keyChange: ACMEURL?
-    /// Below it is what the CA advises on renewals (RFC 9773).
+    /// The URL below which renewal information is found (RFC 9773).
     package let renewalInfo: ACMEURL?
-    /// Where people read the terms that every account agrees to; Pebble has a `data:` URL here, and we never ask for it.
+    /// The address of the terms that every account agrees to, for people. Aegis never fetches it; Pebble has a `data:`
+    /// URL here.
     package let termsOfService: String?
-    /// The names by which CAA records may allow this CA (RFC 8659).
+    /// The names by which CAA records can allow this CA (RFC 8659).
     package let caaIdentities: [String]
-    /// Whether accounts must be bound to one that the CA knows.
+    /// Whether each account must be bound to an external account.
     package let isExternalAccountRequired: Bool
-    /// The certificate profiles, by name, each with a text for people.
+    /// The certificate profiles by name, each with a description for people.
     package let profiles: [String: String]
 
-    /// What of it can't be used and counts as missing, a line each.
+    /// Members that can't be used and count as missing, a line each.
     package let oddities: [String]
 
     package init(_ bytes: [UInt8], from base: ACMEURL) throws(ACMEError) {
@@ -81,7 +82,7 @@ package struct ACMEDirectory: Sendable, Hashable {
 }
 
 extension ACMEDirectory {
-    /// Asks for a directory, once: who only wants to see does not wait until a busy CA has time.
+    /// Fetches a directory with a single try, for callers that don't wait until a busy CA has time.
     package init(at url: ACMEURL, over edge: any ACMEEdge) throws {
         let response = try edge.send(ACMEHTTPRequest(method: .get, url: url, body: [], accept: nil))
         guard 200...299 ~= response.status else {

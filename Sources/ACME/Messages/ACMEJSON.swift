@@ -1,8 +1,8 @@
 import Remote
 
-/// Answers of a CA.
+/// Reads the JSON of a CA's answers.
 enum ACMEJSON {
-    /// Reads an answer. Members that the type does not have are ignored (RFC 8555, section 7.1).
+    /// Decodes an answer. Members that the type does not have are ignored (RFC 8555, section 7.1).
     static func decode<Value: Decodable>(
         _ type: Value.Type, from bytes: [UInt8], of thing: String
     ) throws(ACMEError) -> Value {

@@ -1,15 +1,15 @@
 import PKI
 import Remote
 
-/// What a CA says is wrong (RFC 7807; RFC 8555, section 6.7). Texts are on one line and cut at 2000 characters.
+/// A problem that a CA reports (RFC 7807; RFC 8555, section 6.7). Texts are in one line and cut at 2000 characters.
 package struct ACMEProblem: Sendable, Hashable {
     /// The kind of problem as a URI, such as "urn:ietf:params:acme:error:unauthorized".
     package let type: String
-    /// What happened, for people; empty when the CA doesn't say.
+    /// The explanation for people; empty when the CA gives none.
     package let detail: String
-    /// The name that it is about, as the CA writes it.
+    /// The name that the problem is about, as the CA writes it.
     package let identifier: String?
-    /// What is wrong with single names; at most 100.
+    /// Problems of single names; at most 100.
     package let subproblems: [ACMEProblem]
 
     static let prefix = "urn:ietf:params:acme:error:"
@@ -17,7 +17,8 @@ package struct ACMEProblem: Sendable, Hashable {
     /// The last part of a type of RFC 8555, such as "unauthorized"; nil for other types.
     package var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
-    /// Of an answer that is an error. One without a problem document is told by its status and the beginning of its text.
+    /// Reads the problem of an error answer. If there is no problem document, the status and the beginning of the text
+    /// describe it.
     package init(of response: ACMEHTTPResponse) {
         if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
             wire.type != nil || wire.detail != nil || wire.title != nil
@@ -31,13 +32,13 @@ package struct ACMEProblem: Sendable, Hashable {
         }
     }
 
-    /// A problem within an order or a challenge.
+    /// Reads a problem that is part of an order or a challenge.
     init(_ wire: Wire, depth: Int = 0) {
-        // Without a type it is "about:blank" (RFC 7807, section 4.2).
+        // A problem without a type has "about:blank" (RFC 7807, section 4.2).
         type = (wire.type ?? "about:blank").oneLine(limit: 200)
         detail = (wire.detail ?? wire.title ?? "").oneLine(limit: 2000)
         identifier = wire.identifier?.value?.oneLine(limit: 300)
-        // Subproblems have none of their own (RFC 8555, section 6.7.1).
+        // A subproblem has no subproblems (RFC 8555, section 6.7.1).
         subproblems = depth > 0 ? [] : (wire.subproblems ?? []).prefix(100).map { ACMEProblem($0, depth: 1) }
     }
 
@@ -62,7 +63,7 @@ package struct ACMEProblem: Sendable, Hashable {
 }
 
 extension ACMEProblem: CustomStringConvertible {
-    /// All of it on one line: type and detail, then the same for each name.
+    /// The whole problem in one line: type and detail, then those of each subproblem.
     package var description: String {
         let own = detail.isEmpty ? type : "\(type): \(detail)"
         return ([identifier.map { "for \($0): \(own)" } ?? own] + subproblems.map(\.description)).joined(

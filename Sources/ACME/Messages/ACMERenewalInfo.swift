@@ -1,15 +1,15 @@
 import PKI
 import Remote
 
-/// When a CA would have a certificate renewed (RFC 9773, section 4.2). Times are in seconds since 1970.
+/// The window in which a CA suggests to renew a certificate (RFC 9773, section 4.2). Times are in seconds since 1970.
 package struct ACMERenewalInfo: Sendable, Hashable {
-    /// The window's begin.
+    /// The begin of the window.
     package let start: Int64
-    /// The window's end, after its begin.
+    /// The end of the window; later than its begin.
     package let end: Int64
-    /// Where people read why; we never ask for it.
+    /// A web page that explains the window to people. Aegis never fetches it.
     package let explanationURL: String?
-    /// After what time the CA wants to be asked again.
+    /// How long the CA wants Aegis to wait before it asks again.
     package let retryAfter: Duration?
 
     package init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
@@ -40,8 +40,8 @@ package struct ACMERenewalInfo: Sendable, Hashable {
 }
 
 extension ACMERenewalInfo {
-    /// How a CA names a certificate (RFC 9773, section 4.1): its issuer's key, and its serial. Nil for one that does not say
-    /// which key has signed it.
+    /// The identifier of a certificate at its CA (RFC 9773, section 4.1): the key identifier of its issuer, and its
+    /// serial. Nil for a certificate that lacks the issuer's key identifier.
     package static func certificateID(of certificate: Certificate) -> String? {
         certificate.authorityKeyIdentifier.map { certificateID(keyIdentifier: $0, serial: certificate.serialBytes) }
     }

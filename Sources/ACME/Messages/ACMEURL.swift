@@ -1,7 +1,7 @@
 import PKI
 
-/// An https URL of a CA (RFC 3986): at most 2048 bytes, without user name and fragment. Kept as written, since signatures
-/// cover it so.
+/// An https URL of a CA (RFC 3986): at most 2048 bytes, without user name and fragment. Its text is kept unchanged,
+/// since signatures cover it.
 package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     /// The URL as the CA, or the operator, writes it.
     package let text: String
@@ -9,7 +9,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     /// The same as `text`.
     package var description: String { text }
 
-    /// Reads a URL; `thing` says in errors what it is.
+    /// Reads a URL. `thing` names the URL in errors.
     package init(_ text: String, of thing: String = "URL") throws(ACMEError) {
         guard text.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
         let shown = text.oneLine(limit: 200)
@@ -24,8 +24,8 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
-    /// Reads what an answer refers to: a URL, or a reference from the URL that was asked (RFC 3986, section 5.2). Its fragment says
-    /// nothing to a server and is dropped.
+    /// Reads a reference in an answer from `base`: a URL, or a reference relative to it (RFC 3986, section 5.2). A
+    /// fragment is dropped, since servers never see it.
     package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard reference.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
         let target = reference.prefix { $0 != "#" }
@@ -33,7 +33,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         try self.init(base.resolved(target), of: thing)
     }
 
-    /// The URL that a reference stands for from here.
+    /// The URL that a reference stands for, relative to this one.
     private func resolved(_ reference: Substring) -> String {
         let end = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
         if end < reference.endIndex, reference[end] == ":" { return String(reference) }
@@ -49,7 +49,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         return "\(origin)\(Self.withoutDots(merged))\(query)"
     }
 
-    /// A path without its segments `.` and `..` (RFC 3986, section 5.2.4).
+    /// A path without its `.` and `..` segments (RFC 3986, section 5.2.4).
     private static func withoutDots(_ path: String) -> String {
         var kept: [Substring] = []
         let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
@@ -60,7 +60,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         return "/" + kept.joined(separator: "/")
     }
 
-    /// A host name or an address, and perhaps a port.
+    /// Whether a text is a host name or an address, with or without a port.
     private static func isAuthority(_ text: Substring.UTF8View) -> Bool {
         var host = text
         if text.first == UInt8(ascii: "[") {

@@ -1,11 +1,11 @@
 import PKI
 
-/// The word by which a CA says where something stands. It may be missing, or in capitals, where it still has one reading; another
-/// word is an error.
+/// The word by which a CA tells the state of an object. A missing word and a word in capitals are accepted, since both
+/// have only one reading; an unknown word is an error.
 struct StatusWord<Word: RawRepresentable<String>>: Decodable {
-    /// What is said; nil where nothing is.
+    /// The word; nil where it is missing.
     let word: Word?
-    /// What is odd about it, to stand behind the member's name; nil for nothing.
+    /// A note on a missing word or on capitals, to follow the member's name; nil when the word is as it should be.
     let oddity: String?
 
     init(from decoder: any Decoder) throws {
@@ -22,7 +22,7 @@ struct StatusWord<Word: RawRepresentable<String>>: Decodable {
 }
 
 extension KeyedDecodingContainer {
-    /// What synthesized initializers call for such a member, also where it is missing.
+    /// Synthesized initializers call this overload for a StatusWord, also when the member is missing.
     func decode<Word>(_ type: StatusWord<Word>.Type, forKey key: Key) throws -> StatusWord<Word> {
         try decodeIfPresent(type, forKey: key) ?? StatusWord()
     }

@@ -1,29 +1,30 @@
-/// Why an order comes to nothing. The description is one line for an operator, with all that the CA has said.
+/// The reason why an order has failed. The description is one line for an operator, with everything that the CA has
+/// said.
 package enum OrderFailure: Error, Hashable {
-    /// What the CA says of one name, or of the whole order where there is none.
+    /// A problem that the CA reports for one name, or for the whole order.
     package struct Complaint: Sendable, Hashable {
-        /// The name as it was ordered.
+        /// The name as it was ordered; nil for the whole order.
         package let name: String?
-        /// What is wrong; nil when the CA doesn't say.
+        /// The problem; nil when the CA doesn't tell it.
         package let problem: ACMEProblem?
     }
 
-    /// The CA refuses: all that it says.
+    /// The CA refuses, with these complaints.
     case refused([Complaint])
-    /// The name can't be authorized as wanted, only in these ways.
+    /// The CA offers no challenge of the configured type for the name, only of these types.
     case notOffered(ACMEChallengeType, name: String, offered: [String])
     /// The name's authorization has ended before the certificate was issued.
     case ended(name: String, ACMEAuthorization.Status)
-    /// The CA has not come to an end: with these names, or with issuing where there are none.
+    /// The CA has not finished in time: validating these names, or issuing when the list is empty.
     case timedOut(names: [String])
-    /// The order waits for authorizations and names none.
+    /// The order is pending but lists no authorizations.
     case noAuthorizations
-    /// The order is valid and has no certificate.
+    /// The order is valid but has no certificate.
     case noCertificate
 }
 
 extension OrderFailure {
-    /// Whether the CA has not come to an end yet, so that something may still come of an order that was finalized.
+    /// Whether the CA may still finish, so that a finalized order may still lead to a certificate.
     package var isForNow: Bool {
         switch self {
         case .timedOut, .noCertificate: true

@@ -1,34 +1,35 @@
-/// Takes an order from placed to issued: told how order and authorizations stand, it says what comes next (RFC 8555, section
-/// 7.1.6). It does nothing itself; whoever asks does as it says, looks again, and asks again.
+/// Leads an order from placed to issued (RFC 8555, section 7.1.6). From the states of the order and its authorizations
+/// it decides the next step. It does no I/O: the caller carries the step out, reads the states again, and asks for the
+/// next step.
 package struct OrderMachine: Sendable {
-    /// What comes next.
+    /// The next step for the caller.
     package enum Step: Sendable, Hashable {
-        /// Have these challenges answered, tell the CA, and then `answered(_:)`.
+        /// Answer these challenges, tell the CA, and then call `answered(_:)`.
         case answer([Answer])
-        /// Wait, then look at these authorizations and the order.
+        /// Wait, then read these authorizations and the order.
         case await(authorizations: [ACMEURL], after: Duration)
-        /// Send the request.
+        /// Send the request to the order's `finalize` URL.
         case finalize
-        /// Wait, then look at the order.
+        /// Wait, then read the order.
         case awaitIssuance(after: Duration)
         /// Fetch the certificate.
         case download(ACMEURL)
-        /// Give up.
+        /// Give the order up.
         case failed(OrderFailure)
     }
 
-    /// A challenge that waits for its answer.
+    /// A challenge that needs an answer.
     package struct Answer: Sendable, Hashable {
-        /// What it authorizes.
+        /// The authorization that the challenge belongs to.
         package let authorization: ACMEAuthorization
-        /// The challenge.
         package let challenge: ACMEAuthorization.Challenge
     }
 
-    /// How long the CA may take to validate, and again to issue, in seconds.
+    /// The longest time for validating, and again for issuing, in seconds.
     package static let patienceSeconds: Int64 = 300
 
-    /// As often an order may be ready: again when a request got lost, but a CA can't have us send it without end.
+    /// How often the request is sent at most. An order can be ready again if a request was lost, but a CA can't make
+    /// Aegis send requests endlessly.
     private static let maximumFinalizations = 5
 
     private enum Phase { case authorizing, issuing }
@@ -37,19 +38,19 @@ package struct OrderMachine: Sendable {
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
     private var finalizations = 0
-    /// Whether the request was sent, and the order not looked at for a while since.
+    /// Whether the last step was to send the request.
     private var hasJustFinalized = false
     private var delay = PollDelay()
-    /// What is awaited, and since when.
+    /// The phase that the CA has not finished, and when it began.
     private var awaited: (phase: Phase, since: Int64)?
 
-    /// A machine that answers challenges of this type.
+    /// Makes a machine that answers challenges of this type.
     package init(answering type: ACMEChallengeType) { self.type = type }
 
-    /// Notes that the CA was told of a challenge's answer.
+    /// Notes that the CA was told that a challenge is answered.
     package mutating func answered(_ challenge: ACMEAuthorization.Challenge) { answered.insert(challenge.url) }
 
-    /// What comes next. All authorizations of the order are given; `now` is in seconds since 1970.
+    /// The next step. `authorizations` must be all those of the order; `now` is in seconds since 1970.
     package mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
@@ -62,14 +63,14 @@ package struct OrderMachine: Sendable {
         }
     }
 
-    /// Of an order that is issued, though nobody says where the certificate is.
+    /// The step for an order that is valid but does not say where its certificate is.
     private mutating func awaitCertificate(_ order: ACMEOrder, _ now: Int64) -> Step {
         overdue(.issuing, now, names: []) == nil
             ? .awaitIssuance(after: delay.next(retryAfter: order.retryAfter)) : .failed(.noCertificate)
     }
 
     private mutating func finalize(_ order: ACMEOrder) -> Step {
-        // The request may have arrived where the order is not shown from yet.
+        // The server that shows the order may not know yet that the request has arrived at another one.
         if hasJustFinalized {
             hasJustFinalized = false
             return .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
@@ -104,10 +105,11 @@ package struct OrderMachine: Sendable {
         return .await(authorizations: pending.map(\.url), after: delay.next(retryAfter: wish))
     }
 
-    /// Of an order that has failed. The reasons stand with the authorizations, which may have been looked at too early.
+    /// The step for an order that has failed. The reasons are in the authorizations, which may have been read too
+    /// early.
     private mutating func explain(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization]) -> Step {
         var complaints = authorizations.flatMap(complaints)
-        // Pebble repeats a name's problem here.
+        // Pebble repeats the problem of a name in the order.
         if let problem = order.error, !complaints.contains(where: { $0.problem == problem }) {
             complaints.insert(OrderFailure.Complaint(name: nil, problem: problem), at: 0)
         }
@@ -131,7 +133,7 @@ package struct OrderMachine: Sendable {
         }
     }
 
-    /// Notes what is awaited; the failure when that has lasted too long.
+    /// Notes the phase that the CA is in. Returns a failure when the phase has lasted too long.
     private mutating func overdue(_ phase: Phase, _ now: Int64, names: [String]) -> OrderFailure? {
         guard let awaited, awaited.phase == phase else {
             awaited = (phase, now)
@@ -142,7 +144,7 @@ package struct OrderMachine: Sendable {
     }
 }
 
-/// How long to wait before looking again: as the CA says within 1 s and 60 s, else 250 ms growing to 5 s.
+/// The wait before the next look: the CA's Retry-After, limited to 1 s to 60 s; without one, 250 ms growing to 5 s.
 struct PollDelay {
     private var own = Duration.milliseconds(250)
 

@@ -1,9 +1,9 @@
 extension ACMERenewalInfo {
-    /// When to ask again after lasting errors, in seconds: six hours (RFC 9773, section 4.3.3).
+    /// How long to wait after a lasting error, in seconds: six hours (RFC 9773, section 4.3.3).
     package static let errorDelaySeconds: Int64 = 6 * 3600
 
-    /// The instant at which to renew, in seconds since 1970 (RFC 9773, section 4.2): the one that was chosen before, as long
-    /// as it lies in the window; else one that `random` picks. One that is past means now.
+    /// The time at which to renew, in seconds since 1970 (RFC 9773, section 4.2): the time chosen before, if it lies in
+    /// the window, else one that `random` picks. A time in the past means now.
     package func instant(
         keeping chosen: Int64? = nil, random: (Range<Int64>) -> Int64 = { Int64.random(in: $0) }
     ) -> Int64 {
@@ -11,7 +11,8 @@ extension ACMERenewalInfo {
         return random(start..<end)
     }
 
-    /// After how many seconds to ask again: as the CA says within a minute and a day, six hours when it doesn't.
+    /// How long to wait before asking again, in seconds: the CA's Retry-After, limited to a minute to a day; six hours
+    /// without one.
     package var checkDelaySeconds: Int64 {
         guard let retryAfter else { return Self.errorDelaySeconds }
         return min(max(retryAfter.components.seconds, 60), 86_400)

@@ -1,27 +1,26 @@
 import PKI
 
-/// A certificate that is to be renewed. Times are in seconds since 1970.
+/// A certificate that will need a renewal. Times are in seconds since 1970.
 package struct RenewalCandidate: Sendable, Hashable {
-    /// Tells it from others.
+    /// Identifies the certificate.
     package var name: String
-    /// Valid from here on.
+    /// The begin of its validity.
     package var notBefore: Int64
-    /// Valid up to here.
+    /// The end of its validity.
     package var notAfter: Int64
-    /// How long before its end the operator wants it renewed.
+    /// How long before its end the operator wants the certificate renewed.
     package var renewBeforeSeconds: Int64?
-    /// How long before its end it is renewed at most; nil for no bound.
+    /// How long before its end the certificate may be renewed at the earliest; nil for no bound.
     package var longestLeadSeconds: Int64?
-    /// The instant chosen from the CA's renewal information.
+    /// The time chosen from the CA's renewal information.
     package var advisedAt: Int64?
-    /// When it was issued; nil where that is not known.
+    /// When the certificate was issued; nil if unknown.
     package var obtainedAt: Int64?
-    /// How often in a row its renewal has failed.
+    /// How often in a row renewing it has failed.
     package var failures: Int
-    /// When that was tried last.
+    /// When renewing it was last tried.
     package var lastTryAt: Int64?
 
-    /// A certificate.
     package init(
         name: String, notBefore: Int64, notAfter: Int64, renewBeforeSeconds: Int64? = nil,
         longestLeadSeconds: Int64? = nil, advisedAt: Int64? = nil, obtainedAt: Int64? = nil, failures: Int = 0,
@@ -39,26 +38,26 @@ package struct RenewalCandidate: Sendable, Hashable {
     }
 }
 
-/// When certificates are renewed: with a third of their lifetime left, half of a short one (the practice of certmagic and
-/// lego), as the operator sets it, or as the CA advises. Certificates that began together don't come due together: the hash
-/// of its name takes each forward by up to an eighth of its lifetime.
+/// Decides when certificates are renewed. By default that is when a third of the lifetime is left, or half of a short
+/// lifetime (the practice of certmagic and lego). The operator's setting or the CA's advice can change it. Certificates
+/// that began together are spread: each is moved forward by up to an eighth of its lifetime, by the hash of its name.
 package enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
-    /// The year 9999 is the last that a certificate can name.
+    /// A bound beyond the year 9999, which is the last that a certificate can name.
     private static let possibleSeconds: Int64 = 400_000_000_000
     private static let longestPauseSeconds: Int64 = 6 * 3600
 
-    /// From when on a certificate is due by its lifetime alone, or at most so long before its end; all times in seconds since
-    /// 1970.
+    /// The time from which a certificate is due by its lifetime alone. With `longestLeadSeconds` it is at most that
+    /// long before the end. All times are in seconds since 1970.
     package static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
-        // A time that no certificate can have counts as long past.
+        // A validity that no certificate can have counts as long past.
         guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
         let lifetime = notAfter - notBefore
         let lead = lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
         return notAfter - min(lead, longestLeadSeconds ?? lead)
     }
 
-    /// When a certificate is to be renewed. The same seed gives the same time; a node may have one of its own.
+    /// The time at which to renew a certificate. The same seed gives the same time; each node may have its own seed.
     package static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
         let planned = advisedAt(candidate) ?? max(plannedAt(candidate, seed: seed), earliestAt(candidate))
         guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
@@ -66,14 +65,15 @@ package enum RenewalScheduler {
         return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
     }
 
-    /// A bound that costs no hash: without advice nothing of such a validity is planned before it.
+    /// A time before which no certificate of this validity is due, unless the CA advises it. Unlike `dueAt` it needs no
+    /// hash.
     package static func restsUntil(notBefore: Int64, notAfter: Int64) -> Int64 {
         guard notAfter < possibleSeconds, notBefore > -possibleSeconds else { return .min }
         let lifetime = max(0, notAfter - notBefore)
         return min(notAfter - lifetime / 3 * 2, dueAt(notBefore: notBefore, notAfter: notAfter)) - lifetime / 8
     }
 
-    /// Those that are due, the ones that end first before the others, and when the next comes due.
+    /// The certificates that are due, those that end first in front, and the time when the next one becomes due.
     package static func due(
         _ candidates: some Sequence<RenewalCandidate>, now: Int64, seed: UInt64
     ) -> (due: [RenewalCandidate], nextAt: Int64?) {
@@ -86,9 +86,10 @@ package enum RenewalScheduler {
         return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
     }
 
-    /// Not before this: by a clock that is wrong, or by a chain that the CA lets run out, a certificate may be due as soon as it is
-    /// obtained, and the next one as well. The nearer such an end the oftener it is tried, but never in a circle. What advice has
-    /// renewed is not advised on again for as long (`RenewalProgress.after`).
+    /// The earliest time of a renewal. A wrong clock, or an authority's certificate about to expire, can make a
+    /// certificate due as soon as it is issued, and its successor too. Such a certificate is renewed more often the
+    /// nearer the end is, but never in an endless circle. `RenewalProgress.after` does the same for renewals that the
+    /// CA advised.
     private static func earliestAt(_ candidate: RenewalCandidate) -> Int64 {
         guard let obtainedAt = candidate.obtainedAt else { return .min }
         let left = candidate.notAfter - obtainedAt
@@ -101,11 +102,11 @@ package enum RenewalScheduler {
         candidate.notAfter < possibleSeconds && candidate.notBefore > -possibleSeconds
     }
 
-    /// When the CA advises to renew it, if that counts.
+    /// The time that the CA advises; nil where the advice doesn't count.
     private static func advisedAt(_ candidate: RenewalCandidate) -> Int64? {
         guard let advised = candidate.advisedAt, isPossible(candidate) else { return nil }
-        // Much earlier than usual means that something is wrong with the certificate: then nobody's wish counts. Late advice must
-        // leave time for more than one try.
+        // Advice much earlier than usual means that something is wrong with the certificate, so it overrides the
+        // operator's wish. Late advice must leave time for more than one try.
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
         let isUrgent = advised < usual - lifetime / 10
@@ -118,17 +119,17 @@ package enum RenewalScheduler {
         guard isPossible(candidate) else { return 0 }
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
-        // A wish that a short certificate can't fulfil must not have it renewed all the time.
+        // An operator's wish that a short lifetime can't fulfil must not cause constant renewals.
         let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
         let planned = (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
-        // Here the spread is what comes after the bound.
+        // With this bound, certificates are spread over the time after it.
         let bound = candidate.longestLeadSeconds.map {
             candidate.notAfter - $0 + part(of: $0 / 4, candidate.name, seed)
         }
         return max(planned, bound ?? planned)
     }
 
-    /// A part of a time from nothing up to all of it, as a hash of seed and name has it.
+    /// A share of a time, from nothing to all of it, chosen by a hash of seed and name.
     private static func part(of seconds: Int64, _ name: String, _ seed: UInt64) -> Int64 {
         guard seconds > 0 else { return 0 }
         let hash = Digest.sha256(Array("\(seed) \(name)".utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

@@ -1,5 +1,5 @@
-/// How long to wait after each failure to renew: minutes at first, since most failures pass, then hours, since the rest needs
-/// somebody to look and every try counts against the CA's limits. The practice of certmagic.
+/// The waits after failed renewals: minutes at first, since most failures pass; then hours, since the others need an
+/// operator and every try counts against the CA's limits. The practice of certmagic.
 package enum RetrySchedule {
     private static let minutes: [Int64] =
         [1, 2, 2, 5] + Array(repeating: 10, count: 3) + Array(repeating: 20, count: 4) + Array(repeating: 30, count: 6)
@@ -8,7 +8,7 @@ package enum RetrySchedule {
     private static let lastSeconds: Int64 = 86_400
     private static let longestSeconds: Int64 = 30 * 86_400
 
-    /// The wait after so many failures in a row, in seconds: after 30 days of them a day. None waits for nothing.
+    /// The wait after this many failures in a row, in seconds; 0 after none. After 30 days of failures it is a day.
     package static func delaySeconds(afterFailures failures: Int) -> Int64 {
         if failures <= 0 { return 0 }
         if failures <= minutes.count { return minutes[failures - 1] * 60 }

@@ -1,13 +1,14 @@
 import PKI
 
-/// What a challenge is answered with (RFC 8555, section 8.1). `ChallengeCertificate` takes its text.
+/// The key authorization, with which a challenge is answered (RFC 8555, section 8.1). `ChallengeCertificate` needs its
+/// text.
 package struct ACMEKeyAuthorization: Sendable, Hashable {
     /// The challenge's token.
     package let token: String
     /// The token, a dot, and the thumbprint of the account's key.
     package let text: String
 
-    /// The answer of an account's key to a challenge.
+    /// Makes the key authorization for a challenge and an account's key.
     package init(_ challenge: ACMEAuthorization.Challenge, key: PrivateKey) throws(ACMEError) {
         do throws(PKIError) {
             token = challenge.token
@@ -17,6 +18,6 @@ package struct ACMEKeyAuthorization: Sendable, Hashable {
         }
     }
 
-    /// The value of the TXT record of dns-01 (RFC 8555, section 8.4).
+    /// The value of the TXT record for dns-01 (RFC 8555, section 8.4).
     package var dnsValue: String { Base64URL.text(Digest.sha256(Array(text.utf8))) }
 }

@@ -7,7 +7,7 @@ struct JWS: Codable {
     let payload: String
     let signature: String
 
-    /// Who signs: a key that the CA does not know yet, or an account.
+    /// The signer: a key that the CA may not know yet, or an account.
     enum Signer {
         case key
         case account(ACMEURL)
@@ -21,7 +21,8 @@ struct JWS: Codable {
         let url: String
     }
 
-    /// A message of an account, or of its key; without a nonce when it stands inside another (RFC 8555, section 7.3.5).
+    /// Signs a message as an account, or by its key. `nonce` is nil for a message inside another one (RFC 8555, section
+    /// 7.3.5).
     init(_ payload: [UInt8], to url: ACMEURL, nonce: String?, key: PrivateKey, signer: Signer) throws(ACMEError) {
         do throws(PKIError) {
             var header = Header(alg: try key.jwsAlgorithm.rawValue, nonce: nonce, url: url.text)
@@ -35,7 +36,7 @@ struct JWS: Codable {
         }
     }
 
-    /// The binding of a key to an account that the CA knows (RFC 8555, section 7.3.4).
+    /// Binds a key to an external account (RFC 8555, section 7.3.4).
     init(binding key: JSONWebKey, to account: ACMEExternalAccount, at url: ACMEURL) throws(ACMEError) {
         do throws(PKIError) {
             let header = Header(alg: "HS256", kid: account.keyID, url: url.text)
