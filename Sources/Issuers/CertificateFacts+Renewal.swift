@@ -3,27 +3,27 @@ import ConfigModel
 import State
 
 extension CertificateFacts {
-    /// How long before its end, at most, a certificate is renewed, in seconds; nil for no bound. Those of Cloudflare's Origin CA
-    /// live for up to 15 years, a third of which is no time for a renewal.
+    /// How long before its end a certificate is renewed at the earliest, in seconds; nil for no bound. Certificates of
+    /// Cloudflare's Origin CA live for up to 15 years, and a third of that would be far too early.
     package var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
 
-    /// From when on it is due to be renewed by its lifetime alone, in seconds since 1970.
+    /// The time from which the certificate is due by its lifetime alone, in seconds since 1970.
     package var dueAt: Int64 {
         RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt, longestLeadSeconds: longestLeadSeconds)
     }
 
-    /// Before this, in seconds since 1970, no certificate with such a validity is due, whatever the operator wishes, as long as
-    /// its CA advises nothing.
+    /// The time before which no certificate of this validity is due, whatever the operator wishes, unless its CA
+    /// advises it. In seconds since 1970.
     package static func restsUntil(notBefore: Int64, expiresAt: Int64) -> Int64 {
         RenewalScheduler.restsUntil(notBefore: notBefore, notAfter: expiresAt)
     }
 
-    /// From when on it is renewed, in seconds since 1970: by its lifetime, as the operator wishes, as the CA advises, and after
-    /// failures not before the next try. The same for gateways, plans and `renew`.
+    /// The time of the next renewal, in seconds since 1970: by the lifetime, the operator's wish and the CA's advice;
+    /// after failures not before the next try. Gateways, plans and `renew` all use it.
     ///
     /// - Parameters:
-    ///   - issuer: the first that it may come from.
-    ///   - progress: how having it goes.
+    ///   - issuer: the first issuer that the certificate may come from.
+    ///   - progress: earlier tries and advice.
     package func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
         let candidate = RenewalCandidate(
             name: name, notBefore: notBefore, notAfter: expiresAt, renewBeforeSeconds: issuer?.renewBeforeSeconds,
@@ -41,7 +41,7 @@ extension Issuer {
 }
 
 extension Issuer {
-    /// Where it is asked for certificates: what tells that two issuers are one CA.
+    /// Identifies the CA: two issuers with the same place are one CA.
     package var place: String {
         guard case .acme(let settings) = kind else { return name }
         return settings.directory.text
@@ -49,13 +49,13 @@ extension Issuer {
 }
 
 extension ManagedCertificate {
-    /// Where it is asked for first.
+    /// The place of the certificate's first issuer.
     package func place(among issuers: [String: Issuer]) -> String {
         self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
     }
 
-    /// Whether what is stored is still what is declared: for all names, and from the directory of one of its issuers where its
-    /// own is known. `issuers` are all of the state, by name.
+    /// Whether the stored certificate is the declared one: it has all names, and comes from the directory of one of the
+    /// issuers, if its directory is known. `issuers` are all of the state, by name.
     package func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
         names.allSatisfy { facts.domains.contains($0) }
             && (facts.directory.isEmpty
@@ -65,8 +65,9 @@ extension ManagedCertificate {
                 })
     }
 
-    /// From when on it is due, in seconds since 1970. `facts` are of the certificate that is stored, if there is one: what
-    /// is not what it is to be, or no longer good, is due at once, or when the next try is.
+    /// The time from which the certificate is due, in seconds since 1970. `facts` are those of the stored certificate,
+    /// if there is one. A certificate that is missing, lost or no longer the declared one is due at once, or at the
+    /// next try after a failure.
     package func dueAt(
         _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?
     ) -> Int64 {

@@ -3,7 +3,8 @@ import Glibc
 import PKI
 import State
 
-/// Has one certificate and stores it, from the state alone: for gateways, and for operators who want one renewed.
+/// Obtains one certificate and stores it, with the state as the only input. Gateways use it, and operators who renew a
+/// certificate.
 package struct CertificateJob: Sendable {
     private let certificate: ManagedCertificate
     private let issuers: [Issuer]
@@ -13,8 +14,8 @@ package struct CertificateJob: Sendable {
     private let actor: String
     private let startsAnew: Bool
 
-    /// A job. `issuers` are all of the state; `actor` is who is named in events; `startsAnew` gives up an order of which nobody
-    /// can tell whether a certificate has come.
+    /// Makes a job. `issuers` are all of the state; events name `actor`. `startsAnew` gives up an order for which it is
+    /// unknown whether a certificate was issued.
     package init(
         _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
         sources: CertificateSources, actor: String, startsAnew: Bool = false
@@ -28,19 +29,19 @@ package struct CertificateJob: Sendable {
         self.startsAnew = startsAnew
     }
 
-    /// What came of it.
+    /// The result of a job.
     package enum Outcome: Sendable {
-        /// It is in the state, with doubts that do not keep it from being used, to stand behind its name.
+        /// The certificate is in the state. The warnings, which follow its name, don't prevent its use.
         case stored(warnings: [String])
-        /// Another process is having it.
+        /// Another process is obtaining the certificate.
         case busy
-        /// It was changed or deleted meanwhile.
+        /// The certificate's declaration was changed or deleted meanwhile.
         case obsolete
-        /// It could not be obtained.
+        /// The certificate could not be obtained.
         case failed(IssuanceFailure)
     }
 
-    /// Does it. Blocks for as long as a CA takes.
+    /// Obtains and stores the certificate. Blocks for as long as a CA takes.
     package func run() -> Outcome {
         let name = certificate.name
         do {
@@ -59,7 +60,7 @@ package struct CertificateJob: Sendable {
         }
     }
 
-    /// Has it stored. What is to be told of it.
+    /// Obtains and stores the certificate. Returns warnings.
     private func obtain(_ holder: LeaseHolder) throws -> [String] {
         let name = certificate.name
         let obtained = try sources.obtain(

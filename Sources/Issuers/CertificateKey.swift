@@ -2,14 +2,14 @@ import PKI
 import State
 
 extension Sealer {
-    /// Seals the key of a certificate for the row of its name and for its leaf, whose key it must be.
+    /// Seals a certificate's key for the row with its name, and for its leaf. The key must be the leaf's.
     package func sealKey(_ der: SecretBytes, ofCertificate name: String, fingerprint: String) throws(SealError)
         -> [UInt8]
     {
         try seal(der, purpose: SealPurpose.certificateKey, row: name, partner: fingerprint)
     }
 
-    /// Opens the key of a certificate in its row, beside its leaf.
+    /// Opens a certificate's key, which was sealed for this row and leaf.
     package func openKey(_ sealed: [UInt8], ofCertificate name: String, fingerprint: String) throws(SealError)
         -> SecretBytes
     {
@@ -18,13 +18,15 @@ extension Sealer {
 }
 
 extension StoredCertificate {
-    /// Whether the seal itself says that the key is the leaf's. Earlier versions sealed keys for their row alone.
+    /// Whether the key was sealed for its leaf too. Earlier versions sealed keys for their row alone.
     package var isKeyBoundToLeaf: Bool { Sealer.hasPartner(sealedKey) }
 
-    /// The private key in DER, when row, leaf and key belong together. It takes some microseconds, and a millisecond where
-    /// the key is not bound to the leaf: `comparesUnbound` says whether it is compared with it then.
+    /// Opens the private key, in DER, if row, leaf and key belong together. This takes some microseconds. If the key
+    /// was not sealed for its leaf, `comparesUnbound` says whether it is compared with the leaf, which takes a
+    /// millisecond.
     ///
-    /// - Throws: `IssuanceFailure`, `SealError` or `PKIError` when something was damaged, or moved here from elsewhere.
+    /// - Throws: `IssuanceFailure`, `SealError` or `PKIError` when something was damaged, or moved here from another
+    ///   row.
     package func openKey(_ sealer: Sealer, comparesUnbound: Bool = true) throws -> SecretBytes {
         guard let leaf = try PEM.firstCertificate(in: chain), Digest.sha256Text(leaf) == facts.fingerprint else {
             throw IssuanceFailure("its chain is not the one that was stored")

@@ -2,7 +2,7 @@ import ConfigModel
 import PKI
 import State
 
-/// Finds who makes a certificate, and asks.
+/// Chooses the source of a declared certificate, and obtains it there.
 package struct CertificateSources: Sendable {
     private let own: OwnCertificate
     private let local: Result<LocalAuthority, IssuanceFailure>
@@ -12,8 +12,8 @@ package struct CertificateSources: Sendable {
     private let now: @Sendable () -> Int64
     private let leaving: [Issuer]
 
-    /// The sources. Without a local CA only what it was to issue fails. `leaving` are issuers of the state that are taken out: they
-    /// issue nothing, and may still be asked to revoke.
+    /// Makes the sources. Without a local CA, only certificates that it should issue fail. `leaving` are issuers that
+    /// are being removed from the state: they issue nothing, but may still be asked to revoke.
     package init(
         local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceContext,
         leaving: [Issuer] = []
@@ -27,10 +27,10 @@ package struct CertificateSources: Sendable {
         now = tools.now
     }
 
-    /// Has a certificate that is declared, and names it as the state does.
+    /// Obtains a declared certificate, which the state will call `name`.
     ///
-    /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` gives up an order of which nobody can
-    /// tell whether a certificate has come. Blocks for as long as a CA takes: minutes, at worst.
+    /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` gives up an order for which it
+    /// is unknown whether a certificate was issued. Blocks for as long as a CA takes: minutes, at worst.
     package func obtain(
         _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer],
         startsAnew: Bool = false
@@ -44,7 +44,7 @@ package struct CertificateSources: Sendable {
         return obtained
     }
 
-    /// What is to be revoked when this takes its place, wherever it comes from: the issuer of the former certificate says so.
+    /// The former certificate, if its issuer's settings say that it must be revoked once this one has replaced it.
     private func supersedes(
         _ name: String, _ material: IssuedMaterial, _ issuers: [Issuer]
     ) throws(StateError) -> SupersededCertificate? {
@@ -102,24 +102,24 @@ package struct CertificateSources: Sendable {
         }
     }
 
-    /// Asks the CA of a certificate that is stored when it advises to renew it, and notes that in the state. Issuers that
-    /// give no advice, or can't be reached, are asked again later.
+    /// Asks the CA of a stored certificate when it advises to renew it, and stores the advice. Issuers that give no
+    /// advice, or can't be reached, are asked again later.
     package func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
         guard let need = WantedCertificate(value, named: name, from: issuers) else { return }
         orders.takeAdvice(on: name, from: need.issuers.map(\.settings))
     }
 }
 
-/// A certificate that was obtained, before it is stored.
+/// A certificate that has been obtained but not stored.
 package struct ObtainedCertificate: Sendable {
-    /// Chain and key.
+    /// The chain and its key.
     package internal(set) var material: IssuedMaterial
-    /// Where it came from.
+    /// The source of the certificate.
     package let source: CertificateFacts.Source
-    /// Whether it is renewed before it expires.
+    /// Whether Aegis renews the certificate before it expires.
     package let autoRenew: Bool
 
-    /// The certificate as the state keeps it, its key sealed. `now` is in seconds since 1970.
+    /// The certificate as the state stores it, with its key sealed. `now` is in seconds since 1970.
     package func stored(
         named name: String, owner: StoredItem.Owner, record: [UInt8], sealer: Sealer, now: Int64
     ) throws(IssuanceFailure) -> StoredCertificate {
@@ -141,6 +141,6 @@ package struct ObtainedCertificate: Sendable {
 }
 
 extension KeyAlgorithm {
-    /// The algorithm of a kind of key in the file.
+    /// The algorithm for a kind of key in the file.
     init(_ type: KeyType) { self = KeyAlgorithm(rawValue: type.rawValue) ?? .ecdsaP256 }
 }

@@ -2,7 +2,7 @@ import PKI
 import State
 
 extension CertificateChain {
-    /// What speaks against showing this to clients, beside the leaf itself: each is the rest of a sentence on the certificate.
+    /// Warnings about the certificates above the leaf. Each one continues a sentence that begins with the certificate.
     /// `now` is in seconds since 1970.
     func warnings(now: Int64) -> [String] {
         var warnings = certificates.dropFirst().compactMap { certificate in
@@ -10,7 +10,7 @@ extension CertificateChain {
                 $0 + (certificate.notAfter <= now ? "; put the CA's current one in its place" : "")
             }
         }
-        // Of those that are to end, clients meet the first.
+        // Clients are affected first by the certificate that ends first.
         if let first = certificates.dropFirst().filter({ $0.notAfter > now }).min(by: { $0.notAfter < $1.notAfter }),
             first.endsBefore(leaf)
         {
@@ -27,7 +27,8 @@ extension CertificateChain {
         return warnings
     }
 
-    /// What is said of an authority, no root by itself, that would stand at the end and is left out since it is not valid.
+    /// A warning about an authority at the chain's end that is left out because it is not valid now. Roots are not
+    /// reported here.
     private func cutTail(now: Int64) -> String? {
         guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued,
             let next = leftOut.first(where: { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) })
@@ -39,12 +40,13 @@ extension CertificateChain {
             + " clients that know no other certificate of it refuse the certificate"
     }
 
-    /// Whether the chain holds another certificate of a root's key that is valid.
+    /// Whether the chain contains a valid certificate with the root's key.
     private func isReissued(_ root: Certificate, now: Int64) -> Bool {
         certificates.dropFirst().contains { $0.publicKeyDER == root.publicKeyDER && $0.isValid(at: now) }
     }
 
-    /// What is said of a leaf alone, which only clients accept that know its issuer; empty for any other chain.
+    /// A warning about a leaf without an intermediate, which only clients accept that know its issuer; empty for any
+    /// other chain.
     var missingIntermediate: [String] {
         guard certificates.count == 1, !leaf.isSelfIssued else { return [] }
         let place = leaf.issuerAddress.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
@@ -56,7 +58,7 @@ extension CertificateChain {
 }
 
 extension Certificate {
-    /// Why a chain is refused that has this authority in it; nil when it is not. `now` is in seconds since 1970.
+    /// The reason why clients refuse chains with this authority; nil if they don't. `now` is in seconds since 1970.
     fileprivate func fault(now: Int64) -> String? {
         let thing = isSelfIssued ? "a root" : "an intermediate"
         if notAfter <= now { return "has \(thing) that has expired: '\(subject)' on \(UTCTime.text(notAfter))" }
@@ -66,21 +68,22 @@ extension Certificate {
         return nil
     }
 
-    /// Its issuer's common name as a line shows it.
+    /// The issuer's common name, in quotes for a message.
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse for what stands above the leaf. Very many certificates share that, so it is read once.
+/// Finds stored chains that clients refuse because of the certificates above the leaf. Very many chains share those, so
+/// each set is checked once.
 package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
 
-    /// Faults as of `now`, in seconds since 1970.
+    /// Finds faults as of `now`, in seconds since 1970.
     package init(now: Int64) { self.now = now }
 
-    /// What is wrong with a stored chain, and what to do about it, as the rest of a sentence; nil for nothing, or where it is its leaf
-    /// that has expired. That a leaf stands alone is told of an operator's own: Cloudflare knows who issues its origins' certificates,
-    /// and a CA's is refused unless its issuer is trusted.
+    /// The fault of a stored chain and advice, which continue a sentence; nil if there is none, or the leaf itself has
+    /// expired. A missing intermediate is reported only for an operator's own certificate: Cloudflare knows the issuer
+    /// of its origins' certificates, and a CA's leaf without one is refused unless its issuer is trusted.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let isOwn = stored.facts.source == .custom

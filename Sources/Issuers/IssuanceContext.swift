@@ -1,20 +1,19 @@
 import PKI
 import State
 
-/// What it takes to have others issue certificates.
+/// The objects needed to obtain certificates.
 package struct IssuanceContext: Sendable {
-    /// The state, with its journal.
+    /// The state with its journal.
     package let store: any StateStore
-    /// Who holds, or will hold, the leases: this process.
+    /// This process, as the holder of leases.
     package let holder: LeaseHolder
     /// Seals and opens keys.
     package let sealer: Sealer
-    /// Reads what the file only refers to.
+    /// Reads the secrets that the file refers to.
     package let secrets: SecretReader
-    /// Gives seconds since 1970.
+    /// Returns seconds since 1970.
     package let now: @Sendable () -> Int64
 
-    /// What a caller has at hand.
     package init(
         store: any StateStore, holder: LeaseHolder, sealer: Sealer, secrets: SecretReader,
         now: @escaping @Sendable () -> Int64

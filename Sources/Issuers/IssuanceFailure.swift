@@ -2,30 +2,30 @@ import ACME
 import PKI
 import State
 
-// Issuers: where certificates come from.
+// Issuers: the sources of certificates.
 //
-// Each source takes what the file declares and gives a chain with its key, checked, or says why not. Storing is for others.
+// Each source takes a declaration from the file and returns a checked chain with its key, or a failure. Storing the
+// result is up to the caller.
 
-/// Why a certificate could not be obtained.
+/// The reason why a certificate could not be obtained.
 package struct IssuanceFailure: Error, Sendable, Equatable {
-    /// What went wrong, in one line without secrets.
+    /// The reason in one line, without secrets.
     package let reason: String
-    /// What to do about it.
+    /// Advice for the operator.
     package let hint: String?
-    /// Before when another try is no use, in seconds since 1970; nil when nothing is known of that.
+    /// The time before which another try is useless, in seconds since 1970; nil when unknown.
     package let notBefore: Int64?
 
-    /// A failure.
     package init(_ reason: String, hint: String? = nil, notBefore: Int64? = nil) {
         self.reason = reason
         self.hint = hint
         self.notBefore = notBefore
     }
 
-    /// A CA that wants to be left alone for longer is asked again after a day all the same, in seconds.
+    /// The longest wait before the next try, in seconds: a day, even if a CA asks for more.
     private static let longestPauseSeconds: Int64 = 86_400
 
-    /// Of whatever went wrong at a CA, which may say when to come again. `now` is in seconds since 1970.
+    /// Makes a failure from any error at a CA, which may say when to try again. `now` is in seconds since 1970.
     init(_ error: any Error, now: Int64) {
         if let failure = error as? IssuanceFailure {
             self = failure
@@ -45,19 +45,20 @@ package struct IssuedMaterial: Sendable {
     package let chain: CertificateChain
     /// The leaf's key.
     package let key: PrivateKey
-    /// What it rests on as a digest: of the text it was read from, or of the local CA; empty for others.
+    /// A digest of the source: of the text that the certificate was read from, or of the local CA; empty for other
+    /// sources.
     package let sourceDigest: [UInt8]
-    /// Doubts that do not keep it from being used.
+    /// Warnings that don't prevent the certificate's use.
     package var warnings: [String]
-    /// What ends its order, for the commit that stores it.
+    /// The mutations that end the order, for the commit that stores the certificate.
     package var closing: [StateMutation] = []
-    /// How its provider knows it, where it has one that does.
+    /// The certificate's identity at its provider, where it has one.
     package var remote: RemoteCertificate?
-    /// The directory of the ACME CA that has issued it; empty for others.
+    /// The directory of the ACME CA that issued the certificate; empty for other sources.
     package var directory = ""
 }
 
 extension IssuanceFailure: CustomStringConvertible {
-    /// Reason and hint in a line.
+    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

@@ -2,7 +2,8 @@ import ACME
 import State
 
 extension IssuanceJournal {
-    /// Notes that a certificate could not be obtained, and when the next try is worth it. `now` is in seconds since 1970.
+    /// Notes that a certificate could not be obtained, and sets the time of the next try. `now` is in seconds since
+    /// 1970.
     package func noteFailure(_ failure: IssuanceFailure, of certificate: String, now: Int64) throws(StateError) {
         var progress = try renewal(of: certificate) ?? RenewalProgress(certificate: certificate)
         progress.failures += 1

@@ -1,11 +1,11 @@
-/// Jobs that wait for their turn, each at a place such as a CA. A place that is slow takes no more than its share of what is
-/// done at once while there are others, so that it holds up nobody else's jobs.
+/// A queue of jobs, each for a place such as a CA. While there are jobs for several places, no place has more than its
+/// share of the running jobs. So a slow place does not delay jobs for other places.
 package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private struct Place {
         var urgent: [Job] = []
-        /// With the turns in which they came.
+        /// Jobs that are not urgent, each with its number in the order of arrival.
         var patient: [(turn: Int, job: Job)] = []
-        /// How many of the patient are taken already.
+        /// How many of the patient jobs have been taken.
         var taken = 0
         var running = 0
 
@@ -17,7 +17,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
             guard taken < patient.count else { return nil }
             let job = patient[taken].job
             taken += 1
-            // Not at each step, which would move all the rest.
+            // Done rarely, since it moves all the other jobs.
             if taken > 64, 2 * taken > patient.count {
                 patient.removeFirst(taken)
                 taken = 0
@@ -30,21 +30,20 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private let share: Int
     private var places: [String: Place] = [:]
     private var turns = 0
-    /// What waits. A job that has become urgent stands in the queue twice, and is taken once.
+    /// The waiting jobs. A job that became urgent is in the queue twice, but is taken once.
     private var waiting: Set<Job> = []
     private var running: [Job: String] = [:]
 
-    /// A queue of which so many jobs run at once, and `share` at one place when there are others. One job at a place of which
-    /// none runs may always.
+    /// Makes a queue that runs `atOnce` jobs at most. With several places, `share` of them at most are for one place.
+    /// A place that has no running job may start one even beyond `atOnce`.
     package init(atOnce: Int, share: Int) {
         self.atOnce = atOnce
         self.share = share
     }
 
-    /// Whether a job runs.
     package func isRunning(_ job: Job) -> Bool { running[job] != nil }
 
-    /// Adds a job, unless it waits or runs already. Urgent ones go first, the latest before the others.
+    /// Adds a job, unless it waits or runs already. Urgent jobs are taken first, the latest one before the others.
     package mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
         guard !isRunning(job) else { return }
         let isNew = waiting.insert(job).inserted
@@ -56,7 +55,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// The next job, which runs from now on until `ended(_:)`; nil when none may run now.
+    /// Takes the next job, which counts as running until `ended(_:)`; nil when none may run now.
     package mutating func next() -> Job? {
         while let name = nextPlace() {
             guard let job = places[name]?.take(), waiting.remove(job) != nil else {
@@ -70,7 +69,6 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         return nil
     }
 
-    /// Notes that a job has ended.
     package mutating func ended(_ job: Job) {
         guard let name = running.removeValue(forKey: job) else { return }
         places[name]?.running -= 1
@@ -81,7 +79,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         if let place = places[name], place.isEmpty, place.running == 0 { places[name] = nil }
     }
 
-    /// The place whose turn it is, of those that have room: one with urgent jobs, else the one that has waited the longest.
+    /// The place that is next among those with room: one with urgent jobs, else the one whose oldest job has waited
+    /// longest.
     private func nextPlace() -> String? {
         let limit = places.count == 1 ? atOnce : share
         let isFull = running.count >= atOnce

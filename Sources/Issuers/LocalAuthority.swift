@@ -4,16 +4,16 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// The CA that Aegis keeps itself, with the files that the admin listener and the fallback certificate come from.
+/// The local CA, with its files and those of the admin listener's and the fallback certificate.
 ///
-/// The CA's files are made when missing and never replaced: whoever trusts it trusts the file. The other two pairs are made
-/// anew when they are missing, near their end, lack a name, or are no longer issued by the CA.
+/// The CA's files are made when missing and never replaced, since clients trust that very certificate. The other two
+/// pairs are made again when they are missing, near their end, lack a name, or were not issued by this CA.
 package struct LocalAuthority: Sendable {
     private static let rootName = "aegis-local-ca"
     private static let adminName = "admin-ui-self-signed"
     private static let proxyName = "proxy-self-signed"
     private static let serverLifetimeSeconds: Int64 = 365 * 86_400
-    /// How long before its end a server's certificate is made anew.
+    /// How long before its end a server's certificate is made again, in seconds.
     private static let renewalSeconds: Int64 = 30 * 86_400
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
@@ -21,10 +21,10 @@ package struct LocalAuthority: Sendable {
     package let certificateAuthority: CertificateAuthority
     private let directory: FilePath
 
-    /// Tells this CA from another of the same name: SHA-256 of its certificate.
+    /// Distinguishes this CA from others of the same name: the SHA-256 of its certificate.
     package var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
 
-    /// The digest of a directory's CA, which is not made; nil when there is none to be read.
+    /// The digest of the CA in a directory; nil when it can't be read. Makes no CA.
     package static func digest(in directory: FilePath) -> [UInt8]? {
         guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
             let chain = try? CertificateChain(pem: text.plainCopy())
@@ -32,7 +32,7 @@ package struct LocalAuthority: Sendable {
         return Digest.sha256(chain.leaf.der)
     }
 
-    /// Why the CA of a cache directory can't be opened or made; nil where nothing is known to stand in the way. Makes nothing.
+    /// The reason why the CA of a cache directory can't be opened or made; nil when none is known. Makes nothing.
     package static func obstacle(in directory: FilePath, now: Int64) -> IssuanceFailure? {
         if let reason = PrivateDirectory.obstacle(at: directory) {
             return IssuanceFailure("the local CA in '\(directory)': \(reason)")
@@ -45,7 +45,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// The CA of a cache directory, which is made with all its files where something is missing.
+    /// Opens the CA of a cache directory. Missing files are made.
     package init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         self.directory = directory
         certificateAuthority = try Self.exclusively(in: directory) {
@@ -57,21 +57,21 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// What a server shows.
+    /// The certificate and key that a server uses.
     package struct Server: Sendable {
-        /// Its certificate and the CA's.
+        /// The server's certificate and the CA's.
         package let chain: CertificateChain
-        /// Its key.
         package let key: PrivateKey
-        /// When it is made anew, in seconds since 1970: ahead of its end, unless a new one would end with the CA as well.
+        /// When the certificate is made again, in seconds since 1970: before its end, unless a new one would end at the
+        /// same time, with the CA's own.
         package var renewAt: Int64 {
             let (end, last) = (chain.leaf.notAfter, chain.certificates.last?.notAfter ?? .max)
             return end < last ? end - LocalAuthority.renewalSeconds : end
         }
     }
 
-    /// What the admin listener shows, from its files: for localhost, the addresses of this machine to itself, and `names`, of
-    /// which those are left out that no certificate can hold.
+    /// The admin listener's certificate, from its files: for localhost, the loopback addresses, and `names`. Names that
+    /// no certificate can contain are left out.
     package func adminServer(for names: [String], now: Int64) throws(IssuanceFailure) -> Server {
         let subjects = Self.serverSubjects + names.compactMap { try? SubjectName($0) }
         return try Self.exclusively(in: directory) {
@@ -79,7 +79,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Several states may share a cache directory, each with a lock of its own.
+    /// Runs `body` under a lock on the directory, since several states may share it.
     private static func exclusively<Result>(
         in directory: FilePath, _ body: () throws -> Result
     ) throws(IssuanceFailure) -> Result {
@@ -94,7 +94,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// A certificate for names, as strong and long-lived as Apple's clients accept.
+    /// Issues a certificate for names, as strong and long-lived as Apple's clients accept.
     package func issue(for names: [String], _ algorithm: KeyAlgorithm, now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
@@ -115,7 +115,7 @@ package struct LocalAuthority: Sendable {
 
     private static func openRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority {
         if let root = try readRoot(in: directory, now: now) { return root }
-        // A key without certificate is what a crash leaves behind here: nobody can have trusted it yet.
+        // After a crash there may be a key without a certificate. No client can trust it yet, so it is replaced.
         let pair = FilePair(directory, rootName)
         let root = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: now)
         try PrivateFile.write(root.key.pem(), to: pair.key)
@@ -123,7 +123,7 @@ package struct LocalAuthority: Sendable {
         return root
     }
 
-    /// The CA that is there; nil when one is to be made.
+    /// The existing CA; nil when one must be made.
     private static func readRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority? {
         let pair = FilePair(directory, rootName)
         switch (try PrivateFile.read(pair.certificate), try PrivateFile.read(pair.key)) {
@@ -158,7 +158,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// A server's pair for some names at least, made anew where that of the files does not do.
+    /// A server's certificate for at least these names. It is made again if the one in the files is not suitable.
     private static func server(
         _ name: String, for subjects: [SubjectName], in directory: FilePath, _ authority: CertificateAuthority,
         now: Int64
@@ -190,7 +190,7 @@ extension LocalAuthority.Server {
     }
 }
 
-/// A certificate and its key by one name.
+/// The paths of a certificate and its key, which share a name.
 private struct FilePair {
     let certificate: FilePath
     let key: FilePath

@@ -1,24 +1,23 @@
 import ConfigModel
 import State
 
-/// A certificate that can be issued or renewed from the state alone, with what that takes.
+/// A certificate that can be issued or renewed with the state as the only input.
 package struct ManagedCertificate: Sendable {
-    /// Its declaration: the item that it follows from, with the record that must still be there when it is stored.
+    /// The item that declares the certificate. It must be unchanged when the certificate is stored.
     package enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
-        /// An entry under `certificates`, which is in the state once it was issued.
+        /// An entry under `certificates`. It is in the state only after it was issued.
         case named(NamedCertificate)
     }
 
-    /// Its name in the state.
+    /// The certificate's name in the state.
     package let name: String
-    /// What it follows from.
     package let declaration: Declaration
-    /// The record of the item that it follows from.
+    /// The record of the declaring item.
     let itemRecord: [UInt8]
 
-    /// Of a host; nil when none is to be made for it.
+    /// The certificate of a host; nil when the host needs none.
     package init?(_ host: Host, record: [UInt8]) {
         guard host.sslMode == .letsencrypt, host.enabled else { return nil }
         name = host.domain.text
@@ -26,13 +25,13 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// Of a stored certificate; nil for those of hosts, the operator's own, and those that are not renewed.
+    /// A stored certificate; nil for a host's, for the operator's own, and for one that is not renewed.
     package init?(_ stored: StoredCertificate) {
         self.init(
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
     }
 
-    /// The same by what it takes of it.
+    /// The same as `init(_:)`, from the parts of a stored certificate that it needs.
     package init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
         guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
             case .issued = certificate.source
@@ -43,7 +42,7 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// What it is to be.
+    /// The certificate's declaration, as a value.
     package var value: any Recorded {
         switch declaration {
         case .host(let certificate): certificate
@@ -51,7 +50,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The record that it is stored with.
+    /// The record to store the certificate with.
     var record: [UInt8] {
         switch declaration {
         case .host(let certificate): certificate.record(.compact).json()
@@ -59,7 +58,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// What must still be so when it is stored.
+    /// The condition for storing the certificate: the declaring item is unchanged.
     var requirement: StateMutation {
         switch declaration {
         case .host: .require(ItemID(.host, name), record: itemRecord)
@@ -67,7 +66,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The names it is to be for.
+    /// The names that the certificate should have.
     var names: [String] {
         switch declaration {
         case .host(let certificate): return certificate.domains.map(\.text)
@@ -77,7 +76,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The issuers it may come from, by name.
+    /// The names of the issuers that the certificate may come from.
     package var issuers: [String] {
         switch declaration {
         case .host(let certificate): certificate.issuers

@@ -2,22 +2,22 @@ import ConfigModel
 import PKI
 import State
 
-/// The operator's own certificates: read and checked before anything is stored.
+/// The operator's own certificates, which are read and checked before they are stored.
 package struct OwnCertificate: Sendable {
-    /// From how many days before its end a certificate is warned about.
+    /// How many days before its end a certificate causes a warning.
     package static let warningDays: Int64 = 30
 
     private let reader: SecretReader
 
-    /// A source that looks PEM texts up with this reader.
+    /// Makes a source that reads PEM texts with this reader.
     package init(_ reader: SecretReader) { self.reader = reader }
 
-    /// What the certificate is read from, as a digest: it differs when there is a new one to take in.
+    /// A digest of the certificate's PEM text. It differs when the operator has replaced the certificate.
     package func digest(of custom: CustomCertificate) throws(IssuanceFailure) -> [UInt8] {
         Digest.sha256(try reader.read(custom.certificate))
     }
 
-    /// The chain and key, when they belong together, are strong, cover the hosts and have not expired.
+    /// Reads chain and key. Throws unless they belong together, are strong, cover the hosts and have not expired.
     package func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
@@ -41,7 +41,7 @@ package struct OwnCertificate: Sendable {
         return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
-    /// What `load` says of the chain that was taken in, as it stands now; nothing where its text can't be read here.
+    /// The warnings that `load` would give for the chain now; empty when its text can't be read here.
     package func chainWarnings(of custom: CustomCertificate, now: Int64) -> [String] {
         guard let text = try? reader.read(custom.certificate),
             let chain = try? CertificateChain(pem: text.plainCopy(), now: now)
@@ -53,14 +53,14 @@ package struct OwnCertificate: Sendable {
         chain.warnings(now: now) + chain.missingIntermediate
     }
 
-    /// That a certificate does not cover hosts, and what it is for: some of each.
+    /// A message that a certificate does not cover hosts, with some of the hosts and some of its names.
     package static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
         let hosts = hosts.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
         let has = names.prefix(5).joined(separator: ", ")
         return "does not cover \(hosts); it is for \(has.isEmpty ? "no name" : has)"
     }
 
-    /// Whether a leaf may be served for hosts at a time; the doubts that do not keep it from it.
+    /// Checks that a leaf may be served for hosts at a time. Returns warnings that don't prevent its use.
     private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
         throws(IssuanceFailure) -> [String]
     {

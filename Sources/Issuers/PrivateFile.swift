@@ -2,12 +2,13 @@ import Glibc
 import PKI
 import SystemPackage
 
-/// Files that only their owner may read, from the first instant, and that are either old or new, never half.
+/// Files that only their owner can read from the moment they exist. After a crash a file is either old or new, never
+/// half written.
 package enum PrivateFile {
     /// The largest file that is read: 1 MiB, far more than any key or chain has.
     package static let maxBytes = 1 << 20
 
-    /// A file's content of at most `maxBytes`, the rest is left; nil when there is no such file.
+    /// The first `maxBytes` of a file; nil when there is no such file.
     static func read(_ path: FilePath) throws -> SecretBytes? {
         do {
             let descriptor = try open(path)
@@ -17,13 +18,13 @@ package enum PrivateFile {
         }
     }
 
-    /// Opens a file for reading. What is no regular file is refused, since it could be waited for without an end; but for
-    /// descriptors of our own that go by a file's name, such as a shell's `<(…)`.
+    /// Opens a file for reading. Anything but a regular file is refused, since reading it could block forever. Open
+    /// descriptors that are given by a path, such as a shell's `<(…)`, are accepted.
     static func open(_ path: FilePath) throws -> FileDescriptor {
         if path == "/dev/stdin" || ["/dev/fd", "/proc/self/fd"].contains(path.removingLastComponent()) {
             return try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
         }
-        // A pipe would be waited for here already.
+        // Without this option, opening a pipe would block.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         do {
             try checkIsFile(descriptor.stat().type)
@@ -34,13 +35,13 @@ package enum PrivateFile {
         return descriptor
     }
 
-    /// What a descriptor still has, up to a limit, without leaving a copy behind.
+    /// The rest of a descriptor's bytes, up to a limit. No copy stays in memory.
     static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
         var buffer = [UInt8](repeating: 0, count: min(limit, 16 << 10))
         defer { wipe(&buffer) }
         var count = 0
         while true {
-            // The bytes are lent to the call alone.
+            // The bytes are lent only during the call.
             let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
                 try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
             }
@@ -64,15 +65,15 @@ package enum PrivateFile {
         }
     }
 
-    /// Writes a file for the owner alone: beside its place, synced, then renamed.
+    /// Writes a file for its owner alone: beside its place, synced, then renamed.
     ///
-    /// Until it is synced it has no name, where the file system has such files: killed then, it is gone. Otherwise it has a
-    /// name that a later write reuses.
+    /// Where the file system allows it, the file has no name until it is synced, so a crash leaves nothing. Elsewhere
+    /// it has a name that the next write uses again.
     package static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
-        // What a crash has left under this name is nobody's.
+        // A file with this name was left by a crash, and no process uses it.
         _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
         let (descriptor, isNamed) = try create(temporary)
         do {
@@ -93,12 +94,12 @@ package enum PrivateFile {
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
     }
 
-    /// A new file for the owner alone, without a name where there is such a thing (O_TMPFILE in open(2)) and /proc to give it
-    /// one.
+    /// Makes a file for its owner alone. It has no name if the file system supports that (O_TMPFILE in open(2)) and
+    /// /proc can give it one later.
     private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
         let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
         do {
-            // access reads the path alone, which lives as long as the call.
+            // `access(2)` only reads the path, which outlives the call.
             guard unsafe access("/proc/self/fd", F_OK) == 0 else { throw Errno.notSupported }
             let file = try FileDescriptor.open(
                 directory(of: path), .writeOnly, options: [withoutName, .closeOnExec], permissions: .ownerReadWrite)
@@ -111,7 +112,7 @@ package enum PrivateFile {
         }
     }
 
-    /// Gives an open file a name.
+    /// Gives an open file without a name its name.
     private static func link(_ descriptor: FileDescriptor, to path: FilePath) throws {
         let isLinked = unsafe path.withPlatformString {
             unsafe linkat(AT_FDCWD, "/proc/self/fd/\(descriptor.rawValue)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW)
@@ -124,10 +125,10 @@ package enum PrivateFile {
         return directory.isEmpty ? "." : directory
     }
 
-    /// Writes to an open file without leaving a copy behind.
+    /// Writes to an open file. No copy stays in memory.
     package static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
         try content.withBytes { bytes in
-            // A Span's bytes stay where they are for the length of the closure.
+            // A Span's bytes stay in place during the closure.
             _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
         }
     }
@@ -145,7 +146,7 @@ package enum PrivateFile {
     }
 }
 
-/// What stands in the place of a file is a pipe, a device, a socket or, where one is to be written, a link.
+/// The path leads to a pipe, a device or a socket, or, for a write, to a link.
 private struct NoRegularFile: Error, CustomStringConvertible {
     let description = "it is no regular file"
 }

@@ -5,30 +5,32 @@ import PKI
 import State
 import Synchronization
 
-/// Our accounts at ACME CAs: made when they are first needed, and kept with their keys in the state. Threads may share it.
+/// Aegis's accounts at ACME CAs. An account is made when it is first needed, and kept with its key in the state.
+/// Threads may share this object.
 final class ACMEAccounts: Sendable {
     private let store: any StateStore
     private let sealer: Sealer
     private let secrets: SecretReader
     private let now: @Sendable () -> Int64
-    /// One place for each account.
+    /// The slot of each account.
     private let slots = Mutex<[CAAccount.ID: Slot]>([:])
 
-    /// Where an account's conversation is, with its nonces and connections. It has a lock of its own, since whoever opens it
-    /// waits for the CA: one that does not answer holds up nobody who asks another.
+    /// An account's client, with its nonces and connections. Each slot has its own lock, which is held while the
+    /// account is opened: a CA that does not answer blocks only threads that need the same account.
     private final class Slot: Sendable {
         let conversation = Mutex<Conversation?>(nil)
         private let failures = Mutex<(count: Int, last: (any Error)?)>((0, nil))
 
         var failureCount: Int { failures.withLock { $0.count } }
 
-        /// The last failure, if there was one since there were `count`.
+        /// The latest failure, if any was noted after the count was `count`.
         func failure(since count: Int) -> (any Error)? { failures.withLock { $0.count > count ? $0.last : nil } }
 
         func note(_ error: any Error) { failures.withLock { $0 = ($0.count + 1, error) } }
     }
 
-    /// Good for as long as issuer and key stay the same; another process may change the key.
+    /// A client, valid as long as the issuer's settings and the account's key stay the same. Another process may change
+    /// the key.
     private struct Conversation {
         let settings: ACMEIssuer
         let sealedKey: [UInt8]
@@ -42,9 +44,10 @@ final class ACMEAccounts: Sendable {
         self.now = now
     }
 
-    /// The conversation of an issuer's account, which there is at the CA.
+    /// The client of an issuer's account, which exists at the CA then.
     ///
-    /// Of several threads that begin with an account the first makes it; when it can't, that goes for those who have waited.
+    /// When several threads need a new account, the first one makes it. If it fails, the threads that waited for it
+    /// fail with the same error.
     func client(for settings: ACMEIssuer) throws -> ACMEClient {
         let id = CAAccount.ID(settings)
         let slot = slot(of: id)
@@ -75,19 +78,20 @@ final class ACMEAccounts: Sendable {
         }
     }
 
-    /// Makes the account again, with the same key: the CA says that it has none.
+    /// Registers the account again with the same key, after the CA has said that it doesn't know the account.
     func renew(_ client: ACMEClient, _ settings: ACMEIssuer) throws {
         let id = CAAccount.ID(settings)
         guard var account = try store.account(id) else { return }
         try register(client, &account, settings)
     }
 
-    /// Gives an account another key. A crash leaves both keys in the state; whoever comes next finds which the CA has.
+    /// Replaces an account's key. After a crash the state contains both keys; the next process to open the account
+    /// finds out which one the CA has.
     func changeKey(_ settings: ACMEIssuer) throws {
         let id = CAAccount.ID(settings)
         try slot(of: id).conversation.withLock { conversation in
             guard try store.account(id) != nil else { throw IssuanceFailure("there is no account at \(id.directory)") }
-            // Made anew, so that a change that was begun is ended first.
+            // Opens the account anew, which first completes an earlier change of the key.
             let (client, found) = try open(id, settings)
             var account = found
             let key = try PrivateKey.generate(.ecdsaP256)
@@ -133,7 +137,7 @@ final class ACMEAccounts: Sendable {
             edge: try ACMEConnection(settings, secrets: secrets), wait: Pause.wait, now: now)
     }
 
-    /// Whether the CA has an account of this key.
+    /// Whether the CA has an account with this key.
     private func hasAccount(key: [UInt8], _ id: CAAccount.ID, _ settings: ACMEIssuer) throws -> Bool {
         do {
             _ = try client(key: key, url: nil, id, settings).account(contact: [], onlyExisting: true)
@@ -143,7 +147,7 @@ final class ACMEAccounts: Sendable {
         }
     }
 
-    /// A new account, whose key is in the state before the CA sees it.
+    /// Makes an account. Its key is in the state before the CA sees it.
     private func make(_ id: CAAccount.ID) throws -> CAAccount {
         let key = try PrivateKey.generate(.ecdsaP256)
         let sealed = try sealer.seal(key.der(), purpose: SealPurpose.accountKey, row: id.row)
@@ -171,25 +175,23 @@ final class ACMEAccounts: Sendable {
 }
 
 extension ACMEIssuer {
-    /// Whom the CA may write to, as URLs.
+    /// The addresses that the CA may write to, as URLs.
     fileprivate var contact: [String] { email.map { ["mailto:\($0)"] } ?? [] }
 }
 
 extension CAAccount.ID {
-    /// The account that an issuer uses.
     init(_ settings: ACMEIssuer) {
         self.init(directory: settings.directory.text, externalKeyID: settings.externalAccount?.keyID ?? "")
     }
 }
 
-/// Waiting.
+/// Blocks the calling thread for a time.
 enum Pause {
-    /// Blocks this thread.
     @Sendable static func wait(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
         var left = timespec()
-        // A signal ends it early.
+        // A signal ends the call early.
         while unsafe nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
     }
 }

@@ -5,13 +5,13 @@ import PKI
 import State
 import SystemPackage
 
-/// Where ACME's requests leave: over libcurl, without redirects, every answer bounded in size and time.
+/// Sends ACME's requests over libcurl, without redirects. Size and time of every answer are bounded.
 struct ACMEConnection: ACMEEdge {
     private static let wishTimeout = Duration.seconds(5)
 
     private let client: HTTPClient
 
-    /// A connection whose calls take no longer than `timeout`.
+    /// Makes a connection whose calls take no longer than `timeout`.
     init(
         _ settings: ACMEIssuer, secrets: SecretReader, timeout: Duration = .seconds(30)
     ) throws(IssuanceFailure) {
@@ -49,11 +49,11 @@ struct ACMEConnection: ACMEEdge {
             body: response.body)
     }
 
-    /// No answer, as ACME's client wants to know it.
+    /// A request without an answer, as ACME's client needs to know it.
     struct Failure: ACMEEdgeError, CustomStringConvertible {
         let failure: HTTPFailure
         var mayHaveArrived: Bool { failure.mayHaveArrived }
-        // Where there is something to do about it, trying again is no use.
+        // A failure with a hint needs the operator, so trying again is no use.
         var isTransient: Bool { failure.hint == nil }
         var description: String { failure.description }
     }

@@ -3,12 +3,12 @@ import ConfigModel
 import PKI
 import State
 
-/// What a CA's published limits allow, by the ledger of what was asked of it: an order that would be refused is not placed,
-/// since refusals may count too.
+/// Checks a CA's published limits against the ledger of earlier requests. An order that the CA would refuse is not
+/// placed, since refusals may count too.
 struct ACMELimits {
     private let directory: String
     private let limits: RateLimits?
-    /// Nil where there is no state yet, and so nothing was asked for.
+    /// Nil where there is no state yet, so that no request has been made.
     private let store: (any IssuanceJournal)?
 
     init(_ settings: ACMEIssuer, store: (any IssuanceJournal)?) {
@@ -19,27 +19,27 @@ struct ACMELimits {
         limits = settings.rateLimits.map { $0 == .letsencrypt } ?? isLetsEncrypt ? .letsEncrypt : nil
     }
 
-    /// What counts against the limits; nil at a CA whose limits are not kept to.
+    /// The ledger of past events; nil for a CA whose limits are not observed.
     func ledger(now: Int64) throws(StateError) -> RateLimitLedger? {
         guard let limits else { return nil }
         let entries = try store?.ledger(of: directory, since: now - LedgerEntry.keptSeconds) ?? []
         return RateLimitLedger(entries.filter { !$0.isExempt }.flatMap(\.events), limits: limits)
     }
 
-    /// - Throws: `IssuanceFailure` with the time when an order for these names may be placed, if not now.
+    /// Throws `IssuanceFailure` if no order for these names may be placed now. It tells the time when one may be.
     func check(_ names: [SubjectName], now: Int64) throws {
         guard case .from(let time, let limit) = try ledger(now: now)?.permission(for: names, now: now) else { return }
         throw Self.refusal(until: time, limit)
     }
 
-    /// Why an order is not placed yet.
+    /// The failure for an order that is not placed yet.
     static func refusal(until time: Int64, _ limit: String) -> IssuanceFailure {
         IssuanceFailure(
             "\(limit); not before \(UTCTime.text(time))", hint: "a gateway that runs will have it then", notBefore: time
         )
     }
 
-    /// Notes what counts. It is kept for CAs without limits too: they may be given some.
+    /// Adds an entry to the ledger. CAs without limits have entries too, since limits may be configured later.
     func note(_ kind: LedgerEntry.Kind, _ names: [String], isExempt: Bool = false, now: Int64) throws {
         try store?.addToLedger(
             LedgerEntry(at: now, directory: directory, kind: kind, names: names, isExempt: isExempt))
@@ -47,7 +47,7 @@ struct ACMELimits {
 }
 
 extension LedgerEntry {
-    /// The entry as the limits count it.
+    /// The entry as events that the limits count.
     fileprivate var events: [RateLimitLedger.Event] {
         let identifiers = names.compactMap { try? SubjectName($0) }
         return switch kind {

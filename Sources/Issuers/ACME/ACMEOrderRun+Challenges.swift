@@ -2,9 +2,9 @@ import ACME
 import ConfigModel
 import State
 
-/// How an order's challenges are answered: on the board, or by TXT records.
+/// Answers an order's challenges, on the board or by TXT records.
 extension ACMEOrderRun {
-    /// What has been put where the CA looks.
+    /// Published answers, to be withdrawn later.
     enum Published {
         case onBoard(tokens: [String])
         case records(DNSChallengeRecords, [(name: String, value: String)])
@@ -26,7 +26,7 @@ extension ACMEOrderRun {
         return .onBoard(tokens: challenges.map(\.token))
     }
 
-    /// Writes TXT records, and waits until they are seen. What was written before a failure is taken away.
+    /// Writes TXT records and waits until they are visible. After a failure, the records written so far are removed.
     private func publishRecords(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
         guard let dns = settings.dns else { throw IssuanceFailure("issuer '\(issuer.name)' has no 'dns'") }
         let records = try DNSChallengeRecords(dns, secrets: secrets, now: now)
@@ -46,7 +46,7 @@ extension ACMEOrderRun {
         return .records(records, written)
     }
 
-    /// The name that a challenge is for, without a wildcard's `*.`.
+    /// The name that a challenge is for; for a wildcard, the name without the `*.`.
     private func identifier(of answer: OrderMachine.Answer) throws(IssuanceFailure) -> String {
         guard let identifier = answer.authorization.identifier else {
             throw IssuanceFailure("the CA does not say which name its challenge is for")
@@ -57,7 +57,7 @@ extension ACMEOrderRun {
     func withdraw(_ published: Published) {
         switch published {
         case .onBoard(let tokens): board.withdraw(tokens: tokens, for: need.name)
-        // A record that stays does no harm.
+        // A record that can't be removed does no harm.
         case .records(let records, let written):
             for record in written { try? records.cleanup(name: record.name, value: record.value) }
         }

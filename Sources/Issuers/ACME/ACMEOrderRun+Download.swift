@@ -3,12 +3,12 @@ import ConfigModel
 import PKI
 import State
 
-/// The end of an order: its certificate is fetched and looked at.
+/// The end of an order: downloads the certificate and checks it.
 extension ACMEOrderRun {
-    /// What the CA gives is of no use.
+    /// The CA's answer can't be used.
     struct Unusable: Error, CustomStringConvertible {
         let failure: IssuanceFailure
-        /// Whether the certificate itself is wrong. If not, it could not be fetched, which says nothing about it.
+        /// Whether the certificate itself is wrong. If false, it could not be downloaded, and may be right.
         var isCertificate = true
 
         var description: String { failure.reason }
@@ -18,13 +18,14 @@ extension ACMEOrderRun {
         }
     }
 
-    /// For how long a certificate that is issued is asked for, in seconds, before another one is ordered.
+    /// How long after an order began its certificate is still downloaded, in seconds. After that the next try places a
+    /// new order.
     private static let fetchingSeconds: Int64 = 86_400
 
-    /// A chain that can be used, and what speaks against it, a line each.
+    /// A usable chain, and doubts about it, a line each.
     private typealias Usable = (chain: CertificateChain, doubts: [String])
 
-    /// The certificate, if a client would take it for what was asked.
+    /// Downloads the certificate. Throws `Unusable` if clients would not accept it for the wanted names.
     func download(_ order: ACMEOrder, _ pending: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         let der = try sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
@@ -46,8 +47,9 @@ extension ACMEOrderRun {
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
     }
 
-    /// What to say when nothing has come of an order that was finalized. Fetching may have gone wrong: only what is as bad when it is
-    /// fetched again stays so, and the next try orders another one.
+    /// The failure to report after a finalized order gave no certificate. The order is kept, since the download may
+    /// succeed later. It is given up if the certificate itself is wrong or a day has passed; the next try places a new
+    /// order then.
     func giveUp(_ begun: PendingOrder, after result: Unusable) throws -> IssuanceFailure {
         let failure = result.failure
         guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else {
@@ -59,7 +61,8 @@ extension ACMEOrderRun {
         return IssuanceFailure(failure.reason, hint: result.isCertificate ? failure.hint ?? hint : hint)
     }
 
-    /// The chain, if a client would take it: of our key, for all names, valid now, signed all the way.
+    /// Reads the chain. Throws unless clients would accept it: for our key, for all names, valid now, with strong
+    /// signatures.
     private func read(_ pem: [UInt8], _ key: PrivateKey) throws -> Usable {
         let found: CertificateChain.Found
         do throws(PKIError) {
@@ -74,16 +77,17 @@ extension ACMEOrderRun {
         let time = now()
         if let misfit = found.chain.leaf.misfit(for: need.names, now: time) {
             let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
-            // What is to be valid later is good as soon as this machine's clock is right.
+            // The certificate will be valid once this machine's clock is right.
             if time < found.chain.leaf.notBefore { throw failure }
             throw Unusable(failure: failure)
         }
         return usable
     }
 
-    /// What is said of a leaf alone; it is refused where clients will not trust it, as far as that can be known: what stood behind
-    /// it can't be read, the one before it from the same key of the CA had an intermediate certificate, or the leaf says where its
-    /// issuer's is. A CA whose root signs leaves itself is in the issuer's `ca_file`.
+    /// Warns of a leaf without an intermediate. Throws if clients would probably not trust it: if a certificate behind
+    /// it can't be read, if the previous certificate from the same key of the CA had an intermediate, or if the leaf
+    /// says where its issuer's certificate is. A CA whose root signs leaves itself must be in the issuer's `ca_file`,
+    /// and is accepted.
     private func missingIntermediate(_ found: CertificateChain.Found) throws -> [String] {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
@@ -103,14 +107,14 @@ extension ACMEOrderRun {
         return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
     }
 
-    /// Whether the certificate that issued a leaf is in the issuer's `ca_file`.
+    /// Whether the `ca_file` of the issuer contains the certificate that signed the leaf.
     private func isTrusted(issuerOf leaf: Certificate) throws -> Bool {
         guard let file = settings.caFile else { return false }
         let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
         return authorities.contains { (try? Certificate(der: $0)).map(leaf.isIssued) ?? false }
     }
 
-    /// Whether the certificate before came from the same key of the CA with an intermediate.
+    /// Whether the previous certificate, from the same key of the CA, came with an intermediate.
     private func hadIntermediate(issuerOf leaf: Certificate) throws -> Bool {
         guard let key = leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
             let known = try? CertificateChain(pem: former.chain)
@@ -126,7 +130,7 @@ extension ACMEOrderRun {
 }
 
 extension PKIError {
-    /// Whether it is a certificate that was read; else the text may be garbled on its way.
+    /// Whether the fault is in a certificate that could be read. If not, the text may have been damaged in transit.
     fileprivate var isOfCertificate: Bool {
         switch self {
         case .weakKey, .slowKey, .weakSignature, .unsupportedKey, .explicitCurve, .keyMismatch: true
@@ -136,7 +140,7 @@ extension PKIError {
 }
 
 extension CertificateChain.Found {
-    /// What of the CA's answer is left out.
+    /// Warnings about parts of the CA's answer that were left out.
     fileprivate var doubts: [String] {
         var doubts: [String] = []
         if !others.isEmpty {
@@ -151,7 +155,7 @@ extension CertificateChain.Found {
 }
 
 extension CertificateChain {
-    /// The common names of its last certificate and of that certificate's issuer.
+    /// The common names of the chain's last certificate and of that certificate's issuer.
     fileprivate var authorityNames: [String] {
         guard let last = certificates.last else { return [] }
         return [last.subjectCommonName, last.issuerCommonName].compactMap(\.self)

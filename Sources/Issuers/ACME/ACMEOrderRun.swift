@@ -3,7 +3,7 @@ import ConfigModel
 import PKI
 import State
 
-/// One order at one CA, from the journal's first line to the checked certificate.
+/// One order at one CA, from the first line of the journal to the checked certificate.
 struct ACMEOrderRun {
     let need: WantedCertificate
     let issuer: WantedCertificate.CA
@@ -23,10 +23,11 @@ struct ACMEOrderRun {
             do {
                 return try carryOut(pending, client)
             } catch let error as ACMEError where error.isGone {
-                // The CA has forgotten it: nothing can come of it any more.
+                // The CA has forgotten the order, so it can't be finished.
                 try store.deleteOrder(for: need.name, by: holder)
             } catch is FailedBefore {
-                // As when the CA looked for answers while nobody was there to give them: that says nothing of now.
+                // The order failed earlier, for example because no challenge was answered then. A new order may
+                // succeed.
             }
         }
         return try carryOut(begin(), client)
@@ -34,10 +35,11 @@ struct ACMEOrderRun {
 
     // MARK: The journal
 
-    /// The order that was begun for just this, at a CA that knows it as ours; another one is of no use.
+    /// The journal's order, if it is for the same names and terms, and the CA knows it as this account's. Any other
+    /// order is deleted.
     private func resumable(_ client: ACMEClient) throws -> PendingOrder? {
         guard let pending = try store.pendingOrder(for: need.name) else { return nil }
-        // What was finalized may have been issued: it is taken as it is.
+        // A finalized order may have been issued, so it is resumed even with other terms.
         let isWanted = pending.isFinalized || ["", terms].contains(pending.terms)
         if pending.directory == settings.directory.text, pending.domains == need.names, isWanted,
             try isKnown(pending, client)
@@ -48,8 +50,8 @@ struct ACMEOrderRun {
         return nil
     }
 
-    /// Whether the CA still has an order that was begun, and as this account's: it may have forgotten both, and another external
-    /// account makes another account of ours.
+    /// Whether the CA still has an order, and as this account's. The CA may have forgotten order or account, and with
+    /// another external account Aegis uses another account.
     private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
         guard let url = pending.url else { return true }
         do {
@@ -62,7 +64,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// A new order's line, with the key that its certificate will have.
+    /// Makes the journal line of a new order, with the key for its certificate.
     private func begin() throws -> PendingOrder {
         let key = try PrivateKey.generate(KeyAlgorithm(need.keyType ?? settings.keyType))
         let request = try CertificateRequest(key: key, names: try identifiers())
@@ -74,7 +76,7 @@ struct ACMEOrderRun {
         return pending
     }
 
-    /// What an order asks for besides its names, as the journal has it.
+    /// The order's terms besides its names, as the journal keeps them.
     private var terms: String {
         "\((need.keyType ?? settings.keyType).rawValue) \(settings.challenge.rawValue) \(settings.profile ?? "")"
     }
@@ -85,7 +87,7 @@ struct ACMEOrderRun {
 
     // MARK: The order
 
-    /// An order that was taken up had failed with nothing of this run's doing.
+    /// A resumed order had failed before this run did anything.
     private struct FailedBefore: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
@@ -106,7 +108,7 @@ struct ACMEOrderRun {
                 }
             case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
             case .finalize where order.finalize == nil, .download where !pending.isFinalized:
-                // Of an order of old the CA may tell more when it is placed anew.
+                // The order was placed earlier. The CA may tell more about a new one.
                 try store.deleteOrder(for: need.name, by: holder)
                 if begun.url != nil { throw FailedBefore() }
                 throw Self.uselessOrder(order)
@@ -121,7 +123,7 @@ struct ACMEOrderRun {
                     throw try giveUp(begun, after: result)
                 }
             case .failed(let failure) where pending.isFinalized && failure.isForNow:
-                // It may be issued yet.
+                // The CA may still issue the certificate.
                 throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
@@ -132,7 +134,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Why nothing can come of an order that the CA has given to us.
+    /// The reason why an order that the CA returned can't lead to a certificate.
     private static func uselessOrder(_ order: ACMEOrder) -> IssuanceFailure {
         guard order.status == .valid else {
             return IssuanceFailure("the CA's order does not say where its request goes: 'finalize' is missing")
@@ -142,7 +144,8 @@ struct ACMEOrderRun {
             hint: "the CA gives a new order when it has forgotten that one, or for other names")
     }
 
-    /// Sends the request. Where the CA does not take it nothing was issued, and the order may be left for one with other terms.
+    /// Sends the request. If the CA refuses it, no certificate was issued, and the next try may replace the order by
+    /// one with other terms.
     private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
@@ -155,7 +158,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Where the order is: placed and noted, unless it was before.
+    /// The order's URL. Places the order and notes it in the journal, unless that was done before.
     private func place(
         _ pending: inout PendingOrder, _ client: ACMEClient
     ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
@@ -167,23 +170,23 @@ struct ACMEOrderRun {
         return (placed.order.url, placed.order)
     }
 
-    /// Places the order: as a renewal where the CA takes it as one.
+    /// Places the order, as a renewal where the CA accepts it as one.
     private func place(_ client: ACMEClient) throws -> (order: ACMEPlacedOrder, isRenewal: Bool) {
         if let former = try replaced(client) {
             do {
                 return (try place(client, replacing: former), true)
             } catch let error as ACMEError where error.isLasting {
-                // Another order may have replaced it, or the CA is another one at the same place.
+                // Another order may have replaced the former certificate, or another CA may use the same directory now.
             }
         }
         return (try place(client, replacing: nil), false)
     }
 
-    /// Places the order; at a CA that has forgotten our account, after that was made again.
+    /// Places the order. If the CA has forgotten the account, the account is registered again first.
     private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEPlacedOrder {
         let names = try identifiers()
         let limits = ACMELimits(settings, store: store)
-        // What the CA knows as a renewal does not count.
+        // A renewal that the CA recognizes doesn't count against the limits.
         if former == nil { try limits.check(names, now: now()) }
         let order: ACMEPlacedOrder
         do {
@@ -196,8 +199,8 @@ struct ACMEOrderRun {
         return order
     }
 
-    /// How the CA names the certificate that this one takes the place of (RFC 9773 section 5); nil at a CA that does not, or that
-    /// has not issued it.
+    /// The CA's identifier of the certificate that this order replaces (RFC 9773 section 5); nil if the CA has no
+    /// renewal information, or did not issue that certificate.
     private func replaced(_ client: ACMEClient) throws -> String? {
         guard try client.directory().renewalInfo != nil, let former = try store.certificate(named: need.name),
             former.facts.source == .letsencrypt, ["", settings.directory.text].contains(former.facts.directory),

@@ -3,17 +3,18 @@ import ConfigModel
 import PKI
 import State
 
-/// Has certificates from ACME CAs (RFC 8555), so that a crash repeats nothing.
+/// Orders certificates from ACME CAs (RFC 8555), so that no step is done twice after a crash.
 ///
-/// Whatever can't be repeated is in the state's journal before it is done: the key and the request before the order, the
-/// order's address before it is answered, its finalization before it is asked for. Who is killed leaves an order that the next
-/// one takes up. The certificate's lease sees to it that one process at a time orders it. Threads may share it.
+/// Each step that must not be repeated is in the state's journal before it is done: the key and the request before the
+/// order, the order's URL before its challenges are answered, the finalization before it is requested. After a crash
+/// the next try resumes the order. The certificate's lease ensures that only one process orders it at a time. Threads
+/// may share this object.
 package final class ACMEOrders: Sendable {
     private let tools: IssuanceContext
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
 
-    /// Orders for this process, whose challenges are put on `board`.
+    /// Orders for this process. Challenges are put on `board`.
     package init(_ tools: IssuanceContext, board: ChallengeBoard) {
         self.tools = tools
         self.board = board
@@ -22,18 +23,18 @@ package final class ACMEOrders: Sendable {
 
     private var store: any StateStore { tools.store }
 
-    /// Has a certificate from the first of its issuers that gives one. Its order and its lease end with the commit of the
-    /// material's `closing`.
+    /// Obtains a certificate from the first of its CAs that issues it. Order and lease end with the commit that
+    /// includes the material's `closing`.
     ///
-    /// When another process was having it meanwhile, what that one stored is the result.
+    /// If another process has obtained the certificate meanwhile, that certificate is the result.
     package func obtain(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in try order(need)
         }
     }
 
-    /// Has a CA revoke a certificate in DER, which can't be taken back. `key` is the certificate's own: with it a CA does so too
-    /// that does not know our account, or not as the one that has ordered it.
+    /// Asks a CA to revoke a certificate in DER, which can't be undone. With `key`, the certificate's own, the CA also
+    /// accepts this if it doesn't know the account, or another account ordered the certificate.
     package func revoke(
         _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
@@ -47,13 +48,13 @@ package final class ACMEOrders: Sendable {
                 try client.revoke(certificate, reason: reason, key: key)
             }
         } catch let error as ACMEError where error.problem?.kind == "alreadyRevoked" {
-            // That is what was wanted: the answer to an earlier call may have been lost.
+            // The certificate is revoked: the answer to an earlier call may have been lost.
         } catch {
             throw failure(error, at: settings)
         }
     }
 
-    /// Gives our account at a CA another key (RFC 8555 section 7.3.5).
+    /// Replaces the key of the account at a CA (RFC 8555 section 7.3.5).
     package func changeAccountKey(at settings: ACMEIssuer) throws(IssuanceFailure) {
         do {
             try accounts.changeKey(settings)
@@ -62,19 +63,19 @@ package final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks the CA that has issued a certificate when it advises to renew it, and notes that.
+    /// Asks the CA that issued a certificate when it advises to renew it, and stores the advice.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
         let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
             try self.accounts.client(for: $0)
         }
-        // A CA that can't be asked now is asked again later.
+        // A failure needs no report here: the CA will be asked again later.
         _ = advice.take(on: name, from: issuers)
     }
 
     private func order(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         var issuers = need.issuers
         do throws(StateError) {
-            // What was begun is finished first.
+            // An order in the journal is finished first.
             if let pending = try store.pendingOrder(for: need.name),
                 let index = issuers.firstIndex(where: { $0.name == pending.issuer })
             {
@@ -103,11 +104,11 @@ package final class ACMEOrders: Sendable {
         throw IssuanceFailure(
             failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
             hint: failures.compactMap(\.failure.hint).first,
-            // One that says nothing may be asked again as soon as the schedule has it.
+            // A failure without a time lets the schedule alone decide when to try again.
             notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
     }
 
-    /// What went wrong at a CA, without secrets that it or a webhook may quote.
+    /// An error at a CA as a failure, without secrets that the CA or a webhook may have quoted.
     private func failure(_ error: any Error, at settings: ACMEIssuer) -> IssuanceFailure {
         SecretMask(settings, tools.secrets).hiding(in: IssuanceFailure(error, now: tools.now()))
     }

@@ -1,17 +1,18 @@
 import ACME
 
-/// An order as the CA shows it. What it leaves out later is taken from what it has told before, and whatever is odd is noted.
+/// An order as the CA shows it. Members that a later answer leaves out are kept from earlier ones, and oddities are
+/// noted.
 struct OrderView {
     let client: ACMEClient
     private let url: ACMEURL
-    /// The answer to the order's placing, which is the first look at it.
+    /// The answer to placing the order, which is the first look at it.
     private var placed: ACMEPlacedOrder?
-    /// The names that were ordered.
+    /// The names that the order is for.
     private let names: [ACMEIdentifier]
-    /// Whether it was placed just now: then not all of the CA's servers may know it yet.
+    /// Whether the order is new, so that not all of the CA's servers may know it yet.
     private let isNew: Bool
     private var known: ACMEOrder?
-    /// What was odd, a line each, to stand behind the certificate's name.
+    /// Oddities in the CA's answers, a line each, to follow the certificate's name.
     private(set) var oddities: [String] = []
 
     init(client: ACMEClient, url: ACMEURL, placed: ACMEPlacedOrder?, of names: [ACMEIdentifier]) {
@@ -22,7 +23,7 @@ struct OrderView {
         isNew = placed != nil
     }
 
-    /// The order as it is now; also its authorizations while these matter.
+    /// Reads the order, and also its authorizations while they are needed.
     mutating func look() throws -> (ACMEOrder, [ACMEAuthorization]) {
         let (client, url) = (client, url)
         if case .failure(let error)? = placed?.answer { note("\(error)") }
@@ -43,7 +44,7 @@ struct OrderView {
         return (order, try named(authorizations))
     }
 
-    /// The authorizations with their names: one without is for the name that is left.
+    /// The authorizations with their names. An authorization without a name gets the one that is left.
     private func named(_ authorizations: [ACMEAuthorization]) throws(ACMEError) -> [ACMEAuthorization] {
         guard let nameless = authorizations.firstIndex(where: { $0.identifier == nil }) else { return authorizations }
         let known = Set(authorizations.filter { $0.identifier != nil }.map(\.name))
@@ -56,7 +57,7 @@ struct OrderView {
         return named
     }
 
-    /// Notes what was odd, if anything was.
+    /// Notes an oddity, if there is one.
     mutating func note(_ oddity: String?) {
         guard let oddity else { return }
         let line = "was issued, though \(oddity)"

@@ -4,29 +4,30 @@ import PKI
 import State
 import Synchronization
 
-/// Asks the CA that has issued a certificate when it advises to renew it (RFC 9773), picks an instant of that window, and notes
-/// it. Where its CA is not known, the first of its issuers is asked.
+/// Asks the CA that issued a certificate when it advises to renew it (RFC 9773), picks a time in that window, and
+/// stores it. If the CA is not known, the certificate's first issuer is asked.
 struct RenewalAdvice {
     let store: any StateStore
     let now: @Sendable () -> Int64
-    /// Whether somebody waits, who may ask again as soon as the CA answers. Else it is left alone for hours after a failure.
+    /// Whether an operator waits for the answer, and may ask again as soon as the CA answers. Otherwise the CA is not
+    /// asked again for hours after a failure.
     let isWaitedFor: Bool
-    /// What talks to a CA.
+    /// Makes the client for a CA.
     let client: (ACMEIssuer) throws -> ACMEClient
 
-    /// Who could not be asked, and why.
+    /// A CA that could not be asked, and the reason.
     struct Failure: Error {
         let issuer: ACMEIssuer
         let reason: any Error
 
-        /// Whether the CA has said nothing, or was busy: an answer to another question may say no more.
+        /// Whether the CA did not answer or was busy, so that other questions would probably fail too.
         var isSilence: Bool {
             guard let error = reason as? ACMEError else { return reason is any ACMEEdgeError }
             return error.problem != nil && !error.isLasting
         }
     }
 
-    /// Why it could not be asked; nil when it was, or gives no advice.
+    /// Asks for advice on a certificate. Returns nil if the CA answered, or gives no advice at all.
     func take(on name: String, from issuers: [ACMEIssuer]) -> Failure? {
         guard let stored = try? store.certificate(named: name),
             let leaf = try? CertificateChain(pem: stored.chain).leaf
@@ -34,11 +35,11 @@ struct RenewalAdvice {
         var progress = (try? store.renewal(of: name)) ?? RenewalProgress(certificate: name)
         if progress.advisedFingerprint != leaf.fingerprint { progress.advisedAt = nil }
         progress.advisedFingerprint = leaf.fingerprint
-        // A CA without advice may have some one day.
+        // A CA that gives no advice may do so one day.
         progress.nextAdviceAt = now() + ACMERenewalInfo.errorDelaySeconds
         var failure: Failure?
         let directory = stored.facts.directory
-        // Its CA may no longer be one of its issuers.
+        // The CA that issued the certificate may no longer be one of its issuers.
         if let id = ACMERenewalInfo.certificateID(of: leaf),
             let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) })
         {
@@ -56,25 +57,24 @@ struct RenewalAdvice {
     }
 }
 
-/// Asks CAs for advice on many certificates while somebody waits: each answer is waited for some seconds, and a CA that gives none
-/// is asked no more. No account is needed for it. Threads may share it.
+/// Asks CAs for advice on many certificates while an operator waits. Each answer may take some seconds, and a CA that
+/// does not answer is not asked again. This needs no account. Threads may share this object.
 package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
     private let tools: IssuanceContext
     private let places = Mutex<[String: Place]>([:])
 
-    /// A CA. Its lock is held while its directory is asked for.
+    /// The state of one CA. `client`'s lock is held while the CA's directory is fetched.
     private final class Place: Sendable {
         let client = Mutex<ACMEClient?>(nil)
         let failure = Mutex<String?>(nil)
         let isSilent = Mutex(false)
     }
 
-    /// A round that has asked nobody yet.
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// Asks for one certificate. Blocks for some seconds at most. `issuers` are all of the state.
+    /// Asks for advice on one certificate. Blocks for some seconds at most. `issuers` must be all of the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
@@ -87,7 +87,7 @@ package final class AdviceRound: Sendable {
         place.failure.withLock { $0 = $0 ?? reason }
     }
 
-    /// The CAs that could not be asked, by their directories, and why.
+    /// The directories of the CAs that could not be asked, and the reasons.
     package var failures: [(directory: String, reason: String)] {
         places.withLock { $0 }.compactMap { place in place.value.failure.withLock { $0 }.map { (place.key, $0) } }
             .sorted { $0.directory < $1.directory }
@@ -116,7 +116,7 @@ package final class AdviceRound: Sendable {
                 client = made
                 return made
             } catch {
-                // Nothing else can be asked without its directory.
+                // Without its directory the CA can't be asked anything.
                 place.isSilent.withLock { $0 = true }
                 throw error
             }

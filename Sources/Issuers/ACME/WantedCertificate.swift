@@ -1,23 +1,23 @@
 import ConfigModel
 import PKI
 
-/// A certificate that an ACME CA is to issue.
+/// A certificate that an ACME CA should issue.
 package struct WantedCertificate: Sendable {
-    /// One CA that may issue it.
+    /// A CA that may issue the certificate.
     package struct CA: Sendable {
-        /// Its name in the file.
+        /// The issuer's name in the file.
         package let name: String
-        /// How it is talked to.
+        /// The issuer's settings.
         package let settings: ACMEIssuer
     }
 
     /// The certificate's name in the state.
     package let name: String
-    /// The names it is for.
+    /// The names that the certificate should have.
     package let names: [String]
     /// The CAs to try, in this order.
     package let issuers: [CA]
-    /// The kind of its key; nil for what the issuer says.
+    /// The kind of key; nil: as the issuer says.
     package let keyType: KeyType?
 
     init(name: String, names: [String], issuers: [CA], keyType: KeyType? = nil) {
@@ -27,7 +27,7 @@ package struct WantedCertificate: Sendable {
         self.keyType = keyType
     }
 
-    /// What a declared certificate needs; nil when it does not come from an ACME CA.
+    /// Reads a declared certificate; nil when it does not come from an ACME CA.
     package init?(_ value: any Recorded, named name: String, from issuers: [Issuer]) {
         switch value {
         case let certificate as HostCertificate:
@@ -41,7 +41,7 @@ package struct WantedCertificate: Sendable {
         }
     }
 
-    /// Of a host's certificate.
+    /// The certificate of a host.
     init(
         of certificate: HostCertificate, named name: String, from issuers: [Issuer]
     ) throws(IssuanceFailure) {
@@ -51,14 +51,14 @@ package struct WantedCertificate: Sendable {
         )
     }
 
-    /// Of a certificate that is declared by itself.
+    /// A certificate of its own, declared under `certificates`.
     init(of issued: IssuedCertificate, named name: String, from issuer: CA) {
         self.init(name: name, names: issued.domains.map(\.text), issuers: [issuer], keyType: issued.keyType)
     }
 }
 
 extension WantedCertificate.CA {
-    /// The ACME issuer of this name.
+    /// Finds the ACME issuer with this name.
     init(_ name: String, in issuers: [Issuer]) throws(IssuanceFailure) {
         guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {
             throw IssuanceFailure("there is no ACME issuer '\(name)'")

@@ -2,30 +2,31 @@ import Glibc
 import State
 import Synchronization
 
-/// Answers challenges where no gateway does.
+/// Answers challenges when no gateway is running.
 package protocol ChallengeAnswerer: Sendable {
-    /// Answers these from now on, besides those before.
+    /// Answers these challenges from now on, in addition to earlier ones.
     func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure)
 
-    /// Answers these no longer.
+    /// Stops answering the challenges with these tokens.
     func withdraw(tokens: [String])
 }
 
-/// Where challenges are put to be answered: into the state, for the gateways that are alive; without one, this process
-/// answers itself.
+/// Publishes challenges for their answerers: in the state, for all live gateways; without a live gateway, this process
+/// answers them itself.
 package final class ChallengeBoard: Sendable {
     private let store: any StateStore
     private let holder: LeaseHolder
     private let makeAnswerer: @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
     private let answerer = Mutex<(any ChallengeAnswerer)?>(nil)
 
-    /// How long a gateway that is alive may take to put a change in force, in milliseconds.
+    /// How long a live gateway may take to apply a change, in milliseconds.
     private static let patienceMilliseconds = 15_000
     /// How long a gateway may take to start, in milliseconds.
     private static let startMilliseconds = 5_000
     private static let pauseMilliseconds = 10
 
-    /// A board for who holds the certificates' leases. `makeAnswerer` is called when no gateway is alive, once.
+    /// Makes a board for the holder of the certificates' leases. `makeAnswerer` is called once, when no gateway is
+    /// live.
     package init(
         store: any StateStore, holder: LeaseHolder,
         makeAnswerer: @escaping @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
@@ -35,9 +36,10 @@ package final class ChallengeBoard: Sendable {
         self.makeAnswerer = makeAnswerer
     }
 
-    /// Puts challenges, and returns when whoever is asked will answer them: all gateways that are alive have them in force.
+    /// Publishes challenges. Returns when all live gateways answer them, or else this process does.
     ///
-    /// - Throws: `IssuanceFailure` when a gateway does not follow, or there is none and this process can't listen.
+    /// - Throws: `IssuanceFailure` when a gateway does not apply the change, or there is no gateway and this process
+    ///   can't listen.
     func publish(_ challenges: [ACMEChallenge], for certificate: String) throws(IssuanceFailure) {
         let revision = try writing { () throws(StateError) in
             try store.commit(
@@ -52,7 +54,7 @@ package final class ChallengeBoard: Sendable {
                 do throws(IssuanceFailure) {
                     return try answerHere(challenges)
                 } catch {
-                    // The address may be a gateway's that is just starting.
+                    // A gateway that is just starting may already use the address.
                     guard waited < Self.startMilliseconds else { throw error }
                     pause(&waited)
                     continue
@@ -73,10 +75,11 @@ package final class ChallengeBoard: Sendable {
         waited += Self.pauseMilliseconds
     }
 
-    /// Takes challenges away that were asked or are no longer.
+    /// Withdraws challenges that the CA has checked or will not check.
     func withdraw(tokens: [String], for certificate: String) {
         answerer.withLock { $0 }?.withdraw(tokens: tokens)
-        // What stays for want of a lease goes with the order's end, and answers nobody who does not know the token.
+        // Without the lease a challenge stays until its order ends. It does no harm: it answers only requests that name
+        // its token.
         let mutations = tokens.map { StateMutation.deleteChallenge(token: $0) }
         _ = try? store.commit(mutations, by: holder, under: .certificate(certificate))
     }

@@ -4,10 +4,12 @@ import HTTPClient
 import PKI
 import Synchronization
 
-/// The TXT records that answer dns-01 (RFC 8555 section 8.4): has them written and removed, and waits until they are seen.
+/// The TXT records that answer dns-01 (RFC 8555 section 8.4): writes and removes them, and waits until they are
+/// visible.
 ///
-/// A name can need several values at once, as a wildcard's and its parent's do; each comes and goes by itself. Who does not answer is
-/// not waited for again to remove what may have been written: a record that stays does no harm.
+/// A name can need several values at once, for instance those of a wildcard and of its parent; each value is written
+/// and removed separately. If a server did not answer a write, it is not called again to remove the value: a record
+/// that stays does no harm.
 final class DNSChallengeRecords: Sendable {
     private enum Writer {
         case nameServer(DNSUpdater)
@@ -15,23 +17,23 @@ final class DNSChallengeRecords: Sendable {
     }
 
     private static let timeToLive: UInt32 = 60
-    /// How much of what a webhook complains about is passed on.
+    /// The most characters of a webhook's error message that are passed on.
     private static let complaintCharacters = 200
 
-    /// How long a webhook may take to remove a value, while a certificate that is issued waits.
+    /// How long a webhook may take to remove a value, while an issued certificate waits.
     private static let cleanupTimeout = Duration.seconds(10)
 
     private let writer: Writer
     private let isUnanswered = Mutex(false)
     private let propagation: DNSPropagation
 
-    /// For who is declared to write the records; secrets are read now.
+    /// Prepares the declared provider, and reads its secrets.
     ///
     /// - Parameters:
-    ///   - now: Seconds since 1970.
-    ///   - wait: Lets time go by.
+    ///   - now: Returns seconds since 1970.
+    ///   - wait: Blocks for a time.
     ///   - system: Looks names up as this machine does.
-    ///   - port: Where a zone's servers are asked.
+    ///   - port: The port of a zone's name servers.
     init(
         _ provider: DNSProvider, secrets: SecretReader, now: @escaping @Sendable () -> Int64,
         wait: @escaping @Sendable (Duration) -> Void = Pause.wait,
@@ -51,7 +53,7 @@ final class DNSChallengeRecords: Sendable {
             waiting = settings.waiting
         case .webhook(let settings):
             let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
-            // Which URLs may be plain HTTP was checked with the file: those of this machine.
+            // The file's check allows plain HTTP only in URLs of this machine.
             let client = try Self.http { () throws(HTTPFailure) in
                 try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
             }
@@ -64,20 +66,20 @@ final class DNSChallengeRecords: Sendable {
         propagation = DNSPropagation(waiting, primary: primary, now: now, wait: wait, system: system, port: port)
     }
 
-    /// Has a value written at a name, such as "_acme-challenge.example.com".
+    /// Writes a value at a name, such as "_acme-challenge.example.com".
     func present(name: String, value: String) throws(IssuanceFailure) {
         try write("present", name, value) { (updater) throws(DNSFailure) in
             try updater.add(txt: value, at: name, timeToLive: Self.timeToLive)
         }
     }
 
-    /// Has the value removed; others at the name stay. Does nothing when the last call was not answered.
+    /// Removes the value, and no others at the name. Does nothing when the last call was not answered.
     func cleanup(name: String, value: String) throws(IssuanceFailure) {
         guard !isUnanswered.withLock({ $0 }) else { return }
         try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }
     }
 
-    /// Returns when all who must see the value do.
+    /// Returns when all servers that must see the value do.
     func awaitPropagation(name: String, value: String) throws(IssuanceFailure) {
         try propagation.await(name: name, value: value)
     }
@@ -111,7 +113,7 @@ final class DNSChallengeRecords: Sendable {
                 throw IssuanceFailure("the webhook for \(action): \(error.reason)", hint: error.hint)
             }
             guard (200...299).contains(response.status) else {
-                // Before it is cut, which could leave a part of a secret.
+                // Secrets are hidden before the text is cut, since the cut could leave a part of one.
                 let complaint = Self.line(mask.hiding(in: response.body))
                 throw IssuanceFailure(
                     "the webhook answered \(action) with \(response.status)\(complaint.isEmpty ? "" : ": ")\(complaint)"
@@ -142,7 +144,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Work with name servers.
+    /// Turns failures of name servers into issuance failures.
     private static func dns<Result>(_ work: () throws(DNSFailure) -> Result) throws(IssuanceFailure) -> Result {
         do throws(DNSFailure) {
             return try work()
@@ -151,7 +153,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Work with web services.
+    /// Turns failures of web services into issuance failures.
     private static func http<Result>(_ work: () throws(HTTPFailure) -> Result) throws(IssuanceFailure) -> Result {
         do throws(HTTPFailure) {
             return try work()

@@ -1,8 +1,8 @@
 import ConfigModel
 import DNS
 
-/// Waits until a TXT record is seen where a CA will look: by the resolvers that are declared, or else by each server of
-/// the name's zone.
+/// Waits until a TXT record is visible where a CA will look: at the configured resolvers, or else at each server of the
+/// name's zone.
 struct DNSPropagation: Sendable {
     /// The server that the record was written to.
     struct Primary: Sendable {
@@ -10,14 +10,14 @@ struct DNSPropagation: Sendable {
         let zone: String
     }
 
-    /// Who must see the record.
+    /// A server, or several, that must see the record.
     private struct Observer {
         let label: String
         let lookup: DNSLookup
-        /// The name that it is asked for.
+        /// The name to ask for.
         let name: String
 
-        /// Why it does not see the value yet; nil when it does.
+        /// The reason why the observer does not see the value yet; nil when it does.
         func objection(to value: String) -> String? {
             do throws(DNSFailure) {
                 let texts = try lookup.txt(name)
@@ -41,7 +41,7 @@ struct DNSPropagation: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// `timeout` and `tries` bound what each server is asked.
+    /// `timeout` and `tries` bound each question to a server.
     init(
         _ settings: DNSProvider.PropagationWait, primary: Primary?, now: @escaping @Sendable () -> Int64,
         wait: @escaping @Sendable (Duration) -> Void, system: DNSLookup, port: UInt16,
@@ -57,7 +57,7 @@ struct DNSPropagation: Sendable {
         self.tries = tries
     }
 
-    /// Returns when all see the value, and fails when some don't in time.
+    /// Returns when all observers see the value. Throws when some don't in time.
     func await(name: String, value: String) throws(IssuanceFailure) {
         let seconds = settings.timeout.components.seconds
         let deadline = now() + seconds
@@ -88,7 +88,7 @@ struct DNSPropagation: Sendable {
         }
     }
 
-    /// Why those do not answer who must see records at a name, and don't.
+    /// The reasons why observers of a name do not answer, one for each silent observer.
     func silent(about name: String) throws(DNSFailure) -> [String] {
         try observers(of: name).compactMap { observer in
             do throws(DNSFailure) {
@@ -107,14 +107,14 @@ struct DNSPropagation: Sendable {
             }
         }
         if let primary {
-            // A zone that the world does not know, as a private one, is known by its primary server.
+            // A zone that the public DNS does not know, such as a private one, is known to its primary server.
             let zone = try? system.zone(of: name)
             guard let zone, zone.name == primary.zone else {
                 return [Observer(label: primary.server.description, lookup: lookup([primary.server]), name: name)]
             }
             return try observers(of: name, in: zone)
         }
-        // Who writes elsewhere has an alias here.
+        // A webhook may write the record in another zone, to which an alias leads from here.
         let target = try system.canonicalName(of: name)
         return try observers(of: target, in: system.zone(of: target))
     }

@@ -6,7 +6,7 @@ import PKI
 import State
 
 extension CloudflareClient {
-    /// The conversation of an issuer.
+    /// Makes the client of an issuer.
     init(_ settings: CloudflareOriginIssuer, secrets: SecretReader) throws(IssuanceFailure) {
         let (secret, field): (SecretBytes, (SecretBytes) -> SecretField)
         switch settings.authMethod {
@@ -20,7 +20,7 @@ extension CloudflareClient {
         try self.init(settings.baseURL, settings.caFile, secret, field, secrets)
     }
 
-    /// The conversation of an edge certificate.
+    /// Makes the client of an edge certificate.
     init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
         let token = try secrets.read(settings.apiToken)
         try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets)
@@ -55,7 +55,7 @@ extension ServiceURL {
 }
 
 extension IssuanceFailure {
-    /// What went wrong with something at Cloudflare, whoever tells of it. `now` is in seconds since 1970.
+    /// Turns any error of an operation at Cloudflare into a failure. `now` is in seconds since 1970.
     init(of error: any Error, now: Int64) {
         switch error {
         case let failure as IssuanceFailure: self = failure
@@ -64,7 +64,7 @@ extension IssuanceFailure {
         }
     }
 
-    /// What Cloudflare did not do. `now` is in seconds since 1970.
+    /// Turns Cloudflare's error into a failure. `now` is in seconds since 1970.
     init(_ error: CloudflareError, now: Int64) {
         var notBefore: Int64?
         if case .refused(let refusal) = error { notBefore = refusal.retryAfterSeconds.map { now + $0 } }

@@ -2,14 +2,15 @@ import Cloudflare
 import ConfigModel
 import State
 
-/// Asks Cloudflare whether it still has what it has issued.
+/// Asks Cloudflare whether it still has the certificates and packs that it has issued.
 package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
 
-    /// A check with the secrets that the file refers to.
+    /// Makes a check that uses the secrets of the file.
     package init(_ secrets: SecretReader) { self.secrets = secrets }
 
-    /// Why a certificate is no longer what was issued; nil when it is. `now` is in seconds since 1970.
+    /// The reason why a certificate is no longer as it was issued; nil when it still is. `now` is in seconds since
+    /// 1970.
     package func reason(
         of certificate: RemoteCertificate, _ settings: CloudflareOriginIssuer, now: Int64
     ) throws(IssuanceFailure) -> String? {
@@ -25,7 +26,7 @@ package struct CloudflareDrift: Sendable {
         }
     }
 
-    /// Why a pack is no longer of use; nil when it is.
+    /// The reason why a pack can no longer be used; nil when it can.
     package func reason(
         of pack: EdgePack, _ settings: EdgeCertificate, now: Int64
     ) throws(IssuanceFailure) -> String? {

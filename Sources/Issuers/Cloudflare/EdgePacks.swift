@@ -3,22 +3,22 @@ import ConfigModel
 import PKI
 import State
 
-/// Has certificate packs of Cloudflare's edge ordered, follows them, and deletes them.
+/// Orders, follows and deletes certificate packs of Cloudflare's edge.
 ///
-/// A pack is in the state's journal before it is ordered, with the packs that its zone has then, so that who lost the answer to
-/// the order knows which is new. A changed pack is ordered new; the old one is deleted when the new one is active.
+/// Before a pack is ordered, the state's journal notes the order and the packs that its zone has. If the answer to the
+/// order is lost, the next try can tell which pack is new. A changed pack is ordered again; the old one is deleted when
+/// the new one is active.
 package struct EdgePacks: Sendable {
     let tools: IssuanceContext
 
-    /// Packs looked after by this process.
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// How long another process may take with the same pack, in seconds.
+    /// How long to wait for another process that has the pack's lease, in seconds.
     private static let patienceSeconds: Int64 = 60
 
-    /// Orders a pack unless it was ordered before, and waits for it to become active, as long as its `wait` says.
+    /// Orders a pack unless it was ordered before, and waits until it is active, for at most the certificate's `wait`.
     ///
-    /// Returns it as it was seen last.
+    /// Returns the pack as Cloudflare showed it last.
     package func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
         try exclusively(name, certificate) { work in
             let (pack, oddities) = try work.ordered()
@@ -26,7 +26,8 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Looks at the pack that was ordered, and waits for it to become active for at most `patience`. Nil when there is none.
+    /// Reads the pack that was ordered, and waits until it is active, for at most `patience`. Nil when no such pack was
+    /// ordered.
     package func follow(
         _ certificate: EdgeCertificate, named name: String, patience: Duration = .zero
     ) throws(IssuanceFailure) -> EdgePack? {
@@ -43,7 +44,7 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Does something under the edge certificate's lease.
+    /// Runs `body` under the edge certificate's lease.
     private func exclusively<Result>(
         _ name: String, _ certificate: EdgeCertificate, _ body: (EdgePackWork) throws -> Result
     ) throws(IssuanceFailure) -> Result {
@@ -75,7 +76,7 @@ package struct EdgePacks: Sendable {
     }
 }
 
-/// What is done about one edge certificate by who holds its lease.
+/// The work on one edge certificate, done by the holder of its lease.
 struct EdgePackWork {
     let name: String
     let certificate: EdgeCertificate
@@ -89,7 +90,7 @@ struct EdgePackWork {
 
     var order: CertificatePackOrder { CertificatePackOrder(certificate) }
 
-    /// Its packs, the oldest first.
+    /// The certificate's packs, the oldest first.
     func packs() throws(StateError) -> [EdgePack] { try store.edgePacks().filter { $0.certificate == name } }
 
     var newest: EdgePack? {
@@ -98,8 +99,8 @@ struct EdgePackWork {
 
     // MARK: Ordering
 
-    /// The pack that is wanted, ordered if it was not, as it is now.
-    /// Also what was odd on the way, a line each.
+    /// Returns the wanted pack as it is now, and oddities on the way, a line each. Orders the pack if that was not done
+    /// yet.
     func ordered() throws -> (pack: EdgePack, oddities: [String]) {
         guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
             return try placedAnew()
@@ -111,7 +112,7 @@ struct EdgePackWork {
         let seen = try looked(at: pack)
         switch PackStatus(seen.status) {
         case .pending, .active, .validationTimedOut: return (seen, [])
-        // What there was stays noted until another is placed.
+        // The old pack stays in the journal until a new one is ordered.
         case .dead, .gone: return try placedAnew()
         }
     }
@@ -121,7 +122,7 @@ struct EdgePackWork {
         return (try place(begin(former)), oddities)
     }
 
-    /// The journal's line of a new order.
+    /// Makes the journal line of a new order.
     private func begin(_ former: [CertificatePack]) throws -> EdgePack {
         let time = now()
         return try store.putEdgePack(
@@ -144,15 +145,15 @@ struct EdgePackWork {
             }
             return found
         } catch {
-            // That is an answer: nothing was ordered.
+            // Cloudflare has answered, so nothing was ordered.
             try store.deleteEdgePack(pack, by: holder)
             throw error
         }
         return try store.putEdgePack(pack.seen(ordered, at: now()), by: holder)
     }
 
-    /// The pack that came of an order whose answer was lost: for the same names, not there before, and of no other order of
-    /// ours. Nil when there is none.
+    /// Finds the pack of an order whose answer was lost: a pack for the same names that did not exist before and
+    /// belongs to no other order of Aegis. Nil when there is none.
     private func found(_ pack: EdgePack) throws -> (pack: EdgePack?, oddities: [String]) {
         let known = try knownIDs(besides: pack)
         guard let order = CertificatePackOrder(text: pack.order) else { return (nil, []) }
@@ -162,14 +163,14 @@ struct EdgePackWork {
         return (found, search.oddities)
     }
 
-    /// Packs that can't have come of an order.
+    /// The packs that can't come from this order.
     private func knownIDs(besides pack: EdgePack) throws(StateError) -> Set<String> {
         Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
     }
 
     // MARK: Following
 
-    /// The pack as it is now. One whose validation timed out is validated again.
+    /// Reads the pack from Cloudflare. A pack whose validation timed out is validated again.
     func looked(at pack: EdgePack) throws -> EdgePack {
         guard let id = pack.id else { return pack }
         let seen = try shown(id, of: pack)
@@ -186,7 +187,7 @@ struct EdgePackWork {
         }
     }
 
-    /// The pack when it is no longer under way, or after so long. When it is active, the former ones go.
+    /// Waits until the pack is no longer pending, or the time is over. When it is active, the former packs are deleted.
     func wait(for pack: EdgePack, patience: Duration? = nil) throws -> EdgePack {
         let end = ContinuousClock.now + (patience ?? certificate.wait)
         var pack = pack
@@ -197,7 +198,7 @@ struct EdgePackWork {
             do {
                 pack = try looked(at: pack)
             } catch let error as CloudflareError {
-                // It was ordered all the same.
+                // Failing to read the pack changes nothing: it is ordered.
                 return pack.noting(["it can't be looked at now: \(error)"])
             }
         }
@@ -206,14 +207,14 @@ struct EdgePackWork {
             do {
                 try delete(former)
             } catch let error as CloudflareError {
-                // It is in force all the same.
+                // Failing to delete the former pack changes nothing: the new one is in force.
                 return pack.noting(["the former one is not deleted yet: \(error)"])
             }
         }
         return pack
     }
 
-    /// Deletes a pack at Cloudflare, then its line.
+    /// Deletes a pack at Cloudflare, then its journal line.
     func delete(_ pack: EdgePack) throws {
         if let id = try pack.id ?? found(pack).pack?.id { try client.deletePack(id, inZone: pack.zone) }
         try store.deleteEdgePack(pack, by: holder)
@@ -221,7 +222,7 @@ struct EdgePackWork {
 }
 
 extension CertificatePackOrder {
-    /// What an edge certificate orders.
+    /// Makes the order for an edge certificate.
     init(_ certificate: EdgeCertificate) {
         self.init(
             hosts: certificate.hosts.map(\.text), authority: certificate.authority.rawValue,
@@ -231,7 +232,7 @@ extension CertificatePackOrder {
 }
 
 extension EdgePack {
-    /// The pack as Cloudflare has shown it.
+    /// The pack with the state that Cloudflare has shown.
     fileprivate func seen(_ pack: CertificatePack, at now: Int64) -> EdgePack {
         var seen = self
         if status != pack.status { seen.since = now }
@@ -244,7 +245,7 @@ extension EdgePack {
         return seen
     }
 
-    /// The pack with something to tell, which is not kept.
+    /// The pack with notes for this report only; they are not stored.
     fileprivate func noting(_ lines: [String]) -> EdgePack {
         var noting = self
         noting.notes += lines

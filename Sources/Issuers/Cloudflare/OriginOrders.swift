@@ -3,17 +3,17 @@ import ConfigModel
 import PKI
 import State
 
-/// A certificate that Cloudflare's Origin CA is to issue.
+/// A certificate that Cloudflare's Origin CA should issue.
 struct OriginNeed {
-    /// Its name in the state.
+    /// The certificate's name in the state.
     let name: String
-    /// The names it is for.
+    /// The names that the certificate should have.
     let names: [String]
     /// The issuer's name in the file.
     let issuer: String
-    /// How it is talked to.
+    /// The issuer's settings.
     let settings: CloudflareOriginIssuer
-    /// The zone whose list has the certificate; nil where none is told.
+    /// The zone whose list contains the certificate; nil when no zone is configured.
     let zone: String?
 
     init(of issued: IssuedCertificate, named name: String, from issuer: String, _ settings: CloudflareOriginIssuer) {
@@ -25,18 +25,19 @@ struct OriginNeed {
     }
 }
 
-/// Has certificates from Cloudflare's Origin CA, so that a crash repeats nothing.
+/// Obtains certificates from Cloudflare's Origin CA, so that nothing is ordered twice after a crash.
 ///
-/// Key and request are in the state's journal before the call, with a mark that it is made. Who finds the mark looks into the
-/// zone's list for the certificate of just that request. Where no zone is told nobody can look, and nobody asks again by himself.
+/// Before the call, the state's journal notes key and request, and a mark that the call is being made. When a later try
+/// finds the mark, it searches the zone's list for the certificate of that very request. Without a configured zone this
+/// search is not possible, and Aegis does not order again by itself.
 struct OriginOrders: Sendable {
     let tools: IssuanceContext
 
     private var store: any StateStore { tools.store }
 
-    /// Has a certificate. Its order and its lease end with the commit of the material's `closing`.
+    /// Obtains a certificate. Order and lease end with the commit that includes the material's `closing`.
     ///
-    /// `startsAnew` gives up an order in doubt, of which a certificate may have come that nobody has.
+    /// `startsAnew` gives up an order in doubt, for which a certificate may have been issued that nobody has.
     func obtain(_ need: OriginNeed, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in
@@ -51,7 +52,7 @@ struct OriginOrders: Sendable {
     private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
         var pending = try store.pendingOrder(for: need.name)
         var oddities: [String] = []
-        // From the mark on it may have been issued.
+        // With the mark, the certificate may have been issued.
         if let marked = pending, marked.isFinalized {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
@@ -63,10 +64,10 @@ struct OriginOrders: Sendable {
                     }
                 } catch let error as CloudflareError {
                     guard startsAnew, case .malformed = error else { throw error }
-                    // Nobody can tell, and the operator wants another.
+                    // The list can't be read, and the operator wants a new certificate.
                     pending = nil
                 } catch  where startsAnew {
-                    // It is of no use, and the operator wants another.
+                    // The issued certificate is useless, and the operator wants a new one.
                     pending = nil
                 }
             } else if startsAnew {
@@ -75,7 +76,7 @@ struct OriginOrders: Sendable {
                 throw doubt(of: need, since: marked.createdAt)
             }
         }
-        // One that was begun for something else is of no use.
+        // An order for other names or another CA is useless.
         if let begun = pending, !begun.isFor(need) { pending = nil }
         return try ask(pending ?? begin(need), need, client, oddities)
     }
@@ -91,7 +92,7 @@ struct OriginOrders: Sendable {
         return pending
     }
 
-    /// Asks for the certificate; when the answer is lost, once for what came of it.
+    /// Requests the certificate. If the answer is lost, searches once for the certificate that the call may have made.
     private func ask(
         _ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient, _ oddities: [String]
     ) throws -> IssuedMaterial {
@@ -107,7 +108,7 @@ struct OriginOrders: Sendable {
                     validity: need.settings.requestedValidityDays), for: request, inZone: need.zone)
         } catch {
             guard error.mayBeDone else {
-                // That is an answer: nothing was issued.
+                // Cloudflare has answered, so nothing was issued.
                 pending.isFinalized = false
                 try store.putOrder(pending, by: tools.holder)
                 throw error
@@ -125,7 +126,7 @@ struct OriginOrders: Sendable {
         return try check(answer.certificate, pending, need, oddities + answer.oddities)
     }
 
-    /// What was odd, in one line.
+    /// A warning about the oddities, in one line.
     private static func warning(of oddities: [String]) -> [String] {
         guard let first = oddities.first else { return [] }
         let others = oddities.count == 1 ? "" : "; and \(oddities.count - 1) more can't be read"
@@ -142,8 +143,8 @@ struct OriginOrders: Sendable {
 
     // MARK: The end
 
-    /// The certificate, if it is what was asked for: of our key, for all names, valid now. It has no chain: Cloudflare's edge
-    /// knows its CA.
+    /// Checks that the certificate is the wanted one: for our key, with all names, valid now. It has no chain, since
+    /// Cloudflare's edge knows its CA.
     private func check(
         _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed, _ oddities: [String]
     ) throws -> IssuedMaterial {
@@ -168,7 +169,7 @@ struct OriginOrders: Sendable {
 }
 
 extension OriginNeed {
-    /// Where and for what kind of key it is asked for, as the journal has it.
+    /// The API and kind of key, as the journal identifies where an order was made.
     fileprivate var place: String { "\(settings.baseURL.trimmed) \(settings.requestType.rawValue)" }
 }
 
@@ -177,12 +178,12 @@ extension PendingOrder {
         directory.split(separator: " ").first == need.place.split(separator: " ").first
     }
 
-    /// Whether it was begun for just this, in whatever order the names are.
+    /// Whether the order was for the same certificate; the order of the names does not matter.
     fileprivate func isFor(_ need: OriginNeed) -> Bool { directory == need.place && Set(domains) == Set(need.names) }
 }
 
 extension StoredCertificate {
-    /// The issuer's name, as the certificate is declared.
+    /// The name of the issuer in the certificate's declaration.
     package var issuerName: String? {
         guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
         return issued.issuer

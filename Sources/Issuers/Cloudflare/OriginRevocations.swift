@@ -3,31 +3,31 @@ import Cloudflare
 import ConfigModel
 import State
 
-/// Revokes certificates of Cloudflare's Origin CA that are no longer wanted.
+/// Revokes replaced certificates of Cloudflare's Origin CA.
 package struct OriginRevocations: Sendable {
     private let tools: IssuanceContext
 
-    /// Revocations by this process.
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// How long gateways may take to have a change in force, in milliseconds.
+    /// How long gateways may take to apply a change, in milliseconds.
     private static let patienceMilliseconds = 15_000
     private static let pauseMilliseconds = 20
 
-    /// What came of one revocation.
+    /// The result of one revocation.
     package struct Outcome: Sendable {
         /// The certificate's name in the state.
         package let certificate: String
-        /// Why it is not revoked; nil when it is.
+        /// The reason why the certificate is not revoked; nil when it is.
         package let failure: IssuanceFailure?
-        /// Whether nobody tries again.
+        /// Whether Aegis will not try again.
         package let isGivenUp: Bool
     }
 
-    /// Revokes what others have taken the place of, once all gateways that are alive serve those. `issuers` are all of the state,
-    /// `leaving` those that were taken out of it just now.
+    /// Revokes replaced certificates, once all live gateways serve the replacements. `issuers` are all of the state,
+    /// `leaving` those just removed from it.
     ///
-    /// What can't be revoked now stays noted, and is tried again later, as long as its issuer is in the state.
+    /// A certificate that can't be revoked now stays noted and is tried again later, as long as its issuer is in the
+    /// state.
     package func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
         let now = tools.now()
         let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
@@ -72,7 +72,7 @@ package struct OriginRevocations: Sendable {
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
-    /// Forgets one that nobody can revoke any more but the operator.
+    /// Forgets a certificate that only the operator can revoke now.
     private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
         try tools.store.deleteSuperseded(id: certificate.id)
         let hint =
@@ -81,7 +81,7 @@ package struct OriginRevocations: Sendable {
             certificate: certificate.certificate, failure: IssuanceFailure(reason, hint: hint), isGivenUp: true)
     }
 
-    /// Revokes a certificate, which can't be undone. One that is revoked already is no error.
+    /// Revokes a certificate, which can't be undone. Does not throw if it was revoked before.
     package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
         let client = try CloudflareClient(settings, secrets: tools.secrets)
         do throws(CloudflareError) {
@@ -91,7 +91,7 @@ package struct OriginRevocations: Sendable {
         }
     }
 
-    /// Whether all gateways that are alive have what the state is now; waits for those that are late.
+    /// Whether all live gateways have applied the current state. Waits for gateways that have not.
     private func areGatewaysUpToDate() throws(StateError) -> Bool {
         let revision = try tools.store.revision()
         var waited = 0

@@ -1,16 +1,17 @@
 import State
 
-/// What a pack's status means to us. Cloudflare has more than twenty, and may have others one day: those count as under way.
+/// The meaning of a pack's status for Aegis. Cloudflare has more than twenty statuses, and may add others; an unknown
+/// one counts as pending.
 enum PackStatus {
-    /// It is on its way, or says nothing that we know.
+    /// The pack is not active yet, or its status is unknown.
     case pending
-    /// The edge serves it.
+    /// The edge serves the pack.
     case active
-    /// Its validation has taken too long, and can be begun again.
+    /// The validation timed out, and can be started again.
     case validationTimedOut
-    /// Nothing comes of it any more.
+    /// The pack will never become active.
     case dead
-    /// It is gone, or goes.
+    /// The pack is deleted, or is being deleted.
     case gone
 
     init(_ text: String) {
@@ -28,22 +29,23 @@ enum PackStatus {
 }
 
 extension EdgePack {
-    /// The status of a pack that the provider does not know any more.
+    /// The status for a pack that Cloudflare no longer knows.
     static let goneStatus = "deleted"
 
-    /// Whether the edge serves it.
+    /// Whether the edge serves the pack.
     package var isActive: Bool { PackStatus(status) == .active }
 
-    /// Whether something is to come of it.
+    /// Whether the pack may still become active.
     package var isPending: Bool { [.pending, .validationTimedOut].contains(PackStatus(status)) }
 
-    /// Why another has to be ordered, as far as is known without asking; nil when it need not.
+    /// The reason to order another pack, as far as it is known without asking Cloudflare; nil when there is none.
     package var loss: String? {
         if id == nil { return "its order was not ended" }
         return isActive || isPending ? nil : "is \(status) at Cloudflare"
     }
 
-    /// When to look at it again, in seconds since 1970: soon while it is new, once a day when it is in force.
+    /// When to ask for the pack's status again, in seconds since 1970: soon while it is new, once a day when it is
+    /// active.
     package var nextCheckAt: Int64 {
         switch PackStatus(status) {
         case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 15 : 900)
@@ -52,13 +54,13 @@ extension EdgePack {
         }
     }
 
-    /// How it stands, with what is to be done about it, in lines.
+    /// The pack's status and advice, in lines.
     package var news: String {
         let lines = ["is \(status)" + (problem.map { ": \($0)" } ?? "")] + notes
         return lines.joined(separator: "\n  ")
     }
 
-    /// What is wrong with it; nil when nothing is.
+    /// The problem with the pack; nil when there is none.
     package var problem: String? {
         switch PackStatus(status) {
         case .pending, .active: nil

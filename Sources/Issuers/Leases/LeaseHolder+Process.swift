@@ -3,7 +3,7 @@ import State
 import SystemPackage
 
 extension LeaseHolder {
-    /// This process, run by a user as the environment names it.
+    /// This process, with the user's name from the environment.
     package static func current() -> LeaseHolder {
         LeaseHolder(
             machine: machineName(), scope: processScope(), process: Int(getpid()),
@@ -11,10 +11,10 @@ extension LeaseHolder {
             user: userName() ?? "uid \(getuid())")
     }
 
-    /// The boot and the PID namespace: a process number of another says nothing here.
+    /// Identifies the boot and the PID namespace: process numbers of another one mean nothing here.
     private static func processScope() -> String {
         var link = [CChar](repeating: 0, count: 64)
-        // At most the buffer's length is written.
+        // The call writes at most the buffer's length.
         let count = unsafe readlink("/proc/self/ns/pid", &link, link.count)
         let namespace = String(decoding: link.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let boot = content(of: "/proc/sys/kernel/random/boot_id").filter { !$0.isWhitespace }
@@ -24,7 +24,7 @@ extension LeaseHolder {
     private static func content(of path: String) -> String {
         guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return "" }
         var bytes = [UInt8](repeating: 0, count: 1024)
-        // The buffer is lent to the call alone.
+        // The buffer is used only during the call.
         let count = try? descriptor.closeAfter {
             try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         }
@@ -33,7 +33,7 @@ extension LeaseHolder {
 
     private static func userName() -> String? {
         guard let text = unsafe getenv("USER") else { return nil }
-        // A text of the environment, which nobody changes.
+        // The text is in the environment, which no code here changes.
         let name = unsafe String(cString: text)
         let printable = name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
         return name.isEmpty ? nil : String(String.UnicodeScalarView(printable))
@@ -41,22 +41,22 @@ extension LeaseHolder {
 
     private static func machineName() -> String {
         var name = [CChar](repeating: 0, count: 256)
-        // The last byte stays 0 whatever is written before it.
+        // The call leaves the last byte 0.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             .replacing(" ", with: "-")
     }
 
-    /// Whether the holder still runs, or may: without /proc that is not known, and only the lease's end tells. For holders of
-    /// this machine.
+    /// Whether a holder on this machine still runs, or may. Without /proc this is unknown and the result is true; the
+    /// lease ends by its time then.
     package static func isAlive(_ holder: LeaseHolder) -> Bool {
         startTicks(of: holder.process) == holder.startTicks || startTicks(of: Int(getpid())) == nil
     }
 
-    /// Field 22 of a process's stat (proc(5)); nil when there is no such process, or only what its parent has not taken note of.
+    /// Field 22 of a process's stat (proc(5)); nil when there is no such process, or it is a zombie.
     private static func startTicks(of process: Int) -> UInt64? {
         let text = content(of: "/proc/\(process)/stat")
-        // The second field is a name in parentheses that may have spaces.
+        // The second field is a name in parentheses, which may contain spaces.
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
         guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
         return UInt64(fields[19])

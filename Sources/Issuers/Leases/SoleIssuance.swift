@@ -1,16 +1,18 @@
 import PKI
 import State
 
-/// Sees to it that one process at a time has a certificate from a CA.
+/// Ensures that only one process at a time obtains a certificate.
 struct SoleIssuance {
     let tools: IssuanceContext
 
-    /// How long another process may take with the same certificate, in seconds.
+    /// How long to wait for another process that has the certificate's lease, in seconds.
     private static let patienceSeconds: Int64 = 300
 
-    /// What `work` gives under the certificate's lease. Lease and order end with the commit of the material's `closing`.
+    /// Runs `work` under the certificate's lease. Lease and order end with the commit that includes the material's
+    /// `closing`.
     ///
-    /// When another process was having the certificate meanwhile, what that one stored is the result.
+    /// If another process has obtained the certificate meanwhile, that certificate is the result, and `work` does not
+    /// run.
     func obtain(
         _ name: String, for names: [String], by work: () throws(IssuanceFailure) -> IssuedMaterial
     ) throws(IssuanceFailure) -> IssuedMaterial {
@@ -30,7 +32,8 @@ struct SoleIssuance {
         }
     }
 
-    /// The lease, and the fingerprint of the certificate that there was when we began to ask for it; nil for none.
+    /// Takes the lease. `known` is the fingerprint of the certificate that was stored before the wait for the lease;
+    /// nil for none.
     private func takeLease(_ name: String) throws(IssuanceFailure) -> (LeaseKeeper, known: String?) {
         do {
             let known = try tools.store.certificate(named: name)?.facts.fingerprint
@@ -54,7 +57,7 @@ struct SoleIssuance {
         }
     }
 
-    /// What another process has stored while we waited for the lease.
+    /// The certificate that another process has stored during the wait for the lease.
     private func stored(
         _ name: String, for names: [String], besides known: String?
     ) throws(IssuanceFailure) -> IssuedMaterial? {

@@ -2,29 +2,30 @@ import ConfigModel
 import DNS
 import PKI
 
-/// Whether a name's CAA records let a CA issue for it (RFC 8659 section 4; RFC 8657 for accounts and methods).
+/// Decides whether a name's CAA records allow a CA to issue for it (RFC 8659 section 4; RFC 8657 for accounts and
+/// methods).
 struct CAAPolicy {
-    /// Who would issue, for whom and how.
+    /// The issuance to judge.
     struct Issuance {
-        /// The names that the CA goes by; none where it does not say.
+        /// The CA's names for CAA records; empty when the CA does not tell them.
         let identities: [String]
-        /// Our account at the CA; nil before there is one.
+        /// The account at the CA; nil before there is one.
         let account: String?
-        /// How control over the name is shown.
+        /// The challenge that will prove control over the name.
         let method: ACMEIssuer.Challenge
-        /// Whether it is for a wildcard.
+        /// Whether the certificate is for a wildcard.
         let isWildcard: Bool
     }
 
-    /// What every CA knows; RFC 8659 sections 4.2 to 4.4.
+    /// The tags that every CA knows (RFC 8659 sections 4.2 to 4.4).
     private static let knownTags: Set = ["issue", "issuewild", "iodef"]
-    /// The bit of a property that must not be passed over (RFC 8659 section 4.1).
+    /// The flag of a property that a CA must not ignore (RFC 8659 section 4.1).
     private static let critical: UInt8 = 0x80
 
-    /// The records that decide: those of the name, or else of the nearest parent that has some.
+    /// The records that apply: those of the name, or else of the nearest parent that has some.
     let records: [DNSLookup.CAARecord]
 
-    /// What stands against it, as what the records do; nil when nothing does.
+    /// The objection to an issuance, as a clause whose subject is the records; nil when there is none.
     func objection(to issuance: Issuance) -> String? {
         if let unknown = records.first(where: { $0.flags & Self.critical != 0 && !Self.knownTags.contains($0.tag) }) {
             return
@@ -48,22 +49,22 @@ struct CAAPolicy {
     }
 }
 
-/// The value of an `issue` or `issuewild` property, taken apart (RFC 8659 section 4.2).
+/// The parsed value of an `issue` or `issuewild` property (RFC 8659 section 4.2).
 struct CAAIssueValue: Equatable {
-    /// The CA's name in lower case; empty: no CA.
+    /// The CA's name in lower case; empty when no CA may issue.
     let issuer: String
-    /// What narrows it down.
+    /// Parameters that restrict the permission.
     let parameters: [(tag: String, value: String)]
 
     static func == (left: CAAIssueValue, right: CAAIssueValue) -> Bool {
         left.issuer == right.issuer && left.parameters.elementsEqual(right.parameters, by: ==)
     }
 
-    /// Reads a value; nil when it breaks the grammar, and then it lets nobody issue.
+    /// Reads a value; nil when it breaks the grammar, which means that no CA may issue.
     init?(_ text: String) {
         var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmed)
         issuer = String(parts.removeFirst()).lowercased()
-        // A final semicolon, or one alone, has nothing behind it.
+        // A final or lone semicolon is followed by nothing.
         if parts.last?.isEmpty == true { parts.removeLast() }
         guard issuer.isEmpty || issuer.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(Self.isLabel)
         else { return nil }
@@ -77,7 +78,7 @@ struct CAAIssueValue: Equatable {
         self.parameters = parameters
     }
 
-    /// What the parameters have against an issuance by this CA.
+    /// The objection of the parameters to an issuance by this CA; nil when there is none.
     func objection(to issuance: CAAPolicy.Issuance) -> String? {
         let accounts = values(of: "accounturi")
         if !accounts.isEmpty, accounts != issuance.account.map({ [$0] }) ?? [] {
@@ -95,10 +96,10 @@ struct CAAIssueValue: Equatable {
         return nil
     }
 
-    /// Given twice, a parameter can't be met.
+    /// All values of a parameter. No issuance satisfies a parameter that is given twice.
     private func values(of tag: String) -> [String] { parameters.filter { $0.tag == tag }.map(\.value) }
 
-    /// Letters and digits, with hyphens between them.
+    /// Whether a text consists of letters and digits, with hyphens between them.
     private static func isLabel(_ text: Substring) -> Bool {
         !text.isEmpty && !text.hasPrefix("-") && !text.hasSuffix("-")
             && text.utf8.allSatisfy { byte in
@@ -109,7 +110,7 @@ struct CAAIssueValue: Equatable {
 }
 
 extension Substring {
-    /// Without blanks and tabs at its ends.
+    /// The text without blanks and tabs at its ends.
     fileprivate var trimmed: Substring {
         var rest = self
         while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }

@@ -3,22 +3,22 @@ import HTTPClient
 import PKI
 import State
 
-/// Asks for a token where a CA asks for http-01's, and sees whether it is we who answer.
+/// Requests a token where a CA would request http-01's, and checks whether Aegis answers.
 struct ChallengeProbe: Sendable {
-    /// A name can have many addresses; a CA tries few.
+    /// A name can have many addresses, but a CA tries few.
     private static let maximumAddresses = 4
     private static let maximumBytes = 64 << 10
 
-    /// What is asked for.
+    /// The token to request.
     let token: String
-    /// The answers that only our gateways, or this process in their place, can give.
+    /// The answers that only Aegis's gateways, or this process instead of them, can give.
     let answers: [[UInt8]]
-    /// The port of plain HTTP (RFC 8555 section 8.3); another one in tests.
+    /// The port of plain HTTP (RFC 8555 section 8.3); tests use another one.
     let port: Int
-    /// How long an address may take.
+    /// How long each address may take.
     let timeout: Duration
 
-    /// What is wrong with asking for the token by a name, address by address.
+    /// The objections found when the token is requested by a name at each of its addresses.
     func objections(to name: String, at addresses: [String]) -> [(text: String, hint: String?)] {
         addresses.prefix(Self.maximumAddresses).compactMap { address in
             do throws(HTTPFailure) {
@@ -35,7 +35,7 @@ struct ChallengeProbe: Sendable {
         }
     }
 
-    /// What is wrong with an answer; nil when it is ours.
+    /// The objection to an answer; nil when the answer is Aegis's.
     func objection(to response: HTTPResponse) -> (text: String, hint: String?)? {
         if response.status == 200, answers.contains(response.body) { return nil }
         let start = "it is not our gateway that answers, but HTTP \(response.status)"

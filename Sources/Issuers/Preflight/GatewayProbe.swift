@@ -1,20 +1,20 @@
 import PKI
 
-/// How a gateway shows which one it is to those who know it from the state: where a CA looks for the answer to http-01, it
-/// answers tokens of this form with a digest over its identity. Nobody else can give that answer, and the identity can't be
-/// found from it.
+/// Lets a gateway prove its identity to a process that knows it from the state. Where a CA would request http-01's
+/// answer, the gateway answers tokens of this form with a digest over its identity. No other server can give that
+/// answer, and the answer does not reveal the identity.
 package enum GatewayProbe {
     private static let prefix = "aegis-probe-"
     /// 128 bits in hexadecimal.
     private static let digits = 32
 
-    /// A token that was never asked for.
+    /// A random token.
     package static func makeToken() -> String {
         let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max) }
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// Whether what was asked for is such a token.
+    /// Whether a request asks for such a token.
     package static func isToken(_ bytes: [UInt8]) -> Bool {
         bytes.count == prefix.utf8.count + digits && bytes.starts(with: prefix.utf8)
             && bytes.dropFirst(prefix.utf8.count).allSatisfy { byte in
@@ -23,7 +23,7 @@ package enum GatewayProbe {
             }
     }
 
-    /// What the gateway with this identity (`GatewayNode.id`) answers.
+    /// The answer of the gateway with this identity (`GatewayNode.id`).
     package static func answer(to token: [UInt8], from identity: String) -> [UInt8] {
         Array(Digest.sha256Text(token + Array(" \(identity)".utf8)).utf8)
     }

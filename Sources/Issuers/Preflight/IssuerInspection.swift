@@ -4,15 +4,15 @@ import DNS
 import PKI
 import State
 
-/// What can be known of an ACME CA, and be doubted, before anything is ordered from it.
+/// Examines an ACME CA before anything is ordered from it.
 struct IssuerInspection: Sendable {
-    /// What was found.
+    /// The findings about a CA.
     struct Findings: Sendable {
-        /// Nil when it can't be read.
+        /// The CA's directory; nil when it can't be read.
         var directory: ACMEDirectory?
-        /// Our account at the CA; nil before there is one.
+        /// The account at the CA; nil before there is one.
         var account: String?
-        /// Reasons and hints.
+        /// Doubts about the CA, each with a hint.
         var doubts: [IssuanceFailure] = []
     }
 
@@ -20,7 +20,7 @@ struct IssuerInspection: Sendable {
     let store: (any StateStore)?
     /// Looks names up.
     let system: DNSLookup
-    /// How long the CA's server, and each name server, may take.
+    /// How long the CA's server and each name server may take.
     let timeout: Duration
 
     func inspect(_ settings: ACMEIssuer) -> Findings {
@@ -44,7 +44,7 @@ struct IssuerInspection: Sendable {
         return findings
     }
 
-    /// What the CA's directory says against how it is to be used.
+    /// Conflicts between the CA's directory and the issuer's settings.
     static func doubts(of settings: ACMEIssuer, _ directory: ACMEDirectory, hasAccount: Bool) -> [IssuanceFailure] {
         var doubts = directory.oddities.map { IssuanceFailure($0) }
         if let profile = settings.profile, directory.profiles[profile] == nil {
@@ -57,7 +57,8 @@ struct IssuerInspection: Sendable {
         return doubts
     }
 
-    /// Whether those answer who write dns-01's records, and who must see them. A webhook is not called for nothing.
+    /// Checks whether the name servers for dns-01's records answer, those that are written to and those that must see
+    /// them. A webhook is not called, since each call would write something.
     private func doubts(of provider: DNSProvider) -> [IssuanceFailure] {
         guard case .rfc2136(let settings) = provider.method else { return [] }
         do throws(DNSFailure) {

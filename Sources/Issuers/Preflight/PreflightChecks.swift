@@ -5,36 +5,35 @@ import PKI
 import State
 import Synchronization
 
-// Preflight: asks the outside, before anything is ordered, what would keep a CA from issuing. What it finds are doubts: a CA
-// sees the world from elsewhere, and the world may be another when it looks. Nothing is changed by it, neither here nor there.
-// What is judged (`CAAPolicy`, answers, directories, limits) is apart from what asks.
+// Preflight: asks other servers, before anything is ordered, what would keep a CA from issuing. Its findings are only
+// warnings: a CA asks from other places and at another time. Preflight changes nothing, here or there. Judging
+// (`CAAPolicy`, answers, directories, limits) is separate from asking.
 
-/// The checks that are made before certificates are ordered from ACME CAs. Threads may share them.
+/// The checks made before certificates are ordered from ACME CAs. Threads may share this object.
 ///
-/// First the CAs are looked at, then the names, in any order: each call asks a few servers, and waits no longer than
-/// `timeout` for each.
+/// First the CAs are checked, then the names, in any order. Each call asks a few servers, and waits at most `timeout`
+/// for each.
 package final class PreflightChecks: Sendable {
     /// How long a server may take to answer.
     package static let timeout = Duration.seconds(5)
-    /// When so many lookups have failed one after the other, no more are made: nobody answers.
+    /// After this many failed lookups in a row no more are made, since no server answers.
     private static let patience = 16
 
-    /// Where the outside is; what is not the world's is for tests.
+    /// How to reach other servers. Tests change the values.
     package struct Outside: Sendable {
-        /// The name server that is asked, as host:port; nil: those of the system.
+        /// The name server to ask, as host:port; nil: those of the system.
         package var resolver: String?
-        /// The port at which CAs ask for http-01's answers.
+        /// The port at which CAs request http-01's answers.
         package var httpPort = 80
 
-        /// The world.
         package init() {}
     }
 
-    /// What was found out about a CA.
+    /// The findings about a CA.
     package struct CA: Sendable {
         let issuer: WantedCertificate.CA
         let findings: IssuerInspection.Findings
-        /// What is doubtful about it.
+        /// Warnings about the CA.
         package let warnings: [Diagnostic]
     }
 
@@ -43,24 +42,25 @@ package final class PreflightChecks: Sendable {
     private let store: (any StateStore)?
     private let now: Int64
     private let probe: ChallengeProbe?
-    /// What answers the probe when no gateway does, as long as these checks live.
+    /// Answers the probe when no gateway does, as long as these checks exist.
     private let answerer: (any ChallengeAnswerer)?
     private let silence = Mutex((failures: 0, skipped: 0))
-    /// What can't be checked at all.
+    /// Checks that could not be made.
     package let warnings: [Diagnostic]
 
-    /// Checks for certificates that are needed.
+    /// Prepares the checks for certificates that are needed.
     ///
     /// - Parameters:
     ///   - store: The state, which is only read; nil when there is none yet.
     ///   - now: Seconds since 1970.
-    ///   - makeAnswerer: Answers http-01 in place of gateways; called when none is alive and a CA would ask for it.
+    ///   - makeAnswerer: Answers http-01 instead of gateways. Called when no gateway is live and a CA would use
+    ///     http-01.
     package init(
         for needs: [WantedCertificate], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
         makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) {
         do throws(DNSFailure) {
-            // Half the time for each of two tries.
+            // Each of the two tries gets half the time.
             lookup = DNSLookup(
                 servers: try outside.resolver.map { (text) throws(DNSFailure) in [try DNSServer(text)] } ?? [],
                 timeout: Self.timeout / 2, tries: 2)
@@ -85,7 +85,7 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    /// Who will answer a probe: the gateways that are alive, or else this process.
+    /// Prepares answers to a probe: those of the live gateways, or else of this process.
     private static func prepare(
         _ store: (any StateStore)?, now: Int64, _ makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
@@ -104,7 +104,7 @@ package final class PreflightChecks: Sendable {
         return (token, [Array(challenge.keyAuthorization.utf8)], answerer)
     }
 
-    /// Looks at a CA.
+    /// Checks a CA; nil for an issuer of another kind.
     package func look(at issuer: Issuer) -> CA? {
         guard case .acme(let settings) = issuer.kind else { return nil }
         let findings = inspection.inspect(settings)
@@ -116,7 +116,8 @@ package final class PreflightChecks: Sendable {
 
     // MARK: Names
 
-    /// What is doubtful about a name of a certificate that these CAs are to issue. `origin` is where that was written.
+    /// Warnings about a name of a certificate that these CAs should issue. `origin` is the place where the name was
+    /// written.
     package func check(_ name: String, at origin: SourceOrigin, with authorities: [CA]) -> [Diagnostic] {
         guard let subject = try? SubjectName(name) else { return [] }
         let looked: (addresses: [String], warnings: [Diagnostic]) =
@@ -130,7 +131,7 @@ package final class PreflightChecks: Sendable {
             }
     }
 
-    /// The addresses of a name, and what is doubtful about what the DNS says of it.
+    /// The addresses of a name, and warnings about its DNS records.
     private func lookUp(
         _ name: String, at origin: SourceOrigin, _ authorities: [CA]
     ) -> (addresses: [String], warnings: [Diagnostic]) {
@@ -157,7 +158,7 @@ package final class PreflightChecks: Sendable {
         return (addresses, warnings)
     }
 
-    /// What was left out in the end.
+    /// A note about the lookups that were not made.
     package var omissions: [Diagnostic] {
         let skipped = silence.withLock { $0.skipped }
         guard skipped > 0 else { return [] }
@@ -173,7 +174,7 @@ package final class PreflightChecks: Sendable {
         }
         let policy = CAAPolicy(records: records)
         return authorities.compactMap { authority in
-            // Without its directory, a CA's names are not known.
+            // Without its directory, the CA's names are unknown.
             guard let directory = authority.findings.directory else { return nil }
             let issuance = CAAPolicy.Issuance(
                 identities: directory.caaIdentities, account: authority.findings.account,
@@ -186,7 +187,8 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    /// The CAA records that hold for a name, and whose they are (RFC 8659 section 3); nil when there are none up to the root.
+    /// The CAA records that apply to a name, and their owner (RFC 8659 section 3); nil when there are none up to the
+    /// root.
     private func caaRecords(above name: String) throws(DNSFailure) -> (String, [DNSLookup.CAARecord])? {
         var owner = name[...]
         while true {
@@ -199,9 +201,9 @@ package final class PreflightChecks: Sendable {
 
     // MARK: Limits
 
-    /// Which certificates would not be ordered now, and until when, if all of these are ordered in this order.
+    /// A warning for each certificate that a CA's limits would delay, if all of these are ordered in this order.
     ///
-    /// `isHad` tells those that there are already: a CA that knows renewals does not count theirs.
+    /// `isHad` marks certificates that exist already: a CA that recognizes renewals does not count theirs.
     package func limitWarnings(
         _ needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {
@@ -212,7 +214,7 @@ package final class PreflightChecks: Sendable {
                 return nil
             }
             if isHad, directories[issuer.name]??.renewalInfo != nil { return nil }
-            // Limits are the directory's, however many issuers have it.
+            // Limits apply to a directory, even if several issuers use it.
             let key = issuer.settings.directory.text
             if ledgers[key] == nil {
                 ledgers[key] = .some(try? ACMELimits(issuer.settings, store: store).ledger(now: now))
