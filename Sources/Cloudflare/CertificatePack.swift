@@ -3,21 +3,21 @@ import Remote
 
 /// A certificate pack of a zone's edge (https://developers.cloudflare.com/api/resources/ssl/subresources/certificate_packs/).
 package struct CertificatePack: Sendable, Equatable {
-    /// How Cloudflare knows it.
+    /// The pack's identifier at Cloudflare.
     package let id: String
-    /// Where it stands, in Cloudflare's words: `active`, `pending_validation` and many others.
+    /// The pack's state in Cloudflare's words: `active`, `pending_validation` and many others.
     package let status: String
-    /// The names that it is for, sorted; empty where they are not told.
+    /// The pack's names, sorted; empty where Cloudflare does not tell them.
     package let hosts: [String]
-    /// When its first certificate ends, in seconds since 1970; nil before there is one.
+    /// The end of the pack's first certificate, in seconds since 1970; nil before there is one.
     package let expiresAt: Int64?
-    /// What the operator must do so that it is validated, a line each.
+    /// The steps by which the operator can let the pack be validated, a line each.
     package let validation: [String]
-    /// What went wrong with its validation, in the server's words.
+    /// Validation errors in Cloudflare's words.
     package let problems: [String]
 }
 
-/// What is ordered.
+/// An order for a certificate pack.
 package struct CertificatePackOrder: Sendable, Equatable, Codable {
     let type: String
     /// The names, sorted.
@@ -35,7 +35,7 @@ package struct CertificatePackOrder: Sendable, Equatable, Codable {
         case hasBranding = "cloudflare_branding"
     }
 
-    /// An order for names, the zone's apex among them. Authority and validation are in the words of the API.
+    /// Makes an order for names, which must include the zone's apex. Authority and validation are words of the API.
     package init(hosts: [String], authority: String, validation: String, validityDays: Int, hasBranding: Bool) {
         type = "advanced"
         self.hosts = hosts.sorted()
@@ -45,13 +45,13 @@ package struct CertificatePackOrder: Sendable, Equatable, Codable {
         self.hasBranding = hasBranding
     }
 
-    /// The order of a text; nil when it is none.
+    /// Reads an order's text; nil when the text is none.
     package init?(text: String) {
         guard let order = try? RemoteJSON.decode(Self.self, from: Array(text.utf8)) else { return nil }
         self = order
     }
 
-    /// The order as a text, the same for the same order.
+    /// The order as a text, which is the same for equal orders.
     package var text: String { String(decoding: RemoteJSON.encode(self), as: UTF8.self) }
 }
 
@@ -88,7 +88,7 @@ extension CertificatePack: Decodable {
             case cnameTarget = "cname_target"
         }
 
-        /// What it asks for, in the form that an operator needs.
+        /// The validation steps in lines that an operator can follow.
         var lines: [String] {
             var lines: [String] = []
             if let txtName, let txtValue { lines.append("TXT \(txtName) = \(txtValue)") }
@@ -103,10 +103,10 @@ extension CertificatePack: Decodable {
         let message: String?
     }
 
-    /// Lines that are kept.
+    /// The most lines that are kept.
     private static let maximumLines = 100
 
-    /// Reads it from an answer's result. What is known of it by its identifier alone is enough to tell it from others.
+    /// Reads a pack from an answer's result. The identifier alone is enough: it distinguishes the pack from others.
     package init(from decoder: any Decoder) throws {
         func list<Element: Decodable>(_ key: Key) -> [Element] {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
@@ -126,8 +126,8 @@ extension CertificatePack: Decodable {
 }
 
 extension CloudflareClient {
-    /// Orders a pack. `isNew` tells of packs with the order's names whether they may be what came of it: such a one is looked
-    /// for before the order is repeated.
+    /// Orders a pack. When the answer was lost, first looks for a pack with the same names that satisfies `isNew`,
+    /// since that is probably what the lost order made; only then orders again.
     package func order(
         _ order: CertificatePackOrder, inZone zone: String, isNew: @escaping (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CertificatePack {
@@ -136,12 +136,13 @@ extension CloudflareClient {
             finding: { () throws(CloudflareError) in try pack(of: order, inZone: zone, where: isNew).found })
     }
 
-    /// A pack as it is now. Throws an error that `isGone` when there is none.
+    /// Reads a pack. Throws an error that `isGone` when there is none.
     package func pack(_ id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// All packs of a zone, whatever their status, and what of the list can't be read, a line each.
+    /// Reads all packs of a zone, whatever their status. `oddities` has a line for each element of the list that can't
+    /// be read.
     package func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
         var all: [CertificatePack] = []
         let listing: CloudflareSearch<Never> = try search("\(Self.packs(zone))?status=all&", of: Self.list) {
@@ -152,7 +153,7 @@ extension CloudflareClient {
         return (all, listing.oddities)
     }
 
-    /// The first pack of a zone for an order's names that is looked for.
+    /// Finds a zone's first pack that has an order's names and satisfies `isWanted`.
     package func pack(
         of order: CertificatePackOrder, inZone zone: String, where isWanted: (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CloudflareSearch<CertificatePack> {
@@ -161,12 +162,12 @@ extension CloudflareClient {
         }
     }
 
-    /// Has a pack in `validation_timed_out` validated again.
+    /// Starts the validation of a pack in `validation_timed_out` again.
     package func restartValidation(of id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.patch, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// Deletes a pack. One that is not there is no error.
+    /// Deletes a pack. Does not throw if the pack does not exist.
     package func deletePack(_ id: String, inZone zone: String) throws(CloudflareError) {
         do throws(CloudflareError) {
             let _: Removed = try call(.delete, "\(Self.packs(zone))/\(id)", of: "answer to a deletion")

@@ -1,14 +1,15 @@
-// Cloudflare: its API, as far as certificates go: those of the Origin CA, and certificate packs of the edge. Pure: HTTP,
-// waits and time come from the caller, which also keeps what must outlive a crash.
+// Cloudflare: the part of its API that concerns certificates of the Origin CA and certificate packs of the edge. Pure:
+// HTTP, waits and time come from the caller, who also keeps the journal that outlives a crash.
 
 import HTTPClient
 import PKI
 import Remote
 
-/// A conversation with Cloudflare's API (https://developers.cloudflare.com/api/). Threads may share it.
+/// A client of Cloudflare's API (https://developers.cloudflare.com/api/). Threads may share it.
 ///
-/// What is answered with 429, 5xx or code 1100 was not done, and is asked again for about a minute, as the answer wishes or
-/// with growing delays. A call without an answer is repeated only if it could not have arrived, or doing it twice does no harm.
+/// An answer of 429, 5xx or code 1100 means that nothing was done. Such a call is repeated for about a minute, with the
+/// delays that the answer asks for or with growing ones. A call without an answer is repeated only if it can't have
+/// arrived, or if doing it twice is harmless.
 package struct CloudflareClient: Sendable {
     /// Sends a request, as `HTTPClient.send` does.
     package typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
@@ -19,13 +20,13 @@ package struct CloudflareClient: Sendable {
     private let wait: @Sendable (Duration) -> Void
     private let now: @Sendable () -> Int64
 
-    /// A client.
+    /// Makes a client.
     ///
     /// - Parameters:
-    ///   - baseURL: where the API is, with its path and without a slash at its end.
-    ///   - credential: says who asks: a Bearer token, or an Origin CA key in X-Auth-User-Service-Key.
+    ///   - baseURL: the API's address, with its path and without a slash at its end.
+    ///   - credential: a Bearer token, or an Origin CA key in X-Auth-User-Service-Key.
     ///   - wait: waits before another try.
-    ///   - now: seconds since 1970, which dates in answers are compared with.
+    ///   - now: seconds since 1970, with which dates in answers are compared.
     package init(
         baseURL: String, credential: SecretField, transport: @escaping Transport,
         wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64
@@ -39,10 +40,10 @@ package struct CloudflareClient: Sendable {
 
     // MARK: Calls
 
-    /// One call, whose answer's result is a `Result`.
+    /// Makes a call and reads the result in its answer.
     ///
-    /// `finding` looks whether it was done already, where it must not be done twice: before it is repeated after a 5xx, which may
-    /// come from who stands between.
+    /// `finding` is for calls that must not be done twice. Before such a call is repeated after a 5xx, which a proxy
+    /// may have sent, `finding` checks whether Cloudflare has done it.
     func call<Result: Decodable>(
         _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, of thing: String,
         finding: (() throws(CloudflareError) -> Result?)? = nil
@@ -67,7 +68,7 @@ package struct CloudflareClient: Sendable {
             do throws(HTTPFailure) {
                 answer = try transport(request)
             } catch {
-                // Where there is something to do about it, trying again is no use.
+                // A failure with a hint needs the operator, so trying again is no use.
                 let isRepeatable = method != .post || !error.mayHaveArrived
                 guard isRepeatable, error.hint == nil, let delay = backoff.delay(retryAfter: nil) else {
                     throw .noAnswer(error)
@@ -94,7 +95,7 @@ package struct CloudflareClient: Sendable {
         }
     }
 
-    /// The refusal that an answer is; nil for one that tells of success, or is no envelope.
+    /// The refusal in an answer; nil for a success, or an answer without an envelope.
     private func refusal(of answer: HTTPResponse) -> CloudflareRefusal? {
         let verdict = try? RemoteJSON.decode(CloudflareVerdict.self, from: answer.body)
         guard !(200...299 ~= answer.status) || verdict?.success == false else { return nil }
@@ -109,6 +110,6 @@ package struct CloudflareClient: Sendable {
 }
 
 extension HTTPResponse {
-    /// The number of the answer, by which Cloudflare's support finds it.
+    /// The answer's CF-Ray field, a number by which Cloudflare's support finds the call.
     fileprivate var ray: String? { value(of: "CF-Ray")?.oneLine(limit: 60) }
 }

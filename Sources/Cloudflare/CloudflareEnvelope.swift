@@ -1,7 +1,7 @@
 import PKI
 import Remote
 
-/// What every answer is wrapped in.
+/// The JSON object that contains every result.
 struct CloudflareEnvelope<Result: Decodable>: Decodable {
     struct Info: Decodable {
         @IfReadable var totalPages: Int?
@@ -25,10 +25,10 @@ struct CloudflareEnvelope<Result: Decodable>: Decodable {
     }
 }
 
-/// The result where something was removed: what it says is of no interest.
+/// The result of a removal, whose members are ignored.
 struct Removed: Decodable {}
 
-/// Whether an answer tells of success, and what it complains of else.
+/// Whether a call succeeded, and the errors if not.
 struct CloudflareVerdict: Decodable {
     let success: Bool?
     let errors: [Complaint]?
@@ -42,7 +42,7 @@ struct CloudflareVerdict: Decodable {
         let message: String?
         let documentation: String?
         let source: Source?
-        /// Older parts of the API tell the cause here.
+        /// Older parts of the API put the cause of an error here.
         let chain: [Link]?
 
         enum CodingKeys: String, CodingKey {
@@ -57,7 +57,7 @@ struct CloudflareVerdict: Decodable {
         let message: String?
     }
 
-    /// As many are shown.
+    /// The most errors that are shown.
     private static let maximumComplaints = 10
 
     var complaints: [CloudflareRefusal.Complaint] {

@@ -1,16 +1,16 @@
 import HTTPClient
 import PKI
 
-/// Why Cloudflare did not do what it was asked. The description is one line for an operator.
+/// The reason why a call to Cloudflare failed. The description is one line for an operator.
 package enum CloudflareError: Error, Sendable, Equatable {
-    /// It refuses, in its own words.
+    /// Cloudflare refuses the call.
     case refused(CloudflareRefusal)
-    /// What it sent is not what it should be; `status` tells whether it has done what it was asked.
+    /// The answer's content is not as it should be. `status` tells whether Cloudflare has done what was asked.
     case malformed(String, reason: String, status: Int, ray: String?)
     /// There was no answer.
     case noAnswer(HTTPFailure)
 
-    /// Whether it may have done what it was asked although nobody was told so.
+    /// Whether Cloudflare may have done what was asked, although its answer does not say so.
     package var mayBeDone: Bool {
         switch self {
         case .refused: false
@@ -19,14 +19,14 @@ package enum CloudflareError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether Cloudflare says that there is no such thing as was asked about. A page of somebody in between does not, nor does
-    /// an API that has no such path: base_url may be wrong.
+    /// Whether Cloudflare says that the requested thing does not exist. A proxy's error page does not say so. Neither
+    /// does an answer that the API has no such path, since base_url may be wrong.
     package var isGone: Bool {
         guard case .refused(let refusal) = self else { return false }
         return (refusal.status == 404 || refusal.status == 410) && refusal.isAboutThing
     }
 
-    /// What to do about it.
+    /// Advice for the operator.
     package var hint: String? {
         switch self {
         case .refused(let refusal): refusal.hint
@@ -50,39 +50,37 @@ extension CloudflareError: CustomStringConvertible {
 
 /// A refusal, as the envelope of an answer tells it (https://developers.cloudflare.com/fundamentals/api/reference/).
 package struct CloudflareRefusal: Sendable, Equatable {
-    /// One complaint.
+    /// An error in the envelope's `errors`.
     package struct Complaint: Sendable, Equatable {
-        /// Its number.
         package let code: Int
-        /// What it says, in one line, with the place in the request and the address of the documentation where it tells them.
+        /// The text in one line, with the place in the request and the documentation's address where Cloudflare tells
+        /// them.
         package let message: String
 
-        /// A complaint.
         package init(code: Int, message: String) {
             self.code = code
             self.message = message
         }
     }
 
-    /// The numbers that mean something to us.
+    /// The error codes that Aegis treats specially.
     enum Code {
         static let authentication = 10000
         static let transient = 1100
         static let noCertificateManager = 1450
-        /// There is no such path, or no such zone.
+        /// The path or the zone does not exist.
         static let routing = [7000, 7003]
     }
 
-    /// The status code.
+    /// The HTTP status code.
     package let status: Int
-    /// What it complains of; empty where the answer was no envelope.
+    /// The errors; empty where the answer had no envelope.
     package let complaints: [Complaint]
-    /// What Cloudflare's support asks for: the CF-Ray field.
+    /// The CF-Ray field, which Cloudflare's support asks for.
     package let ray: String?
-    /// How long to leave it alone, in seconds.
+    /// How long Cloudflare wants Aegis to wait, in seconds.
     package let retryAfterSeconds: Int64?
 
-    /// A refusal.
     package init(status: Int, complaints: [Complaint], ray: String? = nil, retryAfterSeconds: Int64? = nil) {
         self.status = status
         self.complaints = complaints
@@ -90,13 +88,13 @@ package struct CloudflareRefusal: Sendable, Equatable {
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    /// Whether it is worth asking again soon.
+    /// Whether repeating the call soon may succeed.
     var isTransient: Bool { status == 429 || 500...599 ~= status || has(Code.transient) }
 
-    /// Whether the path was understood, and it is the thing at its end that is complained of.
+    /// Whether the API accepted the path, so that the errors concern the thing it names.
     var isAboutThing: Bool { !complaints.isEmpty && !complaints.contains { Code.routing.contains($0.code) } }
 
-    /// Whether what was asked may have been done all the same: who answers for a server that did not.
+    /// Whether Cloudflare may have done what was asked in spite of this answer, which a proxy may have sent.
     var mayHideSuccess: Bool { 500...599 ~= status }
 
     var hint: String? {

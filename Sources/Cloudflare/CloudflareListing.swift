@@ -1,10 +1,10 @@
 import Remote
 
-/// What came of a search through a list.
+/// The result of searching a list.
 package struct CloudflareSearch<Found> {
-    /// What was looked for; nil where it is not there, for sure.
+    /// The element that was searched for; nil if the list certainly does not contain it.
     package let found: Found?
-    /// Which elements can't be read, a line each.
+    /// A line for each element that can't be read.
     package let oddities: [String]
 
     package init(found: Found?, oddities: [String]) {
@@ -15,7 +15,7 @@ package struct CloudflareSearch<Found> {
 
 extension CloudflareSearch: Sendable where Found: Sendable {}
 
-/// An element of a list, and what it is about where it can't be read.
+/// An element of a list. If it can't be read, `trace` tells which thing it may be.
 struct CloudflareListed<Element: Decodable>: Decodable {
     let element: Result<Element, RemoteJSON.Fault>
     let trace: CloudflareTrace
@@ -26,7 +26,7 @@ struct CloudflareListed<Element: Decodable>: Decodable {
     }
 }
 
-/// What tells whether an element that can't be read may be the one that is looked for. One that says nothing of that is none.
+/// The members that tell whether an unreadable element may be the one searched for. An element without them is not.
 struct CloudflareTrace: Decodable {
     /// A certificate's request.
     @IfReadable var csr: String?
@@ -37,7 +37,7 @@ struct CloudflareTrace: Decodable {
 
     init() {}
 
-    /// Whether it is for these names, in whatever order.
+    /// Whether the element is for these names, in any order.
     func isFor(_ names: [String]) -> Bool {
         guard let own = hostnames ?? hosts else { return false }
         return Set(own.map { $0.lowercased() }) == Set(names)
@@ -45,17 +45,17 @@ struct CloudflareTrace: Decodable {
 }
 
 extension CloudflareClient {
-    /// The most elements that a page of a list has: certificates of 200 names each fit into an answer.
+    /// The number of elements on each page. An answer has room for that many certificates of 200 names each.
     private static let pageSize = 20
-    /// The most pages that are read: 10,000 elements.
+    /// The most pages that are read, which have 10,000 elements.
     private static let maximumPages = 500
-    /// As many elements that can't be read are told of.
+    /// The most unreadable elements that are reported.
     private static let maximumOddities = 10
 
-    /// Looks through a list, page by page, until an element is what is looked for. `path` ends in `?` or `&`.
+    /// Searches a list, page by page, until `find` accepts an element. `path` ends in `?` or `&`.
     ///
-    /// An element that can't be read keeps nobody from the others: it is told of, a line for each. Where nothing is found, one of those
-    /// that `mayBe` what is looked for is an error: it must not be asked for twice.
+    /// An unreadable element is reported in a line, and the search goes on. If nothing is found and an unreadable
+    /// element `mayBe` the one searched for, the search throws: ordering again could then order twice.
     func search<Element: Decodable, Found>(
         _ path: String, of thing: String, mayBe: (CloudflareTrace) -> Bool = { _ in false },
         where find: (Element) -> Found?
@@ -82,7 +82,8 @@ extension CloudflareClient {
                 if oddities.count < Self.maximumOddities { oddities.append(line) }
                 if let trace = listed?.trace, mayBe(trace) { doubt = doubt ?? line }
             }
-            // Where the number of pages is told it counts: a server may give fewer elements a page than it is asked for.
+            // The total number of pages counts where it is given: a server may put fewer elements on a page than
+            // requested.
             let isLast = envelope.resultInfo?.totalPages.map { page >= $0 } ?? (count < Self.pageSize)
             guard isLast else { continue }
             if let doubt {

@@ -1,8 +1,9 @@
 import Remote
 
-/// Times as Cloudflare writes them.
+/// Reads times as Cloudflare writes them.
 enum CloudflareTime {
-    /// Seconds since 1970 of a time by RFC 3339, or in the form `2020-12-25 06:27:00 +0000 UTC`; nil when it is neither.
+    /// The seconds since 1970 of a time by RFC 3339, or in the form `2020-12-25 06:27:00 +0000 UTC`; nil for any other
+    /// text.
     static func seconds(_ text: String) -> Int64? {
         if let seconds = RemoteTime.rfc3339(text) { return seconds }
         let words = text.split(separator: " ", omittingEmptySubsequences: false)

@@ -3,15 +3,15 @@ import Remote
 
 /// A certificate of Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates/).
 package struct OriginCertificate: Sendable, Equatable {
-    /// How Cloudflare knows it.
+    /// The certificate's identifier at Cloudflare.
     package let id: String
     /// The leaf in PEM, without issuers.
     package let pem: [UInt8]
-    /// The request that it was issued for, in PEM; nil where it is not told.
+    /// The request that the certificate was issued for, in PEM; nil where Cloudflare does not tell it.
     package let request: String?
-    /// When it ends, in seconds since 1970; nil where that can't be read.
+    /// The end of its validity, in seconds since 1970; nil where it can't be read.
     package let expiresAt: Int64?
-    /// When it was revoked, in seconds since 1970; nil: it was not.
+    /// The time of its revocation, in seconds since 1970; nil if it was not revoked.
     package let revokedAt: Int64?
 }
 
@@ -22,25 +22,25 @@ extension OriginCertificate: Decodable {
         case revoked = "revoked_at"
     }
 
-    /// Reads it from an answer's result.
+    /// Reads a certificate from an answer's result.
     package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
         pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
         request = try values.decodeIfPresent(String.self, forKey: .csr)
-        // For people alone; a revocation that can't be read is no missing one.
+        // An unreadable end is ignored, since only people look at it; an unreadable revocation is an error.
         expiresAt = (try? values.decodeIfPresent(String.self, forKey: .expires))?.flatMap(CloudflareTime.seconds)
-        // What was never revoked may be told as the year 1.
+        // For a certificate that was not revoked, Cloudflare may give the year 1.
         revokedAt = try values.decodeIfPresent(String.self, forKey: .revoked).flatMap(CloudflareTime.seconds)
             .flatMap { $0 > 0 ? $0 : nil }
     }
 }
 
-/// An identifier of a thing at Cloudflare: it becomes a part of paths.
+/// An identifier that Cloudflare has issued. It becomes a part of paths.
 struct CloudflareID {
     let text: String
 
-    /// Letters, digits and hyphens, at most 100.
+    /// Accepts letters, digits and hyphens, at most 100.
     init(_ text: String, at decoder: any Decoder) throws {
         let isPlain = text.utf8.allSatisfy { byte in
             byte == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
@@ -54,7 +54,7 @@ struct CloudflareID {
     }
 }
 
-/// What is asked of the Origin CA.
+/// The body of a request to the Origin CA.
 package struct OriginRequest: Sendable, Encodable {
     let csr: String
     let hostnames: [String]
@@ -67,7 +67,8 @@ package struct OriginRequest: Sendable, Encodable {
         case validity = "requested_validity"
     }
 
-    /// A request for names. `type` is `origin-rsa` or `origin-ecc`, as the request's key is; `validity` is in days.
+    /// Makes a body for these names. `type` is `origin-rsa` or `origin-ecc`, as the request's key is; `validity` is in
+    /// days.
     package init(_ request: CertificateRequest, hostnames: [String], type: String, validity: Int) {
         csr = request.pem
         self.hostnames = hostnames
@@ -77,8 +78,8 @@ package struct OriginRequest: Sendable, Encodable {
 }
 
 extension CloudflareClient {
-    /// Has a certificate issued. With a zone, its list is asked before the request is repeated; which of its elements can't be read is
-    /// told, a line each.
+    /// Orders a certificate. With a zone, its list is searched before the call is repeated. `oddities` has a line for
+    /// each element of the list that can't be read.
     package func issue(
         _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
     ) throws(CloudflareError) -> (certificate: OriginCertificate, oddities: [String]) {
@@ -96,7 +97,7 @@ extension CloudflareClient {
         return (issued, oddities)
     }
 
-    /// The certificate that a zone has for this very request, which is for these names.
+    /// Finds the certificate in a zone's list that was issued for this very request, with these names.
     package func certificate(
         for request: CertificateRequest, named names: [String], inZone zone: String
     ) throws(CloudflareError) -> CloudflareSearch<OriginCertificate> {
@@ -110,19 +111,20 @@ extension CloudflareClient {
         }
     }
 
-    /// A certificate as it is now. Throws an error that `isGone` when there is none.
+    /// Reads a certificate. Throws an error that `isGone` when there is none.
     package func certificate(_ id: String) throws(CloudflareError) -> OriginCertificate {
         try call(.get, "/certificates/\(id)", of: "certificate")
     }
 
-    /// Revokes a certificate, which can't be undone. One that is revoked, or is not there, is no error.
+    /// Revokes a certificate, which can't be undone. Does not throw if the certificate was revoked before, or does not
+    /// exist.
     package func revoke(_ id: String) throws(CloudflareError) {
         do throws(CloudflareError) {
             let _: Removed = try call(.delete, "/certificates/\(id)", of: "answer to a revocation")
         } catch  where error.isGone {
             return
         } catch .refused(let refusal) {
-            // It may be refused for what it asks being so already.
+            // Cloudflare may refuse because the certificate is revoked already.
             let state = try? certificate(id)
             guard state?.revokedAt != nil else { throw .refused(refusal) }
         }
