@@ -1,15 +1,15 @@
-/// A member that others may leave out or write as they like: nil where it is missing, null, or no `Value`.
+/// A member that may be missing or of any type: nil where it is missing, null, or no `Value`.
 @propertyWrapper
 package struct IfReadable<Value: Decodable>: Decodable {
-    /// What stands there, if it can be read.
+    /// The value, if it can be read.
     package var wrappedValue: Value?
-    /// Whether something stands there that can't be read.
+    /// Whether there is a value that can't be read.
     package private(set) var projectedValue = false
 
-    /// A member as it is.
+    /// Makes a member with this value.
     package init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
-    /// Reads what stands there, whatever it is.
+    /// Reads any value, and never throws.
     package init(from decoder: any Decoder) throws {
         wrappedValue = try? decoder.singleValueContainer().decode(Value.self)
         projectedValue = wrappedValue == nil
@@ -19,26 +19,25 @@ package struct IfReadable<Value: Decodable>: Decodable {
 extension IfReadable: Sendable where Value: Sendable {}
 
 extension KeyedDecodingContainer {
-    /// What synthesized initializers call for such a member, also where it is missing.
+    /// Synthesized initializers call this overload for an IfReadable member, also when the member is missing.
     package func decode<Value>(_ type: IfReadable<Value>.Type, forKey key: Key) throws -> IfReadable<Value> {
         try decodeIfPresent(type, forKey: key) ?? IfReadable(wrappedValue: nil)
     }
 }
 
-/// A list of which is taken what can be read.
+/// A list in which unreadable elements are skipped.
 package struct ReadableList<Element: Decodable>: Decodable {
-    /// What can be read, in its order.
+    /// The readable elements, in order.
     package let elements: [Element]
-    /// Of each element that can't be read its place, counted from 1, and why not.
+    /// For each unreadable element, its place, counted from 1, and the reason.
     package let faults: [(place: Int, reason: String)]
 
-    /// Reads the elements.
     package init(from decoder: any Decoder) throws {
         var list = try decoder.unkeyedContainer()
         var elements: [Element] = []
         var faults: [(place: Int, reason: String)] = []
         while !list.isAtEnd {
-            // An attempt never throws, so the list goes on behind it.
+            // Reading a ReadAttempt never throws, so the loop continues after an unreadable element.
             switch try list.decodeIfPresent(ReadAttempt<Element>.self)?.result
                 ?? .failure(RemoteJSON.Fault(reason: "it is null"))
             {
@@ -52,12 +51,11 @@ package struct ReadableList<Element: Decodable>: Decodable {
 
 }
 
-/// What can be read of a value, or why it can't.
+/// A value, or the reason why it can't be read.
 package struct ReadAttempt<Value: Decodable>: Decodable {
-    /// What has come of it.
     package let result: Result<Value, RemoteJSON.Fault>
 
-    /// Tries to read a value.
+    /// Reads a value, and never throws.
     package init(from decoder: any Decoder) {
         do {
             result = .success(try Value(from: decoder))

@@ -1,15 +1,16 @@
-// Remote: what the clients of others' services share: JSON of a bounded size, times, and how often to ask again. Pure.
+// Remote: shared by the clients of other parties' services: JSON of a bounded size, times, and delays between tries.
+// Pure.
 
 import FoundationEssentials
 
-/// JSON, both ways.
+/// Reads and writes JSON.
 package enum RemoteJSON {
     /// The longest text that is read: 1 MiB.
     package static let maximumBytes = 1 << 20
 
-    /// Why a text can't be read.
+    /// The reason why a text can't be read.
     package struct Fault: Error, Sendable, Equatable {
-        /// The reason, to stand behind a colon.
+        /// The reason, which follows a colon.
         package let reason: String
     }
 
@@ -23,7 +24,7 @@ package enum RemoteJSON {
         }
     }
 
-    /// Writes a value that consists of texts, numbers, flags and lists of them, its members in the order of their names.
+    /// Writes a value that consists of texts, numbers, booleans and lists of them. Members are sorted by name.
     package static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -34,7 +35,7 @@ package enum RemoteJSON {
         }
     }
 
-    /// Why something can't be read that stands so deep in a text.
+    /// The reason of a decoding error that happened `depth` levels deep in a text.
     static func reason(_ error: any Error, below depth: Int = 0) -> String {
         func place(_ context: DecodingError.Context) -> String {
             let path = context.codingPath.dropFirst(depth).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }

@@ -1,6 +1,6 @@
-/// The two forms in which servers write times, read into seconds since 1970.
+/// Reads the two forms in which servers write times, into seconds since 1970.
 package enum RemoteTime {
-    /// A time of RFC 3339, as in `2026-11-22T16:00:00.5+01:00`; fractions are dropped. Nil when it is none.
+    /// Reads a time of RFC 3339, such as `2026-11-22T16:00:00.5+01:00`; fractions are dropped. Nil for any other text.
     package static func rfc3339(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard 20...40 ~= bytes.count, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
@@ -18,7 +18,7 @@ package enum RemoteTime {
         return date * 86_400 + time - offset
     }
 
-    /// A date of HTTP in its preferred form, as in `Sun, 22 Nov 2026 16:00:00 GMT` (RFC 9110, section 5.6.7).
+    /// Reads a date in HTTP's preferred form, such as `Sun, 22 Nov 2026 16:00:00 GMT` (RFC 9110, section 5.6.7).
     static func http(_ text: String) -> Int64? {
         let parts = text.utf8.split(separator: UInt8(ascii: " "))
         guard parts.count == 6, let day = number(parts[1]), let year = number(parts[3]),
@@ -29,7 +29,7 @@ package enum RemoteTime {
         return date * 86_400 + time
     }
 
-    /// How long a Retry-After field (RFC 9110, section 10.2.3) says to wait; nil when it says nothing that can be read.
+    /// How long a Retry-After field (RFC 9110, section 10.2.3) asks to wait; nil when it can't be read.
     package static func retryAfter(_ text: String?, now: Int64) -> Duration? {
         guard let text else { return nil }
         if let seconds = number(text.utf8) { return .seconds(seconds) }
@@ -38,7 +38,7 @@ package enum RemoteTime {
 
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-    /// One to nine digits.
+    /// Reads one to nine digits.
     private static func number(_ digits: some Collection<UInt8>) -> Int64? {
         guard 1...9 ~= digits.count, digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
             return nil
@@ -46,7 +46,7 @@ package enum RemoteTime {
         return digits.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
 
-    /// `hh:mm:ss` as seconds; a leap second counts as the next one's beginning.
+    /// Reads `hh:mm:ss` as seconds. A leap second counts as the first second of the next minute.
     private static func timeOfDay(_ text: some Collection<UInt8>) -> Int64? {
         let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         guard parts.count == 3, parts.allSatisfy({ $0.count == 2 }), let hour = number(parts[0]), hour < 24,
@@ -55,7 +55,7 @@ package enum RemoteTime {
         return hour * 3600 + minute * 60 + second
     }
 
-    /// `Z` or `±hh:mm` as seconds.
+    /// Reads `Z` or `±hh:mm` as seconds.
     private static func offset(_ text: ArraySlice<UInt8>) -> Int64? {
         guard let sign = text.first else { return nil }
         if sign | 0x20 == UInt8(ascii: "z") { return text.count == 1 ? 0 : nil }
@@ -65,7 +65,8 @@ package enum RemoteTime {
         return sign == UInt8(ascii: "+") ? time : -time
     }
 
-    /// Days since 1970-01-01 of a date of the Gregorian calendar, whose rules repeat every 400 years of 146,097 days.
+    /// The days since 1970-01-01 of a date in the Gregorian calendar, whose rules repeat every 400 years of 146,097
+    /// days.
     private static func days(year: Int64, month: Int64, day: Int64) -> Int64? {
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         let lengths: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
