@@ -1,40 +1,40 @@
 import CLDNS
 
-/// A record of an answer.
+/// A record in an answer.
 package struct DNSRecord {
-    /// Whose it is, as DNSName.text(ofWire:) has it.
+    /// The record's owner, in the form of DNSName.text(ofWire:).
     package let owner: String
-    /// The number of its type.
+    /// The number of the record's type.
     package let type: UInt16
-    /// The fields of its data as libldns takes them apart, names uncompressed; none in a question.
+    /// The fields of the record's data, as libldns separates them, with uncompressed names. A question has none.
     package let fields: [[UInt8]]
-    /// Where it begins in the message.
+    /// The record's offset in the message.
     package let start: Int
 
     func isOf(_ type: DNSRecordType) -> Bool { self.type == type.rawValue }
 }
 
-/// A server's answer, taken apart.
+/// A server's parsed answer.
 package struct DNSAnswer {
     private static let headerBytes = 12
-    /// More records than this are read in no answer.
+    /// The most records in an answer; more are refused.
     private static let maximumRecords = 1000
 
     package let id: UInt16
     let isResponse: Bool
-    /// The number of its DNSOperation.
+    /// The number of the message's DNSOperation.
     let operation: UInt8
-    /// Whether there is more than fitted into a datagram.
+    /// Whether the whole answer was too long for a datagram.
     package let isTruncated: Bool
     /// The response code (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
     let code: Int
     package let question: DNSRecord?
-    /// What answers the question.
+    /// The records of the answer section.
     package let records: [DNSRecord]
-    /// The signature, which is the last record of all.
+    /// The signature, which is the message's last record.
     package let signature: DNSRecord?
 
-    /// Reads a message; nil when it is broken.
+    /// Reads a message; nil when it is malformed.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count >= Self.headerBytes else { return nil }
         func number(_ position: Int) -> UInt16 { UInt16(bigEndianBytes: bytes[position..<position + 2]) }
@@ -52,7 +52,7 @@ package struct DNSAnswer {
         for (section, count) in counts.enumerated() {
             for _ in 0..<count {
                 guard let record = Self.record(in: bytes, at: &position, isQuestion: section == 0) else {
-                    // What was cut off asks for TCP; all else is broken.
+                    // A truncated answer is still usable: it tells the client to ask by TCP. Any other is malformed.
                     guard isTruncated else { return nil }
                     (self.question, self.records, signature) = (question, [], nil)
                     return
@@ -67,10 +67,10 @@ package struct DNSAnswer {
         signature = last.flatMap { $0.isOf(.tsig) ? $0 : nil }
     }
 
-    /// The name that a name stands for: the end of the aliases that the answer has for it.
+    /// The name at the end of the aliases that the answer has for a name.
     package func canonicalName(of name: String) -> String {
         var name = name
-        // As many as records, so that a circle ends.
+        // Follows at most as many aliases as there are records, so that a loop of aliases ends.
         for _ in records {
             let alias = records.first { $0.owner == name && $0.isOf(.cname) }
             guard let target = alias?.fields.first else { break }
@@ -79,18 +79,18 @@ package struct DNSAnswer {
         return name
     }
 
-    /// The records of a type that the answer has for a name, or for what it stands for.
+    /// The answer's records of a type for a name, or for the name that it is an alias of.
     func records(of type: DNSRecordType, for name: DNSName) -> [DNSRecord] {
         let owner = canonicalName(of: name.text)
         return records.filter { $0.owner == owner && $0.isOf(type) }
     }
 
-    /// The texts at a name, the parts of each joined.
+    /// The texts at a name. The parts of each text are joined.
     package func texts(at name: DNSName) -> [String] {
         records(of: .txt, for: name).map { String(decoding: $0.fields.flatMap { $0.dropFirst() }, as: UTF8.self) }
     }
 
-    /// The addresses of a name that are of a type, as text.
+    /// The addresses of one type for a name, as text.
     package func addresses(of name: DNSName, _ type: DNSRecordType) -> [String] {
         records(of: type, for: name).compactMap { $0.fields.first.flatMap(SocketAddress.text(ofIP:)) }
     }
@@ -99,7 +99,7 @@ package struct DNSAnswer {
     package func authorizations(at name: DNSName) -> [DNSLookup.CAARecord] {
         records(of: .caa, for: name).compactMap { record in
             guard record.fields.count == 3, let flags = record.fields[0].first else { return nil }
-            // The tag begins with its length.
+            // The field of the tag begins with its length.
             let tag = String(decoding: record.fields[1].dropFirst(), as: UTF8.self).lowercased()
             return DNSLookup.CAARecord(flags: flags, tag: tag, value: String(decoding: record.fields[2], as: UTF8.self))
         }
@@ -108,19 +108,19 @@ package struct DNSAnswer {
     private static func record(in bytes: [UInt8], at position: inout Int, isQuestion: Bool) -> DNSRecord? {
         var record: UnsafeMutablePointer<ldns_rr>?
         let start = position
-        // Reads within the given size alone, and gives a record of its own for us to free.
+        // The call reads only within the given size, and allocates a record that we must free.
         let status = unsafe ldns_wire2rr(
             &record, bytes, bytes.count, &position, isQuestion ? LDNS_SECTION_QUESTION : LDNS_SECTION_ANSWER)
         guard status == LDNS_STATUS_OK, let record = unsafe record else { return nil }
         defer { unsafe ldns_rr_free(record) }
-        // Its parts live as long as the record, and are copied.
+        // The fields live as long as the record; their bytes are copied.
         let fields = unsafe (0..<ldns_rr_rd_count(record)).map { unsafe content(of: ldns_rr_rdf(record, $0)) }
         return unsafe DNSRecord(
             owner: DNSName.text(ofWire: content(of: ldns_rr_owner(record))),
             type: UInt16(truncatingIfNeeded: ldns_rr_get_type(record).rawValue), fields: fields, start: start)
     }
 
-    /// The bytes of a part of a living record.
+    /// The bytes of a field whose record is alive.
     private static func content(of field: UnsafeMutablePointer<ldns_rdf>?) -> [UInt8] {
         guard let field = unsafe field, let data = unsafe ldns_rdf_data(field) else { return [] }
         return unsafe Array(UnsafeBufferPointer(start: data, count: ldns_rdf_size(field)))

@@ -1,16 +1,16 @@
 import Glibc
 
-/// Sends a message to a server and waits for its answer: over UDP, and over TCP when the answer is too large for that
-/// (RFC 7766). Nothing but an answer to that very message is taken; what else comes is waited past.
+/// Sends a message to a server and waits for its answer: over UDP, and over TCP when the answer is too large for UDP
+/// (RFC 7766). Only an answer to this very message is accepted; all other datagrams are ignored.
 struct DNSExchange {
-    /// So many addresses of a server are tried.
+    /// The most addresses of a server that are tried.
     private static let maximumAddresses = 4
 
     let server: DNSServer
-    /// How long each address is waited for, with each protocol.
+    /// How long to wait for each address and protocol.
     let timeout: Duration
 
-    /// The answer, and its bytes. `bytes` are the message's, perhaps signed.
+    /// Returns the answer and its bytes. `bytes` are those of the message, signed or not.
     func send(_ message: DNSMessage, _ bytes: [UInt8]) throws(DNSFailure) -> (DNSAnswer, [UInt8]) {
         var failure = DNSFailure("\(server): no address")
         for address in try SocketAddress.all(of: server).prefix(Self.maximumAddresses) {
@@ -28,7 +28,7 @@ struct DNSExchange {
     private func overUDP(
         _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
     ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
-        // Connected, so that the kernel takes datagrams of this server alone.
+        // A connected socket, so that the kernel drops datagrams of other senders.
         let socket = try DNSSocket(SOCK_DGRAM, to: address, before: .now + timeout)
         try socket.send(bytes)
         while true {
@@ -41,7 +41,7 @@ struct DNSExchange {
         _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
     ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
         let socket = try DNSSocket(SOCK_STREAM, to: address, before: .now + timeout)
-        // Each message has its length before it (RFC 1035 section 4.2.2).
+        // Over TCP each message is preceded by its length (RFC 1035 section 4.2.2).
         try socket.send(UInt16(bytes.count).bigEndianBytes + bytes)
         let length = try receive(2, from: socket)
         let received = try receive(Int(bigEndianBytes: length), from: socket)
@@ -63,16 +63,16 @@ struct DNSExchange {
         switch fault {
         case .isLate: "no answer within \(timeout)"
         case .isBroken: "the answer is broken"
-        // The text for an errno is copied at once.
+        // strerror's text is copied at once.
         case .system(let code): unsafe String(cString: strerror(code)).lowercased()
         }
     }
 }
 
-/// Why a server could not be talked to.
+/// The reason why an exchange failed.
 enum ExchangeFault: Error {
     case isLate
     case isBroken
-    /// errno.
+    /// The errno of a failed call.
     case system(Int32)
 }

@@ -1,19 +1,18 @@
 // DNS: asks name servers, and changes TXT records by dynamic updates (RFC 1035, 2136, 8945).
 //
-// Messages are values: `DNSMessage` writes and reads them, over libldns, which no other module imports; `TSIG` signs them
-// and checks signatures. `DNSExchange` alone touches sockets. A call has its own sockets, a bound in time, and takes no
-// answer but to its own question.
+// Messages are values: `DNSMessage` writes and reads them, over libldns, which no other module imports; `TSIG` signs
+// them and checks signatures. Only `DNSExchange` uses sockets. Each call has its own sockets and a time limit, and
+// accepts only an answer to its own question.
 
-/// Why DNS did not give what was asked.
+/// The reason why a question or an update failed.
 package struct DNSFailure: Error, Sendable, Equatable {
-    /// What went wrong and where, in one line.
+    /// The reason and the server or name, in one line.
     package let reason: String
-    /// What to do about it.
+    /// Advice for the operator.
     package let hint: String?
-    /// Whether nobody answered in time.
+    /// Whether no server answered in time.
     package var isUnanswered = false
 
-    /// A failure.
     package init(_ reason: String, hint: String? = nil) {
         self.reason = reason
         self.hint = hint
@@ -21,6 +20,6 @@ package struct DNSFailure: Error, Sendable, Equatable {
 }
 
 extension DNSFailure: CustomStringConvertible {
-    /// Reason and hint in a line.
+    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

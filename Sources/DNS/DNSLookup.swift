@@ -1,20 +1,19 @@
-/// Looks records up.
+/// Asks name servers for records.
 package struct DNSLookup: Sendable {
-    /// A record of which CAs may issue for a name (RFC 8659 section 4).
+    /// A CAA record, which says which CAs may issue for a name (RFC 8659 section 4).
     package struct CAARecord: Sendable, Hashable {
-        /// Bit 7 (128) set: who does not know the tag may not issue.
+        /// The flags. With bit 7 (128) set, a CA that does not know the tag may not issue.
         package let flags: UInt8
-        /// The property: issue, issuewild, iodef, in lower case.
+        /// The property's tag in lower case: issue, issuewild or iodef.
         package let tag: String
-        /// Its value.
         package let value: String
     }
 
-    /// A part of the tree of names that certain servers answer for.
+    /// A zone: a part of the DNS with its own name servers.
     package struct Zone: Sendable, Hashable {
-        /// The name that it begins at.
+        /// The zone's topmost name.
         package let name: String
-        /// The names of its servers, in alphabetical order.
+        /// The names of the zone's servers, in alphabetical order.
         package let nameServers: [String]
     }
 
@@ -22,48 +21,50 @@ package struct DNSLookup: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// A lookup.
+    /// Makes a lookup.
     ///
     /// - Parameters:
-    ///   - servers: Who is asked, in this order until one answers; none: those of /etc/resolv.conf.
-    ///   - timeout: How long a server may take for an answer. Looking up its own name is bounded by the system's resolver.
-    ///   - tries: How often each is asked before giving up.
+    ///   - servers: The servers to ask, in this order until one answers; empty: those of /etc/resolv.conf.
+    ///   - timeout: How long a server may take for an answer. The system's resolver bounds looking up the server's own
+    ///     name.
+    ///   - tries: How often to ask each server.
     package init(servers: [DNSServer] = [], timeout: Duration = .seconds(5), tries: Int = 2) {
         self.servers = servers
         self.timeout = timeout
         self.tries = tries
     }
 
-    /// The texts at a name, or at the one it is an alias of, the parts of each joined; none when there is no such name.
+    /// The texts at a name, or at the name that it is an alias of. The parts of each text are joined. Empty when there
+    /// is no such name.
     package func txt(_ name: String) throws(DNSFailure) -> [String] {
         let name = try DNSName(name)
         return try ask(.question(name, .txt)).texts(at: name)
     }
 
-    /// The IPv4 and IPv6 addresses of a name, as text; none when there is no such name.
+    /// The IPv4 and IPv6 addresses of a name, as text. Empty when there is no such name.
     package func addresses(_ name: String) throws(DNSFailure) -> [String] {
         let name = try DNSName(name)
         return try ask(.question(name, .a)).addresses(of: name, .a)
             + ask(.question(name, .aaaa)).addresses(of: name, .aaaa)
     }
 
-    /// The CAA records at a name itself; climbing to its parents (RFC 8659 section 3) is for the caller.
+    /// The CAA records at a name itself. The caller must search its parents (RFC 8659 section 3).
     package func caa(_ name: String) throws(DNSFailure) -> [CAARecord] {
         let name = try DNSName(name)
         return try ask(.question(name, .caa)).authorizations(at: name)
     }
 
-    /// What a name is an alias of, to the end of all aliases; itself when it is none.
+    /// The name at the end of a name's aliases; the name itself when it is no alias.
     package func canonicalName(of name: String) throws(DNSFailure) -> String {
         let name = try DNSName(name)
         return try ask(.question(name, .txt)).canonicalName(of: name.text)
     }
 
-    /// The zone that a name is in, whether or not there is such a name.
+    /// The zone that contains a name, whether or not the name exists.
     package func zone(of name: String) throws(DNSFailure) -> Zone {
         var next: DNSName? = try DNSName(name)
         while let candidate = next {
-            // Each zone begins with its SOA.
+            // The topmost name of each zone has an SOA record.
             if try !records(.soa, of: candidate, isAliasFollowed: false).isEmpty {
                 let servers = try records(.ns, of: candidate).compactMap { $0.fields.first.map(DNSName.text(ofWire:)) }
                 return Zone(name: candidate.text, nameServers: servers.sorted())
@@ -81,7 +82,7 @@ package struct DNSLookup: Sendable {
         return answer.records(of: type, for: name)
     }
 
-    /// The first answer of a server that could answer.
+    /// The first conclusive answer of a server.
     private func ask(_ message: DNSMessage) throws(DNSFailure) -> DNSAnswer {
         var failure = DNSFailure("there is no name server to ask")
         let servers = servers.isEmpty ? try DNSServer.ofSystem() : servers
@@ -89,7 +90,7 @@ package struct DNSLookup: Sendable {
             for server in servers {
                 do throws(DNSFailure) {
                     let (answer, _) = try DNSExchange(server: server, timeout: timeout).send(message, message.bytes)
-                    // No such name is an answer like others.
+                    // "No such name" is a conclusive answer too.
                     let isAnswer = [DNSResponseCode.noError, DNSResponseCode.noSuchName].contains(answer.code)
                     guard !isAnswer else { return answer }
                     let words = DNSResponseCode.words(answer.code)

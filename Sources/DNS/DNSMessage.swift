@@ -1,6 +1,6 @@
 import CLDNS
 
-/// The types of records that are asked for or read, by number (RFC 1035, 3596, 8659, 8945).
+/// The types of records that Aegis asks for or reads, by number (RFC 1035, 3596, 8659, 8945).
 package enum DNSRecordType: UInt16 {
     case a = 1
     case ns = 2
@@ -12,30 +12,30 @@ package enum DNSRecordType: UInt16 {
     case caa = 257
 }
 
-/// What a message is for (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
+/// The purpose of a message (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
 enum DNSOperation: UInt8 {
     case query = 0
     case update = 5
 }
 
-/// A message that is sent: its bytes, with what its answer must have.
+/// A message to send: its bytes, and the values by which its answer is recognized.
 struct DNSMessage {
     let id: UInt16
     let operation: DNSOperation
-    /// The name and type that are asked for; of an update, its zone and SOA.
+    /// The name and type of the question; for an update, the zone and SOA.
     let name: DNSName
     let type: DNSRecordType
     let bytes: [UInt8]
 
-    /// A question. Recursion is wished for: who does none takes no notice.
+    /// Makes a question. It asks for recursion; servers that don't recurse ignore that.
     static func question(_ name: DNSName, _ type: DNSRecordType) -> DNSMessage {
         DNSMessage(.query, name, type, flags: 0x0100, update: nil)
     }
 
-    /// An update that adds a TXT record to those of its name, or removes that one (RFC 2136 sections 2.5.1 and 2.5.4).
-    /// The time to live is in seconds; nil removes.
+    /// Makes an update that adds a TXT record to those of a name, or removes the record (RFC 2136 sections 2.5.1 and
+    /// 2.5.4). The time to live is in seconds; nil removes.
     static func update(zone: DNSName, name: DNSName, txt: String, timeToLive: UInt32?) -> DNSMessage {
-        // Of the zone's class, Internet, to add; of the class NONE, with a time to live of 0, to remove.
+        // To add, the zone's class, Internet (1). To remove, the class NONE (254), with a time to live of 0.
         let kind = [DNSRecordType.txt.rawValue, timeToLive == nil ? 254 : 1].flatMap(\.bigEndianBytes)
         let bytes = Array(txt.utf8)
         let strings = stride(from: 0, to: max(1, bytes.count), by: 255).flatMap { start in
@@ -58,23 +58,24 @@ struct DNSMessage {
         bytes = header + section + (update ?? [])
     }
 
-    /// Reads what may be the answer; nil when it is another's, or broken.
+    /// Reads a possible answer; nil when it answers another message, or is malformed.
     func answer(in bytes: [UInt8]) -> DNSAnswer? {
         guard let answer = DNSAnswer(bytes), answer.id == id, answer.isResponse,
             answer.operation == operation.rawValue
         else { return nil }
-        // A server may leave out the zone of an update that it answers (RFC 2136 section 3.8), or all that it can't read.
+        // A server may leave out the zone in its answer to an update (RFC 2136 section 3.8), or all sections that it
+        // can't read.
         guard let question = answer.question else { return operation == .update || answer.code != 0 ? answer : nil }
         return question.owner == name.text && question.type == type.rawValue ? answer : nil
     }
 }
 
 extension FixedWidthInteger {
-    /// The bytes, the highest first, as all of DNS has them.
+    /// The bytes in DNS's order, the highest first.
     var bigEndianBytes: [UInt8] {
         stride(from: Self.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> $0) }
     }
 
-    /// Reads such bytes.
+    /// Reads bytes in DNS's order.
     init(bigEndianBytes bytes: some Sequence<UInt8>) { self = bytes.reduce(0) { $0 << 8 | Self($1) } }
 }

@@ -1,8 +1,8 @@
-/// A name whose labels are letters, digits, '-' and '_', in lower case and without the final dot.
+/// A DNS name whose labels are letters, digits, '-' and '_', in lower case and without the final dot.
 package struct DNSName: Hashable, CustomStringConvertible {
     package let text: String
 
-    /// Reads a name (RFC 1035 section 2.3.4 on lengths); '_' is what service names have (RFC 8552).
+    /// Reads a name (RFC 1035 section 2.3.4 on lengths). '_' occurs in service names (RFC 8552).
     package init(_ text: String) throws(DNSFailure) {
         let name = text.utf8.last == UInt8(ascii: ".") ? text.dropLast() : text[...]
         let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -18,22 +18,22 @@ package struct DNSName: Hashable, CustomStringConvertible {
 
     private init(known text: Substring) { self.text = String(text) }
 
-    /// The name without its first label; nil at the top.
+    /// The name without its first label; nil for a name of one label.
     var parent: DNSName? {
         text.firstIndex(of: ".").map { DNSName(known: text[text.index(after: $0)...]) }
     }
 
-    /// Whether the name is a zone's own or below it.
+    /// Whether the name is the zone's topmost name or below it.
     func isInside(_ zone: DNSName) -> Bool { text == zone.text || text.hasSuffix("." + zone.text) }
 
-    /// Labels with their lengths, as messages have them (RFC 1035 section 3.1).
+    /// The wire form: labels preceded by their lengths (RFC 1035 section 3.1).
     package var wire: [UInt8] {
         text.utf8.split(separator: UInt8(ascii: ".")).flatMap { [UInt8($0.count)] + $0 } + [0]
     }
 
     package var description: String { text }
 
-    /// The text of a name in wire form; bytes that no plain name has are written as \DDD.
+    /// The text of a name in wire form. Bytes that are not allowed in a DNSName are written as \DDD.
     package static func text(ofWire wire: [UInt8]) -> String {
         var labels: [String] = []
         var position = 0

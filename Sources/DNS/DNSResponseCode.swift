@@ -5,7 +5,7 @@ enum DNSResponseCode {
     static let refused = 5
     static let notAuthorized = 9
 
-    /// A code by its name, and what it means.
+    /// The name of a code and its meaning.
     static func words(_ code: Int) -> String {
         switch code {
         case noError: "NOERROR"

@@ -4,14 +4,13 @@ import SystemPackage
 package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
     /// An address, or a name that is looked up when the server is asked.
     package let host: String
-    /// Its port, for UDP and TCP.
+    /// The port for UDP and TCP.
     package let port: UInt16
 
-    /// The port of DNS.
+    /// The standard port of DNS.
     package static let defaultPort: UInt16 = 53
     private static let resolverFile = "/etc/resolv.conf"
 
-    /// A server.
     package init(host: String, port: UInt16 = defaultPort) {
         self.host = host
         self.port = port
@@ -31,16 +30,16 @@ package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
-    /// The server as `host:port`, an IPv6 address in brackets.
+    /// The server as `host:port`, with brackets around an IPv6 address.
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-    /// The servers that the system asks; this machine's own when none is named (resolv.conf(5)).
+    /// The servers that the system uses; the server on this machine when none is configured (resolv.conf(5)).
     static func ofSystem() throws(DNSFailure) -> [DNSServer] {
         do {
             let file = try FileDescriptor.open(FilePath(resolverFile), .readOnly, options: .closeOnExec)
             let text = try file.closeAfter {
                 try unsafe String(unsafeUninitializedCapacity: 1 << 16) { buffer in
-                    // The buffer is written from its start, as far as the file goes.
+                    // The call writes at most the buffer's length, from its start.
                     try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
             }
@@ -50,7 +49,7 @@ package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The servers that a file in the form of resolv.conf(5) names.
+    /// The servers in a text of the form of resolv.conf(5).
     static func named(in text: String) -> [DNSServer] {
         let servers = text.split(whereSeparator: \.isNewline).compactMap { line in
             let words = line.split(whereSeparator: \.isWhitespace)

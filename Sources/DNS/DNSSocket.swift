@@ -1,6 +1,6 @@
 import Glibc
 
-/// A socket that is connected to a server, with a moment after which it waits no more.
+/// A socket that is connected to a server. Its calls wait until a deadline at most.
 struct DNSSocket: ~Copyable {
     private let descriptor: Int32
     private let deadline: ContinuousClock.Instant
@@ -17,7 +17,7 @@ struct DNSSocket: ~Copyable {
         guard errno == EINPROGRESS else { throw .system(errno) }
         try wait(for: POLLOUT)
         var (code, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-        // Writes an Int32.
+        // The call writes an Int32.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { throw .system(errno) }
         guard code == 0 else { throw .system(code) }
     }
@@ -28,7 +28,7 @@ struct DNSSocket: ~Copyable {
     func send(_ bytes: [UInt8]) throws(ExchangeFault) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            // Reads the rest alone.
+            // The call reads only the bytes in `rest`.
             let sent = unsafe rest.withUnsafeBytes {
                 unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
@@ -36,13 +36,13 @@ struct DNSSocket: ~Copyable {
         }
     }
 
-    /// What comes next: a datagram, or some bytes of a stream; none at a stream's end.
+    /// Receives a datagram, or some bytes of a stream; empty at the stream's end.
     func receive(atMost count: Int) throws(ExchangeFault) -> [UInt8] {
         while true {
             try wait(for: POLLIN)
             var code: Int32 = 0
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, received in
-                // Writes at most as many bytes as there is room for.
+                // The call writes at most the buffer's length.
                 let result = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
                 if result < 0 { code = errno }
                 received = max(0, result)
@@ -63,7 +63,7 @@ struct DNSSocket: ~Copyable {
             guard left.seconds >= 0, left.attoseconds >= 0 else { throw .isLate }
             let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000 + 1
             var state = pollfd(fd: descriptor, events: Int16(event), revents: 0)
-            // One structure, which it writes to.
+            // The call writes to this one structure.
             let ready = unsafe poll(&state, 1, Int32(clamping: milliseconds))
             if ready > 0 { return }
             guard ready == 0 || errno == EINTR else { throw .system(errno) }
@@ -71,7 +71,7 @@ struct DNSSocket: ~Copyable {
     }
 }
 
-/// Where a socket connects to.
+/// The address that a socket connects to.
 struct SocketAddress {
     private let storage: sockaddr_storage
     private let length: socklen_t
@@ -86,12 +86,12 @@ struct SocketAddress {
         unsafe hints.ai_flags = AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(server.host, "\(server.port)", &hints, &list)
-        // A static text.
+        // gai_strerror returns a static text.
         guard code == 0 else { throw DNSFailure("\(server): \(unsafe String(cString: gai_strerror(code)))") }
         defer { unsafe freeaddrinfo(list) }
         var addresses: [SocketAddress] = []
         var entry = unsafe list
-        // The list ends with nil, and its addresses fit a sockaddr_storage by its definition.
+        // The list ends with nil, and a sockaddr_storage has room for any address by its definition.
         while let info = unsafe entry {
             var storage = sockaddr_storage()
             let length = unsafe min(Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
@@ -104,9 +104,9 @@ struct SocketAddress {
         return addresses
     }
 
-    /// What connect(2) gives.
+    /// Calls connect(2) and returns its result.
     func connect(_ descriptor: Int32) -> Int32 {
-        // A sockaddr_storage is laid out to stand for any sockaddr.
+        // A sockaddr_storage may be used as any sockaddr.
         unsafe withUnsafePointer(to: storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe Glibc.connect(descriptor, $0, length)
@@ -118,7 +118,7 @@ struct SocketAddress {
     static func text(ofIP bytes: [UInt8]) -> String? {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
-            // Reads 4 or 16 bytes as the family says, and ends the text within the given size.
+            // The call reads 4 or 16 bytes, depending on the family, and writes at most the given size, ended by NUL.
             let text = unsafe inet_ntop(
                 bytes.count == 4 ? AF_INET : AF_INET6, bytes, buffer.baseAddress, socklen_t(buffer.count))
             return unsafe text.map { unsafe String(cString: $0) }

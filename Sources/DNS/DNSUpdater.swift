@@ -1,6 +1,6 @@
 import Glibc
 
-/// Adds TXT records to a zone and removes them, by dynamic updates (RFC 2136).
+/// Adds TXT records to a zone and removes them by dynamic updates (RFC 2136).
 package struct DNSUpdater: Sendable {
     private let server: DNSServer
     private let zone: DNSName
@@ -8,14 +8,14 @@ package struct DNSUpdater: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// An updater.
+    /// Makes an updater.
     ///
     /// - Parameters:
     ///   - server: The zone's primary server.
     ///   - zone: The zone.
-    ///   - key: What updates are signed with, and then answers must be, too; nil: nothing.
+    ///   - key: The key that signs updates; answers must be signed with it too. Nil: nothing is signed.
     ///   - timeout: How long the server may take for an answer.
-    ///   - tries: How often an update is sent before giving up; to do one twice is to do it once.
+    ///   - tries: How often an update is sent. Repeating an update does no harm.
     package init(
         server: DNSServer, zone: String, key: DNSUpdateKey? = nil, timeout: Duration = .seconds(5), tries: Int = 3
     ) throws(DNSFailure) {
@@ -26,18 +26,18 @@ package struct DNSUpdater: Sendable {
         self.tries = tries
     }
 
-    /// Adds a text to those at a name. The time to live is in seconds.
+    /// Adds a text at a name, beside others. The time to live is in seconds.
     package func add(txt value: String, at name: String, timeToLive: UInt32) throws(DNSFailure) {
         try update(name, value, timeToLive)
     }
 
-    /// Removes a text from those at a name; that it is not there is no failure.
+    /// Removes a text at a name. Does not throw if the text is not there.
     package func remove(txt value: String, at name: String) throws(DNSFailure) { try update(name, value, nil) }
 
     private func update(_ name: String, _ value: String, _ timeToLive: UInt32?) throws(DNSFailure) {
         let name = try DNSName(name)
         guard name.isInside(zone) else { throw DNSFailure("'\(name)' is not in the zone '\(zone)'") }
-        // Far from what a message holds.
+        // A message has room for much more.
         guard value.utf8.count <= 4096 else { throw DNSFailure("the text for '\(name)' is longer than 4096 bytes") }
         let message = DNSMessage.update(zone: zone, name: name, txt: value, timeToLive: timeToLive)
         let exchange = DNSExchange(server: server, timeout: timeout)
@@ -55,7 +55,7 @@ package struct DNSUpdater: Sendable {
         throw failure
     }
 
-    /// Why an answer does not say that the update was done; nil when it does.
+    /// The reason why an answer does not confirm the update; nil when it does.
     private func refusal(in answer: DNSAnswer, _ bytes: [UInt8], to code: [UInt8]) -> DNSFailure? {
         guard answer.code == DNSResponseCode.noError else {
             let words = DNSResponseCode.words(answer.code)
@@ -88,6 +88,6 @@ package struct DNSUpdater: Sendable {
         }
     }
 
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     private static var now: Int64 { Int64(time(nil)) }
 }

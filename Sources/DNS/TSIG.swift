@@ -1,6 +1,6 @@
 import PKI
 
-/// A key for signed updates (RFC 8945), which both sides have.
+/// A key for signed updates (RFC 8945), which client and server share.
 package struct DNSUpdateKey: Sendable {
     /// The hash functions of the key's HMAC.
     package enum Algorithm: String, Sendable, CaseIterable {
@@ -16,7 +16,7 @@ package struct DNSUpdateKey: Sendable {
     let algorithm: Algorithm
     let secret: SecretBytes
 
-    /// A key: its name at the server, and its secret in base64.
+    /// Makes a key from its name at the server and its secret in base64.
     package init(name: String, algorithm: Algorithm, secret: SecretBytes) throws(DNSFailure) {
         self.name = try DNSName(name)
         self.algorithm = algorithm
@@ -27,15 +27,15 @@ package struct DNSUpdateKey: Sendable {
     }
 }
 
-/// Signatures of messages with a shared key (RFC 8945). Not left to libldns, whose version 1.8 mistakes the name of
-/// hmac-sha384 and copies the secret about.
+/// Signatures of messages with a shared key (RFC 8945). libldns is not used for them: its version 1.8 has a wrong name
+/// for hmac-sha384, and leaves copies of the secret in memory.
 package struct TSIG {
-    /// How far clocks may differ, in seconds.
+    /// How much the clocks of client and server may differ, in seconds.
     private static let fudgeSeconds: UInt16 = 300
     private static let headerBytes = 12
     private static let anyClass: UInt16 = 255
 
-    /// Why a signature, or a message for its signature, was not accepted (RFC 8945 section 5.2).
+    /// The reason why a signature is not accepted (RFC 8945 section 5.2).
     package enum Fault: Error, Equatable {
         case unsigned
         case otherKey
@@ -47,7 +47,8 @@ package struct TSIG {
 
     package init(key: DNSUpdateKey) { self.key = key }
 
-    /// The message with its signature, and the code that its answer's is bound to. `now` is in seconds since 1970.
+    /// Signs a message. Returns it with its signature, and the signature's code, which the answer's signature covers
+    /// too. `now` is in seconds since 1970.
     func signed(_ message: [UInt8], now: Int64) throws(DNSFailure) -> (bytes: [UInt8], code: [UInt8]) {
         let variables = Variables(time: Array(now.bigEndianBytes.suffix(6)), fudge: Self.fudgeSeconds.bigEndianBytes)
         let code = try self.code(of: message, variables)
@@ -61,20 +62,20 @@ package struct TSIG {
         return (Self.changingAdditional(of: message, by: 1) + record.joined(), code)
     }
 
-    /// Checks the signature of an answer to a message with this code.
+    /// Checks the signature of an answer. `code` is that of the message's signature.
     package func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
         guard let signature = answer.signature, signature.fields.count == 7 else { throw .unsigned }
         let fields = signature.fields
         guard signature.owner == key.name.text,
             DNSName.text(ofWire: fields[0]) == DNSName.text(ofWire: algorithmName)
         else { throw .otherKey }
-        // As it was signed: with the identifier that it had then, and without the signature.
+        // The bytes as they were signed: with the original identifier, and without the signature.
         let unsigned = Self.changingAdditional(of: Array(bytes[..<signature.start]), by: -1)
         let message = fields[4] + unsigned.dropFirst(2)
         let variables = Variables(
             time: fields[1], fudge: fields[2], error: fields[5], other: Array(fields[6].dropFirst(2)))
         let request = UInt16(code.count).bigEndianBytes + code
-        // Whole codes alone, although the standard lets them be cut.
+        // Only whole codes are accepted, although the standard allows truncated ones.
         guard let expected = try? self.code(of: request + message, variables), !expected.isEmpty,
             SecretBytes(expected) == SecretBytes(Array(fields[3].dropFirst(2)))
         else { throw .wrongCode }
@@ -82,13 +83,13 @@ package struct TSIG {
         guard abs(difference) <= Int64(bigEndianBytes: variables.fudge) else { throw .wrongTime }
     }
 
-    /// The error that an answer's signature names (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time.
+    /// The error code in an answer's signature (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time.
     package static func error(of answer: DNSAnswer) -> Int {
         guard let fields = answer.signature?.fields, fields.count == 7 else { return 0 }
         return Int(bigEndianBytes: fields[5])
     }
 
-    /// What is signed beside the message (RFC 8945 section 4.3.3), as messages have it.
+    /// The values that the signature covers besides the message (RFC 8945 section 4.3.3), as bytes of a message.
     private struct Variables {
         let time: [UInt8]
         let fudge: [UInt8]
@@ -118,7 +119,7 @@ package struct TSIG {
         }
     }
 
-    /// The message with another number of additional records in its header.
+    /// A copy of the message in which the header's number of additional records is changed.
     private static func changingAdditional(of message: [UInt8], by change: Int) -> [UInt8] {
         let count = Int(bigEndianBytes: message[10..<headerBytes]) + change
         return message[..<10] + UInt16(truncatingIfNeeded: count).bigEndianBytes + message[headerBytes...]
