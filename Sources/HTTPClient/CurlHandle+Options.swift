@@ -1,22 +1,24 @@
 import CCurl
 import PKI
 
-/// What curl is told of a call.
+/// Sets curl's options for a call.
 extension CurlHandle {
     private static let connectTimeout = Duration.seconds(10)
-    /// Idle connections older than this are not used: servers end theirs after a minute or so.
+    /// The longest idle time of a connection that is used again, in seconds. Many servers close idle connections after
+    /// a minute.
     private static let idleSeconds = 30
 
     func setTarget(_ target: HTTPTarget, _ settings: HTTPClient.Settings, _ timeout: Duration) throws(HTTPFailure) {
         try set(CURLOPT_URL, target.url)
         try set(CURLOPT_PROTOCOLS_STR, target.isEncrypted ? "https" : "http")
         try set(CURLOPT_USERAGENT, settings.userAgent)
-        // A request at a time on a connection; and other than HTTP/2's library, curl wipes its copies of the fields.
+        // HTTP/1.1 has one request at a time on a connection. Unlike HTTP/2's library, curl's code for it wipes its
+        // copies of the fields.
         try set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
-        // 0 would be none.
+        // A timeout of 0 would mean none.
         try set(CURLOPT_TIMEOUT_MS, max(1, timeout.milliseconds))
         try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, min(timeout, Self.connectTimeout).milliseconds))
-        // Neither signals nor, when time is up, a wait for the system's resolver.
+        // curl must not use signals, and must not wait for the system's resolver after the timeout.
         try set(CURLOPT_NOSIGNAL, 1)
         try set(CURLOPT_QUICK_EXIT, 1)
         try set(CURLOPT_MAXAGE_CONN, Self.idleSeconds)
@@ -32,11 +34,12 @@ extension CurlHandle {
                 unsafe ServerNames.require(in: context)
                 return CURLE_OK
             })
-        // The system's certificates count as they do for OpenSSL; who is named counts by itself (see TLSClientContext).
+        // For system certificates, as in OpenSSL, only a complete chain to a root counts. A certificate from
+        // `authorities` is trusted by itself (see TLSClientContext).
         guard let authorities else { return try set(CURLOPT_SSL_OPTIONS, Int(CURLSSLOPT_NO_PARTIALCHAIN)) }
-        // Copied by curl.
+        // curl copies the bytes.
         try check(unsafe aegis_curl_set_bytes(handle, CURLOPT_CAINFO_BLOB, authorities, authorities.count))
-        // Or the system's would be trusted beside them.
+        // Otherwise curl would trust the system's directory too.
         try check(unsafe aegis_curl_set_text(handle, CURLOPT_CAPATH, nil))
     }
 
@@ -48,15 +51,16 @@ extension CurlHandle {
             try set(request.method == .head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
         }
         if request.method != .head { try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
-        // When a kept connection ends without an answer, curl sends the request again. With a body it can't, since nothing
-        // lets it read that twice; without one, what must not be done twice gets a connection of its own.
+        // When a kept connection ends without an answer, curl sends the request again. It can't if there is a body,
+        // since it can't read the body twice. A request without a body that must not be done twice gets a new
+        // connection.
         if request.body?.isEmpty ?? true, request.method == .post || request.method == .patch {
             try set(CURLOPT_FRESH_CONNECT, 1)
         }
     }
 
     func setCallbacks(_ transfer: Transfer) throws(HTTPFailure) {
-        // The caller keeps the transfer until curl is done.
+        // The caller keeps the transfer alive until curl is done.
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
         try check(
             unsafe aegis_curl_set_callback(
@@ -80,7 +84,7 @@ extension CurlHandle {
                 }, CURLOPT_READDATA, context))
     }
 
-    /// What is pointed at must stay until the transfer is over.
+    /// Sets a pointer. The memory behind it must stay valid until the transfer is over.
     func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer?) throws(HTTPFailure) {
         try check(unsafe aegis_curl_set_pointer(handle, option, pointer))
     }
@@ -90,7 +94,7 @@ extension CurlHandle {
     }
 
     private func set(_ option: CURLoption, _ value: String) throws(HTTPFailure) {
-        // Copied by curl.
+        // curl copies the text.
         try check(unsafe aegis_curl_set_text(handle, option, value))
     }
 
@@ -103,16 +107,15 @@ extension CurlHandle {
 }
 
 extension Transfer {
-    /// The transfer that a callback is called for, with the count of bytes in units of 1 as curl has it.
+    /// The transfer of a callback.
     fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> Transfer {
         guard let context = unsafe context else { preconditionFailure("curl was given a transfer") }
-        // It is what setCallbacks passed, and lives until curl is done.
+        // The pointer is the one from setCallbacks; the transfer lives until curl is done.
         return unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     }
 }
 
 extension Duration {
-    /// In whole milliseconds.
     fileprivate var milliseconds: Int {
         Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
     }

@@ -1,21 +1,22 @@
 import CCurl
 
-/// One of curl's easy handles, with the connections that it keeps. One thread at a time uses it.
+/// An easy handle of curl with its kept connections. Only one thread uses it at a time.
 ///
-/// Sound to send: a handle may go from thread to thread (libcurl-thread(3)), and its owner lends it to one caller only.
+/// Sound to send: a handle may be used by different threads in turn (libcurl-thread(3)), and its owner lends it to one
+/// caller only.
 @safe
 final class CurlHandle: @unchecked Sendable {
-    /// An answer, and where it redirects to.
+    /// An answer, and the target if it is a redirect.
     struct Answer {
         let response: HTTPResponse
         let redirect: String?
     }
 
-    /// Once for the program; later calls see that it is done.
+    /// Initializes curl once for the whole program.
     private static let isInitialized = aegis_curl_initialize() == CURLE_OK
 
     let handle: UnsafeMutableRawPointer
-    /// Where curl writes what went wrong.
+    /// The buffer into which curl writes its error message.
     private let message: UnsafeMutablePointer<CChar>
 
     init() throws(HTTPFailure) {
@@ -31,14 +32,15 @@ final class CurlHandle: @unchecked Sendable {
         unsafe message.deallocate()
     }
 
-    /// Sends a request and waits for its answer. A failure to set curl up is one before anything was sent.
+    /// Sends a request and waits for its answer. If setting up curl fails, nothing was sent.
     func perform(
         _ request: HTTPRequest, at target: HTTPTarget, settings: HTTPClient.Settings, timeout: Duration
     ) throws(HTTPFailure) -> Answer {
         let transfer = Transfer(upload: request.body, maximumBytes: settings.maximumBytes)
         let headers = try CurlList(fieldsOf: request)
         let resolutions = try CurlList(settings.resolutions)
-        // What curl was told of this call is forgotten at its end, before what it points at goes; connections are kept.
+        // The options of this call are reset before the memory that they point at is freed. The handle keeps its
+        // connections.
         defer {
             unsafe curl_easy_reset(handle)
             extendLifetime(transfer)
@@ -46,13 +48,13 @@ final class CurlHandle: @unchecked Sendable {
             extendLifetime(resolutions)
         }
         unsafe message.pointee = 0
-        // As large as curl asks for, and as long-lived as the handle.
+        // The buffer has the size that curl requires, and lives as long as the handle.
         try unsafe set(CURLOPT_ERRORBUFFER, pointer: message)
         try setTarget(target, settings, timeout)
         try setTrust(settings.authorities)
         try setRequest(request)
         try setCallbacks(transfer)
-        // Both outlive the transfer.
+        // Both lists outlive the transfer.
         try unsafe set(CURLOPT_HTTPHEADER, pointer: headers.list)
         try unsafe set(CURLOPT_RESOLVE, pointer: resolutions.list)
 
@@ -63,22 +65,22 @@ final class CurlHandle: @unchecked Sendable {
         }
         let response = HTTPResponse(
             status: number(CURLINFO_RESPONSE_CODE), fields: transfer.fields, body: transfer.body)
-        // A text that is valid until the handle's next transfer, copied here.
+        // curl's text is valid until the handle's next transfer, and is copied here.
         let redirect = unsafe aegis_curl_text(handle, CURLINFO_REDIRECT_URL).map { unsafe String(cString: $0) }
         return Answer(response: response, redirect: redirect)
     }
 
     private func fault(_ code: CURLcode) -> CurlFault {
-        // The message ends with a NUL, and curl's own texts are static.
+        // curl ends the message with a NUL, and its own texts are static.
         let detail = unsafe String(cString: message)
         return CurlFault(
             code: code, detail: detail.isEmpty ? unsafe String(cString: curl_easy_strerror(code)) : detail,
             systemError: Int32(truncatingIfNeeded: number(CURLINFO_OS_ERRNO)),
             verifyResult: number(CURLINFO_SSL_VERIFYRESULT),
-            // Once the connection is there, TLS included, the request is on its way.
+            // Once the connection is made, including TLS, the request may have been sent.
             mayHaveArrived: number(CURLINFO_REQUEST_SIZE) > 0)
     }
 
-    // A living handle, like in all below.
+    // The handle is alive, here and in the functions below.
     private func number(_ info: CURLINFO) -> Int { unsafe aegis_curl_number(handle, info) }
 }

@@ -1,15 +1,15 @@
 import CCurl
 import PKI
 
-/// A list of texts in curl's form, wiped (see CCurl's shim) and freed with its owner.
+/// A list of texts in curl's form. When its owner is destroyed, it is wiped (see CCurl's shim) and freed.
 @safe
 struct CurlList: ~Copyable {
     private(set) var list: UnsafeMutablePointer<curl_slist>?
 
-    /// Fields that curl adds unless told not to.
+    /// Fields that curl must not add by itself.
     private static let unwanted = ["Accept", "Content-Type", "Expect"]
 
-    /// A request's fields; curl adds Host, User-Agent and the framing.
+    /// The fields of a request. curl adds Host, User-Agent and the framing.
     init(fieldsOf request: HTTPRequest) throws(HTTPFailure) {
         unsafe list = nil
         for field in request.fields { try append(field.name, SecretBytes(Array(field.value.utf8))) }
@@ -34,7 +34,7 @@ struct CurlList: ~Copyable {
                 "the header field \(HTTPField.isName(name) ? name : "") has characters that none may have",
                 hint: "is there a line end or a control character in a token?", mayHaveArrived: false)
         }
-        // The semicolon is curl's way to say that a field is empty.
+        // In curl's syntax, a semicolon means that the field's value is empty.
         let separator = value.count == 0 ? ";" : ": "
         try append(SecretBytes(joining: [SecretBytes(text: name + separator), value]))
     }
@@ -43,7 +43,7 @@ struct CurlList: ~Copyable {
         let terminated = SecretBytes(joining: [text, SecretBytes([0])])
         let longer = unsafe terminated.withBytes { bytes in
             unsafe bytes.withUnsafeBytes { bytes in
-                // The text, which ends with a NUL, is copied.
+                // curl copies the text, which ends with a NUL.
                 unsafe curl_slist_append(list, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
             }
         }

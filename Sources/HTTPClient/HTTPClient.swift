@@ -2,16 +2,15 @@ import PKI
 import Synchronization
 import SystemPackage
 
-// HTTPClient: HTTP as a client, for talking to CAs, the APIs of others and webhooks; over libcurl, which no other module
-// imports.
+// HTTPClient: calls CAs, APIs of other parties and webhooks over HTTP; by libcurl, which no other module imports.
 //
-// A call is bounded in time, in bytes and in fields, is encrypted unless the client was told otherwise, and has no memory
-// of others: no cookies, no .netrc, no caches but kept connections. Proxies are those of the environment as curl reads it:
-// https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy; this machine itself is never asked for through one.
+// Each call is bounded in time, bytes and fields. It is encrypted unless the client allows plain HTTP. Calls share
+// nothing but kept connections: no cookies, no .netrc, no caches. Proxies are those of the environment as curl reads
+// it: https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy. No proxy is used for this machine itself.
 
-/// A client with its settings and kept connections. Several threads can send at once.
+/// An HTTP client with its settings and kept connections. Several threads can send at once.
 package final class HTTPClient: Sendable {
-    /// Who says that a server is what its name says.
+    /// The CAs whose certificates a server may have.
     package enum Trust: Sendable {
         /// The CAs that the system trusts.
         case system
@@ -21,16 +20,15 @@ package final class HTTPClient: Sendable {
         case authorities(pem: [UInt8])
     }
 
-    /// A name that is not looked up.
+    /// A name with a fixed address, which is not looked up.
     package struct Resolution: Sendable {
-        /// The name, as URLs have it.
+        /// The name, as URLs write it.
         package let host: String
-        /// The port, as URLs have it.
+        /// The port, as URLs write it.
         package let port: Int
         /// The IP address to connect to.
         package let address: String
 
-        /// At this address is this host.
         package init(host: String, port: Int, address: String) {
             self.host = host
             self.port = port
@@ -38,9 +36,9 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    /// What holds for all calls of a client.
+    /// The settings for all calls of a client.
     struct Settings: Sendable {
-        /// PEM; nil: the system's.
+        /// The trusted CAs in PEM; nil: the system's.
         var authorities: [UInt8]?
         var userAgent: String
         var timeout: Duration
@@ -48,28 +46,28 @@ package final class HTTPClient: Sendable {
         var resolutions: [Resolution]
     }
 
-    /// Idle handles beyond this many are closed.
+    /// The most idle handles that are kept; further ones are closed.
     private static let keptHandles = 8
-    /// The largest file of trusted certificates: the system's own has 200 KiB.
+    /// The largest accepted file of trusted certificates, in bytes. The system's own has 200 KiB.
     private static let maximumTrustBytes = 4 << 20
 
     private let settings: Settings
     private let maximumRedirects: Int
     private let allowsPlainHTTP: Bool
-    /// Each keeps its own connections; the last one used is the first to be used again.
+    /// The idle handles, each with its own connections. The one used last is used again first.
     private let idle = Mutex<[CurlHandle]>([])
 
-    /// A client.
+    /// Makes a client.
     ///
     /// - Parameters:
-    ///   - trust: Who vouches for servers. A file is read now.
-    ///   - userAgent: What the client calls itself, such as "aegis/1.0".
-    ///   - timeout: How long a call may take in all, redirects included. A connection is waited for 10 s at most.
-    ///   - maximumBytes: How large a body may be.
-    ///   - followsRedirects: How many redirects a GET or HEAD follows; after so many the redirect is the answer. None
-    ///     leads from https to http.
+    ///   - trust: The CAs to trust. A file is read now.
+    ///   - userAgent: The User-Agent field, such as "aegis/1.0".
+    ///   - timeout: The longest time of a call in all, redirects included. A connection may take 10 s at most.
+    ///   - maximumBytes: The largest body of an answer.
+    ///   - followsRedirects: The most redirects that a GET or HEAD follows. After these, the next redirect is the
+    ///     result. None is followed from https to http.
     ///   - allowsPlainHTTP: Whether URLs may be http.
-    ///   - resolutions: Names that are not looked up. With any, no proxy is used.
+    ///   - resolutions: Names with fixed addresses. If there are any, no proxy is used.
     /// - Throws: When the trusted certificates can't be read.
     package init(
         trust: Trust = .system, userAgent: String, timeout: Duration = .seconds(30), maximumBytes: Int = 1 << 20,
@@ -82,8 +80,9 @@ package final class HTTPClient: Sendable {
         self.allowsPlainHTTP = allowsPlainHTTP
     }
 
-    /// Sends a request and waits for the answer, whatever its status. What a kept connection loses is sent again only if
-    /// the server can't have done it, or would do it once (RFC 9110 section 9.2.2).
+    /// Sends a request and returns the answer, whatever its status. When a reused connection fails, the request is
+    /// repeated only if the server can't have received it, or if doing it twice has the effect of once (RFC 9110
+    /// section 9.2.2).
     package func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
         let deadline = ContinuousClock.now + min(settings.timeout, request.timeout ?? settings.timeout)
         let first = try HTTPTarget(request.url, allowsPlainHTTP: allowsPlainHTTP)
@@ -141,7 +140,7 @@ package final class HTTPClient: Sendable {
             return try file.closeAfter {
                 try unsafe [UInt8](unsafeUninitializedCapacity: maximumTrustBytes) { buffer, count in
                     while count < maximumTrustBytes {
-                        // The part of the buffer that is not written yet.
+                        // The part of the buffer that has not been written.
                         let rest = unsafe UnsafeMutableRawBufferPointer(
                             rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
                         let read = try unsafe file.read(into: rest)

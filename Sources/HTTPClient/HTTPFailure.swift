@@ -1,16 +1,15 @@
 import CCurl
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 package struct HTTPFailure: Error, Sendable, Equatable {
-    /// What went wrong and with whom, in one line without secrets: neither path nor query of the URL are in it.
+    /// The reason with the server's name, in one line without secrets. The URL's path and query are left out.
     package let reason: String
-    /// What to do about it.
+    /// Advice for the operator.
     package let hint: String?
-    /// Whether the server may have read the request, and done what it asks. False only when it can't: the name was not
+    /// Whether the server may have read the request and acted on it. False only when it can't have: the name was not
     /// resolved, no connection was made, TLS failed, or the request was malformed.
     package let mayHaveArrived: Bool
 
-    /// A failure.
     package init(_ reason: String, hint: String? = nil, mayHaveArrived: Bool) {
         self.reason = reason
         self.hint = hint
@@ -19,22 +18,22 @@ package struct HTTPFailure: Error, Sendable, Equatable {
 }
 
 extension HTTPFailure: CustomStringConvertible {
-    /// Reason and hint in a line.
+    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }
 
-/// What curl knows of a transfer that failed.
+/// curl's report of a failed transfer.
 struct CurlFault {
     let code: CURLcode
-    /// What curl says of it.
+    /// curl's own message.
     let detail: String
-    /// errno of a connection that was not had; 0: none.
+    /// The errno of a failed connection; 0 if there is none.
     let systemError: Int32
-    /// What OpenSSL says of the certificate: X509_V_ERR_…; 0: nothing.
+    /// OpenSSL's verdict on the certificate: X509_V_ERR_…; 0 if there is none.
     let verifyResult: Int
     let mayHaveArrived: Bool
 
-    /// The failure, as one at a place.
+    /// Turns the report into a failure. `place` is the server's name.
     func failure(at place: String, hasOwnAuthorities: Bool) -> HTTPFailure {
         HTTPFailure(
             "\(place): \(words)", hint: hint(hasOwnAuthorities: hasOwnAuthorities), mayHaveArrived: mayHaveArrived)
@@ -44,7 +43,7 @@ struct CurlFault {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: "the host can't be resolved"
         case CURLE_COULDNT_RESOLVE_PROXY: "the proxy's host can't be resolved"
-        // The text for an errno is copied at once.
+        // strerror's text is copied at once.
         case CURLE_COULDNT_CONNECT where systemError != 0: unsafe String(cString: strerror(systemError)).lowercased()
         case CURLE_COULDNT_CONNECT: "can't connect: \(detail)"
         case CURLE_PEER_FAILED_VERIFICATION: "TLS verification failed: \(detail)"
@@ -59,7 +58,7 @@ struct CurlFault {
 
     private func hint(hasOwnAuthorities: Bool) -> String? {
         switch code {
-        // What X509_verify_cert says of issuers that are not there: 18 to 21 (X509_STORE_CTX_get_error(3)).
+        // OpenSSL's codes for a missing issuer: 18 to 21 (X509_STORE_CTX_get_error(3)).
         case CURLE_PEER_FAILED_VERIFICATION where (18...21).contains(verifyResult):
             hasOwnAuthorities
                 ? "it was not issued by a CA of ca_file" : "a CA that the system does not trust is named by ca_file"

@@ -1,43 +1,39 @@
 import PKI
 
-/// The methods of the services that are called (RFC 9110 section 9, RFC 5789).
+/// The HTTP methods that Aegis uses (RFC 9110 section 9, RFC 5789).
 package enum HTTPMethod: String, Sendable {
-    /// Read.
+    /// Read a resource.
     case get = "GET"
-    /// Read the fields alone.
+    /// Read only the fields of a resource.
     case head = "HEAD"
-    /// Process the body.
+    /// Let the resource process the body.
     case post = "POST"
-    /// Change in part.
+    /// Change a resource in part.
     case patch = "PATCH"
-    /// Replace.
+    /// Replace a resource.
     case put = "PUT"
-    /// Remove.
+    /// Remove a resource.
     case delete = "DELETE"
 }
 
 /// A header field (RFC 9110 section 5).
 package struct HTTPField: Sendable, Hashable {
-    /// Its name, in any case.
+    /// The name, in any case.
     package var name: String
-    /// Its value, without white space around it.
+    /// The value, without white space around it.
     package var value: String
 
-    /// A field.
     package init(_ name: String, _ value: String) {
         self.name = name
         self.value = value
     }
 }
 
-/// A header field whose value is a secret: no description shows it, and the copies that are made to send it are wiped.
+/// A header field with a secret value. No description shows the value, and the copies made to send it are wiped.
 package struct SecretField: Sendable {
-    /// Its name.
     package let name: String
-    /// Its value.
     package let value: SecretBytes
 
-    /// A field.
     package init(_ name: String, _ value: SecretBytes) {
         self.name = name
         self.value = value
@@ -49,22 +45,20 @@ package struct SecretField: Sendable {
     }
 }
 
-/// What to ask of a server.
+/// A request to a server.
 package struct HTTPRequest: Sendable {
-    /// What to do.
     package var method: HTTPMethod
-    /// The absolute URL, with nobody's name or password in it.
+    /// The absolute URL, without user name and password.
     package var url: String
-    /// Fields beside those that every request has. Content-Length is among the latter.
+    /// Additional fields. The client itself adds those that every request has, such as Content-Length.
     package var fields: [HTTPField]
-    /// Says who asks. It goes to the URL's own host and port alone, whatever redirects say.
+    /// The credential. It is sent only to the URL's own host and port, even after redirects.
     package var authorization: SecretField?
-    /// The body; nil: none.
+    /// The body; nil for none.
     package var body: [UInt8]?
-    /// How long it may take where the client would wait for longer; nil: as long as the client waits.
+    /// A shorter timeout than the client's; nil: the client's.
     package var timeout: Duration?
 
-    /// A request.
     package init(
         _ method: HTTPMethod, _ url: String, fields: [HTTPField] = [], authorization: SecretField? = nil,
         body: [UInt8]? = nil

@@ -1,10 +1,11 @@
 import CCurl
 
-/// What one transfer sends and receives, as curl's callbacks are called. Confined to the thread that runs the transfer.
+/// The bytes that one transfer sends and receives through curl's callbacks. Confined to the thread that runs the
+/// transfer.
 final class Transfer {
-    /// The largest header of an answer, with those of interim answers before it and of trailers.
+    /// The largest header of an answer in bytes, including trailers and the headers of interim answers before it.
     static let maximumHeadBytes = 64 << 10
-    /// The most lines of the same.
+    /// The most lines of that header.
     static let maximumHeadLines = 200
 
     private let upload: [UInt8]
@@ -12,12 +13,12 @@ final class Transfer {
     private let maximumBytes: Int
     private var headBytes = 0
     private var headLines = 0
-    /// Whether the head is over; what comes then is a trailer, or the head of a further answer.
+    /// Whether the head is complete. A later header line belongs to a trailer or to the head of another answer.
     private var isHeadComplete = false
 
     private(set) var fields: [HTTPField] = []
     private(set) var body: [UInt8] = []
-    /// Why the transfer was broken off from here.
+    /// The reason why a callback stopped the transfer; nil if none did.
     private(set) var fault: String?
 
     init(upload: [UInt8]?, maximumBytes: Int) {
@@ -25,7 +26,7 @@ final class Transfer {
         self.maximumBytes = maximumBytes
     }
 
-    /// A piece of the body; false breaks off.
+    /// Receives a piece of the body. False stops the transfer.
     func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count <= maximumBytes - body.count else {
             fault = "the answer is larger than \(maximumBytes) bytes"
@@ -35,7 +36,7 @@ final class Transfer {
         return true
     }
 
-    /// A line of a head, as it came; false breaks off.
+    /// Receives a line of a head. False stops the transfer.
     func receiveHead(_ bytes: UnsafeRawBufferPointer) -> Bool {
         headBytes += bytes.count
         headLines += 1
@@ -46,7 +47,7 @@ final class Transfer {
         }
         let line = unsafe String(decoding: bytes, as: UTF8.self)
         if line.hasPrefix("HTTP/") {
-            // An interim answer was before it, if any.
+            // The fields collected so far belong to an interim answer.
             fields = []
             isHeadComplete = false
         } else if line == "\r\n" || line == "\n" {
@@ -67,10 +68,10 @@ final class Transfer {
         return HTTPField(name, String(decoding: Array(trimmed), as: UTF8.self))
     }
 
-    /// Gives the next piece of the request's body; how many bytes there were, 0 at its end.
+    /// Copies the next piece of the request's body into `room`. Returns the number of bytes, 0 at the body's end.
     func give(_ room: UnsafeMutableRawBufferPointer) -> Int {
         let count = min(room.count, upload.count - uploaded)
-        // As many as both have.
+        // Copies at most the bytes that both buffers have.
         unsafe room.copyBytes(from: upload[uploaded..<uploaded + count])
         uploaded += count
         return count
@@ -78,7 +79,7 @@ final class Transfer {
 }
 
 extension HTTPField {
-    /// Whether a name is a token (RFC 9110 section 5.6.2).
+    /// Whether a text is a token (RFC 9110 section 5.6.2), as a field's name must be.
     static func isName(_ name: String) -> Bool {
         let marks = "!#$%&'*+-.^_`|~".utf8
         return !name.isEmpty
@@ -87,7 +88,7 @@ extension HTTPField {
             }
     }
 
-    /// Whether these bytes may be a value (RFC 9110 section 5.5): nothing that ends a line, above all.
+    /// Whether these bytes can be a field's value (RFC 9110 section 5.5). Above all they must not end the line.
     static func isValue(_ bytes: borrowing Span<UInt8>) -> Bool {
         for index in bytes.indices {
             let byte = bytes[index]
