@@ -1,4 +1,5 @@
-// libcurl: HTTP for clients (https://curl.se/libcurl/c/). Functions below stand in for variadics, which Swift can't call.
+// libcurl: HTTP for clients (https://curl.se/libcurl/c/). The functions below replace variadics, which Swift can't
+// call.
 #ifndef AEGIS_CCURL_H
 #define AEGIS_CCURL_H
 #include <malloc.h>
@@ -8,7 +9,7 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 
-// What curl gives back may have been a copy of a secret field: it is wiped.
+// Wipes memory that curl frees, since it may contain a copy of a secret field.
 
 static inline void aegis_curl_free(void *memory) {
     if (!memory) return;
@@ -19,7 +20,7 @@ static inline void aegis_curl_free(void *memory) {
 static inline void *aegis_curl_realloc(void *memory, size_t size) {
     size_t usable = memory ? malloc_usable_size(memory) : 0;
     if (memory && size <= usable) return memory;
-    // Not realloc(3), which may move the bytes and leave the old ones behind.
+    // realloc(3) is not used, since it may move the bytes and leave the old ones behind.
     void *larger = malloc(size);
     if (larger && memory) {
         memcpy(larger, memory, usable);
@@ -40,17 +41,17 @@ static inline CURLcode aegis_curl_set_size(CURL *handle, CURLoption option, curl
     return curl_easy_setopt(handle, option, value);
 }
 
-// The text is copied by curl.
+// Sets a text, which curl copies.
 static inline CURLcode aegis_curl_set_text(CURL *handle, CURLoption option, const char *value) {
     return curl_easy_setopt(handle, option, value);
 }
 
-// What is pointed at must stay until the transfer is over.
+// Sets a pointer. The memory behind it must stay valid until the transfer is over.
 static inline CURLcode aegis_curl_set_pointer(CURL *handle, CURLoption option, void *value) {
     return curl_easy_setopt(handle, option, value);
 }
 
-// The bytes are copied by curl.
+// Sets bytes, which curl copies.
 static inline CURLcode aegis_curl_set_bytes(CURL *handle, CURLoption option, const void *bytes, size_t count) {
     struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};
     return curl_easy_setopt(handle, option, &blob);
@@ -58,7 +59,7 @@ static inline CURLcode aegis_curl_set_bytes(CURL *handle, CURLoption option, con
 
 typedef size_t (*aegis_curl_callback)(char *bytes, size_t size, size_t count, void *context);
 
-// `context` is the option that says what the callback is given.
+// Sets a callback. `context` is the option for the value that the callback gets.
 static inline CURLcode aegis_curl_set_callback(
     CURL *handle, CURLoption option, aegis_curl_callback callback, CURLoption context, void *value) {
     CURLcode code = curl_easy_setopt(handle, option, callback);
@@ -67,18 +68,18 @@ static inline CURLcode aegis_curl_set_callback(
 
 typedef CURLcode (*aegis_curl_tls_callback)(CURL *handle, void *ssl_ctx, void *context);
 
-// What is called with the SSL_CTX of each new connection over TLS.
+// Sets the callback that gets the SSL_CTX of each new TLS connection.
 static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_callback callback) {
     return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, callback);
 }
 
-// 0 when curl has no answer.
+// A number from curl; 0 when curl does not have it.
 static inline long aegis_curl_number(CURL *handle, CURLINFO info) {
     long value = 0;
     return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : 0;
 }
 
-// NULL when curl has no answer; else valid until the handle's next transfer.
+// A text from curl, valid until the handle's next transfer; NULL when curl does not have it.
 static inline const char *aegis_curl_text(CURL *handle, CURLINFO info) {
     char *value = NULL;
     return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : NULL;

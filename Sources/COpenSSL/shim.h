@@ -1,5 +1,5 @@
-// OpenSSL 3: keys, X.509, AES-GCM, TLS (https://docs.openssl.org/3.0/). Functions below stand in for macros and variadics,
-// which Swift can't call.
+// OpenSSL 3: keys, X.509, AES-GCM, TLS (https://docs.openssl.org/3.0/). The functions below replace macros and
+// variadics, which Swift can't call.
 #ifndef AEGIS_COPENSSL_H
 #define AEGIS_COPENSSL_H
 #include <malloc.h>
@@ -35,10 +35,12 @@ static inline OSSL_ENCODER_CTX *aegis_pkcs8_encoder(const EVP_PKEY *key) {
     return OSSL_ENCODER_CTX_new_for_pkey(key, EVP_PKEY_KEYPAIR, "DER", "PrivateKeyInfo", NULL);
 }
 
-// A P-256 key in the form of PKCS#8 that OpenSSL and nearly everyone write, with the public half in it: made of its numbers, which
-// takes a fifth of the decoder's time. NULL when it has another form or is no key; `*der` moves behind what was read.
+// Reads a P-256 key in the form of PKCS#8 that OpenSSL and most programs write, which includes the public half.
+// Building the key from its numbers takes a fifth of the decoder's time. NULL when the bytes have another form or are
+// no key; otherwise moves `*der` behind the key.
 static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long length) {
-    // Versions, lengths, id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915); between them stand 32 bytes, behind them 64.
+    // Versions, lengths, id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915). The private key's 32 bytes follow the
+    // first part, the public key's 64 the second.
     static const unsigned char head[36] = {
         0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06,
         0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x04, 0x6D, 0x30, 0x6B, 0x02, 0x01, 0x01, 0x04, 0x20,
@@ -67,8 +69,8 @@ static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long len
     return key;
 }
 
-// A key in PKCS#8 by the decoder for keys of its kind alone: to look through all of OpenSSL's takes three times as long. NULL
-// when it is of another kind than EC and RSA or can't be read; `*der` moves behind what was read.
+// Reads a key in PKCS#8 by the decoder of its own kind, since trying all of OpenSSL's decoders takes three times as
+// long. NULL when it is neither EC nor RSA, or can't be read; otherwise moves `*der` behind the key.
 static inline EVP_PKEY *aegis_pkcs8_key(const unsigned char **der, long length) {
     const unsigned char *start = *der;
     PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &start, length);
@@ -133,7 +135,7 @@ static inline void aegis_set_host_flags(SSL_CTX *context, unsigned int flags) {
 static const uint64_t aegis_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t aegis_no_compression = SSL_OP_NO_COMPRESSION;
 static const uint64_t aegis_server_chooses_cipher = SSL_OP_CIPHER_SERVER_PREFERENCE;
-// Has an effect only where the server chooses.
+// This option has an effect only with the server's own preference of ciphers.
 static const uint64_t aegis_prioritize_chacha = SSL_OP_PRIORITIZE_CHACHA;
 
 static inline void aegis_set_modes(SSL_CTX *context, long modes) { SSL_CTX_set_mode(context, modes); }
@@ -141,7 +143,7 @@ static inline void aegis_set_modes(SSL_CTX *context, long modes) { SSL_CTX_set_m
 // Lets SSL_read return after each record, not only after one with data.
 static inline void aegis_stop_after_each_record(SSL_CTX *context) { SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); }
 
-// Counts a record that was received and is of another type than application data: of TLS 1.3 by the type within.
+// Counts a received record whose type is not application data. For TLS 1.3 the type inside the encryption counts.
 static inline void aegis_count_quiet_record(
     int is_sent, int version, int type, const void *bytes, size_t length, SSL *ssl, void *count) {
     (void)version, (void)ssl;
@@ -149,7 +151,7 @@ static inline void aegis_count_quiet_record(
     if (*(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) ++*(int *)count;
 }
 
-// Has such records counted there.
+// Counts such records of a connection in `*count`.
 static inline void aegis_count_quiet_records(SSL *ssl, int *count) {
     SSL_set_msg_callback(ssl, aegis_count_quiet_record);
     SSL_set_msg_callback_arg(ssl, count);

@@ -1,11 +1,10 @@
 import Glibc
 import SystemPackage
 
-// PrivateFiles: directories that hold what only their owner may read.
+// PrivateFiles: directories that only their owner may read.
 
-/// Directories of the owner alone.
 package enum PrivateDirectory {
-    /// Makes a directory for the owner alone, with those above it.
+    /// Makes a directory that only its owner may use, and any missing parents.
     package static func make(_ path: FilePath) throws {
         guard !path.isEmpty, path != ".", path != "/" else { return }
         if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 { return }
@@ -20,13 +19,13 @@ package enum PrivateDirectory {
         }
     }
 
-    /// Why a directory can't be made, or nothing be written in it; nil where nothing is known to stand in the way. Makes nothing.
+    /// The reason why a directory can't be made or written in; nil when none is known. Makes nothing.
     package static func obstacle(at path: FilePath) -> String? {
         var path = path.isEmpty ? "." : path
         while true {
             do {
                 guard try path.stat().type == .directory else { return "'\(path)' is no directory" }
-                // access reads the path alone, which is lent to the call.
+                // `access(2)` only reads the path, which outlives the call.
                 let mayWrite = unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
                 return mayWrite ? nil : "nothing can be written in '\(path)': \(Errno(rawValue: errno))"
             } catch Errno.noSuchFileOrDirectory, Errno.notDirectory {
@@ -38,31 +37,31 @@ package enum PrivateDirectory {
         }
     }
 
-    /// Another process works in a directory and does not come to an end.
+    /// Another process keeps the lock of a directory for too long.
     package struct Occupied: Error, CustomStringConvertible {
-        /// Where.
         package let directory: FilePath
-        /// How long we waited for it, in seconds.
+        /// How long this process waited for the lock, in seconds.
         package let patienceSeconds: Int
 
-        /// Where, for how long, and what may be the reason.
+        /// The directory, the wait and a possible reason.
         package var description: String {
             "another process has had the lock of the directory '\(directory)' for \(patienceSeconds) s"
                 + " (is one of aegis-apply or aegis-gateway stopped?)"
         }
     }
 
-    /// Makes a directory and does something in it that no other process does there meanwhile.
+    /// Makes a directory, and runs `body` under a lock on it.
     ///
-    /// - Parameter patienceSeconds: how long another process may take, which never is more than moments.
-    /// - Throws: `Occupied` after that; else `Errno`, and what `body` throws.
+    /// - Parameter patienceSeconds: how long to wait for another process, which normally needs the lock only for
+    ///   moments.
+    /// - Throws: `Occupied` after that time, `Errno`, and the errors of `body`.
     package static func exclusively<Result>(
         in directory: FilePath, patienceSeconds: Int = 30, _ body: () throws -> Result
     ) throws -> Result {
         try make(directory)
         let folder = try FileDescriptor.open(
             directory.isEmpty ? "." : directory, .readOnly, options: [.closeOnExec, .directory])
-        // The lock goes with the descriptor, also when the process dies.
+        // Closing the descriptor releases the lock, also when the process dies.
         return try folder.closeAfter {
             let end = ContinuousClock.now + .seconds(patienceSeconds)
             while flock(folder.rawValue, LOCK_EX | LOCK_NB) != 0 {

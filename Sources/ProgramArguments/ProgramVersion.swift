@@ -1,4 +1,5 @@
-/// The version of Aegis, which both programs and the metrics tell (https://semver.org). CHANGELOG.md begins with it.
+/// The version of Aegis (https://semver.org), which both programs and the metrics show. The first entry of CHANGELOG.md
+/// has the same version.
 package enum ProgramVersion {
     /// Major, minor and patch.
     package static let number = "0.1.0"

@@ -1,7 +1,7 @@
 #pragma once
 
-/// How many arguments this program was started with, its own name among them; 0 when that is not known.
+/// The number of words in the command line, including the program's name; 0 when it is unknown.
 int aegis_argument_count(void);
 
-/// The argument at an index below aegis_argument_count(), which stays where it is while the program runs.
+/// The word at an index below aegis_argument_count(). It stays in place while the program runs.
 const char *aegis_argument(int index);
