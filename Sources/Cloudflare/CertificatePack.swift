@@ -17,7 +17,6 @@ package struct CertificatePack: Sendable, Equatable {
     package let problems: [String]
 }
 
-/// An order for a certificate pack.
 package struct CertificatePackOrder: Sendable, Equatable, Codable {
     let type: String
     /// The names, sorted.

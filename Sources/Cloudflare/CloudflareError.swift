@@ -3,11 +3,9 @@ import PKI
 
 /// The reason why a call to Cloudflare failed. The description is one line for an operator.
 package enum CloudflareError: Error, Sendable, Equatable {
-    /// Cloudflare refuses the call.
     case refused(CloudflareRefusal)
     /// The answer's content is not as it should be. `status` tells whether Cloudflare has done what was asked.
     case malformed(String, reason: String, status: Int, ray: String?)
-    /// There was no answer.
     case noAnswer(HTTPFailure)
 
     /// Whether Cloudflare may have done what was asked, although its answer does not say so.
@@ -72,7 +70,6 @@ package struct CloudflareRefusal: Sendable, Equatable {
         static let routing = [7000, 7003]
     }
 
-    /// The HTTP status code.
     package let status: Int
     /// The errors; empty where the answer had no envelope.
     package let complaints: [Complaint]

@@ -1,6 +1,5 @@
 import CLDNS
 
-/// A record in an answer.
 package struct DNSRecord {
     /// The record's owner, in the form of DNSName.text(ofWire:).
     package let owner: String
@@ -95,7 +94,6 @@ package struct DNSAnswer {
         records(of: type, for: name).compactMap { $0.fields.first.flatMap(SocketAddress.text(ofIP:)) }
     }
 
-    /// The CAA records at a name.
     package func authorizations(at name: DNSName) -> [DNSLookup.CAARecord] {
         records(of: .caa, for: name).compactMap { record in
             guard record.fields.count == 3, let flags = record.fields[0].first else { return nil }

@@ -1,13 +1,11 @@
 import SystemPackage
 
-/// A name server.
 package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
     /// An address, or a name that is looked up when the server is asked.
     package let host: String
     /// The port for UDP and TCP.
     package let port: UInt16
 
-    /// The standard port of DNS.
     package static let defaultPort: UInt16 = 53
     private static let resolverFile = "/etc/resolv.conf"
 

@@ -24,7 +24,6 @@ struct DNSSocket: ~Copyable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Sends all bytes.
     func send(_ bytes: [UInt8]) throws(ExchangeFault) {
         var rest = bytes[...]
         while !rest.isEmpty {

@@ -4,11 +4,8 @@ import PKI
 package struct DNSUpdateKey: Sendable {
     /// The hash functions of the key's HMAC.
     package enum Algorithm: String, Sendable, CaseIterable {
-        /// HMAC with SHA-256.
         case sha256 = "hmac-sha256"
-        /// HMAC with SHA-384.
         case sha384 = "hmac-sha384"
-        /// HMAC with SHA-512.
         case sha512 = "hmac-sha512"
     }
 

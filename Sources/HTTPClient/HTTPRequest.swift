@@ -2,17 +2,11 @@ import PKI
 
 /// The HTTP methods that Aegis uses (RFC 9110 section 9, RFC 5789).
 package enum HTTPMethod: String, Sendable {
-    /// Read a resource.
     case get = "GET"
-    /// Read only the fields of a resource.
     case head = "HEAD"
-    /// Let the resource process the body.
     case post = "POST"
-    /// Change a resource in part.
     case patch = "PATCH"
-    /// Replace a resource.
     case put = "PUT"
-    /// Remove a resource.
     case delete = "DELETE"
 }
 
@@ -45,7 +39,6 @@ package struct SecretField: Sendable {
     }
 }
 
-/// A request to a server.
 package struct HTTPRequest: Sendable {
     package var method: HTTPMethod
     /// The absolute URL, without user name and password.

@@ -29,7 +29,6 @@ package struct CertificateJob: Sendable {
         self.startsAnew = startsAnew
     }
 
-    /// The result of a job.
     package enum Outcome: Sendable {
         /// The certificate is in the state. The warnings, which follow its name, don't prevent its use.
         case stored(warnings: [String])
@@ -37,7 +36,6 @@ package struct CertificateJob: Sendable {
         case busy
         /// The certificate's declaration was changed or deleted meanwhile.
         case obsolete
-        /// The certificate could not be obtained.
         case failed(IssuanceFailure)
     }
 

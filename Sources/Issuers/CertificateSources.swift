@@ -114,7 +114,6 @@ package struct CertificateSources: Sendable {
 package struct ObtainedCertificate: Sendable {
     /// The chain and its key.
     package internal(set) var material: IssuedMaterial
-    /// The source of the certificate.
     package let source: CertificateFacts.Source
     /// Whether Aegis renews the certificate before it expires.
     package let autoRenew: Bool

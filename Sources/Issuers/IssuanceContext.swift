@@ -7,7 +7,6 @@ package struct IssuanceContext: Sendable {
     package let store: any StateStore
     /// This process, as the holder of leases.
     package let holder: LeaseHolder
-    /// Seals and opens keys.
     package let sealer: Sealer
     /// Reads the secrets that the file refers to.
     package let secrets: SecretReader

@@ -43,7 +43,6 @@ package struct IssuanceFailure: Error, Sendable, Equatable {
 package struct IssuedMaterial: Sendable {
     /// The leaf and its intermediates.
     package let chain: CertificateChain
-    /// The leaf's key.
     package let key: PrivateKey
     /// A digest of the source: of the text that the certificate was read from, or of the local CA; empty for other
     /// sources.

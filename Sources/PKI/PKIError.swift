@@ -6,11 +6,9 @@
 package enum PKIError: Error, Equatable {
     /// The private key is protected by a passphrase.
     case encryptedKey
-    /// The text contains no private key.
     case noPrivateKey
     /// The text contains this many private keys, where one is expected.
     case severalPrivateKeys(Int)
-    /// The text contains no certificate.
     case noCertificate
     /// The text is in a form other than PEM. The message names the command that converts it.
     case foreignForm(ForeignForm)
@@ -36,7 +34,6 @@ package enum PKIError: Error, Equatable {
     case unrelatedCertificate(subject: String, leaf: String)
     /// A certificate can't be made for this name.
     case badName(String, reason: String)
-    /// The certificate authority can't issue.
     case unusableAuthority(reason: String)
     /// The master key is not 64 hex digits.
     case badMasterKey

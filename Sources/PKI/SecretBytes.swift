@@ -4,7 +4,6 @@ import COpenSSL
 /// when the last reference goes. Descriptions and mirrors reveal none of them.
 @safe
 package final class SecretBytes: Sendable {
-    /// How many bytes there are.
     package let count: Int
     // Sound to share: only the initializers write it, and only deinit frees it.
     private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
@@ -41,7 +40,6 @@ package final class SecretBytes: Sendable {
         bytes = []
     }
 
-    /// Joins several secrets, in order.
     package convenience init(joining parts: [SecretBytes]) {
         self.init(capacity: parts.reduce(0) { $0 + $1.count }) { output in
             for part in parts {

@@ -6,7 +6,6 @@ package struct IfReadable<Value: Decodable>: Decodable {
     /// Whether there is a value that can't be read.
     package private(set) var projectedValue = false
 
-    /// Makes a member with this value.
     package init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
     /// Reads any value, and never throws.

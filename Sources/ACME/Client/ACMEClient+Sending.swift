@@ -9,7 +9,6 @@ extension ACMEClient {
 
     /// The signer of a POST.
     enum Author {
-        /// The account.
         case account
         /// The account's key, when the account's URL is not known yet.
         case accountKey

@@ -77,7 +77,6 @@ package final class ACMEClient: Sendable {
         }
     }
 
-    /// The key authorization of a challenge.
     package func keyAuthorization(_ challenge: ACMEAuthorization.Challenge) throws(ACMEError) -> ACMEKeyAuthorization {
         try ACMEKeyAuthorization(challenge, key: key)
     }

@@ -24,17 +24,13 @@ package struct ACMEHTTPRequest: Sendable, Equatable {
 /// An answer of a CA's server. Fields are as they arrived: the client checks them.
 package struct ACMEHTTPResponse: Sendable {
     package let status: Int
-    /// The Location field.
     package let location: String?
-    /// The Replay-Nonce field.
     package let replayNonce: String?
     /// The Retry-After field: seconds, or a date.
     package let retryAfter: String?
     /// The links of its Link fields.
     package let links: [WebLink]
-    /// The Content-Type field.
     package let contentType: String?
-    /// The body.
     package let body: [UInt8]
 
     package init(

@@ -3,9 +3,7 @@
 package struct RateLimitLedger: Sendable {
     /// An event that a limit counts. Events that the CA exempts must be left out.
     package struct Event: Sendable, Hashable {
-        /// The kind of event.
         package enum Kind: Sendable, Hashable {
-            /// An order was placed.
             case order
             /// A certificate was issued for these names.
             case certificate([ACMEIdentifier])

@@ -53,7 +53,6 @@ package struct ACMEAuthorization: Sendable, Hashable {
         package let error: ACMEProblem?
     }
 
-    /// The URL of the authorization.
     package let url: ACMEURL
     /// The name; for a wildcard, the name without the `*.`. Nil where the CA does not say it.
     package private(set) var identifier: ACMEIdentifier?

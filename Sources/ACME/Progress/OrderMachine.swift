@@ -12,7 +12,6 @@ package struct OrderMachine: Sendable {
         case finalize
         /// Wait, then read the order.
         case awaitIssuance(after: Duration)
-        /// Fetch the certificate.
         case download(ACMEURL)
         /// Give the order up.
         case failed(OrderFailure)

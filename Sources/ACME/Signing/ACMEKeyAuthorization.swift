@@ -3,7 +3,6 @@ import PKI
 /// The key authorization, with which a challenge is answered (RFC 8555, section 8.1). `ChallengeCertificate` needs its
 /// text.
 package struct ACMEKeyAuthorization: Sendable, Hashable {
-    /// The challenge's token.
     package let token: String
     /// The token, a dot, and the thumbprint of the account's key.
     package let text: String

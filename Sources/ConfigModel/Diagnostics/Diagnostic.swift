@@ -15,7 +15,6 @@ package struct Diagnostic: Sendable, Equatable {
     }
 
     package let severity: Severity
-    /// The place of the fault.
     package let position: SourcePosition
     /// The fault, in one line. Never quotes a secret.
     package let message: String

@@ -12,9 +12,7 @@ package struct ACMEIssuer: Sendable, Equatable {
 
     /// The published limits that Aegis observes before it asks the CA.
     package enum RateLimits: String, ChoiceValue {
-        /// The limits of Let's Encrypt.
         case letsencrypt
-        /// No limits.
         case none
     }
 
@@ -75,7 +73,6 @@ package struct ACMEIssuer: Sendable, Equatable {
 
 /// External account binding: an account that already exists at the CA (RFC 8555 section 7.3.4).
 package struct ExternalAccount: Sendable, Equatable {
-    /// The account's key identifier.
     package var keyID = ""
     /// The account's MAC key in base64url or plain base64.
     package var hmacKey = Secret(.inline(""))

@@ -28,7 +28,6 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
     static let validities = [7, 30, 90, 365, 730, 1095, 5475]
     /// The most names that one certificate can have.
     static let maxNames = 200
-    /// The address of Cloudflare's API.
     static let defaultBaseURL = ServiceURL("https://api.cloudflare.com/client/v4")
 
     /// The credential that Aegis shows to Cloudflare.
@@ -47,7 +46,6 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
     package var revokeReplaced = false
     /// The fate of a certificate that the file no longer names.
     package var onRemoval = Removal.keep
-    /// The address of the API.
     package var baseURL = defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
     package var caFile: String?

@@ -25,7 +25,6 @@ package struct Configuration: Sendable, Equatable {
     package init() {}
 }
 
-/// The result of reading a file.
 package struct ParsedConfiguration: Sendable {
     /// The configuration; nil when there is an error among the diagnostics.
     package let configuration: Configuration?

@@ -1,6 +1,5 @@
 /// How dns-01's TXT records are written, and how long Aegis waits until they are visible.
 package struct DNSProvider: Sendable, Equatable {
-    /// The two ways to write records.
     package enum Method: Sendable, Equatable {
         /// Dynamic updates to a name server (RFC 2136).
         case rfc2136(RFC2136)
@@ -11,7 +10,6 @@ package struct DNSProvider: Sendable, Equatable {
     package struct RFC2136: Sendable, Equatable {
         /// The name server, as host and port.
         package var server = ""
-        /// The zone to update.
         package var zone = ""
         /// The key that signs updates (TSIG, RFC 8945); nil: updates are not signed.
         package var tsig: TSIGKey?
@@ -20,7 +18,6 @@ package struct DNSProvider: Sendable, Equatable {
 
     /// A web service that writes the records.
     package struct Webhook: Sendable, Equatable {
-        /// The address of the service.
         package var url = ServiceURL("")
         /// The Bearer token for the service; nil: none.
         package var token: Secret?
@@ -84,11 +81,8 @@ package struct DNSProvider: Sendable, Equatable {
 package struct TSIGKey: Sendable, Equatable {
     /// The hash functions, those that common name servers support.
     package enum Algorithm: String, ChoiceValue {
-        /// HMAC with SHA-256.
         case sha256 = "hmac-sha256"
-        /// HMAC with SHA-384.
         case sha384 = "hmac-sha384"
-        /// HMAC with SHA-512.
         case sha512 = "hmac-sha512"
     }
 

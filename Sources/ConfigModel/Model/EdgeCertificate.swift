@@ -4,9 +4,7 @@ package struct EdgeCertificate: Sendable, Equatable {
     package enum Authority: String, ChoiceValue {
         /// Google Trust Services.
         case google
-        /// Let's Encrypt.
         case letsEncrypt = "lets_encrypt"
-        /// SSL.com.
         case sslCom = "ssl_com"
     }
 
@@ -32,17 +30,14 @@ package struct EdgeCertificate: Sendable, Equatable {
     package var name: String?
     /// The pack's place in the file.
     package var origin = SourceOrigin.none
-    /// The Cloudflare zone of the pack.
     package var zoneID = ""
     /// An API token with the permission Zone, SSL and Certificates, Edit.
     package var apiToken = Secret(.inline(""))
     /// The pack's names, including the zone's apex: at most 50.
     package var hosts: [DomainName] = []
-    /// The CA that issues the pack.
     package var authority = Authority.letsEncrypt
     /// The way to prove control over the names.
     package var validation = Validation.txt
-    /// The validity in days.
     package var validityDays = 90
     /// Whether Cloudflare's own name becomes the certificate's common name.
     package var cloudflareBranding = false
@@ -50,7 +45,6 @@ package struct EdgeCertificate: Sendable, Equatable {
     package var wait = Duration.seconds(60)
     /// The fate of the pack when the file no longer names it.
     package var onRemoval = Removal.delete
-    /// The address of Cloudflare's API.
     package var baseURL = CloudflareOriginIssuer.defaultBaseURL
     /// A PEM file of CAs trusted for the API's server; nil: the system's.
     package var caFile: String?

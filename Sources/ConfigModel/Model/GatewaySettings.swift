@@ -119,17 +119,14 @@ package struct GatewayLimits: Sendable, Equatable {
 }
 
 package struct AccessLog: Sendable, Equatable {
-    /// The destination of the log's lines.
     package enum Destination: Sendable, Hashable {
         /// There is no log.
         case none
-        /// Lines go to the standard output.
         case standardOutput
         /// Lines go to this file; a relative path is relative to the configuration file.
         case file(String)
     }
 
-    /// The form of a line.
     package enum Format: String, ChoiceValue {
         /// One JSON object for each line.
         case json

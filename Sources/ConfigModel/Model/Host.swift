@@ -47,7 +47,6 @@ package struct Host: Sendable, Equatable {
     package var balance = Balance.roundRobin
     /// How the gateway checks upstreams; nil: it only watches their answers.
     package var healthCheck: HealthCheck?
-    /// The source of the host's certificate.
     package var sslMode = SSLMode.none
     /// The ACME issuers, tried in order; empty: the one named `letsencrypt`.
     package var issuers: [String] = []
@@ -88,9 +87,7 @@ package struct Host: Sendable, Equatable {
 }
 
 package struct FixedResponse: Sendable, Equatable {
-    /// The status code.
     package var status = 200
-    /// The body.
     package var body = ""
 }
 

@@ -1,10 +1,8 @@
 /// An issuer of certificates, as the file declares it.
 package struct Issuer: Sendable, Equatable, NamedValue {
-    /// The kinds of issuer.
     package enum Kind: Sendable, Equatable {
         /// An ACME CA, public or private (RFC 8555).
         case acme(ACMEIssuer)
-        /// Cloudflare's Origin CA.
         case cloudflareOrigin(CloudflareOriginIssuer)
         /// The local CA, which Aegis operates itself.
         case localCA
@@ -47,15 +45,10 @@ package struct Issuer: Sendable, Equatable, NamedValue {
 
 /// The kind and size of a certificate's key.
 package enum KeyType: String, ChoiceValue {
-    /// ECDSA on NIST P-256.
     case ecdsaP256 = "ecdsa-p256"
-    /// ECDSA on NIST P-384.
     case ecdsaP384 = "ecdsa-p384"
-    /// RSA with 2048 bits.
     case rsa2048 = "rsa-2048"
-    /// RSA with 3072 bits.
     case rsa3072 = "rsa-3072"
-    /// RSA with 4096 bits.
     case rsa4096 = "rsa-4096"
 }
 

@@ -1,6 +1,5 @@
 /// A certificate that hosts refer to by name.
 package struct NamedCertificate: Sendable, Equatable, NamedValue {
-    /// The source of the certificate.
     package enum Source: Sendable, Equatable {
         /// PEM files or texts of the operator.
         case custom(CustomCertificate)
@@ -82,7 +81,6 @@ package struct IssuedCertificate: Sendable, Equatable {
 package enum CertificateName: Sendable, Hashable {
     /// A host name or wildcard.
     case domain(DomainName)
-    /// An IP address.
     case address(IPAddress)
 
     /// The name as the file writes it.

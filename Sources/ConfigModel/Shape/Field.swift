@@ -28,7 +28,6 @@ struct Field<Root: Sendable>: Sendable {
         self.write = write
     }
 
-    /// A required key.
     static func required<Value>(
         _ key: String, _ path: WritableKeyPath<Root, Value> & Sendable, _ shape: ValueShape<Value>, _ summary: String,
         hintWhenMissing: String? = nil

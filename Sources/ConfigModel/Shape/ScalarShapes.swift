@@ -14,7 +14,6 @@ extension ValueShape where Value == Bool {
 }
 
 extension ValueShape where Value == Int {
-    /// A whole number within a range.
     static func integer(in range: ClosedRange<Int>) -> ValueShape {
         ValueShape(
             schema: SchemaFragment([

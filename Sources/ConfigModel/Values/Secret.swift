@@ -2,7 +2,6 @@
 package struct Secret: Sendable, Hashable {
     /// The kinds of places that a secret can be in.
     package enum Source: Sendable, Hashable {
-        /// An environment variable.
         case environment(String)
         /// A file. One trailing newline is removed from its content.
         case file(String)

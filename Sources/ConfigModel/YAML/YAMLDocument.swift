@@ -58,7 +58,6 @@ final class YAMLDocument: Sendable {
     /// The number of items in a sequence, or of pairs in a mapping.
     func count(of id: NodeID) -> Int { Int(nodes[id.index].second) }
 
-    /// The items of a sequence.
     func items(of sequence: NodeID) -> [NodeID] {
         var items: [NodeID] = []
         items.reserveCapacity(count(of: sequence))

@@ -12,7 +12,6 @@ final class ACMEAccounts: Sendable {
     private let sealer: Sealer
     private let secrets: SecretReader
     private let now: @Sendable () -> Int64
-    /// The slot of each account.
     private let slots = Mutex<[CAAccount.ID: Slot]>([:])
 
     /// An account's client, with its nonces and connections. Each slot has its own lock, which is held while the

@@ -12,7 +12,6 @@ struct RenewalAdvice {
     /// Whether an operator waits for the answer, and may ask again as soon as the CA answers. Otherwise the CA is not
     /// asked again for hours after a failure.
     let isWaitedFor: Bool
-    /// Makes the client for a CA.
     let client: (ACMEIssuer) throws -> ACMEClient
 
     /// A CA that could not be asked, and the reason.

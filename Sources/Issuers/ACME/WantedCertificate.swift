@@ -7,7 +7,6 @@ package struct WantedCertificate: Sendable {
     package struct CA: Sendable {
         /// The issuer's name in the file.
         package let name: String
-        /// The issuer's settings.
         package let settings: ACMEIssuer
     }
 

@@ -6,7 +6,6 @@ import PKI
 import State
 
 extension CloudflareClient {
-    /// Makes the client of an issuer.
     init(_ settings: CloudflareOriginIssuer, secrets: SecretReader) throws(IssuanceFailure) {
         let (secret, field): (SecretBytes, (SecretBytes) -> SecretField)
         switch settings.authMethod {
@@ -20,7 +19,6 @@ extension CloudflareClient {
         try self.init(settings.baseURL, settings.caFile, secret, field, secrets)
     }
 
-    /// Makes the client of an edge certificate.
     init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
         let token = try secrets.read(settings.apiToken)
         try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets)

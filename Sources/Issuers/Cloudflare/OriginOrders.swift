@@ -11,7 +11,6 @@ struct OriginNeed {
     let names: [String]
     /// The issuer's name in the file.
     let issuer: String
-    /// The issuer's settings.
     let settings: CloudflareOriginIssuer
     /// The zone whose list contains the certificate; nil when no zone is configured.
     let zone: String?

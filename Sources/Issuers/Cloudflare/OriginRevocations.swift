@@ -13,7 +13,6 @@ package struct OriginRevocations: Sendable {
     private static let patienceMilliseconds = 15_000
     private static let pauseMilliseconds = 20
 
-    /// The result of one revocation.
     package struct Outcome: Sendable {
         /// The certificate's name in the state.
         package let certificate: String

@@ -42,7 +42,6 @@ package final class LeaseKeeper: Sendable {
     /// Stops renewing. The lease ends with a commit that ends it, or by its time.
     package func stopRenewing() { unsafe timer.cancel() }
 
-    /// Ends the lease.
     package func release() {
         stopRenewing()
         try? store.releaseLease(name, of: holder)

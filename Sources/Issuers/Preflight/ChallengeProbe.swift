@@ -9,7 +9,6 @@ struct ChallengeProbe: Sendable {
     private static let maximumAddresses = 4
     private static let maximumBytes = 64 << 10
 
-    /// The token to request.
     let token: String
     /// The answers that only Aegis's gateways, or this process instead of them, can give.
     let answers: [[UInt8]]

@@ -6,7 +6,6 @@ import State
 
 /// Examines an ACME CA before anything is ordered from it.
 struct IssuerInspection: Sendable {
-    /// The findings about a CA.
     struct Findings: Sendable {
         /// The CA's directory; nil when it can't be read.
         var directory: ACMEDirectory?
@@ -18,7 +17,6 @@ struct IssuerInspection: Sendable {
 
     let secrets: SecretReader
     let store: (any StateStore)?
-    /// Looks names up.
     let system: DNSLookup
     /// How long the CA's server and each name server may take.
     let timeout: Duration

@@ -29,11 +29,9 @@ package final class PreflightChecks: Sendable {
         package init() {}
     }
 
-    /// The findings about a CA.
     package struct CA: Sendable {
         let issuer: WantedCertificate.CA
         let findings: IssuerInspection.Findings
-        /// Warnings about the CA.
         package let warnings: [Diagnostic]
     }
 

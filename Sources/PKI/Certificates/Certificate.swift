@@ -7,7 +7,6 @@ package struct Certificate: Sendable {
     package let names: [SubjectName]
     /// The subject's common name, for people to read.
     package let subjectCommonName: String?
-    /// The issuer's common name.
     package let issuerCommonName: String?
     /// Valid from here on, in seconds since 1970 UTC.
     package let notBefore: Int64
@@ -77,7 +76,6 @@ package struct Certificate: Sendable {
 extension Certificate: Hashable {
     package static func == (left: Certificate, right: Certificate) -> Bool { left.der == right.der }
 
-    /// Hashes the fingerprint.
     package func hash(into hasher: inout Hasher) { hasher.combine(fingerprint) }
 }
 

@@ -1,8 +1,6 @@
 /// A certificate authority of our own: its key, and the certificate that clients trust.
 package struct CertificateAuthority: Sendable {
-    /// The key that signs.
     package let key: PrivateKey
-    /// The certificate of that key.
     package let certificate: Certificate
 
     /// How long a root lasts by default, in seconds: ten years.

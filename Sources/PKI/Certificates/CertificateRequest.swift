@@ -2,7 +2,6 @@ import COpenSSL
 
 /// A certificate signing request (PKCS#10, RFC 2986) whose signature has been verified.
 package struct CertificateRequest: Sendable, Hashable {
-    /// The request as it was signed.
     package let der: [UInt8]
     /// The subject alternative names that the request asks for.
     package let names: [SubjectName]

@@ -40,7 +40,6 @@ struct X509ExtensionReader {
     }
 }
 
-/// Reads subject alternative names.
 enum SubjectNameReader {
     /// The most names that a certificate may have; more are refused.
     static let maximumNames = 1000
@@ -84,7 +83,6 @@ enum SubjectNameReader {
 }
 
 extension OpenSSL {
-    /// The content of an `ASN1_STRING`.
     static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
         // Data and length both belong to the string, which the caller keeps alive.
         let length = unsafe Int(ASN1_STRING_length(string))

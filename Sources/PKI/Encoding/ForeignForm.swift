@@ -33,7 +33,6 @@ package enum ForeignForm: Sendable, Hashable {
         }
     }
 
-    /// The form's name in messages.
     var name: String {
         switch self {
         case .der: "DER, not PEM"

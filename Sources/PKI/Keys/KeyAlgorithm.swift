@@ -4,13 +4,9 @@ import COpenSSL
 package enum KeyAlgorithm: String, Sendable, CaseIterable {
     /// ECDSA on P-256: the default.
     case ecdsaP256 = "ecdsa-p256"
-    /// ECDSA on P-384.
     case ecdsaP384 = "ecdsa-p384"
-    /// RSA with a modulus of 2048 bits.
     case rsa2048 = "rsa-2048"
-    /// RSA with a modulus of 3072 bits.
     case rsa3072 = "rsa-3072"
-    /// RSA with a modulus of 4096 bits.
     case rsa4096 = "rsa-4096"
 
     /// Makes an `EVP_PKEY`, which the caller owns.

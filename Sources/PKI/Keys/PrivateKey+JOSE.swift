@@ -49,7 +49,6 @@ extension PrivateKey {
         }
     }
 
-    /// The public half of this key.
     package var jsonWebKey: JSONWebKey {
         get throws(PKIError) {
             switch try jwsAlgorithm {

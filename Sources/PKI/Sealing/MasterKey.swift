@@ -22,7 +22,6 @@ package struct MasterKey: Sendable {
         id = Hex.text(idBytes)
     }
 
-    /// Makes a random key.
     package static func generate() throws(PKIError) -> MasterKey {
         MasterKey(bytes: try OpenSSL.secretRandomBytes(byteCount))
     }

@@ -11,7 +11,6 @@ package enum SealError: Error, Equatable {
     case damaged
     /// The content is larger than `Sealer.maximumBytes`.
     case tooLarge
-    /// OpenSSL failed.
     case failed(PKIError)
 }
 

@@ -5,11 +5,8 @@ import COpenSSL
 /// After each call the caller must send the wire's output, whatever the result was: it may contain an alert.
 @safe
 package struct TLSConnection: ~Copyable {
-    /// The negotiated version.
     package enum Version: UInt8, Sendable {
-        /// TLS 1.2.
         case v1_2
-        /// TLS 1.3.
         case v1_3
     }
 
@@ -66,9 +63,7 @@ package struct TLSConnection: ~Copyable {
 
     // MARK: Handshake
 
-    /// The state of a handshake.
     package enum Progress {
-        /// The handshake is complete.
         case complete
         /// The handshake continues when more bytes were received, or with the rest of the wire's input.
         case needsInput
@@ -76,7 +71,6 @@ package struct TLSConnection: ~Copyable {
         case needsOutput
         /// The client hello has arrived (`TLSWire.hello`). The handshake continues after `choose`, now or later.
         case needsCertificate
-        /// The handshake has failed.
         case failed(TLSFailure)
     }
 
@@ -167,7 +161,6 @@ package struct TLSConnection: ~Copyable {
     /// The result of reading: a number of bytes, and the connection's state after them. The end of a connection never
     /// replaces the bytes before it.
     package struct ReadResult {
-        /// How many bytes were read.
         package let count: Int
         /// The connection's state after these bytes.
         package let next: Next

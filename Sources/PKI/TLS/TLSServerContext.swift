@@ -8,7 +8,6 @@ import COpenSSL
 /// effect. Confined to one thread.
 @safe
 package final class TLSServerContext {
-    /// The keys of session tickets.
     package var tickets: TicketKeys
     let context: OpaquePointer
 
