@@ -1,6 +1,7 @@
-import ConfigModel
 import TestSupport
 import Testing
+
+@testable import ConfigModel
 
 /// Whatever the bytes, reading ends with a model or with diagnostics.
 @Suite struct RobustnessTests {
@@ -44,6 +45,27 @@ import Testing
         let parsed = Configuration.parse(SourceText(name: "x", text))
         #expect(parsed.diagnostics.count == 10_001)
         #expect(parsed.diagnostics.last?.message == "too many errors; the rest is not shown")
+    }
+
+    @Test("A fault that aliases repeat does not use up the list of problems")
+    func repeatedProblem() {
+        let text = "version: 1\nhosts: [&a 1," + String(repeating: "*a,", count: 20_000) + "2]\n"
+        let parsed = Configuration.parse(SourceText(name: "x", text))
+        #expect(
+            parsed.diagnostics.map(\.position) == [
+                SourcePosition(line: 2, column: 9), SourcePosition(line: 2, column: 13 + 3 * 20_000),
+            ])
+        #expect(!parsed.diagnostics.contains { $0.message.hasPrefix("too many") })
+    }
+
+    @Test("A warning does not hide an error of the same words and place")
+    func sameWords() {
+        var list = DiagnosticList()
+        for severity in [Diagnostic.Severity.warning, .error, .error] {
+            list.append(Diagnostic(severity, at: .start, "odd"))
+        }
+        #expect(list.sorted().map(\.severity) == [.warning, .error])
+        #expect(list.hasErrors)
     }
 
     @Test("More values than the bound are refused")

@@ -52,23 +52,27 @@ struct DiagnosticList: Sendable {
     static let limit = 10_000
 
     private struct Identity: Hashable {
+        let severity: Diagnostic.Severity
         let position: SourcePosition
         let message: String
     }
 
     private var items: [Diagnostic] = []
     private var counts: [Diagnostic.Severity: Int] = [:]
+    /// The identities of `items`.
     private var seen: Set<Identity> = []
 
     var hasErrors: Bool { counts[.error] != nil }
 
-    /// Takes a diagnostic in, unless it was told before: a fault in an anchored value is met wherever it is used.
+    /// Adds a diagnostic. A duplicate is dropped and does not count: a fault in an anchored value is found at each use.
     mutating func append(_ diagnostic: Diagnostic) {
+        let identity = Identity(
+            severity: diagnostic.severity, position: diagnostic.position, message: diagnostic.message)
+        guard !seen.contains(identity) else { return }
         let count = counts[diagnostic.severity, default: 0]
         counts[diagnostic.severity] = count + 1
-        guard count < Self.limit,
-            seen.insert(Identity(position: diagnostic.position, message: diagnostic.message)).inserted
-        else { return }
+        guard count < Self.limit else { return }
+        seen.insert(identity)
         items.append(diagnostic)
     }
 
