@@ -57,7 +57,7 @@ extension SQLiteStateStore {
                 total(CASE WHEN number = latest OR number <= latest + 1 - ? THEN sealed_text = x'' END)
             FROM \(Self.texts), (SELECT max(number) AS latest FROM \(Self.texts))
             """
-        _ = try Row.fetchOne(database, sql: sql, arguments: [Retention().generationTexts])
+        _ = try Row.fetchOne(database, sql: sql, arguments: [Retention.keptGenerationTexts])
     }
 
     private func damaged(_ table: String?) -> StateError {

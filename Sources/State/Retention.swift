@@ -9,10 +9,13 @@ package struct Retention: Sendable {
     /// For how long certificates are kept for when their names come back, in seconds; at most until they expire.
     package var certificateSeconds: Int64
 
-    /// How much to keep.
+    /// The value of `generationTexts` that each apply uses.
+    package static let keptGenerationTexts = 100
+
+    /// `certificateSeconds` is the file's `state.retention`.
     package init(
-        generationTexts: Int = 100, events: Int = 10_000, deletions: Int = 100_000,
-        certificateSeconds: Int64 = 30 * 86_400
+        certificateSeconds: Int64, generationTexts: Int = keptGenerationTexts, events: Int = 10_000,
+        deletions: Int = 100_000
     ) {
         self.certificateSeconds = certificateSeconds
         self.generationTexts = generationTexts

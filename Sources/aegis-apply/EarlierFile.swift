@@ -21,7 +21,7 @@ enum EarlierFile {
         guard let sealedText = try store.sealedText(ofGeneration: generation) else {
             throw CommandFailure(
                 message: "the text of generation \(generation) is no longer kept",
-                hint: "the last \(Retention().generationTexts) generations can be applied again")
+                hint: "the last \(Retention.keptGenerationTexts) generations can be applied again")
         }
         let reader = SecretReader(directory: known?.file.directory ?? ".")
         let source = try MasterKeySource.find(known?.configuration, reader, store)

@@ -304,7 +304,7 @@ import Testing
     @Test("What is older than is to be kept goes, and who asks for older changes is told to read everything")
     func pruning() throws {
         let store = try store()
-        let retention = Retention(generationTexts: 2, events: 3, deletions: 2)
+        let retention = Retention(certificateSeconds: 0, generationTexts: 2, events: 3, deletions: 2)
         for number in 1...5 {
             let name = ItemID(.host, "h\(number).example.com")
             let generation = Generation(
@@ -331,7 +331,8 @@ import Testing
         let store = try store()
         let names = (1...3).map { ItemID(.host, "h\($0).example.com") }
         try store.commit(names.map { .putItem($0, owner: .file, record: [1]) }, by: me)
-        try store.commit(names.map { .deleteItem($0) } + [.prune(Retention(deletions: 2), now: 0)], by: me)
+        try store.commit(
+            names.map { .deleteItem($0) } + [.prune(Retention(certificateSeconds: 0, deletions: 2), now: 0)], by: me)
         #expect(try store.changes(since: 1) == nil)
         #expect(try store.changes(since: 2) == [])
     }
