@@ -115,7 +115,9 @@ import Testing
         ])
     func badChallenges(_ bad: BadChallenge) {
         #expect(
-            ACMEChallenge(token: bad.token, keyAuthorization: bad.answer, domain: "a.example.com", createdAt: 0) == nil)
+            ACMEChallenge(
+                kind: .http01, token: bad.token, keyAuthorization: bad.answer, domain: "a.example.com", createdAt: 0)
+                == nil)
     }
 
     @Test("What changed is found by the index on the revision alone, so it costs what changed")

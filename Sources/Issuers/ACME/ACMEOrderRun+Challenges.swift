@@ -11,12 +11,21 @@ extension ACMEOrderRun {
     }
 
     func publish(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
-        guard settings.challenge != .dns01 else { return try publishRecords(answers, client) }
+        switch settings.challenge {
+        case .http01: try publishOnBoard(answers, as: .http01, client)
+        case .tlsALPN01: try publishOnBoard(answers, as: .tlsALPN01, client)
+        case .dns01: try publishRecords(answers, client)
+        }
+    }
+
+    private func publishOnBoard(
+        _ answers: [OrderMachine.Answer], as kind: ACMEChallenge.Kind, _ client: ACMEClient
+    ) throws -> Published {
         let challenges = try answers.map { answer in
             let authorization = try client.keyAuthorization(answer.challenge)
             let challenge = ACMEChallenge(
-                kind: settings.challenge == .tlsALPN01 ? .tlsALPN01 : .http01, token: authorization.token,
-                keyAuthorization: authorization.text, domain: try identifier(of: answer), createdAt: now())
+                kind: kind, token: authorization.token, keyAuthorization: authorization.text,
+                domain: try identifier(of: answer), createdAt: now())
             guard let challenge else {
                 throw IssuanceFailure("the CA's challenge for \(answer.authorization.name) is none")
             }

@@ -22,7 +22,7 @@ package struct ACMEChallenge: Sendable, Equatable {
     /// A challenge; nil when the token or the key authorization is none.
     ///
     /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
-    package init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+    package init?(kind: Kind, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
         else { return nil }
