@@ -1,11 +1,11 @@
 import PKI
 import Remote
 
-/// An order that was placed just now.
+/// A newly placed order.
 package struct ACMEPlacedOrder: Sendable {
-    /// Where it is looked at.
+    /// The URL of the order.
     package let url: ACMEURL
-    /// How it stands; or why the answer does not say so.
+    /// The order's state, or the reason why the answer does not tell it.
     package let answer: Result<ACMEOrder, ACMEError>
 }
 
@@ -30,12 +30,12 @@ extension ACMEClient {
         let csr: String
     }
 
-    /// Orders a certificate (RFC 8555, section 7.4). Where the order is counts: what else the answer says can be asked for again.
+    /// Places an order (RFC 8555, section 7.4). Only the order's URL must be in the answer: the rest can be read again.
     ///
     /// - Parameters:
-    ///   - profile: one of the directory's.
-    ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5), at the CA that has issued it;
-    ///     left out where the CA has no renewal information.
+    ///   - profile: one of the directory's profiles.
+    ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5), if the same CA
+    ///     issued it. Left out where the CA has no renewal information.
     package func newOrder(
         identifiers: [ACMEIdentifier], profile: String? = nil, replaces: String? = nil
     ) throws -> ACMEPlacedOrder {
@@ -53,16 +53,15 @@ extension ACMEClient {
             url: url, answer: Result { () throws(ACMEError) in try order(response, at: url, from: base) })
     }
 
-    /// Looks at an order.
     package func order(at url: ACMEURL) throws -> ACMEOrder { try order(read(url), at: url, from: url) }
 
-    /// Looks at an authorization.
     package func authorization(at url: ACMEURL) throws -> ACMEAuthorization { try authorization(read(url), at: url) }
 
-    /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1). What it says to that is of no interest: the authorization
-    /// is looked at.
+    /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1). The CA's answer is ignored, since the
+    /// caller reads the authorization afterwards.
     ///
-    /// - Returns: what was odd, in a line: also a refusal that means nothing, since the CA is at work on the challenge already.
+    /// - Returns: an oddity in one line. It may be a refusal without effect, if the CA is checking the challenge
+    ///   already.
     @discardableResult
     package func answer(_ answer: OrderMachine.Answer) throws -> String? {
         do {
@@ -76,17 +75,17 @@ extension ACMEClient {
         }
     }
 
-    /// Gives an authorization up (RFC 8555, section 7.5.2).
+    /// Deactivates an authorization (RFC 8555, section 7.5.2).
     @discardableResult
     package func deactivate(_ authorization: ACMEAuthorization) throws -> ACMEAuthorization {
         try self.authorization(
             post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
 
-    /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). What the CA says to that is of no
-    /// interest: the order is looked at.
+    /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). The CA's answer is
+    /// ignored, since the caller reads the order afterwards.
     ///
-    /// - Returns: what was odd, in a line: also a refusal or a lost answer that means nothing, since the CA is issuing.
+    /// - Returns: an oddity in one line. It may be a refusal or a lost answer without effect, if the CA is issuing.
     /// - Throws: an `ACMEError` that `isLasting` when the CA refuses and is not issuing.
     @discardableResult
     package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
@@ -98,14 +97,14 @@ extension ACMEClient {
             guard try self.order(at: order.url).isBeingIssued else { throw error }
             return Self.done(error)
         } catch let error where (error as? any ACMEEdgeError)?.mayHaveArrived ?? (error is ACMEError) {
-            // A server before the CA may have given up while the CA went on. If a look does not say so, the next try will.
+            // A proxy may have given up while the CA went on. If this look does not show so, the next try will.
             let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url)
             guard let current, current.isBeingIssued else { throw error }
             return "the answer to its request was lost: \(error)"
         }
     }
 
-    /// What is odd about an answer of which nothing is used.
+    /// The oddity of an answer whose content is ignored; nil when there is none.
     static func oddity(of body: [UInt8], _ thing: String) -> String? {
         do throws(ACMEError) {
             _ = try ACMEJSON.decode(WithStatus.self, from: body, of: thing)

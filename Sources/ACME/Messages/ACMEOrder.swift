@@ -1,48 +1,47 @@
 import PKI
 import Remote
 
-/// What a certificate is ordered for: a host name, perhaps a wildcard, or an address (RFC 8738).
+/// A name that a certificate is ordered for: a host name, which may be a wildcard, or an address (RFC 8738).
 package typealias ACMEIdentifier = SubjectName
 
 /// An order at a CA (RFC 8555, section 7.1.3).
 package struct ACMEOrder: Sendable, Hashable {
-    /// Where an order stands (RFC 8555, section 7.1.6).
+    /// The state of an order (RFC 8555, section 7.1.6).
     package enum Status: String, Sendable {
-        /// Names are still to be authorized.
+        /// Some names are not authorized yet.
         case pending
-        /// All names are authorized: it waits for the request.
+        /// All names are authorized; the order waits for the request.
         case ready
-        /// The CA is issuing.
+        /// The CA is issuing the certificate.
         case processing
-        /// The certificate is there.
+        /// The certificate can be downloaded.
         case valid
-        /// It has failed.
+        /// The order has failed.
         case invalid
     }
 
-    /// Where it is looked at.
+    /// The URL of the order.
     package let url: ACMEURL
-    /// Where it stands.
     package let status: Status
-    /// Where the authorizations of its names are; empty where it does not say so.
+    /// The URLs of the authorizations; empty where the answer leaves them out.
     package var authorizations: [ACMEURL]
-    /// Where the request goes; nil where it does not say so.
+    /// The URL for the request; nil where the answer leaves it out.
     package var finalize: ACMEURL?
-    /// Where the certificate is, once issued.
+    /// The URL of the certificate, once it is issued.
     package let certificate: ACMEURL?
-    /// Why it has failed.
+    /// The reason why the order failed.
     package let error: ACMEProblem?
-    /// When the CA forgets it, in seconds since 1970.
+    /// The time when the CA forgets the order, in seconds since 1970.
     package let expires: Int64?
-    /// How long the CA wants to be left alone about it.
+    /// How long the CA wants Aegis to wait before it asks for the order again.
     package let retryAfter: Duration?
-    /// The members that it should have and has not, or that can't be read, and what else is odd, a line each. Some CAs leave out what
-    /// they think is of no use any more.
+    /// Missing, unreadable and oddly written members, a line each. Some CAs leave out members that they consider
+    /// useless by now.
     package let oddities: [String]
 
     static let maximumAuthorizations = 1000
 
-    /// Reads an answer of `base`; what refers to nothing that can be asked is an error, but what is missing.
+    /// Reads an answer of `base`. Missing members are accepted, but a URL that can't be requested is an error.
     package init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
         guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
@@ -55,7 +54,7 @@ package struct ACMEOrder: Sendable, Hashable {
         finalize = try ACMEURL(ifAny: wire.finalize, from: base, of: "order's finalize")
         certificate = try ACMEURL(ifAny: wire.certificate, from: base, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
-        // Only one that is issued has a certificate (RFC 8555, section 7.1.3).
+        // Only an issued order has a certificate (RFC 8555, section 7.1.3).
         guard let status = wire.status.word ?? (certificate == nil ? nil : Status.valid) else {
             throw .malformed("order", reason: "'status' is missing")
         }
@@ -72,10 +71,10 @@ package struct ACMEOrder: Sendable, Hashable {
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }
 
-    /// Whether the CA has taken its request.
+    /// Whether the CA has accepted the order's request.
     var isBeingIssued: Bool { status == .processing || status == .valid }
 
-    /// The order with what an earlier look at it has told, where this one leaves it out.
+    /// The order, completed by members of an earlier answer that this one leaves out.
     package func completed(by earlier: ACMEOrder?) -> ACMEOrder {
         guard let earlier else { return self }
         var order = self
@@ -86,7 +85,7 @@ package struct ACMEOrder: Sendable, Hashable {
 
     private struct Wire: Decodable {
         let status: StatusWord<Status>
-        /// Of no interest: the certificate's names are looked at.
+        /// Only checked for being readable. The names that count are read from the certificate.
         @IfReadable var identifiers: [IdentifierWire]?
         @IfReadable var authorizations: [String]?
         @IfReadable var finalize: String?
@@ -97,7 +96,7 @@ package struct ACMEOrder: Sendable, Hashable {
 }
 
 extension ACMEURL {
-    /// A URL that need not be there; an empty text is none.
+    /// A URL that may be missing. An empty text counts as missing.
     fileprivate init?(ifAny text: String?, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard let text, !text.isEmpty else { return nil }
         try self.init(text, from: base, of: thing)

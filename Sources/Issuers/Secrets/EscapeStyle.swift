@@ -1,16 +1,16 @@
 import PKI
 
-/// How a text may write bytes that mean something to it; all others stand for themselves.
+/// A way in which a text may escape bytes. A byte that is not escaped stands for itself.
 enum EscapeStyle: Sendable {
     case none
-    /// As URLs and JSON have it, with percent signs encoded so many times.
+    /// The escapes of URLs and JSON, with percent signs encoded this many times.
     case percent(times: Int)
     case html
 
-    /// The bytes that an escape may begin with.
+    /// The bytes with which an escape can begin.
     static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
 
-    /// Those that a text may have.
+    /// The styles that a text may use.
     static func all(in text: [UInt8]) -> [EscapeStyle] {
         var styles: [EscapeStyle] = [.percent(times: 1)]
         if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }
@@ -18,7 +18,7 @@ enum EscapeStyle: Sendable {
         return styles + [.none]
     }
 
-    /// The byte that an escape stands for, and how long it is; nil where there is none.
+    /// The byte that an escape stands for, and the escape's length; nil where there is no escape.
     func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         guard Self.beginnings.contains(text[index]) else { return nil }
         switch self {
@@ -26,25 +26,25 @@ enum EscapeStyle: Sendable {
         case .html: return text[index] == UInt8(ascii: "&") ? Self.entity(in: text, at: index) : nil
         case .percent(let times):
             guard times > 1, text[index] == UInt8(ascii: "%") else { return Self.simpleEscape(in: text, at: index) }
-            // `%252F` is `%2F`, encoded once more.
+            // `%252F` is `%2F`, encoded a second time.
             let sign = "%" + String(repeating: "25", count: times - 1)
             guard text[index...].starts(with: sign.utf8) else { return nil }
             return Self.hexByte(in: text, at: index + sign.utf8.count).map { ($0, sign.utf8.count + 2) }
         }
     }
 
-    /// What HTML writes for bytes that mean something to it.
+    /// The named entities for characters that have a meaning in HTML.
     private static let entities: [(text: String, byte: UInt8)] = [
         ("&amp;", UInt8(ascii: "&")), ("&lt;", UInt8(ascii: "<")), ("&gt;", UInt8(ascii: ">")),
         ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")),
     ]
 
-    /// The byte that an entity or a numeric reference of HTML stands for, and how long it is.
+    /// The byte that an entity or a numeric reference of HTML stands for, and its length.
     private static func entity(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         if let (text, byte) = entities.first(where: { text[index...].starts(with: $0.text.utf8) }) {
             return (byte, text.utf8.count)
         }
-        // The longest have leading zeros: `&#x0000002F;`.
+        // The longest references have leading zeros: `&#x0000002F;`.
         guard text[index...].starts(with: "&#".utf8),
             let end = text[index...].prefix(12).firstIndex(of: UInt8(ascii: ";"))
         else { return nil }
@@ -53,7 +53,7 @@ enum EscapeStyle: Sendable {
         return value.map { ($0, end + 1 - index) }
     }
 
-    /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for.
+    /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for, and its length.
     private static func simpleEscape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         switch text[index] {
         case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)

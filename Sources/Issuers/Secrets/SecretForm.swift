@@ -1,14 +1,15 @@
 import PKI
 
-/// A secret in one of the forms in which a text may have it.
+/// A secret in one of the forms in which a text may contain it.
 struct SecretForm: Sendable {
     private enum Encoding {
         case plain
         case hex
-        /// `isInside`: the digit before it may hold bits of the secret.
+        /// `isInside`: the digit before these may contain bits of the secret.
         case base64(isInside: Bool)
 
-        /// From how many of its bytes on a secret is known that the text's end cuts off: they stand for eight of its own.
+        /// How many digits of a secret suffice to recognize it when the text ends within it. They stand for eight bytes
+        /// of the secret.
         var shortestPrefix: Int {
             switch self {
             case .plain: 8
@@ -18,13 +19,14 @@ struct SecretForm: Sendable {
         }
     }
 
-    /// Shorter ones are not looked for in hex and base64, where their few digits could be anything.
+    /// The length of the shortest secret that is searched for in hex and base64. The few digits of a shorter one could
+    /// mean anything.
     static let shortestEncoded = 6
 
     private let bytes: SecretBytes
     private let encoding: Encoding
 
-    /// All forms of a secret, which is not empty.
+    /// All forms of a secret, which must not be empty.
     static func all(of secret: SecretBytes) -> [SecretForm] {
         let plain = SecretForm(bytes: secret, encoding: .plain)
         guard secret.count >= shortestEncoded else { return [plain] }
@@ -34,13 +36,13 @@ struct SecretForm: Sendable {
         return [plain, SecretForm(bytes: Hex.digits(of: secret), encoding: .hex)] + base64
     }
 
-    /// Whether it may begin with a byte; else it need not be looked for there.
+    /// Whether the form can begin with a byte. If not, there is no need to compare it there.
     func mayBegin(with byte: UInt8) -> Bool {
         EscapeStyle.beginnings.contains(byte) || byte == Self.unshown[0] || bytes.withBytes { isSame(byte, $0[0]) }
     }
 
-    /// Where it stands if it begins at a place, with what belongs to it around: in base64 the digits that hold its first and last
-    /// bits, and padding.
+    /// The range of the form if it begins at `start`. In base64 the range includes the digits that contain the secret's
+    /// first and last bits, and the padding.
     func range(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         guard let end = end(in: text, from: start, styles) else { return nil }
         guard case .base64(let isInside) = encoding else { return start..<end }
@@ -63,7 +65,8 @@ struct SecretForm: Sendable {
         }
     }
 
-    /// Where the secret ends, or the text within it; nil where something else stands.
+    /// The end of the secret at `start`, or of its part if the text ends within it; nil where the text differs from the
+    /// secret.
     private func match(
         _ secret: Span<UInt8>, in text: [UInt8], from start: Int, _ style: EscapeStyle
     ) -> (end: Int?, isWhole: Bool) {
@@ -72,7 +75,7 @@ struct SecretForm: Sendable {
             if index < text.count, let (byte, length) = style.escape(in: text, at: index), isSame(byte, secret[place]) {
                 index += length
             } else if index < text.count, isSame(text[index], secret[place]) {
-                // What looks like an escape may be the secret's own.
+                // The secret itself may contain bytes that look like an escape.
                 index += 1
             } else if !(0x20..<0x7F ~= secret[place]), text[index...].starts(with: Self.unshown) {
                 index += Self.unshown.count
@@ -84,10 +87,10 @@ struct SecretForm: Sendable {
         return (index, true)
     }
 
-    /// What stands in a line in place of what can't be shown: U+FFFD.
+    /// U+FFFD, which replaces an unprintable byte in a line.
     private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
 
-    /// Whether nothing follows but what marks an end: quotes, brackets, dots.
+    /// Whether the rest of the text only marks its end: quotes, brackets, dots.
     private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
         text.count - index <= 8 && text[index...].allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
     }

@@ -1,15 +1,15 @@
 import ConfigModel
 import PKI
 
-/// Hides secrets that we know in texts of others: a server may quote what it was sent, as it is or encoded.
+/// Hides known secrets in texts of other parties: a server may quote a request, as it was or encoded.
 ///
-/// Each byte of a secret is known as it is and in every `EscapeStyle`; the whole also in hex and in base64, of either alphabet and
-/// in the midst of something longer, such as the credentials of Basic authentication. Of a secret that is written in base64, as
-/// keys are, the bytes that it stands for are known likewise. A text may end within a secret: there its first eight bytes are
-/// enough.
+/// The bytes of a secret are recognized as they are and in every `EscapeStyle`. The whole secret is also recognized in
+/// hex and in both alphabets of base64, even inside a longer encoded text such as the credentials of Basic
+/// authentication. If the secret itself is written in base64, as keys are, the same applies to the bytes that it stands
+/// for. A text may end within a secret: the secret's first eight bytes suffice there.
 struct SecretMask: Sendable {
     private let forms: [SecretForm]
-    /// The forms that may begin with each byte, by their indices. Most bytes of a text begin none, so that they cost one look.
+    /// For each byte, the indices of the forms that can begin with it. Most bytes begin no form, so they cost one look.
     private let formsByFirstByte: [[Int]]
 
     init(_ secrets: [SecretBytes]) {
@@ -19,7 +19,7 @@ struct SecretMask: Sendable {
         self.forms = forms
     }
 
-    /// Hides what an issuer's settings refer to, as far as it can be read.
+    /// Hides the secrets of an issuer's settings. A secret that can't be read is left out.
     init(_ settings: ACMEIssuer, _ reader: SecretReader) {
         self.init(settings.secrets.compactMap { try? reader.read($0) })
     }
@@ -40,11 +40,11 @@ struct SecretMask: Sendable {
             copied = secret.upperBound
             index = copied
         }
-        // Nearly all texts have none: these are not copied.
+        // Nearly all texts contain no secret, and are not copied.
         return copied == 0 ? text : result + text[copied...]
     }
 
-    /// The same for a text.
+    /// The text with asterisks in place of each secret.
     func hiding(in text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
 
     /// The failure with asterisks in place of each secret.
@@ -53,7 +53,7 @@ struct SecretMask: Sendable {
             hiding(in: failure.reason), hint: failure.hint.map { hiding(in: $0) }, notBefore: failure.notBefore)
     }
 
-    /// Where a secret stands that begins at a place: the longest, of several.
+    /// The range of the secret that begins at `start`; of several, the longest.
     private func secret(in text: [UInt8], at start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         var longest: Range<Int>?
         for index in formsByFirstByte[Int(text[start])] {

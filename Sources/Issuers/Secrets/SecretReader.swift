@@ -4,20 +4,20 @@ import PKI
 import State
 import SystemPackage
 
-/// Looks up what the file only refers to: variables and files.
+/// Reads the secrets and PEM texts that the file refers to: variables and files.
 package struct SecretReader: Sendable {
-    /// Where relative paths start.
+    /// The directory that relative paths begin at.
     package let directory: FilePath
-    /// Finds a secret that stands in the file by its fingerprint, where the file is not at hand.
+    /// Finds an inline secret by its fingerprint, for a process that does not have the file.
     private let kept: @Sendable (String) throws -> SecretBytes?
 
-    /// A reader for a file in this directory.
+    /// A reader for a configuration file in this directory.
     package init(directory: FilePath) {
         self.directory = directory
         kept = { _ in nil }
     }
 
-    /// A reader for those who work from the state alone: secrets that stand in the file are sealed there.
+    /// A reader for a process that has only the state, which contains the file's inline secrets, sealed.
     package init(directory: FilePath, store: any StateStore, sealer: Sealer) {
         self.directory = directory
         kept = { fingerprint in
@@ -27,16 +27,17 @@ package struct SecretReader: Sendable {
         }
     }
 
-    /// A path of the file, as it is from the working directory.
+    /// Turns a path in the file into one from the working directory.
     package func resolve(_ path: String) -> FilePath {
         var path = FilePath(path)
         if path.isAbsolute { return path }
-        // "./x" in the directory "." is "./x" too.
+        // "./x" in the directory "." becomes "./x" too.
         path.components.removeAll { $0.kind == .currentDirectory }
         return directory.pushing(path)
     }
 
-    /// The secret, without one line end (LF or CR LF) after it in a file. The failure says where it should have been.
+    /// Reads a secret. One line end (LF or CR LF) at the end of a file is removed. The failure names the variable or
+    /// file.
     package func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         switch secret.source {
         case .inline(let text): return SecretBytes(Array(text.utf8))
@@ -81,7 +82,7 @@ package struct SecretReader: Sendable {
 
     private static func variable(_ name: String) -> SecretBytes? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-        // The environment is not changed while the program runs.
+        // Sound: no code here changes the environment while the program runs.
         let bytes = unsafe UnsafeRawBufferPointer(start: value, count: strlen(value))
         return SecretBytes(capacity: bytes.count) { output in
             for index in bytes.indices { unsafe output.append(bytes[index]) }

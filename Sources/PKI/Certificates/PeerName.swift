@@ -1,8 +1,8 @@
-/// A name of a peer's certificate (subject alternative names, RFC 5280 section 4.2.1.6), by which it is told who the peer is.
+/// A name in a peer's certificate (subject alternative names, RFC 5280 section 4.2.1.6), which identifies the peer.
 ///
-/// Kinds are never compared with each other, and a common name is none. What is outside its kind's grammar is left out when a
-/// certificate is read, so that it matches nothing: a NUL, a wildcard (who shows one could be any of them), a path of a URI with
-/// empty, `.` or `..` segments.
+/// Names of different kinds never match, and the common name doesn't count. A name that breaks its kind's grammar is
+/// left out when a certificate is read, so that it matches nothing: a name with a NUL, a wildcard (its owner could
+/// claim to be any of the names), a URI whose path has empty, `.` or `..` segments.
 package enum PeerName: Sendable, Hashable {
     /// A host name in its wire form, in lower case.
     case dns(String)
@@ -10,25 +10,25 @@ package enum PeerName: Sendable, Hashable {
     case ip(String)
     /// A URI with scheme and authority in lower case, such as a SPIFFE ID.
     case uri(String)
-    /// An address of e-mail, its domain in lower case.
+    /// An e-mail address, with its domain in lower case.
     case email(String)
 
-    /// The longest name that is looked at, in bytes: that of a SPIFFE ID.
+    /// The longest name that is accepted, in bytes: that of a SPIFFE ID.
     package static let maximumBytes = 2048
 
-    /// The host name in some bytes; nil when they are none, or a wildcard.
+    /// Reads a host name; nil for a wildcard or any other bytes.
     package init?(hostName bytes: [UInt8]) {
         guard Self.isHostName(bytes) else { return nil }
         self = .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
     }
 
-    /// The address in 4 or 16 bytes; nil for another number of bytes.
+    /// Reads an address of 4 or 16 bytes; nil for any other number of bytes.
     package init?(address bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         self = .ip(SubjectName.addressText(bytes))
     }
 
-    /// The URI in some bytes (RFC 3986): a scheme, an authority without user, and a path; nil for all else.
+    /// Reads a URI (RFC 3986) that has a scheme, an authority without user, and a path; nil for any other bytes.
     package init?(uri bytes: [UInt8]) {
         guard bytes.count <= Self.maximumBytes, bytes.allSatisfy(Self.isURI) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
@@ -45,7 +45,7 @@ package enum PeerName: Sendable, Hashable {
         self = .uri(SubjectName.lowercased("\(scheme)://\(authority)") + path)
     }
 
-    /// The address of e-mail in some bytes (RFC 5321's Mailbox, of plain letters alone); nil for all else.
+    /// Reads an e-mail address (RFC 5321's Mailbox, without quoting); nil for any other bytes.
     package init?(email bytes: [UInt8]) {
         guard bytes.count <= Self.maximumBytes, let at = bytes.firstIndex(of: UInt8(ascii: "@")) else { return nil }
         let (local, domain) = (bytes[..<at], Array(bytes[(at + 1)...]))
@@ -64,7 +64,8 @@ package enum PeerName: Sendable, Hashable {
 
     // MARK: Grammars
 
-    /// Labels of letters, digits, hyphens and underscores, 63 bytes at most each and 253 in all, without a final dot.
+    /// Whether bytes are labels of letters, digits, hyphens and underscores, at most 63 bytes each and 253 in all,
+    /// without a final dot.
     private static func isHostName(_ bytes: [UInt8]) -> Bool {
         let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         return bytes.count <= 253
@@ -74,7 +75,7 @@ package enum PeerName: Sendable, Hashable {
             }
     }
 
-    /// What URIs are written in, but `?`, `#`, brackets of addresses and quotes.
+    /// Whether a byte may occur in a URI. `?`, `#`, the brackets of addresses and quotes are excluded.
     private static func isURI(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "-._~:/@!$&'()*+,;=%".utf8.contains(byte)
     }
@@ -83,7 +84,7 @@ package enum PeerName: Sendable, Hashable {
         isLetter(byte) || isDigit(byte) || "+-.".utf8.contains(byte)
     }
 
-    /// What an atom of a local part is written in, and the dot between atoms (RFC 5322 section 3.2.3).
+    /// Whether a byte may occur in an atom of a local part, or is the dot between atoms (RFC 5322 section 3.2.3).
     private static func isAtom(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "!#$%&'*+-/=?^_`{|}~.".utf8.contains(byte)
     }
@@ -92,17 +93,17 @@ package enum PeerName: Sendable, Hashable {
     private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
 }
 
-/// Which names of peers are meant: one name, or those that a wildcard stands for.
+/// A pattern for names of peers: one name, or a wildcard for several.
 ///
-/// In a host name `*.` stands for one label at its beginning; in a URI `*` is one whole segment of its path. Addresses and e-mail
-/// have no wildcards.
+/// In a host name, `*.` at the beginning stands for one label. In a URI, `*` stands for one whole segment of the path.
+/// Addresses and e-mail addresses have no wildcards.
 package struct PeerNamePattern: Sendable, Hashable {
-    /// The name, with `*` in place of what may be anything.
+    /// The name, in which `*` stands for anything.
     private let pattern: PeerName
     private let segments: [Substring]
     private let hasWildcard: Bool
 
-    /// A pattern of a host name, which may begin with `*.`; nil when it is none.
+    /// Reads a pattern of a host name, which may begin with `*.`; nil for any other text.
     package init?(hostName text: String) {
         let isWildcard = text.hasPrefix("*.")
         guard case .dns(let name)? = PeerName(hostName: Array((isWildcard ? String(text.dropFirst(2)) : text).utf8))
@@ -112,24 +113,24 @@ package struct PeerNamePattern: Sendable, Hashable {
         self.init(.dns(isWildcard ? "*." + name : name), separator: ".", hasWildcard: isWildcard)
     }
 
-    /// A pattern of a URI, whose segments may be `*`; nil when it is none.
+    /// Reads a pattern of a URI, whose segments may be `*`; nil for any other text.
     package init?(uri text: String) {
         guard let name = PeerName(uri: Array(text.utf8)) else { return nil }
         let segments = name.text.split(separator: "/", omittingEmptySubsequences: false)
-        // Scheme, nothing, authority: none of these may be anything.
+        // The first three segments are the scheme, an empty one and the authority. They can't be wildcards.
         guard segments.prefix(3).allSatisfy({ !$0.contains("*") }),
             segments.allSatisfy({ $0 == "*" || !$0.contains("*") })
         else { return nil }
         self.init(name, separator: "/", hasWildcard: segments.contains("*"))
     }
 
-    /// A pattern of an address in text; nil when it is none.
+    /// Reads an address; nil for any other text.
     package init?(address text: String) {
         guard let bytes = SubjectName.addressBytes(text), let name = PeerName(address: bytes) else { return nil }
         self.init(name, separator: "/", hasWildcard: false)
     }
 
-    /// A pattern of an address of e-mail; nil when it is none.
+    /// Reads an e-mail address; nil for any other text.
     package init?(email text: String) {
         guard !text.contains("*"), let name = PeerName(email: Array(text.utf8)) else { return nil }
         self.init(name, separator: "/", hasWildcard: false)
@@ -141,7 +142,7 @@ package struct PeerNamePattern: Sendable, Hashable {
         segments = hasWildcard ? pattern.text.split(separator: separator, omittingEmptySubsequences: false) : []
     }
 
-    /// Whether a peer's name is meant.
+    /// Whether a peer's name matches the pattern.
     package func matches(_ name: PeerName) -> Bool {
         guard hasWildcard else { return name == pattern }
         let separator: Character
