@@ -95,7 +95,7 @@ extension HeaderRules {
     private static let changes = ObjectShape<Changes>(
         "header changes", "Headers to set and to remove", initial: Changes(),
         fields: [
-            .defaulted("set", \.set, .headerFields, "Fields to set in place of any of that name"),
+            .defaulted("set", \.set, .headerSettings, "Fields to set in place of any of that name"),
             .defaulted("remove", \.remove, .headerNames, "Names of fields to take away"),
         ])
 }

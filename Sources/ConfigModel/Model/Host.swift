@@ -120,7 +120,7 @@ package struct HeaderRules: Sendable, Equatable {
     /// The changes for one direction. Fields are removed before others are set.
     package struct Changes: Sendable, Equatable {
         /// Fields to set. Each replaces all fields of its name.
-        package var set: [HeaderField] = []
+        package var set: [HeaderSetting] = []
         /// Names of fields to remove.
         package var remove: [String] = []
 

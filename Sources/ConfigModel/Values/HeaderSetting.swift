@@ -1,5 +1,5 @@
-/// A header field to set (RFC 9110 section 5).
-package struct HeaderField: Sendable, Hashable {
+/// A header field that a host's `headers.*.set` adds to messages, in place of any of that name (RFC 9110 section 5).
+package struct HeaderSetting: Sendable, Hashable {
     /// The name as the file writes it.
     package let name: String
     /// The value, without white space around it.
@@ -58,9 +58,9 @@ enum HeaderGrammar {
     }
 }
 
-extension ValueShape where Value == [HeaderField] {
+extension ValueShape where Value == [HeaderSetting] {
     /// The shape of a mapping from header names to values.
-    static let headerFields = ValueShape(
+    static let headerSettings = ValueShape(
         schema: SchemaFragment.dictionary(
             of: SchemaFragment([("type", .list(["string", "number", "boolean"].map(PlainValue.string)))]),
             keyPattern: HeaderGrammar.namePattern
@@ -70,7 +70,7 @@ extension ValueShape where Value == [HeaderField] {
                 reader.failExpecting("header names with their values", at: node)
                 return nil
             }
-            var fields: [HeaderField] = []
+            var fields: [HeaderSetting] = []
             var places: [String: NodeID] = [:]
             for entry in reader.entries(of: node) {
                 guard let field = readField(entry, &reader) else { continue }
@@ -90,7 +90,7 @@ extension ValueShape where Value == [HeaderField] {
                 })
         })
 
-    private static func readField(_ entry: ModelReader.Entry, _ reader: inout ModelReader) -> HeaderField? {
+    private static func readField(_ entry: ModelReader.Entry, _ reader: inout ModelReader) -> HeaderSetting? {
         let name = reader.document.string(of: entry.key)
         do throws(ValueFault) {
             try HeaderGrammar.checkName(name)
@@ -118,7 +118,7 @@ extension ValueShape where Value == [HeaderField] {
             reader.fail(entry.value, error.message, hint: error.hint)
             return nil
         }
-        return HeaderField(name: name, value: value)
+        return HeaderSetting(name: name, value: value)
     }
 }
 
