@@ -12,7 +12,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         var isEmpty: Bool { urgent.isEmpty && taken == patient.count }
         var turn: Int { urgent.isEmpty && taken < patient.count ? patient[taken].turn : 0 }
 
-        mutating func take() -> Job? {
+        mutating func popNext() -> Job? {
             if let job = urgent.popLast() { return job }
             guard taken < patient.count else { return nil }
             let job = patient[taken].job
@@ -58,7 +58,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     /// Takes the next job, which counts as running until `ended(_:)`; nil when none may run now.
     package mutating func next() -> Job? {
         while let name = nextPlace() {
-            guard let job = places[name]?.take(), waiting.remove(job) != nil else {
+            guard let job = places[name]?.popNext(), waiting.remove(job) != nil else {
                 forgetIfIdle(name)
                 continue
             }

@@ -161,7 +161,7 @@ struct ApplyRun {
             } catch {
                 tell((name, error, ""))
             }
-        } take: { (events: [(name: String, failure: IssuanceFailure?, news: String)]) in
+        } receive: { (events: [(name: String, failure: IssuanceFailure?, news: String)]) in
             for event in events {
                 report.end(ItemID(.edgeCertificate, event.name))
                 if let failure = event.failure {

@@ -132,7 +132,7 @@ struct ManagedState {
         try ParallelWork(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {
             (certificate, _: (Never) -> Void) in
             round.ask(about: certificate, from: all)
-        } take: { _ in
+        } receive: { _ in
         }
         for failure in round.failures {
             Terminal.complain(

@@ -12,7 +12,7 @@ func tellingOfWaits<Result: Sendable>(
     var result: Swift.Result<Result, any Error>?
     try ParallelWork(count: 1).run([()], stillWaiting: tell) { _, tell in
         tell(Swift.Result { try work() })
-    } take: { results in
+    } receive: { results in
         result = results.first
     }
     guard let result else { preconditionFailure("a worker tells what has come of its input") }

@@ -36,7 +36,7 @@ struct Refresh {
                     "\(question.item.kind.rawValue) '\(question.item.name)' could not be refreshed: \(error.reason)"
                 tell(.unknown(.warning(at: question.origin, text, hint: error.hint)))
             }
-        } take: { (answers: [Answer]) in
+        } receive: { (answers: [Answer]) in
             for answer in answers {
                 switch answer {
                 case .drifted(let item, let reason): reasons[item] = reason

@@ -101,7 +101,7 @@ struct RenewCommand: ParsableCommand {
         try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { entry, tell in
             tell((entry.name, entry.place, nil))
             tell((entry.name, entry.place, entry.job.run()))
-        } take: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in
+        } receive: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in
             for event in events {
                 let item = ItemID(.certificate, event.name)
                 if event.outcome != nil { left.remove(event.name) }

@@ -25,7 +25,7 @@ final class StopSignals: Sendable {
         guard !numbers.isEmpty else { return }
         Self.change(SIG_BLOCK, numbers)
         DispatchQueue(label: "aegis signals").async { [self] in
-            while let number = Self.wait(for: numbers) { take(number) }
+            while let number = Self.wait(for: numbers) { handle(number) }
         }
     }
 
@@ -54,7 +54,7 @@ final class StopSignals: Sendable {
         Self.end(by: number)
     }
 
-    private func take(_ number: Int32) {
+    private func handle(_ number: Int32) {
         let isRequest = state.withLock { state in
             guard state.isUnderWay, state.received == nil else { return false }
             state.received = number

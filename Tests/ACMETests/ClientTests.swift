@@ -86,7 +86,7 @@ import Testing
     func noncePool() {
         var pool = NoncePool()
         for number in 1...20 { pool.keep("\(number)") }
-        #expect((0..<9).map { _ in pool.take() } == (13...20).reversed().map { "\($0)" } + [nil])
+        #expect((0..<9).map { _ in pool.removeYoungest() } == (13...20).reversed().map { "\($0)" } + [nil])
     }
 
     @Test("A busy CA is asked again, after growing delays or as it wishes, for a minute")

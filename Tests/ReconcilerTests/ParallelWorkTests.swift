@@ -14,7 +14,7 @@ import Testing
         var told: [(input: Int, step: Int)] = []
         try ParallelWork(count: 4).run(Array(0..<count)) { input, tell in
             for step in 0..<3 { tell((input, step)) }
-        } take: {
+        } receive: {
             told += $0
         }
         #expect(told.count == 3 * count)
@@ -33,7 +33,7 @@ import Testing
             // Each waits for the last: with fewer threads this would never end.
             if isLast { for _ in 0..<8 { allStarted.signal() } }
             allStarted.wait()
-        } take: { _ in
+        } receive: { _ in
         }
         #expect(started.withLock { $0 } == 8)
     }
@@ -44,7 +44,7 @@ import Testing
         #expect(throws: Refusal.self) {
             try ParallelWork(count: 2).run(Array(0..<1000)) { input, tell in
                 tell(input)
-            } take: { _ in
+            } receive: { _ in
                 taken += 1
                 throw Refusal()
             }
@@ -64,7 +64,7 @@ import Testing
             tell("\(input) begins")
             (input == "needed" ? mayEnd : neverEnds).wait()
             tell("\(input) ends")
-        } take: { events in
+        } receive: { events in
             taken += events
             guard taken.count >= 2, !stop.isMade else { return }
             stop.make()
@@ -72,7 +72,7 @@ import Testing
         }
         #expect(Set(taken) == ["needed begins", "left begins", "needed ends"])
         try ParallelWork(count: 2, stop: stop).run([1]) { (_: Int, _: (Int) -> Void) in
-        } take: { _ in
+        } receive: { _ in
             Issue.record("it was asked to stop before")
         }
         neverEnds.signal()

@@ -93,7 +93,7 @@ extension ACMEClient {
     }
 
     private func nonce() throws -> String {
-        if let kept = state.withLock({ $0.nonces.take() }) { return kept }
+        if let kept = state.withLock({ $0.nonces.removeYoungest() }) { return kept }
         guard let nonce = try fetch(.head, directory().newNonce).nonce else {
             throw ACMEError.malformed("answer from newNonce", reason: "it has no nonce")
         }

@@ -12,7 +12,7 @@ struct NoncePool {
     }
 
     /// Removes and returns the newest nonce.
-    mutating func take() -> String? { nonces.popLast() }
+    mutating func removeYoungest() -> String? { nonces.popLast() }
 }
 
 extension ACMEHTTPResponse {

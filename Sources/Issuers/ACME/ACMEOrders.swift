@@ -69,7 +69,7 @@ package final class ACMEOrders: Sendable {
             try self.accounts.client(for: $0)
         }
         // A failure needs no report here: the CA will be asked again later.
-        _ = advice.take(on: name, from: issuers)
+        _ = advice.refresh(for: name, from: issuers)
     }
 
     private func order(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {

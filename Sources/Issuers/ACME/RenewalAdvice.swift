@@ -27,7 +27,7 @@ struct RenewalAdvice {
     }
 
     /// Asks for advice on a certificate. Returns nil if the CA answered, or gives no advice at all.
-    func take(on name: String, from issuers: [ACMEIssuer]) -> Failure? {
+    func refresh(for name: String, from issuers: [ACMEIssuer]) -> Failure? {
         guard let stored = try? store.certificate(named: name),
             let leaf = try? CertificateChain(pem: stored.chain).leaf
         else { return nil }
@@ -77,7 +77,7 @@ package final class AdviceRound: Sendable {
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
-        guard let need, let failure = advice.take(on: certificate.name, from: need.issuers.map(\.settings)),
+        guard let need, let failure = advice.refresh(for: certificate.name, from: need.issuers.map(\.settings)),
             !(failure.reason is AskedInVain)
         else { return }
         let place = place(of: failure.issuer)

@@ -154,12 +154,12 @@ extension Applier {
                     tell(.started(order))
                     work(order, tell)
                 },
-                take: { try take($0) })
+                receive: { try commit($0) })
         }
 
         /// Commits what has come of certificates since the last time, with the hosts that waited for them: all that is ready goes
         /// in together.
-        private mutating func take(_ events: [CertificateWork.Event]) throws {
+        private mutating func commit(_ events: [CertificateWork.Event]) throws {
             var batch = Batch()
             var begun: [CertificateWork.Order] = []
             var settled: [String] = []

@@ -47,10 +47,10 @@ package struct ParallelWork: Sendable {
         }
     }
 
-    /// Does `work` for each input; `take` gets what it tells, in batches of what is there, on the calling thread.
+    /// Does `work` for each input. `receive` gets the events that it tells, in batches, on the calling thread.
     ///
     /// Where inputs have places, such as the CAs that are asked, one that is slow leaves half of the threads to the others.
-    /// When `take` throws, what is under way is finished, nothing more is begun, and the error is passed on. After a request to
+    /// When `receive` throws, what is under way is finished, nothing more is begun, and the error is passed on. After a request to
     /// stop too nothing more is begun; of what is under way only what `isNeeded` names is waited for. The rest goes on by
     /// itself, so the program must end soon, and nobody hears of it.
     ///
@@ -59,7 +59,7 @@ package struct ParallelWork: Sendable {
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
         stillWaiting: (_ queued: Int) -> Void = { _ in },
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
-        take: ([Event]) throws -> Void
+        receive: ([Event]) throws -> Void
     ) throws {
         let threads = min(count, inputs.count)
         var queue = JobQueue<Int>(atOnce: count, share: max(1, count / 2))
@@ -95,7 +95,7 @@ package struct ParallelWork: Sendable {
             }
             guard failure == nil, !events.isEmpty else { continue }
             do {
-                try take(events)
+                try receive(events)
             } catch {
                 failure = error
                 shared.state.withLock { $0.isGivenUp = true }

@@ -165,7 +165,7 @@ extension Planner {
             change.reason = "kept since \(UTCTime.text(own.since)); \(words)"
             return
         }
-        guard let (name, kept) = others.take(for: names) else { return }
+        guard let (name, kept) = others.removeFirst(for: names) else { return }
         change.standIn = name
         change.former = kept.item
         change.reason = "'\(name)' was kept since \(UTCTime.text(kept.since)); \(words)"
@@ -210,8 +210,8 @@ private struct KeptByDomain {
         }
     }
 
-    /// The first that is good for all of some names; it is taken once.
-    mutating func take(for all: [String]) -> (name: String, kept: KeptCertificate)? {
+    /// Takes out the first that covers all of these names; nil when none does.
+    mutating func removeFirst(for all: [String]) -> (name: String, kept: KeptCertificate)? {
         guard let first = all.first else { return nil }
         let wildcard = first.firstIndex(of: ".").map { "*\(first[$0...])" } ?? first
         for name in [first, wildcard].flatMap({ names[$0] ?? [] }) {

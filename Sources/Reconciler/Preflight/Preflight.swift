@@ -44,7 +44,7 @@ package struct Preflight {
         var authorities: [String: PreflightChecks.CA] = [:]
         try workers.run(issuers) { issuer, tell in
             if let authority = checks.look(at: issuer) { tell((issuer.name, authority)) }
-        } take: { found in
+        } receive: { found in
             for (name, authority) in found { authorities[name] = authority }
         }
         warnings += issuers.flatMap { authorities[$0.name]?.warnings ?? [] }
@@ -55,7 +55,7 @@ package struct Preflight {
         }
         try workers.run(names) { name, tell in
             tell(checks.check(name.text, at: name.origin, with: name.authorities))
-        } take: { found in
+        } receive: { found in
             warnings += found.joined()
         }
         return warnings + checks.omissions
