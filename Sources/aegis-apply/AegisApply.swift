@@ -3,6 +3,7 @@ import ConfigModel
 import Glibc
 import PKI
 import ProgramArguments
+import SystemPackage
 
 // aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
 //
@@ -30,11 +31,10 @@ struct AegisApply: ParsableCommand {
                 continue
             }
             let names = commands.compactMap { $0.configuration.commandName }
-            // access reads the word alone, which lives as long as the call.
-            let isFile = unsafe access(word, F_OK) == 0
             // As other programs call it.
             let isPlan = path == "aegis-apply" && ["plan", "diff", "check", "preview"].contains(word)
-            guard !isFile, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names) else { return }
+            guard !FilePath(word).exists, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names)
+            else { return }
             Terminal.complain(
                 "aegis-apply: there is no command '\(word.printable)'\nhint: did you mean '\(path) \(meant)'?\n")
             Glibc.exit(ExitCode.validationFailure.rawValue)

@@ -37,8 +37,7 @@ struct ConfigurationFile {
         let endings = [".yaml": ".yml", ".yml": ".yaml"]
         guard let ending = endings.first(where: { name.hasSuffix($0.key) }) else { return nil }
         let other = name.dropLast(ending.key.count) + ending.value
-        // access reads the path alone, which lives as long as the call.
-        return unsafe access(String(other), F_OK) == 0 ? String(other) : nil
+        return FilePath(String(other)).exists ? String(other) : nil
     }
 
     private static func readFile(_ path: FilePath) throws -> [UInt8] {

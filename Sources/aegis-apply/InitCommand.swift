@@ -1,6 +1,5 @@
 import ArgumentParser
 import ConfigModel
-import Glibc
 import SystemPackage
 
 /// Writes a first file: from options, and at a terminal from answers to what they leave out.
@@ -65,7 +64,7 @@ struct InitCommand: ParsableCommand {
 
     func run() throws {
         try reporting {
-            guard out == "-" || !isThere(out) else {
+            guard out == "-" || !FilePath(out).exists else {
                 throw CommandFailure(
                     message: "'\(out.printable)' exists",
                     hint: "name another file with --out FILE, or move that one away")
@@ -76,12 +75,6 @@ struct InitCommand: ParsableCommand {
             try write(starter.text)
             try Terminal.print("Wrote \(out.printable).\n\n\(nextSteps(starter))")
         }
-    }
-
-    /// Whether there is something by a name.
-    private func isThere(_ name: String) -> Bool {
-        // access reads the name alone, which lives as long as the call.
-        unsafe access(name, F_OK) == 0
     }
 
     /// Ends the command when the file would be invalid: some rules look at more than one answer.

@@ -165,8 +165,7 @@ enum TrustFile {
             pem = try reader.read(Secret(.file(path)))
         } catch {
             let failure = IssuanceFailure("the CAs to trust: \(error.reason)")
-            let isThere = (try? reader.resolve(path).stat()) != nil
-            return isThere ? .bad(failure) : .missing(failure)
+            return reader.resolve(path).exists ? .bad(failure) : .missing(failure)
         }
         do throws(PKIError) {
             _ = try TLSClientContext(trust: .authorities(pem.plainCopy()))
