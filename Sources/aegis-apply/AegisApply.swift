@@ -35,9 +35,10 @@ struct AegisApply: ParsableCommand {
             let isPlan = path == "aegis-apply" && ["plan", "diff", "check", "preview"].contains(word)
             guard !FilePath(word).exists, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names)
             else { return }
-            Terminal.complain(
-                "aegis-apply: there is no command '\(word.printable)'\nhint: did you mean '\(path) \(meant)'?\n")
-            Glibc.exit(ExitCode.validationFailure.rawValue)
+            let failure = CommandFailure(
+                message: "there is no command '\(word.printable)'", hint: "did you mean '\(path) \(meant)'?",
+                status: .validationFailure)
+            Glibc.exit(failure.report().rawValue)
         }
     }
 

@@ -99,7 +99,7 @@ struct InitCommand: ParsableCommand {
 
     private func nextSteps(_ starter: StarterFile) -> String {
         let file = out == "aegis.yaml" ? "" : " --config \(out)"
-        let name = starter.domain.hasPrefix("*") ? "any" + starter.domain.dropFirst() : starter.domain
+        let name = starter.domain.isWildcard ? "any.\(starter.domain.parent)" : starter.domain.text
         let authority = starter.isLocal ? " --cacert .cache/ssl/aegis-local-ca.crt" : ""
         let port = starter.httpsPort
         let address = port == 443 ? name : "\(name):\(port)"
@@ -119,20 +119,20 @@ struct InitCommand: ParsableCommand {
 
     private func starter(_ questions: Questions) throws -> StarterFile {
         let domain = try questions.answer(
-            domain, "--domain", "The host's name, such as app.example.com", check: StarterFile.domain)
+            domain, "--domain", "The host's name, such as app.example.com", read: DomainName.parse)
         let upstream = try questions.answer(
             upstream, "--upstream", "The server behind it", standard: "http://127.0.0.1:3000",
-            check: StarterFile.upstream)
+            read: Upstream.parse)
         let names = Source.allCases.map(\.rawValue)
-        let name = try questions.answer(
+        let certificates = try questions.answer(
             certificates?.rawValue, "--certificates",
             "Certificates from local (a CA of its own), letsencrypt, cloudflare or files", standard: "local"
-        ) { (text) throws(ValueFault) in
-            guard !names.contains(text) else { return text }
+        ) { (text) throws(ValueFault) -> Source in
+            if let source = Source(rawValue: text) { return source }
             throw ValueFault("there is no source '\(text.printable)'", hint: "one of \(names.joined(separator: ", "))")
         }
         let source: StarterFile.CertificateSource =
-            switch Source(rawValue: name) ?? .local {
+            switch certificates {
             case .local: .local
             case .letsencrypt:
                 .letsencrypt(email: try questions.answer(email, "--email", "Whom Let's Encrypt may write to"))
@@ -142,6 +142,6 @@ struct InitCommand: ParsableCommand {
                     certificate: try questions.answer(cert, "--cert", "The file of the certificate and intermediates"),
                     key: try questions.answer(key, "--key", "The file of the private key"))
             }
-        return try StarterFile(domain: domain, upstream: upstream, source: source)
+        return StarterFile(domain: domain, upstream: upstream, source: source)
     }
 }

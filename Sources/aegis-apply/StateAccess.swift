@@ -15,7 +15,7 @@ struct CommandFailure: Error {
 
     /// Prints the failure and gives the exit code to throw.
     func report() -> ExitCode {
-        Terminal.complain("aegis-apply: \(message)\n" + (hint.map { "hint: \($0)\n" } ?? ""))
+        Terminal.complain("aegis-apply: \(message)", hint: hint)
         return status
     }
 }

@@ -16,6 +16,11 @@ enum Terminal {
         _ = try? FileDescriptor.standardError.writeAll(Array(text.utf8))
     }
 
+    /// Prints a message to the standard error, and its hint on a line of its own.
+    static func complain(_ message: String, hint: String?) {
+        complain("\(message)\n" + (hint.map { "hint: \($0)\n" } ?? ""))
+    }
+
     /// Whether to colour what goes there: a terminal that can, and nobody who asked for none (https://no-color.org).
     static func wantsColour(_ descriptor: FileDescriptor) -> Bool {
         isatty(descriptor.rawValue) == 1 && environment("NO_COLOR") == nil && environment("TERM") != "dumb"

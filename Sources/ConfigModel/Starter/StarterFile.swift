@@ -12,22 +12,17 @@ package struct StarterFile {
         case cloudflare(zone: String)
     }
 
-    /// The host's name in wire form.
-    package let domain: String
-    let upstream: String
-    let source: CertificateSource
+    /// The host's name.
+    package let domain: DomainName
+    private let upstream: Upstream
+    private let source: CertificateSource
 
-    /// Checks the host's name and the upstream, and throws the fault that the file's diagnostics would report.
-    package init(domain: String, upstream: String, source: CertificateSource) throws(ValueFault) {
-        self.domain = try Self.domain(domain)
-        self.upstream = try Self.upstream(upstream)
+    /// A file for a host and the upstream that it leads to.
+    package init(domain: DomainName, upstream: Upstream, source: CertificateSource) {
+        self.domain = domain
+        self.upstream = upstream
         self.source = source
     }
-
-    package static func domain(_ text: String) throws(ValueFault) -> String { try DomainName.parse(text).text }
-
-    /// An upstream in the form that the file uses.
-    package static func upstream(_ text: String) throws(ValueFault) -> String { try Upstream.parse(text).text }
 
     /// The port for HTTPS. With the local CA it is a high port, which needs no privileges.
     package var httpsPort: Int { isLocal ? 8443 : 443 }
@@ -49,8 +44,8 @@ package struct StarterFile {
         # encryption: { key: { env: AEGIS_SSL_KEY } }
 
         \(certificates)hosts:
-          - domain: \(quoted(domain))
-            upstreams: [\(quoted(upstream))]        # several are taken in turn
+          - domain: \(quoted(domain.text))
+            upstreams: [\(quoted(upstream.text))]        # several are taken in turn
         \(host)    force_https: true                     # http:// is redirected
         \(aliases)    # hsts: { max_age: 31536000 }         # browsers come by HTTPS alone for a year, so only when that is sure
             # timeouts: { read: 60s }             # how long an answer of the upstream may take
@@ -59,7 +54,7 @@ package struct StarterFile {
     }
 
     private var aliases: String {
-        domain.hasPrefix("*") ? "" : "    # aliases: [\(quoted("www." + domain))]\n"
+        domain.isWildcard ? "" : "    # aliases: [\(quoted("www." + domain.text))]\n"
     }
 
     private var gateway: String {
@@ -82,7 +77,7 @@ package struct StarterFile {
               lan: { type: local_ca }
 
             certificates:
-              site: { issuer: lan, domains: [\(quoted(domain))] }
+              site: { issuer: lan, domains: [\(quoted(domain.text))] }
 
 
             """
@@ -116,7 +111,7 @@ package struct StarterFile {
                 zone_id: \(quoted(zone))
 
             certificates:
-              site: { issuer: origin, domains: [\(quoted(domain))] }
+              site: { issuer: origin, domains: [\(quoted(domain.text))] }
 
 
             """

@@ -23,7 +23,8 @@ package struct DomainName: Sendable, Hashable, Comparable {
     /// Takes a name that is already in wire form.
     init(wireForm text: String) { self.text = text }
 
-    static func parse(_ text: String) throws(ValueFault) -> DomainName {
+    /// Reads a host's name, also an internationalized one or one with `*.` in front.
+    package static func parse(_ text: String) throws(ValueFault) -> DomainName {
         if let plain = wireForm(ofASCII: text) { return DomainName(wireForm: plain) }
         let shown = text.quotedForMessage
         if IPAddress(text) != nil { throw ValueFault("\(shown) is an IP address, not a host name") }

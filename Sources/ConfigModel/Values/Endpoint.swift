@@ -139,7 +139,8 @@ package struct Upstream: Sendable, Hashable {
         }
     }
 
-    static func parse(_ text: String) throws(ValueFault) -> Upstream {
+    /// Reads an upstream: `http://` or `https://` with a host and a port, or `unix:` with a path.
+    package static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
         // Checked first, since the other messages quote the text.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {

@@ -62,7 +62,7 @@ struct CAAIssueValue: Equatable {
 
     /// Reads a value; nil when it breaks the grammar, which means that no CA may issue.
     init?(_ text: String) {
-        var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmed)
+        var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmingBlanks)
         issuer = String(parts.removeFirst()).lowercased()
         // A final or lone semicolon is followed by nothing.
         if parts.last?.isEmpty == true { parts.removeLast() }
@@ -71,7 +71,7 @@ struct CAAIssueValue: Equatable {
         var parameters: [(String, String)] = []
         for part in parts {
             guard let equals = part.firstIndex(of: "=") else { return nil }
-            let (tag, value) = (part[..<equals].trimmed, part[part.index(after: equals)...].trimmed)
+            let (tag, value) = (part[..<equals].trimmingBlanks, part[part.index(after: equals)...].trimmingBlanks)
             guard Self.isLabel(tag), value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
             parameters.append((tag.lowercased(), String(value)))
         }
@@ -106,15 +106,5 @@ struct CAAIssueValue: Equatable {
                 (0x30...0x39).contains(byte) || byte < 0x80 && (0x41...0x5A).contains(byte & 0xDF)
                     || byte == UInt8(ascii: "-")
             }
-    }
-}
-
-extension Substring {
-    /// The text without blanks and tabs at its ends.
-    fileprivate var trimmed: Substring {
-        var rest = self
-        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
-        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
-        return rest
     }
 }
