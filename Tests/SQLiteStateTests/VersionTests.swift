@@ -1,0 +1,94 @@
+import Foundation
+import GRDB
+import State
+import TestSupport
+import Testing
+
+@testable import SQLiteState
+
+/// States that an older or a newer version of the program made.
+@Suite struct VersionTests {
+    private let folder: TemporaryFolder
+    private let path: String
+
+    init() throws {
+        folder = try TemporaryFolder()
+        path = folder.path("state/state.db")
+    }
+
+    private func store() throws -> SQLiteStateStore { try .leased(path) }
+
+    @Test("A newer version's state is left alone")
+    func newerVersion() throws {
+        try { _ = try store() }()
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99: from the future')") }
+        try queue.close()
+        try makePrivate(path)
+        #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(path: path) }
+        #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(readingFrom: path) }
+    }
+
+    /// A state as the given version made it.
+    private func makeOld(_ version: String) throws {
+        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") }
+        try StateSchema.migrator.migrate(queue, upTo: version)
+        try queue.write {
+            try $0.execute(sql: "INSERT INTO items VALUES ('host', 'app.example.com', 'file', x'01', 1)")
+            try $0.execute(sql: "UPDATE position SET revision = 1")
+        }
+        try queue.close()
+        try makePrivate(path)
+    }
+
+    @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
+    func upgrade(_ version: String) throws {
+        try makeOld(version)
+        let store = try store()
+        #expect(try store.snapshot().items[host]?.record == [1])
+        try store.commit(
+            [.putCertificate(certificate("a")), .putChallenge(challenge("token"), certificate: "a")], by: me)
+        try store.report(GatewayNode(id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0))
+        #expect(try store.changes(since: 1) == [.certificate(certificate("a")), .challenge(challenge("token"))])
+        #expect(try store.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+    }
+
+    @Test("Who follows brings up a state of each version too", arguments: StateSchema.migrator.migrations)
+    func upgradeByFollowing(_ version: String) throws {
+        try makeOld(version)
+        let store = try #require(try SQLiteStateStore(following: path))
+        try store.report(GatewayNode(id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0))
+        #expect(try store.changes(since: 0) == [.item(host, StoredItem(owner: .file, record: [1]))])
+        #expect(try store.nodes().map(\.id) == ["a"])
+    }
+
+    @Test("A state of each version is read as it is", arguments: StateSchema.migrator.migrations)
+    func readingOld(_ version: String) throws {
+        try makeOld(version)
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(try reader.snapshot().items[host]?.record == [1])
+        #expect(try reader.nodes() == [])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+    }
+
+    @Test("A state of the first version keeps its texts, and whoever only reads it leaves it as it is")
+    func firstVersion() throws {
+        try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
+        let queue = try DatabaseQueue(path: path)
+        try StateSchema.migrator.migrate(queue, upTo: StateSchema.migrator.migrations[0])
+        try queue.write {
+            try $0.execute(
+                sql: "INSERT INTO generations VALUES (1, 5, 'ops', 'aegis.yaml', '/etc', '00', x'07', 'complete', '')")
+        }
+        try queue.close()
+        try makePrivate(path)
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        let reader = try #require(try SQLiteStateStore(readingFrom: path))
+        #expect(try reader.sealedText(ofGeneration: 1) == [7])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+        #expect(try store().sealedText(ofGeneration: 1) == [7])
+    }
+}
