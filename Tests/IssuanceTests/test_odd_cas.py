@@ -125,6 +125,19 @@ def test_an_odd_answer_costs_no_certificate(odd, name):
 
 # MARK: What can't be obtained now
 
+def fails(gateway, words, times=1):
+    """Applies, and expects each apply to fail with these words."""
+    for _ in range(times):
+        code, said = tried(gateway)
+        assert code == 3 and words in said, said
+
+
+def recovers(gateway, ca):
+    """Applies with the CA as it should be, and expects the one certificate."""
+    ca.twist = lambda kind, answer: None
+    has_one_certificate(gateway, ca, gateway.apply())
+
+
 GARBLED = {
     "the leaf is unreadable": without_leaf(UNREADABLE),
     "all is unreadable": replaced(UNREADABLE * 2),
@@ -138,12 +151,8 @@ GARBLED = {
 @pytest.mark.parametrize("name", GARBLED)
 def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered_again(odd, name):
     gateway, ca = odd(always("certificate", GARBLED[name]))
-    for _ in range(3):
-        code, said = tried(gateway)
-        assert code == 3 and "the CA's certificate can't be used" in said, said
-    ca.twist = lambda kind, answer: None
-    said = gateway.apply()
-    has_one_certificate(gateway, ca, said)
+    fails(gateway, "the CA's certificate can't be used", times=3)
+    recovers(gateway, ca)
 
 
 @pytest.mark.parametrize("change", [emptied, replaced(b"<html>sorry"), missing], ids=["empty", "HTML", "missing"])
@@ -158,9 +167,7 @@ def test_a_certificate_that_is_not_there_for_long_is_waited_for_as_the_ca_says(o
     assert code == 3 and "try again in 3600 s" in said and ca.calls["certificate"] == 1, said
     (wait,), = rows(gateway, "SELECT next_try_at - unixepoch() FROM renewals")
     assert 3500 < wait <= 3600
-    ca.twist = lambda kind, answer: None
-    said = gateway.apply()
-    has_one_certificate(gateway, ca, said)
+    recovers(gateway, ca)
 
 
 def two_names(odd, twist):
@@ -187,11 +194,8 @@ def test_a_nameless_authorization_is_for_the_name_that_is_left(odd):
 
 def test_authorizations_that_could_be_for_either_name_are_refused(odd):
     gateway, ca = two_names(odd, always("authorization", leave_out("identifier")))
-    code, said = tried(gateway)
-    assert code == 3 and "it does not say which name it is for" in said, said
-    ca.twist = lambda kind, answer: None
-    said = gateway.apply()
-    has_one_certificate(gateway, ca, said)
+    fails(gateway, "it does not say which name it is for")
+    recovers(gateway, ca)
 
 
 def test_a_challenge_that_is_the_only_one_of_its_type_and_of_no_use_is_told_of(odd):
@@ -203,12 +207,8 @@ def test_a_challenge_that_is_the_only_one_of_its_type_and_of_no_use_is_told_of(o
 
 def test_an_order_that_can_not_be_looked_at_is_not_placed_again(odd):
     gateway, ca = odd(lambda kind, answer: emptied(answer) if kind in ("new-order", "order") else None)
-    for _ in range(3):
-        code, said = tried(gateway)
-        assert code == 3 and "the CA's order can't be used" in said, said
-    ca.twist = lambda kind, answer: None
-    said = gateway.apply()
-    has_one_certificate(gateway, ca, said)
+    fails(gateway, "the CA's order can't be used", times=3)
+    recovers(gateway, ca)
 
 
 def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ordered_again(odd):
@@ -217,12 +217,8 @@ def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ord
     address = x509.AuthorityInformationAccess([x509.AccessDescription(
         x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.test/issuing.der"))])
     ca.intermediate.sign = lambda name, key, extensions: sign(name, key, [*extensions, (address, False)])
-    for _ in range(3):
-        code, said = tried(gateway)
-        assert code == 3 and "ends before the certificate of who has issued the leaf (http://ca.test/issuing.der)" in said
-    ca.twist = lambda kind, answer: None
-    said = gateway.apply()
-    has_one_certificate(gateway, ca, said)
+    fails(gateway, "ends before the certificate of who has issued the leaf (http://ca.test/issuing.der)", times=3)
+    recovers(gateway, ca)
 
 
 def test_a_leaf_alone_is_taken_without_a_word_when_the_ca_file_has_its_issuer(odd):
@@ -237,8 +233,7 @@ def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
     gateway, ca = odd()
     issue, asked = ca.issue, []
     ca.issue = lambda order, number, key: asked.append((order, number, key))
-    code, said = tried(gateway)
-    assert code == 3 and "the CA has not come to an end with issuing" in said, said
+    fails(gateway, "the CA has not come to an end with issuing")
     assert len(asked) == 5
     # Somebody has looked at it meanwhile.
     ca.issue = issue
@@ -291,8 +286,7 @@ def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
     issue = ca.issue
     ca.issue = lambda order, number, key: None
     ca.twist = always("finalize", lambda answer: answer.problem("badCSR", "no such keys here"))
-    code, said = tried(gateway)
-    assert code == 3 and "no such keys here" in said, said
+    fails(gateway, "no such keys here")
     ca.twist, ca.issue = lambda kind, answer: None, issue
     gateway.config["issuers"]["letsencrypt"]["key_type"] = "ecdsa-p384"
     said = gateway.apply()
@@ -302,8 +296,7 @@ def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
 
 def test_an_order_without_finalize_is_placed_anew_once(odd):
     gateway, ca = odd(lambda kind, answer: leave_out("finalize")(answer) if kind in ("order", "new-order") else None)
-    code, said = tried(gateway)
-    assert code == 3 and "'finalize' is missing" in said, said
+    fails(gateway, "'finalize' is missing")
     assert nothing_is_left(gateway) and ca.new_orders == 1
 
 
