@@ -128,7 +128,7 @@ def test_a_gateway_under_strain_ends_well(run, origin):
     for deed in [break_off, dawdle, look_on, change]:
         strain.go_on(deed)
     try:
-        time.sleep(seconds / 2)
+        time.sleep(seconds / 2)  # the first half of the strain is for the first process
         first = gateway.process
         first.send_signal(signal.SIGUSR2)
         line = gateway.await_log("started a successor")
