@@ -234,7 +234,7 @@ def test_a_chain_that_lacks_its_intermediate_replaces_nothing(stand):
     for _ in range(3):
         done = renew(gateway, "app.test", "--force")
         assert done.returncode == 3
-        assert "the CA's chain ends before the certificate of who has issued the leaf" in done.stdout + done.stderr
+        assert "the CA's chain ends before the issuing CA's certificate" in done.stdout + done.stderr
         assert rows(gateway, "SELECT fingerprint FROM certificates") == before
     stand.proxy.arm(None, None)
     assert renew(gateway, "app.test", "--force").returncode == 0

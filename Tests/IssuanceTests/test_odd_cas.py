@@ -217,7 +217,7 @@ def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ord
     address = x509.AuthorityInformationAccess([x509.AccessDescription(
         x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.test/issuing.der"))])
     ca.intermediate.sign = lambda name, key, extensions: sign(name, key, [*extensions, (address, False)])
-    fails(gateway, "ends before the certificate of who has issued the leaf (http://ca.test/issuing.der)", times=3)
+    fails(gateway, "ends before the issuing CA's certificate (http://ca.test/issuing.der)", times=3)
     recovers(gateway, ca)
 
 

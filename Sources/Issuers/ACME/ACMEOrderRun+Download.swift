@@ -100,7 +100,7 @@ extension ACMEOrderRun {
         guard !leaf.locatesIssuer, !(try hadIntermediate(issuerOf: leaf)) else {
             let place = leaf.issuerAddress.map { " (\($0))" } ?? ""
             throw Unusable.notYet(
-                "the CA's chain ends before the certificate of who has issued the leaf\(place)",
+                "the CA's chain ends before the issuing CA's certificate\(place)",
                 hint: "the next try fetches it again; a root that signs leaves itself belongs into the issuer's ca_file"
             )
         }
