@@ -6,7 +6,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Looks after our accounts at CAs.
+/// `aegis-apply accounts`: lists our accounts at CAs, and changes their keys.
 struct AccountsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "accounts", abstract: "List accounts at CAs, and give one another key.",
@@ -67,7 +67,7 @@ struct ChangeAccountKey: ParsableCommand {
     }
 }
 
-/// A state with what talks to its CAs.
+/// An open state, with the tools that talk to the CAs of its issuers.
 struct IssuerAccess {
     let store: SQLiteStateStore
     let state: ManagedState
@@ -87,14 +87,15 @@ struct IssuerAccess {
 }
 
 extension IssuerAccess {
-    /// Revokes what others have taken the place of, and tells what could not be.
+    /// Revokes certificates that others have replaced, and prints which could not be revoked.
     func revokeSuperseded() throws {
         try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
     }
 }
 
 extension IssuanceContext {
-    /// Revokes what others have taken the place of. `issuers` are all of the state, `leaving` those that were just taken out.
+    /// Revokes certificates that others have replaced. `issuers` are all of the state; `leaving` are those that this
+    /// apply has taken out of it.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)
@@ -103,7 +104,7 @@ extension IssuanceContext {
 }
 
 extension [OriginRevocations.Outcome] {
-    /// Tells what came of revoking certificates.
+    /// Prints whether the former certificate was revoked, or why not.
     func tell() throws {
         for outcome in self {
             guard let failure = outcome.failure else {

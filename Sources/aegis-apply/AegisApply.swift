@@ -5,14 +5,14 @@ import PKI
 import ProgramArguments
 import SystemPackage
 
-// aegis-apply: brings the state in line with the file, and shows beforehand what that would take.
+// aegis-apply: brings the state in line with the file, and shows beforehand what that would change.
 //
-// Commands read the file, call ConfigModel and Reconciler, and print. What they decide, they decide there.
+// Commands read the file, call ConfigModel and Reconciler, and print. They decide nothing themselves.
 
 @main
 struct AegisApply: ParsableCommand {
     static func main() {
-        // Whatever a library asks for: nobody else may read what is made here.
+        // Libraries may create files with wider permissions: no other user may read what this process creates.
         umask(0o077)
         OpenSSLMemory.wipeWhenFreed()
         OpenSSLMemory.keepWhenProgramEnds()
@@ -20,7 +20,8 @@ struct AegisApply: ParsableCommand {
         main(ProgramArguments.words)
     }
 
-    /// Ends the program when a word is no file and reads like a command: it would be taken for a file's name.
+    /// Ends the program when a word is not a file but resembles a command. ArgumentParser would read it as the file's
+    /// name.
     private static func refuseMisspeltCommand() {
         var commands = configuration.subcommands
         var path = "aegis-apply"
@@ -31,7 +32,7 @@ struct AegisApply: ParsableCommand {
                 continue
             }
             let names = commands.compactMap { $0.configuration.commandName }
-            // As other programs call it.
+            // Words that other programs use for a dry run.
             let isPlan = path == "aegis-apply" && ["plan", "diff", "check", "preview"].contains(word)
             guard !FilePath(word).exists, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names)
             else { return }
@@ -95,7 +96,7 @@ enum ExitStatus {
     static let locked = ExitCode(75)
 }
 
-/// The form of what is printed.
+/// How a command prints its result.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text
     case json

@@ -39,7 +39,7 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
-        // Before any thread is.
+        // Signals are blocked before any thread starts, since threads inherit the mask.
         let signals = dryRun ? nil : StopSignals()
         var early: EarlyState?
         let file = try ConfigurationFile.read(options.name) { early = EarlyState(path: $0) }
@@ -63,7 +63,7 @@ struct ApplyCommand: ParsableCommand {
 }
 
 enum ProgramEnd {
-    /// Ends the program: giving back the model and plan of very many hosts piece by piece would take longer than reading
-    /// them.
+    /// Ends the program without freeing the model and the plan: with very many hosts that would take longer than
+    /// reading them.
     static func atOnce(_ status: ExitCode) -> Never { Glibc.exit(status.rawValue) }
 }

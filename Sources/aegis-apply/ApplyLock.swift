@@ -2,7 +2,7 @@ import Issuers
 import State
 
 extension LeaseKeeper {
-    /// Takes the lock for applying; fails with who has it since when.
+    /// Takes the lock for applying. Throws a CommandFailure that names the holder and says since when it has the lock.
     static func forApplying(_ store: any StateStore) throws -> LeaseKeeper {
         do {
             return try LeaseKeeper(.apply, in: store)

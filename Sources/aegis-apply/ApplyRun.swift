@@ -9,27 +9,27 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// One apply from the lock to the last line.
+/// One apply, from taking the lock to the summary.
 struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
-    /// What ends it before it is done.
+    /// The signals that stop it early; nil where the process handles none.
     var signals: StopSignals?
-    /// Whether providers are asked whether they still have what they have issued.
+    /// Whether providers are asked if they still have the certificates that they issued.
     var refreshes = false
-    /// Whether very many hosts may go.
+    /// Whether the apply may delete or disable more than half of the hosts.
     var allowsDeletions = false
 
     func run() throws {
-        // Who reads along may go; the apply goes on.
+        // The reader of our output may end; the apply continues.
         _ = signal(SIGPIPE, SIG_IGN)
         let path = file.resolve(configuration.statePath).string
         let cache = CertificateMaterials.cacheDirectory(configuration, file)
-        // First without the lock and without writing: taking the lock would write.
+        // The first plan is made without the lock: taking it would write to the state.
         let reader = SecretReader(directory: file.directory)
         let found = try early.wait()
-        // A deploy with the wrong key is to fail at once, not when something changes.
+        // A wrong key fails every apply at once, also one that would change nothing.
         let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
         let authority = Result { () throws(IssuanceFailure) in
             try LocalAuthority(directory: cache, now: currentTime())
@@ -48,7 +48,7 @@ struct ApplyRun {
         let keeper = try LeaseKeeper.forApplying(store)
         defer { keeper.release() }
         let source = try MasterKeySource.find(configuration, reader, store)
-        // Again under the lock, if another apply has gone before.
+        // Planned again under the lock if another apply has changed the state meanwhile.
         let isSame = try store.revision() == found.snapshot.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
         let unsafeKey = MasterKeySource.warnings(configuration, store)
@@ -93,7 +93,7 @@ struct ApplyRun {
         let refused = UpstreamTrustFiles(plan, of: configuration, in: file).refused
         let first = isFirst ? source.mutations : []
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
-            // Whether packs have become active decides which others may go.
+            // Former packs may be deleted once the pack that replaces them is active.
             lost = try follow(pending, tools, stop)
         }
         report.finish()
@@ -104,7 +104,7 @@ struct ApplyRun {
         try revoked.tell()
         signals?.endIfReceived("not in force", outcome.left) {
             keeper.release()
-            // Calls to CAs that are still under way can't write any more.
+            // Calls to CAs that are still running can no longer write.
             store.close()
         }
         try checkKeys(store, source.key)
@@ -118,8 +118,8 @@ struct ApplyRun {
         try checkKeys(store, key)
     }
 
-    /// Goes on with what earlier applies could not end, which no change of the file shows: packs that were not active yet,
-    /// and certificates that are still to be revoked.
+    /// Continues what earlier applies left open and no change of the file shows: packs that were not active yet, and
+    /// certificates that are still to be revoked.
     private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
         let pending = try pendingPacks(reading)
         guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
@@ -133,7 +133,7 @@ struct ApplyRun {
         if try follow(pending, tools, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
     }
 
-    /// The edge certificates whose packs are not active yet, or have former ones.
+    /// The edge certificates whose packs are not active yet, or whose former packs are not deleted yet.
     private func pendingPacks(_ store: SQLiteStateStore) throws -> [EdgeCertificate] {
         let packs = Dictionary(grouping: try store.edgePacks(), by: \.certificate)
         return configuration.edgeCertificates.filter { certificate in
@@ -141,7 +141,7 @@ struct ApplyRun {
         }
     }
 
-    /// Follows packs, and tells how they stand. How many failed.
+    /// Follows packs and prints their status. Returns how many failed.
     private func follow(
         _ certificates: [EdgeCertificate], _ tools: IssuanceContext, _ stop: StopRequest
     ) throws -> Int {
@@ -187,7 +187,7 @@ struct ApplyRun {
         return reasons.merging(known) { $1 }
     }
 
-    /// Notes what providers no longer have, so that it is known even if it can't be replaced now.
+    /// Notes which certificates providers no longer have, also when they can't be replaced now.
     private func noteLosses(
         _ drift: [ItemID: String], of snapshot: StateSnapshot, _ store: SQLiteStateStore, _ holder: LeaseHolder
     ) throws {
@@ -198,7 +198,7 @@ struct ApplyRun {
         if !losses.isEmpty { try store.commit(losses, by: holder) }
     }
 
-    /// Names the stored certificates that can't be served: nothing else would tell before a handshake needs them.
+    /// Warns of stored certificates whose keys can't be opened: otherwise only a handshake would show it.
     private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
         let damaged = try KeyCheck.damaged(in: store, Sealer(key: key))
         guard !damaged.isEmpty else { return }
@@ -220,7 +220,7 @@ struct ApplyRun {
         var localCA: [UInt8]?
         switch authority {
         case .success(let authority): localCA = authority.digest
-        // Nothing else needs it: what it is to issue fails by name.
+        // The rest of the apply needs no local CA; a certificate that it should issue fails by name.
         case .failure(let failure): warnings.append(.warning(at: .none, failure.reason, hint: failure.hint))
         }
         let plan = Planner(
@@ -232,7 +232,7 @@ struct ApplyRun {
 }
 
 extension Plan {
-    /// The issuers that are taken out, as they were.
+    /// The issuers that this plan deletes, as the state has them.
     fileprivate var leavingIssuers: [Issuer] {
         changes.filter { $0.action == .delete && $0.item.kind == .issuer }.compactMap { change in
             guard let record = change.former?.record, var issuer = Issuer(record: record) else { return nil }

@@ -4,15 +4,15 @@ import Reconciler
 import State
 import SystemPackage
 
-/// Looks whether the PEM texts of custom certificates are there, and which they are.
+/// Reads the PEM texts of custom certificates before a plan is made.
 enum CertificateMaterials {
-    /// The local CA's directory.
+    /// The directory of the local CA.
     static func cacheDirectory(_ configuration: Configuration, _ file: ConfigurationFile) -> FilePath {
         Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
             ?? file.resolve(configuration.gateway.cacheDirectory)
     }
 
-    /// What there is to know before a plan.
+    /// The texts' digests, and warnings of texts that can't be read.
     static func look(
         for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot
     ) -> (materials: [String: CertificateMaterial], warnings: [Diagnostic]) {
@@ -47,7 +47,7 @@ enum CertificateMaterials {
             do throws(IssuanceFailure) {
                 _ = try reader.read(custom.key)
             } catch {
-                // One that is stored is planned to be replaced all the same.
+                // A stored certificate is planned to be replaced all the same.
                 if stored == nil { materials[certificate.name] = .unreadable("known after apply") }
                 warnings.append(warning(custom.key, certificate, error, isStored: false))
             }
@@ -55,7 +55,8 @@ enum CertificateMaterials {
         return (materials, warnings)
     }
 
-    /// That one is no longer good which is not to be renewed: no change of a plan says so.
+    /// A warning when a certificate has expired or was revoked and its `auto_renew` is false: the plan shows no change
+    /// for it.
     private static func leftAlone(_ certificate: NamedCertificate, _ stored: CertificateFacts?) -> [Diagnostic] {
         guard case .issued(let issued) = certificate.source, !issued.autoRenew, let stored, !stored.autoRenew else {
             return []
@@ -80,7 +81,8 @@ enum CertificateMaterials {
             hint: isStored ? "what is stored stays" : "it is planned as 'known after apply'; applying needs it")
     }
 
-    /// What an apply would say of the certificates that a plan takes in, as far as they are here.
+    /// The errors and warnings that an apply would give for the certificates that the plan uploads. Files that are not
+    /// on this machine are left out.
     static func refusals(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) -> [Diagnostic] {
         let uploads = Set(plan.changes.filter { $0.action == .upload }.map(\.item.name))
         let reader = SecretReader(directory: file.directory)
@@ -109,7 +111,8 @@ enum CertificateMaterials {
         .warning(at: certificate.origin, "certificate '\(certificate.name)' \(text)")
     }
 
-    /// The hosts of a plan that an apply would refuse: what is stored for them is not for their names, and stays.
+    /// The hosts of a plan that an apply would refuse, because the stored certificate of theirs does not cover their
+    /// names and stays in force.
     static func refusedHosts(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot)
         -> [Diagnostic]
     {
@@ -129,14 +132,14 @@ enum CertificateMaterials {
         }
     }
 
-    /// What speaks against a stored certificate.
+    /// Warnings about a stored certificate whose files can't be read here.
     private static func doubts(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {
         expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
     }
 
-    /// Hosts that were given a stored certificate which is not for them.
+    /// Hosts whose stored certificate does not cover all their names.
     private static func coverage(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {

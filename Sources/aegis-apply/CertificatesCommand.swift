@@ -8,7 +8,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Looks into the certificates of the state.
+/// `aegis-apply certificates`: lists the certificates of the state, shows one, or exports it.
 struct CertificatesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "certificates", abstract: "List, show, export and revoke certificates.",
@@ -153,7 +153,7 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// A certificate that is in force or kept; ends the program when there is none of that name.
+    /// A certificate that is in force or kept. Throws a CommandFailure when there is none of that name.
     func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
         let snapshot = try snapshot()
@@ -165,10 +165,10 @@ extension SQLiteStateStore {
     }
 }
 
-/// How long a certificate is kept that is not in force.
+/// A certificate that is kept but not in force, and until when.
 private struct Keeping {
     private let since: Int64
-    /// Nil where it is not known how long the file has such kept.
+    /// In seconds since 1970; nil when the file, which says how long, was not read.
     private let until: Int64?
 
     init(_ kept: KeptCertificate, _ retention: Duration?) {

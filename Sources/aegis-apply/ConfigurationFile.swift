@@ -4,14 +4,14 @@ import Glibc
 import Issuers
 import SystemPackage
 
-/// The file an operator named, read and checked.
+/// The file that the operator named, read and checked.
 struct ConfigurationFile {
     let source: SourceText
     let parsed: ParsedConfiguration
-    /// The directory that relative paths in the file start from.
+    /// The directory that relative paths in the file are relative to.
     let directory: FilePath
 
-    /// Reads a file; `-` is the standard input. `atState` is told the state's path as soon as it is known.
+    /// Reads a file; `-` is the standard input. `atState` is called with the state's path as soon as that is read.
     static func read(_ name: String, atState: (String) -> Void = { _ in }) throws -> ConfigurationFile {
         do {
             let isInput = name == "-"
@@ -32,7 +32,7 @@ struct ConfigurationFile {
         }
     }
 
-    /// The file that there is with YAML's other ending; nil when there is none.
+    /// The name with YAML's other ending, when such a file exists.
     private static func otherEnding(of name: String) -> String? {
         let endings = [".yaml": ".yml", ".yml": ".yaml"]
         guard let ending = endings.first(where: { name.hasSuffix($0.key) }) else { return nil }
@@ -43,14 +43,14 @@ struct ConfigurationFile {
     private static func readFile(_ path: FilePath) throws -> [UInt8] {
         let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
         return try descriptor.closeAfter {
-            // Room for the whole at once. What has no size, such as a pipe, says so by an error.
+            // Reserves room for the whole file at once. A pipe has no size, so seeking in it fails.
             let size = (try? descriptor.seek(offset: 0, from: .end)) ?? 0
             _ = try? descriptor.seek(offset: 0, from: .start)
             return try readAll(descriptor, about: Int(size))
         }
     }
 
-    /// Everything up to one byte more than the model takes, so that the model can tell that it is too much.
+    /// Reads one byte more than the model accepts, so that the model reports a file that is too large.
     private static func readAll(_ descriptor: FileDescriptor, about size: Int = 0) throws -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(min(size, SourceText.maxBytes))
@@ -64,12 +64,12 @@ struct ConfigurationFile {
         return bytes
     }
 
-    /// A path of the file, as it is from the working directory.
+    /// A path that the file names, relative to the working directory.
     func resolve(_ path: String) -> FilePath {
         SecretReader(directory: directory).resolve(path)
     }
 
-    /// The absolute path of the directory that relative paths start from.
+    /// The absolute path of `directory`.
     var absoluteDirectory: String {
         guard let resolved = unsafe realpath(directory.string, nil) else { return directory.string }
         defer { unsafe free(resolved) }
@@ -83,7 +83,7 @@ struct ConfigurationFile {
         return unsafe String(cString: path)
     }
 
-    /// The configuration; prints what is wrong and ends the program when there is none.
+    /// The configuration. If the file has errors, prints them and throws the exit code.
     func validated(_ format: OutputFormat) throws -> Configuration {
         guard let configuration = parsed.configuration else {
             try report(format)

@@ -7,24 +7,24 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Shows what an apply would do, and what of it is known to fail, and changes nothing.
+/// Shows what an apply would change, and what of it would fail. Changes nothing.
 struct DryRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
-    /// Whether providers are asked whether they still have what they have issued.
+    /// Whether providers are asked if they still have the certificates that they issued.
     var refreshes = false
     /// Whether name servers and CAs are asked whether certificates could be issued.
     var preflight = false
     var format = OutputFormat.text
     /// Whether warnings count as errors.
     var isStrict = false
-    /// Whether changes have an exit code of their own.
+    /// Whether the exit code is 2 when there are changes.
     var tellsChanges = false
-    /// Whether very many hosts may go.
+    /// Whether an apply may delete or disable more than half of the hosts.
     var allowsDeletions = false
 
-    /// Ends the program.
+    /// Prints the plan and throws the exit code.
     func run() throws {
         let (store, snapshot) = try { ($0.store, $0.snapshot) }(early.wait())
         let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
@@ -45,7 +45,7 @@ struct DryRun {
             CertificateMaterials.refusals(plan, of: configuration, in: file)
             + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
         let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
-        // One word for each certificate and host.
+        // One diagnostic for each certificate and host.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
         let told = (deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown + doubts)
@@ -82,15 +82,15 @@ struct DryRun {
         return (reasons.merging(known) { $1 }, warnings)
     }
 
-    /// What stands in the way of the certificates that the plan has from CAs.
+    /// Warnings of what would prevent CAs from issuing the plan's certificates.
     private func preflightWarnings(
         _ plan: Plan, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
     ) throws -> [Diagnostic] {
-        // Where the world is another; see CONTRIBUTING.md.
+        // Tests replace the resolver and the port; see CONTRIBUTING.md.
         var outside = PreflightChecks.Outside()
         outside.resolver = Terminal.environment("AEGIS_PREFLIGHT_RESOLVER")
         outside.httpPort = Terminal.environment("AEGIS_PREFLIGHT_HTTP_PORT").flatMap(Int.init) ?? outside.httpPort
-        // Only http-01 is tried.
+        // Only http-01 is probed.
         var settings = configuration.gateway
         settings.https = []
         return try Preflight(plan, of: configuration, against: snapshot).run { (needs) throws(IssuanceFailure) in
@@ -103,7 +103,7 @@ struct DryRun {
 }
 
 extension Plan.MassDeletion {
-    /// Why an apply does not do it unless it is told to.
+    /// The error of an apply that deletes too many hosts without `--allow-deletions`.
     var refusal: Diagnostic {
         let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
         return .error(

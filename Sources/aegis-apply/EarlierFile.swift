@@ -6,9 +6,9 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// The text that an earlier generation was applied from.
+/// The text of the file that an earlier generation applied.
 enum EarlierFile {
-    /// Opens the text of a generation of the state at a path.
+    /// Opens the text of a generation in the state at `path`.
     static func read(
         _ generation: Int, _ path: String, _ known: (file: ConfigurationFile, configuration: Configuration)?
     ) throws -> ConfigurationFile {
@@ -28,7 +28,7 @@ enum EarlierFile {
         do {
             let text = try Sealer(key: source.key).open(
                 sealedText, purpose: SealPurpose.generation, row: "\(generation)")
-            // What was a rollback itself is told by the file that it all began with.
+            // A rollback of a rollback names the original file.
             let fileName = earlier.fileName.replacing(/^(generation [0-9]+ of )+/, with: "")
             let source = SourceText(name: "generation \(generation) of \(fileName)", bytes: text.plainCopy())
             return ConfigurationFile(

@@ -3,10 +3,10 @@ import SQLiteState
 import State
 import Synchronization
 
-/// The state as it is before anything is done, read while the file is still being checked: with very many hosts each takes
-/// a good part of a second.
+/// Reads the state on a thread of its own while the file is being checked: with very many hosts each takes a good part
+/// of a second.
 final class EarlyState: Sendable {
-    /// What there is: no store when there is no state yet.
+    /// The state before the apply changes it. `store` is nil when there is no state yet.
     struct Content: Sendable {
         let store: SQLiteStateStore?
         let snapshot: StateSnapshot
@@ -15,7 +15,7 @@ final class EarlyState: Sendable {
     private let result = Mutex<Result<Content, StateError>?>(nil)
     private let isRead = DispatchSemaphore(value: 0)
 
-    /// Begins to read the state at a path, and makes no file.
+    /// Starts to read the state at a path. Creates no file.
     init(path: String) {
         DispatchQueue.global().async { [self] in
             let read = Self.read(path)
@@ -24,7 +24,7 @@ final class EarlyState: Sendable {
         }
     }
 
-    /// What was read, as soon as it is. To be asked once.
+    /// Waits for the state. To be called once.
     func wait() throws(StateError) -> Content {
         isRead.wait()
         guard let result = result.withLock({ $0 }) else { preconditionFailure("the signal comes after the result") }
@@ -34,7 +34,7 @@ final class EarlyState: Sendable {
     private static func read(_ path: String) -> Result<Content, StateError> {
         do throws(StateError) {
             let store = try SQLiteStateStore(readingFrom: path)
-            // What this apply does not read may be damaged too, and "no changes" would hide it.
+            // The apply may not read the damaged part, and "no changes" would hide the damage.
             try store?.check()
             return .success(Content(store: store, snapshot: try store?.snapshot() ?? .empty))
         } catch {

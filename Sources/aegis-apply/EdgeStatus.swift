@@ -2,15 +2,15 @@ import ConfigModel
 import Issuers
 import State
 
-/// A certificate of Cloudflare's edge, in a line.
+/// An edge certificate at Cloudflare, as a line of `status`.
 struct EdgeStatus {
     let name: String
-    /// The pack that is wanted; nil when none was ordered.
+    /// The newest pack; nil when none was ordered.
     let pack: EdgePack?
-    /// How many others are there until it is active.
+    /// How many former packs stay until the newest is active.
     let formerCount: Int
 
-    /// All of a state, by name.
+    /// The edge certificates of a state, sorted by name.
     static func all(in snapshot: StateSnapshot, _ packs: [EdgePack]) -> [EdgeStatus] {
         let own = Dictionary(grouping: packs, by: \.certificate)
         let names = Set(snapshot.items.keys.filter { $0.kind == .edgeCertificate }.map(\.name)).union(own.keys)
@@ -19,7 +19,7 @@ struct EdgeStatus {
         }
     }
 
-    /// The table; empty when there are none.
+    /// The table for `status`; empty when there are no edge certificates.
     static func text(_ all: [EdgeStatus]) -> String {
         guard !all.isEmpty else { return "" }
         let table = TextTable(["EDGE CERTIFICATE", "STATUS", "EXPIRES", "CHECKED", "PROBLEM"], all.map(\.cells))
@@ -39,7 +39,6 @@ struct EdgeStatus {
         return pack.isActive ? "the former one is not deleted yet" : "the former one is served until then"
     }
 
-    /// Whether it has one.
     var hasProblem: Bool { problem != nil }
 
     private var problem: String? { pack?.problem ?? (formerText) }

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// How a command that works on the file finds it: by its name, or by --config as all commands do.
+/// The options by which a command finds the file: its name, or `--config` as in all commands.
 struct FileOptions: ParsableArguments {
     @Argument(
         help: "The configuration, aegis.yaml when left out; '-' is the standard input.",
@@ -10,7 +10,6 @@ struct FileOptions: ParsableArguments {
     @Option(help: "The configuration, as other commands take it.", completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    /// The file's name.
     var name: String { file ?? config ?? "aegis.yaml" }
 
     func validate() throws {

@@ -1,14 +1,15 @@
 import ConfigModel
 import State
 
-/// The gateways that run, as `status` shows them: whether what was applied is live on each.
+/// The running gateways, as `status` shows them, and whether each serves the newest revision.
 struct GatewayList {
     private let alive: [GatewayNode]
     private let haveRun: Bool
     private let snapshot: StateSnapshot
     private let now: Int64
 
-    /// The gateways of a state. `nodes` are read after `snapshot`, so that none of them is called behind for being ahead.
+    /// The gateways of a state. `nodes` must be read after `snapshot`: a gateway may serve a newer revision than the
+    /// snapshot's, but never seems to serve an older one.
     init(_ nodes: [GatewayNode], _ snapshot: StateSnapshot, now: Int64) {
         alive = nodes.filter { $0.isAlive(at: now) }
         haveRun = !nodes.isEmpty
@@ -16,10 +17,10 @@ struct GatewayList {
         self.now = now
     }
 
-    /// Whether those that run have problems, or none of those that have run does.
+    /// Whether a running gateway reports problems, or gateways have run and none runs now.
     var hasProblem: Bool { haveRun && alive.isEmpty || alive.contains { $0.problems > 0 } }
 
-    /// A line for each and an empty one; nothing when none has ever run.
+    /// A line for each gateway and an empty line; empty when no gateway has ever run.
     var text: String {
         guard haveRun else { return "" }
         guard !alive.isEmpty else { return "problem: no gateway is running\n\n" }
@@ -28,7 +29,7 @@ struct GatewayList {
         ).text + "\n"
     }
 
-    /// All of it as data.
+    /// The gateways for `--format json`.
     var value: PlainValue { .list(alive.map(value)) }
 
     private func cells(_ node: GatewayNode) -> [String] {
@@ -54,6 +55,6 @@ struct GatewayList {
 
     private func isUpToDate(_ node: GatewayNode) -> Bool { node.position.revision >= snapshot.revision }
 
-    /// Another machine's clock may be ahead of ours.
+    /// Seconds since the last heartbeat; 0 when the other machine's clock is ahead of ours.
     private func age(_ node: GatewayNode) -> Int { Int(max(0, now - node.heartbeatAt)) }
 }

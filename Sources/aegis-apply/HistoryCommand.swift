@@ -2,7 +2,7 @@ import ArgumentParser
 import ConfigModel
 import State
 
-/// Tells of the applies that changed something.
+/// `aegis-apply history`: lists the applies that changed something.
 struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history", abstract: "List the applies that changed something, and show what was applied.",

@@ -2,7 +2,7 @@ import ArgumentParser
 import ConfigModel
 import SystemPackage
 
-/// Writes a first file: from options, and at a terminal from answers to what they leave out.
+/// `aegis-apply init`: writes a first file. At a terminal it asks for the options that are left out.
 struct InitCommand: ParsableCommand {
     /// Where the host's certificate comes from.
     enum Source: String, ExpressibleByArgument, CaseIterable {
@@ -77,7 +77,7 @@ struct InitCommand: ParsableCommand {
         }
     }
 
-    /// Ends the command when the file would be invalid: some rules look at more than one answer.
+    /// Throws when the file would be invalid: some rules depend on several answers.
     private func refuseFaults(of starter: StarterFile) throws {
         let parsed = Configuration.parse(SourceText(name: out, bytes: Array(starter.text.utf8)))
         guard parsed.configuration == nil, let fault = parsed.diagnostics.first(where: { $0.severity == .error }) else {

@@ -1,16 +1,16 @@
 import ConfigModel
 import State
 
-/// The certificates of hosts that were taken out, as `status` lists them: they are not in force.
+/// The kept certificates of hosts that were deleted, as `status` lists them. They are not in force.
 struct KeptStatus {
-    /// How many are named in the line.
+    /// How many certificates a line names.
     private static let named = 10
 
     private struct Entry {
         let name: String
         let kept: KeptCertificate
 
-        /// Why it can't be used again; nil where it can.
+        /// Why the certificate can't be used again; nil when it can.
         var loss: String? { kept.item.certificate?.loss }
     }
 
@@ -20,7 +20,8 @@ struct KeptStatus {
         certificates = snapshot.kept.map { Entry(name: $0.key, kept: $0.value) }.sorted { $0.name < $1.name }
     }
 
-    /// A line for those that are used again, and one for those that are not, behind an empty one; nothing when there is none.
+    /// An empty line, then a line for the certificates that a host can use again and one for the others. Empty when
+    /// none is kept.
     var text: String {
         let lost = certificates.filter { $0.loss != nil }
         let good = certificates.filter { $0.loss == nil }
@@ -37,7 +38,7 @@ struct KeptStatus {
         return "\(title): " + names.joined(separator: ", ") + (others > 0 ? " and \(others) more" : "") + "\n"
     }
 
-    /// All of them as data.
+    /// The kept certificates for `--format json`.
     var value: PlainValue {
         .list(
             certificates.map { entry in

@@ -8,16 +8,16 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// What of a state concerns having certificates.
+/// The part of a state that decides when certificates are obtained and renewed.
 struct ManagedState {
     private var settings = GatewaySettings()
     private(set) var issuers: [String: Issuer] = [:]
     private(set) var certificates: [String: ManagedCertificate] = [:]
     private var stored: [String: CertificateFacts] = [:]
     private var progress: [String: RenewalProgress]
-    /// The hosts that nobody is to be served, and that have no certificate had for them meanwhile.
+    /// The names of disabled hosts, whose certificates nobody obtains or renews.
     private var disabledHosts: Set<String> = []
-    /// Those of issuers that are to be renewed only when an operator says so.
+    /// The certificates of issuers that only an operator's command renews, by name.
     private var unrenewed: [String: ManagedCertificate] = [:]
 
     init(_ store: SQLiteStateStore) throws {
@@ -54,8 +54,8 @@ struct ManagedState {
         }
     }
 
-    /// Those of these names; without names all, or none. `forced` are also those that are not renewed by themselves. Ends the program
-    /// at a name that is none.
+    /// The certificates of these names. Without names: all of them if `orAll`, else none. `forced` includes
+    /// certificates that are not renewed automatically. Throws a CommandFailure at a name that no certificate has.
     func select(_ names: [String], orAll: Bool, forced: Bool = false) throws -> [ManagedCertificate] {
         if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
@@ -78,39 +78,40 @@ struct ManagedState {
         now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
     }
 
-    /// When a certificate that could not be obtained is tried again; nil for others. One that is stored still is so when it is due,
-    /// which may be long after a forced renewal has failed.
+    /// When a certificate that could not be obtained is tried again; nil for others. A stored certificate whose forced
+    /// renewal failed is tried when it is due, which may be long after.
     func nextTry(of name: String) -> Int64? {
         guard let progress = progress[name], progress.failures > 0, !isLeft(name) else { return nil }
         return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
     }
 
-    /// Whether nobody asks for a certificate now, since its host is disabled.
+    /// Whether nobody obtains a certificate now because its host is disabled.
     private func isLeft(_ name: String) -> Bool { certificates[name] == nil && disabledHosts.contains(name) }
 
-    /// Whether one is due by itself, whenever it is tried again after failures.
+    /// Whether a certificate is due, leaving aside that a failure delays the next try.
     func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         var progress = progress[certificate.name]
         progress?.nextTryAt = nil
         return now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
     }
 
-    /// Until when a certificate waits that is due, since it was tried in vain, and why it failed; nil for others.
+    /// For a certificate that is due but waits after a failure: until when (seconds since 1970), and why it failed. Nil
+    /// for others.
     func wait(of certificate: ManagedCertificate, now: Int64) -> (until: Int64, reason: String)? {
         guard !isDue(certificate, now: now), isWanted(certificate, now: now), let progress = progress[certificate.name]
         else { return nil }
         return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
     }
 
-    /// Whether one that could not be obtained is missed: not where what is stored is good, and only a forced renewal has failed, nor
-    /// where its host is disabled.
+    /// Whether a certificate that could not be obtained is needed now. It is not when its host is disabled, or when the
+    /// stored one is good and only a forced renewal has failed.
     func isMissed(_ name: String, now: Int64) -> Bool {
         if isLeft(name) { return false }
         guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
         return isWanted(certificate, now: now)
     }
 
-    /// Whether the CA of a certificate is to be asked for advice: it is not due yet, and nobody has asked lately.
+    /// Whether to ask the CA of a certificate for renewal advice: it is not due yet, and nobody has asked lately.
     func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         guard let facts = stored[certificate.name], facts.source == .letsencrypt, !isWanted(certificate, now: now)
         else { return false }
@@ -118,7 +119,7 @@ struct ManagedState {
         return progress?.advisedFingerprint != facts.fingerprint || progress?.nextAdviceAt ?? 0 <= now
     }
 
-    /// Asks CAs when they would have certificates renewed, and tells which of them do not answer.
+    /// Asks CAs when to renew these certificates, and warns of CAs that do not answer.
     mutating func takeAdvice(on certificates: [ManagedCertificate], _ tools: IssuanceContext) throws {
         let now = currentTime()
         let asked = certificates.filter { mayBeAdvised($0, now: now) }
@@ -142,7 +143,7 @@ struct ManagedState {
         progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
-    /// What has certificates from CAs, for this process.
+    /// Obtains certificates from CAs for this process.
     func orders(_ tools: IssuanceContext) -> ACMEOrders {
         let board = ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
@@ -167,7 +168,7 @@ struct ManagedState {
         }
     }
 
-    /// An ACME issuer; ends the program when there is none of that name.
+    /// The ACME issuer of that name. Throws a CommandFailure when there is none.
     func acmeIssuer(named name: String) throws -> ACMEIssuer {
         if case .acme(let settings) = issuers[name]?.kind { return settings }
         let names = issuers.values.filter { $0.typeName == "acme" }.map(\.name).sorted()

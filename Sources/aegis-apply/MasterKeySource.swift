@@ -3,13 +3,13 @@ import Issuers
 import PKI
 import State
 
-/// Where the key comes from that seals private keys.
+/// The encryption key that seals private keys, and where it comes from.
 enum MasterKeySource {
-    /// The file or the environment names it.
+    /// The file or the environment gives it.
     case given(MasterKey)
-    /// It lies in the state, beside what it seals.
+    /// It is stored in the state, beside the keys that it seals.
     case stored(MasterKey)
-    /// There is none yet: one is made.
+    /// There was none: this process has made one.
     case made(MasterKey)
 
     var key: MasterKey {
@@ -22,11 +22,11 @@ enum MasterKeySource {
 
     static let variable = "AEGIS_SSL_KEY"
 
-    /// What to tell who gives no key; nothing to others. The key itself is not looked at.
+    /// The warning for a state whose key nobody gives; none when a key is given. Does not read the key.
     static func warnings(_ configuration: Configuration, _ store: (any StateStore)?) -> [Diagnostic] {
         guard !isGiven(for: configuration) else { return [] }
         let isFirst = (try? store?.setting(.sealingKeyID)) == nil
-        // A state that is sealed by a key from elsewhere is refused without it.
+        // When the state was sealed by a key that somebody gave, `refusal` reports that it is missing.
         guard isFirst || (try? store?.setting(.masterKey)) != nil else { return [] }
         let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
         let way = "set \(variable) to the output of 'openssl rand -hex 32'"
@@ -38,8 +38,8 @@ enum MasterKeySource {
         configuration.encryptionKey != nil || Terminal.environment(variable) != nil
     }
 
-    /// That the key which is given here will be refused, or that the state needs one and none is given; a warning alone where the
-    /// file names one that is not here, as on a machine that only plans.
+    /// The error of a wrong key, or of a missing one that the state needs. It is only a warning when the key's file or
+    /// variable is not on this machine, as on one that only plans.
     static func refusal(_ configuration: Configuration, _ reader: SecretReader, _ store: (any StateStore)?)
         -> [Diagnostic]
     {
@@ -63,7 +63,7 @@ enum MasterKeySource {
         }
     }
 
-    /// The key for a state, checked against what the state was sealed with.
+    /// The key for a state, checked against the key that the state was sealed with.
     static func find(_ configuration: Configuration?, _ reader: SecretReader, _ store: any StateStore) throws
         -> MasterKeySource
     {
@@ -82,8 +82,8 @@ enum MasterKeySource {
         return source
     }
 
-    /// The id of the key that a state is sealed with, as it says or, when its settings are lost, as what is sealed says;
-    /// nil before anything is sealed.
+    /// The ID of the key that a state is sealed with: from its settings or, when these are lost, from a sealed value.
+    /// Nil before anything is sealed.
     private static func sealingKeyID(of store: any StateStore) throws -> String? {
         if let id = try store.setting(.sealingKeyID) { return String(decoding: id, as: UTF8.self) }
         let text = try store.sealedText(ofGeneration: store.position().generation)
@@ -114,7 +114,7 @@ enum MasterKeySource {
         }
     }
 
-    /// The key that lies in a state; nil when there is none.
+    /// The key that is stored in the state itself; nil when there is none.
     static func stored(in store: any StateStore) throws -> MasterKey? {
         guard var hex = try store.setting(.masterKey) else { return nil }
         guard let key = try? MasterKey(hex: SecretBytes(wiping: &hex)) else {
@@ -133,11 +133,11 @@ enum MasterKeySource {
         }
     }
 
-    /// What a first commit puts into the state.
+    /// The mutations by which a first commit stores the key's ID, and the key itself if nobody gave one.
     var mutations: [StateMutation] {
         var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
         if case .made(let key) = self {
-            // Here it leaves our hands: without a key of the operator's it stands in the state in plain text.
+            // `plainCopy` is not wiped: without a key of the operator's, the state stores it in plain text anyway.
             mutations.append(.putSetting(.masterKey, key.hex().plainCopy()))
         }
         return mutations

@@ -10,16 +10,16 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// What an apply would fail on for sure, as far as files and variables tell that are here. It makes nothing and asks no network;
-/// a secret that is not here is only warned of, since a machine that plans has none.
+/// Finds what would certainly fail in an apply, from the files and variables on this machine. It writes nothing and
+/// uses no network. A missing secret is only a warning, since a machine that only plans has none.
 struct Obstacles {
     let file: ConfigurationFile
     let configuration: Configuration
     let plan: Plan
-    /// Nil before there is a state.
+    /// Nil when there is no state yet.
     let store: SQLiteStateStore?
 
-    /// All of them. An issuer that this plan asks for nothing, or could pass over, gets a warning only.
+    /// All errors and warnings. An issuer that the plan does not need gets a warning only.
     func found() -> [Diagnostic] {
         state() + localAuthority() + configuration.issuers.flatMap(issuer) + missingSecrets()
     }
@@ -33,7 +33,7 @@ struct Obstacles {
         if let reason = PrivateDirectory.obstacle(at: path.removingLastComponent()) {
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
         }
-        // access reads the path alone, which is lent to the call.
+        // access reads the path only during the call.
         if store != nil, unsafe path.withPlatformString({ unsafe access($0, W_OK) }) != 0 {
             let reason = Errno(rawValue: errno)
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
@@ -86,7 +86,7 @@ struct Obstacles {
         }
     }
 
-    /// Whether the account is there that an external one is asked for, once, when it is made.
+    /// Whether our account at the CA exists already: the external account key is needed only to create it.
     private func hasAccount(_ settings: ACMEIssuer, _ external: ExternalAccount) -> Bool {
         let known = try? store?.accounts().first {
             $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
@@ -108,7 +108,8 @@ struct Obstacles {
 
     // MARK: Secrets
 
-    /// Secrets that are not here, where there is something to do: a machine that plans has none of them most of the time.
+    /// Warnings of missing secrets. Only for a plan with changes: a machine that only plans has no secrets most of the
+    /// time.
     private func missingSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
         return configuration.issuers.flatMap { issuer in
@@ -135,7 +136,7 @@ struct Obstacles {
         }
     }
 
-    /// What to say of a secret that is not here.
+    /// The hint for a secret that is not on this machine.
     static let secretHint = "a dry run needs no secret; whoever is to use it does"
 
     private func secret(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
@@ -143,10 +144,10 @@ struct Obstacles {
     }
 }
 
-/// A file of CAs that somebody is to trust.
+/// A file of CA certificates that an upstream's or a CA's server is verified against.
 enum TrustFile {
     case good
-    /// It is not here; a gateway that runs elsewhere may have it.
+    /// The file does not exist here; a gateway on another machine may have it.
     case missing(IssuanceFailure)
     case bad(IssuanceFailure)
 
@@ -157,7 +158,7 @@ enum TrustFile {
         }
     }
 
-    /// What there is to say of a file, relative to a directory.
+    /// Reads and checks a file; `path` is relative to `directory`.
     static func read(_ path: String, in directory: FilePath) -> TrustFile {
         let pem: SecretBytes
         let reader = SecretReader(directory: directory)
@@ -176,17 +177,17 @@ enum TrustFile {
     }
 }
 
-/// The files of CAs that hosts' upstreams are held against.
+/// The `ca_file`s of hosts, which verify their upstreams.
 struct UpstreamTrustFiles {
-    /// Why changed hosts are refused.
+    /// The changed hosts that are refused, and why.
     private(set) var refused: [ItemID: IssuanceFailure] = [:]
-    /// What is wrong with files, at the hosts that name them.
+    /// Errors and warnings, at the positions of the hosts that name the files.
     private(set) var errors: [Diagnostic] = []
     private(set) var warnings: [Diagnostic] = []
 
     init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
         var known: [String: TrustFile] = [:]
-        // By index: very many are visited, and few are copied.
+        // By index, since iterating would copy each of very many hosts.
         for index in configuration.hosts.indices {
             guard let path = configuration.hosts[index].caFile else { continue }
             let host = configuration.hosts[index]

@@ -1,7 +1,7 @@
 import Reconciler
 
-/// Does something that may wait for others, such as a CA, and tells every five seconds that it still does. `others` are named in
-/// that line.
+/// Runs work that may wait for others, such as a CA, and prints a line every five seconds while it waits. The line
+/// names `others`.
 func tellingOfWaits<Result: Sendable>(
     for others: String, _ work: @escaping @Sendable () throws -> Result
 ) throws -> Result {

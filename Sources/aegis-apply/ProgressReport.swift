@@ -3,12 +3,12 @@ import Reconciler
 import State
 import SystemPackage
 
-/// Tells how an apply goes on: a line for each certificate and failure, and every few seconds what is still waited for. On a
-/// terminal that is a live line below them for each certificate, in place of lines that stay.
+/// Prints how an apply proceeds: a line for each certificate and each failure, and every few seconds the names of the
+/// items under way. On a terminal, live lines at the bottom show these items instead, one each.
 final class ProgressReport {
-    /// Live lines are cut here: one that wraps could not be taken away again.
+    /// In columns. Longer live lines are cut: a line that wraps could not be erased.
     private static let maxWidth = 79
-    /// How many of those that are waited for are named in a line.
+    /// How many items under way a line names.
     private static let maxNames = 3
 
     private struct Running {
@@ -22,7 +22,7 @@ final class ProgressReport {
     private let total: Int
     private var count = 0
     private var running: [Running] = []
-    /// How many live lines stand on the terminal.
+    /// How many live lines the terminal shows now.
     private var shownLines = 0
 
     init(total: Int) { self.total = total }
@@ -45,19 +45,19 @@ final class ProgressReport {
         }
     }
 
-    /// Takes the live lines away.
+    /// Erases the live lines.
     func finish() {
         running = []
         show([])
     }
 
-    /// Notes that an item is waited for no longer.
+    /// Notes that an item is no longer under way.
     func end(_ item: ItemID) {
         count += 1
         running.removeAll { $0.item == item }
     }
 
-    /// What is waited for, the longest first, in one line.
+    /// A line that names the items under way, the longest first.
     private func waiting(_ queued: Int) -> [String] {
         guard !running.isEmpty else { return [] }
         let named = running.prefix(Self.maxNames).map { running in
@@ -77,7 +77,7 @@ final class ProgressReport {
         return String(line.prefix(Self.maxWidth))
     }
 
-    /// Prints lines that stay where the live ones stood, and these below anew, all in one write.
+    /// Prints permanent lines in place of the live ones, and the live ones again below them, in one write.
     private func show(_ lines: [String]) {
         let live = isTerminal ? running.map(liveLine) : []
         let erase = shownLines > 0 ? "\r\u{1B}[\(shownLines)A\u{1B}[J" : ""

@@ -3,7 +3,7 @@ import Glibc
 
 /// Asks at a terminal for the options that are left out. Elsewhere a missing option ends the command.
 struct Questions {
-    /// Whether somebody can answer.
+    /// Whether the standard input and error are a terminal.
     private let isAsking = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
 
     /// The option's value, or the answer to a question, which is asked again until `read` accepts it. Without a terminal,
@@ -38,7 +38,7 @@ struct Questions {
         }
     }
 
-    /// The same for a value that is any text.
+    /// The same for an option that takes any text.
     func answer(_ given: String?, _ option: String, _ question: String) throws -> String {
         try answer(given, option, question) { $0 }
     }

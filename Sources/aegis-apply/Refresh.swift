@@ -4,13 +4,13 @@ import Reconciler
 import SQLiteState
 import State
 
-/// Asks providers whether they still have what they have issued.
+/// Asks providers whether they still have the certificates that they issued.
 struct Refresh {
     let configuration: Configuration
     let secrets: SecretReader
     let store: SQLiteStateStore
 
-    /// What to ask about one item.
+    /// A question to a provider about one item.
     private struct Question: Sendable {
         let item: ItemID
         let origin: SourceOrigin
@@ -22,7 +22,7 @@ struct Refresh {
         case unknown(Diagnostic)
     }
 
-    /// Why items are no longer what the state says, and warnings of those that could not be asked about.
+    /// Why items are no longer as the state says, and warnings of items whose providers could not be asked.
     func drift() throws -> (reasons: [ItemID: String], warnings: [Diagnostic]) {
         let check = CloudflareDrift(secrets)
         var reasons: [ItemID: String] = [:]
@@ -47,7 +47,7 @@ struct Refresh {
         return (reasons, warnings)
     }
 
-    /// Why items have to be issued again, as far as the state itself tells.
+    /// Why items must be issued again, as far as the state itself knows.
     static func known(
         _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: SQLiteStateStore?
     ) throws -> [ItemID: String] {

@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Seals everything under another encryption key.
+/// `aegis-apply rekey`: seals all keys and texts of the state under another encryption key.
 struct RekeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rekey", abstract: "Seal all keys in the state under another encryption key.",
@@ -61,7 +61,8 @@ struct RekeyCommand: ParsableCommand {
                     "Restart the gateway on \(node.machine) (process \(node.process)) with this key: until then it"
                         + " serves what it has, and takes no change in.\n")
             }
-            // The rekey is done all the same: whoever threw the new key away now would lose everything.
+            // The state is sealed with the new key already: an operator who threw that away after an error would lose
+            // everything.
             if case .failure(let error) = scrubbing {
                 throw CommandFailure(
                     message: "what the old key has sealed still stands in the file's unused parts: \(error)",

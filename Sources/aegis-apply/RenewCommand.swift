@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Has certificates renewed: those that are due, or on request others too.
+/// `aegis-apply renew`: renews certificates that are due, and on request others too.
 struct RenewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew", abstract: "Renew certificates that are due, or with --force any.",
@@ -33,7 +33,7 @@ struct RenewCommand: ParsableCommand {
     }
 
     func run() throws {
-        // Before any thread is.
+        // Signals are blocked before any thread starts, since threads inherit the mask.
         let signals = StopSignals()
         try reporting {
             let access = try IssuerAccess(options)
@@ -58,10 +58,10 @@ struct RenewCommand: ParsableCommand {
         }
     }
 
-    /// As many that wait are named.
+    /// How many waiting certificates are named.
     private static let maximumWaits = 10
 
-    /// Tells which certificates are due and wait for their next try. How many.
+    /// Prints which certificates are due but wait for their next try. Returns how many.
     private func tellWaits(of certificates: [ManagedCertificate], _ state: ManagedState, now: Int64) throws -> Int {
         let waiting = certificates.compactMap { certificate in
             state.wait(of: certificate, now: now).map { wait in
@@ -76,7 +76,8 @@ struct RenewCommand: ParsableCommand {
         return waiting.count
     }
 
-    /// Gives up the orders of certificates that the state does not have yet, and tells of it: only an apply can have those.
+    /// Gives up the orders of certificates that are not in the state yet, and prints that: only an apply can obtain
+    /// these.
     private func giveUpDoubtful(_ access: IssuerAccess) throws -> [String] {
         let begun = Set(try access.store.pendingOrders().map(\.certificate))
         let givenUp = names.filter { begun.contains($0) && access.state.certificates[$0] == nil }
@@ -90,7 +91,8 @@ struct RenewCommand: ParsableCommand {
         return givenUp
     }
 
-    /// Runs the jobs, several at once, and tells of each. How many failed. Ends the program when a signal has asked for it.
+    /// Runs the jobs, several at once, and prints the result of each. Returns how many failed. Ends the program if a
+    /// signal stopped it.
     private func carryOut(
         _ jobs: [(name: String, place: String, job: CertificateJob)], _ signals: StopSignals
     ) throws -> Int {

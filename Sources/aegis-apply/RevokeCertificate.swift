@@ -14,7 +14,7 @@ struct RevokeCertificate: ParsableCommand {
             its auto_renew is false: then only 'renew --force' does. That of a disabled host is replaced when the host is enabled.
             """)
 
-    /// Why, as RFC 5280 section 5.3.1 names it.
+    /// The reason of a revocation (RFC 5280 section 5.3.1).
     enum Reason: String, ExpressibleByArgument, CaseIterable {
         case unspecified
         case keyCompromise = "key-compromise"
@@ -40,7 +40,7 @@ struct RevokeCertificate: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func run() throws {
-        // Before any thread is.
+        // Signals are blocked before any thread starts, since threads inherit the mask.
         let signals = StopSignals()
         try reporting {
             let access = try IssuerAccess(options)
@@ -62,7 +62,7 @@ struct RevokeCertificate: ParsableCommand {
             let key = try? PrivateKey(der: certificate.openKey(access.tools.sealer))
             let all = try issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
             let issued = all.filter { $0.1.directory.text == certificate.facts.directory }
-            // Where it is not known which of several has issued it, that one takes it.
+            // When the state does not say which of several CAs issued it, each is asked in turn: only the right one revokes it.
             var failures: [String] = []
             for (issuer, settings) in issued.isEmpty ? all : issued {
                 do {
@@ -79,7 +79,7 @@ struct RevokeCertificate: ParsableCommand {
         }
     }
 
-    /// Cloudflare asks for no reason.
+    /// Revokes a certificate of Cloudflare's Origin CA, which takes no reason.
     private func revoke(_ certificate: StoredCertificate, _ access: IssuerAccess, _ holder: LeaseHolder) throws {
         guard let remote = certificate.remote, let issuer = certificate.issuerName,
             case .cloudflareOrigin(let settings)? = access.state.issuers[issuer]?.kind
@@ -93,7 +93,8 @@ struct RevokeCertificate: ParsableCommand {
         try end("\(remote.id) at Cloudflare", of: certificate, access.store, holder)
     }
 
-    /// Nobody else is to have another one meanwhile, which would be taken for the revoked one.
+    /// Takes the certificate's lease. Without it another process could replace the certificate meanwhile, and the new
+    /// one would be marked as revoked.
     private func lease(_ store: SQLiteStateStore) throws -> LeaseKeeper {
         do {
             return try LeaseKeeper(.certificate(name), in: store)
@@ -105,7 +106,7 @@ struct RevokeCertificate: ParsableCommand {
         }
     }
 
-    /// Notes that it is revoked, so that all who look at the state know, and tells what follows.
+    /// Marks the certificate as revoked in the state and prints what happens next.
     private func end(
         _ identity: String, of certificate: StoredCertificate, _ store: SQLiteStateStore, _ holder: LeaseHolder
     ) throws {
@@ -135,7 +136,7 @@ struct RevokeCertificate: ParsableCommand {
 }
 
 extension StoredCertificate {
-    /// The issuers that it may have come from, as it was declared: also where it is not to be renewed now.
+    /// The issuers that may have issued it, from its declaration, also when it is not renewed automatically.
     fileprivate var issuerNames: [String] {
         issuerName.map { [$0] } ?? HostCertificate(record: record)?.issuers ?? []
     }

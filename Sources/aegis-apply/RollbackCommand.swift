@@ -2,7 +2,7 @@ import ArgumentParser
 import ConfigModel
 import SystemPackage
 
-/// Applies the text of an earlier generation again.
+/// `aegis-apply rollback`: applies the text of an earlier generation again.
 struct RollbackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Apply the text of an earlier generation again, as a new one.",
@@ -34,7 +34,7 @@ struct RollbackCommand: ParsableCommand {
             let path = options.path(known)
             let file = try EarlierFile.read(generation, path, known)
             var configuration = try file.validated(.text)
-            // The state that the operator named, wherever the old text had it.
+            // The state that the operator named, whatever path the old text has.
             configuration.statePath =
                 try FilePath(path).isAbsolute ? path : ConfigurationFile.workingDirectory() + "/" + path
             configuration.encryptionKey = known?.configuration.encryptionKey ?? configuration.encryptionKey

@@ -1,7 +1,7 @@
 import ArgumentParser
 import ConfigModel
 
-/// Prints the JSON Schema of the file.
+/// `aegis-apply schema`: prints the JSON Schema of the file.
 struct SchemaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schema", abstract: "Print the JSON Schema of the file, for editors.")

@@ -7,20 +7,20 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Ends the program with what could not be done.
+/// A failure that ends the command with a message, a hint and an exit code.
 struct CommandFailure: Error {
     let message: String
     var hint: String?
     var status = ExitCode.failure
 
-    /// Prints the failure and gives the exit code to throw.
+    /// Prints the failure and returns the exit code for the caller to throw.
     func report() -> ExitCode {
         Terminal.complain("aegis-apply: \(message)", hint: hint)
         return status
     }
 }
 
-/// Runs a command's work and turns its errors into words and exit codes.
+/// Runs a command's work. Prints what it throws and throws the exit code in its place.
 func reporting<Value>(_ work: () throws -> Value) throws -> Value {
     do {
         return try work()
@@ -42,16 +42,16 @@ extension StateError {
 }
 
 extension String {
-    /// The text without control characters, which could drive a terminal or break a line.
+    /// The text with `?` in place of control characters, which could drive a terminal or break a line.
     var printable: String {
         String(String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
     }
 }
 
-/// The time, in seconds since 1970.
+/// The time in seconds since 1970.
 func currentTime() -> Int64 { Int64(time(nil)) }
 
-/// How a command finds the state.
+/// The options by which a command finds the state.
 struct StateOptions: ParsableArguments {
     @Option(help: "The configuration that names the state.", completion: .file(extensions: ["yaml", "yml"]))
     var config = "aegis.yaml"
@@ -59,7 +59,7 @@ struct StateOptions: ParsableArguments {
     @Option(help: "The state itself, in place of a configuration.", completion: .file())
     var state: String?
 
-    /// The configuration, unless the state is named itself.
+    /// The configuration; nil when `--state` names the state.
     func configuration() throws -> (file: ConfigurationFile, configuration: Configuration)? {
         guard state == nil else { return nil }
         let file = try ConfigurationFile.read(config)
@@ -71,15 +71,15 @@ struct StateOptions: ParsableArguments {
         }
     }
 
-    /// The state's path, as it is named or as the configuration says.
+    /// The path that `--state` gives, else the configuration's.
     func path(_ known: (file: ConfigurationFile, configuration: Configuration)?) -> String {
         state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
     }
 
-    /// The state for reading; ends the program when there is none.
+    /// Opens the state for reading. Throws a CommandFailure when there is none.
     func openForReading() throws -> SQLiteStateStore { try openForReading(configuration()) }
 
-    /// The same with a configuration that was read.
+    /// The same with a configuration that was read already.
     func openForReading(_ known: (file: ConfigurationFile, configuration: Configuration)?) throws -> SQLiteStateStore {
         let path = path(known)
         guard let store = try SQLiteStateStore(readingFrom: path) else {

@@ -4,7 +4,7 @@ import Issuers
 import Reconciler
 import State
 
-/// Shows what is in force: the gateways that serve it, hosts, their certificates, and what is wrong with them.
+/// `aegis-apply status`: shows the gateways, the hosts and their certificates, and what is wrong with them.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show the hosts in force with their certificates, and the gateways that run.")
@@ -26,7 +26,7 @@ struct StatusCommand: ParsableCommand {
             let gateways = GatewayList(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
-            // It reads every host, so only where there is something to tell.
+            // Reads every host, so only if a certificate could not be obtained.
             let state = try failed.isEmpty ? nil : ManagedState(store)
             let failing = failed.map {
                 FailingCertificate(
@@ -64,7 +64,8 @@ struct StatusCommand: ParsableCommand {
 }
 
 extension StateStore {
-    /// Why clients refuse the chains of certificates in force, by name, at a time in seconds since 1970.
+    /// Why clients would refuse the chains of certificates in force, by certificate name. `now` is in seconds since
+    /// 1970.
     func chainFaults(now: Int64) throws -> [String: String] {
         var chains = ChainFaults(now: now)
         var faults: [String: String] = [:]
@@ -104,12 +105,13 @@ extension HostStatus {
     }
 }
 
-/// A certificate that could not be obtained, and what is done about it.
+/// A certificate that could not be obtained, and when it is tried again.
 private struct FailingCertificate {
     private let progress: RenewalProgress
     private let nextTryAt: Int64?
     private let isDue: Bool
-    /// Whether it is missed. Of one that is stored and good only a forced renewal has failed, which is no problem.
+    /// Whether the certificate is needed now. It is not when the stored one is good and only a forced renewal has
+    /// failed.
     let isMissed: Bool
 
     init(_ progress: RenewalProgress, nextTryAt: Int64?, isMissed: Bool, now: Int64) {
@@ -119,7 +121,7 @@ private struct FailingCertificate {
         isDue = (nextTryAt ?? .max) <= now
     }
 
-    /// That it could not be obtained, in a line.
+    /// Why it could not be obtained and when it is tried again, in a line.
     var line: String {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"

@@ -4,23 +4,23 @@ import Reconciler
 import State
 import Synchronization
 
-/// Turns the signals by which people and systems end a program into a request to stop, once something is under way. Before that,
-/// and when a second one comes, they end the program at once as they do by themselves.
+/// Turns SIGINT, SIGTERM and SIGHUP into a request to stop while work is under way. Before that, and from the second
+/// signal on, a signal ends the program at once, as it does by default.
 final class StopSignals: Sendable {
     private struct State {
         var isUnderWay = false
         var received: Int32?
-        /// What is said when a signal ends the program at once.
+        /// What to print when a signal ends the program at once.
         var lastWords: String?
     }
 
-    /// Made by the first signal that comes while something is under way.
+    /// Made when the first signal arrives while work is under way.
     let request = StopRequest()
     private let state = Mutex(State())
 
-    /// Begins to wait for signals. To be made before any other thread, since threads inherit what is held back.
+    /// Starts to wait for signals. Must be called before any thread starts, since threads inherit the blocked signals.
     init() {
-        // Those that whoever has started the program has it ignore, as `nohup` does, stay ignored.
+        // Signals that the parent has ignored, as `nohup` does, stay ignored.
         let numbers = [SIGINT, SIGTERM, SIGHUP].filter { !Self.isIgnored($0) }
         guard !numbers.isEmpty else { return }
         Self.change(SIG_BLOCK, numbers)
@@ -29,17 +29,17 @@ final class StopSignals: Sendable {
         }
     }
 
-    /// Has the next signal be a request.
+    /// From now on the first signal is a request to stop.
     func beginWork() { state.withLock { $0.isUnderWay = true } }
 
-    /// Has a signal that ends the program at once say what is not known then; nil for nothing.
+    /// Sets what to print when a signal ends the program at once, such as what is not known then; nil for nothing.
     func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
 
-    /// How many of the items that are left are named.
+    /// How many of the remaining items are named.
     private static let namedItems = 10
 
-    /// Ends the program by the signal that has come, if one has, and tells `what` is the matter with the items left. A shell that runs a script goes on
-    /// with it only after a program that has ended by itself, and not by a signal.
+    /// If a signal has arrived, prints that and `what` holds for the items in `left`, then ends the program by the same
+    /// signal: a shell's script must see that a signal ended it, or it would continue with its next command.
     func endIfReceived(_ what: String, _ left: [ItemID], _ close: () -> Void = {}) {
         guard let number = state.withLock({ $0.received }) else { return }
         if !left.isEmpty {
@@ -81,14 +81,14 @@ final class StopSignals: Sendable {
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
-        // The call writes the structure, whose handler is a number where it is no function (signal-safety(7)).
+        // The call writes the structure. Its handler may be a number instead of a function (signal-safety(7)).
         guard unsafe sigaction(number, nil, &action) == 0 else { return false }
         return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     private static func set(of numbers: [Int32]) -> sigset_t {
         var set = sigset_t()
-        // Both write into the set alone.
+        // Both calls write only into the set.
         unsafe sigemptyset(&set)
         for number in numbers { unsafe sigaddset(&set, number) }
         return set
@@ -96,21 +96,21 @@ final class StopSignals: Sendable {
 
     private static func change(_ how: Int32, _ numbers: [Int32]) {
         var set = set(of: numbers)
-        // The set is lent to the call alone.
+        // The call reads the set only while it runs.
         unsafe pthread_sigmask(how, &set, nil)
     }
 
     private static func wait(for numbers: [Int32]) -> Int32? {
         var set = set(of: numbers)
         var number: Int32 = 0
-        // Both are lent to the call alone.
+        // The call uses both only while it runs.
         return unsafe sigwait(&set, &number) == 0 ? number : nil
     }
 
     private static func end(by number: Int32) -> Never {
         change(SIG_UNBLOCK, [number])
         raise(number)
-        // Not reached: that is the default for each of them.
+        // Not reached: the default action of each of these signals ends the process.
         exit(128 + number)
     }
 }

@@ -1,17 +1,16 @@
 import Glibc
 import SystemPackage
 
-/// What a command prints, and whether in colour.
+/// Writes to the standard output and error.
 enum Terminal {
-    /// Prints to the standard output.
     static func print(_ bytes: [UInt8]) throws {
         try FileDescriptor.standardOutput.writeAll(bytes)
     }
 
-    /// Prints to the standard output.
+    /// Prints to the standard output. Throws when that is closed or full.
     static func print(_ text: String) throws { try print(Array(text.utf8)) }
 
-    /// Prints to the standard error; what can't be printed there can't be told.
+    /// Prints to the standard error. Errors are ignored: there is nowhere left to report them.
     static func complain(_ text: String) {
         _ = try? FileDescriptor.standardError.writeAll(Array(text.utf8))
     }
@@ -21,12 +20,13 @@ enum Terminal {
         complain("\(message)\n" + (hint.map { "hint: \($0)\n" } ?? ""))
     }
 
-    /// Whether to colour what goes there: a terminal that can, and nobody who asked for none (https://no-color.org).
+    /// Whether to use colour: the output is a terminal that can show it, and NO_COLOR is not set
+    /// (https://no-color.org).
     static func wantsColour(_ descriptor: FileDescriptor) -> Bool {
         isatty(descriptor.rawValue) == 1 && environment("NO_COLOR") == nil && environment("TERM") != "dumb"
     }
 
-    /// An environment variable that is set and not empty.
+    /// The value of an environment variable; nil when it is not set or empty.
     static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
         let text = unsafe String(cString: value)

@@ -1,4 +1,4 @@
-/// Columns of text for people, as wide as their widest cell. Columns without any text are left out.
+/// Formats columns of text, each as wide as its widest cell. Leaves out columns without any text.
 struct TextTable {
     let text: String
 

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// Tells what is wrong with the file.
+/// `aegis-apply validate`: checks the file and prints its diagnostics.
 struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate", abstract: "Check the file and tell everything that is wrong with it.")
