@@ -4,17 +4,18 @@ import PKI
 import State
 
 extension Applier {
-    /// A plan with the certificates that it needs nobody for.
+    /// A plan, with the certificates in it that are reused instead of issued.
     struct AtHand {
-        /// The plan in which certificates whose keys do not open are obtained anew.
+        /// The plan. A certificate whose kept key can't be opened is obtained anew in it.
         var plan: Plan
-        /// What has certificates go on under other names, by the new one's item.
+        /// For certificates that continue under a new name: the mutations that store each, by its new item.
         var heirs: [ItemID: [StateMutation]] = [:]
-        /// What puts kept certificates in force until those are stored that are ordered in their place.
+        /// The mutations that put kept certificates in force until the ones ordered in their place are stored.
         var standIns: [StateMutation] = []
     }
 
-    /// Looks whether the certificates that a plan uses again can be used, and seals those for their new names that go on under one.
+    /// Checks that the certificates which a plan reuses can be opened. Seals those anew that continue under another
+    /// name.
     func atHand(_ plan: Plan, of configuration: Configuration) throws -> AtHand {
         let reused = plan.changes.indices.filter {
             plan.changes[$0].action == .create && plan.changes[$0].isAtHand || plan.changes[$0].standIn != nil
@@ -29,7 +30,7 @@ extension Applier {
             guard let declared = change.declared else { continue }
             let name = change.formerName
             do {
-                // The commit says so if it is there no longer.
+                // A certificate that is missing by now is left to the commit, which reports it.
                 guard let former = try kept[name] ?? store.certificate(named: name) else { continue }
                 let key = try former.openKey(sealer)
                 guard name != change.item.name else {
@@ -70,6 +71,6 @@ extension Applier {
 }
 
 extension Change {
-    /// The name under which the certificate that is used was stored or kept.
+    /// The name of the stored or kept certificate that is reused.
     fileprivate var formerName: String { predecessor ?? standIn ?? item.name }
 }

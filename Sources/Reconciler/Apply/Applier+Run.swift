@@ -4,23 +4,23 @@ import PKI
 import State
 
 extension Applier {
-    /// How many certificates are obtained at once: more would only wait for each other, or for the same CA.
+    /// How many certificates are obtained at once. More would only wait for each other, or for the same CA.
     private static let certificatesAtOnce = 8
 
-    /// One apply under way.
+    /// One apply in progress.
     struct Run {
         let applier: Applier
         let generation: Generation
         let configuration: Configuration
         var hosts: HostSchedule
         let refused: [ItemID: IssuanceFailure]
-        /// What has certificates go on under other names, by the new one's item.
+        /// For certificates that continue under a new name: the mutations that store each, by its new item.
         let heirs: [ItemID: [StateMutation]]
-        /// What goes into the commit of the first change, the generation among it.
+        /// Mutations for the first commit, among them the generation.
         var pending: [StateMutation]
         private var coverage: CertificateCoverage
         private var outcome = ApplyOutcome()
-        /// The items of changes that are in force or have failed.
+        /// The items of changes that are in force or failed.
         private var ended: [ItemID] = []
 
         init(
@@ -37,7 +37,7 @@ extension Applier {
             coverage = CertificateCoverage(store: applier.store)
         }
 
-        /// What goes into one commit, and what is told when it is done.
+        /// The mutations of one commit, and the events to report after it.
         private struct Batch {
             var mutations: [StateMutation] = []
             var changes: [Change] = []
@@ -47,7 +47,7 @@ extension Applier {
 
         private mutating func commit(_ batch: Batch) throws {
             guard !batch.mutations.isEmpty || !batch.failed.isEmpty else { return }
-            // A generation is an apply that changed something.
+            // Only an apply that changes something is a generation.
             let first = batch.mutations.isEmpty ? [] : pending
             let events = batch.changes.map { event($0) } + batch.failed
             try applier.store.commit(
@@ -74,8 +74,8 @@ extension Applier {
 
         // MARK: What needs no certificate
 
-        /// Puts what needs no certificate of this plan. What `orders` are for is put before they are placed: whoever is killed
-        /// meanwhile leaves what can be ended, or taken back.
+        /// Commits what needs no certificate of this plan. It also records the edge certificates that `orders` will
+        /// order: if the process is killed after ordering, the next apply can follow or delete their packs.
         mutating func putFirst(
             _ changes: [Change], announcing orders: [Change], besides standIns: [StateMutation]
         ) throws {
@@ -105,7 +105,7 @@ extension Applier {
             }
         }
 
-        /// Seals the secrets of changed issuers and edge certificates that stand in the file.
+        /// Seals the secrets that the file itself contains for changed issuers and edge certificates.
         private func secrets(of changes: [Change]) throws -> [StateMutation] {
             let secrets = changes.flatMap { (change) -> [Secret] in
                 switch change.declared?.place {
@@ -117,8 +117,8 @@ extension Applier {
             return try applier.sealer.sealed(secrets)
         }
 
-        /// Adds changes of hosts, but for those that are refused, or were given an own certificate which is not for them: such a
-        /// host stays as it was.
+        /// Adds changed hosts to a batch. A host that is refused, or whose custom certificate does not cover it, stays
+        /// unchanged and is reported as failed.
         private mutating func add(_ changes: [Change], to batch: inout Batch) throws {
             for change in changes {
                 let refusal = change.action == .delete ? nil : refused[change.item]
@@ -157,8 +157,8 @@ extension Applier {
                 receive: { try commit($0) })
         }
 
-        /// Commits what has come of certificates since the last time, with the hosts that waited for them: all that is ready goes
-        /// in together.
+        /// Commits the certificates that were obtained since the last call, with the hosts that waited for them, in one
+        /// transaction.
         private mutating func commit(_ events: [CertificateWork.Event]) throws {
             var batch = Batch()
             var begun: [CertificateWork.Order] = []
@@ -173,7 +173,7 @@ extension Applier {
                     coverage.learn(mutations)
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 case .failed(let change, let failure):
-                    // A gateway tries again what comes from issuers, and must know when that is worth it.
+                    // Gateways retry certificates from issuers, and must know when a retry is worthwhile.
                     if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
                         try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
                     }
@@ -182,7 +182,7 @@ extension Applier {
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 }
             }
-            // Of those that were begun and ended meanwhile only the end is news.
+            // A certificate that was started and has ended in the same batch is only reported as ended.
             let ended = Set(batch.changes.map(\.item) + batch.failed.map(\.item))
             for order in begun where !ended.contains(order.change.item) {
                 batch.news.append(.started(order.change.item, order.change.action, at: order.place))
@@ -195,16 +195,16 @@ extension Applier {
 
         // MARK: Deletions
 
-        /// Takes items out. Certificates stay while something failed: it may be what was to take their place.
+        /// Deletes items. If a change failed, certificates stay: it may have been the one to replace them.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
-            // A CA that the file names no longer may still be asked to revoke.
+            // An issuer that the file no longer has may still be needed to revoke certificates, so issuers go last.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
             try commit(deletions(of: dependent.filter { $0.retirement == nil }))
             try retire(dependent.filter { $0.retirement != nil })
             guard outcome.failures == 0, !applier.stop.isMade else { return }
             var rest = deletions(of: changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway })
-            // Where those changed that have secrets, some may be there no longer.
+            // The changed items may have had secrets that nothing uses any more.
             let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
             guard !rest.mutations.isEmpty || hasChangedSecrets else { return }
             rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
@@ -220,7 +220,7 @@ extension Applier {
             return Batch(mutations: mutations, changes: changes)
         }
 
-        /// Does what is to be done at providers, and takes out each item once that is done.
+        /// Revokes certificates or deletes packs at providers, then deletes each item.
         private mutating func retire(_ changes: [Change]) throws {
             var orders: [CertificateWork.Order] = []
             for change in changes {
@@ -260,7 +260,7 @@ extension Applier {
 }
 
 extension Change {
-    /// Does at a provider what the item's going asks for.
+    /// Carries out the item's retirement at its provider.
     fileprivate func retire(_ tools: IssuanceContext) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {
@@ -283,7 +283,8 @@ extension Change {
 }
 
 extension StateStore {
-    /// The edge certificate that takes over names of one that goes, if it is not active yet: a renamed one is no other.
+    /// The name of an edge certificate that takes over hosts of a deleted one and is not active yet; nil when there is
+    /// none. A renamed edge certificate counts as another.
     fileprivate func pendingHeir(of certificate: EdgeCertificate, in configuration: Configuration) throws -> String? {
         let heirs = configuration.edgeCertificates.filter {
             $0.zoneID == certificate.zoneID && !Set($0.hosts).isDisjoint(with: certificate.hosts)
@@ -295,12 +296,12 @@ extension StateStore {
 }
 
 extension Configuration {
-    /// The secrets that those who work from the state alone may need, by their fingerprints.
+    /// The fingerprints of the secrets that gateways and commands need, which only have the state.
     fileprivate var secretFingerprints: [String] {
         (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
     }
 
-    /// The names that each certificate's hosts answer to.
+    /// The host names for which each certificate is used.
     fileprivate var certificateUsers: [String: [DomainName]] {
         var users: [String: [DomainName]] = [:]
         for index in hosts.indices {

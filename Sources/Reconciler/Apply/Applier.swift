@@ -5,24 +5,24 @@ import State
 
 /// Carries a plan out, in four steps:
 ///
-/// 1. what needs no certificate of this plan: settings, issuers, most hosts, in one commit, with kept certificates that stand
-///    in for those that are ordered;
+/// 1. settings, issuers and the hosts that need no certificate of this plan, in one commit. Kept certificates stand in
+///    for those that are ordered;
 /// 2. certificates that are made here, each with the hosts that wait for it (`HostSchedule`);
-/// 3. certificates from CAs, several at once, each committed with its hosts as soon as it is obtained, those that only lose
-///    names last;
-/// 4. deletions of what others depended on.
+/// 3. certificates from CAs, several at once. Each is committed with its hosts as soon as it is obtained. Those that
+///    only lose names come last;
+/// 4. deletions.
 ///
-/// So a CA that is slow or silent holds up nothing but the hosts that need it. Killed at any instant, it leaves whole items: the
-/// next apply plans what is missing and goes on. A certificate that can't be obtained does not stop the others, nor the hosts
-/// that use it: they are served with the fallback certificate.
+/// A slow or silent CA therefore delays only the hosts that need it. Each commit leaves whole items: after a crash, the
+/// next apply plans what is missing. A certificate that can't be obtained stops neither the others nor the hosts that
+/// use it, which get the fallback certificate.
 package struct Applier {
     let tools: IssuanceContext
     let sources: CertificateSources
     let stop: StopRequest
     let progress: (ApplyProgress) -> Void
 
-    /// An applier for somebody who holds the lease. `progress` is told of each change. After a request to stop, it ends with the
-    /// commit under way; orders that were begun stay in the journal, from which the next apply goes on.
+    /// The caller holds the lease. `progress` is called for each change. After a request to stop, the apply ends with
+    /// the commit in progress; the journal keeps orders that were begun, and the next apply resumes them.
     package init(
         _ tools: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void
@@ -38,7 +38,7 @@ package struct Applier {
     var sealer: Sealer { tools.sealer }
     var now: @Sendable () -> Int64 { tools.now }
 
-    /// What is applied, for the history.
+    /// The file that is applied, as the history records it.
     package struct Origin: Sendable {
         /// The file's name as it was typed.
         package let fileName: String
@@ -47,7 +47,6 @@ package struct Applier {
         /// The file's text.
         package let text: [UInt8]
 
-        /// An origin.
         package init(fileName: String, directory: String, text: [UInt8]) {
             self.fileName = fileName
             self.directory = directory
@@ -55,8 +54,8 @@ package struct Applier {
         }
     }
 
-    /// Carries the plan out. `first` is committed with the first change, whatever it is; hosts that are `refused` stay as they
-    /// are; `beforeDeletions` is called before the last step.
+    /// Carries the plan out. `first` is part of the first commit, whatever that changes. Hosts in `refused` stay
+    /// unchanged. `beforeDeletions` is called before the last step.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
     package func apply(
@@ -80,7 +79,7 @@ package struct Applier {
             } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists },
             besides: atHand.standIns)
         let certificates = changes.filter { $0.item.kind == .certificate && !$0.isAtHand }
-        // A name may be on its way from one host to another: its certificate loses it when the other's is there.
+        // A name may move from one host to another: its former certificate loses it once the other's is in force.
         let narrowed = certificates.filter { configuration.onlyLosesNames($0) }
         let others = certificates.filter { !configuration.onlyLosesNames($0) }
         try run.obtain(others.filter { configuration.isMadeHere($0) })

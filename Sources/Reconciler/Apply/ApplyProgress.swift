@@ -1,32 +1,32 @@
 import Issuers
 import State
 
-/// What an apply tells while it goes on.
+/// An event of an apply in progress.
 package enum ApplyProgress: Sendable {
-    /// A certificate is being obtained at a CA, or from a source whose name is empty.
+    /// A certificate is being obtained at a CA (`at` is its address), or from the local CA or files (`at` is empty).
     case started(ItemID, Action, at: String)
-    /// What was started and has not ended is still waited for, and so many others that have not begun; told every few seconds.
+    /// Work in progress takes long, and `queued` more items have not begun. Sent every few seconds.
     case stillWaiting(queued: Int)
     /// A change is in force.
     case finished(ItemID, Action)
-    /// A change failed; all others go on.
+    /// A change failed; the others continue.
     case failed(ItemID, Action, IssuanceFailure)
-    /// Something to know about an item that is in force.
+    /// A warning about an item that is in force.
     case warning(ItemID, String)
 }
 
 /// How an apply ended.
 package struct ApplyOutcome: Sendable {
-    /// The number it is kept under; nil when nothing changed.
+    /// The number of the generation; nil when nothing changed.
     package var generation: Int?
     /// How many changes are in force, by action.
     package var done: [Action: Int] = [:]
     /// How many failed.
     package var failures = 0
-    /// The items that it did not come to, in the plan's order: it was asked to stop.
+    /// The items that were not reached because of a request to stop, in the plan's order.
     package var left: [ItemID] = []
 
-    /// What was done in one line, such as `3 created, 1 issued, 1 failed`.
+    /// Counts by action in one line, such as `3 created, 1 issued, 1 failed`.
     package var summary: String {
         let parts = Action.allCases.compactMap { action in done[action].map { "\($0) \(action.past)" } }
         let all =
@@ -36,7 +36,7 @@ package struct ApplyOutcome: Sendable {
 }
 
 extension Action {
-    /// The action once it is done: `created`.
+    /// The past participle of the action, such as `created`.
     package var past: String {
         switch self {
         case .create: "created"

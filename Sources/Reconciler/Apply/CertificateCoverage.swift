@@ -2,18 +2,19 @@ import ConfigModel
 import Issuers
 import State
 
-/// Whether hosts may have the certificates that the file gives them.
+/// Checks that a certificate covers the hosts to which the file assigns it.
 ///
-/// A new certificate is held against its hosts before it is stored; this holds a changed host against one that is stored
-/// already. What an issuer is to make anew for more names is not asked: its host is served with what there is.
+/// A new certificate is checked against its hosts before it is stored; this checks a changed host against a certificate
+/// that is stored already. Certificates of issuers are not checked: they are reissued for more names, and the host is
+/// served meanwhile.
 struct CertificateCoverage {
     let store: any StateStore
-    /// What is known of the certificates that were asked for; nil for those that are not stored.
+    /// The facts of certificates looked up so far; nil for one that is not stored.
     private var known: [String: CertificateFacts?] = [:]
 
     init(store: any StateStore) { self.store = store }
 
-    /// Why a changed host can't be put; nil when it can.
+    /// Why a changed host is refused; nil when it is not.
     mutating func failure(of change: Change, in configuration: Configuration) throws(StateError) -> IssuanceFailure? {
         guard case .host(let index) = change.declared?.place, let name = configuration.hosts[index].certificate,
             let facts = try facts(of: name), facts.source == .custom
@@ -25,7 +26,7 @@ struct CertificateCoverage {
             hint: "the host stays as it was; give it a certificate that is for it")
     }
 
-    /// Notes what is put into the state.
+    /// Notes the certificates that mutations store.
     mutating func learn(_ mutations: [StateMutation]) {
         for case .putCertificate(let certificate) in mutations { known[certificate.name] = certificate.facts }
     }

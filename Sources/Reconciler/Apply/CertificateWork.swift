@@ -3,14 +3,14 @@ import Issuers
 import PKI
 import State
 
-/// Has certificates ready to be stored. Several threads do it at once, so it holds values alone.
+/// Obtains certificates for an apply. It holds only values, since several threads use it.
 struct CertificateWork: Sendable {
-    /// A certificate that is to be obtained, or to be ended at its provider.
+    /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
         let change: Change
-        /// Where it comes from: a CA's address, or an issuer's name.
+        /// The address of its CA, or the name of its issuer. Limits how many orders run at one place.
         let place: String
-        /// Whether nobody could tell whether a certificate has come if this process ended meanwhile.
+        /// Whether an interruption would leave it unknown if a certificate was issued.
         let cannotBeResumed: Bool
 
         init?(_ change: Change, of configuration: Configuration) {
@@ -41,10 +41,10 @@ struct CertificateWork: Sendable {
         }
     }
 
-    /// What is told meanwhile.
+    /// What a thread reports about an order.
     enum Event: Sendable {
         case started(Order)
-        /// What puts it into the state, in one commit.
+        /// The mutations store the certificate and belong into one commit.
         case ready(Change, [StateMutation], warnings: [String])
         case failed(Change, IssuanceFailure)
     }
@@ -52,7 +52,7 @@ struct CertificateWork: Sendable {
     let tools: IssuanceContext
     let sources: CertificateSources
     let configuration: Configuration
-    /// The names that each certificate's hosts answer to.
+    /// The host names for which each certificate is used.
     let users: [String: [DomainName]]
 
     func carryOut(_ order: Order, _ tell: (Event) -> Void) {
@@ -76,7 +76,7 @@ struct CertificateWork: Sendable {
         }
     }
 
-    /// Orders a pack. One that takes longer than we wait is in the state all the same: whoever comes next follows it.
+    /// Orders a pack. If it is not active in time, the state has it all the same, and later runs follow it.
     private func pack(
         _ certificate: EdgeCertificate, _ change: Change, _ item: DeclaredItem
     ) throws(IssuanceFailure) -> Event {

@@ -1,19 +1,19 @@
 import ConfigModel
 import State
 
-/// When an apply puts the hosts of a plan in force: at once those that need no certificate of this apply, the others in the
-/// commit of the certificate that they wait for, or when that could not be obtained.
+/// Decides when an apply commits the hosts of a plan: at once if they need no certificate of this apply, otherwise with
+/// the certificate that they wait for, or when that has failed.
 ///
-/// Whoever is served well stays so: a host that is new or changes its certificate does not show the fallback while its own is on
-/// the way. One whose certificate is only renewed, or extended, does not wait. A name that goes from one host to another does so
-/// in one commit, so that no client finds it with neither.
+/// So no host gets worse on the way. A host that is new or changes its certificate is not served with the fallback
+/// while its own is being obtained. A host whose certificate is only renewed or extended does not wait. A name that
+/// moves from one host to another does so in one commit, so that clients always find it.
 struct HostSchedule {
-    /// The changes that wait for nothing.
+    /// The changes that need not wait.
     private(set) var ready: [Change] = []
     private var groups: [Group] = []
     private var groupsByCertificate: [String: [Int]] = [:]
 
-    /// Changes that are made in one commit.
+    /// Changes that must be committed together.
     private struct Group {
         var changes: [Change] = []
         /// The certificates that they still wait for.
@@ -38,7 +38,7 @@ struct HostSchedule {
         var reached = changes.indices.filter { awaited[$0] != nil }
         var isReached = awaited.map { $0 != nil }
         while let index = reached.popLast() {
-            // Who gives a name to a host that waits, or gets one from it, must wait too; and so on.
+            // A host that gives a name to a waiting host, or gets one from it, must wait too, and so on.
             for other in moves.partners(of: index, changes[index].host(in: configuration)) {
                 sets.join(index, other)
                 if !isReached[other] { reached.append(other) }
@@ -61,7 +61,8 @@ struct HostSchedule {
         }
     }
 
-    /// The changes that wait no longer now that a certificate was obtained, or could not be. To be asked once for each.
+    /// The changes that need not wait any longer now that a certificate was obtained or has failed. To be called once
+    /// for each.
     mutating func release(by certificate: String) -> [Change] {
         var released: [Change] = []
         for number in groupsByCertificate.removeValue(forKey: certificate) ?? [] {
@@ -71,7 +72,7 @@ struct HostSchedule {
         return released
     }
 
-    /// The certificate of this apply that a host waits for; nil when it may be put at once.
+    /// The certificate of this apply that a host must wait for; nil when it need not wait.
     private static func awaited(
         _ host: Host, _ change: Change, _ coming: [String: Change], now: Int64
     ) -> String? {
@@ -86,26 +87,26 @@ struct HostSchedule {
     }
 }
 
-/// The names that hosts of a plan give up, and who answers to them then. Hosts are meant by their changes' numbers.
+/// Which hosts of a plan give up names, and which hosts get them. Numbers are indices of the plan's changes.
 private struct NameMoves {
     private var givers: [String: Int] = [:]
     private var giversBelow: [Substring: [Int]] = [:]
     private var givenUp: [Int: [String]] = [:]
     private var takers: [String: Int] = [:]
-    /// The fields of a host by which it may give up names.
+    /// Fields whose change may make a host give up names.
     private static let paths: Set<String> = ["aliases", "enabled", "ssl_mode", "certificate"]
 
     init(_ changes: [Change], of configuration: Configuration) {
         for (index, change) in changes.enumerated() {
             let host = change.host(in: configuration)
-            // Of very many hosts only those that may give up names are read back.
+            // Of very many hosts, only those that may give up names are parsed.
             guard host == nil || change.fields.contains(where: { Self.paths.contains($0.path) }),
                 let former = change.formerHost, former.enabled
             else { continue }
             let kept = host.map { $0.enabled ? Set($0.names) : [] } ?? []
             for name in former.names {
                 guard !kept.contains(name) else {
-                    // With another certificate, names below it may be served worse than by who takes them.
+                    // The host that takes a name below this wildcard may have a better certificate for it.
                     if name.isWildcard, host?.certificateName != former.certificateName { givers[name.text] = index }
                     continue
                 }
@@ -121,7 +122,8 @@ private struct NameMoves {
         }
     }
 
-    /// Who gives up names that a host answers to, be it by a wildcard on either side, and who answers to those that it gives up.
+    /// The other hosts in moves of this host's names: those that give it names, also by a wildcard on either side, and
+    /// those that get its names.
     func partners(of index: Int, _ host: Host?) -> [Int] {
         let names = host.map { $0.enabled ? $0.names : [] } ?? []
         let from = names.flatMap { name in
@@ -132,7 +134,7 @@ private struct NameMoves {
     }
 }
 
-/// Sets of numbers that are joined step by step.
+/// Disjoint sets of numbers (union-find).
 private struct DisjointSets {
     private var parents: [Int]
 
@@ -153,12 +155,12 @@ private struct DisjointSets {
 }
 
 extension Change {
-    /// The host as the file has it; nil where it goes.
+    /// The host in the file; nil when it is deleted.
     fileprivate func host(in configuration: Configuration) -> Host? {
         guard case .host(let index) = declared?.place else { return nil }
         return configuration.hosts[index]
     }
 
-    /// The host as the state has it.
+    /// The host in the state.
     fileprivate var formerHost: Host? { former.flatMap { Host(record: $0.record) } }
 }

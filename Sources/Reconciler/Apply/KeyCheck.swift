@@ -2,13 +2,13 @@ import Issuers
 import PKI
 import State
 
-/// Finds stored certificates that can't be served: damaged, or parts of them moved there from others or from earlier times.
+/// Finds stored certificates that can't be served: rows that are damaged, or partly replaced by other or older rows.
 package enum KeyCheck {
-    /// How many keys that are not bound to their leaves are compared with them, which costs a hundred times as much. A few
-    /// may have been put back; a whole state of them is an earlier version's, which has checked them before it stored them.
+    /// How many keys are compared with their leaves when no seal binds them, which costs a hundred times as much. A few
+    /// such rows may have been moved. If all are such, an earlier version wrote the state, and it checked them itself.
     private static let fullChecks = 100
 
-    /// The certificates whose leaf and key do not belong together at their place, with the reason; some microseconds each.
+    /// The certificates whose leaf and key do not belong to their row, and why. Takes some microseconds for each.
     package static func damaged(in store: any StateStore, _ sealer: Sealer) throws(StateError) -> [(
         name: String, reason: String
     )] {

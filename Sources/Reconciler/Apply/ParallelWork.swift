@@ -2,16 +2,16 @@ import Dispatch
 import Issuers
 import Synchronization
 
-/// Does work on several threads at once and hands all that comes of it to one, so that only the work has to be shareable.
+/// Runs work on several threads and hands all results to the calling thread, so that only the work has to be sendable.
 package struct ParallelWork: Sendable {
-    /// How many pieces of work are done at once.
+    /// How many threads work at once.
     private let count: Int
     private let stop: StopRequest?
 
-    /// From one call of `stillWaiting` to the next.
+    /// The time between two calls of `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// So many at once, until it is asked to stop.
+    /// `count` threads, until `stop` is requested.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
@@ -19,22 +19,22 @@ package struct ParallelWork: Sendable {
 
     private struct Shared<Event: Sendable> {
         var queue: JobQueue<Int>
-        /// The inputs that are waited for once they are begun, whoever asks to stop.
+        /// The inputs to wait for even after a request to stop, once they have begun.
         let needed: Set<Int>
         var neededUnderWay = 0
-        /// How many threads have not ended.
         var running: Int
         var isGivenUp = false
         var isStopped = false
         var events: [Event] = []
 
-        /// How many inputs nobody has begun with.
+        /// How many inputs have not begun.
         var queued: Int
 
-        /// Whether there is anything to wait for.
+        /// Whether the caller must wait for more events.
         var goesOn: Bool { isStopped ? neededUnderWay > 0 : running > 0 }
 
-        /// The number of the next input; `done` is what the asking thread has done before.
+        /// The index of the next input; nil when the thread must end. `done` is the input that this thread has
+        /// finished.
         mutating func takeInput(after done: Int?) -> Int? {
             if let done {
                 queue.ended(done)
@@ -47,14 +47,14 @@ package struct ParallelWork: Sendable {
         }
     }
 
-    /// Does `work` for each input. `receive` gets the events that it tells, in batches, on the calling thread.
+    /// Runs `work` for each input. `receive` gets the events that `work` tells, in batches, on the calling thread.
     ///
-    /// Where inputs have places, such as the CAs that are asked, one that is slow leaves half of the threads to the others.
-    /// When `receive` throws, what is under way is finished, nothing more is begun, and the error is passed on. After a request to
-    /// stop too nothing more is begun; of what is under way only what `isNeeded` names is waited for. The rest goes on by
-    /// itself, so the program must end soon, and nobody hears of it.
+    /// Inputs may have places, such as a CA's address: one slow place occupies at most half of the threads while others
+    /// have inputs. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
+    /// After a request to stop, nothing more begins either, and only running inputs that `isNeeded` selects are waited
+    /// for. Other running work continues unobserved, so the program must end soon.
     ///
-    /// `stillWaiting` is called every five seconds meanwhile, with the number of inputs that are not begun.
+    /// `stillWaiting` is called every five seconds with the number of inputs that have not begun.
     package func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
         stillWaiting: (_ queued: Int) -> Void = { _ in },
@@ -68,9 +68,9 @@ package struct ParallelWork: Sendable {
         let shared = SharedState(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
         stop?.onMade { shared.update { $0.isStopped = true } }
         for number in 0..<threads {
-            // A queue of its own has a thread of its own; in the shared pool, work would hold up whatever else is there.
+            // Each thread has a queue of its own, since blocking work would starve the shared pool.
             DispatchQueue(label: "aegis worker \(number)").async {
-                // Who gets none ends: where there is no room, those who are there go on.
+                // A thread that gets no input ends. If a place is full, its running threads take the remaining inputs.
                 var done: Int?
                 while let index = shared.state.withLock({ $0.takeInput(after: done) }) {
                     work(inputs[index]) { event in shared.update { $0.events.append(event) } }
@@ -105,7 +105,7 @@ package struct ParallelWork: Sendable {
     }
 }
 
-/// What threads share, and the signal that there is something new in it.
+/// State that threads share, and a signal that it has changed.
 private final class SharedState<State: Sendable>: Sendable {
     let state: Mutex<State>
     let news = DispatchSemaphore(value: 0)

@@ -2,25 +2,27 @@ import Issuers
 import PKI
 import State
 
-/// Seals everything in the state under another master key.
+/// Seals everything in the state with another master key.
 package struct Rekey {
     private let store: any StateStore
     private let holder: LeaseHolder
     private let sealer: Sealer
 
-    /// A rekey to `newKey`, for somebody who holds the lease. `oldKey` may be the new one already: then nothing is to do.
+    /// The caller holds the lease. If `oldKey` and `newKey` are the same, nothing has to be done.
     package init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
         self.store = store
         self.holder = holder
         sealer = Sealer(key: newKey, olderKeys: [oldKey])
     }
 
-    /// Seals all keys and texts anew in one transaction, keys for their leaves too, and takes a key kept in the state out of it.
+    /// Reseals all keys and texts in one transaction, binds keys to their leaves, and removes a master key that the
+    /// state itself keeps.
     ///
     /// `now` is in seconds since 1970.
     ///
-    /// - Returns: How many were sealed anew; those under the new key already are left.
-    /// - Throws: `RekeyError` naming the first that does not open; then nothing is changed.
+    /// - Returns: How many values were resealed. Those under the new key already are left alone.
+    ///
+    /// - Throws: `RekeyError` with the first value that can't be opened. Then nothing is changed.
     package func run(now: Int64) throws -> Int {
         var mutations: [StateMutation] = []
         var failure: RekeyError?
@@ -85,7 +87,7 @@ package struct Rekey {
     }
 }
 
-/// What could not be sealed anew, and why.
+/// A value that could not be resealed.
 package struct RekeyError: Error, CustomStringConvertible {
     /// The item and the reason.
     package let description: String

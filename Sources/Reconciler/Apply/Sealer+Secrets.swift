@@ -3,7 +3,7 @@ import PKI
 import State
 
 extension Sealer {
-    /// Puts those of some secrets that stand in the file, for who works from the state alone.
+    /// Seals the secrets that the file itself contains, for gateways and commands that only have the state.
     func sealed(_ secrets: [Secret]) throws(SealError) -> [StateMutation] {
         var mutations: [StateMutation] = []
         for secret in secrets {

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The operator's wish that an apply ends soon: what is under way is brought to a good end, and nothing new is begun.
+/// An operator's request that an apply ends soon: running work is finished properly, and nothing new begins.
 package final class StopRequest: Sendable {
     private struct State {
         var isMade = false
@@ -9,13 +9,12 @@ package final class StopRequest: Sendable {
 
     private let state = Mutex(State())
 
-    /// A request that is not made yet.
     package init() {}
 
-    /// Whether it was made.
+    /// Whether the request was made.
     package var isMade: Bool { state.withLock { $0.isMade } }
 
-    /// Makes it. Any thread may.
+    /// Makes the request. Thread-safe.
     package func make() {
         let observers = state.withLock { state in
             state.isMade = true
@@ -24,7 +23,7 @@ package final class StopRequest: Sendable {
         observers.forEach { $0() }
     }
 
-    /// Calls `observer` when it is made, on the thread that makes it.
+    /// Calls `observer` when the request is made, on the thread that makes it.
     func onMade(_ observer: @escaping @Sendable () -> Void) {
         let isMade = state.withLock { state in
             state.observers.append(observer)

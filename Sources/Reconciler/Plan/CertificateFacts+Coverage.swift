@@ -2,10 +2,10 @@ import ConfigModel
 import State
 
 extension CertificateFacts {
-    /// Whether the certificate is good for all of some names.
+    /// Whether the certificate covers all of these names.
     package func covers(_ names: [DomainName]) -> Bool { uncovered(names.map(\.text)).isEmpty }
 
-    /// Those of some names, wildcards and addresses among them, that the certificate is not good for.
+    /// The names that the certificate does not cover. Names may be wildcards or addresses.
     func uncovered(_ names: [String]) -> [String] {
         let domains = Set(domains)
         return names.filter { name in

@@ -1,14 +1,15 @@
 import ConfigModel
 import State
 
-/// An item that the file asks for.
+/// An item that the file declares.
 struct DeclaredItem: Sendable, Equatable {
-    /// Where its value stands in the configuration: very many are visited, and few are copied.
+    /// The index of its value in the configuration. An index rather than the value, since very many are visited and few
+    /// are copied.
     enum Place: Sendable, Equatable {
         case gateway
         case issuer(Int)
         case certificate(Int)
-        /// The certificate that is made for a host.
+        /// The certificate of the host at this index.
         case hostCertificate(Int)
         case edgeCertificate(Int)
         case host(Int)
@@ -16,28 +17,28 @@ struct DeclaredItem: Sendable, Equatable {
 
     let id: ItemID
     let place: Place
-    /// What is done when the state does not have it, and when it has another.
+    /// The action when the state does not have the item, and when it has another version of it.
     let creation: Action
     let replacement: Action
-    /// Whether it is to be issued now; what is not wanted now is kept if it is there.
+    /// Whether it has to be issued now. If not, a stored one is still kept.
     var isWanted = true
-    /// Whether its content is known only when it is applied, and why.
+    /// Why its content is only known after the apply; nil when it is known.
     var unknown: String?
-    /// For the operator's own certificates: a digest of what they are read from.
+    /// For an operator's own certificate: the digest of its text.
     var sourceDigest: [UInt8]?
 }
 
 extension Configuration {
-    /// Calls `visit` with everything the file asks for, in the order of dependence.
+    /// Calls `visit` for all items of the file, each after the items that it depends on.
     func forEachItem(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
         forEachItemBeforeHosts(materials: materials, visit)
         for index in hosts.indices { visit(declaredHost(index)) }
     }
 
-    /// The host at an index: hosts depend on all else, and nothing on them.
+    /// The host at an index. Hosts depend on other items, and nothing depends on them.
     func declaredHost(_ index: Int) -> DeclaredItem { plain(ItemID(.host, hosts[index].domain.text), .host(index)) }
 
-    /// Calls `visit` with everything but the hosts, in the order of dependence.
+    /// Calls `visit` for all items but the hosts, each after the items that it depends on.
     func forEachItemBeforeHosts(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
         visit(plain(ItemID(.gateway, "gateway"), .gateway))
         for index in issuers.indices { visit(plain(ItemID(.issuer, issuers[index].name), .issuer(index))) }
@@ -60,7 +61,7 @@ extension Configuration {
         DeclaredItem(id: id, place: place, creation: .create, replacement: .update)
     }
 
-    /// The value of an item that this configuration declares.
+    /// The value that this configuration has for an item.
     func value(of item: DeclaredItem) -> any Recorded {
         switch item.place {
         case .gateway: gateway
@@ -72,7 +73,8 @@ extension Configuration {
         }
     }
 
-    /// The issuers that a certificate may come from, by name; none for what is no certificate of an issuer.
+    /// The issuers that a certificate may come from, by name; empty for other items and for certificates that are not
+    /// issued.
     func issuers(of item: DeclaredItem) -> [String] {
         switch item.place {
         case .hostCertificate(let index): return hosts[index].effectiveIssuers
@@ -83,14 +85,14 @@ extension Configuration {
         }
     }
 
-    /// Whether a change has a certificate issued that can come from one issuer alone.
+    /// Whether the change orders a certificate that this issuer alone may issue.
     fileprivate func asks(_ issuer: String, _ change: Change) -> Bool {
         guard change.item.kind == .certificate, [.issue, .renew].contains(change.action), let item = change.declared
         else { return false }
         return issuers(of: item) == [issuer]
     }
 
-    /// Whether a change is to a certificate that is in force for all names that it is to have, and for others.
+    /// Whether the change only removes names from a certificate that is in force.
     func onlyLosesNames(_ change: Change) -> Bool {
         guard let facts = change.former?.certificate, let names = change.declared.map(names), !names.isEmpty else {
             return false
@@ -98,7 +100,7 @@ extension Configuration {
         return Set(names).isStrictSubset(of: facts.domains)
     }
 
-    /// The names that a certificate is to be issued for; none for what is not issued.
+    /// The names to issue a certificate for; empty for other items.
     func names(of item: DeclaredItem) -> [String] {
         switch item.place {
         case .hostCertificate(let index): return hosts[index].names.map(\.text)
@@ -109,7 +111,7 @@ extension Configuration {
         }
     }
 
-    /// Whether what a change brings needs nobody else: an operator's own certificate, or one of the local CA.
+    /// Whether the change needs no other server: an operator's own certificate, or one from the local CA.
     func isMadeHere(_ change: Change) -> Bool {
         guard case .certificate(let index)? = change.declared?.place else { return false }
         switch certificates[index].source {
@@ -118,9 +120,9 @@ extension Configuration {
         }
     }
 
-    /// The compact record of an item that this configuration declares, as the state keeps it.
+    /// The compact record of an item, as the state stores it.
     func record(of item: DeclaredItem) -> [UInt8] {
-        // Not by way of `value`, which would copy each of very many hosts into a box.
+        // Not through `value`, which would box a copy of each of very many hosts.
         if case .host(let index) = item.place { return hosts[index].record(.compact).json() }
         return value(of: item).record(.compact).json()
     }
@@ -144,16 +146,16 @@ extension Configuration {
 }
 
 extension Plan {
-    /// Whether a certificate of this plan can come from an issuer alone.
+    /// Whether the plan orders a certificate that this issuer alone may issue.
     package func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
         changes.contains { configuration.asks(name, $0) }
     }
 }
 
-/// What could be learnt of a custom certificate's PEM texts where the plan is made.
+/// The result of reading a custom certificate's PEM texts.
 package enum CertificateMaterial: Sendable {
-    /// They are there; the certificate's text has this digest.
+    /// Both texts can be read; the certificate's has this digest.
     case readable(digest: [UInt8])
-    /// One can't be read here, for this reason; a pull request's machine has no keys.
+    /// A text can't be read here, for this reason. A machine that only plans has no keys.
     case unreadable(String)
 }

@@ -1,11 +1,11 @@
 import ConfigModel
 
-/// A value as it is compared, and as people may see it: the same objects, with secrets hidden in the second.
+/// A value in two forms with the same keys: one to compare, and one to show, in which secrets are hidden.
 struct ComparedValue {
     let exact: PlainValue
     let shown: PlainValue
 
-    /// What a plan shows for a secret that has changed.
+    /// What a plan shows for a changed secret.
     static let changedSecret = PlainValue.string("(hidden, changed)")
 
     fileprivate init(_ exact: PlainValue, _ shown: PlainValue) {
@@ -15,7 +15,7 @@ struct ComparedValue {
 
     init(_ value: some Recorded) { self.init(value.record(.exact), value.record(.complete)) }
 
-    /// The values of an object by key, in order; nil when it is none.
+    /// The members of an object, in order; nil when the value is not an object.
     fileprivate var entries: [(key: String, value: ComparedValue)]? {
         guard case .object(let exact) = exact, case .object(let shown) = shown else { return nil }
         return zip(exact, shown).map { ($0.key, ComparedValue($0.value, $1.value)) }
@@ -23,8 +23,7 @@ struct ComparedValue {
 }
 
 extension PlainValue {
-    /// The values at the ends of an object's branches, with their keys joined by dots. Lists and empty objects count as
-    /// values.
+    /// The leaves of an object, with their keys joined by dots. Lists and empty objects are leaves.
     func flattened(at path: String = "") -> [(path: String, value: PlainValue)] {
         guard case .object(let entries) = self, !entries.isEmpty else { return [(path, self)] }
         return entries.flatMap { $0.value.flattened(at: path.appending(key: $0.key)) }
@@ -32,7 +31,7 @@ extension PlainValue {
 }
 
 extension FieldChange {
-    /// The fields that differ: in the order of the new ones, then those that are gone.
+    /// The fields that differ: first those of the new value in its order, then those that were removed.
     static func difference(_ before: ComparedValue?, _ after: ComparedValue) -> [FieldChange] {
         var found = (changed: [FieldChange](), gone: [FieldChange]())
         compare(before, after, at: "", &found)
@@ -63,10 +62,10 @@ extension FieldChange {
         }
     }
 
-    /// Tells of a value in the place of another, of which one at least is no object.
+    /// Reports that one value replaces another, when at least one of them is not an object.
     private static func replace(_ before: PlainValue?, _ after: PlainValue, at path: String, _ found: inout Found) {
         let ends = after.flattened(at: path)
-        // The same place before and after: one line tells it.
+        // The same path before and after needs only one line.
         guard let before, ends.count == 1, ends[0].path == path, !before.isBranch else {
             found.changed += ends.map { FieldChange(path: $0.path, before: .null, after: $0.value) }
             found.gone += before.map { gone($0, at: path) } ?? []
@@ -83,7 +82,7 @@ extension FieldChange {
 }
 
 extension PlainValue {
-    /// Whether there are values below it.
+    /// Whether it is an object with members.
     fileprivate var isBranch: Bool {
         if case .object(let entries) = self { !entries.isEmpty } else { false }
     }

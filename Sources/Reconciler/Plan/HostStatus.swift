@@ -2,32 +2,32 @@ import ConfigModel
 import Issuers
 import State
 
-/// A host as it is served, in a line.
+/// A host and its certificate, as a line of `status`.
 package struct HostStatus: Sendable {
-    /// Its domain.
     package let name: String
     /// Whether it is served at all.
     package let isEnabled: Bool
-    /// The name of the stored certificate that it is served with: its own, else one that is for its name; nil for the
-    /// fallback.
+    /// The name of the stored certificate that it is served with: its own, else another that covers its name; nil for
+    /// the fallback.
     package let certificate: String?
     /// The common name of the certificate's issuer.
     package let issuer: String?
     /// When the certificate ends, in seconds since 1970.
     package let expiresAt: Int64?
-    /// Whole days until then; negative when it is over.
+    /// Whole days until `expiresAt`; negative afterwards.
     package let daysLeft: Int?
-    /// What is wrong with how it is served; nil where it is to be served by nobody.
+    /// What is wrong with serving it now; nil when nothing is, and for a disabled host.
     package let problem: String?
-    /// What will be wrong with it if nobody does anything; nil when there is a problem already.
+    /// What will go wrong if nobody acts; nil when there is a problem already.
     package let warning: String?
-    /// That it is disabled, and what is the matter with its certificate meanwhile.
+    /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
 
-    /// From how many days before its end a certificate that is not being renewed is a problem.
+    /// From how many days before its end an unrenewed certificate is a problem.
     private static let problemDays: Int64 = 7
 
-    /// All hosts of a state, by name. `chainFaults` say of certificates, by name, why clients refuse their chains.
+    /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
+    /// certificate name.
     package static func all(
         in snapshot: StateSnapshot, chainFaults: [String: String] = [:], now: Int64
     ) -> [HostStatus] {
@@ -76,7 +76,7 @@ package struct HostStatus: Sendable {
         warning = problem == nil && isExpiring ? "its certificate expires soon" : nil
     }
 
-    /// Why the certificate of a disabled host is no longer good, and whether another one comes with the host.
+    /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another.
     private static func trouble(of own: CertificateFacts?, _ host: Host, _ now: Int64) -> String {
         guard let own, let fault = own.loss ?? (own.expiresAt <= now ? "has expired" : nil) else { return "" }
         let isReplaced = host.sslMode == .letsencrypt
@@ -85,27 +85,28 @@ package struct HostStatus: Sendable {
 }
 
 extension CertificateFacts {
-    /// Whether it ends within some days, and nothing renews it or what does is late.
+    /// Whether it ends within so many days although nothing renews it, or its renewal is late.
     fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
         expiresAt - now < days * 86_400
             && !(autoRenew && now < dueAt)
     }
 }
 
-/// Which of the stored certificates is for a name: what a gateway shows for a host whose own is not there.
+/// The stored certificates by the names that they cover: a gateway serves one of these when a host's own is missing.
 private struct CertificatesByDomain {
     private var names: [String: String] = [:]
 
     init(_ snapshot: StateSnapshot) {
         for (id, item) in snapshot.items {
             for domain in item.certificate?.domains ?? [] {
-                // Of several any may be shown; here it is always the same.
+                // Gateways may serve any of several; the status always names the same one.
                 names[domain] = min(names[domain] ?? id.name, id.name)
             }
         }
     }
 
-    /// Which certificate stands in for a host's own, behind that it is missing: for its domain, else for aliases; empty for none.
+    /// What to append to "its certificate is missing": which certificate is served instead, for its domain or else for
+    /// aliases. Empty when none is.
     func standIn(for host: Host) -> String {
         if let name = certificate(for: host.domain) { return ", '\(name)' stands in" }
         let standIns = host.aliases.map(certificate)

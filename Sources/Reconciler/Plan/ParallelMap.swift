@@ -1,14 +1,14 @@
 import Dispatch
 import Synchronization
 
-/// Work on very many values, done in parts on all cores.
+/// Splits work on very many values among all cores.
 enum ParallelMap {
-    /// More than there are cores, as a rule: one that is held up does not hold up all.
+    /// The number of parts. More than there are cores, as a rule, so that one slow part does not delay the end.
     private static let count = 8
-    /// Fewer values than these are done where the caller is.
+    /// With fewer values than these, the caller's thread does all the work.
     private static let fewest = 4_000
 
-    /// What `work` makes of each part of a range, in order.
+    /// The result of `work` for each part of a range, in order.
     static func of<Result: Sendable>(_ range: Range<Int>, _ work: @Sendable (Range<Int>) -> Result) -> [Result] {
         guard range.count >= fewest else { return [work(range)] }
         let bounds = (0...count).map { range.lowerBound + range.count * $0 / count }

@@ -1,36 +1,36 @@
 import ConfigModel
 import State
 
-// Reconciler: what it takes to get from the state to what the file says.
+// Reconciler: computes the changes from the state to the file, and applies them.
 //
 // `Planner` compares a configuration with a snapshot of the state and makes a `Plan`, a value. Renderers turn plans
-// into text for people and JSON for machines. Nothing here touches a file, a database or the network.
+// into text for people and JSON for machines. Neither touches a file, a database or the network.
 
-/// What an apply would do, in the order of dependence. `Applier` says when it does what.
+/// The changes of an apply, each after the changes that it depends on. `Applier` decides when it commits each.
 package struct Plan: Sendable, Equatable {
     /// The generation of the state that it starts from; 0 before the first apply.
     package var generation: Int
-    /// The changes, those that others depend on first and deletions last.
+    /// The changes: each follows those it depends on, and deletions come last.
     package var changes: [Change]
-    /// What is in the state by other ways than the file; it is left alone.
+    /// Items of the state that did not come from the file. They are left alone.
     package var unmanaged: [ItemID]
 
-    /// How many of the file's hosts that are served would be so no longer, where that is so many that it may be a slip.
+    /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
     package var massDeletion: MassDeletion?
 
-    /// Deletions that want the operator's word.
+    /// Deletions that need the operator's confirmation.
     package struct MassDeletion: Sendable, Equatable {
-        /// From how many hosts on they do.
+        /// With fewer hosts than these, no confirmation is needed.
         static let fewestHosts = 10
 
-        /// How many enabled hosts go.
+        /// How many enabled hosts are deleted.
         package let deleted: Int
-        /// How many enabled ones stay and are disabled.
+        /// How many enabled hosts stay in the file and are disabled.
         package let disabled: Int
-        /// How many enabled ones the file had put into the state.
+        /// How many enabled hosts the file had put into the state.
         package let total: Int
 
-        /// Nil unless more than half of at least ten enabled ones go or are disabled.
+        /// Nil unless more than half of at least ten enabled hosts are deleted or disabled.
         init?(deleted: Int, disabled: Int, of total: Int) {
             guard total >= Self.fewestHosts, 2 * (deleted + disabled) > total else { return nil }
             self.deleted = deleted
@@ -39,76 +39,74 @@ package struct Plan: Sendable, Equatable {
         }
     }
 
-    /// Whether there is nothing to do.
+    /// Whether the plan has no changes.
     package var isEmpty: Bool { changes.isEmpty }
 
     /// How many changes there are of an action.
     package func count(of action: Action) -> Int { changes.count { $0.action == action } }
 }
 
-/// What is done to an item.
+/// What a change does to its item.
 package enum Action: String, Sendable, CaseIterable {
-    /// A new item is put into the state.
+    /// Adds a new item to the state.
     case create
-    /// An item is changed in place.
+    /// Changes an item in place.
     case update
-    /// An item is taken out.
+    /// Deletes an item.
     case delete
-    /// A certificate is issued.
+    /// Issues a certificate.
     case issue
-    /// A certificate is issued again because it is due.
+    /// Issues a certificate again because it is due.
     case renew
-    /// The operator's own certificate is taken in.
+    /// Stores the operator's own certificate.
     case upload
-    /// A certificate pack is ordered at Cloudflare.
+    /// Orders a certificate pack at Cloudflare.
     case order
 }
 
 /// One change of a plan.
 package struct Change: Sendable, Equatable {
-    /// What is done.
     package var action: Action
-    /// What it is done to.
     package var item: ItemID
     /// Whether the state has the item already.
     package var exists: Bool
-    /// The fields that change; all that are set for a new item.
+    /// The fields that change; for a new item all that are set.
     package var fields: [FieldChange]
-    /// Why, where the fields don't tell.
+    /// Why, where the fields don't show it.
     package var reason: String?
-    /// What the file says of the item; nil where the item goes.
+    /// The item in the file; nil when it is deleted.
     var declared: DeclaredItem?
-    /// What the state has of the item, or keeps and has stand in for it; nil where it is new.
+    /// The item in the state, or the kept certificate that stands in for it; nil when there is neither.
     package var former: StoredItem?
-    /// What is done about it at its provider, where the item goes.
+    /// What to do at the provider when the item is deleted.
     var retirement: Retirement?
-    /// Whether the certificate is set apart when it goes, and taken from there when it comes.
+    /// For a deletion: whether the certificate is kept out of force. For a creation: whether a kept one is used again.
     var isKept = false
-    /// The certificate that goes on under this name; nil where none does.
+    /// The stored or kept certificate that continues under this name; nil when none does.
     var predecessor: String?
-    /// The kept certificate that is in force under this name until the one that is issued is stored; nil where none is.
+    /// The kept certificate that is in force until the ordered one is stored; nil when none is.
     var standIn: String?
-    /// Whether the certificate that goes does so under another name.
+    /// For a deletion: whether the certificate continues under another name.
     var isPassedOn = false
-    /// Whether the certificate that goes was set apart before, and its time is over.
+    /// For a deletion: whether the certificate was kept and its time is over.
     var isPurged = false
 }
 
 extension Change {
-    /// Whether it is of a certificate that is there already, so that nobody has to issue it.
+    /// Whether the change reuses a certificate, so that none has to be issued.
     var isAtHand: Bool {
         item.kind == .certificate && action != .delete && (isKept || predecessor != nil || action == .update)
     }
 }
 
-/// What is done at a provider when an item goes.
+/// What to do at a provider when an item is deleted.
 enum Retirement: Sendable, Equatable {
-    /// The certificate is revoked.
+    /// Revoke the certificate.
     case revoke(CloudflareOriginIssuer)
-    /// The pack is deleted.
+    /// Delete the pack.
     case deletePack(EdgeCertificate)
 
-    /// What it means, behind `no longer in the file`.
+    /// The text for the plan, after `no longer in the file`.
     var words: String {
         switch self {
         case .revoke: "it is revoked at Cloudflare, which can't be undone"
@@ -119,7 +117,7 @@ enum Retirement: Sendable, Equatable {
 
 /// One field of a change.
 package struct FieldChange: Sendable, Equatable {
-    /// Its keys in the file, joined by dots.
+    /// The keys of the file that lead to the field, joined by dots.
     package var path: String
     /// The value in the state; null when there is none.
     package var before: PlainValue

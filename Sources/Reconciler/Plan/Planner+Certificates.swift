@@ -1,22 +1,23 @@
 import ConfigModel
 import State
 
-/// What a plan says of certificates that are there already, in force or kept.
+/// Plans which certificates are reused: stored ones, or kept ones.
 extension Planner {
-    /// What of a declaration decides which certificate is issued: from whom, for which names, with which key.
+    /// The part of a declaration that decides which certificate is issued: by which CA, for which names, with which
+    /// key.
     private struct Order: Hashable {
-        /// The CA that is asked first.
+        /// The issuer that is asked first.
         var issuer: String?
-        /// The leaf's subject.
+        /// The first name, which becomes the leaf's subject.
         var subject: String?
         var names: Set<String>
         var keyType: KeyType?
         var zoneID: String?
     }
 
-    /// Whether a certificate that is there is what its changed declaration asks for, so that nobody has to issue another: what has
-    /// changed is when it is renewed, the order of names behind the first, another CA to fall back on, or that something is said
-    /// which went without saying.
+    /// Whether a stored certificate still fits its changed declaration, so that none has to be issued. Only other
+    /// things have changed: when it is renewed, the order of the names after the first, a second CA, or a default that
+    /// is now written out.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -26,14 +27,14 @@ extension Planner {
         return refresh(of: item, stored) == nil
     }
 
-    /// The same for a certificate under another name, whose subject nobody looks at: any of its names may come first.
+    /// The order without its subject, to compare certificates under different names: any of the names may come first.
     private func anySubject(_ order: Order?) -> Order? {
         var order = order
         order?.subject = nil
         return order
     }
 
-    /// The same of what the state has, from the issuers as they are called now.
+    /// The order of a declaration in the state. Renamed issuers have their new names in it.
     private func formerOrder(of record: [UInt8]) -> Order? {
         var order = Self.order(of: record, from: formerIssuer)
         if let issuer = order?.issuer { order?.issuer = renamedIssuers[issuer] ?? issuer }
@@ -73,8 +74,8 @@ extension Planner {
 
     // MARK: Other names
 
-    /// Has certificates that go, or are kept, go on under the names of new ones that are just like them: the entry was renamed, or
-    /// a host's own certificate takes the place of a named one.
+    /// Lets certificates that are deleted or kept continue under the names of new ones with the same order: an entry
+    /// was renamed, or a host's own certificate replaces a named one.
     func passOn(_ changes: inout [Change]) {
         let new = changes.indices.filter {
             changes[$0].item.kind == .certificate && changes[$0].action == .issue && !changes[$0].exists
@@ -110,7 +111,7 @@ extension Planner {
         }
     }
 
-    /// Whether a certificate would do as one that is declared under another name.
+    /// Whether a certificate can continue as one that is declared under another name.
     private func isGood(_ stored: StoredItem, as item: DeclaredItem) -> Bool {
         guard let facts = stored.certificate, [.letsencrypt, .cloudflareOrigin].contains(facts.source),
             facts.loss == nil,
@@ -123,10 +124,10 @@ extension Planner {
 
     // MARK: What is kept
 
-    /// Has kept certificates stand in for those that are to be issued, and tells of those that are kept no longer since others
-    /// take their names.
+    /// Lets kept certificates stand in for those that will be issued, and notes which kept ones end because another
+    /// takes their name.
     ///
-    /// An order takes time, and a CA may refuse it: until it has come to its end, clients are shown what is valid.
+    /// An order takes time and may fail: until the new certificate is stored, clients get a valid one.
     func useKept(_ changes: inout [Change]) {
         guard !snapshot.kept.isEmpty else { return }
         let coming = changes.indices.filter {
@@ -154,7 +155,7 @@ extension Planner {
     ) {
         let names = configuration.names(of: item)
         let words = "it stands in until the new one is there, and is kept no longer"
-        // One that was the item's own is better than none even if the item has more names now.
+        // The item's own kept certificate is better than none, even if the item now has more names.
         if let own, let facts = own.item.certificate, canStandIn(item.id.name, own),
             facts.uncovered(names).count < names.count
         {
@@ -175,7 +176,7 @@ extension Planner {
         kept.item.certificate?.loss == nil && drift[ItemID(.certificate, name)] == nil && whyOver(kept) == nil
     }
 
-    /// Certificates that were kept for long enough, but for those that others take the place of.
+    /// The kept certificates whose time is over, except those that others replace anyway.
     func purges(besides changes: [Change]) -> [Change] {
         let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
         }
@@ -188,7 +189,7 @@ extension Planner {
         }
     }
 
-    /// Why a certificate is kept no longer; nil while it is.
+    /// Why a certificate is no longer kept; nil while it is.
     func whyOver(_ kept: KeptCertificate) -> String? {
         if let end = kept.item.certificate?.expiresAt, end <= now { return "it has expired" }
         let isOver = kept.since + configuration.retention.components.seconds <= now
@@ -196,7 +197,7 @@ extension Planner {
     }
 }
 
-/// Kept certificates by what they are for: there may be very many.
+/// Kept certificates by the names that they cover. There may be very many.
 private struct KeptByDomain {
     private var certificates: [String: KeptCertificate]
     private var names: [String: [String]] = [:]
@@ -224,7 +225,7 @@ private struct KeptByDomain {
 }
 
 extension Issuer {
-    /// What counts where a certificate does not say it.
+    /// The issuer's values for what a certificate leaves out.
     fileprivate var defaults: (keyType: KeyType?, zoneID: String?) {
         switch kind {
         case .acme(let settings): (settings.keyType, nil)
@@ -235,7 +236,7 @@ extension Issuer {
 }
 
 extension Configuration {
-    /// Whether a certificate that the file declares is renewed before it expires.
+    /// Whether a declared certificate is renewed automatically.
     func renewsAutomatically(_ item: DeclaredItem) -> Bool {
         guard case .certificate(let index) = item.place, case .issued(let issued) = certificates[index].source else {
             return true
@@ -245,10 +246,10 @@ extension Configuration {
 }
 
 extension Change {
-    /// Whether it takes a host out of service that stays in the file.
+    /// Whether the change disables a host that is enabled now.
     var disablesHost: Bool { wasEnabled == true }
 
-    /// Whether the host was served before, where the change takes it into or out of service; nil for others.
+    /// Whether the host was enabled before, if the change enables or disables it; nil for other changes.
     var wasEnabled: Bool? {
         guard item.kind == .host, exists, action == .update,
             let field = fields.first(where: { $0.path == "enabled" })

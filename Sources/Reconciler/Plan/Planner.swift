@@ -2,7 +2,7 @@ import ConfigModel
 import Issuers
 import State
 
-/// Compares what the file says with what the state holds. Pure: equal inputs give equal plans.
+/// Compares the file with the state. Pure: equal inputs give equal plans.
 package struct Planner: Sendable {
     let configuration: Configuration
     let snapshot: StateSnapshot
@@ -10,13 +10,14 @@ package struct Planner: Sendable {
     private let localCA: [UInt8]?
     let drift: [ItemID: String]
     let now: Int64
-    /// What issuers are called now that the state has just so under names that the file no longer has.
+    /// The new names of renamed issuers, by their former names: an issuer is renamed when the file has the same
+    /// settings under a new name.
     let renamedIssuers: [String: String]
     /// The directories of ACME issuers, by the issuer's name.
     private let directories: [String: String]
 
-    /// A planner; `materials` tells of the custom certificates by name, `localCA` is the digest of the
-    /// local CA where it is known, `drift` says of items why their providers no longer have them, `now` is in seconds since 1970.
+    /// `materials` are the texts of custom certificates, by the certificates' names. `localCA` is the digest of the
+    /// local CA, if known. `drift` says why items are gone at their providers. `now` is in seconds since 1970.
     package init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
         materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil,
@@ -45,7 +46,7 @@ package struct Planner: Sendable {
         }
     }
 
-    /// What it takes to get from the state to the file.
+    /// The changes from the state to the file.
     package func plan() -> Plan {
         var found = Comparison()
         configuration.forEachItemBeforeHosts(materials: materials) { compare($0, &found) }
@@ -56,7 +57,7 @@ package struct Planner: Sendable {
         }
         var changes = found.changes + parts.flatMap(\.changes)
         let known = parts.reduce(found.known) { $0 + $1.known }
-        // Which others there are is asked only when there are any: nearly never, among very many.
+        // Skipped when the file declares every item of the state, as nearly always: with very many items it takes long.
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
@@ -75,7 +76,7 @@ package struct Planner: Sendable {
         }
         let disabled = changes.count(where: \.disablesHost)
         guard deleted + disabled > 0 else { return nil }
-        // Records are not read back: of very many hosts few change.
+        // Only changed hosts are parsed from their records, since there may be very many others.
         var enabled = Dictionary(changes.compactMap { change in change.wasEnabled.map { (change.item, $0) } }) { $1 }
         let staying = configuration.hosts.indices.count { index in
             let id = ItemID(.host, configuration.hosts[index].domain.text)
@@ -85,10 +86,10 @@ package struct Planner: Sendable {
         return Plan.MassDeletion(deleted: deleted, disabled: disabled, of: staying + deleted)
     }
 
-    /// What comes of comparing some items.
+    /// The result of comparing some items.
     private struct Comparison: Sendable {
         var changes: [Change] = []
-        /// How many of them the state has.
+        /// How many of these items the state has.
         var known = 0
     }
 
@@ -114,7 +115,7 @@ package struct Planner: Sendable {
                     action: .create, item: item.id, exists: false, fields: [],
                     reason: "kept since \(UTCTime.text(kept.since)), used again", declared: item, isKept: true)
             }
-            // Where the gateway listens matters to whoever reads the first plan, defaults too.
+            // The first plan shows the gateway's defaults too: operators want to know where it listens.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
             var fields = configuration.value(of: item).record(style).flattened().map {
                 FieldChange(path: $0.path, before: .null, after: $0.value)
@@ -134,7 +135,7 @@ package struct Planner: Sendable {
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
     }
 
-    /// The certificate that was kept of just such an item, if it is as good as on the day on which it was taken out.
+    /// The kept certificate of an item, if its declaration is unchanged and it can still be used; else nil.
     private func usable(_ item: DeclaredItem) -> KeptCertificate? {
         guard item.id.kind == .certificate, let kept = snapshot.kept[item.id.name], let facts = kept.item.certificate,
             kept.item.record == configuration.record(of: item) || isStillMeant(kept.item, by: item),
@@ -143,14 +144,15 @@ package struct Planner: Sendable {
         return kept
     }
 
-    /// The change of an item whose declaration is the same: its provider has it no longer, its text has changed, or it is due.
+    /// The change of an item whose declaration is unchanged, but which is gone at its provider, has a new text or is
+    /// due. Nil when there is none.
     func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
         if let reason = drift[item.id] {
             return Change(
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: reason, declared: item)
         }
         guard let facts = stored.certificate else { return nil }
-        // Who does not want it renewed is told by `status`.
+        // Without `auto_renew` nothing is reissued; `status` shows the loss.
         if let loss = facts.loss, facts.autoRenew, item.isWanted {
             return Change(
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: loss, declared: item)
@@ -165,7 +167,7 @@ package struct Planner: Sendable {
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
                 declared: item)
         }
-        // Where that is not known, it is not had again for that.
+        // A certificate whose directory is unknown is not reissued for that.
         if facts.source == .letsencrypt, !facts.directory.isEmpty, item.isWanted,
             !configuration.issuers(of: item).contains(where: { directories[$0] == facts.directory })
         {
@@ -182,7 +184,7 @@ package struct Planner: Sendable {
             reason: Renewal.remaining(until: facts.expiresAt, at: now), declared: item)
     }
 
-    /// What a changed declaration takes: not everything that is said of a certificate, or of a pack, needs another one.
+    /// The action for a changed declaration. Not every change needs a new certificate or pack.
     private func replacement(of item: DeclaredItem, _ stored: StoredItem) -> Action {
         guard case .edgeCertificate(let index) = item.place else {
             return isStillMeant(stored, by: item) ? .update : item.replacement
@@ -194,18 +196,18 @@ package struct Planner: Sendable {
     private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
         let first = configuration.issuers(of: item).first
         let issuer = configuration.issuers.first { $0.name == first }
-        // Who applies has perhaps mended what failed, and tries again at once.
+        // The operator may have mended what failed, so that an apply does not wait for the next try.
         var progress = snapshot.renewals[item.id.name]
         progress?.nextTryAt = nil
         return facts.renewalAt(named: item.id.name, from: issuer, after: progress)
     }
 
     func difference<Value: Recorded>(_ record: [UInt8], _ value: Value) -> [FieldChange] {
-        // A record that can't be read back, by an older program's hand, counts as nothing: all fields are shown.
+        // If an older program's record can't be parsed, all fields are shown as new.
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// Certificates that hosts refer to which the file does not manage: they can't go.
+    /// Certificates that must stay since hosts use them that the file does not manage.
     private func certificatesInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
         let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
         let names = hosts.compactMap { Host(record: $0.value.record)?.certificate }
@@ -225,7 +227,7 @@ package struct Planner: Sendable {
         }
     }
 
-    /// Whether to have the certificate again would take an order: not for those that are made here.
+    /// Whether a replacement would need an order at a CA. The local CA's certificates are made here at any time.
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
         return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && facts.loss == nil && keptUntil(item) > now
@@ -235,7 +237,7 @@ package struct Planner: Sendable {
         min(now + configuration.retention.components.seconds, item.certificate?.expiresAt ?? now)
     }
 
-    /// Certificates that were begun, never had, and are no longer wanted by anybody.
+    /// Deletions of certificates that were ordered, never obtained, and that the file no longer declares.
     private func leftovers() -> [Change] {
         let begun = snapshot.renewals.keys.filter { name in
             snapshot.items[ItemID(.certificate, name)] == nil && snapshot.items[ItemID(.host, name)] == nil
@@ -268,12 +270,12 @@ package struct Planner: Sendable {
         }
     }
 
-    /// The issuer as the file has it; one that goes too, as the state has it.
+    /// The issuer in the file, else the one in the state, which may be deleted by this plan.
     private func issuer(named name: String) -> Issuer? {
         configuration.issuers.first { $0.name == name } ?? formerIssuer(named: name)
     }
 
-    /// The issuer as the state has it.
+    /// The issuer in the state.
     func formerIssuer(named name: String) -> Issuer? {
         snapshot.items[ItemID(.issuer, name)].flatMap { Issuer(record: $0.record) }
     }

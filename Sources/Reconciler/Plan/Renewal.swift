@@ -1,6 +1,6 @@
-/// What a plan says of a certificate that is due.
+/// Texts about certificates that are due.
 enum Renewal {
-    /// What is left of a certificate, in words.
+    /// How long a certificate is still valid, in words.
     static func remaining(until notAfter: Int64, at now: Int64) -> String {
         if notAfter <= now { return "has expired" }
         let days = (notAfter - now) / 86_400

@@ -2,10 +2,10 @@ import ConfigModel
 import Issuers
 import State
 
-/// Looks whether the certificates that a plan orders from ACME CAs could be issued, by asking name servers, the CAs and the names
-/// themselves. It changes nothing, and what it finds are warnings.
+/// Checks whether CAs could issue the certificates that a plan orders: asks name servers, the CAs, and the hosts
+/// themselves. Changes nothing, and reports warnings only.
 package struct Preflight {
-    /// How many names are looked at at once.
+    /// How many names are checked at once.
     private static let workers = 8
 
     private struct Name: Sendable {
@@ -17,7 +17,8 @@ package struct Preflight {
     private let issuers: [Issuer]
     private let needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)]
 
-    /// For the certificates that a plan has from ACME CAs. `snapshot` is what the plan was made against.
+    /// Checks for the certificates that the plan orders from ACME CAs. `snapshot` is the state that the plan was made
+    /// from.
     package init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
             guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
@@ -31,9 +32,9 @@ package struct Preflight {
         issuers = configuration.issuers.filter { used.contains($0.name) }
     }
 
-    /// Makes all checks, which takes seconds for a few names. Nothing is asked when no certificate is to be ordered.
+    /// Runs all checks, which takes seconds for a few names. Asks nobody when no certificate is ordered.
     ///
-    /// `makeChecks` makes them for what is needed.
+    /// `makeChecks` makes the checks for the certificates that are ordered.
     package func run(
         _ makeChecks: ([WantedCertificate]) throws(IssuanceFailure) -> PreflightChecks
     ) throws -> [Diagnostic] {
@@ -63,7 +64,7 @@ package struct Preflight {
 }
 
 extension Configuration {
-    /// Where a certificate was written.
+    /// The position of a certificate in the file.
     fileprivate func origin(of item: DeclaredItem) -> SourceOrigin {
         switch item.place {
         case .certificate(let index): certificates[index].origin

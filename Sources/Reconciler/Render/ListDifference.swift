@@ -1,16 +1,16 @@
 import ConfigModel
 
-/// What was taken out of a list, put into it and moved within it. Places count from 1.
+/// Which values were removed from a list, added and moved. Places count from 1.
 struct ListDifference {
     /// In the order of the old list.
     private(set) var removed: [PlainValue] = []
-    /// In the order of the new list; the place is nil behind all that was there before.
+    /// In the order of the new list. The place is nil for values after all former ones.
     private(set) var added: [(value: PlainValue, place: Int?)] = []
-    /// The fewest moves that explain the new order.
+    /// As few moves as possible.
     private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
 
     init(from old: [PlainValue], to new: [PlainValue]) {
-        // Equal values are told apart by how many of them come before.
+        // Equal values are matched by how many of them come before.
         var places: [[UInt8]: [Int]] = [:]
         for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
         let sources = new.map { places[$0.json()]?.popLast() }
@@ -27,9 +27,9 @@ struct ListDifference {
         removed = old.indices.filter { !found.contains($0) }.map { old[$0] }
     }
 
-    /// The longest rising part of different numbers (patience sorting).
+    /// The longest increasing subsequence of distinct numbers (patience sorting).
     private static func longestRise(_ numbers: [Int]) -> Set<Int> {
-        // By length, the number with the least end that a rise of that length has.
+        // For each length, the smallest number that an increasing subsequence of that length ends with.
         var ends: [Int] = []
         var previous: [Int: Int] = [:]
         for number in numbers {

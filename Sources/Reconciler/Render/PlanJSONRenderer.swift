@@ -1,17 +1,16 @@
 import ConfigModel
 import State
 
-/// Writes a plan for machines, as one JSON object.
+/// Renders a plan as one JSON object.
 package struct PlanJSONRenderer {
-    /// Raised when a reader of the old form could no longer read the new one.
+    /// Incremented when a reader of the former format could not read the new one.
     package static let formatVersion = 1
 
-    /// A renderer.
     package init() {}
 
-    /// The plan with what is known to be refused and what is doubted, which `DiagnosticRenderer.values` has made.
+    /// `errors` and `warnings` are values from `DiagnosticRenderer.values`.
     package func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
-        // Change by change: as one value, a first plan of 100,000 hosts would take half a gigabyte.
+        // Change by change: a single value for a first plan of 100,000 hosts would take half a gigabyte.
         var output = Array(
             "{\n  \"format_version\": \(Self.formatVersion),\n  \"generation\": \(plan.generation),\n".utf8)
         append(plan.changes, named: "changes", to: &output, value)
@@ -26,7 +25,7 @@ package struct PlanJSONRenderer {
         return output
     }
 
-    /// A key with a list, an item a line.
+    /// Appends a key with a list, one item to a line.
     private func append<Item>(
         _ items: [Item], named name: String, to output: inout [UInt8], _ value: (Item) -> PlainValue
     ) {

@@ -1,7 +1,7 @@
 import ConfigModel
 import State
 
-/// Writes a plan for people.
+/// Renders a plan as text:
 ///
 ///     + certificate shop: upload
 ///         cert.file  shop.pem
@@ -12,17 +12,18 @@ import State
 ///
 ///     Plan: 1 to upload, 1 to update.
 ///
-/// Lists are told by what goes, what comes and what moves, long texts around their difference (`ValueText`).
+/// Of lists it shows the values that were removed, added and moved, and of long texts the part that differs
+/// (`ValueText`).
 package struct PlanTextRenderer {
     private let colour: Bool
 
-    /// A renderer; `colour` adds ANSI colours for a terminal.
+    /// `colour` adds ANSI colours for a terminal.
     package init(colour: Bool = false) { self.colour = colour }
 
-    /// The whole plan in UTF-8, ending with its summary line. `remarks` are what is to be known of it, a line each, and
-    /// `counted` says how many there are of a kind.
+    /// The plan in UTF-8; it ends with the summary line. `remarks` are printed before that, a line each. `counted` is
+    /// appended to the summary, such as a number of warnings.
     package func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
-        // Bytes, not a String: a first plan of 100,000 hosts is 25 MB.
+        // Bytes rather than a String: a first plan of 100,000 hosts is 25 MB.
         var output: [UInt8] = []
         for change in plan.changes { append(change, to: &output) }
         if !plan.unmanaged.isEmpty {
@@ -50,7 +51,7 @@ package struct PlanTextRenderer {
         if let reason = change.reason { line += " (\(reason))" }
         output += paint(line, change.colour).utf8
         output += "\n".utf8
-        // Keys are ASCII but for header names, which are too: bytes are columns.
+        // Keys and header names are ASCII, so bytes are columns.
         let width = change.fields.map(\.path.utf8.count).max() ?? 0
         for field in change.fields {
             let lines =

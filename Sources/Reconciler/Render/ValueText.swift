@@ -1,21 +1,21 @@
 import ConfigModel
 
-/// How a plan's text shows values. Nothing that differs is left out, and different values never look the same.
+/// Formats values for a plan's text. No difference is left out, and different values never look the same.
 enum ValueText {
-    /// Texts up to here are shown whole, longer ones around their difference.
+    /// In characters. Longer texts are cut around their difference.
     private static let wholeLength = 60
-    /// How much of a longer text is shown on both sides of its difference.
+    /// How many characters of a longer text are shown on each side of its difference.
     private static let contextLength = 20
-    /// What stands for secrets and for nothing; other texts that begin so are quoted.
+    /// Marks for secrets. Other texts that begin like one are quoted.
     private static let marks = ["(hidden)", "(hidden, changed)"]
 
-    /// The lines that tell of a value which changes.
+    /// The lines for a changed value.
     static func lines(from before: PlainValue, to after: PlainValue) -> [String] {
         if case .list(let old) = before, case .list(let new) = after, !old.isEmpty, !new.isEmpty {
             return lines(ListDifference(from: old, to: new))
         }
         var (left, right) = sides(before, after)
-        // Swift's equality: the same letters, even when composed of other characters.
+        // Swift's equality: two texts with the same letters may be composed of different code points.
         if left == right { (left, right) = (exact(before), exact(after)) }
         if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
             (left, right) = (spelledOut(left), spelledOut(right))
@@ -23,7 +23,7 @@ enum ValueText {
         return ["\(left) → \(right)"]
     }
 
-    /// A whole value.
+    /// The text for a whole value.
     static func whole(_ value: PlainValue) -> String {
         let text = whole(value, isItem: false)
         return text.utf8.count <= 2 * wholeLength && mayMislead([text]) ? spelledOut(text) : text
@@ -53,7 +53,7 @@ enum ValueText {
 
     // MARK: Texts
 
-    /// Both sides of a change, long texts around their difference.
+    /// The old and the new text, both cut around their difference.
     private static func sides(_ before: PlainValue, _ after: PlainValue) -> (String, String) {
         guard case .string(let old) = before, case .string(let new) = after else {
             return (whole(before, isItem: false), whole(after, isItem: false))
@@ -74,12 +74,12 @@ enum ValueText {
         return (part(left), part(right))
     }
 
-    /// Whether texts that stand together hold letters of Latin and of scripts that have the same ones with another meaning, such as
-    /// Cyrillic (Unicode Technical Standard 39).
+    /// Whether the texts mix Latin letters with a script that has look-alikes, such as Cyrillic (Unicode Technical
+    /// Standard 39).
     private static func mayMislead(_ texts: some Sequence<String>) -> Bool {
         var (hasPlain, hasForeign) = (false, false)
         for text in texts {
-            // Nearly all are ASCII.
+            // Nearly all texts are ASCII.
             hasPlain = hasPlain || text.utf8.contains { isLetter($0) }
             guard text.utf8.contains(where: { $0 >= 0x80 }) else { continue }
             hasForeign = hasForeign || text.unicodeScalars.contains(where: \.isForeignLetter)
@@ -91,7 +91,7 @@ enum ValueText {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    /// A shown text, with what it is made of behind it where that can't be seen.
+    /// A text. If it has letters beyond Latin ones, the same text follows with these as escapes.
     private static func spelledOut(_ shown: String) -> String {
         guard shown.unicodeScalars.contains(where: \.isForeignLetter) else { return shown }
         let scalars = shown.unicodeScalars.reduce(into: "") {
@@ -100,9 +100,10 @@ enum ValueText {
         return "\(shown) (\(scalars))"
     }
 
-    /// The text; in quotes when it could be taken for something else, or has characters that are not seen or drive a terminal.
+    /// The text, in quotes if it could be mistaken for another kind of value or has characters that are invisible or
+    /// control a terminal.
     private static func quotedIfNeeded(_ text: String, isItem: Bool) -> String {
-        // Nearly all are words, and a first plan has very many.
+        // Fast path: nearly all texts are words, and a first plan has very many.
         if !text.isEmpty, text.utf8.allSatisfy(isOfWord) { return text }
         let needsQuotes =
             text.isEmpty || text.first == " " || text.last == " " || "\"([{…".contains(text.first ?? " ")
@@ -120,7 +121,7 @@ enum ValueText {
         }
     }
 
-    /// The value as JSON, with all but ASCII written out: other values look different for sure.
+    /// The value as JSON with all non-ASCII characters escaped, so that different values look different.
     private static func exact(_ value: PlainValue) -> String {
         let json = String(decoding: value.json(), as: UTF8.self)
         return json.unicodeScalars.reduce(into: "") { $0 += $1.isASCII ? String($1) : $1.escaped(asASCII: true) }
@@ -139,10 +140,10 @@ enum ValueText {
 }
 
 extension Unicode.Scalar {
-    /// Whether it is a letter of another script than Latin as most people write it.
+    /// Whether it is a letter beyond the Latin ones in common use.
     fileprivate var isForeignLetter: Bool { value >= 0x250 && properties.isAlphabetic }
 
-    /// Whether it leaves no mark of its own on a screen, changes what others look like there, or drives it.
+    /// Whether a terminal shows nothing for it, changes its neighbours for it, or obeys it.
     fileprivate var isUnseen: Bool {
         if isASCII { return value < 0x20 || value == 0x7F }
         if properties.isDefaultIgnorableCodePoint { return true }
