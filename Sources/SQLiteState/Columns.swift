@@ -2,14 +2,14 @@ import GRDB
 import GRDBSQLite
 import State
 
-/// The columns of the row that a statement has reached, by number.
+/// Reads the columns of a statement's current row, by number.
 ///
-/// They are read from SQLite's own memory. Through a `Row` of GRDB it takes twice the time, which shows with 100,000 hosts
-/// and certificates.
+/// They are read directly from SQLite's memory. GRDB's `Row` takes twice the time, which matters with 100,000 hosts and
+/// certificates.
 struct Columns {
     private let statement: Statement
 
-    /// Runs a statement and lends each of its rows. Columns mean nothing after `body` returns.
+    /// Runs a statement and calls `body` for each row. The columns are valid only during `body`.
     static func forEach(
         _ database: Database, _ sql: String, _ arguments: StatementArguments = [], _ body: (Columns) throws -> Void
     ) throws {
@@ -18,53 +18,54 @@ struct Columns {
         while try rows.next() != nil { try body(Columns(statement: statement)) }
     }
 
-    // Our statement keeps SQLite's alive.
+    // The GRDB statement keeps the SQLite statement alive.
     func integer(_ index: CInt) -> Int64 { unsafe sqlite3_column_int64(statement.sqliteStatement, index) }
 
     func text(_ index: CInt) -> String { unsafe withBytes(index) { unsafe String(decoding: $0, as: UTF8.self) } }
 
     func bytes(_ index: CInt) -> [UInt8] { unsafe withBytes(index) { unsafe Array($0) } }
 
-    /// The words of a text with spaces between them.
+    /// The words of a text that are separated by spaces.
     func words(_ index: CInt) -> [String] {
         unsafe withBytes(index) { bytes in
             unsafe bytes.split(separator: UInt8(ascii: " ")).map { unsafe String(decoding: $0, as: UTF8.self) }
         }
     }
 
-    /// Lends the bytes of a text or blob. They are SQLite's until the statement goes on, which it doesn't meanwhile.
+    /// Calls `body` with the bytes of a text or blob. SQLite owns them until the statement's next step, which happens
+    /// after `body`.
     private func withBytes<Value>(_ index: CInt, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        // In this order: the length is that of what the first call gives. Of texts it gives the UTF-8 they are stored in.
+        // The length is asked for second: it belongs to the value that the first call returns. For texts it is the stored UTF-8.
         let start = unsafe sqlite3_column_blob(statement.sqliteStatement, index)
         let count = Int(unsafe sqlite3_column_bytes(statement.sqliteStatement, index))
         return unsafe UnsafeRawBufferPointer(start: start, count: count).withMemoryRebound(to: UInt8.self, body)
     }
 }
 
-/// What rows of the tables mean.
+/// Parses the rows of the tables.
 extension Columns {
     static let item = "kind, name, owner, record"
     static let facts = """
         name, owner, record, domains, source, issuer_common_name, not_before, expires_at, auto_renew, created_at, \
         fingerprint, source_digest, directory, loss
         """
-    /// The number of the column behind `facts`.
+    /// The number of the first column after `facts`.
     static let afterFacts: CInt = 14
     static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
 
-    /// The item of a row of `item`; nil for a kind that we don't know.
+    /// The item in columns `item`; nil for an unknown kind.
     var item: (ItemID, StoredItem)? {
         guard let kind = ItemKind(rawValue: text(0)) else { return nil }
         return (ItemID(kind, text(1)), StoredItem(owner: owner(2), record: bytes(3)))
     }
 
-    /// The item of a row of `facts`.
+    /// The item in columns `facts`.
     var certificateItem: (ItemID, StoredItem) {
         (ItemID(.certificate, text(0)), StoredItem(owner: owner(1), record: bytes(2), certificate: facts))
     }
 
-    /// The certificate of a row of `certificate`.
+    /// The certificate in columns `certificate`.
     var certificate: StoredCertificate {
         StoredCertificate(
             name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(14), sealedKey: bytes(15),
@@ -76,7 +77,7 @@ extension Columns {
         return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(17))
     }
 
-    /// The challenge of a row of `challenge`; nil when it is none.
+    /// The challenge in columns `challenge`; nil when it is malformed.
     var challenge: ACMEChallenge? {
         ACMEChallenge.Kind(rawValue: text(4)).flatMap { kind in
             ACMEChallenge(

@@ -2,23 +2,22 @@ import CMappedIndex
 import State
 import Synchronization
 
-/// Keeps a process that follows a state alive when somebody cuts its -shm file short; see `CMappedIndex`.
+/// Keeps a process that follows a state alive when another process truncates SQLite's -shm file (`CMappedIndex`).
 struct IndexGuard {
     private static let registration = Mutex(())
 
-    /// The state's file.
     private let path: String
 
-    /// Guards the state of a path from now on, to the end of the process.
+    /// Guards the index of the state at `path` until the process ends.
     init(_ path: String) {
         self.path = path
-        // Two threads may open a state at once. The path is copied within the call.
+        // Two threads may open a state at once. The call copies the path.
         Self.registration.withLock { _ in unsafe aegis_guard_index(path + "-shm") }
     }
 
-    /// Does what reads by the index.
+    /// Runs work that reads through the index.
     ///
-    /// - Throws: `StateError.failed` when the index had to be made anew meanwhile, since what was read may be wrong.
+    /// - Throws: `StateError.failed` when the index was recreated meanwhile, since the values read may be wrong.
     func reading<Value>(_ work: () throws -> Value) throws -> Value {
         let before = aegis_index_mends()
         let outcome = Result { try work() }
@@ -28,8 +27,8 @@ struct IndexGuard {
         return try outcome.get()
     }
 
-    /// Does what ends with a commit. When the index had to be made anew meanwhile, SQLite makes it once more afterwards: what
-    /// was entered into the new one lacks what had been in the old one.
+    /// Runs work that ends with a commit. If the index was recreated meanwhile, SQLite is made to rebuild it
+    /// afterwards: the recreated one lacks the entries of the former.
     func committing<Value>(_ work: () throws -> Value) rethrows -> Value {
         aegis_mend_index()
         let before = aegis_index_mends()
@@ -37,8 +36,8 @@ struct IndexGuard {
         return try work()
     }
 
-    /// Does what may fold the -wal file into the database and remove it. An index that is cut short just then ends the
-    /// process: with zeros in the place of a part of it, SQLite would pass over commits.
+    /// Runs work that may checkpoint and delete the -wal file. If the index is truncated just then, the process ends:
+    /// with zeros in the index, SQLite would miss commits.
     func closing(_ work: () -> Void) {
         aegis_mend_index()
         aegis_need_index(1)

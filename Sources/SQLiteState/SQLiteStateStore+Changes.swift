@@ -2,8 +2,8 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Tells what has changed since a revision, row by row: what is told is nowhere held twice. Nil when that can't be told
-    /// any more.
+    /// Calls `body` with each change since a revision, row by row, so that memory does not hold them all. Nil when they
+    /// are no longer known.
     @discardableResult
     package func readChanges(
         since revision: Int, _ body: (StateChange) -> Void
@@ -22,26 +22,26 @@ extension SQLiteStateStore {
         }
     }
 
-    /// What marks the deletion of a challenge, which is no item.
+    /// The kind in `deletions` of a deleted challenge, which is not an item.
     static let challengeKind = "challenge"
 
-    /// Changes whenever another connection has committed, but not by commits of this store itself.
+    /// A number that differs after another connection has committed. Commits of this store itself do not change it.
     ///
-    /// Read it before reading what changed: what is committed in between is then noticed the next time. It costs a few
-    /// microseconds (https://sqlite.org/pragma.html#pragma_data_version).
+    /// Read it before reading changes: a commit in between is then noticed the next time. Takes a few microseconds
+    /// (https://sqlite.org/pragma.html#pragma_data_version).
     package func dataVersion() throws(StateError) -> Int {
         try readStatement { try Int.fetchOne($0.cachedStatement(sql: "PRAGMA data_version")) ?? 0 }
     }
 }
 
-/// One reading of what changed since a revision.
+/// Reads the changes since one revision.
 private struct ChangeReading {
     let database: Database
     let revision: Int
 
     func items(_ kind: ItemKind, _ body: (StateChange) -> Void) throws {
-        // All of a kind stand together in the table. For a change the index on the revision alone serves: the plus sign
-        // keeps SQLite from looking through all of a kind.
+        // All rows of a kind are adjacent in the table. To find few changes, the index on the revision is better: the
+        // plus sign keeps SQLite from scanning all rows of the kind.
         let condition = revision == 0 ? "kind = ?2 AND revision > ?1" : "+kind = ?2 AND revision > ?1"
         try forEach("SELECT \(Columns.item) FROM items WHERE \(condition)", [revision, kind.rawValue]) { row in
             if let (id, item) = row.item { body(.item(id, item)) }
@@ -49,7 +49,7 @@ private struct ChangeReading {
     }
 
     func certificates(_ body: (StateChange) -> Void) throws {
-        // Since 0 it is all of them, and their order in the table the fastest.
+        // Since 0 all rows are read, and scanning the table is fastest.
         let condition = revision == 0 ? "+revision > ?" : "revision > ?"
         try forEach("SELECT \(Columns.certificate) FROM certificates WHERE \(condition)", [revision]) { row in
             body(.certificate(row.certificate))
@@ -63,7 +63,7 @@ private struct ChangeReading {
     }
 
     func deletions(_ body: (StateChange) -> Void) throws {
-        // Who has seen nothing yet has nothing to forget.
+        // A reader that starts at 0 needs no deletions.
         guard revision > 0 else { return }
         try forEach("SELECT kind, name FROM deletions WHERE revision > ?", [revision]) { row in
             let kind = row.text(0)

@@ -2,15 +2,15 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Up to which size all of a state is looked through, in bytes. Beyond it the texts of generations are most of a state, and
-    /// only a rollback reads all of them.
+    /// The size up to which all of a state is checked, in bytes. Larger states consist mostly of the texts of
+    /// generations, and only a rollback reads all of these.
     private static let mostBytesWhole = 64 << 20
 
-    /// Has SQLite look for pages that are damaged or missing.
+    /// Lets SQLite look for damaged or missing pages.
     package func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
 
-    /// Looks through all of a state of up to so many bytes. Of a larger one it leaves out free pages, and texts that the next
-    /// apply neither follows nor takes out.
+    /// Checks all of a state of up to `most` bytes. Of a larger one it skips free pages, and texts that the next apply
+    /// neither rewrites nor deletes.
     func check(wholeUpTo most: Int) throws(StateError) {
         try read { database in
             let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
@@ -38,20 +38,21 @@ extension SQLiteStateStore {
         try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
     }
 
-    /// The first table that is damaged, or whose indices are.
+    /// The first table that is damaged or has a damaged index.
     private func damagedTable(among tables: [String], in database: Database) throws -> String? {
         try tables.first { try !isWell(database, $0) }
     }
 
-    /// Whether SQLite finds nothing wrong with a table, or with all of the database (https://sqlite.org/pragma.html#pragma_quick_check).
+    /// Whether SQLite finds no damage in a table, or in the whole database if nil
+    /// (https://sqlite.org/pragma.html#pragma_quick_check).
     private func isWell(_ database: Database, _ table: String? = nil) throws -> Bool {
         let argument = table.map { "('\($0)')" } ?? "(1)"
         return try String.fetchOne(database, sql: "PRAGMA quick_check\(argument)") == "ok"
     }
 
-    /// Reads all rows of the texts, and all of those texts that the next apply follows or takes out.
+    /// Reads all rows of `generation_texts`, and the whole text where the next apply rewrites or deletes it.
     private func readTextsInUse(_ database: Database) throws {
-        // To ask for a length needs the row alone, to compare needs the text.
+        // `length` reads only the row; a comparison reads the text.
         let sql = """
             SELECT total(length(sealed_text)),
                 total(CASE WHEN number = latest OR number <= latest + 1 - ? THEN sealed_text = x'' END)

@@ -2,11 +2,10 @@ import Foundation
 import GRDB
 import State
 
-/// What is remembered of things at Cloudflare.
+/// Records of certificates and packs at Cloudflare.
 extension SQLiteStateStore {
     // MARK: Certificates to be revoked
 
-    /// The certificates that are still to be revoked.
     package func supersededCertificates() throws(StateError) -> [SupersededCertificate] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM superseded ORDER BY since, id").map(
@@ -14,7 +13,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Changes how revoking goes.
     package func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError) {
         try write { database in
             try execute(
@@ -23,7 +21,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Takes out a certificate that was revoked.
     package func deleteSuperseded(id: String) throws(StateError) {
         try write { try execute($0, "DELETE FROM superseded WHERE id = ?", [id]) }
     }
@@ -43,14 +40,12 @@ extension SQLiteStateStore {
 
     // MARK: Packs
 
-    /// The packs of edge certificates.
     package func edgePacks() throws(StateError) -> [EdgePack] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM edge_packs ORDER BY certificate, number").map(EdgePack.init)
         }
     }
 
-    /// Puts a pack, and gives it a number when it has none.
     package func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack {
         try write { database in
             try checkLease(.edgeCertificate(pack.certificate), of: holder, in: database)
@@ -73,7 +68,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Takes a pack out.
     package func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.edgeCertificate(pack.certificate), of: holder, in: database)

@@ -6,17 +6,14 @@ import State
 extension SQLiteStateStore {
     // MARK: Accounts
 
-    /// The account at a CA.
     package func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount? {
         try read { try account(id, in: $0) }
     }
 
-    /// All accounts.
     package func accounts() throws(StateError) -> [CAAccount] {
         try read { try Row.fetchAll($0, sql: "SELECT * FROM accounts").map(CAAccount.init) }
     }
 
-    /// Adds an account unless there is one.
     package func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount {
         try write { database in
             try execute(
@@ -33,7 +30,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Changes an account.
     package func updateAccount(_ account: CAAccount) throws(StateError) {
         try write { database in
             try execute(
@@ -58,7 +54,6 @@ extension SQLiteStateStore {
 
     // MARK: Orders
 
-    /// The order that is under way for a certificate.
     package func pendingOrder(for certificate: String) throws(StateError) -> PendingOrder? {
         try read { database in
             try Row.fetchOne(database, sql: "SELECT * FROM orders WHERE certificate = ?", arguments: [certificate])
@@ -66,12 +61,10 @@ extension SQLiteStateStore {
         }
     }
 
-    /// All orders under way.
     package func pendingOrders() throws(StateError) -> [PendingOrder] {
         try read { try Row.fetchAll($0, sql: "SELECT * FROM orders ORDER BY certificate").map(PendingOrder.init) }
     }
 
-    /// Puts an order.
     package func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.certificate(order.certificate), of: holder, in: database)
@@ -90,7 +83,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Takes an order out.
     package func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError) {
         try write { database in
             try checkLease(.certificate(certificate), of: holder, in: database)
@@ -100,7 +92,6 @@ extension SQLiteStateStore {
 
     // MARK: Ledger
 
-    /// What was asked of a CA since a time.
     package func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry] {
         try read { database in
             try Row.fetchAll(
@@ -110,7 +101,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Adds to the ledger.
     package func addToLedger(_ entry: LedgerEntry) throws(StateError) {
         try write { database in
             try execute(
@@ -124,7 +114,6 @@ extension SQLiteStateStore {
 
     // MARK: Renewals
 
-    /// How renewing a certificate goes.
     package func renewal(of certificate: String) throws(StateError) -> RenewalProgress? {
         try read { try renewal(of: certificate, in: $0) }
     }
@@ -134,7 +123,6 @@ extension SQLiteStateStore {
             .map(RenewalProgress.init)
     }
 
-    /// How renewing goes.
     package func renewals() throws(StateError) -> [RenewalProgress] {
         try read { try renewals(in: $0) }
     }
@@ -143,7 +131,6 @@ extension SQLiteStateStore {
         try Row.fetchAll(database, sql: "SELECT * FROM renewals").map(RenewalProgress.init)
     }
 
-    /// Notes how renewing goes.
     package func putRenewal(_ renewal: RenewalProgress) throws(StateError) {
         try write { try put(renewal, in: $0) }
     }
@@ -164,7 +151,6 @@ extension SQLiteStateStore {
 }
 
 extension SQLiteStateStore {
-    /// Notes only what the CA advises.
     package func putAdvice(_ renewal: RenewalProgress) throws(StateError) {
         try write { database in
             try execute(

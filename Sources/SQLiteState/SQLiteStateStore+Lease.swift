@@ -2,7 +2,6 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Takes a lease when it is free.
     package func acquireLease(
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt {
@@ -15,7 +14,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Holds a lease for longer.
     package func renewLease(_ name: Lease.Name, of holder: LeaseHolder, now: Int64) throws(StateError) {
         try write { database in
             try checkLease(name, of: holder, in: database)
@@ -24,14 +22,14 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Gives a lease back.
     package func releaseLease(_ name: Lease.Name, of holder: LeaseHolder) throws(StateError) {
         try write { database in
             try execute(database, "DELETE FROM leases WHERE name = ? AND holder = ?", [name.text, holder.text])
         }
     }
 
-    /// Whoever writes must still hold the lease: an apply that was asleep while another took over must not go on.
+    /// Throws unless the writing process still holds the lease: an apply that was suspended while another took over
+    /// must not continue.
     func checkLease(_ name: Lease.Name, of holder: LeaseHolder, in database: Database) throws {
         guard try lease(name, in: database)?.holder == holder else { throw StateError.leaseLost }
     }

@@ -2,10 +2,10 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Puts the row of a running gateway, and removes those of gateways that have long been dead.
     package func report(_ node: GatewayNode) throws(StateError) {
         try writeWithoutSync { database in
-            // The revision stays: nodes are no part of what is served, and an apply plans again when it has moved.
+            // The revision stays the same: gateways do not serve nodes, and an apply plans again when the revision has
+            // changed.
             try execute(
                 database,
                 """
@@ -23,12 +23,10 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Removes the row of a gateway that ends.
     package func removeNode(_ id: String) throws(StateError) {
         try writeWithoutSync { try execute($0, "DELETE FROM nodes WHERE id = ?", [id]) }
     }
 
-    /// The gateways that have reported, by machine and process.
     package func nodes() throws(StateError) -> [GatewayNode] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM nodes ORDER BY machine, process, id").map { row in
@@ -42,7 +40,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Adds events without the lease for applying.
     package func record(events: [AuditEvent]) throws(StateError) {
         try write { database in
             for event in events { try append(event, in: database) }

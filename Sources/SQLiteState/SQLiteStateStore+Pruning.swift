@@ -2,7 +2,7 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Takes out what is older than is to be kept. Each is found by an index, so it costs what goes and a little more.
+    /// Deletes history beyond `retention`. Indices find it, so the cost is about that of the deleted rows.
     func prune(_ retention: Retention, now: Int64, in database: Database) throws {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
@@ -12,7 +12,8 @@ extension SQLiteStateStore {
             [retention.generationTexts])
         try execute(
             database, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", [retention.events])
-        // A commit's deletions stay or go together, so that a reader knows by the revision whether it missed one.
+        // The deletions of one commit are kept or deleted together, so that readers can tell by the revision whether
+        // they missed any.
         let youngestToGo = "SELECT revision FROM deletions ORDER BY revision DESC LIMIT 1 OFFSET ?"
         guard let revision = try Int.fetchOne(database, sql: youngestToGo, arguments: [retention.deletions]) else {
             return

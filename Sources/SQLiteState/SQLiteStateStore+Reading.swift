@@ -3,7 +3,6 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// All that planning needs, read in one transaction.
     package func snapshot() throws(StateError) -> StateSnapshot {
         try read { database in
             let position = try position(in: database)
@@ -27,7 +26,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Where the state is now.
     package func position() throws(StateError) -> StatePosition { try readStatement { try position(in: $0) } }
 
     func position(in database: Database) throws -> StatePosition {
@@ -35,12 +33,11 @@ extension SQLiteStateStore {
         return row.map { StatePosition(revision: $0[0], generation: $0[1]) } ?? .start
     }
 
-    /// A certificate with its chain and sealed key.
     package func certificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "certificates")
     }
 
-    /// A certificate that is kept, with its chain and sealed key.
+    /// A kept certificate with its chain and sealed key; nil when there is none of that name.
     package func keptCertificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "kept_certificates")
     }
@@ -55,7 +52,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// A setting.
     package func setting(_ name: SettingName) throws(StateError) -> [UInt8]? {
         try read { database in
             var value: [UInt8]?
@@ -66,7 +62,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The secrets that stand in the file, sealed.
     package func sealedSecrets() throws(StateError) -> [String: [UInt8]] {
         try read { database in
             var secrets: [String: [UInt8]] = [:]
@@ -77,7 +72,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The generations, newest first.
     package func generations() throws(StateError) -> [Generation] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map { row in
@@ -89,7 +83,6 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The text of a generation's file, sealed.
     package func sealedText(ofGeneration number: Int) throws(StateError) -> [UInt8]? {
         try read { database in
             var text: [UInt8]?
@@ -99,19 +92,17 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The directory that the latest generation's relative paths start from.
     package func directory() throws(StateError) -> String? {
         try read { database in
             try String.fetchOne(database, sql: "SELECT directory FROM generations ORDER BY number DESC LIMIT 1")
         }
     }
 
-    /// Calls `body` with each certificate, by name: what is told is nowhere held twice.
+    /// Reads row by row, so that memory does not hold all certificates.
     package func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
         try forEachCertificate(in: "certificates", body)
     }
 
-    /// Calls `body` with each certificate that is kept, by name.
     package func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
         try forEachCertificate(in: "kept_certificates", body)
     }

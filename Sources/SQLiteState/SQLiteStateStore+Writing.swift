@@ -3,7 +3,6 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Carries mutations out in one transaction that raises the revision.
     @discardableResult
     package func commit(
         _ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name
@@ -162,7 +161,7 @@ extension SQLiteStateStore {
         if let progress { try put(progress, in: database) }
     }
 
-    /// What remains of how renewing went when this certificate is stored.
+    /// What remains of a certificate's failures and advice when this one is stored.
     private func progress(after certificate: StoredCertificate, in database: Database) throws -> RenewalProgress? {
         let former = try String.fetchOne(
             database, sql: "SELECT fingerprint FROM certificates WHERE name = ?", arguments: [certificate.name])
@@ -193,7 +192,7 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
         }
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
-        // What is gone is neither ordered nor renewed; a host's certificate has its name.
+        // A deleted item needs neither orders nor renewals. A host's certificate has the host's name.
         if id.kind == .edgeCertificate {
             try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [id.name])
         }
@@ -225,7 +224,7 @@ extension SQLiteStateStore {
         try unmarkDeletion(of: id, in: database)
     }
 
-    /// Takes out a certificate's order and challenges: who was killed has left some.
+    /// Deletes a certificate's order and challenges, which a killed process may have left.
     private func forgetOrder(of certificate: String, _ revision: Int, in database: Database) throws {
         try execute(
             database,

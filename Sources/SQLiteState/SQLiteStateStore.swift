@@ -3,38 +3,38 @@ import PrivateFiles
 import State
 import SystemPackage
 
-// SQLiteState: the state in an SQLite file, through GRDB.
+// SQLiteState: stores the state in an SQLite file, through GRDB.
 //
-// One table a kind of thing; each row bears the revision that wrote it, and rows that go leave a mark in `deletions`, so a
-// reader asks for what changed since a revision and pays for that alone. Every write is one transaction, synced to disk.
+// Each kind of item has a table. Each row has the revision that wrote it, and deleted rows leave an entry in
+// `deletions`, so that a reader can ask for the changes since a revision at the cost of these changes. Every write is
+// one transaction, synced to disk.
 
-/// The state in an SQLite database in WAL mode.
+/// A state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {
-    /// The state's file.
     package let path: String
     let database: DatabaseQueue
-    /// How long another process that has the state locked is waited for, in milliseconds.
+    /// How long to wait while another process has locked the state, in milliseconds.
     private let patience: Int
-    /// Which file was there before the database was opened.
+    /// The file's identity before the database was opened.
     private let file: StateFile.Identity?
-    /// For who follows a state, and so must outlive what befalls its files. An apply may end anywhere.
+    /// Only for processes that follow a state: they must survive damage to its files.
     private let index: IndexGuard?
 
-    /// Opens a state for reading and writing, makes it when there is none, and brings it up to this version.
+    /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.
     ///
-    /// Its directory and file are made for the owner alone, in one step each.
+    /// Its directory and file are readable by their owner alone from the first instant.
     package init(path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
         index = nil
         (file, database) = try Self.translating(path, patience) {
-            // Of two first applies one makes the file and the tables.
+            // Of two first applies, one creates the file and the tables.
             try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 try StateFile.create(path, Self.configuration(.making))
                 try StateFile.refuseMisjudged(path)
                 let file = StateFile.identity(path)
                 let database = try DatabaseQueue(path: path, configuration: Self.configuration(.making))
-                // GRDB lowers it where it turns WAL on, after the configuration had its say.
+                // GRDB lowers it when it turns on WAL, which happens after the configuration.
                 try database.inDatabase { try $0.execute(sql: Self.syncEachCommit) }
                 try StateSchema.migrate(database, path: path)
                 return (file, database)
@@ -42,12 +42,12 @@ package final class SQLiteStateStore: StateStore {
         }
     }
 
-    /// Opens a state that an apply has made, for reading and writing, and brings it up to this version; makes no file.
+    /// Opens an existing state for reading and writing, and migrates an older version. Creates no file.
     ///
-    /// It is for those who follow a state: nil when there is none yet, or an apply has only begun it. Each use of it waits for
-    /// a process that has the state locked, for so many milliseconds at most.
+    /// For gateways, which follow a state. Nil when there is none yet, or an apply is just creating it. Each operation
+    /// waits for a process that has locked the state, for at most `patienceMilliseconds`.
     ///
-    /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
+    /// - Throws: `StateError.tooNew` when a newer version wrote it, `.unreadable` when the file is not a state.
     package init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
         self.path = path
         patience = patienceMilliseconds
@@ -71,9 +71,9 @@ package final class SQLiteStateStore: StateStore {
         (file, database) = opened
     }
 
-    /// Opens a state for reading alone and without making any file; nil when there is none.
+    /// Opens a state only for reading, without creating any file; nil when there is none.
     ///
-    /// - Throws: `StateError.tooNew` for a newer version's, `.unreadable` for what is no state.
+    /// - Throws: `StateError.tooNew` when a newer version wrote it, `.unreadable` when the file is not a state.
     package init?(readingFrom path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
@@ -89,51 +89,51 @@ package final class SQLiteStateStore: StateStore {
         database = opened
     }
 
-    /// Takes what was overwritten or deleted out of the files: folds the -wal file into the database and empties it.
+    /// Removes overwritten and deleted values from the files: checkpoints the -wal file and truncates it.
     ///
-    /// - Throws: `StateError` when that is not possible, as while another process reads; what was committed stays so.
+    /// - Throws: `StateError` when that is not possible, for example while another process reads. Commits stay in
+    /// force.
     package func scrub() throws(StateError) {
         try Self.translating(path, patience) {
             _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         }
     }
 
-    /// Ends the use of the database. The last one to close folds the -wal file into the database and takes it away.
+    /// Closes the database. The last process to close it checkpoints and deletes the -wal file.
     package func close() {
         let close = { [database] in _ = try? database.close() }
         if let index { index.closing(close) } else { close() }
     }
 
-    /// Whether the file that is open is still the one at its path. If not, it was deleted or replaced, and what is read
-    /// here comes from a file that nobody else writes any more.
+    /// Whether the open file is still the one at its path. If not, it was deleted or replaced, and other processes
+    /// write to another file.
     package var isInPlace: Bool { file == StateFile.identity(path) }
 
-    /// What to do about a file that others than its owner can read or write; nil when they can't. To make a state of such
-    /// a file is refused; who follows one had better serve it and say so.
+    /// What to do when others than its owner can read or write the file; nil when they can't. An apply refuses such a
+    /// file; a gateway serves it and warns.
     package var exposure: String? {
         (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
     }
 
-    /// What a database is opened for.
     private enum Purpose { case making, following, reading }
 
-    /// How long others are waited for, in milliseconds: far longer than a commit takes.
+    /// How long to wait for a lock, in milliseconds: far longer than a commit takes.
     package static let usualPatience = 10_000
 
-    /// What was acknowledged survives a power cut.
+    /// A commit that was acknowledged survives a power failure.
     private static let syncEachCommit = "PRAGMA synchronous = FULL"
 
     private static func configuration(_ purpose: Purpose, _ patience: Int = usualPatience) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.readonly = purpose == .reading
         configuration.busyMode = .timeout(Double(patience) / 1000)
-        // The file remembers it; setting it would write into one that an apply has only begun.
+        // The file remembers the mode. Setting it would write to a file that an apply is just creating.
         if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
             if purpose != .reading { try database.execute(sql: Self.syncEachCommit) }
-            // Temporary tables never reach a file.
+            // Temporary tables stay in memory, never in a file.
             try database.execute(sql: "PRAGMA temp_store = MEMORY")
-            // A key that is deleted must not stay in free pages.
+            // Deleted keys must not remain in free pages.
             if purpose != .reading { try database.execute(sql: "PRAGMA secure_delete = ON") }
         }
         return configuration
@@ -147,14 +147,15 @@ package final class SQLiteStateStore: StateStore {
         try Self.translating(path, patience) { try database.writeWithoutTransaction { try commit($0, body) } }
     }
 
-    /// Runs a single reading statement, for which `read`'s transaction would cost more than the statement.
+    /// Runs a single reading statement. A transaction as in `read` would cost more than the statement.
     func readStatement<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
         try Self.translating(path, patience) {
             try database.unsafeRead { database in try reading { try body(database) } }
         }
     }
 
-    /// Writes what may be lost with the machine, without waiting for the disk; a later synced write takes it along.
+    /// Writes without waiting for the disk: a crash of the machine may lose it. A later synced write also syncs this
+    /// one.
     func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {
         try Self.translating(path, patience) {
             try database.writeWithoutTransaction { database in
@@ -168,7 +169,7 @@ package final class SQLiteStateStore: StateStore {
 
     private func reading<Value>(_ work: () throws -> Value) throws -> Value { try index?.reading(work) ?? work() }
 
-    /// Runs a transaction, and commits it unless something is thrown.
+    /// Runs a transaction and commits it, unless `body` throws.
     private func commit<Value>(_ database: Database, _ body: (Database) throws -> Value) throws -> Value {
         var value: Value?
         func run() throws {
@@ -182,7 +183,7 @@ package final class SQLiteStateStore: StateStore {
         return value
     }
 
-    /// Runs database work and turns what goes wrong into errors for operators, without any value of a row.
+    /// Runs database work and converts errors into ones for operators, which contain no value of a row.
     private static func translating<Value>(
         _ path: String, _ patience: Int, _ body: () throws -> Value
     ) throws(StateError) -> Value {

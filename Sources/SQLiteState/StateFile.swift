@@ -4,25 +4,26 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// The state's file in the file system.
+/// The state's files on disk.
 enum StateFile {
-    /// Makes the directory and a database without tables, readable by the owner alone from the first instant; leaves what is
-    /// there. It appears with its first page in it, so that an empty file is one that was emptied.
+    /// Creates the directory and a database without tables, readable by their owner alone from the first instant.
+    /// Leaves existing ones alone. The file appears with its first page written, so that an empty file means that
+    /// somebody emptied it.
     ///
-    /// To be called by one process at a time.
+    /// One process at a time may call it.
     static func create(_ path: String, _ configuration: GRDB.Configuration) throws {
         do {
             let file = FilePath(path)
             try PrivateDirectory.make(file.removingLastComponent())
             if identity(path) == nil {
                 let new = FilePath(path + ".new")
-                // SQLite gives its -wal and -shm files the mode of this one.
+                // SQLite creates its -wal and -shm files with the mode of this file.
                 try FileDescriptor.open(
                     new, .readWrite, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite]
                 ).close()
-                // What an earlier try has left beside it is another file's.
+                // Files that an earlier try has left beside it belong to another database.
                 try DatabaseQueue(path: new.string, configuration: configuration).close()
-                // SQLite says nothing when it can't fold its -wal file in.
+                // SQLite reports no error when it can't checkpoint its -wal file.
                 guard identity(new.string + "-wal") == nil else { throw Errno.ioError }
                 try rename(new, to: file)
             }
@@ -34,30 +35,30 @@ enum StateFile {
     }
 
     private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
-        // Both paths are lent to the call alone.
+        // The call uses both paths only while it runs.
         let result = unsafe old.withPlatformString { old in
             unsafe new.withPlatformString { new in unsafe Glibc.rename(old, new) }
         }
         guard result == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// What to do about a file that others than its owner can read or write; nil when they can't.
+    /// What to do when others than its owner can read or write the file; nil when they can't.
     static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
         guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
         return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
     }
 
-    /// What to open for reading so that SQLite makes no file; nil when there is no state.
+    /// The address by which SQLite reads the state without creating files; nil when there is no state.
     static func addressForReading(_ path: String) throws -> String? {
         guard try exists(path) else { return nil }
-        // With a -wal file the database is in use, and its -shm file is there too. Without, nobody has it open: as
-        // "immutable" SQLite reads the file alone, where otherwise it would make both.
+        // With a -wal file the database is in use and has its -shm file too. Without, no process has it open: as
+        // "immutable", SQLite reads only the file, whereas otherwise it would create both.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
 
-    /// Refuses what SQLite would misjudge: a file that was emptied, which it takes for a new database, so that it deletes the
-    /// -wal file with the latest commits in it; and one that we may no longer open, which it uses through a descriptor that
-    /// it has kept.
+    /// Refuses two files that SQLite would misjudge. An emptied file looks like a new database to it, so that it would
+    /// delete the -wal file with the latest commits. A file that we may no longer open is still used through a
+    /// descriptor that SQLite has kept.
     static func refuseMisjudged(_ path: String) throws {
         guard identity(path) != nil else { return }
         if try FilePath(path).stat().size == 0 {
@@ -68,13 +69,13 @@ enum StateFile {
         }
     }
 
-    /// A file, told apart from another one that takes its place.
+    /// Identifies a file, so that a replacement at the same path is noticed.
     struct Identity: Equatable {
         let device: UInt64
         let inode: UInt64
     }
 
-    /// Which file is at a path; nil when there is none that we may see.
+    /// The identity of the file at a path; nil when there is none that this process can see.
     static func identity(_ path: String) -> Identity? {
         (try? FilePath(path).stat()).map {
             Identity(device: UInt64($0.rawValue.st_dev), inode: UInt64($0.rawValue.st_ino))
@@ -95,7 +96,7 @@ enum StateFile {
         }
     }
 
-    /// The path as it stands in a URI (https://sqlite.org/uri.html).
+    /// The path as part of a URI (https://sqlite.org/uri.html).
     private static func escaped(_ path: String) -> String {
         path.utf8.reduce(into: "") { result, byte in
             let isPlain = byte > 0x20 && byte < 0x7F && !"%?#".utf8.contains(byte)

@@ -1,15 +1,15 @@
 import GRDB
 import State
 
-/// The tables, and how they came to be. A migration that was released is never changed; new ones are appended.
+/// The tables and their migrations. A released migration is never changed; new ones are appended.
 enum StateSchema {
     static func migrate(_ database: DatabaseQueue, path: String) throws {
         try migrator.migrate(checkingVersion: database, path: path)
     }
 
-    /// The state as this version reads it; nil for an empty file, which an apply has only begun.
+    /// The database in this version's schema; nil for an empty file, which an apply is just creating.
     ///
-    /// An older version's is brought up in memory, since who reads alone writes nothing.
+    /// An older version's state is migrated in memory, since a reader must not write.
     static func current(_ database: DatabaseQueue, path: String) throws -> DatabaseQueue? {
         guard try isPresent(database, path: path) else { return nil }
         if try database.read(migrator.hasCompletedMigrations) { return database }
@@ -19,7 +19,7 @@ enum StateSchema {
         return copy
     }
 
-    /// Whether there is a state: false for an empty file, which an apply has only begun.
+    /// Whether the file has tables. False for an empty file, which an apply is just creating.
     static func isPresent(_ database: DatabaseQueue, path: String) throws -> Bool {
         try database.read { database in
             guard try database.tableExists("grdb_migrations") else { return false }

@@ -1,46 +1,43 @@
 /// A running gateway, as it reports itself.
 ///
-/// Its row is no part of what is served, so reporting does not raise the revision.
+/// Gateways do not serve its row, so a report does not raise the revision.
 package struct GatewayNode: Sendable, Equatable {
     /// How often a node reports, in seconds.
     package static let heartbeatSeconds: Int64 = 3
-    /// A node whose last report is as old as this, in seconds, is taken for dead.
+    /// A node whose last report is at least this old, in seconds, counts as dead.
     package static let livenessSeconds: Int64 = 10
-    /// The row of a node that has been dead for as long as this, in seconds, is removed by whoever reports.
+    /// Seconds after which a dead node's row is removed, by the next report of any node.
     package static let forgottenSeconds: Int64 = 86_400
 
     /// What a node is doing.
     package enum Phase: String, Sendable {
-        /// It has no state in force yet, or its listeners are not bound.
+        /// It has no state in force yet, or its listening sockets are not bound.
         case starting
-        /// It serves.
+        /// It serves requests.
         case ready
-        /// It finishes what it has begun and accepts nothing new.
+        /// It finishes open requests and accepts no new connections.
         case draining
     }
 
-    /// Its identity: made when it starts, and never used again.
+    /// A random identity, made at the start and never reused.
     package var id: String
-    /// The machine's name.
     package var machine: String
-    /// The process's number on that machine.
+    /// The process number on that machine.
     package var process: Int
-    /// The version of the program.
+    /// The program's version.
     package var version: String
     /// When it started, in seconds since 1970.
     package var startedAt: Int64
     /// When it last reported, in seconds since 1970.
     package var heartbeatAt: Int64
-    /// Which state it has in force.
+    /// The revision and generation that it serves.
     package var position: StatePosition
-    /// What it is doing.
     package var phase: Phase
-    /// How many items it could not put in force, and serves as they were before.
+    /// How many items it could not put in force. It serves their former versions.
     package var problems: Int
-    /// The latest of these problems in a line; nil when there is none. Never a secret.
+    /// The latest of these problems, in one line; nil when there is none. Never contains secrets.
     package var lastProblem: String?
 
-    /// A node.
     package init(
         id: String, machine: String, process: Int, version: String, startedAt: Int64, heartbeatAt: Int64,
         position: StatePosition = .start, phase: Phase = .starting, problems: Int = 0, lastProblem: String? = nil
@@ -65,9 +62,9 @@ package struct GatewayNode: Sendable, Equatable {
         }.joined()
     }
 
-    /// Whether it still runs, as far as its reports tell.
+    /// Whether its last report is recent enough to count as alive.
     package func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
 
-    /// Whether it serves what comes, challenges among that.
+    /// Whether it answers requests, and thus challenges.
     package func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
 }

@@ -1,17 +1,15 @@
-/// Who holds a lease: a process of a machine, told apart from a later one with the same number.
+/// The process that holds a lease. A later process with the same number is another holder.
 package struct LeaseHolder: Sendable, Equatable {
-    /// The machine's name.
     package let machine: String
-    /// The process's number.
+    /// The process number.
     package let process: Int
-    /// When the process started, in ticks since the machine did (proc(5), field 22 of `stat`).
+    /// When the process started, in clock ticks since boot (proc(5), field 22 of `stat`).
     package let startTicks: UInt64
-    /// Where process numbers mean the same: one boot of one machine, one PID namespace.
+    /// The boot and PID namespace within which process numbers are unique.
     package let scope: String
-    /// Who runs it.
+    /// The name of the user that runs it.
     package let user: String
 
-    /// A holder.
     package init(machine: String, scope: String, process: Int, startTicks: UInt64, user: String) {
         self.machine = machine
         self.scope = scope
@@ -20,13 +18,13 @@ package struct LeaseHolder: Sendable, Equatable {
         self.user = user
     }
 
-    /// The holder as one text, which `init(text:)` reads.
+    /// The holder as text, for `init(text:)`.
     package var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
 
-    /// Who is named in events: user and machine.
+    /// The name for events: user and machine.
     package var actor: String { "\(user)@\(machine)" }
 
-    /// The holder of a text; nil when it is none.
+    /// Parses `text`; nil when it is malformed.
     package init?(text: String) {
         let parts = text.split(separator: " ", maxSplits: 4).map(String.init)
         guard parts.count == 5, let process = Int(parts[2]), let ticks = UInt64(parts[3]) else { return nil }
@@ -34,44 +32,41 @@ package struct LeaseHolder: Sendable, Equatable {
     }
 }
 
-/// The right to do something alone, for a time.
+/// An exclusive right that ends by itself unless it is renewed.
 package struct Lease: Sendable, Equatable {
-    /// What it is the right to do.
+    /// What the lease protects.
     package struct Name: Sendable, Hashable {
-        /// The name in the state.
         package let text: String
 
-        /// To apply a file.
+        /// Applying a file.
         package static let apply = Name(text: "apply")
-        /// To renew what is due.
+        /// Renewing due certificates.
         package static let maintenance = Name(text: "maintenance")
-        /// To have a certificate from a CA.
+        /// Obtaining a certificate.
         package static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
-        /// To order a certificate pack, and to follow it.
+        /// Ordering and following a certificate pack.
         package static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
     }
 
-    /// How long a lease holds without being renewed, in seconds.
+    /// How long a lease lasts without renewal, in seconds.
     package static let seconds: Int64 = 30
-    /// How often its holder renews it, in seconds.
+    /// How often the holder renews it, in seconds.
     package static let renewalSeconds: Int64 = 10
 
-    /// Who holds it.
     package let holder: LeaseHolder
-    /// Since when, in seconds since 1970.
+    /// In seconds since 1970.
     package let since: Int64
-    /// When it ends unless renewed, in seconds since 1970.
+    /// When it ends unless it is renewed, in seconds since 1970.
     package let expiresAt: Int64
 
-    /// A lease.
     package init(holder: LeaseHolder, since: Int64, expiresAt: Int64) {
         self.holder = holder
         self.since = since
         self.expiresAt = expiresAt
     }
 
-    /// Whether another may take it: it has run out, was taken when the clock was far ahead, or its holder, in the same scope,
-    /// is dead.
+    /// Whether another process may take it: it has expired, it was taken when the clock was far ahead, or its holder in
+    /// the same scope is dead.
     package func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
         expiresAt <= now || expiresAt - now > 10 * Self.seconds || (holder.scope == scope && !isAlive(holder))
     }

@@ -1,12 +1,12 @@
-/// How much of the past a state keeps. What is older goes with the end of an apply.
+/// How much history a state keeps. The end of each apply deletes what is older.
 package struct Retention: Sendable {
-    /// How many generations keep the file's text; older ones keep their line in the history.
+    /// How many of the latest generations keep the file's text. Older ones keep only their line in the history.
     package var generationTexts: Int
     /// How many events are kept.
     package var events: Int
-    /// How many deletions are kept for readers that ask what has changed; who asks for older changes reads everything.
+    /// How many deletions are kept for readers of changes. A reader that asks for older ones has to read everything.
     package var deletions: Int
-    /// For how long certificates are kept for when their names come back, in seconds; at most until they expire.
+    /// How long the certificates of deleted items are kept for reuse, in seconds. None is kept after it expires.
     package var certificateSeconds: Int64
 
     /// The value of `generationTexts` that each apply uses.

@@ -1,13 +1,13 @@
-/// What sealed bytes are for: part of what they are bound to.
+/// The purposes of sealed values. A seal is bound to its purpose and its row.
 package enum SealPurpose {
-    /// The private key of a certificate; the row is its name, the partner its leaf's fingerprint.
+    /// The private key of a certificate. The row is its name, the partner its leaf's fingerprint.
     package static let certificateKey = "certificate key"
-    /// The private key of a certificate that is being ordered; the row is the certificate's name.
+    /// The private key of a pending order. The row is the certificate's name.
     package static let orderKey = "order key"
-    /// The key of an account at a CA; the row is `CAAccount.ID.row`.
+    /// The key of an account at a CA. The row is `CAAccount.ID.row`.
     package static let accountKey = "account key"
-    /// A secret of an issuer that stands in the file; the row is its fingerprint.
+    /// A secret that the file itself contains. The row is its fingerprint.
     package static let issuerSecret = "issuer secret"
-    /// The text of a generation; the row is its number.
+    /// The file's text of a generation. The row is its number.
     package static let generation = "generation text"
 }

@@ -1,30 +1,29 @@
-/// A place in the history of the state.
+/// The revision and the generation of a state.
 package struct StatePosition: Sendable, Equatable {
-    /// Raised by every committed change; 0 before the first.
+    /// Incremented by every commit that changes what is served; 0 before the first.
     package var revision: Int
     /// The number of the last apply that changed something; 0 before the first.
     package var generation: Int
 
-    /// A place.
     package init(revision: Int, generation: Int) {
         self.revision = revision
         self.generation = generation
     }
 
-    /// Before anything was applied.
+    /// The position before the first apply.
     package static let start = StatePosition(revision: 0, generation: 0)
 }
 
-/// One thing that a reader of the state learns. Indirect, since very many are handed on.
+/// A change that a reader of the state gets. Indirect, since very many are passed on.
 package indirect enum StateChange: Sendable, Equatable {
-    /// An item other than a certificate was put.
+    /// An item other than a certificate was added or changed.
     case item(ItemID, StoredItem)
-    /// A certificate was put, or its key sealed anew.
+    /// A certificate was added or changed, or its key was resealed.
     case certificate(StoredCertificate)
-    /// A challenge was put.
+    /// A challenge was added.
     case challenge(ACMEChallenge)
-    /// An item was taken out, a certificate too.
+    /// An item was deleted. Also for certificates.
     case deleted(ItemID)
-    /// A challenge was taken out.
+    /// A challenge was deleted.
     case challengeDeleted(token: String)
 }

@@ -1,21 +1,18 @@
-/// A certificate as it is kept: its declaration, its facts, its chain, and its key sealed.
+/// A stored certificate: its declaration, facts, chain and sealed key.
 package struct StoredCertificate: Sendable, Equatable {
-    /// The name that hosts refer to it by.
+    /// The name by which hosts refer to it.
     package var name: String
-    /// Who put it there.
     package var owner: StoredItem.Owner
-    /// The compact record in JSON, in the language of the file.
+    /// Its declaration as compact JSON, with the keys of the file.
     package var record: [UInt8]
-    /// What is known of it.
     package var facts: CertificateFacts
     /// The leaf and its intermediates in PEM.
     package var chain: [UInt8]
-    /// The private key, sealed for the row of this name.
+    /// The private key, sealed for the row of this name and bound to the leaf.
     package var sealedKey: [UInt8]
-    /// How its provider knows it, where it has one that does.
+    /// The provider's identifier of it, if the provider has one.
     package var remote: RemoteCertificate?
 
-    /// A certificate.
     package init(
         name: String, owner: StoredItem.Owner, record: [UInt8], facts: CertificateFacts, chain: [UInt8],
         sealedKey: [UInt8], remote: RemoteCertificate? = nil

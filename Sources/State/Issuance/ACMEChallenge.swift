@@ -1,20 +1,19 @@
-/// An answer that a CA will ask for to see who controls a domain.
+/// An answer that a CA will request to verify who controls a domain.
 package struct ACMEChallenge: Sendable, Equatable {
-    /// How the CA asks.
+    /// How the CA verifies.
     package enum Kind: String, Sendable {
-        /// By a path, over plain HTTP (RFC 8555, section 8.3).
+        /// By an HTTP request for a path (RFC 8555 section 8.3).
         case http01 = "http-01"
-        /// In a TLS handshake (RFC 8737).
+        /// By a TLS handshake (RFC 8737).
         case tlsALPN01 = "tls-alpn-01"
     }
 
-    /// How the CA asks.
     package let kind: Kind
-    /// What tells the challenge from others: 1 to 256 characters of base64url. Over HTTP, the last part of the path.
+    /// Identifies the challenge: 1 to 256 characters of base64url. Over HTTP it is the last part of the path.
     package let token: String
-    /// What it is answered with: the token, a dot, and the thumbprint of the account's key (section 8.1).
+    /// The answer: the token, a dot, and the thumbprint of the account's key (RFC 8555 section 8.1).
     package let keyAuthorization: String
-    /// The domain that it is for.
+    /// The domain to be verified.
     package let domain: String
     /// When it was made, in seconds since 1970.
     package let createdAt: Int64
@@ -22,7 +21,7 @@ package struct ACMEChallenge: Sendable, Equatable {
     /// A challenge; nil when the token or the key authorization is none.
     ///
     /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
-    package init?(kind: Kind, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+    package init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
         else { return nil }
@@ -33,7 +32,7 @@ package struct ACMEChallenge: Sendable, Equatable {
         self.createdAt = createdAt
     }
 
-    /// Whether bytes are 1 to 256 characters of base64url (RFC 4648, section 5), as tokens and thumbprints are.
+    /// Whether these bytes are 1 to 256 characters of base64url (RFC 4648 section 5), like tokens and thumbprints.
     package static func isToken(_ bytes: some Collection<UInt8>) -> Bool {
         1...256 ~= bytes.count
             && bytes.allSatisfy { byte in

@@ -1,103 +1,100 @@
-/// What having certificates from CAs needs to remember, so that a crash repeats nothing and no order is made twice.
+/// What must be remembered while certificates are obtained, so that a crash repeats no step and places no order twice.
 ///
-/// None of it is served, so none of it raises the revision. Who writes an order holds its certificate's lease.
+/// Gateways do not serve any of it, so it does not raise the revision. A process that writes an order holds its
+/// certificate's lease.
 package protocol IssuanceJournal: AnyObject, Sendable {
     /// The account at a CA; nil when there is none yet.
     func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
 
-    /// All accounts.
     func accounts() throws(StateError) -> [CAAccount]
 
-    /// Adds an account unless there is one already, and tells which there is now: of two that begin at once, both go on
+    /// Adds an account unless there is one, and gives the stored one: two processes that create it at once continue
     /// with the same key.
     func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount
 
-    /// Changes an account's address at the CA, its contact or its keys.
+    /// Updates an account's URL at the CA, its contact or its keys.
     func updateAccount(_ account: CAAccount) throws(StateError)
 
-    /// The order that is under way for a certificate; nil when there is none.
+    /// The pending order for a certificate; nil when there is none.
     func pendingOrder(for certificate: String) throws(StateError) -> PendingOrder?
 
-    /// All orders under way, by certificate.
+    /// All pending orders, sorted by certificate.
     func pendingOrders() throws(StateError) -> [PendingOrder]
 
-    /// Puts an order. Throws `StateError.leaseLost` when `holder` does not hold the certificate's lease.
+    /// Adds or updates an order. Throws `StateError.leaseLost` when `holder` does not hold the certificate's lease.
     func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError)
 
-    /// Takes an order out that has come to nothing; one that succeeded ends with its certificate's commit.
+    /// Deletes an order that has failed. A successful one ends with the commit of its certificate.
     func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError)
 
-    /// What was asked of a CA since a time.
+    /// The entries of a CA's ledger since a time, in seconds since 1970.
     func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry]
 
-    /// Adds to the ledger, and takes out of it what is older than any limit looks back.
+    /// Adds an entry to the ledger, and deletes entries that no limit counts any more.
     func addToLedger(_ entry: LedgerEntry) throws(StateError)
 
-    /// How renewing a certificate goes; nil when nothing is known.
+    /// Failures and advice for a certificate; nil when there are none.
     func renewal(of certificate: String) throws(StateError) -> RenewalProgress?
 
-    /// How renewing goes, for all certificates of which something is known.
+    /// Failures and advice for all certificates that have any.
     func renewals() throws(StateError) -> [RenewalProgress]
 
-    /// Notes how renewing goes.
+    /// Stores failures and advice for a certificate.
     func putRenewal(_ renewal: RenewalProgress) throws(StateError)
 
-    /// Notes only what the CA advises: failures that others have noted meanwhile stay.
+    /// Stores only the CA's advice: another process may have recorded failures meanwhile.
     func putAdvice(_ renewal: RenewalProgress) throws(StateError)
 
-    /// The certificates that are still to be revoked, the oldest first.
+    /// The certificates that are still to be revoked, oldest first.
     func supersededCertificates() throws(StateError) -> [SupersededCertificate]
 
-    /// Changes how revoking goes.
+    /// Updates the failures and the next try of a revocation.
     func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError)
 
-    /// Takes out a certificate that was revoked.
+    /// Deletes a certificate that was revoked from this list.
     func deleteSuperseded(id: String) throws(StateError)
 
-    /// The packs of edge certificates, by certificate and then the oldest first.
+    /// The packs of all edge certificates, sorted by certificate and then oldest first.
     func edgePacks() throws(StateError) -> [EdgePack]
 
-    /// Puts a pack, and gives it a number when it has none. Throws `StateError.leaseLost` when `holder` does not hold the edge
-    /// certificate's lease.
+    /// Adds or updates a pack; a new one gets a number. Throws `StateError.leaseLost` when `holder` does not hold the
+    /// edge certificate's lease.
     func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack
 
-    /// Takes a pack out.
+    /// Deletes a pack.
     func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError)
 }
 
-/// Our account at a CA. Its key proves who we are; losing it means a new account, no more.
+/// Our account at a CA. Its key authenticates us; if it is lost, a new account can be created.
 package struct CAAccount: Sendable, Equatable {
-    /// Which account: one a directory, and one for each external account that is bound to.
+    /// Identifies an account: there is one for each directory, and one for each external account that it is bound to.
     package struct ID: Sendable, Hashable {
-        /// The CA's directory.
+        /// The URL of the CA's directory.
         package let directory: String
-        /// The external account's key identifier (RFC 8555 section 7.3.4); empty without one.
+        /// The key identifier of the external account (RFC 8555 section 7.3.4); empty without one.
         package let externalKeyID: String
 
-        /// An identity.
         package init(directory: String, externalKeyID: String = "") {
             self.directory = directory
             self.externalKeyID = externalKeyID
         }
 
-        /// What its key is sealed for.
+        /// The row that its key is sealed for.
         package var row: String { "\(directory) \(externalKeyID)" }
     }
 
-    /// Which account.
     package let id: ID
-    /// Its address at the CA; nil until the CA has told it.
+    /// Its URL at the CA; nil until the CA has sent it.
     package var url: String?
-    /// Who the CA may write to; empty for nobody.
+    /// The e-mail address that the CA may write to; empty for none.
     package var contact: String
-    /// Its key, sealed for `id.row`.
+    /// Its key, sealed for the row `id.row`.
     package var sealedKey: [UInt8]
-    /// The key that the CA is being told to take in place of `sealedKey`, sealed likewise; nil when there is none.
+    /// While the key is being changed: the new key, sealed like `sealedKey`; else nil.
     package var sealedNextKey: [UInt8]?
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     package let createdAt: Int64
 
-    /// An account.
     package init(
         id: ID, url: String? = nil, contact: String, sealedKey: [UInt8], sealedNextKey: [UInt8]? = nil,
         createdAt: Int64
@@ -111,19 +108,19 @@ package struct CAAccount: Sendable, Equatable {
     }
 }
 
-/// An order at a CA from before the first call to the certificate's commit: one for a certificate at a time.
+/// An order at a CA, from before the first call until the certificate's commit. A certificate has one at a time.
 package struct PendingOrder: Sendable, Equatable {
-    /// The certificate it is for.
+    /// The name of the certificate.
     package let certificate: String
     /// The issuer's name in the file.
     package let issuer: String
-    /// Where the CA is called.
+    /// The URL of the CA's directory, or Cloudflare's API and the type of key.
     package let directory: String
-    /// The names it is for, in the order of the request.
+    /// The names to issue for, in the order of the request.
     package let domains: [String]
-    /// The order's address at the CA; nil until the CA has told it.
+    /// The order's URL at the CA; nil until the CA has sent it.
     package var url: String?
-    /// Whether the CA was asked to issue: from then on it may have done so.
+    /// Whether the CA was asked to issue. From then on it may have issued.
     package var isFinalized: Bool
     /// The new certificate's key, sealed for the certificate's name.
     package let sealedKey: [UInt8]
@@ -131,12 +128,11 @@ package struct PendingOrder: Sendable, Equatable {
     package let request: [UInt8]
     /// When it was begun, in seconds since 1970.
     package let createdAt: Int64
-    /// What was asked for besides the names, as whoever orders writes it; empty where that is not known.
+    /// What the order requests besides the names, as text; empty when it is not known.
     package let terms: String
-    /// Whether the CA took it as the renewal of a certificate that it knows (RFC 9773 section 5).
+    /// Whether the CA accepted it as a renewal of a certificate that it knows (RFC 9773 section 5).
     package var isRenewal: Bool
 
-    /// An order.
     package init(
         certificate: String, issuer: String, directory: String, domains: [String], url: String? = nil,
         isFinalized: Bool = false, sealedKey: [UInt8], request: [UInt8], createdAt: Int64, terms: String = "",
@@ -156,33 +152,30 @@ package struct PendingOrder: Sendable, Equatable {
     }
 }
 
-/// Something that counts against a CA's limits.
+/// An event that counts against a CA's rate limits.
 package struct LedgerEntry: Sendable, Equatable {
-    /// What counts.
     package enum Kind: String, Sendable {
-        /// An order was made.
+        /// An order was placed.
         case order
         /// A certificate was issued.
         case certificate
-        /// A name's authorization failed.
+        /// The validation of a name failed.
         case failedAuthorization = "failed_authorization"
     }
 
-    /// How far back an entry is kept, in seconds: longer than any limit looks.
+    /// How long entries are kept, in seconds: longer than any limit's window.
     package static let keptSeconds: Int64 = 8 * 86_400
 
-    /// When, in seconds since 1970.
+    /// In seconds since 1970.
     package let at: Int64
-    /// The CA's directory.
+    /// The URL of the CA's directory.
     package let directory: String
-    /// What.
     package let kind: Kind
-    /// The names it was about.
+    /// The names of the order, the certificate or the failed validation.
     package let names: [String]
-    /// Whether the CA said beforehand that it was due (RFC 9773): such orders don't count.
+    /// Whether the CA does not count it, because the order followed its renewal information (RFC 9773).
     package let isExempt: Bool
 
-    /// An entry.
     package init(at: Int64, directory: String, kind: Kind, names: [String], isExempt: Bool = false) {
         self.at = at
         self.directory = directory
@@ -192,34 +185,33 @@ package struct LedgerEntry: Sendable, Equatable {
     }
 }
 
-/// How having or renewing a certificate goes.
+/// Failures to obtain or renew a certificate, and the CA's advice for it.
 package struct RenewalProgress: Sendable, Equatable {
     /// The certificate's name.
     package let certificate: String
     /// How many tries have failed since the last success.
     package var failures = 0
-    /// When it may be tried again, in seconds since 1970; nil for at once.
+    /// The earliest time of the next try, in seconds since 1970; nil for at once.
     package var nextTryAt: Int64?
-    /// Why the last try failed, in a line.
+    /// Why the last try failed, in one line.
     package var lastFailure: String?
-    /// The leaf that the CA's advice is about, as its fingerprint.
+    /// The fingerprint of the leaf that the CA's advice is for.
     package var advisedFingerprint: String?
-    /// The instant picked from the window that the CA advises (RFC 9773), in seconds since 1970.
+    /// The instant to renew, picked from the window that the CA advises (RFC 9773), in seconds since 1970.
     package var advisedAt: Int64?
-    /// When to ask for advice again.
+    /// When to ask for advice again, in seconds since 1970.
     package var nextAdviceAt: Int64?
 
-    /// Nothing known yet.
     package init(certificate: String) { self.certificate = certificate }
 }
 
 extension RenewalProgress {
-    /// For how long a certificate is not advised on that advice has renewed, in seconds: else a CA that always advises the past would
-    /// have it renewed without end.
+    /// How long after a renewal that advice caused no new advice counts, in seconds. Otherwise a CA that always advises
+    /// a past time would have it renewed without end.
     private static let pauseAfterAdviceSeconds: Int64 = 6 * 3600
 
-    /// What remains of it when a certificate takes the place of the one with the fingerprint `former`; nil for nothing. Failures are
-    /// over, and what was advised was about the former.
+    /// What remains of this when a new certificate replaces the one with the fingerprint `former`; nil for nothing.
+    /// Failures are over, and the advice was for the former one.
     package func after(_ former: String?, renewedTo facts: CertificateFacts) -> RenewalProgress? {
         guard let advisedAt, advisedAt <= facts.createdAt, advisedFingerprint == former else { return nil }
         var next = RenewalProgress(certificate: certificate)
