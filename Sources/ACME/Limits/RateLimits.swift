@@ -38,7 +38,7 @@ package struct RateLimits: Sendable, Hashable {
 }
 
 extension RateLimits.Limit: CustomStringConvertible {
-    /// Such as "5 in 7 days".
+    /// The limit in words, such as "5 in 7 days".
     package var description: String {
         let isDays = windowSeconds % 86_400 == 0
         let count = windowSeconds / (isDays ? 86_400 : 3600)

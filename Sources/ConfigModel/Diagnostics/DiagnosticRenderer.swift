@@ -2,7 +2,7 @@
 package struct DiagnosticRenderer {
     /// Source lines up to this many columns are shown whole.
     private static let maxShownColumns = 160
-    /// Of a longer line, a window is shown that begins this many columns before the caret.
+    /// For a longer line, the shown part begins this many columns before the caret.
     private static let contextColumns = 60
     /// Source lines with more bytes are not shown at all: nobody could read them.
     private static let maxLineBytes = 10_000

@@ -90,7 +90,7 @@ final class ACMEAccounts: Sendable {
         let id = CAAccount.ID(settings)
         try slot(of: id).conversation.withLock { conversation in
             guard try store.account(id) != nil else { throw IssuanceFailure("there is no account at \(id.directory)") }
-            // Opens the account anew, which first completes an earlier change of the key.
+            // Opens the account again, which first completes an earlier change of the key.
             let (client, found) = try open(id, settings)
             var account = found
             let key = try PrivateKey.generate(.ecdsaP256)

@@ -40,7 +40,7 @@ package struct Certificate: Sendable {
     /// How hard the signature is to forge, in bits: 63 for SHA-1.
     let signatureSecurityBits: Int
 
-    /// Such as "ECDSA P-256" or "RSA 2048".
+    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { publicKeyKindValue.description }
 
     /// How messages name this certificate: by its common name, else its first name, else its serial.

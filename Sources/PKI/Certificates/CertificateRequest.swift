@@ -9,7 +9,7 @@ package struct CertificateRequest: Sendable, Hashable {
     package let publicKeyDER: [UInt8]
     let keyKind: KeyKind
 
-    /// Such as "ECDSA P-256" or "RSA 2048".
+    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { keyKind.description }
     package var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
 

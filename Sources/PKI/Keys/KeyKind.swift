@@ -82,7 +82,7 @@ enum KeyKind: Sendable, Hashable {
 }
 
 extension KeyKind: CustomStringConvertible {
-    /// Such as "ECDSA P-256" or "RSA 2048".
+    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
     var description: String {
         switch self {
         case .rsa(let bits): "RSA \(bits)"

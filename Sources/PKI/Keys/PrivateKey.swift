@@ -8,7 +8,7 @@ package final class PrivateKey: Sendable {
     // of `key` extends self's lifetime to its end.
     private nonisolated(unsafe) let key: OpaquePointer
 
-    /// Such as "ECDSA P-256" or "RSA 2048".
+    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
     package var kind: String { keyKind.description }
 
     /// Takes ownership of an `EVP_PKEY`, also when it throws.
