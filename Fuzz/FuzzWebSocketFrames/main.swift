@@ -13,7 +13,7 @@ func take(_ bytes: [UInt8]) {
         precondition(frames.isAtBoundary)
         while start < bytes.count {
             let stop = min(start + step, bytes.count)
-            frames.take(bytes[start..<stop].span)
+            frames.follow(bytes[start..<stop].span)
             precondition(frames.isAtBoundary == ends.contains(stop), "\(step) bytes at a time give another boundary")
             start = stop
         }

@@ -79,15 +79,15 @@ public struct RequestTarget: Sendable {
 
     /// Passes each byte of `pathAndQuery` to the closure, percent-encoded (RFC 3986 section 2.1) where a URI must not
     /// contain it.
-    package func encode(_ head: Span<UInt8>, _ take: (UInt8) -> Void) {
+    package func encode(_ head: Span<UInt8>, _ write: (UInt8) -> Void) {
         for at in pathAndQuery.range {
             let byte = head[at]
             if ByteSet.query.contains(byte) {
-                take(byte)
+                write(byte)
             } else {
-                take(.ascii("%"))
-                take(.hexDigit(byte >> 4))
-                take(.hexDigit(byte & 0xF))
+                write(.ascii("%"))
+                write(.hexDigit(byte >> 4))
+                write(.hexDigit(byte & 0xF))
             }
         }
     }

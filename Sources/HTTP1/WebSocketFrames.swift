@@ -14,7 +14,7 @@ package struct WebSocketFrames: Sendable {
     package var isAtBoundary: Bool { headerBytes == 0 && payload == 0 }
 
     /// Follows the next bytes of the stream, which may begin and end within a frame.
-    package mutating func take(_ bytes: Span<UInt8>) {
+    package mutating func follow(_ bytes: Span<UInt8>) {
         var offset = 0
         while offset < bytes.count {
             if payload > 0 {

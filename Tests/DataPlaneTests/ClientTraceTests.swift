@@ -107,7 +107,7 @@ import Testing
     func single(_ given: Case) throws {
         var trace = ClientTrace(
             from: try #require(Self.address(Self.peer)), by: .cfConnectingIP, trusting: Self.trusted)
-        given.lines[0].lendingBytes { trace.take($0) }
+        given.lines[0].lendingBytes { trace.read($0) }
         #expect(Self.text(trace.client) == given.client)
         #expect(trace.isDone)
     }

@@ -25,11 +25,11 @@ struct WebSocketFramesTests {
             var state = WebSocketFrames()
             #expect(state.isAtBoundary)
             for index in frames.indices {
-                state.take([frames[index]].span)
+                state.follow([frames[index]].span)
                 #expect(state.isAtBoundary == (index + 1 == first || index + 1 == frames.count))
             }
             var whole = WebSocketFrames()
-            whole.take(frames.span)
+            whole.follow(frames.span)
             #expect(whole.isAtBoundary)
         }
     }

@@ -118,7 +118,7 @@ extension GatewayServer {
     }
 
     /// Handles the result of a check.
-    func take(_ check: StateCheck) {
+    func stateChecked(_ check: StateCheck) {
         let now = Self.monotonicMilliseconds
         stateWatch.isChecking = false
         stateWatch.checked = check.files

@@ -70,7 +70,7 @@ extension GatewayServer {
             var compiler = compiler
             compiler.directory = FilePath(directory)
             // Since revision 0 readChanges always returns a position.
-            reached = try compiler.take(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
+            reached = try compiler.compile(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
             // All changes are read first, so that the next step can't fail. Then the compiler is changed in place, at
@@ -81,7 +81,7 @@ extension GatewayServer {
             }
             reached = told
             compiler.directory = FilePath(directory)
-            compiler.take(sealer, &update) { changes.forEach($0) }
+            compiler.compile(sealer, &update) { changes.forEach($0) }
         }
         update.revision = reached.revision
         update.generation = reached.generation

@@ -87,7 +87,7 @@ extension GatewayServer {
     }
 
     /// Handles the result of resolving a name. If it failed, the old addresses stay, because they worked before.
-    func take(_ answer: Resolver.Answer) {
+    func nameResolved(_ answer: Resolver.Answer) {
         namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]
         if answer.addresses.isEmpty, let former, !former.addresses.isEmpty {

@@ -210,16 +210,16 @@ package final class GatewayServer {
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
         // A signal or a message ends the wait early. One second is the longest delay of timed work on this thread.
         _ = unsafe poll(&descriptors, nfds_t(descriptors.count), 1000)
-        let taken = events.take()
+        let drained = events.drain()
         var isTouched = false
-        for event in taken {
+        for event in drained {
             switch event {
             case .stateTouched: isTouched = true
             case .stateChecked(let check):
-                take(check)
+                stateChecked(check)
                 isTouched = true
             case .retired: closeRetired()
-            case .resolved(let answer): take(answer)
+            case .resolved(let answer): nameResolved(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
             case .revocationsDone: issuance.isRevoking = false
@@ -230,10 +230,10 @@ package final class GatewayServer {
             reload()
             settleWaits()
         }
-        for report in reports.take() { take(report) }
+        for report in reports.drain() { handle(report) }
         // Before the signals: if the successor is ready, a signal to end must not end the successor too.
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
-        while let signal = signals.take() { take(signal: signal) }
+        while let signal = signals.next() { handle(signal: signal) }
     }
 
     private var lastTick: Int64 = 0
@@ -282,7 +282,7 @@ package final class GatewayServer {
 
     // MARK: Workers' reports
 
-    private func take(_ report: WorkerReport) {
+    private func handle(_ report: WorkerReport) {
         switch report {
         case .applied(let worker, let revision):
             appliedRevisions[worker] = revision
@@ -313,7 +313,7 @@ package final class GatewayServer {
 
     // MARK: The end
 
-    private func take(signal: Int32) {
+    private func handle(signal: Int32) {
         switch signal {
         case SIGHUP:
             log.info("reading the state anew and reopening logs")

@@ -58,7 +58,7 @@ final class Resolver: Sendable {
             }
             if isEnded { return }
             _ = unsafe Glibc.poll(&poll, 1, 1000)
-            _ = signal.take()
+            _ = signal.drain()
         }
     }
 

@@ -58,7 +58,7 @@ struct StateCompiler {
     /// With `all`, `tell` reports the whole state: items that it does not report are removed, and files of CAs are read
     /// again. Items that can't be used stay in their previous version here too.
     /// - Returns: The value that `tell` returns.
-    mutating func take<Told>(
+    mutating func compile<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
         // A full read replaces all entries, so the parts that the old ones shared are dropped too.
@@ -78,13 +78,13 @@ struct StateCompiler {
             case .challenge(let challenge): challenges.remove(challenge.token)
             case .deleted, .challengeDeleted: break
             }
-            batches.add((change, certificates <= Self.fullChecks)) { take($0, &update) }
+            batches.add((change, certificates <= Self.fullChecks)) { apply($0, &update) }
         }
-        batches.finish { take($0, &update) }
+        batches.finish { apply($0, &update) }
         let missing = Set(items.lazy.filter { $0.kind == .certificate }.map(\.name)).union(lost)
         for id in items where id.kind != .certificate { lose(id, &update) }
         keepUsed(missing, &update)
-        for token in challenges { take(.challengeDeleted(token: token), &update) }
+        for token in challenges { apply(.challengeDeleted(token: token), &update) }
         if all {
             let directory = directory
             trustFailures = upstreams.readTrustAgain(&update) { [trusts] in trusts.trust(in: $0, directory) }
@@ -107,7 +107,7 @@ struct StateCompiler {
     /// Removes an item that a full read did not find. Every apply writes the gateway's settings, so if those are
     /// missing the state has lost them.
     private mutating func lose(_ id: ItemID, _ update: inout TableUpdate) {
-        guard id.kind == .gateway else { return take(.deleted(id), &update) }
+        guard id.kind == .gateway else { return apply(.deleted(id), &update) }
         if settings != GatewaySettings() { problems[id] = Self.lossReason }
     }
 
@@ -120,7 +120,7 @@ struct StateCompiler {
         for name in missing {
             let id = ItemID(.certificate, name)
             if unused.contains(name) || certificates[name] == nil {
-                take(.deleted(id), &update)
+                apply(.deleted(id), &update)
             } else {
                 lost.insert(name)
                 problems[id] = Self.lossReason
@@ -130,15 +130,15 @@ struct StateCompiler {
 
     private static let lossReason = "the state has lost it; run aegis-apply, or restore the state"
 
-    private mutating func take(_ change: PreparedChange, _ update: inout TableUpdate) {
+    private mutating func apply(_ change: PreparedChange, _ update: inout TableUpdate) {
         switch change {
         case .host(let id, let record, let host): takeHost(id, record, host, &update)
         case .certificate(let name, let certificate): takeCertificate(name, certificate, &update)
-        case .other(let change): take(change, &update)
+        case .other(let change): apply(change, &update)
         }
     }
 
-    private mutating func take(_ change: StateChange, _ update: inout TableUpdate) {
+    private mutating func apply(_ change: StateChange, _ update: inout TableUpdate) {
         switch change {
         case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
@@ -223,7 +223,7 @@ struct StateCompiler {
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
             // A closure that captured `self` would force a copy of the tables when they change.
-            return upstreams.take(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
+            return upstreams.use(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
@@ -250,7 +250,7 @@ struct StateCompiler {
     }
 
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
-        upstreams.give(back: number, &update)
+        upstreams.release(number, &update)
     }
 
     // MARK: Certificates

@@ -32,7 +32,7 @@ struct UpstreamRegistry {
     /// Adds one user to an upstream and returns its number. The definition of a new upstream is added to the update.
     ///
     /// `trust` reads the file of CAs for a new upstream.
-    mutating func take(
+    mutating func use(
         _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
     ) -> UpstreamNumber {
         if let number = known[upstream]?.number {
@@ -75,7 +75,7 @@ struct UpstreamRegistry {
     }
 
     /// Removes one user from an upstream, and the upstream itself with its last user.
-    mutating func give(back number: UpstreamNumber, _ update: inout TableUpdate) {
+    mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {
             known[upstream]?.users = users - 1

@@ -27,13 +27,12 @@ final class Mailbox<Message: Sendable>: Sendable {
     }
 
     /// Removes and returns all messages, in the order in which they were posted.
-    func take() -> [Message] {
+    func drain() -> [Message] {
         var value: eventfd_t = 0
         _ = unsafe eventfd_read(descriptor, &value)
         return messages.withLock { messages in
-            let taken = messages
-            messages = []
-            return taken
+            defer { messages = [] }
+            return messages
         }
     }
 }

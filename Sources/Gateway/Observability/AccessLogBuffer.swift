@@ -211,7 +211,7 @@ final class AccessLogBuffer {
 
     func flush() {
         guard lineCount > 0 else { return }
-        sink.take(lines, lines: lineCount)
+        sink.enqueue(lines, count: lineCount)
         lines = []
         lines.reserveCapacity(Self.size + 4096)
         (lineCount, dueAt) = (0, nil)

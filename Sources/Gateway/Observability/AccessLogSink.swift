@@ -38,14 +38,14 @@ final class AccessLogSink: Sendable {
     }
 
     /// Adds lines to be written, or counts them as lost when too many bytes wait already.
-    func take(_ lines: [UInt8], lines count: UInt64) {
-        let isTaken = shared.withLock { shared in
+    func enqueue(_ lines: [UInt8], count: UInt64) {
+        let isQueued = shared.withLock { shared in
             guard !shared.isClosed, shared.bytes + lines.count <= Self.maxWaiting else { return false }
             shared.chunks.append(lines)
             shared.bytes += lines.count
             return true
         }
-        if isTaken { signal.post(()) } else { lost.add(count) }
+        if isQueued { signal.post(()) } else { lost.add(count) }
     }
 
     /// The `errno` of the last write; nil when it succeeded.
@@ -93,7 +93,7 @@ final class AccessLogSink: Sendable {
         lines.owesLineEnd = owingLineEnd
         while true {
             wait(after: outcome)
-            _ = signal.take()
+            _ = signal.drain()
             let next = shared.withLock { shared in
                 for chunk in shared.chunks { lines.append(chunk) }
                 defer { (shared.chunks, shared.next) = ([], nil) }

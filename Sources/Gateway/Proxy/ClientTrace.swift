@@ -43,7 +43,7 @@ struct ClientTrace {
     }
 
     /// Reads the only line of a field that holds a single address.
-    mutating func take(_ value: Bytes) {
+    mutating func read(_ value: Bytes) {
         if let address = PeerAddress(node: value) { client = address }
         isDone = true
     }

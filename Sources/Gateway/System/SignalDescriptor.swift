@@ -20,7 +20,7 @@ final class SignalDescriptor {
     deinit { _ = close(descriptor) }
 
     /// The next signal that has arrived; nil when there is none.
-    func take() -> Int32? {
+    func next() -> Int32? {
         var info = signalfd_siginfo()
         // The kernel writes one whole structure or nothing.
         let count = unsafe read(descriptor, &info, MemoryLayout<signalfd_siginfo>.size)

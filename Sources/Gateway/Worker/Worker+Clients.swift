@@ -41,7 +41,7 @@ extension Worker {
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
         case .open, .tunnel, .lingering:
-            take(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
+            handle(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
         case .closing, .awaitingCertificate: return
         }
         enqueueIfReadable(id)
@@ -75,7 +75,7 @@ extension Worker {
     }
 
     /// Handles the result of a read. The bytes are in `memory.plain`.
-    func take(_ received: Transport.Received, from id: SlotID) {
+    func handle(_ received: Transport.Received, from id: SlotID) {
         switch received {
         case .nothing: return
         case .bytes:

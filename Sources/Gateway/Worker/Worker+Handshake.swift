@@ -185,7 +185,7 @@ extension Worker {
         clients[id].phase = .open
         unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
         // The first request often arrives together with the client's last handshake message.
-        take(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
+        handle(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 }
 

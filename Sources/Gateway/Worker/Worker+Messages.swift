@@ -8,7 +8,7 @@ extension Worker {
         case .setRole(let role, let address):
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
-        case .place(let place): take(place)
+        case .place(let place): moveUpstream(to: place)
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .certificateSettled(let name): goOn(withCertificate: name)
@@ -37,7 +37,7 @@ extension Worker {
             }
             _ = tables.insert(definition)
         }
-        update.places.forEach(take)
+        update.places.forEach(moveUpstream)
         tables.apply(update)
         for number in update.removedUpstreams {
             guard let pool = tables.pool(number) else { continue }

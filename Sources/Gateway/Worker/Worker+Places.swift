@@ -1,7 +1,7 @@
 extension Worker {
     /// Sets an upstream's addresses. Connections to other addresses end: idle ones at once, others after their
     /// exchange.
-    func take(_ place: UpstreamPlace) {
+    func moveUpstream(to place: UpstreamPlace) {
         guard let pool = tables.pool(place.number) else { return }
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
         guard tables.pools[pool].place(at: place.addresses) else { return }

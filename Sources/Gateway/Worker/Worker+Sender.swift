@@ -37,7 +37,7 @@ extension Worker {
             let lines = unsafe (0..<requestHead.fields.count).filter { unsafe requestHead.fields[$0].id == field.id }
             // If the field occurs twice, it is unknown which one the proxy wrote, so neither is used.
             if let line = lines.first, lines.count == 1 {
-                unsafe trace.take(head[requestHead.fields[line].value.range])
+                unsafe trace.read(head[requestHead.fields[line].value.range])
             }
         }
         if !trace.client.isSameAddress(as: clients[id].peer) { unsafe sender.proxied = trace.client }

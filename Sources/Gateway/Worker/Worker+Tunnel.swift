@@ -39,7 +39,7 @@ extension Worker {
         }
         if isWebSocket {
             exchanges[exchange].frames = WebSocketFrames()
-            exchanges[exchange].frames?.take(rest.span)
+            exchanges[exchange].frames?.follow(rest.span)
         }
         if isClosingTunnels { tellTunnelToClose(exchange) }
         enqueue(client: client)
@@ -60,7 +60,7 @@ extension Worker {
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
         guard !exchanges[exchange].isToldToClose else { return }
-        exchanges[exchange].frames?.take(memory.plain.bytes.span)
+        exchanges[exchange].frames?.follow(memory.plain.bytes.span)
         exchanges[exchange].bytesSent += UInt64(memory.plain.count)
         guard deliver(memory.plain.bytes, to: exchanges[exchange].client) else { return }
         keepTunnelAlive(exchange)

@@ -62,7 +62,7 @@ extension Worker {
         case .connecting: return
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
         case .active, .tunnel:
-            take(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
+            handle(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
         case .idle: return closeIdle(id)
         }
         if upstreams.contains(id), mayRead(upstream: id) { enqueue(upstream: id) }
@@ -124,7 +124,7 @@ extension Worker {
     }
 
     /// Handles the result of a read. The bytes are in `memory.plain`.
-    private func take(_ received: Transport.Received, fromUpstream id: SlotID) {
+    private func handle(_ received: Transport.Received, fromUpstream id: SlotID) {
         switch received {
         case .nothing: return
         case .bytes:

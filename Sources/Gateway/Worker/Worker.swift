@@ -116,7 +116,7 @@ final class Worker {
         case .client: if let id = token.element(in: clients) { clientEvent(id, readiness) }
         case .upstream: if let id = token.element(in: upstreams) { upstreamEvent(id, readiness) }
         case .listener: acceptClients(at: Int(token.index))
-        case .mailbox: for message in mailbox.take() { handle(message) }
+        case .mailbox: for message in mailbox.drain() { handle(message) }
         case .worker, nil: break
         }
     }
