@@ -5,9 +5,9 @@ extension Worker {
     /// The path is compared byte by byte as sent; a different spelling is a different path, so it can't bypass a
     /// filter's rules.
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
-        let host = unsafe head[requestHead.host.range].text
+        let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }
-        var path = unsafe head[requestHead.target.pathAndQuery.range].text
+        var path = head[requestHead.target.pathAndQuery.range].text
         if let query = path.firstIndex(of: "?") { path = String(path[..<query]) }
         let method = exchanges[exchange].method
         guard method == .get || method == .head else { return refuseMethod(exchange, allowing: "GET, HEAD") }

@@ -43,12 +43,12 @@ extension Worker {
         memory.page.clear()
         memory.output.clear()
         memory.output.append("Location: https://")
-        unsafe memory.output.append(head[requestHead.host.range])
-        if let port = unsafe settings.redirectPort {
+        memory.output.append(head[requestHead.host.range])
+        if let port = settings.redirectPort {
             memory.output.append(":")
             memory.output.append(decimal: UInt64(port))
         }
-        if let implied = unsafe requestHead.target.implied {
+        if let implied = requestHead.target.implied {
             memory.output.append(byte: implied == UInt8(ascii: "*") ? UInt8(ascii: "/") : implied)
         }
         writePathAndQuery(head)
@@ -83,7 +83,7 @@ extension Worker {
         }
         // Fields that the site sets or removes are left to the site.
         func says(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
-        if says("date") { unsafe memory.output.append(clock.dateLine) }
+        if says("date") { memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
         if hasBody {
             if says("content-type") {
@@ -142,7 +142,7 @@ extension Worker {
             return false
         }
         if !clients[client].transport.isFlushed {
-            unsafe setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
+            setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         return true
     }
@@ -157,13 +157,13 @@ extension Worker {
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
     ) {
-        let id = unsafe exchange.isNone ? random.next() : exchanges[exchange].requestID
+        let id = exchange.isNone ? random.next() : exchanges[exchange].requestID
         memory.page.clear()
         GatewayAnswer.writeBody(status, id, html: false, explanation, to: memory.page)
         recordRefusal(status, reason, client, exchange, id, bytes: isHead ? 0 : UInt64(memory.page.count))
         memory.output.clear()
         GatewayAnswer.writeStatusLine(status, to: memory.output)
-        unsafe memory.output.append(clock.dateLine)
+        memory.output.append(clock.dateLine)
         memory.output.append("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ")
         memory.output.append(decimal: UInt64(memory.page.count))
         memory.output.append("\r\nX-Request-Id: ")
@@ -186,7 +186,7 @@ extension Worker {
         }
         metrics.add(.malformedRequests, 1)
         metrics.countResponse(status)
-        unsafe accessLog?.recordRefusal(
+        accessLog?.recordRefusal(
             status, reason, bytes: bytes, clients[client].peer, clients[client].transport.tls?.version, id, clock)
     }
 
@@ -241,10 +241,10 @@ extension Worker {
         let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
         metrics.countResponse(status)
         countAnswer(id, status: status)
-        unsafe metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
+        metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
         guard let accessLog, !exchanges[id].logLine.isEmpty else { return }
         let pool = exchanges[id].pool
-        unsafe accessLog.end(
+        accessLog.end(
             exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
             nanoseconds: clock.nanoseconds - exchanges[id].startedAt, exchanges[id].requestID,
             upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)

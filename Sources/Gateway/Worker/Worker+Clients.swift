@@ -19,7 +19,7 @@ extension Worker {
                 clientFlushed(id)
                 guard clients.contains(id) else { return }
             } else {
-                unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+                setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
             }
         }
         // While the connection is paused, no read would notice the error.
@@ -41,7 +41,7 @@ extension Worker {
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
         case .open, .tunnel, .lingering:
-            handle(unsafe clients[id].transport.receive(memory, second: clock.seconds), from: id)
+            handle(clients[id].transport.receive(memory, second: clock.seconds), from: id)
         case .closing, .awaitingCertificate: return
         }
         enqueueIfReadable(id)
@@ -142,11 +142,11 @@ extension Worker {
                     return offset
                 }
                 heads += 1
-                switch unsafe clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
+                switch clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
                     // The time limit for a head starts at its first byte.
                     if clients[id].inbox.isEmpty {
-                        unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
+                        setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
                     }
                     return offset
                 case .malformed(let fault):
@@ -226,8 +226,8 @@ extension Worker {
     }
 
     func clientTimedOut(_ id: SlotID) {
-        if unsafe clients[id].transport.isTaking(atLeast: leastTaken(in: settings.bodyProgressMilliseconds)) {
-            return unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+        if clients[id].transport.isTaking(atLeast: leastTaken(in: settings.bodyProgressMilliseconds)) {
+            return setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
         // The handshake waits for the worker, so the client is not late.
@@ -258,7 +258,7 @@ extension Worker {
 
     /// The least number of bytes that a receiver must acknowledge in this time. The least rate of bodies applies to
     /// both directions.
-    func leastTaken(in milliseconds: Int64) -> Int64 { max(1, unsafe settings.bodyMinRate * milliseconds / 1000) }
+    func leastTaken(in milliseconds: Int64) -> Int64 { max(1, settings.bodyMinRate * milliseconds / 1000) }
 
     /// Closes a connection without an exchange in an orderly way.
     func goodbye(_ id: SlotID) {
@@ -277,14 +277,14 @@ extension Worker {
         clients[id].inbox.clear()
         clients[id].phase = .lingering
         clients[id].mayDiscard = bytes
-        clients[id].bodyDeadline = unsafe min(end, clock.milliseconds + Self.lingerMilliseconds)
+        clients[id].bodyDeadline = min(end, clock.milliseconds + Self.lingerMilliseconds)
         awaitMoreToDiscard(of: id)
         // No further event reports bytes that arrived before, so the connection is queued.
         enqueue(client: id)
     }
 
     private func awaitMoreToDiscard(of id: SlotID) {
-        let left = unsafe clients[id].bodyDeadline - clock.milliseconds
+        let left = clients[id].bodyDeadline - clock.milliseconds
         setDeadline(client: id, inMilliseconds: min(Self.lingerSilenceMilliseconds, left))
     }
 
@@ -299,7 +299,7 @@ extension Worker {
         if clients[id].transport.isFlushed {
             endWriting(id)
         } else {
-            unsafe setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+            setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
     }
 

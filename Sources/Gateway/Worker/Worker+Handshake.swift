@@ -110,7 +110,7 @@ extension Worker {
 
     private func endWait(_ id: SlotID) {
         clients[id].phase = .handshake
-        unsafe setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
+        setDeadline(client: id, inMilliseconds: settings.handshakeMilliseconds)
         clients[id].transport.lendUndecrypted(memory.wire)
         advanceHandshake(id)
     }
@@ -139,7 +139,7 @@ extension Worker {
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
         let credential: TLSCredential?
         if clients[id].listener == .admin {
-            credential = unsafe tables.fallback.source.admin ?? tables.fallback.credential(for: key, now: clock.seconds)
+            credential = tables.fallback.source.admin ?? tables.fallback.credential(for: key, now: clock.seconds)
         } else {
             var failure: (name: String, reason: String)?
             let stored = tables.credential(site: site, key: key, failure: &failure)
@@ -152,7 +152,7 @@ extension Worker {
             {
                 return .awaited(name: tables.sites[site].site.name)
             }
-            credential = unsafe stored ?? tables.fallback.credential(for: key, now: clock.seconds)
+            credential = stored ?? tables.fallback.credential(for: key, now: clock.seconds)
         }
         guard let credential else { return .none }
         guard let site else {
@@ -181,11 +181,11 @@ extension Worker {
         metrics.add(version == .v1_3 ? .handshakesTLS13 : .handshakesTLS12, 1)
         if isResumed { metrics.add(.handshakesResumed, 1) }
         if clients[id].transport.tls?.isValidation ?? false { return close(id) }
-        unsafe metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
+        metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
-        unsafe setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
+        setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
         // The first request often arrives together with the client's last handshake message.
-        handle(unsafe clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
+        handle(clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 }
 

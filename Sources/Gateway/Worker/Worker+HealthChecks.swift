@@ -15,7 +15,7 @@ extension Worker {
     func checkHealth(_ probe: HealthProbe) {
         guard let pool = tables.pool(probe.upstream) else { return }
         guard let site = tables.insertUnnamed(probe.site) else { return }
-        var exchange = unsafe Exchange(
+        var exchange = Exchange(
             client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
         unsafe probe.request.withUnsafeBufferPointer { request in
             guard let start = request.baseAddress else { return }

@@ -51,7 +51,7 @@ extension Worker {
         guard !isAcceptingPaused else { return }
         isAcceptingPaused = true
         for listener in listeners { poller.remove(listener.descriptor) }
-        _ = unsafe wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
+        _ = wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
     }
 
     func resumeAccepting() {
@@ -93,8 +93,8 @@ extension Worker {
     /// Counts one more connection of a client, if the limits allow it. If all connections are taken, one that only
     /// waits is closed to make room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
-        let total = unsafe role == .admin ? Self.adminConnections : settings.connections
-        let perClient = unsafe role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
+        let total = role == .admin ? Self.adminConnections : settings.connections
+        let perClient = role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
         switch connections.admit(peer.key, total: total, perClient: perClient) {
         case .admitted: return true
         case .tooManyOfClient:
@@ -116,7 +116,7 @@ extension Worker {
             guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }
             transport.tls = consume tls
         }
-        let client = unsafe ClientConnection(
+        let client = ClientConnection(
             transport: transport, listener: role, peer: peer, acceptedAt: clock.nanoseconds,
             phase: isTLS ? .handshake : .open)
         guard let id = clients.insert(client) else { return false }
@@ -127,7 +127,7 @@ extension Worker {
             return false
         }
         metrics.add(.connectionsAccepted, 1)
-        unsafe setDeadline(
+        setDeadline(
             client: id, inMilliseconds: isTLS ? settings.handshakeMilliseconds : settings.headMilliseconds)
         return true
     }

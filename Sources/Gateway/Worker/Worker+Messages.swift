@@ -29,7 +29,7 @@ extension Worker {
     }
 
     private func apply(_ update: TableUpdate) {
-        if let settings = update.settings { unsafe self.settings = settings }
+        if let settings = update.settings { self.settings = settings }
         for definition in update.upstreams {
             if let former = tables.pool(definition.number) {
                 tables.forget(definition.number)
@@ -63,7 +63,7 @@ extension Worker {
     /// How long a client may take to send its next request, in milliseconds. While draining, it still gets a moment,
     /// since it may be about to send on a connection that it was told to keep.
     var idleMilliseconds: Int64 {
-        let usual = unsafe settings.idleMilliseconds
+        let usual = settings.idleMilliseconds
         return isDraining ? min(usual, 1000) : usual
     }
 

@@ -15,7 +15,7 @@ extension Worker {
     /// Asks the control side to resolve an upstream's name again, since no connection to its known addresses could be
     /// made.
     func askForPlace(of pool: SlotID) {
-        guard unsafe tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
+        guard tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))
     }
 }

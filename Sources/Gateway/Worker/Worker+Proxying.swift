@@ -9,12 +9,12 @@ extension Worker {
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
             // Once the body has been collected, `sender` may belong to another request.
-            exchanges[exchange].clientHash = unsafe (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
+            exchanges[exchange].clientHash = (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
         let client = exchanges[exchange].client
         beginBody(of: client)
-        guard unsafe settings.bodyBufferBytes > 0 else { return takeUpstream(exchange) }
+        guard settings.bodyBufferBytes > 0 else { return takeUpstream(exchange) }
         exchanges[exchange].isCollecting = true
         guard tellToContinue(exchange) else { return }
         expectBody(of: client, received: 0)
@@ -54,7 +54,7 @@ extension Worker {
             for offset in 0..<count {
                 let index = (start + offset) % count
                 guard let pool = tables.pool(tables.sites[site].view.upstream(index)),
-                    unsafe tables.pools[pool].isAvailable(at: clock.milliseconds), tables.pools[pool].active < fewest
+                    tables.pools[pool].isAvailable(at: clock.milliseconds), tables.pools[pool].active < fewest
                 else { continue }
                 (best, fewest) = (index, tables.pools[pool].active)
             }
@@ -72,7 +72,7 @@ extension Worker {
         for offset in 0..<count {
             let index = (exchanges[exchange].nextCandidate + offset) % count
             guard let pool = tables.pool(tables.sites[site].view.upstream(index)) else { continue }
-            let isAvailable = unsafe tables.pools[pool].isAvailable(at: clock.milliseconds)
+            let isAvailable = tables.pools[pool].isAvailable(at: clock.milliseconds)
             if isAvailable || chosen == nil { (chosen, place) = (pool, index) }
             if isAvailable { break }
         }
@@ -107,7 +107,7 @@ extension Worker {
         guard !tables.pools[pool].addresses.isEmpty else {
             return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, .resolve, canTryOthers: true)
         }
-        let turn = unsafe tables.pools[pool].takeTurn(at: clock.milliseconds)
+        let turn = tables.pools[pool].takeTurn(at: clock.milliseconds)
         exchanges[exchange].address = turn
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
@@ -171,7 +171,7 @@ extension Worker {
     /// Sends an exchange's request on its connection, which must be ready.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
-        exchanges[exchange].sentAt = unsafe clock.nanoseconds
+        exchanges[exchange].sentAt = clock.nanoseconds
         let request = exchanges[exchange].request.bytes
         let hostOffset = exchanges[exchange].hostOffset
         var failure: TransportFailure?
@@ -254,7 +254,7 @@ extension Worker {
         let pool = exchanges[exchange].pool
         let count = tables.pools[pool].addresses.count
         guard count > 1 else { return false }
-        unsafe tables.pools[pool].skip(exchanges[exchange].address, at: clock.milliseconds)
+        tables.pools[pool].skip(exchanges[exchange].address, at: clock.milliseconds)
         exchanges[exchange].addressTries += 1
         guard exchanges[exchange].addressTries < count else { return false }
         metrics.add(.upstreamRetries, 1)
@@ -304,9 +304,9 @@ extension Worker {
     private func noteFailure(of pool: SlotID) {
         tables.pools[pool].failures += 1
         guard tables.pools[pool].failures >= UpstreamPool.failuresToEject,
-            unsafe tables.pools[pool].ejectedUntil <= clock.milliseconds
+            tables.pools[pool].ejectedUntil <= clock.milliseconds
         else { return }
-        tables.pools[pool].ejectedUntil = unsafe clock.milliseconds + UpstreamPool.ejectionMilliseconds
+        tables.pools[pool].ejectedUntil = clock.milliseconds + UpstreamPool.ejectionMilliseconds
         metrics.add(.upstreamEjections, 1)
         report(
             .upstreamEjected(

@@ -5,17 +5,17 @@ extension Worker {
     /// contains bytes that were not understood.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
-        let isTrusted = unsafe sender.isTrusted
-        unsafe memory.output.append(head[requestHead.methodName.range])
+        let isTrusted = sender.isTrusted
+        memory.output.append(head[requestHead.methodName.range])
         memory.output.append(" ")
-        if let implied = unsafe requestHead.target.implied { memory.output.append(byte: implied) }
+        if let implied = requestHead.target.implied { memory.output.append(byte: implied) }
         writePathAndQuery(head)
         memory.output.append(" HTTP/1.1\r\nHost: ")
         if view.preservesHost { writeHost(head) } else { exchanges[exchange].hostOffset = memory.output.count }
         memory.output.append("\r\n")
         let strip = view.requestStrip
-        for index in unsafe 0..<requestHead.fields.count {
-            let field = unsafe requestHead.fields[index]
+        for index in 0..<requestHead.fields.count {
+            let field = requestHead.fields[index]
             guard passes(field, isTrusted: isTrusted) else { continue }
             let name = head[field.name.range]
             if strip.contains(name) { continue }
@@ -23,7 +23,7 @@ extension Worker {
         }
         writeForwarding(head, exchange, isTrusted: isTrusted, without: strip)
         memory.output.append(view.requestSet)
-        switch unsafe requestHead.framing {
+        switch requestHead.framing {
         case .none, .untilClose: break
         case .length(let length):
             memory.output.append("Content-Length: ")
@@ -34,7 +34,7 @@ extension Worker {
             memory.output.append("Transfer-Encoding: chunked\r\n")
         }
         // A request with a body is not upgraded, since the start of the other protocol could not be found.
-        if let upgrade = unsafe requestHead.upgrade, exchanges[exchange].isRequestComplete {
+        if let upgrade = requestHead.upgrade, exchanges[exchange].isRequestComplete {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
@@ -70,7 +70,7 @@ extension Worker {
         let client = exchanges[exchange].client
         // Fields that the site sets or removes are not written, nor fields that a trusted proxy has already sent.
         func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
-            if isTrusted, let id, unsafe requestHead.fields.first(id) != nil { return false }
+            if isTrusted, let id, requestHead.fields.first(id) != nil { return false }
             return !strip.contains(Bytes(name))
         }
         if says("x-forwarded-for") {
@@ -90,7 +90,7 @@ extension Worker {
         }
         if says("x-real-ip") {
             memory.output.append("X-Real-IP: ")
-            if let proxied = unsafe sender.proxied {
+            if let proxied = sender.proxied {
                 proxied.write(to: memory.output)
             } else {
                 clients[client].peer.write(to: memory.output)
@@ -116,10 +116,10 @@ extension Worker {
     /// kept. The other field may hold anything that a client wrote, so only the client's address is written, and
     /// likewise if a quotation mark is not closed.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
-        if unsafe settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
+        if settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
             return writeEarlier(id, head)
         }
-        guard let proxied = unsafe sender.proxied else { return }
+        guard let proxied = sender.proxied else { return }
         if id == .forwarded { writeNode(proxied) } else { proxied.write(to: memory.output) }
         memory.output.append(", ")
     }
@@ -132,8 +132,8 @@ extension Worker {
     }
 
     private func hasClosedQuotes(_ id: KnownField, _ head: Bytes) -> Bool {
-        for index in unsafe 0..<requestHead.fields.count where unsafe requestHead.fields[index].id == id {
-            guard unsafe ForwardedElement.hasClosedQuotes(head[requestHead.fields[index].value.range]) else {
+        for index in 0..<requestHead.fields.count where requestHead.fields[index].id == id {
+            guard ForwardedElement.hasClosedQuotes(head[requestHead.fields[index].value.range]) else {
                 return false
             }
         }
@@ -142,8 +142,8 @@ extension Worker {
 
     /// Writes the values of a list-valued field of the request, each followed by a comma.
     private func writeEarlier(_ id: KnownField, _ head: Bytes) {
-        for index in unsafe 0..<requestHead.fields.count where unsafe requestHead.fields[index].id == id {
-            let value = unsafe head[requestHead.fields[index].value.range]
+        for index in 0..<requestHead.fields.count where requestHead.fields[index].id == id {
+            let value = head[requestHead.fields[index].value.range]
             guard !value.isEmpty else { continue }
             memory.output.append(value)
             memory.output.append(", ")
@@ -151,18 +151,18 @@ extension Worker {
     }
 
     private func writeHost(_ head: Bytes) {
-        unsafe memory.output.append(head[requestHead.host.range])
-        guard let port = unsafe requestHead.port else { return }
+        memory.output.append(head[requestHead.host.range])
+        guard let port = requestHead.port else { return }
         memory.output.append(":")
         memory.output.append(decimal: UInt64(port))
     }
 
     /// Writes the path and query, percent-encoded where needed.
     func writePathAndQuery(_ head: Bytes) {
-        guard unsafe requestHead.target.needsEncoding else {
-            return unsafe memory.output.append(head[requestHead.target.pathAndQuery.range])
+        guard requestHead.target.needsEncoding else {
+            return memory.output.append(head[requestHead.target.pathAndQuery.range])
         }
-        unsafe requestHead.target.encode(head.span) { memory.output.append(byte: $0) }
+        requestHead.target.encode(head.span) { memory.output.append(byte: $0) }
     }
 
     func writeField(_ name: Bytes, _ value: Bytes) {

@@ -8,24 +8,24 @@ extension Worker {
     func beginExchange(_ head: Bytes, from id: SlotID) {
         clients[id].requests &+= 1
         metrics.add(.requests, 1)
-        if let fault = unsafe requestHead.parse(head.span, limits: settings.headLimits) {
+        if let fault = requestHead.parse(head.span, limits: settings.headLimits) {
             return refuse(fault.status, fault.reason, id, isHead: head.beginsWithHEAD)
         }
-        var exchange = unsafe Exchange(
+        var exchange = Exchange(
             client: id, site: .none, method: requestHead.method, keepsClient: requestHead.keepAlive && !isDraining,
             startedAt: clock.nanoseconds)
-        exchange.requestBody = unsafe requestHead.framing.hasBody ? BodyDecoder(requestHead.framing) : nil
-        exchange.expectsContinue = unsafe requestHead.expectsContinue
-        exchange.clientSpeaksHTTP11 = unsafe requestHead.version == .http11
+        exchange.requestBody = requestHead.framing.hasBody ? BodyDecoder(requestHead.framing) : nil
+        exchange.expectsContinue = requestHead.expectsContinue
+        exchange.clientSpeaksHTTP11 = requestHead.version == .http11
         findSender(head, of: id)
         exchange.requestID = requestID(head)
-        if let accept = unsafe requestHead.fields.first(.accept) {
+        if let accept = requestHead.fields.first(.accept) {
             exchange.wantsHTML = head[accept.range].starts(with: "text/html")
         }
         guard let exchangeID = exchanges.insert(exchange) else { return refuse(503, "too many requests at once", id) }
         clients[id].exchange = exchangeID
         if let log = accessLog {
-            unsafe log.begin(
+            log.begin(
                 &exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer,
                 clients[id].transport.tls?.version, clock)
         }
@@ -34,12 +34,12 @@ extension Worker {
 
     /// The request's ID: that of a trusted proxy, else a new one.
     private func requestID(_ head: Bytes) -> RequestID {
-        if unsafe sender.isTrusted, let range = unsafe requestHead.fields.first(.xRequestID),
+        if sender.isTrusted, let range = requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
         {
             return given
         }
-        return unsafe random.next()
+        return random.next()
     }
 
     /// Decides who answers a request: the admin pages, an ACME challenge, the site's fixed answer, or an upstream.
@@ -50,7 +50,7 @@ extension Worker {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
-        guard let site = unsafe tables.site(of: head[requestHead.host.range], likely: clients[id].site) else {
+        guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].site) else {
             return answer(exchange, clients[id].site.isNone ? 404 : 421)
         }
         let view = tables.sites[site].view
@@ -67,8 +67,7 @@ extension Worker {
         if view.forcesHTTPS, !clients[id].isTLS, !cameByHTTPS(head) {
             return redirect(head, exchange)
         }
-        if case .length(let length) = unsafe requestHead.framing, length > bodyLimit(view) {
-            logError(exchange, Self.tooLarge)
+        if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
             return answer(exchange, 413)
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
@@ -78,11 +77,11 @@ extension Worker {
     /// Whether a trusted proxy says that it received the request over HTTPS. It says so in Forwarded if that field
     /// names clients (RFC 7239 section 5.4), else in X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
-        guard unsafe sender.isTrusted else { return false }
-        if unsafe settings.clientAddress == .forwarded {
+        guard sender.isTrusted else { return false }
+        if settings.clientAddress == .forwarded {
             // The last element was written by the peer.
-            for index in unsafe (0..<requestHead.fields.count).reversed() {
-                let line = unsafe requestHead.fields[index]
+            for index in (0..<requestHead.fields.count).reversed() {
+                let line = requestHead.fields[index]
                 guard line.id == .forwarded else { continue }
                 var elements = ElementsFromEnd(head[line.value.range])
                 guard let element = elements.next() else { continue }
@@ -90,7 +89,7 @@ extension Worker {
                 return scheme.equalsIgnoringCase("https")
             }
         }
-        guard let scheme = unsafe requestHead.fields.first(.xForwardedProto) else { return false }
+        guard let scheme = requestHead.fields.first(.xForwardedProto) else { return false }
         return head[scheme.range].equalsIgnoringCase("https")
     }
 
@@ -99,7 +98,7 @@ extension Worker {
 
     /// The most bytes of a request body for the site.
     private func bodyLimit(_ view: SiteView) -> UInt64 {
-        let limit = unsafe view.bodyBytes ?? settings.bodyBytes
+        let limit = view.bodyBytes ?? settings.bodyBytes
         return limit == 0 ? .max : limit
     }
 
@@ -118,8 +117,8 @@ extension Worker {
     /// Answers an ACME challenge (RFC 8555 section 8.3), before any redirect. Returns false if the request is for
     /// something else.
     private func answerChallenge(_ head: Bytes, _ exchange: SlotID, from id: SlotID) -> Bool {
-        let path = unsafe head[requestHead.target.pathAndQuery.range]
-        guard path.starts(with: "/.well-known/acme-challenge/"), unsafe requestHead.target.implied == nil else {
+        let path = head[requestHead.target.pathAndQuery.range]
+        guard path.starts(with: "/.well-known/acme-challenge/"), requestHead.target.implied == nil else {
             return false
         }
         let token = unsafe Array(path.from("/.well-known/acme-challenge/".utf8.count).buffer)
@@ -206,7 +205,7 @@ extension Worker {
         exchanges[exchange].collectedBytes += memory.output.count
         collectedBytes += memory.output.count
         guard
-            unsafe exchanges[exchange].isRequestComplete
+            exchanges[exchange].isRequestComplete
                 || exchanges[exchange].collectedBytes >= settings.bodyBufferBytes
                 || collectedBytes > Self.mostCollectedBytes
         else { return expectBody(of: id, received: received) }
@@ -228,17 +227,17 @@ extension Worker {
 
     /// Gives a client the full time for its body, when the body begins or after a slow upstream.
     func beginBody(of id: SlotID) {
-        clients[id].bodyDeadline = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
+        clients[id].bodyDeadline = clock.milliseconds + settings.bodyProgressMilliseconds
     }
 
     /// Sets the deadline for the next bytes of a body. They must arrive within the progress timeout. In the long run
     /// the body must also have the least rate: each received byte moves the deadline.
     func expectBody(of id: SlotID, received: Int) {
-        let latest = unsafe clock.milliseconds + settings.bodyProgressMilliseconds
-        let rate = unsafe settings.bodyMinRate
+        let latest = clock.milliseconds + settings.bodyProgressMilliseconds
+        let rate = settings.bodyMinRate
         let moved = rate == 0 ? latest : clients[id].bodyDeadline + Int64(received) * 1000 / rate
         clients[id].bodyDeadline = min(moved, latest)
-        setDeadline(client: id, inMilliseconds: unsafe clients[id].bodyDeadline - clock.milliseconds)
+        setDeadline(client: id, inMilliseconds: clients[id].bodyDeadline - clock.milliseconds)
     }
 
     /// Sets the deadline of the side that must act next: an upstream that does not accept the request, else a client

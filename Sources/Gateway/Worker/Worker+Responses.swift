@@ -66,12 +66,12 @@ extension Worker {
                 upstreams[id].scanner = .response
                 let head = rest[0..<count]
                 let method = exchanges[exchange].method
-                if let fault = unsafe responseHead.parse(head.span, answering: method, limits: Self.responseLimits) {
+                if let fault = responseHead.parse(head.span, answering: method, limits: Self.responseLimits) {
                     upstreamBroke(id, "its answer is malformed: \(fault.reason)", .malformed)
                     return bytes.count
                 }
                 offset += count
-                if unsafe responseHead.isInterim {
+                if responseHead.isInterim {
                     exchanges[exchange].interimAnswers += 1
                     guard exchanges[exchange].interimAnswers <= Self.mostInterimAnswers else {
                         upstreamBroke(id, "it sent one interim answer after the other", .malformed)
@@ -80,7 +80,7 @@ extension Worker {
                     guard relayInterim(head, exchange) else { return bytes.count }
                     continue
                 }
-                unsafe exchanges[exchange].client.isNone
+                exchanges[exchange].client.isNone
                     ? healthCheckAnswered(exchange, responseHead.status)
                     : beginResponse(head, bytes.from(offset), exchange, id)
                 return bytes.count
@@ -98,14 +98,14 @@ extension Worker {
     /// Returns false if the client is gone.
     private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
         let client = exchanges[exchange].client
-        guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, unsafe responseHead.status != 100 else {
+        guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, responseHead.status != 100 else {
             return true
         }
         let strip = tables.sites[exchanges[exchange].site].view.responseStrip
         memory.output.clear()
         writeStatusLine(head)
-        for index in unsafe 0..<responseHead.fields.count {
-            let field = unsafe responseHead.fields[index]
+        for index in 0..<responseHead.fields.count {
+            let field = responseHead.fields[index]
             let name = head[field.name.range]
             guard !field.isHopByHop, field.id != .contentLength, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
@@ -119,18 +119,18 @@ extension Worker {
         countResponse(exchange)
         tables.pools[exchanges[exchange].pool].failures = 0
         tables.pools[exchanges[exchange].pool].ejectedUntil = 0
-        if unsafe responseHead.isSwitchingProtocols {
-            guard let upgrade = unsafe responseHead.fields.first(.upgrade),
+        if responseHead.isSwitchingProtocols {
+            guard let upgrade = responseHead.fields.first(.upgrade),
                 isAsked(exchange, forProtocol: head[upgrade.range])
             else { return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed) }
             return beginTunnel(head, rest, exchange, id)
         }
-        exchanges[exchange].status = unsafe UInt16(responseHead.status)
+        exchanges[exchange].status = UInt16(responseHead.status)
         exchanges[exchange].hasResponseHead = true
-        exchanges[exchange].keepsUpstream = unsafe responseHead.keepAlive
+        exchanges[exchange].keepsUpstream = responseHead.keepAlive
         exchanges[exchange].responseBody =
-            unsafe responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
-        if let seconds = unsafe responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
+            responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
+        if let seconds = responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
         forgetRequest(exchange)
         memory.output.clear()
         writeResponseHead(head, exchange, client)
@@ -160,7 +160,7 @@ extension Worker {
             head, without: view.responseStrip, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
         if isTLS { memory.output.append(view.hsts) }
         memory.output.append(view.responseSet)
-        switch unsafe responseHead.framing {
+        switch responseHead.framing {
         case .none: writeLengthOfNoBody(exchange)
         case .length(let length):
             memory.output.append("Content-Length: ")
@@ -186,20 +186,20 @@ extension Worker {
 
     private func writeStatusLine(_ head: Bytes) {
         memory.output.append("HTTP/1.1 ")
-        unsafe memory.output.append(decimal: UInt64(responseHead.status))
+        memory.output.append(decimal: UInt64(responseHead.status))
         memory.output.append(" ")
-        if unsafe responseHead.reason.isEmpty {
-            unsafe memory.output.append(GatewayAnswer.reason(responseHead.status))
+        if responseHead.reason.isEmpty {
+            memory.output.append(GatewayAnswer.reason(responseHead.status))
         } else {
-            unsafe memory.output.append(head[responseHead.reason.range])
+            memory.output.append(head[responseHead.reason.range])
         }
         memory.output.append("\r\n")
     }
 
     private func writeResponseFields(_ head: Bytes, without strip: NameList, withoutHSTS: Bool) {
         var hasDate = false
-        for index in unsafe 0..<responseHead.fields.count {
-            let field = unsafe responseHead.fields[index]
+        for index in 0..<responseHead.fields.count {
+            let field = responseHead.fields[index]
             if field.isHopByHop { continue }
             switch field.id {
             case .contentLength: continue
@@ -212,13 +212,13 @@ extension Worker {
             writeField(name, head[field.value.range])
         }
         // A recipient that forwards a response without Date adds one (RFC 9110 section 6.6.1).
-        if !hasDate { unsafe memory.output.append(clock.dateLine) }
+        if !hasDate { memory.output.append(clock.dateLine) }
     }
 
     /// Writes Content-Length for a response to HEAD or with status 304, which has no body (RFC 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
-        let tellsLength = unsafe exchanges[exchange].method == .head || responseHead.status == 304
-        guard tellsLength, let length = unsafe responseHead.contentLength else { return }
+        let tellsLength = exchanges[exchange].method == .head || responseHead.status == 304
+        guard tellsLength, let length = responseHead.contentLength else { return }
         memory.output.append("Content-Length: ")
         memory.output.append(decimal: length)
         memory.output.append("\r\n")

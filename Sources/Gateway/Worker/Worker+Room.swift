@@ -38,23 +38,23 @@ extension Worker {
         var isIdle = false
         switch clients[id].phase {
         case .handshake, .awaitingCertificate:
-            let waited = unsafe Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
-            return unsafe Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
+            let waited = Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
+            return Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open where isCollecting(id):
             // The request was not sent to an upstream yet.
-            allowed = unsafe settings.bodyProgressMilliseconds
+            allowed = settings.bodyProgressMilliseconds
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
                 clients[id].transport.isFlushed
             else { return nil }
             isIdle = clients[id].requests > 0 && clients[id].inbox.isEmpty
-            allowed = unsafe isIdle ? settings.idleMilliseconds : settings.headMilliseconds
+            allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
         case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
         }
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
-        let left = unsafe deadline - clock.milliseconds
+        let left = deadline - clock.milliseconds
         // The clock stands still within a turn, so an idle client may have waited longer than it shows.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
@@ -103,7 +103,7 @@ extension Worker {
             made = try make()
         }
         // The kernel returns the lowest free number.
-        guard let descriptor = made, unsafe descriptor >= settings.descriptorCeiling else { return made }
+        guard let descriptor = made, descriptor >= settings.descriptorCeiling else { return made }
         guard freeDescriptor(politely: politely) else {
             Socket.close(descriptor)
             throw SystemFailure("socket", code: EMFILE)

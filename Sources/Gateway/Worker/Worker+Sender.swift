@@ -12,35 +12,35 @@ struct RequestSender {
 extension Worker {
     /// Whether a peer is a trusted proxy, so that its word on who the client is counts.
     func isTrusted(_ peer: PeerAddress) -> Bool {
-        guard unsafe !settings.trustedProxies.isEmpty else { return false }
-        return unsafe peer.isIn(anyOf: settings.trustedProxies)
+        guard !settings.trustedProxies.isEmpty else { return false }
+        return peer.isIn(anyOf: settings.trustedProxies)
     }
 
     /// Finds the client of the request in `requestHead`. This is done once; forwarding fields, log and balancing use
     /// the result.
     func findSender(_ head: Bytes, of id: SlotID) {
-        guard unsafe !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
-        unsafe sender = RequestSender()
+        guard !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
+        sender = RequestSender()
         guard isTrusted(clients[id].peer) else { return }
-        unsafe sender.isTrusted = true
-        let field = unsafe settings.clientAddress
-        var trace = unsafe ClientTrace(from: clients[id].peer, by: field, trusting: settings.trustedProxies)
+        sender.isTrusted = true
+        let field = settings.clientAddress
+        var trace = ClientTrace(from: clients[id].peer, by: field, trusting: settings.trustedProxies)
         switch field {
         case .xForwardedFor, .forwarded:
-            var index = unsafe requestHead.fields.count - 1
+            var index = requestHead.fields.count - 1
             while index >= 0, !trace.isDone {
-                let line = unsafe requestHead.fields[index]
+                let line = requestHead.fields[index]
                 if line.id == field.id { trace.follow(head[line.value.range]) }
                 index -= 1
             }
         case .xRealIP, .cfConnectingIP:
-            let lines = unsafe (0..<requestHead.fields.count).filter { unsafe requestHead.fields[$0].id == field.id }
+            let lines = (0..<requestHead.fields.count).filter { requestHead.fields[$0].id == field.id }
             // If the field occurs twice, it is unknown which one the proxy wrote, so neither is used.
             if let line = lines.first, lines.count == 1 {
-                unsafe trace.read(head[requestHead.fields[line].value.range])
+                trace.read(head[requestHead.fields[line].value.range])
             }
         }
-        if !trace.client.isSameAddress(as: clients[id].peer) { unsafe sender.proxied = trace.client }
+        if !trace.client.isSameAddress(as: clients[id].peer) { sender.proxied = trace.client }
     }
 }
 

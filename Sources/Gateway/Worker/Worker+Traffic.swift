@@ -7,7 +7,7 @@ extension Worker {
 
     /// Counts an upstream's response when its head has arrived.
     func countResponse(_ exchange: SlotID) {
-        let nanoseconds = unsafe clock.nanoseconds - exchanges[exchange].sentAt
+        let nanoseconds = clock.nanoseconds - exchanges[exchange].sentAt
         metrics.observe(.upstream, nanoseconds: nanoseconds)
         tables.count(upstream: exchanges[exchange].pool, nanoseconds: nanoseconds)
     }

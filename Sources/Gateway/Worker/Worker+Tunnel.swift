@@ -14,10 +14,10 @@ extension Worker {
         memory.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n")
         let view = tables.sites[exchanges[exchange].site].view
         let strip = view.responseStrip
-        let upgrade = unsafe responseHead.fields.first(.upgrade)
+        let upgrade = responseHead.fields.first(.upgrade)
         let isWebSocket = upgrade.map { head[$0.range].equalsIgnoringCase("websocket") } ?? false
-        for index in unsafe 0..<responseHead.fields.count {
-            let field = unsafe responseHead.fields[index]
+        for index in 0..<responseHead.fields.count {
+            let field = responseHead.fields[index]
             let name = head[field.name.range]
             // Upgrade is a hop-by-hop field, but here it tells the client which protocol was agreed on.
             guard field.id == .upgrade || !field.isHopByHop, !strip.contains(name) else { continue }

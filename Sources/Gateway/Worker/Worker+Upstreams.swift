@@ -62,7 +62,7 @@ extension Worker {
         case .connecting: return
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
         case .active, .tunnel:
-            handle(unsafe upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
+            handle(upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
         case .idle: return closeIdle(id)
         }
         if upstreams.contains(id), mayRead(upstream: id) { enqueue(upstream: id) }
@@ -105,7 +105,7 @@ extension Worker {
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Session tickets may have arrived or may follow, but no answer can have.
-                let received = unsafe upstreams[id].transport.decrypt(memory, second: clock.seconds)
+                let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)
                 }
@@ -116,7 +116,7 @@ extension Worker {
 
     /// Whether only TLS's own messages have arrived.
     private func isQuiet(_ id: SlotID) -> Bool {
-        switch unsafe upstreams[id].transport.receive(memory, second: clock.seconds) {
+        switch upstreams[id].transport.receive(memory, second: clock.seconds) {
         case .nothing: true
         case .bytes: memory.plain.count == 0
         case .ended, .truncated, .failed: false

@@ -23,22 +23,26 @@ final class Worker {
     let exchanges: Slab<Exchange>
     let memory: WorkerMemory
     let tables: WorkerTables
-    @exclusivity(unchecked) var wheel: TimerWheel
-    @exclusivity(unchecked) var requestHead = RequestHead()
-    @exclusivity(unchecked) var responseHead = ResponseHead()
+
+    // Swift would check at each use of these that no change of the same property is under way. That costs instructions, and can't
+    // fail: one thread alone uses a worker, and nothing that changes one of them in place calls back into the worker. That is why
+    // they are `unchecked`, and `@safe` all the same.
+    @safe @exclusivity(unchecked) var wheel: TimerWheel
+    @safe @exclusivity(unchecked) var requestHead = RequestHead()
+    @safe @exclusivity(unchecked) var responseHead = ResponseHead()
     /// The client of the request in `requestHead`. It may belong to another request after this one has waited for its
     /// body.
-    @exclusivity(unchecked) var sender = RequestSender()
-    @exclusivity(unchecked) var settings: WorkerSettings
-    @exclusivity(unchecked) var clock: LoopClock
-    @exclusivity(unchecked) var random: RequestIDSource
+    @safe @exclusivity(unchecked) var sender = RequestSender()
+    @safe @exclusivity(unchecked) var settings: WorkerSettings
+    @safe @exclusivity(unchecked) var clock: LoopClock
+    @safe @exclusivity(unchecked) var random: RequestIDSource
 
     /// Connections that could continue at once but let others go first.
-    @exclusivity(unchecked) private var queue: [Token] = []
-    @exclusivity(unchecked) private var turn: [Token] = []
+    @safe @exclusivity(unchecked) private var queue: [Token] = []
+    @safe @exclusivity(unchecked) private var turn: [Token] = []
     /// The clients whose TLS handshakes can continue.
     private var handshakes = TokenQueue()
-    @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
+    @safe @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
     var listeners: [Listener] = []
@@ -70,7 +74,7 @@ final class Worker {
         reports = setup.reports
         metrics = setup.metrics
         connections = setup.connections
-        unsafe settings = setup.settings
+        settings = setup.settings
         adminHandler = setup.adminHandler
         identity = setup.identity
         poller = try Poller()
@@ -78,10 +82,10 @@ final class Worker {
         upstreams = Slab(maximum: 1 << 20)
         exchanges = Slab(maximum: 1 << 20)
         memory = WorkerMemory(headBytes: HeadLimits.largest)
-        unsafe clock = LoopClock()
-        unsafe wheel = unsafe TimerWheel(now: clock.milliseconds)
+        clock = LoopClock()
+        wheel = TimerWheel(now: clock.milliseconds)
         tables = WorkerTables(fallback: setup.fallback)
-        unsafe random = RequestIDSource()
+        random = RequestIDSource()
         serverTLS = try TLSServerContext(tickets: setup.tickets)
         try poller.addLevelTriggered(mailbox.descriptor, Token(.mailbox))
     }
@@ -92,19 +96,19 @@ final class Worker {
     func run() {
         while !isStopped {
             var heardUntil: Int64?
-            let isIdle = unsafe queue.isEmpty && handshakes.isEmpty
-            unsafe poller.wait(milliseconds: isIdle ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
-                unsafe clock.update()
-                heardUntil = unsafe heardUntil ?? clock.milliseconds
+            let isIdle = queue.isEmpty && handshakes.isEmpty
+            poller.wait(milliseconds: isIdle ? wheel.sleepMilliseconds(now: clock.milliseconds) : 0) {
+                clock.update()
+                heardUntil = heardUntil ?? clock.milliseconds
                 handle($0, $1)
             }
-            unsafe clock.update()
+            clock.update()
             takeTurns()
             goOnWithHandshakes()
             // If this round took long, bytes that arrived meanwhile are still unread. Their senders must not be treated
             // as late, so the earlier time is used.
-            unsafe fireTimers(now: heardUntil ?? clock.milliseconds)
-            unsafe accessLog?.flushIfDue(clock.milliseconds)
+            fireTimers(now: heardUntil ?? clock.milliseconds)
+            accessLog?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
         }
         accessLog?.flush()
@@ -127,14 +131,14 @@ final class Worker {
     func enqueue(client id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
-        unsafe queue.append(Token(.client, id))
+        queue.append(Token(.client, id))
     }
 
     /// Queues an upstream's connection, which continues after others have had their turn.
     func enqueue(upstream id: SlotID) {
         guard !upstreams[id].isQueued else { return }
         upstreams[id].isQueued = true
-        unsafe queue.append(Token(.upstream, id))
+        queue.append(Token(.upstream, id))
     }
 
     /// Queues a client's TLS handshake, which continues after the open connections have had their turn.
@@ -159,9 +163,9 @@ final class Worker {
     }
 
     private func takeTurns() {
-        guard unsafe !queue.isEmpty else { return }
-        unsafe swap(&queue, &turn)
-        for token in unsafe turn {
+        guard !queue.isEmpty else { return }
+        swap(&queue, &turn)
+        for token in turn {
             switch token.kind {
             case .client:
                 guard let id = token.element(in: clients) else { continue }
@@ -174,39 +178,39 @@ final class Worker {
             default: break
             }
         }
-        unsafe turn.removeAll(keepingCapacity: true)
+        turn.removeAll(keepingCapacity: true)
     }
 
     private func fireTimers(now: Int64) {
-        unsafe wheel.advance(to: now, &dueTimers)
-        guard unsafe !dueTimers.isEmpty else { return }
-        for (token, tick) in unsafe dueTimers {
+        wheel.advance(to: now, &dueTimers)
+        guard !dueTimers.isEmpty else { return }
+        for (token, tick) in dueTimers {
             switch token.kind {
             case .client:
                 guard let id = token.element(in: clients) else { continue }
-                if unsafe clients[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
+                if clients[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
                     clientTimedOut(id)
                 }
             case .upstream:
                 guard let id = token.element(in: upstreams) else { continue }
-                if unsafe upstreams[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
+                if upstreams[id].deadline.isDue(entryAt: tick, now: now, for: token, in: &wheel) {
                     upstreamTimedOut(id)
                 }
             case .listener: resumeAccepting()
             default: break
             }
         }
-        unsafe dueTimers.removeAll(keepingCapacity: true)
+        dueTimers.removeAll(keepingCapacity: true)
     }
 
     // MARK: Deadlines
 
     func setDeadline(client id: SlotID, inMilliseconds time: Int64) {
-        unsafe clients[id].deadline.set(clock.milliseconds + time, for: Token(.client, id), in: &wheel)
+        clients[id].deadline.set(clock.milliseconds + time, for: Token(.client, id), in: &wheel)
     }
 
     func setDeadline(upstream id: SlotID, inMilliseconds time: Int64) {
-        unsafe upstreams[id].deadline.set(clock.milliseconds + time, for: Token(.upstream, id), in: &wheel)
+        upstreams[id].deadline.set(clock.milliseconds + time, for: Token(.upstream, id), in: &wheel)
     }
 
     // MARK: Reports

@@ -52,8 +52,8 @@ final class WorkerTables {
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
     /// The sites and upstreams with requests since the last report, and the sites' counts.
-    @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
-    @exclusivity(unchecked) private var busyPools: [SlotID] = []
+    @safe @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
+    @safe @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
     init(fallback: FallbackSource) { self.fallback = FallbackCertificates(fallback) }
 
@@ -168,17 +168,17 @@ final class WorkerTables {
     /// Counts an answer of a site. The site stays in the table until the count is reported.
     func count(site id: SlotID, status: Int) {
         if sites[id].trafficPlace == 0 {
-            unsafe hostTraffic.append((id, HostTraffic()))
-            sites[id].trafficPlace = unsafe UInt32(hostTraffic.count)
+            hostTraffic.append((id, HostTraffic()))
+            sites[id].trafficPlace = UInt32(hostTraffic.count)
             use(site: id)
         }
         let place = Int(sites[id].trafficPlace) - 1
-        unsafe hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
+        hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
     }
 
     /// Counts an upstream's response and the time from sending the request to its head.
     func count(upstream id: SlotID, nanoseconds: UInt64) {
-        if pools[id].traffic.responses == 0 { unsafe busyPools.append(id) }
+        if pools[id].traffic.responses == 0 { busyPools.append(id) }
         pools[id].traffic.responses &+= 1
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
@@ -186,17 +186,17 @@ final class WorkerTables {
     /// Returns the counts since the last call and resets them.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
-        for (id, traffic) in unsafe hostTraffic {
+        for (id, traffic) in hostTraffic {
             report.hosts.append((sites[id].site, traffic))
             sites[id].trafficPlace = 0
             release(site: id)
         }
-        for id in unsafe busyPools where pools.contains(id) {
+        for id in busyPools where pools.contains(id) {
             report.upstreams.append((pools[id].definition, pools[id].traffic))
             pools[id].traffic = UpstreamTraffic()
         }
-        unsafe hostTraffic.removeAll(keepingCapacity: true)
-        unsafe busyPools.removeAll(keepingCapacity: true)
+        hostTraffic.removeAll(keepingCapacity: true)
+        busyPools.removeAll(keepingCapacity: true)
         return report
     }
 
