@@ -317,8 +317,7 @@ extension GatewayServer {
     static var uptime: Int64 { monotonicMilliseconds / 1000 }
 
     static var monotonicMilliseconds: Int64 {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        let time = SystemClock.read(CLOCK_MONOTONIC)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

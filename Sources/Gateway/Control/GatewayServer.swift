@@ -209,7 +209,7 @@ package final class GatewayServer {
         }
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
         // A signal or a message ends the wait early. One second is the longest delay of timed work on this thread.
-        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), 1000)
+        Poll.wait(for: &descriptors, milliseconds: 1000)
         let drained = events.drain()
         var isTouched = false
         for event in drained {

@@ -49,7 +49,7 @@ final class Resolver: Sendable {
     }
 
     private func run() {
-        var poll = pollfd(fd: signal.descriptor, events: Int16(POLLIN), revents: 0)
+        var descriptors = [pollfd(fd: signal.descriptor, events: Int16(POLLIN), revents: 0)]
         while true {
             let (name, isEnded) = work.withLock { work in (work.names.popLast(), work.isEnded) }
             if let name {
@@ -57,17 +57,17 @@ final class Resolver: Sendable {
                 continue
             }
             if isEnded { return }
-            _ = unsafe Glibc.poll(&poll, 1, 1000)
+            Poll.wait(for: &descriptors, milliseconds: 1000)
             _ = signal.drain()
         }
     }
 
     /// Resolves a name. The addresses are in the system's order of preference.
     static func look(up name: String) -> Answer {
-        var hints = unsafe addrinfo()
-        unsafe hints.ai_family = AF_UNSPEC
-        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        unsafe hints.ai_flags = AI_ADDRCONFIG
+        // The system reads name and hints, and makes a list that is valid until it is freed here.
+        var hints = unsafe addrinfo(
+            ai_flags: AI_ADDRCONFIG, ai_family: AF_UNSPEC, ai_socktype: Int32(SOCK_STREAM.rawValue), ai_protocol: 0,
+            ai_addrlen: 0, ai_addr: nil, ai_canonname: nil, ai_next: nil)
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(name, nil, &hints, &list)
         guard code == 0 else {

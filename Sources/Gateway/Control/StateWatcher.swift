@@ -145,7 +145,7 @@ extension StateWatcher {
         // Rounded up to whole milliseconds; otherwise the loop would spin during the last part of one.
         let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
         // The entries are lent to this call only. A signal ends the call like a timeout; the caller checks the clock.
-        _ = unsafe Glibc.poll(&entries, nfds_t(entries.count), CInt(milliseconds))
+        Poll.wait(for: &entries, milliseconds: CInt(milliseconds))
     }
 
     /// Reads all waiting events and returns whether one of them matters.

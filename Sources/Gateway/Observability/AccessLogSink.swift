@@ -119,7 +119,7 @@ final class AccessLogSink: Sendable {
         }
         var patience: Int32 = -1
         if case .failed = outcome { patience = Self.retryMilliseconds }
-        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), patience)
+        Poll.wait(for: &descriptors, milliseconds: patience)
     }
 
     private func write(_ lines: inout PendingLines) -> PendingLines.Outcome? {

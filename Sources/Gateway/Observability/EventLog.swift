@@ -39,8 +39,10 @@ package struct EventLog: Sendable {
         }
 
         private static func writeAtOnce(_ line: [UInt8], _ state: inout State) -> Bool {
-            var poll = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
-            guard unsafe Glibc.poll(&poll, 1, 0) == 1, poll.revents & Int16(POLLOUT) != 0 else { return false }
+            var output = [pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)]
+            guard Poll.wait(for: &output, milliseconds: 0) == 1, output[0].revents & Int16(POLLOUT) != 0 else {
+                return false
+            }
             let text = state.isWithinLine ? [UInt8(ascii: "\n")] + line : line
             var bytes = text[...]
             while !bytes.isEmpty {

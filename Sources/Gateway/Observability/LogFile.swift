@@ -17,6 +17,7 @@ struct LogFile: Sendable {
     /// Opens a file for appending and creates it if missing, with mode 0640 less the umask.
     static func open(path: String) throws(SystemFailure) -> LogFile {
         var status = stat()
+        // The path is lent to the calls alone. What they fill is read only when they did.
         let isPipe = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
         // A named pipe is opened for reading too (fifo(7)): opening then needs no reader, and writing goes on when the
         // reader is gone.
@@ -29,6 +30,7 @@ struct LogFile: Sendable {
     private init(_ descriptor: Int32) {
         self.descriptor = descriptor
         var status = stat()
+        // A structure of the right kind; it stays zero when the call fails.
         let isKnown = unsafe fstat(descriptor, &status) == 0
         isRegular = isKnown && status.st_mode & S_IFMT == S_IFREG
         (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
@@ -40,6 +42,7 @@ struct LogFile: Sendable {
     /// Whether the file has been deleted, so that nobody can read what is written to it.
     var isDeleted: Bool {
         var status = stat()
+        // A structure of the right kind, which is read only when the call has filled it.
         return unsafe isRegular && fstat(descriptor, &status) == 0 && status.st_nlink == 0
     }
 
@@ -47,11 +50,13 @@ struct LogFile: Sendable {
     /// was full.
     func endsWithinLine(path: String) -> Bool {
         guard isRegular else { return false }
+        // The path is lent to the call alone.
         let reader = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard reader >= 0 else { return false }
         defer { _ = Glibc.close(reader) }
         var last = UInt8(ascii: "\n")
         let end = lseek(reader, 0, SEEK_END)
+        // The system writes one byte at most.
         return unsafe end > 0 && pread(reader, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
@@ -69,8 +74,8 @@ struct LogFile: Sendable {
 
     /// Waits at most this long for room to write. Returns whether there is room.
     func hasRoom(milliseconds: Int32) -> Bool {
-        var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        return unsafe Glibc.poll(&poll, 1, milliseconds) != 0
+        var file = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
+        return Poll.wait(for: &file, milliseconds: milliseconds) != 0
     }
 
     /// Closes the file. The standard output stays open, since it belongs to the whole process.

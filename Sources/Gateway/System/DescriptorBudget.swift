@@ -1,5 +1,4 @@
 import ConfigModel
-import Glibc
 
 /// How many clients may be connected at once, given the limit of open descriptors.
 package struct DescriptorBudget: Equatable {
@@ -72,14 +71,4 @@ extension DescriptorBudget: CustomStringConvertible {
 
     /// Whether a limit of aegis.yaml is not in force as written.
     package var isShort: Bool { connections < wanted || isMoot }
-}
-
-extension DescriptorLimit {
-    /// The process's limit of open descriptors; 1024 when the limit can't be read.
-    static var current: Int {
-        var limit = rlimit()
-        // `limit` is an rlimit structure, and it is read only after the call has filled it.
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
-        return Int(clamping: limit.rlim_cur)
-    }
 }

@@ -13,10 +13,7 @@ struct ProcessUsage {
     let maxDescriptors: UInt64
 
     static var current: ProcessUsage {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        var limit = rlimit()
-        _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        let time = SystemClock.read(CLOCK_PROCESS_CPUTIME_ID)
         // /proc/self/statm begins with the total and the resident size, in pages (proc_pid_statm(5)).
         let memory = (try? SmallFile.read("/proc/self/statm")).map { String(decoding: $0, as: UTF8.self) } ?? ""
         let pages = memory.split(separator: " ").prefix(2).compactMap {
@@ -25,10 +22,11 @@ struct ProcessUsage {
         return ProcessUsage(
             cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, virtualBytes: pages.first,
             residentBytes: pages.count > 1 ? pages[1] : nil, openDescriptors: countDescriptors(),
-            maxDescriptors: UInt64(limit.rlim_cur))
+            maxDescriptors: UInt64(DescriptorLimit.limit?.rlim_cur ?? 0))
     }
 
     private static func countDescriptors() -> Int? {
+        // It is this function's alone until it is closed.
         guard let directory = unsafe opendir("/proc/self/fd") else { return nil }
         defer { unsafe closedir(directory) }
         var count = 0

@@ -250,11 +250,10 @@ struct LoopClock {
     init() { update() }
 
     mutating func update() {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        var time = SystemClock.read(CLOCK_MONOTONIC)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         milliseconds = Int64(nanoseconds / 1_000_000)
-        _ = unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        time = SystemClock.read(CLOCK_REALTIME_COARSE)
         guard Int64(time.tv_sec) != seconds else { return }
         seconds = Int64(time.tv_sec)
         dateLine = Array("Date: \(UTCTime.http(seconds))\r\n".utf8)
