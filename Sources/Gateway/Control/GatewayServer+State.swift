@@ -223,6 +223,7 @@ extension GatewayServer {
     func becameReady() {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
+            // One byte of a constant text.
             _ = unsafe write(descriptor, "1", 1)
             _ = close(descriptor)
         }

@@ -27,6 +27,7 @@ extension GatewayServer {
             return log.warning("a successor is starting already", [("process", "\(successor.process)")])
         }
         var pipe: [Int32] = [0, 0]
+        // The system writes two numbers.
         guard unsafe pipe2(&pipe, O_CLOEXEC) == 0 else { return log.error("no successor: \(SystemFailure("pipe2"))") }
         let descriptors = sockets.open.values.flatMap { $0 } + [pipe[1]]
         do {
@@ -43,6 +44,7 @@ extension GatewayServer {
     }
 
     private func spawn(_ descriptors: [Int32]) throws(SystemFailure) -> pid_t {
+        // What C makes here is used by this call alone, which destroys it too.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -99,6 +101,7 @@ extension GatewayServer {
     func successorSpoke() {
         guard let successor else { return }
         var byte: UInt8 = 0
+        // The system writes one byte at most, below one number.
         let count = unsafe read(successor.ready, &byte, 1)
         _ = close(successor.ready)
         self.successor = nil
@@ -117,6 +120,7 @@ enum Environment {
     /// The variables in the form `NAME=value`.
     static var current: [String] {
         var result: [String] = []
+        // A list of C's texts that ends with nil; nothing in this process changes it.
         var entry = unsafe environ
         while let text = unsafe entry.pointee {
             unsafe result.append(String(cString: text))
@@ -129,6 +133,7 @@ enum Environment {
     static func withCStrings<Result>(
         _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
+        // Room for each text and the nil; both list and copies of texts are freed when `body` is done.
         let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
         for (index, text) in texts.enumerated() { unsafe (list + index).initialize(to: strdup(text)) }
         unsafe (list + texts.count).initialize(to: nil)

@@ -29,6 +29,7 @@ final class Mailbox<Message: Sendable>: Sendable {
     /// Removes and returns all messages, in the order in which they were posted.
     func drain() -> [Message] {
         var value: eventfd_t = 0
+        // The system writes one number.
         _ = unsafe eventfd_read(descriptor, &value)
         return messages.withLock { messages in
             defer { messages = [] }

@@ -25,6 +25,7 @@ struct Readiness: OptionSet {
 struct Poller: ~Copyable {
     private static let batch = 512
     private let descriptor: Int32
+    /// Room for a batch, this value's alone.
     private let events: UnsafeMutablePointer<epoll_event>
 
     init() throws(SystemFailure) {
@@ -50,10 +51,8 @@ struct Poller: ~Copyable {
     }
 
     private func add(_ watched: Int32, _ token: Token, events: UInt32) throws(SystemFailure) {
-        var event = unsafe epoll_event()
-        unsafe event.events = events
-        unsafe event.data.u64 = token.raw
-        // The kernel copies the event.
+        // The kernel copies the event. Each use of its data's union is of this kind.
+        var event = unsafe epoll_event(events: events, data: epoll_data_t(u64: token.raw))
         guard unsafe epoll_ctl(descriptor, EPOLL_CTL_ADD, watched, &event) == 0 else {
             throw SystemFailure("epoll_ctl")
         }

@@ -20,6 +20,7 @@ struct NamedThread {
 
     /// Starts the thread, which ends when `body` returns.
     func start() {
+        // The attributes are this call's alone, which destroys them too.
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)

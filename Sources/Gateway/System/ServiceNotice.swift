@@ -3,6 +3,7 @@ import Glibc
 /// Sends status messages to systemd (sd_notify(3)); does nothing when NOTIFY_SOCKET is not set.
 enum ServiceNotice {
     static func send(_ text: String) {
+        // Nothing in this process changes the environment.
         guard let path = unsafe getenv("NOTIFY_SOCKET").map({ unsafe String(cString: $0) }), !path.isEmpty,
             path.utf8.count <= 107
         else { return }
@@ -14,6 +15,7 @@ enum ServiceNotice {
         var name = Array(path.utf8)
         // In NOTIFY_SOCKET '@' stands for the zero byte at the start of an abstract name.
         if name[0] == UInt8(ascii: "@") { name[0] = 0 }
+        // 107 bytes at most, of 108.
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
         let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
         let message = Array(text.utf8)

@@ -30,6 +30,7 @@ enum Socket {
     static func isSilent(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {
+            // The system writes one byte at most.
             let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK))
             if count >= 0 { return false }
             if errno != EINTR { return errno == EAGAIN }
@@ -42,6 +43,7 @@ enum Socket {
     /// Sends as many bytes as the kernel has room for.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {
+            // Within the buffer, by its own count.
             let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .bytes(count) }
             if errno == EINTR { continue }
@@ -94,6 +96,7 @@ enum Socket {
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
+        // The system writes a number of this size.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { return errno }
         return code
     }
@@ -102,6 +105,7 @@ enum Socket {
     @discardableResult
     static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
+        // The system reads a number of this size.
         return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
@@ -114,6 +118,7 @@ enum Socket {
     /// Makes close send a reset, so that the peer sees that the stream was cut off.
     static func resetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
+        // The system reads a structure of this size.
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
