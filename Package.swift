@@ -104,7 +104,7 @@ let package = Package(
                 "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            // Views of the data plane's buffers, and the addressors of its slabs, say how long they live.
+            // For `Bytes.span`, which says that it lives no longer than its view.
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
         ),
         .executableTarget(

@@ -43,9 +43,9 @@ struct Bytes {
 
     /// The bytes as a span. The compiler can't check the span's lifetime, just as it can't check the view's.
     var span: Span<UInt8> {
-        @_lifetime(immortal) get {
+        @_lifetime(borrow self) get {
             let span = unsafe Span(_unsafeStart: start, count: count)
-            return unsafe _overrideLifetime(span, borrowing: ())
+            return unsafe _overrideLifetime(span, borrowing: self)
         }
     }
 
