@@ -53,7 +53,7 @@ import Testing
         let parsed = Configuration.parse(SourceText(name: "x", text))
         #expect(
             parsed.diagnostics.map(\.position) == [
-                SourcePosition(line: 2, column: 9), SourcePosition(line: 2, column: 13 + 3 * 20_000),
+                SourcePosition(line: 2, column: 9), SourcePosition(line: 2, column: 14 + 3 * 20_000),
             ])
         #expect(!parsed.diagnostics.contains { $0.message.hasPrefix("too many") })
     }
