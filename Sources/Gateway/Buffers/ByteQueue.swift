@@ -2,7 +2,6 @@
 /// usually has no memory.
 @safe
 struct ByteQueue: ~Copyable {
-    /// This queue's alone, until `clear` or the end. The bytes are those from `start` to `end`, which lie within it.
     private var memory: UnsafeMutableBufferPointer<UInt8>?
     private var start = 0
     private var end = 0
@@ -16,7 +15,9 @@ struct ByteQueue: ~Copyable {
 
     /// The waiting bytes. Valid until the queue next changes.
     var bytes: Bytes {
-        guard let memory = unsafe memory, let base = memory.baseAddress else { return Bytes("") }
+        guard let memory = unsafe memory, let base = memory.baseAddress else {
+            return unsafe Bytes(Self.nothing, count: 0)
+        }
         return unsafe Bytes(UnsafePointer(base) + start, count: count)
     }
 
@@ -67,4 +68,7 @@ struct ByteQueue: ~Copyable {
         }
         (start, end) = (0, count)
     }
+
+    /// A valid address for views of an empty queue.
+    private nonisolated(unsafe) static let nothing: UnsafeMutablePointer<UInt8> = .allocate(capacity: 1)
 }

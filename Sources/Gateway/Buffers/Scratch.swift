@@ -2,9 +2,7 @@
 /// and holds nothing until the next. Confined to one thread.
 @safe
 struct Scratch: ~Copyable {
-    /// This value's alone. Whatever writes to it sees first that there is room.
     private let memory: UnsafeMutableBufferPointer<UInt8>
-    /// Where `count` stands, so that a borrowed value can be written to.
     private let used: UnsafeMutablePointer<Int>
 
     init(capacity: Int) {
@@ -20,10 +18,7 @@ struct Scratch: ~Copyable {
 
     var capacity: Int { unsafe memory.count }
 
-    private(set) var count: Int {
-        unsafeAddress { unsafe UnsafePointer(used) }
-        nonmutating unsafeMutableAddress { unsafe used }
-    }
+    var count: Int { unsafe used.pointee }
 
     /// The number of bytes that can still be added.
     var room: Int { capacity - count }
@@ -32,7 +27,7 @@ struct Scratch: ~Copyable {
         unsafe Bytes(UnsafePointer(memory.baseAddress.unsafelyUnwrapped), count: count)
     }
 
-    func clear() { count = 0 }
+    func clear() { unsafe used.pointee = 0 }
 
     /// Lets `body` write into the free memory. `body` returns how many bytes it wrote.
     @unsafe
@@ -40,7 +35,7 @@ struct Scratch: ~Copyable {
         let free = unsafe UnsafeMutableBufferPointer(rebasing: memory[count..<count + min(room, limit)])
         let written = unsafe body(free)
         precondition(written >= 0 && written <= free.count)
-        count += written
+        unsafe used.pointee += written
     }
 
     /// Adds bytes. There must be room for them.
@@ -49,7 +44,7 @@ struct Scratch: ~Copyable {
         guard bytes.count > 0 else { return }
         unsafe (memory.baseAddress.unsafelyUnwrapped + count).update(
             from: bytes.buffer.baseAddress.unsafelyUnwrapped, count: bytes.count)
-        count += bytes.count
+        unsafe used.pointee += bytes.count
     }
 
     /// Adds a constant text. Inlined, so that the compiler writes the text as a few constants.
@@ -58,22 +53,29 @@ struct Scratch: ~Copyable {
         precondition(text.utf8CodeUnitCount <= room, "the scratch memory is full")
         unsafe UnsafeMutableRawPointer(memory.baseAddress.unsafelyUnwrapped + count).copyMemory(
             from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
-        count += text.utf8CodeUnitCount
+        unsafe used.pointee += text.utf8CodeUnitCount
     }
 
     func append(byte: UInt8) {
         precondition(room > 0, "the scratch memory is full")
         unsafe memory[count] = byte
-        count += 1
+        unsafe used.pointee += 1
     }
 
     func append(_ bytes: Span<UInt8>) {
         precondition(bytes.count <= room, "the scratch memory is full")
-        // Lent to the call alone.
-        unsafe bytes.withUnsafeBufferPointer { unsafe append(Bytes($0)) }
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            unsafe append(Bytes(start, count: buffer.count))
+        }
     }
 
-    func append(_ bytes: [UInt8]) { bytes.lendingBytes { append($0) } }
+    func append(_ bytes: [UInt8]) {
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            unsafe append(Bytes(start, count: buffer.count))
+        }
+    }
 
     func append(decimal value: UInt64) { append(number: value, radix: 10) }
 
@@ -89,9 +91,9 @@ struct Scratch: ~Copyable {
         let follows = unsafe memory.baseAddress.unsafelyUnwrapped + range.upperBound
         // Both ranges lie within the memory. They may overlap, which `update` allows.
         unsafe (follows + more).update(from: follows, count: end - range.upperBound)
-        count = range.lowerBound
+        unsafe used.pointee = range.lowerBound
         append(hex: value)
-        count = end + more
+        unsafe used.pointee = end + more
     }
 
     /// Adds a number. Inlined, since with a constant radix the compiler divides by multiplying.
@@ -114,6 +116,6 @@ struct Scratch: ~Copyable {
             unsafe memory[at] = digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
             rest /= radix
         }
-        count = start &+ digits
+        unsafe used.pointee = start &+ digits
     }
 }

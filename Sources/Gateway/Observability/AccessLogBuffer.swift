@@ -195,7 +195,7 @@ final class AccessLogBuffer {
     }
 
     private func add() {
-        lines.append(contentsOf: line.bytes)
+        unsafe lines.append(contentsOf: line.bytes.buffer)
         lineCount += 1
         if lines.count >= Self.size { flush() }
     }

@@ -31,23 +31,17 @@ final class WorkerMetrics: Sendable {
     private static let histogramSize = bucketNanoseconds.count + 2
 
     // Sound to share: each place is an atomic, and the memory lives as long as `self`.
-    private nonisolated(unsafe) let memory: UnsafeMutablePointer<Atomic<UInt64>>
+    private nonisolated(unsafe) let places: UnsafeMutablePointer<Atomic<UInt64>>
     private static let count = Counter.allCases.count + Histogram.allCases.count * histogramSize
 
     init() {
-        unsafe memory = .allocate(capacity: Self.count)
-        for index in 0..<Self.count { unsafe (memory + index).initialize(to: Atomic(0)) }
+        unsafe places = .allocate(capacity: Self.count)
+        for index in 0..<Self.count { unsafe (places + index).initialize(to: Atomic(0)) }
     }
 
     deinit {
-        unsafe memory.deinitialize(count: Self.count)
-        unsafe memory.deallocate()
-    }
-
-    /// One of the counts: a counter's, or of those of a histogram.
-    private subscript(place: Int) -> Atomic<UInt64> {
-        // Counters and histograms, which are enumerated, name no place beyond the last.
-        unsafeAddress { unsafe UnsafePointer(memory + place) }
+        unsafe places.deinitialize(count: Self.count)
+        unsafe places.deallocate()
     }
 
     func add(_ counter: Counter, _ amount: UInt64) { add(at: counter.rawValue, amount) }
@@ -70,7 +64,7 @@ final class WorkerMetrics: Sendable {
         add(at: start + Self.histogramSize - 1, nanoseconds)
     }
 
-    func value(_ counter: Counter) -> UInt64 { self[counter.rawValue].load(ordering: .relaxed) }
+    func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
     var openConnections: Int {
         // `closed` is read first: connections accepted in between make the result too high, never negative.
@@ -81,12 +75,12 @@ final class WorkerMetrics: Sendable {
     /// The buckets of a histogram, each without the counts of lower ones, and the sum in nanoseconds.
     func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
-        let values = (0..<Self.histogramSize).map { self[start + $0].load(ordering: .relaxed) }
+        let values = (0..<Self.histogramSize).map { unsafe places[start + $0].load(ordering: .relaxed) }
         return (Array(values.dropLast()), values[values.count - 1])
     }
 
     private func add(at place: Int, _ amount: UInt64) {
         // Only the worker writes, so a load and a store suffice. They need no lock prefix, unlike wrappingAdd.
-        self[place].store(self[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+        unsafe places[place].store(places[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 }

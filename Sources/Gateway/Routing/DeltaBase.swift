@@ -45,7 +45,7 @@ struct DeltaBase: Sendable {
         var at = 0
         while at < difference.count {
             let new = Int(difference[at])
-            result.append(contentsOf: difference[at + 1..<at + 1 + new])
+            unsafe result.append(contentsOf: difference[at + 1..<at + 1 + new].buffer)
             at += 1 + new
             let count = Int(difference[at])
             at += 1

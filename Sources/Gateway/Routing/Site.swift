@@ -13,12 +13,12 @@ final class Site: Sendable, Named {
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber]) {
-        var (facts, texts) = (SiteFacts(host), [UInt8]())
+        var (facts, texts) = unsafe (SiteFacts(host), [UInt8]())
         for text in SiteFacts.Text.allCases {
             texts += text.bytes(of: host, upstreams: upstreams)
-            facts.ends[text.rawValue] = UInt32(texts.count)
+            unsafe facts.ends[text.rawValue] = UInt32(texts.count)
         }
-        let memory = UnsafeMutableRawPointer.allocate(
+        let memory = unsafe UnsafeMutableRawPointer.allocate(
             byteCount: MemoryLayout<SiteFacts>.size + texts.count, alignment: MemoryLayout<SiteFacts>.alignment)
         unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
         // The facts and the bytes need no deinitializer.
@@ -40,6 +40,7 @@ typealias UpstreamNumber = UInt32
 
 /// The plain values of a site, without references. They are kept small, since there may be 100,000 sites. The texts of
 /// the site lie after them in memory.
+@unsafe
 struct SiteFacts {
     /// The texts of a site, in the order in which they are stored.
     enum Text: Int, CaseIterable {
@@ -68,17 +69,17 @@ struct SiteFacts {
     }
 
     init(_ host: Host) {
-        bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
-        connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
-        readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
-        writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
-        tunnelMilliseconds = UInt32(clamping: host.timeouts.tunnel.wholeMilliseconds)
-        respondStatus = UInt16(clamping: host.respond?.status ?? 0)
-        balance = host.balance
-        isLeastTLS13 = host.tlsMinVersion == .v1_3
-        forcesHTTPS = host.forceHTTPS
-        preservesHost = host.preserveHost
-        ordersCertificate = host.sslMode == .letsencrypt && host.enabled
+        unsafe bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
+        unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
+        unsafe readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
+        unsafe writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
+        unsafe tunnelMilliseconds = UInt32(clamping: host.timeouts.tunnel.wholeMilliseconds)
+        unsafe respondStatus = UInt16(clamping: host.respond?.status ?? 0)
+        unsafe balance = host.balance
+        unsafe isLeastTLS13 = host.tlsMinVersion == .v1_3
+        unsafe forcesHTTPS = host.forceHTTPS
+        unsafe preservesHost = host.preserveHost
+        unsafe ordersCertificate = host.sslMode == .letsencrypt && host.enabled
     }
 }
 
@@ -88,7 +89,6 @@ extension SiteFacts.Text {
         switch self {
         case .names: Self.list(host.names.map(\.text))
         case .certificateName: Array((host.certificateName ?? "").utf8)
-        // A number is plain bytes.
         case .upstreams: upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } }
         // TLS sessions are bound to the host's identity. Half a digest is enough to tell hosts apart.
         case .binding: Array(Digest.sha256(Array("site \(host.domain.text)".utf8)).prefix(16))

@@ -5,22 +5,18 @@ import PKI
 /// site alive as long as a connection or an exchange uses it.
 @safe
 struct SiteView {
-    private let memory: UnsafeMutablePointer<SiteFacts>
+    private let facts: UnsafeMutablePointer<SiteFacts>
 
-    /// The facts of a site, which must outlive the view.
     @unsafe
-    init(_ facts: UnsafeMutablePointer<SiteFacts>) { unsafe memory = facts }
-
-    // Nobody changes them, and they outlive the view.
-    private var facts: SiteFacts { unsafeAddress { unsafe UnsafePointer(memory) } }
+    init(_ facts: UnsafeMutablePointer<SiteFacts>) { unsafe self.facts = facts }
 
     /// The status of a fixed answer; 0 when upstreams answer.
-    var respondStatus: Int { Int(facts.respondStatus) }
+    var respondStatus: Int { unsafe Int(facts.pointee.respondStatus) }
     var respondBody: Bytes { text(.respondBody) }
-    var forcesHTTPS: Bool { facts.forcesHTTPS }
-    var preservesHost: Bool { facts.preservesHost }
-    var balance: Host.Balance { facts.balance }
-    var leastVersion: TLSConnection.Version { facts.isLeastTLS13 ? .v1_3 : .v1_2 }
+    var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
+    var preservesHost: Bool { unsafe facts.pointee.preservesHost }
+    var balance: Host.Balance { unsafe facts.pointee.balance }
+    var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
     /// The identity that TLS sessions are bound to.
     var binding: Bytes { text(.binding) }
     /// The Strict-Transport-Security field with its CRLF; empty when the host sends none.
@@ -29,10 +25,10 @@ struct SiteView {
     var requestSet: Bytes { text(.requestSet) }
     /// The header lines to add to responses.
     var responseSet: Bytes { text(.responseSet) }
-    var connectMilliseconds: Int64 { Int64(facts.connectMilliseconds) }
-    var readMilliseconds: Int64 { Int64(facts.readMilliseconds) }
-    var writeMilliseconds: Int64 { Int64(facts.writeMilliseconds) }
-    var tunnelMilliseconds: Int64 { Int64(facts.tunnelMilliseconds) }
+    var connectMilliseconds: Int64 { unsafe Int64(facts.pointee.connectMilliseconds) }
+    var readMilliseconds: Int64 { unsafe Int64(facts.pointee.readMilliseconds) }
+    var writeMilliseconds: Int64 { unsafe Int64(facts.pointee.writeMilliseconds) }
+    var tunnelMilliseconds: Int64 { unsafe Int64(facts.pointee.tunnelMilliseconds) }
     var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
     /// The upstream at an index, 0 to `upstreamCount` - 1.
@@ -46,11 +42,11 @@ struct SiteView {
     }
 
     /// The most bytes of a request's body. 0: no limit; nil: the gateway's limit applies.
-    var bodyBytes: UInt64? { facts.bodyBytes == .max ? nil : facts.bodyBytes }
+    var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes == .max ? nil : facts.pointee.bodyBytes }
     /// The name of the certificate that the host uses; empty if none is set.
     var certificateName: Bytes { text(.certificateName) }
     /// Whether the gateway orders the certificate when a handshake needs it and the state has none.
-    var ordersCertificate: Bool { facts.ordersCertificate }
+    var ordersCertificate: Bool { unsafe facts.pointee.ordersCertificate }
     /// The first of the site's names.
     var domain: Bytes {
         names.first
@@ -75,10 +71,10 @@ struct SiteView {
     }
 
     private func text(_ text: SiteFacts.Text) -> Bytes {
-        let start = text.rawValue == 0 ? 0 : Int(facts.ends[text.rawValue - 1])
-        let end = Int(facts.ends[text.rawValue])
+        let start = unsafe text.rawValue == 0 ? 0 : Int(facts.pointee.ends[text.rawValue - 1])
+        let end = unsafe Int(facts.pointee.ends[text.rawValue])
         // `Site` wrote the texts at this address.
-        let texts = unsafe SiteFacts.texts(of: memory).assumingMemoryBound(to: UInt8.self)
+        let texts = unsafe SiteFacts.texts(of: facts).assumingMemoryBound(to: UInt8.self)
         return unsafe Bytes(texts + start, count: end - start)
     }
 }

@@ -17,7 +17,10 @@ extension Worker {
         guard let site = tables.insertUnnamed(probe.site) else { return }
         var exchange = Exchange(
             client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
-        probe.request.lendingBytes { exchange.request.append($0) }
+        unsafe probe.request.withUnsafeBufferPointer { request in
+            guard let start = request.baseAddress else { return }
+            unsafe exchange.request.append(Bytes(start, count: request.count))
+        }
         exchange.pool = pool
         exchange.tries = 1
         guard let id = exchanges.insert(exchange) else { return }

@@ -121,9 +121,12 @@ extension Worker {
         guard path.starts(with: "/.well-known/acme-challenge/"), requestHead.target.implied == nil else {
             return false
         }
-        let token = path.from("/.well-known/acme-challenge/".utf8.count).copy
+        let token = unsafe Array(path.from("/.well-known/acme-challenge/".utf8.count).buffer)
         guard let text = tables.challenges[token] ?? probeAnswer(to: token) else { return false }
-        text.lendingBytes { answer(exchange, status: 200, type: "application/octet-stream", $0) }
+        unsafe text.withUnsafeBufferPointer { text in
+            guard let start = text.baseAddress else { return }
+            unsafe answer(exchange, status: 200, type: "application/octet-stream", Bytes(start, count: text.count))
+        }
         return true
     }
 
