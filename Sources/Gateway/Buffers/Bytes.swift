@@ -14,6 +14,14 @@ struct Bytes {
         self.count = count
     }
 
+    /// A view of memory that outlives its use; of none when it is empty.
+    @unsafe
+    init(_ buffer: UnsafeBufferPointer<UInt8>) {
+        // Only an empty buffer has no address.
+        guard let start = buffer.baseAddress else { self = Bytes(""); return }
+        unsafe self.init(start, count: buffer.count)
+    }
+
     /// Creates a view of a constant text.
     init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
 
@@ -78,11 +86,20 @@ extension String {
     /// Lends the string's UTF-8 bytes to `body`.
     func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
         var text = self
-        return text.withUTF8 { buffer in
-            // The bytes are lent for this call only. An empty string may have no address.
-            guard let start = buffer.baseAddress else { return body(Bytes("")) }
-            return unsafe body(Bytes(start, count: buffer.count))
-        }
+        return text.withUTF8 { unsafe body(Bytes($0)) }
+    }
+}
+
+extension Array<UInt8> {
+    /// Lends its bytes to the call alone.
+    func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
+        unsafe withUnsafeBufferPointer { unsafe body(Bytes($0)) }
+    }
+
+    /// Adds bytes at the end.
+    mutating func append(contentsOf bytes: Bytes) {
+        // They are copied before the call ends.
+        unsafe append(contentsOf: bytes.buffer)
     }
 }
 

@@ -84,9 +84,7 @@ struct ListeningSockets {
     private static func make(
         _ address: ListenAddress, adopting inherited: inout [Inherited], probes: Bool
     ) throws(SystemFailure) -> [Int32] {
-        let wanted = socketAddresses(of: address).map {
-            unsafe $0.withSockaddr { unsafe Array(UnsafeRawBufferPointer(start: $0, count: Int($1))) }
-        }
+        let wanted = socketAddresses(of: address).map(\.bytes)
         let adopted = inherited.filter { wanted.contains($0.name) }
         guard !adopted.isEmpty else {
             if probes { try probe(address) }
@@ -104,6 +102,7 @@ struct ListeningSockets {
     private static func isShared(_ descriptors: [Int32]) -> Bool {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
+        // The system writes a number of this size.
         return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
     }
 
@@ -173,6 +172,7 @@ struct ListeningSockets {
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        // The system writes at most `size` bytes of an address that begins with its family, and sets `size` to how many it has.
         let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &size)

@@ -195,7 +195,7 @@ final class AccessLogBuffer {
     }
 
     private func add() {
-        unsafe lines.append(contentsOf: line.bytes.buffer)
+        lines.append(contentsOf: line.bytes)
         lineCount += 1
         if lines.count >= Self.size { flush() }
     }

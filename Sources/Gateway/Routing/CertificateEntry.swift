@@ -77,7 +77,10 @@ struct CertificateEntry: Named {
     }
 
     // By address, since an access to `header` would cover all of it, also a value that another thread may be changing.
-    private var fixed: UnsafeMutablePointer<Fixed> { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
+    private var fixed: Fixed {
+        unsafeAddress { unsafe UnsafePointer(storage.withUnsafeMutablePointerToHeader { unsafe $0 }) }
+        nonmutating unsafeMutableAddress { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
+    }
 
     private func lending<Result>(_ start: Int32, _ end: Int32, _ body: (Bytes) -> Result) -> Result {
         // The range lies within the bytes that init wrote; the memory lives as long as the storage.
@@ -87,34 +90,34 @@ struct CertificateEntry: Named {
     }
 
     /// The end of the certificate's validity, in seconds since 1970.
-    var expiresAt: Int64 { unsafe fixed.pointee.expiresAt }
+    var expiresAt: Int64 { fixed.expiresAt }
 
     /// The origin of the certificate: its issuer or the operator.
-    var source: CertificateFacts.Source { unsafe fixed.pointee.source }
+    var source: CertificateFacts.Source { fixed.source }
 
     /// Until this time, in seconds since 1970, the certificate is not due for renewal and need not be checked, unless
     /// the CA has given advice about its renewal. Only the control side may use it.
     var restsUntil: Int64 {
-        get { unsafe fixed.pointee.restsUntil }
-        nonmutating set { unsafe fixed.pointee.restsUntil = newValue }
+        get { fixed.restsUntil }
+        nonmutating set { fixed.restsUntil = newValue }
     }
 
     private var leaf: [UInt8] {
-        unsafe lending(0, fixed.pointee.leafEnd) { unsafe fixed.pointee.common.base.bytes(from: $0) }
+        lending(0, fixed.leafEnd) { fixed.common.base.bytes(from: $0) }
     }
 
     var name: String { lendingName(\.text) }
 
     /// Lends the certificate's name in the state to `body`.
     func lendingName<Result>(_ body: (Bytes) -> Result) -> Result {
-        unsafe lending(fixed.pointee.recordEnd, fixed.pointee.nameEnd, body)
+        lending(fixed.recordEnd, fixed.nameEnd, body)
     }
 
     func isNamed(_ name: Bytes) -> Bool { lendingName { $0.equals(name) } }
 
     /// Lends the certificate's domains to `body`.
     private func lendingDomains<Result>(_ body: (NameList) -> Result) -> Result {
-        unsafe lending(fixed.pointee.nameEnd, fixed.pointee.domainsEnd) { body(NameList($0)) }
+        lending(fixed.nameEnd, fixed.domainsEnd) { body(NameList($0)) }
     }
 
     /// The domains of the certificate, in lower case; wildcards as `*.…`.
@@ -126,18 +129,18 @@ struct CertificateEntry: Named {
 
     /// The facts of the certificate, without those that only people read.
     var facts: CertificateFacts {
-        unsafe CertificateFacts(
-            domains: domains, source: source, issuerCommonName: "", notBefore: fixed.pointee.notBefore,
-            expiresAt: fixed.pointee.expiresAt, autoRenew: fixed.pointee.autoRenew, createdAt: fixed.pointee.createdAt,
-            fingerprint: Digest.sha256Text(leaf), directory: fixed.pointee.common.directory,
-            loss: fixed.pointee.isLost ? "is no longer good" : nil)
+        CertificateFacts(
+            domains: domains, source: source, issuerCommonName: "", notBefore: fixed.notBefore,
+            expiresAt: fixed.expiresAt, autoRenew: fixed.autoRenew, createdAt: fixed.createdAt,
+            fingerprint: Digest.sha256Text(leaf), directory: fixed.common.directory,
+            loss: fixed.isLost ? "is no longer good" : nil)
     }
 
     /// The values needed for a renewal; nil for the operator's own certificates and others that are not renewed.
     var managed: ManagedCertificate? {
-        guard unsafe fixed.pointee.autoRenew, source != .custom else { return nil }
-        return unsafe ManagedCertificate(
-            named: name, record: lending(fixed.pointee.keyEnd, fixed.pointee.recordEnd, \.copy), autoRenew: true,
+        guard fixed.autoRenew, source != .custom else { return nil }
+        return ManagedCertificate(
+            named: name, record: lending(fixed.keyEnd, fixed.recordEnd, \.copy), autoRenew: true,
             source: source)
     }
 
@@ -156,15 +159,15 @@ struct CertificateEntry: Named {
     ///
     /// - Parameter fingerprint: SHA-256 of the leaf in lower-case hex.
     func openKey(fingerprint: String) throws -> SecretBytes {
-        try unsafe fixed.pointee.common.sealer.openKey(
-            lending(fixed.pointee.leafEnd, fixed.pointee.keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
+        try fixed.common.sealer.openKey(
+            lending(fixed.leafEnd, fixed.keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
     }
 
     /// Opens the key and parses the chain.
     func credential() throws -> TLSCredential {
         let leaf = leaf
         let key = try PrivateKey(der: openKey(fingerprint: Digest.sha256Text(leaf)))
-        return try unsafe TLSCredential(leaf: leaf, intermediates: fixed.pointee.common.intermediates, key: key)
+        return try TLSCredential(leaf: leaf, intermediates: fixed.common.intermediates, key: key)
     }
 }
 

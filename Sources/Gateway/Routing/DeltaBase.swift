@@ -45,7 +45,7 @@ struct DeltaBase: Sendable {
         var at = 0
         while at < difference.count {
             let new = Int(difference[at])
-            unsafe result.append(contentsOf: difference[at + 1..<at + 1 + new].buffer)
+            result.append(contentsOf: difference[at + 1..<at + 1 + new])
             at += 1 + new
             let count = Int(difference[at])
             at += 1

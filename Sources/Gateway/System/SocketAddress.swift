@@ -4,7 +4,7 @@ import Glibc
 /// An address to connect to or to listen on.
 package struct SocketAddress: Sendable, Hashable {
     /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un structure.
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
     let family: Int32
 
     /// Creates the address of an IP address and a port.
@@ -14,6 +14,7 @@ package struct SocketAddress: Sendable, Hashable {
             var value = sockaddr_in()
             value.sin_family = sa_family_t(AF_INET)
             value.sin_port = UInt16(port).bigEndian
+            // Addresses of a family have as many bytes as its field.
             unsafe withUnsafeMutableBytes(of: &value.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
             (bytes, family) = (Self.bytes(of: value), AF_INET)
         case .v6:
@@ -59,6 +60,7 @@ package struct SocketAddress: Sendable, Hashable {
         self.family = family
     }
 
+    /// Lends the address to a call into C.
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe bytes.withUnsafeBytes { buffer in
             // `bytes` is a complete sockaddr of this family, so it is not empty.
@@ -68,6 +70,7 @@ package struct SocketAddress: Sendable, Hashable {
     }
 
     private static func bytes<Value>(of value: Value) -> [UInt8] {
+        // Plain bytes, of which none is left undefined: the structures begin as zeros and have no gaps.
         unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
     }
 }

@@ -110,9 +110,10 @@ struct Transport: ~Copyable {
 
     /// Keeps the lent bytes that TLS has not read, for a later turn.
     mutating func keepUndecrypted(_ wire: TLSWire) {
-        let unread = unsafe wire.unread
+        // It lies in the scratch memory, or in the queue itself.
+        let unread = unsafe Bytes(wire.unread)
         if undecrypted.isEmpty {
-            if let start = unread.baseAddress { unsafe undecrypted.append(Bytes(start, count: unread.count)) }
+            undecrypted.append(unread)
         } else {
             undecrypted.removeFirst(undecrypted.count - unread.count)
         }
@@ -125,6 +126,7 @@ struct Transport: ~Copyable {
         memory.plain.clear()
         var end: Received?
         hasMore = false
+        // TLS writes within the buffer, and says how many bytes.
         unsafe memory.plain.fill { buffer in
             guard let result = unsafe tls?.read(into: buffer) else { return 0 }
             switch result.next {
@@ -153,6 +155,7 @@ struct Transport: ~Copyable {
         var result = IOResult.wouldBlock
         let descriptor = descriptor
         var asked = 0
+        // The kernel writes within the buffer, and says how many bytes.
         unsafe scratch.fill(atMost: WorkerMemory.readBytes) { buffer in
             asked = buffer.count
             result = unsafe Socket.receive(descriptor, into: buffer)
@@ -178,6 +181,7 @@ struct Transport: ~Copyable {
         var offset = 0
         repeat {
             let size = min(bytes.count - offset, WorkerMemory.readBytes)
+            // TLS has read them when the call returns.
             if let failure = unsafe tls?.write(bytes[offset..<offset + size].buffer) { return .tls(failure) }
             if let failure = sendOutput(of: wire) { return failure }
             offset += size
@@ -187,9 +191,10 @@ struct Transport: ~Copyable {
 
     /// Sends the bytes that TLS has produced.
     mutating func sendOutput(of wire: TLSWire) -> TransportFailure? {
-        let output = unsafe wire.output
-        guard output.count > 0, let start = output.baseAddress else { return nil }
-        let failure = unsafe sendRaw(Bytes(start, count: output.count))
+        // It stays there until `takeOutput`.
+        let output = unsafe Bytes(wire.output)
+        guard !output.isEmpty else { return nil }
+        let failure = sendRaw(output)
         wire.takeOutput()
         return failure
     }
@@ -200,6 +205,7 @@ struct Transport: ~Copyable {
             outbox.append(bytes)
             return nil
         }
+        // The kernel has read them when the call returns.
         switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
             sentBytes += Int64(count)
@@ -245,6 +251,7 @@ struct Transport: ~Copyable {
     /// Sends the waiting bytes, as many as the kernel has room for.
     mutating func flush() -> TransportFailure? {
         while !outbox.isEmpty {
+            // The kernel has read them when the call returns.
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
             case .bytes(let count):
                 sentBytes += Int64(count)

@@ -12,15 +12,11 @@ extension Worker {
         let method = exchanges[exchange].method
         guard method == .get || method == .head else { return refuseMethod(exchange, allowing: "GET, HEAD") }
         guard let answer = adminHandler?.answer(path) else { return self.answer(exchange, 404) }
-        unsafe answer.body.withUnsafeBufferPointer { body in
-            let empty: StaticString = ""
-            let view = unsafe Bytes(body.baseAddress ?? empty.utf8Start, count: body.count)
-            let type: StaticString =
-                switch answer.type {
-                case .text: "text/plain; charset=utf-8"
-                case .metrics: "text/plain; version=0.0.4; charset=utf-8"
-                }
-            self.answer(exchange, status: answer.status, type: type, view)
-        }
+        let type: StaticString =
+            switch answer.type {
+            case .text: "text/plain; charset=utf-8"
+            case .metrics: "text/plain; version=0.0.4; charset=utf-8"
+            }
+        answer.body.lendingBytes { self.answer(exchange, status: answer.status, type: type, $0) }
     }
 }

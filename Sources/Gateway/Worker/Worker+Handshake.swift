@@ -157,11 +157,7 @@ extension Worker {
         guard let credential else { return .none }
         guard let site else {
             // TLS sessions without a site get a binding of their own, so that none can be resumed for a site.
-            let isChosen = unsafe "no site".utf8.withContiguousStorageIfAvailable { text in
-                guard let start = text.baseAddress else { return false }
-                return unsafe choose(id, credential, .v1_2, Bytes(start, count: text.count))
-            }
-            return isChosen ?? false ? .chosen : .none
+            return choose(id, credential, .v1_2, Bytes("no site")) ? .chosen : .none
         }
         clients[id].site = site
         tables.use(site: site)

@@ -17,10 +17,7 @@ extension Worker {
         guard let site = tables.insertUnnamed(probe.site) else { return }
         var exchange = Exchange(
             client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
-        unsafe probe.request.withUnsafeBufferPointer { request in
-            guard let start = request.baseAddress else { return }
-            unsafe exchange.request.append(Bytes(start, count: request.count))
-        }
+        probe.request.lendingBytes { exchange.request.append($0) }
         exchange.pool = pool
         exchange.tries = 1
         guard let id = exchanges.insert(exchange) else { return }

@@ -348,8 +348,5 @@ extension HTTP1.Method {
 
 extension Bytes {
     /// The interim response that lets a client send its body.
-    static var interimContinue: Bytes {
-        let text: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
-        return unsafe Bytes(text.utf8Start, count: text.utf8CodeUnitCount)
-    }
+    static var interimContinue: Bytes { Bytes("HTTP/1.1 100 Continue\r\n\r\n") }
 }

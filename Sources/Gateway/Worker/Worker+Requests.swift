@@ -121,12 +121,9 @@ extension Worker {
         guard path.starts(with: "/.well-known/acme-challenge/"), requestHead.target.implied == nil else {
             return false
         }
-        let token = unsafe Array(path.from("/.well-known/acme-challenge/".utf8.count).buffer)
+        let token = path.from("/.well-known/acme-challenge/".utf8.count).copy
         guard let text = tables.challenges[token] ?? probeAnswer(to: token) else { return false }
-        unsafe text.withUnsafeBufferPointer { text in
-            guard let start = text.baseAddress else { return }
-            unsafe answer(exchange, status: 200, type: "application/octet-stream", Bytes(start, count: text.count))
-        }
+        text.lendingBytes { answer(exchange, status: 200, type: "application/octet-stream", $0) }
         return true
     }
 

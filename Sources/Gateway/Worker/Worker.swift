@@ -41,7 +41,7 @@ final class Worker {
     @safe @exclusivity(unchecked) private var queue: [Token] = []
     @safe @exclusivity(unchecked) private var turn: [Token] = []
     /// The clients whose TLS handshakes can continue.
-    private var handshakes = TokenQueue()
+    @safe @exclusivity(unchecked) private var handshakes = TokenQueue()
     @safe @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
@@ -250,10 +250,12 @@ struct LoopClock {
     init() { update() }
 
     mutating func update() {
-        var time = SystemClock.read(CLOCK_MONOTONIC)
+        var time = timespec()
+        // The system writes one structure of this kind. Called here since this is done for each round of events.
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         milliseconds = Int64(nanoseconds / 1_000_000)
-        time = SystemClock.read(CLOCK_REALTIME_COARSE)
+        _ = unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
         guard Int64(time.tv_sec) != seconds else { return }
         seconds = Int64(time.tv_sec)
         dateLine = Array("Date: \(UTCTime.http(seconds))\r\n".utf8)
