@@ -108,6 +108,41 @@ static inline int aegis_x509_stack_push(STACK_OF(X509) * stack, X509 *certificat
 
 static inline void aegis_x509_stack_free(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }
 
+// What is signed, in DER; behind it stand the algorithm and the signature (RFC 5280 section 5.1). Nothing of it is parsed.
+static inline int aegis_verify_signed(const unsigned char *content, int count, const unsigned char *rest, long restCount, EVP_PKEY *key) {
+    const unsigned char *position = rest;
+    X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &position, restCount);
+    ASN1_BIT_STRING *signature = d2i_ASN1_BIT_STRING(NULL, &position, restCount - (position - rest));
+    ASN1_STRING *text = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
+    int result = 0;
+    if (algorithm && signature && text && ASN1_STRING_set(text, content, count)) {
+        // A sequence as any value is written as it stands.
+        ASN1_TYPE value = {.type = V_ASN1_SEQUENCE, .value.sequence = text};
+        result = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, &value, key) == 1;
+    }
+    ASN1_STRING_free(text);
+    ASN1_BIT_STRING_free(signature);
+    X509_ALGOR_free(algorithm);
+    return result;
+}
+
+static inline int aegis_print_name(BIO *output, const X509_NAME *name) {
+    return X509_NAME_print_ex(output, name, 0, XN_FLAG_RFC2253);
+}
+
+static inline STACK_OF(X509_NAME) *aegis_x509_names(void) { return sk_X509_NAME_new_null(); }
+
+static inline int aegis_x509_names_push(STACK_OF(X509_NAME) * names, X509_NAME *name) {
+    return sk_X509_NAME_push(names, name);
+}
+
+static inline void aegis_x509_names_free(STACK_OF(X509_NAME) * names) { sk_X509_NAME_pop_free(names, X509_NAME_free); }
+
+// A reference of its own is kept.
+static inline int aegis_set_verify_store(SSL *ssl, X509_STORE *store) { return SSL_set1_verify_cert_store(ssl, store); }
+
+static inline void aegis_set_max_cert_list(SSL *ssl, long bytes) { SSL_set_max_cert_list(ssl, bytes); }
+
 static inline void aegis_bio_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
 
 static inline void aegis_bio_retry_read(BIO *bio) { BIO_set_retry_read(bio); }

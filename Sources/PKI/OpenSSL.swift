@@ -65,6 +65,18 @@ enum OpenSSL {
         }
     }
 
+    /// An ASN.1 time as seconds since 1970; nil when it can't be read. ASN.1 times end with the year 9999.
+    static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+        guard let time = unsafe time, let epoch = unsafe ASN1_TIME_set(nil, 0) else { return nil }
+        defer { unsafe ASN1_TIME_free(epoch) }
+        var days: Int32 = 0
+        var rest: Int32 = 0
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        guard unsafe ASN1_TIME_diff(&days, &rest, epoch, time) == 1 else { return nil }
+        return Int64(days) * 86400 + Int64(rest)
+    }
+
     /// The SHA-256 of some bytes: 32 bytes.
     static func sha256(_ bytes: Span<UInt8>) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))

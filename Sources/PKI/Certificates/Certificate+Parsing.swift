@@ -89,12 +89,8 @@ extension Certificate {
 
     /// An ASN.1 time as seconds since 1970. ASN.1 times end with the year 9999.
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(PKIError) -> Int64 {
-        let epoch = try unsafe OpenSSL.require("making a time", ASN1_TIME_set(nil, 0))
-        defer { unsafe ASN1_TIME_free(epoch) }
-        var days: Int32 = 0
-        var rest: Int32 = 0
-        guard unsafe ASN1_TIME_diff(&days, &rest, epoch, time) == 1 else { throw malformed("a time can't be read") }
-        return Int64(days) * 86400 + Int64(rest)
+        guard let seconds = unsafe OpenSSL.seconds(time) else { throw malformed("a time can't be read") }
+        return seconds
     }
 
     private static func serial(of certificate: OpaquePointer) throws(PKIError) -> String {

@@ -44,41 +44,60 @@ enum SubjectNameReader {
     /// The most names that a certificate may have; more are refused.
     static let maximumNames = 1000
 
-    static func names(of reader: X509ExtensionReader) throws(PKIError) -> [SubjectName] {
+    /// A name of any kind. `kind` is one of OpenSSL's `GEN_` numbers; `bytes` is empty for kinds other than host names,
+    /// addresses, URIs and e-mail.
+    struct Content {
+        let kind: Int32
+        let bytes: [UInt8]
+    }
+
+    /// All subject alternative names, unchecked; empty when the extension is absent.
+    static func contents(of reader: X509ExtensionReader) throws(PKIError) -> [Content] {
         let what = "subject alternative names"
         guard let stack = try unsafe reader.stack(NID_subject_alt_name, what) else { return [] }
         defer { unsafe GENERAL_NAMES_free(stack) }
         let count = unsafe OPENSSL_sk_num(stack)
         guard count <= maximumNames else { throw .tooLarge(what, limit: "\(maximumNames)") }
-        var names: [SubjectName] = []
+        var contents: [Content] = []
         for index in 0..<count {
             // Elements are GENERAL_NAMEs of the stack, which lives until this function returns.
-            guard let element = unsafe OPENSSL_sk_value(stack, index) else { continue }
-            if let name = try unsafe name(element.assumingMemoryBound(to: GENERAL_NAME.self), of: reader.owner) {
-                names.append(name)
+            guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: GENERAL_NAME.self) else {
+                continue
             }
+            var kind: Int32 = 0
+            let value = unsafe GENERAL_NAME_get0_value(element, &kind)
+            // These kinds hold an ASN1_STRING.
+            let text =
+                [GEN_DNS, GEN_IPADD, GEN_URI, GEN_EMAIL].contains(kind)
+                ? unsafe value?.assumingMemoryBound(to: ASN1_STRING.self) : nil
+            contents.append(Content(kind: kind, bytes: unsafe text.map { unsafe OpenSSL.bytes(of: $0) } ?? []))
+        }
+        return contents
+    }
+
+    static func names(of reader: X509ExtensionReader) throws(PKIError) -> [SubjectName] {
+        var names: [SubjectName] = []
+        for content in try unsafe contents(of: reader) {
+            if let name = try unsafe name(content, of: reader.owner) { names.append(name) }
         }
         return names
     }
 
-    private static func name(_ general: UnsafePointer<GENERAL_NAME>, of owner: String) throws(PKIError) -> SubjectName?
-    {
-        var kind: Int32 = 0
-        guard let value = unsafe GENERAL_NAME_get0_value(general, &kind), kind == GEN_DNS || kind == GEN_IPADD else {
-            return nil
-        }
-        // Both kinds point at an ASN1_STRING.
-        let bytes = unsafe OpenSSL.bytes(of: value.assumingMemoryBound(to: ASN1_STRING.self))
-        if kind == GEN_IPADD {
+    private static func name(_ content: Content, of owner: String) throws(PKIError) -> SubjectName? {
+        let bytes = content.bytes
+        switch content.kind {
+        case GEN_IPADD:
             guard bytes.count == 4 || bytes.count == 16 else {
                 throw .malformed(owner, reason: "an address among its names has \(bytes.count) bytes")
             }
             return .ip(SubjectName.addressText(bytes))
+        case GEN_DNS:
+            guard !bytes.isEmpty, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                throw .malformed(owner, reason: "a host name among its names is empty or not plain ASCII")
+            }
+            return .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
+        default: return nil
         }
-        guard !bytes.isEmpty, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw .malformed(owner, reason: "a host name among its names is empty or not plain ASCII")
-        }
-        return .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
     }
 }
 

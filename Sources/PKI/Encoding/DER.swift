@@ -30,3 +30,21 @@ enum DER {
         return bytes
     }
 }
+
+extension DER {
+    /// The range of an element's content. The element begins at `start` and ends where its content does. Nil when the
+    /// element is cut off, or has no definite length.
+    static func content(at start: Int, of bytes: [UInt8]) -> Range<Int>? {
+        guard start + 2 <= bytes.count else { return nil }
+        let first = Int(bytes[start + 1])
+        guard first >= 0x80 else { return range(from: start + 2, count: first, in: bytes) }
+        let size = first & 0x7F
+        guard (1...4).contains(size), start + 2 + size <= bytes.count else { return nil }
+        let length = bytes[start + 2..<start + 2 + size].reduce(0) { $0 << 8 | Int($1) }
+        return range(from: start + 2 + size, count: length, in: bytes)
+    }
+
+    private static func range(from start: Int, count: Int, in bytes: [UInt8]) -> Range<Int>? {
+        count <= bytes.count - start ? start..<start + count : nil
+    }
+}

@@ -65,8 +65,10 @@ package enum PEM {
 
     /// The blocks of a text, in its order, but no more than `limit`. A damaged BEGIN or END line is an error: its block
     /// would otherwise be lost silently.
-    static func blocks(in text: Span<UInt8>, atMost limit: Int = .max) throws(PKIError) -> [Block] {
-        guard text.count <= maximumTextBytes else { throw .tooLarge("PEM text", limit: "1 MiB") }
+    static func blocks(
+        in text: Span<UInt8>, atMost limit: Int = .max, maximumBytes: Int = maximumTextBytes
+    ) throws(PKIError) -> [Block] {
+        guard text.count <= maximumBytes else { throw .tooLarge("PEM text", limit: "\(maximumBytes >> 20) MiB") }
         var blocks: [Block] = []
         var open: Block?
         var position = 0

@@ -1,3 +1,5 @@
+import COpenSSL
+
 /// A name in a peer's certificate (subject alternative names, RFC 5280 section 4.2.1.6), which identifies the peer.
 ///
 /// Names of different kinds never match, and the common name doesn't count. A name that breaks its kind's grammar is
@@ -59,6 +61,29 @@ package enum PeerName: Sendable, Hashable {
     package var text: String {
         switch self {
         case .dns(let text), .ip(let text), .uri(let text), .email(let text): text
+        }
+    }
+
+    /// The name with its kind, such as `DNS:app.test`.
+    var labeledText: String {
+        switch self {
+        case .dns(let text): "DNS:\(text)"
+        case .ip(let text): "IP:\(text)"
+        case .uri(let text): "URI:\(text)"
+        case .email(let text): "email:\(text)"
+        }
+    }
+
+    /// Reads the names of a certificate or request. Throws when there are too many or the extension can't be read.
+    static func names(of reader: X509ExtensionReader) throws(PKIError) -> [PeerName] {
+        try unsafe SubjectNameReader.contents(of: reader).compactMap { content in
+            switch content.kind {
+            case GEN_DNS: PeerName(hostName: content.bytes)
+            case GEN_IPADD: PeerName(address: content.bytes)
+            case GEN_URI: PeerName(uri: content.bytes)
+            case GEN_EMAIL: PeerName(email: content.bytes)
+            default: nil
+            }
         }
     }
 
@@ -141,6 +166,9 @@ package struct PeerNamePattern: Sendable, Hashable {
         self.hasWildcard = hasWildcard
         segments = hasWildcard ? pattern.text.split(separator: separator, omittingEmptySubsequences: false) : []
     }
+
+    /// The pattern with its kind. Equal for patterns that match the same names.
+    var labeledText: String { pattern.labeledText }
 
     /// Whether a peer's name matches the pattern.
     package func matches(_ name: PeerName) -> Bool {

@@ -1,0 +1,221 @@
+import COpenSSL
+import Synchronization
+
+/// A CA's complete list of revoked certificates (CRL, RFC 5280 section 5). It is read once into a set, so a lookup
+/// costs the same for any length.
+///
+/// Every serial number counts, whatever the reason: a certificate on hold is revoked. A list may cover only a part of a
+/// CA's certificates (issuing distribution point); it says nothing about the others. Delta lists, indirect lists, lists
+/// for some reasons only and unknown critical extensions are refused, since a reader that ignored them would accept
+/// revoked certificates.
+@safe
+package final class RevocationList: Sendable {
+    /// The largest list in DER: 16 MiB, which is about 400,000 entries.
+    package static let maximumBytes = 16 << 20
+    /// The most entries that a list may have.
+    package static let maximumEntries = 500_000
+    /// The most lists that a file or a set of rules may have.
+    package static let maximumLists = 100
+
+    /// The issuer's name for people to read, escaped and cut.
+    package let issuer: String
+    /// The time of issue, in seconds since 1970.
+    package let thisUpdate: Int64
+    /// The time by which the CA issues the next list; nil when the list doesn't say. Then it is never overdue.
+    package let nextUpdate: Int64?
+    /// The number of certificates that the list revokes.
+    package var count: Int { serials.count }
+
+    /// The issuer's name, an `X509_NAME`. Sound to share: never changed after init.
+    nonisolated(unsafe) let issuerName: OpaquePointer
+    /// The identifier of the key that signed the list, if the list has one.
+    let authorityKey: [UInt8]?
+    /// The issuing distribution point in DER, which tells lists for different parts apart; empty for a list that covers
+    /// all.
+    let scope: [UInt8]
+    /// The SHA-256 of its DER.
+    let digest: [UInt8]
+    private let serials: Set<SerialNumber>
+    /// The list's DER, and the range of the signed part in it.
+    private let der: [UInt8]
+    private let signed: Range<Int>
+    /// The results of past verifications, by the SHA-256 of the CA's key.
+    private let verdicts = Mutex<[[UInt8]: Bool]>([:])
+    /// The most results that are kept. One CA name never has so many keys; beyond it each verification runs again.
+    private static let maximumVerdicts = 32
+
+    /// Reads a list in DER. `isSigned(by:)` verifies its signature.
+    package init(der: [UInt8]) throws(PKIError) {
+        guard der.count <= Self.maximumBytes else { throw .tooLarge("revocation list", limit: "16 MiB") }
+        let decoded = unsafe OpenSSL.decode(der.span, free: X509_CRL_free) { position, count in
+            unsafe d2i_X509_CRL(nil, position, count)
+        }
+        ERR_clear_error()
+        guard let list = unsafe decoded else { throw Self.malformed("it is no list of X.509 in DER") }
+        defer { unsafe X509_CRL_free(list) }
+        signed = try Self.signedPart(of: der)
+        let extensions = try unsafe RevocationListExtensions(of: list)
+        (authorityKey, scope) = (extensions.authorityKey, extensions.scope)
+        serials = try unsafe Self.serials(of: list)
+        guard let thisUpdate = unsafe OpenSSL.seconds(X509_CRL_get0_lastUpdate(list)) else {
+            throw Self.malformed("its time of issue can't be read")
+        }
+        self.thisUpdate = thisUpdate
+        if let end = unsafe X509_CRL_get0_nextUpdate(list) {
+            guard let nextUpdate = unsafe OpenSSL.seconds(end) else {
+                throw Self.malformed("its time of the next update can't be read")
+            }
+            self.nextUpdate = nextUpdate
+        } else {
+            nextUpdate = nil
+        }
+        self.der = der
+        digest = OpenSSL.sha256(der.span)
+        issuer = unsafe PeerCertificate.text(of: X509_CRL_get_issuer(list))
+        unsafe issuerName = try OpenSSL.require("reading a revocation list", X509_NAME_dup(X509_CRL_get_issuer(list)))
+    }
+
+    deinit { unsafe X509_NAME_free(issuerName) }
+
+    /// Reads a file with one list in DER, or with one or more in PEM.
+    package static func lists(in file: [UInt8]) throws(PKIError) -> [RevocationList] {
+        // The tag of a sequence and a long length: PEM never begins so.
+        if file.count > 1, file[0] == 0x30, file[1] >= 0x80 { return [try RevocationList(der: file)] }
+        let text = file.span
+        let blocks = try PEM.blocks(in: text, maximumBytes: 2 * maximumBytes).filter { $0.label == "X509 CRL" }
+        guard !blocks.isEmpty else { throw malformed("there is neither DER nor a block X509 CRL") }
+        guard blocks.count <= maximumLists else { throw .tooLarge("file", limit: "\(maximumLists) revocation lists") }
+        return try blocks.map { (block) throws(PKIError) in
+            try RevocationList(der: PEM.content(of: block, in: text).plainCopy())
+        }
+    }
+
+    /// Whether the list revokes a certificate of its issuer.
+    func revokes(_ serial: SerialNumber) -> Bool { serials.contains(serial) }
+
+    /// Whether the next update is overdue at a time, in seconds since 1970.
+    package func isOverdue(at time: Int64) -> Bool { nextUpdate.map { $0 <= time } ?? false }
+
+    /// Whether an `X509_NAME` equals the issuer's.
+    func isIssued(by name: OpaquePointer?) -> Bool {
+        defer { extendLifetime(self) }
+        return unsafe X509_NAME_cmp(issuerName, name) == 0
+    }
+
+    /// Whether a CA (an `X509`) signed the list, and may sign lists by its key usage. OpenSSL verifies the signature
+    /// once for each key, since that takes milliseconds for a long list.
+    func isSigned(by authority: OpaquePointer) -> Bool {
+        let usage = unsafe X509_get_key_usage(authority)
+        // A certificate without key usage gives all bits.
+        guard KeyUsage(rawValue: usage).contains(.cRLSign), let bits = unsafe X509_get0_pubkey_bitstr(authority),
+            let key = unsafe X509_get0_pubkey(authority)
+        else { return false }
+        let name = unsafe OpenSSL.sha256(OpenSSL.bytes(of: bits).span)
+        return verdicts.withLock { verdicts in
+            if let verdict = verdicts[name] { return verdict }
+            let verdict = unsafe verify(by: key)
+            if verdicts.count < Self.maximumVerdicts { verdicts[name] = verdict }
+            return verdict
+        }
+    }
+
+    private func verify(by key: OpaquePointer) -> Bool {
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        return unsafe der.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return false }
+            // Both parts are within the DER, which is at most 16 MiB.
+            return unsafe aegis_verify_signed(
+                start + signed.lowerBound, Int32(signed.count), start + signed.upperBound,
+                bytes.count - signed.upperBound, key) == 1
+        }
+    }
+
+    /// The range of the signed part. The signature's algorithm stands inside it and again behind it, unsigned: both
+    /// must be equal (RFC 5280 section 5.1.1.2).
+    private static func signedPart(of der: [UInt8]) throws(PKIError) -> Range<Int> {
+        let version: UInt8 = 0x02
+        guard let whole = DER.content(at: 0, of: der), let content = DER.content(at: whole.lowerBound, of: der),
+            let outer = DER.content(at: content.upperBound, of: der)
+        else { throw malformed("it is not in DER") }
+        var inside = content.lowerBound
+        if der[inside] == version { inside = DER.content(at: inside, of: der)?.upperBound ?? der.count }
+        guard let inner = DER.content(at: inside, of: der), der[inner] == der[outer] else {
+            throw malformed("its two names of the signature's algorithm differ")
+        }
+        return whole.lowerBound..<content.upperBound
+    }
+
+    private static func serials(of list: OpaquePointer) throws(PKIError) -> Set<SerialNumber> {
+        // A list that revokes nothing has no stack: its count is -1. Elements are X509_REVOKEDs that the list owns.
+        let entries = unsafe X509_CRL_get_REVOKED(list)
+        let count = unsafe OPENSSL_sk_num(entries)
+        guard count <= maximumEntries else { throw .tooLarge("revocation list", limit: "\(maximumEntries) entries") }
+        var serials = Set<SerialNumber>(minimumCapacity: max(0, Int(count)))
+        for index in 0..<max(0, count) {
+            let entry = unsafe OpaquePointer(OPENSSL_sk_value(entries, index))
+            guard unsafe X509_REVOKED_get_ext_by_critical(entry, 1, -1) < 0,
+                unsafe X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) < 0
+            else { throw malformed("an entry is another issuer's, or has a critical extension that is not known") }
+            guard let number = unsafe X509_REVOKED_get0_serialNumber(entry) else {
+                throw malformed("an entry has no serial number")
+            }
+            serials.insert(unsafe SerialNumber(number))
+        }
+        return serials
+    }
+
+    static func malformed(_ reason: String) -> PKIError { .malformed("revocation list", reason: reason) }
+}
+
+/// The extensions of a revocation list (RFC 5280 section 5.2).
+private struct RevocationListExtensions {
+    var authorityKey: [UInt8]?
+    var scope: [UInt8] = []
+
+    init(of list: OpaquePointer) throws(PKIError) {
+        for index in 0..<(unsafe X509_CRL_get_ext_count(list)) {
+            // The list owns the extension and its content, and outlives this call.
+            let item = unsafe X509_CRL_get_ext(list, index)
+            switch unsafe OBJ_obj2nid(X509_EXTENSION_get_object(item)) {
+            case NID_delta_crl:
+                throw RevocationList.malformed(
+                    "it is a delta, which says what has changed; the complete list is needed")
+            case NID_issuing_distribution_point:
+                try unsafe Self.checkScope(of: list)
+                scope = unsafe X509_EXTENSION_get_data(item).map { unsafe OpenSSL.bytes(of: $0) } ?? []
+            case NID_authority_key_identifier: authorityKey = try unsafe Self.authorityKey(of: list)
+            default:
+                guard unsafe X509_EXTENSION_get_critical(item) == 0 else {
+                    throw RevocationList.malformed("it has a critical extension that is not known")
+                }
+            }
+        }
+    }
+
+    private static func checkScope(of list: OpaquePointer) throws(PKIError) {
+        guard let value = unsafe X509_CRL_get_ext_d2i(list, NID_issuing_distribution_point, nil, nil) else {
+            throw RevocationList.malformed("its distribution point can't be read")
+        }
+        let point = unsafe value.assumingMemoryBound(to: ISSUING_DIST_POINT.self)
+        defer { unsafe ISSUING_DIST_POINT_free(point) }
+        if unsafe point.pointee.indirectCRL > 0 {
+            throw RevocationList.malformed("it is for other issuers too (indirect)")
+        }
+        if unsafe point.pointee.onlyattr > 0 {
+            throw RevocationList.malformed("it is for attribute certificates alone")
+        }
+        if unsafe point.pointee.onlysomereasons != nil {
+            throw RevocationList.malformed("it is for some reasons alone")
+        }
+    }
+
+    private static func authorityKey(of list: OpaquePointer) throws(PKIError) -> [UInt8]? {
+        guard let value = unsafe X509_CRL_get_ext_d2i(list, NID_authority_key_identifier, nil, nil) else {
+            throw RevocationList.malformed("its authority key identifier can't be read")
+        }
+        let identifier = unsafe value.assumingMemoryBound(to: AUTHORITY_KEYID.self)
+        defer { unsafe AUTHORITY_KEYID_free(identifier) }
+        return unsafe identifier.pointee.keyid.map { unsafe OpenSSL.bytes(of: $0) }
+    }
+}
