@@ -10,7 +10,7 @@ package struct TLSConnection: ~Copyable {
         case v1_3
     }
 
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     /// The context, kept alive for as long as OpenSSL may use it.
     private let owner: AnyObject
 
@@ -253,6 +253,11 @@ package struct TLSFailure: Sendable, Equatable {
         code = ERR_peek_error()
         verification = unsafe SSL_get_verify_result(ssl)
         ERR_clear_error()
+    }
+
+    /// Whether the client showed no certificate although one is required.
+    var lacksCertificate: Bool {
+        Int32(truncatingIfNeeded: code & 0x7F_FFFF) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE
     }
 
     /// The causes by which operators distinguish failed handshakes and broken connections.

@@ -39,6 +39,7 @@ package final class TLSServerContext {
         unsafe aegis_set_no_session_cache(context)
         unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
         try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 1))
+        unsafe SSL_CTX_set_cert_verify_callback(context, { store, _ in unsafe PeerJudge.answer(store) }, nil)
         unsafe SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in unsafe TLSServerContext.hello(ssl, alert) }, nil)
         unsafe SSL_CTX_set_alpn_select_cb(
             context,

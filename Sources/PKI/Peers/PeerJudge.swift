@@ -1,0 +1,208 @@
+import COpenSSL
+
+/// Judges certificates by rules when OpenSSL calls it. The `X509_STORE` of a `PeerTrust` holds a reference to it, so
+/// that it lives as long as any connection with that store.
+@safe
+final class PeerJudge: Sendable {
+    let rules: PeerRules
+    private let now: @Sendable () -> Int64
+
+    init(rules: PeerRules, now: @escaping @Sendable () -> Int64) {
+        self.rules = rules
+        self.now = now
+    }
+
+    // MARK: OpenSSL's side
+
+    /// The index of the judge in the application data of an `X509_STORE`.
+    private static let index: Int32 = {
+        let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, nil, nil, nil) {
+            _, judge, _, _, _, _ in
+            // OpenSSL calls this for every store it frees; those without a judge have nil here.
+            if let judge = unsafe judge { unsafe Unmanaged<PeerJudge>.fromOpaque(judge).release() }
+        }
+        precondition(index >= 0, "OpenSSL has no place for a judge")
+        return index
+    }()
+
+    /// Gives an `X509_STORE` a reference to the judge, which OpenSSL releases when it frees the store.
+    func join(_ store: OpaquePointer) throws(PKIError) {
+        let reference = unsafe Unmanaged.passRetained(self)
+        guard unsafe X509_STORE_set_ex_data(store, Self.index, reference.toOpaque()) == 1 else {
+            unsafe reference.release()
+            throw .openSSL("setting up verification", reasons: OpenSSL.drainReasons())
+        }
+    }
+
+    /// The judge of a verification (an `X509_STORE_CTX`), if its store has one.
+    private static func judge(of context: OpaquePointer?) -> PeerJudge? {
+        // The verification holds the store, and the store a reference to the judge.
+        unsafe X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(context), index).map {
+            unsafe Unmanaged<PeerJudge>.fromOpaque($0).takeUnretainedValue()
+        }
+    }
+
+    /// Verifies a peer's certificate in a handshake (SSL_CTX_set_cert_verify_callback(3)). Without a judge OpenSSL's
+    /// own verification decides.
+    static func answer(_ context: OpaquePointer?) -> Int32 {
+        guard let context = unsafe context else { return 0 }
+        guard let judge = unsafe judge(of: context) else { return unsafe X509_verify_cert(context) > 0 ? 1 : 0 }
+        guard let refusal = unsafe judge.refusal(in: context) else { return 1 }
+        let ssl = unsafe X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx())
+        if let ssl = unsafe ssl { unsafe TLSConnection.keep(refusal, in: OpaquePointer(ssl)) }
+        return 0
+    }
+
+    /// Whether the rules accept an error that OpenSSL found.
+    private func forgives(_ error: Int32) -> Bool {
+        switch error {
+        case X509_V_ERR_CERT_HAS_EXPIRED: rules.allowsExpired
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+            X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+            !rules.verifiesChain
+        default: false
+        }
+    }
+
+    // MARK: Judging
+
+    /// Runs a verification (an `X509_STORE_CTX`), and stores the error in it from which OpenSSL derives the alert.
+    func refusal(in context: OpaquePointer) -> PeerRefusal? {
+        let now = now()
+        unsafe X509_STORE_CTX_set_time(context, 0, time_t(now))
+        // The store has no CAs then, and without the peer's other certificates only its own one is judged.
+        if !rules.verifiesChain { unsafe X509_STORE_CTX_set0_untrusted(context, nil) }
+        unsafe X509_STORE_CTX_set_verify_cb(context) { isGood, context in
+            if isGood == 1 { return 1 }
+            let error = unsafe X509_STORE_CTX_get_error(context)
+            return unsafe PeerJudge.judge(of: context)?.forgives(error) == true ? 1 : 0
+        }
+        ERR_clear_error()
+        // TLSFailure reads the first error of the queue, which must be the handshake's.
+        defer { ERR_clear_error() }
+        guard unsafe X509_verify_cert(context) == 1 else { return unsafe refusalOfOpenSSL(in: context) }
+        let chain = unsafe PeerChain(verifiedBy: context)
+        do throws(PeerFault) {
+            try unsafe check(chain, now: now)
+        } catch {
+            unsafe X509_STORE_CTX_set_error(context, error.openSSLError)
+            unsafe X509_STORE_CTX_set_error_depth(context, Int32(error.depth))
+            return unsafe refusal(error, of: chain.certificate(at: error.depth), leaf: chain.certificate(at: 0))
+        }
+        // An accepted error would stay there otherwise.
+        unsafe X509_STORE_CTX_set_error(context, X509_V_OK)
+        return nil
+    }
+
+    /// The refusal for an error that OpenSSL found.
+    private func refusalOfOpenSSL(in context: OpaquePointer) -> PeerRefusal {
+        let error = unsafe X509_STORE_CTX_get_error(context)
+        if error == X509_V_OK { unsafe X509_STORE_CTX_set_error(context, X509_V_ERR_UNSPECIFIED) }
+        let certificate = unsafe X509_STORE_CTX_get_current_cert(context)
+        var fault = PeerFault(openSSL: error, depth: unsafe Int(X509_STORE_CTX_get_error_depth(context)))
+        // OpenSSL finds no issuer for a certificate whose extensions it can't read.
+        let flags = unsafe certificate.map { unsafe X509_get_extension_flags($0) } ?? 0
+        if fault.reason == .unknownAuthority, flags & UInt32(EXFLAG_INVALID) != 0 {
+            fault = PeerFault(.unreadable, depth: fault.depth)
+            unsafe X509_STORE_CTX_set_error(context, fault.openSSLError)
+        }
+        return unsafe refusal(fault, of: certificate, leaf: X509_STORE_CTX_get0_cert(context))
+    }
+
+    /// Checks again what can change after a certificate was verified: its dates, its issuer's lists, the required
+    /// names.
+    func refusal(again certificate: OpaquePointer, now: Int64) -> PeerRefusal? {
+        do throws(PeerFault) {
+            guard let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(certificate)),
+                let notAfter = unsafe OpenSSL.seconds(X509_get0_notAfter(certificate))
+            else { throw PeerFault(.unreadable) }
+            guard notBefore <= now else { throw PeerFault(.notYetValid) }
+            guard rules.allowsExpired || now < notAfter else { throw PeerFault(.expired) }
+            try unsafe rules.checkLists(of: certificate, issuer: nil, now: now, depth: 0)
+            try unsafe checkNames(of: certificate)
+            return nil
+        } catch {
+            return unsafe refusal(error, of: certificate, leaf: certificate)
+        }
+    }
+
+    private func refusal(_ fault: PeerFault, of certificate: OpaquePointer?, leaf: OpaquePointer?) -> PeerRefusal {
+        let subject = unsafe PeerCertificate.text(of: certificate.map { unsafe X509_get_subject_name($0) } ?? nil)
+        return PeerRefusal(
+            fault.reason, depth: fault.depth, authority: fault.depth > 0 ? subject : nil, detail: fault.detail,
+            certificate: unsafe leaf.map { unsafe PeerCertificate($0) })
+    }
+
+    /// Checks what OpenSSL does not, in a chain that OpenSSL accepts.
+    private func check(_ chain: PeerChain, now: Int64) throws(PeerFault) {
+        for depth in unsafe 0...chain.anchor {
+            let certificate = unsafe chain.certificate(at: depth)
+            try unsafe Self.checkKey(of: certificate, depth: depth)
+            if unsafe depth < chain.anchor { try unsafe Self.checkSignature(of: certificate, depth: depth) }
+        }
+        for depth in unsafe 0...chain.anchor {
+            let issuer = unsafe chain.issuer(at: depth)
+            try unsafe rules.checkLists(of: chain.certificate(at: depth), issuer: issuer, now: now, depth: depth)
+        }
+        try unsafe checkNames(of: chain.certificate(at: 0))
+    }
+
+    private static func checkKey(of certificate: OpaquePointer, depth: Int) throws(PeerFault) {
+        guard let key = unsafe X509_get0_pubkey(certificate) else { throw PeerFault(.unreadable, depth: depth) }
+        let kind = unsafe KeyKind(of: key)
+        do throws(PKIError) {
+            try kind.checkStrength()
+        } catch {
+            throw PeerFault(.weakKey, depth: depth, detail: kind.description)
+        }
+    }
+
+    /// Requires a signature of 128 bits of security, as SHA-256 and Ed25519 have.
+    private static func checkSignature(of certificate: OpaquePointer, depth: Int) throws(PeerFault) {
+        var bits: Int32 = 0
+        guard unsafe X509_get_signature_info(certificate, nil, nil, &bits, nil) == 1, bits >= 128 else {
+            throw PeerFault(.weakSignature, depth: depth)
+        }
+    }
+
+    private func checkNames(of certificate: OpaquePointer) throws(PeerFault) {
+        guard !rules.requiredNames.isEmpty else { return }
+        guard let names = try? unsafe PeerName.names(of: X509ExtensionReader(certificate: certificate)) else {
+            throw PeerFault(.unreadable)
+        }
+        guard names.contains(where: { name in rules.requiredNames.contains { $0.matches(name) } }) else {
+            throw PeerFault(.missingName)
+        }
+    }
+}
+
+/// The chain that a successful verification built. It must not outlive the verification.
+@unsafe
+struct PeerChain {
+    private let stack: OpaquePointer?
+    /// The place of the trusted certificate: the last one, or 0 when the peer's own certificate is trusted.
+    let anchor: Int
+
+    /// Reads the chain of an `X509_STORE_CTX`.
+    init(verifiedBy context: OpaquePointer) {
+        unsafe stack = X509_STORE_CTX_get0_chain(context)
+        // As many certificates come from the peer; the next one is trusted.
+        let last = unsafe Int(OPENSSL_sk_num(stack)) - 1
+        precondition(last >= 0, "a chain without certificates")
+        unsafe anchor = min(Int(X509_STORE_CTX_get_num_untrusted(context)), last)
+    }
+
+    /// The `X509` at a place up to the anchor's. The chain owns it.
+    func certificate(at depth: Int) -> OpaquePointer {
+        precondition(unsafe (0...anchor).contains(depth))
+        // Elements of the stack are never nil.
+        return unsafe OpaquePointer(OPENSSL_sk_value(stack, Int32(depth)).unsafelyUnwrapped)
+    }
+
+    /// The `X509` of a certificate's issuer; nil when the chain does not contain it.
+    func issuer(at depth: Int) -> OpaquePointer? {
+        if unsafe depth < anchor { return unsafe certificate(at: depth + 1) }
+        let last = unsafe certificate(at: depth)
+        return unsafe X509_self_signed(last, 0) == 1 ? last : nil
+    }
+}

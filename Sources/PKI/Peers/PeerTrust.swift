@@ -1,0 +1,150 @@
+import COpenSSL
+
+/// Rules for peers' certificates, prepared for OpenSSL once. Connections of all threads share it.
+@safe
+package final class PeerTrust: Sendable {
+    /// The longest chain, from the peer's certificate to the trusted one, both included.
+    package static let maximumCertificates = 10
+    /// The most bytes of certificates that a client may send. OpenSSL parses all of them before anything else can check
+    /// them.
+    static let maximumClientBytes = 32 << 10
+
+    /// The rules.
+    package var rules: PeerRules { judge.rules }
+
+    private let judge: PeerJudge
+    // Sound to share: neither changes after init. OpenSSL locks the store, counts its references and copies the names.
+    private nonisolated(unsafe) let store: OpaquePointer
+    private nonisolated(unsafe) let authorityNames: OpaquePointer
+
+    /// Prepares rules. `now` returns the time in seconds since 1970; any thread may call it.
+    package init(rules: PeerRules, now: @escaping @Sendable () -> Int64) throws(PKIError) {
+        judge = PeerJudge(rules: rules, now: now)
+        let store = try unsafe Self.makeStore(judge)
+        do throws(PKIError) {
+            unsafe authorityNames = try Self.makeNames(rules.authorities)
+        } catch {
+            unsafe X509_STORE_free(store)
+            throw error
+        }
+        unsafe self.store = store
+    }
+
+    deinit {
+        unsafe X509_STORE_free(store)
+        unsafe aegis_x509_names_free(authorityNames)
+    }
+
+    private static func makeStore(_ judge: PeerJudge) throws(PKIError) -> OpaquePointer {
+        let action = "setting up verification"
+        let store = try unsafe OpenSSL.require(action, X509_STORE_new())
+        do throws(PKIError) {
+            try unsafe judge.join(store)
+            // Each certificate that an operator names is trusted by itself, also an intermediate CA's or a peer's own.
+            try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
+            try unsafe OpenSSL.check(action, X509_STORE_set_purpose(store, judge.rules.purpose.number))
+            // OpenSSL counts only the certificates between the peer's and the trusted one.
+            try unsafe OpenSSL.check(action, X509_STORE_set_depth(store, Int32(maximumCertificates - 2)))
+            guard judge.rules.verifiesChain else { return unsafe store }
+            for authority in judge.rules.authorities {
+                try unsafe OpenSSL.check(action, X509_STORE_add_cert(store, authority.handle))
+            }
+            return unsafe store
+        } catch {
+            unsafe X509_STORE_free(store)
+            throw error
+        }
+    }
+
+    /// Lists the CAs' names, which a server sends so that clients can choose among their certificates.
+    private static func makeNames(_ authorities: [CertificateHandle]) throws(PKIError) -> OpaquePointer {
+        let action = "listing authorities"
+        let names = try unsafe OpenSSL.require(action, aegis_x509_names())
+        do throws(PKIError) {
+            for authority in authorities {
+                let name = try unsafe OpenSSL.require(action, X509_NAME_dup(X509_get_subject_name(authority.handle)))
+                guard unsafe aegis_x509_names_push(names, name) > 0 else {
+                    unsafe X509_NAME_free(name)
+                    throw .openSSL(action, reasons: OpenSSL.drainReasons())
+                }
+            }
+            return unsafe names
+        } catch {
+            unsafe aegis_x509_names_free(names)
+            throw error
+        }
+    }
+
+    // MARK: Judging
+
+    /// Judges a chain in DER, the peer's own certificate first, as a handshake would now.
+    ///
+    /// - Returns: The reason for a refusal; nil for a good certificate.
+    package func refusal(of chain: [[UInt8]]) -> PeerRefusal? {
+        guard !chain.isEmpty else { return PeerRefusal(.noCertificate) }
+        guard chain.reduce(0, { $0 + $1.count }) <= 16 * Self.maximumClientBytes else {
+            return PeerRefusal(.unreadable)
+        }
+        do throws(PKIError) {
+            let certificates = try chain.map { (der) throws(PKIError) in try CertificateHandle(der: der) }
+            let action = "verifying a certificate"
+            let beside = try unsafe OpenSSL.require(action, aegis_x509_stack())
+            defer { unsafe aegis_x509_stack_free(beside) }
+            for certificate in certificates {
+                try unsafe OpenSSL.check(action, X509_up_ref(certificate.handle))
+                guard unsafe aegis_x509_stack_push(beside, certificate.handle) > 0 else {
+                    unsafe X509_free(certificate.handle)
+                    return PeerRefusal(.other)
+                }
+            }
+            let context = try unsafe OpenSSL.require(action, X509_STORE_CTX_new())
+            defer { unsafe X509_STORE_CTX_free(context) }
+            try unsafe OpenSSL.check(action, X509_STORE_CTX_init(context, store, certificates[0].handle, beside))
+            defer { extendLifetime((certificates, self)) }
+            return unsafe judge.refusal(in: context)
+        } catch {
+            return PeerRefusal(.unreadable)
+        }
+    }
+
+    /// Judges the certificate of a resumed session, in DER. OpenSSL verifies nothing on resumption. The session is
+    /// bound to the rules' digest, so chain, key and purpose are as good as before; dates, lists and names are checked
+    /// again.
+    ///
+    /// - Returns: The reason for a refusal; nil for a good certificate.
+    package func recheck(leaf der: [UInt8], now: Int64) -> PeerRefusal? {
+        guard let leaf = try? CertificateHandle(der: der) else { return PeerRefusal(.unreadable) }
+        defer { extendLifetime(leaf) }
+        return unsafe judge.refusal(again: leaf.handle, now: now)
+    }
+
+    // MARK: Connections
+
+    /// Makes a connection (an `SSL`) verify its peer by these rules. It keeps a reference to the store, and thereby the
+    /// judge.
+    func verify(in ssl: OpaquePointer) -> Bool {
+        defer { extendLifetime(self) }
+        return unsafe aegis_set_verify_store(ssl, store) == 1
+    }
+
+    /// Makes a server's connection ask its client for a certificate.
+    func ask(in ssl: OpaquePointer, isRequired: Bool) -> Bool {
+        defer { extendLifetime(self) }
+        guard unsafe verify(in: ssl), let names = unsafe SSL_dup_CA_list(authorityNames) else { return false }
+        // SSL_set_client_CA_list takes ownership of the copy.
+        unsafe SSL_set_client_CA_list(ssl, names)
+        unsafe aegis_set_max_cert_list(ssl, Self.maximumClientBytes)
+        unsafe SSL_set_verify(ssl, SSL_VERIFY_PEER | (isRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nil)
+        return true
+    }
+}
+
+extension PeerRules.Purpose {
+    /// OpenSSL's number of the purpose.
+    fileprivate var number: Int32 {
+        switch self {
+        case .client: X509_PURPOSE_SSL_CLIENT
+        case .server: X509_PURPOSE_SSL_SERVER
+        }
+    }
+}
