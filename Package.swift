@@ -160,7 +160,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .testTarget(name: "PKITests", dependencies: ["PKI"], swiftSettings: house),
+        .testTarget(name: "PKITests", dependencies: ["COpenSSL", "PKI"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
             dependencies: ["ConfigModel", "Reconciler", "State", "TestSupport"],

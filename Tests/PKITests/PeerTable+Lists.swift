@@ -1,0 +1,133 @@
+import COpenSSL
+
+@testable import PKI
+
+/// What lists say of certificates.
+extension PeerTable {
+    /// A root, an intermediate below it, and two of the latter's leaves: one that is good, and one that its list revokes.
+    private struct Listed {
+        let root: Forge.Made
+        let inter: Forge.Made
+        let good: Forge.Made
+        let bad: Forge.Made
+        let list: [UInt8]
+        let rootList: [UInt8]
+
+        init(_ table: PeerTable) throws {
+            root = try table.authority("root")
+            inter = try table.authority("inter", from: root)
+            (good, bad) = (try table.leaf(inter), try table.leaf(inter))
+            list = try Forge.list(of: inter, revoking: [1, 2, bad.serial])
+            rootList = try Forge.list(of: root, revoking: [1])
+        }
+    }
+
+    func addLists() throws {
+        let listed = try Listed(self)
+        let (root, inter, good, bad) = (listed.root, listed.inter, listed.good, listed.bad)
+        let badInter = try authority("bad inter", from: root)
+        let below = try leaf(badInter)
+        let list = listed.list
+        let rootList = try Forge.list(of: root, revoking: [badInter.serial])
+        let lists = [rootList, list]
+        try add("a leaf on no list", [good, inter], trusting: [root], lists: lists)
+        try add("a leaf that is revoked", [bad, inter], trusting: [root], lists: lists, reason: .revoked)
+        try add(
+            "a leaf that is revoked, where expired ones are allowed", [bad, inter], trusting: [root], lists: lists,
+            Settings(allowsExpired: true), reason: .revoked)
+        try add(
+            "an intermediate that is revoked", [below, badInter], trusting: [root], lists: lists, reason: .revoked,
+            depth: 1,
+            tool: .same)
+        try add(
+            "a leaf whose issuer has no list", [good, inter], trusting: [root], lists: [rootList], tool: .says(false))
+        try add("a leaf whose root has no list", [bad, inter], trusting: [root], lists: [list], reason: .revoked)
+        try add(
+            "a leaf that is revoked, its issuer trusted itself", [bad], trusting: [inter], lists: [list],
+            reason: .revoked)
+        try add(
+            "an intermediate that is revoked and trusted itself", [below], trusting: [badInter], lists: [rootList],
+            reason: .revoked, depth: 1, tool: .says(false))
+        try add(
+            "a root on its own list", [good, inter], trusting: [root],
+            lists: [try Forge.list(of: root, revoking: [root.serial]), list], reason: .revoked, depth: 2)
+    }
+
+    func addListTimes() throws {
+        let listed = try Listed(self)
+        let (root, inter, good, bad) = (listed.root, listed.inter, listed.good, listed.bad)
+        let (list, rootList) = (listed.list, listed.rootList)
+        let over = try Forge.list(of: inter, revoking: [bad.serial], days: (-20, -1))
+        let accepting = Settings(acceptsOverdueLists: true)
+        try add(
+            "a list that is overdue", [good, inter], trusting: [root], lists: [rootList, over], reason: .listOverdue)
+        try add(
+            "a list that is overdue, and accepted", [good, inter], trusting: [root], lists: [rootList, over], accepting,
+            tool: .says(false))
+        try add(
+            "a leaf on a list that is overdue", [bad, inter], trusting: [root], lists: [rootList, over], accepting,
+            reason: .revoked)
+        try add(
+            "a list that is overdue, where expired certificates are allowed", [good, inter], trusting: [root],
+            lists: [over],
+            Settings(allowsExpired: true), reason: .listOverdue)
+        let next = try Forge.list(of: inter, revoking: [bad.serial], days: (1, 20))
+        try add(
+            "a list that is yet to begin", [good, inter], trusting: [root], lists: [rootList, next], tool: .says(false))
+        try add(
+            "a leaf on a list that is yet to begin", [bad, inter], trusting: [root], lists: [rootList, next],
+            reason: .revoked)
+        let empty = try Forge.list(of: inter, revoking: [], days: (-3, 7))
+        try add(
+            "a leaf on the newer of two lists", [bad, inter], trusting: [root], lists: [list, empty], reason: .revoked)
+        let newer = try Forge.list(of: inter, revoking: [], days: (0, 7))
+        try add("a leaf on the older of two lists", [bad, inter], trusting: [root], lists: [rootList, list, newer])
+        try add(
+            "a list that is overdue beside a newer one", [bad, inter], trusting: [root], lists: [rootList, newer, over])
+        try add(
+            "a list that is yet to begin beside another", [good, inter], trusting: [root],
+            lists: [rootList, next, try Forge.list(of: inter, revoking: [good.serial])], reason: .revoked)
+        let endless = try Forge.list(of: inter, revoking: [bad.serial], days: (-300, nil))
+        try add("a list without an end", [good, inter], trusting: [root], lists: [rootList, endless])
+    }
+
+    func addListSigners() throws {
+        let listed = try Listed(self)
+        let (root, inter, good, bad) = (listed.root, listed.inter, listed.good, listed.bad)
+        let (list, rootList) = (listed.list, listed.rootList)
+        let empty = try Forge.list(of: inter, revoking: [], days: (-3, 7))
+        let forged = try Forge.list(of: inter, signer: root.key, revoking: [])
+        try add(
+            "a list in the issuer's name by another key", [good, inter], trusting: [root], lists: [rootList, forged],
+            reason: .listForeign)
+        try add(
+            "a list in the issuer's name by another key, beside its own", [bad, inter], trusting: [root],
+            lists: [forged, list],
+            reason: .revoked)
+        let stranger = try authority("stranger")
+        try add(
+            "a list of a stranger", [good, inter], trusting: [root],
+            lists: [try Forge.list(of: stranger, revoking: [good.serial])], tool: .says(false))
+        let mute = try authority("mute", from: root, [.authority, .text(NID_key_usage, "critical,keyCertSign")])
+        try add(
+            "a list of an issuer that may not sign lists", [try leaf(mute), mute], trusting: [root],
+            lists: [rootList, try Forge.list(of: mute, revoking: [])], reason: .listForeign)
+        let edRoot = try authority("ed root", kind: .ed25519)
+        let edBad = try leaf(edRoot)
+        try add(
+            "a list that Ed25519 has signed", [edBad], trusting: [edRoot],
+            lists: [try Forge.list(of: edRoot, revoking: [edBad.serial])], reason: .revoked)
+        let rsaRoot = try authority("rsa root", kind: .rsa(2048))
+        let rsaBad = try leaf(rsaRoot, serial: -77)
+        try add(
+            "a negative serial on a list that RSA has signed", [rsaBad], trusting: [rsaRoot],
+            lists: [try Forge.list(of: rsaRoot, revoking: [-77])], reason: .revoked)
+        try add(
+            "a positive serial beside a negative one on a list", [try leaf(rsaRoot, serial: 77)], trusting: [rsaRoot],
+            lists: [try Forge.list(of: rsaRoot, revoking: [-77])])
+        let users = try Forge.list(
+            of: inter, revoking: [bad.serial], [.text(NID_issuing_distribution_point, "critical,onlyuser:TRUE")])
+        try add(
+            "a leaf on a list for leaves", [bad, inter], trusting: [root], lists: [users, empty], reason: .revoked)
+    }
+}

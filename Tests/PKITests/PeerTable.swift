@@ -1,0 +1,108 @@
+import COpenSSL
+
+@testable import PKI
+
+/// Certificates of clients on both sides of each rule, with what must come of them.
+final class PeerTable {
+    /// What a peer shows, by which rules it is judged, and the verdict.
+    struct Row: Sendable {
+        let title: String
+        let chain: [Forge.Made]
+        let rules: PeerRules
+        /// The rule that is broken, and by which certificate; nil when all is good.
+        let reason: PeerRefusal.Reason?
+        let depth: Int
+        /// Whether `openssl verify` takes it; nil where it knows no such rule.
+        let tool: Bool?
+        /// Whether a client can shake hands with it at all.
+        let versions: [TLSConnection.Version]
+        let trusted: [Forge.Made]
+        let lists: [[UInt8]]
+    }
+
+    private(set) var rows: [Row] = []
+    private var serial = 1000
+    private var keys: [Forge.Kind: Forge.Key] = [:]
+
+    /// What `add` leaves as it is.
+    struct Settings {
+        var names: [String] = []
+        var verifiesChain = true
+        var allowsExpired = false
+        var acceptsOverdueLists = false
+        var versions: [TLSConnection.Version] = [.v1_2, .v1_3]
+    }
+
+    /// What the tool must say, where it isn't the same.
+    enum Tool {
+        case same
+        case says(Bool)
+        case hasNoSuchRule
+    }
+
+    func add(
+        _ title: String, _ chain: [Forge.Made], trusting trusted: [Forge.Made], lists: [[UInt8]] = [],
+        _ settings: Settings = Settings(), reason: PeerRefusal.Reason? = nil, depth: Int = 0, tool: Tool = .same
+    ) throws {
+        let names = settings.names.compactMap { text in
+            PeerNamePattern(address: text) ?? PeerNamePattern(uri: text) ?? PeerNamePattern(email: text)
+                ?? PeerNamePattern(hostName: text)
+        }
+        let rules = try PeerRules(
+            purpose: .client, authorities: trusted.map(\.der), lists: lists.map { try RevocationList(der: $0) },
+            requiredNames: names, verifiesChain: settings.verifiesChain, allowsExpired: settings.allowsExpired,
+            acceptsOverdueLists: settings.acceptsOverdueLists)
+        let said: Bool? =
+            switch tool {
+            case .same: reason == nil
+            case .says(let isGood): isGood
+            case .hasNoSuchRule: nil
+            }
+        rows.append(
+            Row(
+                title: title, chain: chain, rules: rules, reason: reason, depth: depth, tool: said,
+                versions: settings.versions, trusted: trusted, lists: lists))
+    }
+
+    /// A new key; keys of RSA, which take long, are shared by who asks for them under one name.
+    private func key(_ kind: Forge.Kind) throws -> Forge.Key {
+        if case .rsa = kind, let key = keys[kind] { return key }
+        let key = try Forge.Key(kind)
+        keys[kind] = key
+        return key
+    }
+
+    func authority(
+        _ name: String, from issuer: Forge.Made? = nil, signer: Forge.Key? = nil, kind: Forge.Kind = .p256,
+        days: (Int64, Int64) = (-100, 1000), hash: Forge.Hash = .sha256,
+        _ extensions: [Forge.Extension] = [.authority, .signsCertificates]
+    ) throws -> Forge.Made {
+        serial += 1
+        return try Forge.certificate(
+            name, key: key(kind), from: issuer, signer: signer, days: days, serial: serial, hash: hash, extensions)
+    }
+
+    func leaf(
+        _ issuer: Forge.Made?, signer: Forge.Key? = nil, kind: Forge.Kind = .p256, days: (Int64, Int64) = (-10, 90),
+        hash: Forge.Hash = .sha256, names: String? = "DNS:client.test", serial number: Int? = nil,
+        _ extensions: [Forge.Extension] = [.endEntity, .signsHandshakes, .forClients]
+    ) throws -> Forge.Made {
+        serial += 1
+        return try Forge.certificate(
+            "client", key: key(kind), from: issuer, signer: signer, days: days, serial: number ?? serial, hash: hash,
+            extensions + (names.map { [.names($0)] } ?? []))
+    }
+
+    init() throws {
+        try addChains()
+        try addTimes()
+        try addPurposes()
+        try addStrengths()
+        try addConstraints()
+        try addLists()
+        try addListTimes()
+        try addListSigners()
+        try addNames()
+        try addUnverified()
+    }
+}
