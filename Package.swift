@@ -25,6 +25,7 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
         fuzzTarget("FuzzPEM", ["PKI"]),
+        fuzzTarget("FuzzPeerCertificate", ["PKI"]),
         fuzzTarget("FuzzDNSAnswer", ["DNS", "PKI"]),
     ]
 

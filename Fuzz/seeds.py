@@ -65,6 +65,40 @@ def pem():
         yield openssl("x509", "-in", "ca.pem", "-trustout", "-addtrust", "serverAuth")
 
 
+def peers():
+    """Certificates of peers with keys and extensions of each kind, and revocation lists."""
+    alternatives = "DNS:a.test,URI:spiffe://a.test/x/b,IP:10.0.0.5,IP:::1,email:a@a.test,RID:1.2.3,dirName:d"
+    extensions = [
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+        f"subjectAltName={alternatives}\nextendedKeyUsage=clientAuth,serverAuth",
+        "nameConstraints=critical,permitted;DNS:a.test,excluded;IP:10.0.0.0/255.0.0.0\nbasicConstraints=CA:TRUE",
+        "1.2.3.4=critical,DER:0500\ncertificatePolicies=1.2.3\nauthorityInfoAccess=caIssuers;URI:http://a.test/"]
+    keys = [["RSA", "-pkeyopt", "rsa_keygen_bits:1024"], ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], ["ED25519"]]
+    head = "[req]\ndistinguished_name=n\n[n]\n[d]\nCN=a\n[e]\n"
+    lists = ["", "authorityKeyIdentifier=keyid", "issuingDistributionPoint=critical,@p", "2.5.29.27=critical,DER:020101"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+
+        def openssl(*words):
+            return subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=True).stdout.decode("latin-1")
+
+        for key in keys:
+            openssl("genpkey", "-algorithm", *key, "-out", "key")
+            for extension in extensions:
+                (place / "config").write_text(head + extension + "\n")
+                certificate = ["req", "-x509", "-config", "config", "-extensions", "e", "-key", "key", "-subj", "/CN=root/O=\u00e9"]
+                openssl(*certificate, "-utf8", "-days", "9999", "-out", "certificate")
+                yield openssl("x509", "-in", "certificate", "-outform", "DER")
+        (place / "index").write_text("R\t300101000000Z\t260101000000Z,keyCompromise\t1F\tunknown\t/CN=a\n")
+        (place / "number").write_text("01\n")
+        for extension in lists:
+            ca = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\ncrlnumber=number\ndefault_md=default\n"
+            (place / "config").write_text(f"{ca}[e]\n{extension}\n[p]\nfullname=URI:http://a.test/\nonlyuser=TRUE\n")
+            openssl("ca", "-gencrl", "-config", "config", "-crlexts", "e", "-crldays", "99", "-keyfile", "key", "-cert",
+                    "certificate", "-out", "list")
+            yield openssl("crl", "-in", "list", "-outform", "DER")
+
+
 def dns():
     """Answers of each type that is read, one with aliases, one that was cut off, and one that is signed."""
     name, pointer = b"\x01a\x04test\x00", b"\xc0\x0c"
@@ -110,6 +144,8 @@ elif target == "FuzzCloudflare":
     seeds = [json.dumps(message) for message in CLOUDFLARE]
 elif target == "FuzzPEM":
     seeds = list(pem())
+elif target == "FuzzPeerCertificate":
+    seeds = list(peers())
 elif target == "FuzzDNSAnswer":
     seeds = [message.decode("latin-1") for message in dns()]
 for number, seed in enumerate(seeds):
