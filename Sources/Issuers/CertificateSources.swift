@@ -37,15 +37,17 @@ package struct CertificateSources: Sendable {
     ) throws(IssuanceFailure) -> ObtainedCertificate {
         var obtained = try obtainAlone(value, named: name, for: users, from: issuers, startsAnew: startsAnew)
         do throws(StateError) {
-            obtained.material.closing += try supersedes(name, obtained.material, issuers).map { [.supersede($0)] } ?? []
+            obtained.material.closing +=
+                try certificateToRevoke(name, obtained.material, issuers).map { [.supersede($0)] } ?? []
         } catch {
             throw IssuanceFailure("\(error)")
         }
         return obtained
     }
 
-    /// The former certificate, if its issuer's settings say that it must be revoked once this one has replaced it.
-    private func supersedes(
+    /// The stored certificate that `material` replaces, if its issuer has `revoke_replaced`; else nil. It is revoked once
+    /// `material` is in force.
+    private func certificateToRevoke(
         _ name: String, _ material: IssuedMaterial, _ issuers: [Issuer]
     ) throws(StateError) -> SupersededCertificate? {
         guard let former = try store.certificate(named: name), let remote = former.remote,

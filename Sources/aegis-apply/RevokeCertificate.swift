@@ -136,7 +136,8 @@ struct RevokeCertificate: ParsableCommand {
 }
 
 extension StoredCertificate {
-    /// The issuers that may have issued it, from its declaration, also when it is not renewed automatically.
+    /// The issuers that may have issued the certificate: the one that its declaration names, or all those of a host's own
+    /// certificate.
     fileprivate var issuerNames: [String] {
         issuerName.map { [$0] } ?? HostCertificate(record: record)?.issuers ?? []
     }

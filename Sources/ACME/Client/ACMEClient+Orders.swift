@@ -1,7 +1,7 @@
 import PKI
 import Remote
 
-/// A newly placed order.
+/// An order that the CA has accepted. Its URL is known even when the rest of the answer can't be read.
 package struct ACMEPlacedOrder: Sendable {
     /// The URL of the order.
     package let url: ACMEURL

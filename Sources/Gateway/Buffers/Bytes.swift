@@ -41,7 +41,8 @@ struct Bytes {
     /// The bytes from `offset` to the end.
     func from(_ offset: Int) -> Bytes { self[offset..<count] }
 
-    /// The bytes as a span. The compiler can't check the span's lifetime, just as it can't check the view's.
+    /// The bytes as a span. The compiler keeps the span within this view's lifetime, but can't check that the view itself
+    /// is still valid.
     var span: Span<UInt8> {
         @_lifetime(borrow self) get {
             let span = unsafe Span(_unsafeStart: start, count: count)

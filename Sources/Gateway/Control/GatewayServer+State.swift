@@ -29,8 +29,8 @@ extension GatewayServer {
             stateIsRead()
         } catch {
             if stateWatch.reading.isPassing(error, at: Self.uptime) { return }
-            // An error of the state itself requires opening it again. With a missing key, for example, the state stays
-            // open for reports.
+            // After an error of the state itself the next try opens it afresh. After others, such as a missing key, it stays
+            // open, so that the node's row and events can still be written.
             if error is StateError { closeState() }
             lacksKey = error is KeyFailure
             stateFailed(Self.text(of: error))

@@ -9,7 +9,7 @@ struct LogFile: Sendable {
     private let device: UInt64
     private let number: UInt64
 
-    /// The most bytes that a pipe accepts at once when poll(2) reports room (pipe(7)).
+    /// How many bytes a pipe is sure to take without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
     private static let pipeBytes = 4096
 
     static var standardOutput: LogFile { LogFile(STDOUT_FILENO) }
@@ -30,7 +30,7 @@ struct LogFile: Sendable {
     private init(_ descriptor: Int32) {
         self.descriptor = descriptor
         var status = stat()
-        // A structure of the right kind; it stays zero when the call fails.
+        // The call fills `status`, which stays zero when the call fails.
         let isKnown = unsafe fstat(descriptor, &status) == 0
         isRegular = isKnown && status.st_mode & S_IFMT == S_IFREG
         (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
@@ -42,7 +42,7 @@ struct LogFile: Sendable {
     /// Whether the file has been deleted, so that nobody can read what is written to it.
     var isDeleted: Bool {
         var status = stat()
-        // A structure of the right kind, which is read only when the call has filled it.
+        // `status` is read only when the call has filled it.
         return unsafe isRegular && fstat(descriptor, &status) == 0 && status.st_nlink == 0
     }
 

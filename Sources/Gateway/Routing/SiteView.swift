@@ -1,8 +1,8 @@
 import ConfigModel
 import PKI
 
-/// A site as a request sees it: values and texts by address, without counting references. The worker's table keeps the
-/// site alive as long as a connection or an exchange uses it.
+/// A site as a request sees it. It reads the site's memory through a pointer, so that no reference is counted. The worker's
+/// table keeps the site alive as long as a connection or an exchange uses it.
 @safe
 struct SiteView {
     private let facts: UnsafeMutablePointer<SiteFacts>

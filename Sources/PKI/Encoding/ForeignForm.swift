@@ -18,7 +18,8 @@ package enum ForeignForm: Sendable, Hashable {
             self = .utf16
             return
         }
-        // In DER this is a sequence. Its length takes one to five bytes, and 0x80 stands for an open length.
+        // All these forms begin with a SEQUENCE (0x30). Its length is one byte up to 0x7F; 0x81 to 0x84 announce one to four
+        // more bytes; 0x80 is BER's indefinite length.
         guard text[0] == 0x30, text[1] <= 0x84 else { return nil }
         let content = 2 + (text[1] > 0x80 ? Int(text[1] & 0x7F) : 0)
         let isNumber = text[content] == 0x02

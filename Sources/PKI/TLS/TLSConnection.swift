@@ -65,7 +65,7 @@ package struct TLSConnection: ~Copyable {
 
     package enum Progress {
         case complete
-        /// The handshake continues when more bytes were received, or with the rest of the wire's input.
+        /// The handshake continues when more bytes were received; or in another turn, with what is left of the wire's input.
         case needsInput
         /// The output is full. The handshake continues after the caller has taken the output.
         case needsOutput
