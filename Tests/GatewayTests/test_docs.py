@@ -1,7 +1,7 @@
 """Every console block of README.md and docs/ is run, in the order of its page, in a network of its own.
 
 A page is played in an empty folder. `$ ` begins a command, `…` stands for any text, and for any lines where it stands alone.
-A gateway goes on to the end of the page. Comments direct what the reader does otherwise:
+A gateway and a web server go on to the end of the page. Comments direct what the reader does otherwise:
 
     <!-- stage: COMMAND -->   runs a command; one that serves goes on to the end of the page
     <!-- file: NAME -->       the next block is this file
@@ -21,6 +21,8 @@ PAGES = [
     page.relative_to(ROOT) for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     if "```console" in page.read_text()]
 PIECE = re.compile(r"<!-- (?P<direction>\w+): (?P<what>.*?) -->|^```(?P<kind>\w*)\n(?P<block>.*?)^```$", re.M | re.S)
+
+WEB_SERVER = "python3 -m http.server "
 
 
 def commands(block):
@@ -69,6 +71,10 @@ class Stage:
         self.running.append(self.start(command, open(log, "wb")))
         eventually(f"{command} shows {ready}", lambda: matches(ready, log.read_text()))
 
+    def serve_pages(self, command):
+        self.serve(f"exec {command}", "…")
+        eventually("its port", lambda: self.run("ss -Hltn sport = :3000")[0])
+
     def run(self, command):
         process = self.start(command, subprocess.PIPE)
         return process.communicate(timeout=PATIENCE)[0].decode().replace("\r\n", "\n"), process.returncode
@@ -106,9 +112,8 @@ def test_a_page_shows_what_happens(stage, page):
     direction = None
     for piece in PIECE.finditer((ROOT / page).read_text()):
         if piece["direction"] == "stage":
-            if " http.server " in piece["what"]:
-                stage.serve(f"exec {piece['what']}", "…")
-                eventually("its port", lambda: stage.run("ss -Hltn sport = :3000")[0])
+            if WEB_SERVER in piece["what"]:
+                stage.serve_pages(piece["what"])
             else:
                 output, status = stage.run(piece["what"])
                 assert status == 0, output
@@ -118,6 +123,8 @@ def test_a_page_shows_what_happens(stage, page):
             for command, output in commands(piece["block"]):
                 if command.startswith("export "):
                     stage.export(command)
+                elif WEB_SERVER in command:
+                    stage.serve_pages(command)
                 elif command.startswith("aegis-gateway"):
                     stage.serve(f"exec {command}", output)
                 else:
@@ -126,6 +133,20 @@ def test_a_page_shows_what_happens(stage, page):
             with open(stage.folder / direction["what"], "w" if direction["direction"] == "file" else "a") as file:
                 file.write(piece["block"])
             direction = None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_names_the_files_that_it_has_the_reader_write(page):
+    """Comments are not seen."""
+    text = (ROOT / page).read_text()
+    for piece in PIECE.finditer(text):
+        if piece["direction"] in ("file", "append"):
+            seen = re.sub(r"<!--.*?-->", "", text[:piece.start()])
+            assert f"`{piece['what']}`" in seen.rpartition("```\n")[2], f"{page}: nothing says that this is {piece['what']}"
+
+
+def test_the_first_page_leaves_nothing_to_stages():
+    assert "<!-- stage:" not in (ROOT / "docs/getting-started.md").read_text()
 
 
 def test_a_page_is_compared_line_by_line():
