@@ -294,6 +294,26 @@ def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
     assert nothing_is_left(gateway)
 
 
+def test_one_stale_look_at_an_order_costs_no_certificate(odd):
+    """The CA issues, refuses the request all the same, and shows the order for once as it was before."""
+    refused = []
+
+    def twist(kind, answer):
+        if kind == "finalize":
+            answer.problem("orderNotReady", "not ready", 403)
+            refused.append(answer)
+        elif kind == "order" and refused:
+            refused.clear()
+            answer.body["status"] = "ready"
+            del answer.body["certificate"]
+
+    gateway, ca = odd(twist)
+    code, said = tried(gateway)
+    assert code == 3 and "orderNotReady" in said, said
+    ca.twist = lambda kind, answer: None
+    has_one_certificate(gateway, ca, gateway.apply())
+
+
 def test_an_order_without_finalize_is_placed_anew_once(odd):
     gateway, ca = odd(lambda kind, answer: leave_out("finalize")(answer) if kind in ("order", "new-order") else None)
     fails(gateway, "'finalize' is missing")

@@ -107,11 +107,7 @@ struct ACMEOrderRun {
                     machine.answered(answer.challenge)
                 }
             case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
-            case .finalize where order.finalize == nil, .download where !pending.isFinalized:
-                // The order was placed earlier. The CA may tell more about a new one.
-                try store.deleteOrder(for: need.name, by: holder)
-                if begun.url != nil { throw FailedBefore() }
-                throw Self.uselessOrder(order)
+            case .finalize where order.finalize == nil: throw try giveUpUseless(order, begun)
             case .finalize: try finalize(order, &pending, &view)
             case .download:
                 do {
@@ -119,6 +115,8 @@ struct ACMEOrderRun {
                     material.warnings =
                         client.takeOddities().map { "was issued, though \($0)" } + view.oddities + material.warnings
                     return material
+                } catch let result as Unusable where result.isCertificate && !pending.isFinalized {
+                    throw try giveUpUseless(order, begun)
                 } catch let result as Unusable {
                     throw try giveUp(begun, after: result)
                 }
@@ -134,6 +132,13 @@ struct ACMEOrderRun {
         }
     }
 
+    /// Deletes an order that can't lead to a certificate: what to throw then. A new order may say more than one that was
+    /// placed earlier.
+    private func giveUpUseless(_ order: ACMEOrder, _ begun: PendingOrder) throws -> any Error {
+        try store.deleteOrder(for: need.name, by: holder)
+        return begun.url == nil ? Self.uselessOrder(order) : FailedBefore()
+    }
+
     /// The reason why an order that the CA returned can't lead to a certificate.
     private static func uselessOrder(_ order: ACMEOrder) -> IssuanceFailure {
         guard order.status == .valid else {
@@ -144,8 +149,8 @@ struct ACMEOrderRun {
             hint: "the CA gives a new order when it has forgotten that one, or for other names")
     }
 
-    /// Sends the request. If the CA refuses it, no certificate was issued, and the next try may replace the order by
-    /// one with other terms.
+    /// Sends the request. If the CA refuses it, most likely no certificate was issued, and the next try may replace the order by
+    /// one with other terms. If the order turns out to be valid all the same, its certificate tells whose request it was.
     private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
