@@ -19,6 +19,8 @@ final class DNSChallengeRecords: Sendable {
     private static let timeToLive: UInt32 = 60
     /// The most characters of a webhook's error message that are passed on.
     private static let complaintCharacters = 200
+    /// How much of an answer is searched for secrets and a complaint, in bytes.
+    private static let complaintBytes = 16 << 10
 
     /// How long a webhook may take to remove a value, while an issued certificate waits.
     private static let cleanupTimeout = Duration.seconds(10)
@@ -114,7 +116,7 @@ final class DNSChallengeRecords: Sendable {
             }
             guard (200...299).contains(response.status) else {
                 // Secrets are hidden before the text is cut, since the cut could leave a part of one.
-                let complaint = Self.line(mask.hiding(in: response.body))
+                let complaint = Self.line(mask.hiding(in: Array(response.body.prefix(Self.complaintBytes))))
                 throw IssuanceFailure(
                     "the webhook answered \(action) with \(response.status)\(complaint.isEmpty ? "" : ": ")\(complaint)"
                 )

@@ -7,6 +7,9 @@ enum EscapeStyle: Sendable {
     case percent(times: Int)
     case html
 
+    /// The bytes that begin escapes which the end of a text may cut in two.
+    static let halves: [UInt8] = Array("%\\&".utf8)
+
     /// The bytes with which an escape can begin.
     static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
 
@@ -36,7 +39,9 @@ enum EscapeStyle: Sendable {
     /// The named entities for characters that have a meaning in HTML.
     private static let entities: [(text: String, byte: UInt8)] = [
         ("&amp;", UInt8(ascii: "&")), ("&lt;", UInt8(ascii: "<")), ("&gt;", UInt8(ascii: ">")),
-        ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")),
+        ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")), ("&sol;", UInt8(ascii: "/")),
+        ("&plus;", UInt8(ascii: "+")), ("&equals;", UInt8(ascii: "=")), ("&percnt;", UInt8(ascii: "%")),
+        ("&bsol;", UInt8(ascii: "\\")), ("&num;", UInt8(ascii: "#")),
     ]
 
     /// The byte that an entity or a numeric reference of HTML stands for, and its length.

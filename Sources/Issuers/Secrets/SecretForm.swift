@@ -90,10 +90,19 @@ struct SecretForm: Sendable {
     /// U+FFFD, which replaces an unprintable byte in a line.
     private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
 
-    /// Whether the rest of the text only marks its end: quotes, brackets, dots.
+    /// Whether the rest of the text only marks its end: half an escape, quotes, brackets, dots. Behind an ellipsis anything
+    /// may stand, such as "(truncated)".
     private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
-        text.count - index <= 8 && text[index...].allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
+        var rest = text[index...]
+        if let first = rest.first, EscapeStyle.halves.contains(first), rest.count <= longestHalf {
+            rest = rest.dropFirst().drop { isBase64($0) || $0 == UInt8(ascii: "#") }
+        }
+        if rest.starts(with: "...".utf8) || rest.starts(with: "\u{2026}".utf8) { return true }
+        return rest.count <= 8 && rest.allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
     }
+
+    /// The most bytes that half an escape and the marks behind it have.
+    private static let longestHalf = 16
 
     private func isSame(_ byte: UInt8, _ secret: UInt8) -> Bool {
         switch encoding {
