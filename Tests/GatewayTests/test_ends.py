@@ -1,6 +1,7 @@
 """How connections end: what was sent is not taken back, and whoever goes on reading or sending has the time for it."""
 
 import json
+import socket
 import threading
 import time
 
@@ -54,6 +55,24 @@ def test_an_answer_is_whole_whatever_follows_its_request(gateway, origin, over, 
         # Nothing is read until the gateway is done with it.
         eventually("the answer's line", lambda: len(lines(gateway)) > before)
         assert len(client.response("POST").body) == SIZE
+        assert client.to_end() == b""
+
+
+@pytest.mark.parametrize("over", ["http", "https"])
+@pytest.mark.parametrize("more", [b"\r\n", b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"], ids=["a line end", "a request"])
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_an_answer_is_whole_whatever_comes_after_its_end(gateway, origin, over, more, version):
+    """The gateway is done with it while the kernel still has most of it to send: to close would throw that away."""
+    size = 300_000
+    origin.answers["/late"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    before = len(lines(gateway))
+    tls = (tls_context(), "app.test") if over == "https" else ()
+    with Client(getattr(gateway, over), *tls) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(ASK.replace(b"HTTP/1.1", version))
+        eventually("the answer's line", lambda: len(lines(gateway)) > before)
+        client.send(more)
+        assert len(client.response("POST").body) == size
         assert client.to_end() == b""
 
 

@@ -234,6 +234,19 @@ struct Transport: ~Copyable {
         return former - untaken >= count
     }
 
+    /// Whether the peer has yet to acknowledge some of what was sent. Costs a system call.
+    mutating func hasUntaken() -> Bool {
+        untaken = Socket.untaken(descriptor)
+        return untaken > 0
+    }
+
+    /// Whether the peer has yet to acknowledge some of what was sent, and has acknowledged at least `count` bytes since the
+    /// last call of this or `hasUntaken`.
+    mutating func isReceived(atLeast count: Int64) -> Bool {
+        let former = untaken
+        return hasUntaken() && former - untaken >= count
+    }
+
     /// How many of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
     func taken(of offset: Int64) -> Taken {
         let left = Socket.untaken(descriptor)

@@ -235,7 +235,10 @@ extension Worker {
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
             close(id)
-        case .lingering: close(id)
+        case .lingering:
+            let wait = Self.lingerSilenceMilliseconds
+            clients[id].transport.isReceived(atLeast: leastTaken(in: wait))
+                ? setDeadline(client: id, inMilliseconds: wait) : close(id)
         case .closing: cutOff(id)
         case .tunnel: endTunnel(id)
         case .open:
@@ -263,7 +266,7 @@ extension Worker {
     /// Closes a connection without an exchange in an orderly way.
     func goodbye(_ id: SlotID) {
         clients[id].phase = .closing
-        endWriting(id)
+        endWriting(id, hasAnswered: false)
     }
 
     /// Closes a connection after the answer was sent. A client that is still sending gets time to read the answer:
@@ -303,13 +306,13 @@ extension Worker {
         }
     }
 
-    private func endWriting(_ id: SlotID) {
+    private func endWriting(_ id: SlotID, hasAnswered: Bool = true) {
         clients[id].transport.finishWriting(memory.wire)
         guard clients[id].transport.isFlushed else { return }
-        // Closing with unread bytes would reset the connection, and the client could lose the answer (RFC 9112 section
-        // 9.6).
+        // A client that sends anything after the close, or has sent what was not read, gets a reset, and loses what it has
+        // not received of the answer (RFC 9112 section 9.6).
         let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
-        hasUnread ? discardRest(of: id) : close(id)
+        hasUnread || hasAnswered && clients[id].transport.hasUntaken() ? discardRest(of: id) : close(id)
     }
 
     /// Resets the connection of a client that does not read. An orderly close would have to wait until all bytes are
