@@ -1,8 +1,8 @@
 /// The host and port of a Host field or an absolute target (RFC 3986 section 3.2), checked and normalised.
 struct Authority {
     /// The host without its port and without one trailing dot; an IPv6 address keeps its brackets. Empty when the text
-    /// is well-formed but can't name a host. Then no route matches, and no other server can read a different host from
-    /// the text.
+    /// is well-formed but can't name a host. Then no route matches, so no upstream receives a text from which it could
+    /// read a different host.
     var host = ByteRange()
     /// The port, 1 to 65535; nil when none is given.
     var port: UInt16?

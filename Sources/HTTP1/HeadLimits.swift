@@ -3,8 +3,8 @@ public struct HeadLimits: Equatable, Sendable {
     /// The most bytes of a head, through its empty line. A longer request gets 431, or 414 when the limit falls within
     /// the first line.
     public let maxHeadBytes: Int
-    /// The most fields. Each crumb of a Cookie and each option of a Connection counts as one. A request with more gets
-    /// 431.
+    /// The most fields. Each cookie of a Cookie field counts as one, and so does each option of Connection that may
+    /// name a field. A request with more gets 431.
     public let maxFields: Int
     /// The most bytes of a request's target. A request with a longer one gets 414.
     public let maxTargetBytes: Int

@@ -1,4 +1,5 @@
-/// The fields that the gateway recognises. Connection can't make it remove one of these (RFC 9110 section 7.6.1).
+/// The fields that the gateway recognises. A client can't make the gateway remove one of the end-to-end fields by
+/// naming the field in Connection (RFC 9110 section 7.6.1).
 public enum KnownField: UInt8, CaseIterable, Sendable {
     /// Any field that is not listed here.
     case other

@@ -1,5 +1,5 @@
-/// The length of a text and its first 32 bytes, packed into four words. Comparing two of them compares a few numbers. A
-/// literal, which must not exceed 32 bytes, becomes a constant in optimized builds.
+/// The length of a text and its first 32 bytes, packed into four words. Comparing two packed texts compares a few
+/// numbers. A literal, which must not exceed 32 bytes, becomes a constant in optimized builds.
 struct PackedText: Equatable, ExpressibleByStringLiteral {
     let count: Int
     private let words: (UInt64, UInt64, UInt64, UInt64)
@@ -8,7 +8,8 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) { self.init(bytes, start, end, setting: 0) }
 
     /// Packs the bytes between two offsets and sets bit 0x20 in each. This turns letters to lower case and leaves
-    /// digits and "-" unchanged. Only control bytes could turn into other characters wrongly, and a head contains none.
+    /// digits and "-" unchanged. Of all other bytes only control bytes could become a digit or "-", and the packed
+    /// texts contain none.
     @inline(__always) init(folding bytes: Span<UInt8>, _ start: Int, _ end: Int) {
         self.init(bytes, start, end, setting: 0x2020_2020_2020_2020)
     }

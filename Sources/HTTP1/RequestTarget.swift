@@ -7,7 +7,7 @@
 /// can't tell whether it stands for itself. RFC 9112 section 3.2 recommends refusing such targets, because a filter may
 /// read them differently from the server; nginx, HAProxy and Caddy accept them.
 public struct RequestTarget: Sendable {
-    /// The form of a target.
+    /// The form of a target (RFC 9112 section 3.2).
     public enum Form: UInt8, Sendable {
         /// A path with or without a query.
         case origin
