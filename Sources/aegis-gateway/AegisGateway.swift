@@ -81,7 +81,8 @@ struct AegisGateway: ParsableCommand {
         do {
             let server = try GatewayServer(options)
             let code = server.run()
-            // Threads that wait on the network have no work that must be finished.
+            // The process ends without waiting for other threads. They may still wait on the network, but have no work
+            // that must be finished.
             _exit(code)
         } catch {
             throw GatewayExit(message: "\(error)")

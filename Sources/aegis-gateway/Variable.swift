@@ -1,6 +1,6 @@
 import Glibc
 
-/// Reads environment variables.
+/// Reads the environment variables that configure the gateway.
 enum Variable {
     /// The value; nil when the variable is not set or is empty.
     static func value(_ name: String) -> String? {
