@@ -1,6 +1,6 @@
 /// Answers the requests of the admin listener.
 struct AdminHandler: Sendable {
-    /// The hosts that requests may name.
+    /// The hosts that a request may name in Host.
     let hosts: AdminHosts
     let status: GatewayStatus
     let metrics: MetricsSource
@@ -15,8 +15,8 @@ struct AdminHandler: Sendable {
         }
     }
 
-    /// The status of a gateway that can't read the state does not change. Otherwise all gateways that share the state would
-    /// be taken out of service, although they still serve the last state. The body names the problem.
+    /// An unreadable state does not change the HTTP status. A 503 would take all gateways that share the state out of
+    /// service, although they still serve the last state that they read. The body names the problem.
     private func readiness(_ current: GatewayStatus.Values) -> AdminAnswer {
         let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
         let lines = [
@@ -41,7 +41,7 @@ struct AdminAnswer: Sendable {
     var body: [UInt8] = []
 }
 
-/// The content types of the admin listener's answers.
+/// The content types of the admin listener's answers: plain text, and the text format of Prometheus.
 enum AdminContentType: Sendable {
     case text, metrics
 }

@@ -10,8 +10,8 @@ struct AdminHosts: Sendable {
     /// Creates the list. `machine` is the machine's name, with or without its domain.
     init(machine: String) { names = Set(["localhost"] + Self.names(of: machine)) }
 
-    /// The two names of a machine in lower case: its full name, and the first label of that. No public site has a name
-    /// of one label.
+    /// The two names of a machine in lower case: its full name, and the first label of the full name. No public site
+    /// has a name of one label.
     static func names(of machine: String) -> [String] {
         let machine = machine.lowercased()
         return [machine, String(machine.prefix { $0 != "." })]

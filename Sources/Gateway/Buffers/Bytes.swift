@@ -14,15 +14,15 @@ struct Bytes {
         self.count = count
     }
 
-    /// A view of memory that outlives its use; of none when it is empty.
+    /// Creates a view of a buffer that must outlive the view.
     @unsafe
     init(_ buffer: UnsafeBufferPointer<UInt8>) {
-        // Only an empty buffer has no address.
+        // Only an empty buffer can have no address.
         guard let start = buffer.baseAddress else { self = Bytes(""); return }
         unsafe self.init(start, count: buffer.count)
     }
 
-    /// Creates a view of a constant text.
+    /// Creates a view of a constant text, which is always valid.
     init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     var isEmpty: Bool { count == 0 }
@@ -32,7 +32,7 @@ struct Bytes {
         return unsafe start[index]
     }
 
-    /// A view of a part of the bytes.
+    /// A view of a part of the same memory.
     subscript(range: Range<Int>) -> Bytes {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "out of bounds")
         return unsafe Bytes(start + range.lowerBound, count: range.count)
@@ -41,8 +41,8 @@ struct Bytes {
     /// The bytes from `offset` to the end.
     func from(_ offset: Int) -> Bytes { self[offset..<count] }
 
-    /// The bytes as a span. The compiler keeps the span within this view's lifetime, but can't check that the view itself
-    /// is still valid.
+    /// The bytes as a span. The compiler keeps the span within this view's lifetime, but can't check that the view is
+    /// still valid.
     var span: Span<UInt8> {
         @_lifetime(borrow self) get {
             let span = unsafe Span(_unsafeStart: start, count: count)
@@ -92,14 +92,13 @@ extension String {
 }
 
 extension Array<UInt8> {
-    /// Lends its bytes to the call alone.
+    /// Lends the array's bytes to `body`, which must not keep the view.
     func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
         unsafe withUnsafeBufferPointer { unsafe body(Bytes($0)) }
     }
 
-    /// Adds bytes at the end.
     mutating func append(contentsOf bytes: Bytes) {
-        // They are copied before the call ends.
+        // `append` copies the bytes before it returns.
         unsafe append(contentsOf: bytes.buffer)
     }
 }

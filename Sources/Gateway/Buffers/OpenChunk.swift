@@ -10,7 +10,8 @@ struct OpenChunk {
     /// Adds a piece, which must not be empty.
     mutating func append(_ piece: Bytes, to scratch: borrowing Scratch) {
         if sizeAt == nil {
-            // Usually there is only one piece, so its size is written as the chunk's size. `close` corrects it.
+            // Usually there is only one piece, so its size is written as the chunk's size. `close` corrects it if more
+            // pieces follow.
             (sizeAt, size) = (scratch.count, piece.count)
             scratch.append(hex: UInt64(size))
             scratch.append("\r\n")

@@ -1,5 +1,5 @@
-/// A worker's memory for bytes that are received, decrypted, or being prepared for sending. It is used within one event
-/// and holds nothing until the next. Confined to one thread.
+/// A worker's memory for bytes that are received, decrypted, or being prepared for sending. No contents are kept from
+/// one event to the next. Confined to one thread.
 @safe
 struct Scratch: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>

@@ -8,8 +8,7 @@ import Synchronization
 struct Batches<Value: Sendable, Result: Sendable> {
     /// The most values of one batch. The first batches are smaller, so that all threads start early.
     private static var largest: Int { 256 }
-    /// The most batches that wait or are being worked on. Usually more than there are cores, so that the caller seldom
-    /// waits for a batch.
+    /// The most batches that wait or are being worked on at a time; enough that the caller seldom waits for one.
     private static var underWay: Int { 8 }
 
     /// A batch of values and, once it is done, their results.
@@ -32,8 +31,8 @@ struct Batches<Value: Sendable, Result: Sendable> {
     }
 
     private let work: @Sendable (Value) -> Result
-    /// How many values the next batch gets. The calling thread works on what is left over at the end, if it is fewer
-    /// than that.
+    /// How many values the next batch gets. At the end the calling thread works on the values that are left over, which
+    /// are fewer.
     private var size = 16
     private var gathered: [Value] = []
     private var running: [Batch] = []

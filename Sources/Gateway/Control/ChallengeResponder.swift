@@ -4,14 +4,14 @@ import Issuers
 import PKI
 import State
 
-/// Answers ACME challenges for an apply while no gateway is running: one worker without hosts.
+/// Answers ACME challenges for an apply while no gateway is running, with one worker that serves no hosts.
 package final class ChallengeResponder: ChallengeAnswerer {
     private let worker: WorkerHandle
 
     /// Listens on the gateway's addresses.
     ///
     /// - Throws: `IssuanceFailure` if it can't listen, for example because another process uses an address or the user
-    ///   may not.
+    ///   may not listen there.
     package init(_ settings: GatewaySettings) throws(IssuanceFailure) {
         do {
             let reports = try Mailbox<WorkerReport>()
@@ -74,7 +74,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
 }
 
 extension TableUpdate {
-    /// Adds the answer to a challenge.
+    /// Adds the answer to a challenge: a text for http-01, a certificate for tls-alpn-01.
     mutating func add(_ challenge: ACMEChallenge, now: Int64) throws(PKIError) {
         let token = Array(challenge.token.utf8)
         switch challenge.kind {

@@ -22,8 +22,8 @@ extension GatewayServer {
         reopenAccessLog()
     }
 
-    /// Opens the access log, again if it was open, since the file may have been moved. If opening fails, lines still go
-    /// to the old file, and the control side tries again every second.
+    /// Opens the access log. An open log is opened again, since log rotation may have moved the file. If opening fails,
+    /// lines still go to the old file, and the control side tries again every second.
     func reopenAccessLog() {
         guard let path = accessLogTarget.path else {
             accessLog?.closeLater()

@@ -38,7 +38,7 @@ struct StateWatch {
     /// How long the control side waits for another process's lock on the state, in milliseconds. Short, since signals
     /// are not handled meanwhile.
     static let controlPatience = 250
-    /// How long threads with work of their own wait for such a lock, in milliseconds.
+    /// How long other threads, such as certificate jobs, wait for another process's lock on the state, in milliseconds.
     static let jobPatience = 10_000
 }
 
@@ -117,7 +117,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Handles the result of a check.
+    /// Handles the result of a check: closes a damaged state, or allows the state to be read again.
     func stateChecked(_ check: StateCheck) {
         let now = Self.monotonicMilliseconds
         stateWatch.isChecking = false
@@ -139,7 +139,7 @@ extension GatewayServer {
     }
 
     /// Stops reading the state until a check finds no damage. Only the first cause is reported, since closing the store
-    /// may cause later ones.
+    /// may cause later ones. `failure` is nil while the damage is not confirmed.
     private func stateIsDamaged(_ failure: String?) {
         closeState()
         stateWatch.isDamaged = true

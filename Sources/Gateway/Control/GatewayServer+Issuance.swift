@@ -8,9 +8,9 @@ import SystemPackage
 
 /// The control side's memory of the certificates that the gateway orders and renews.
 struct Issuance {
-    /// The most certificates ordered at the same time.
+    /// The most certificates ordered at the same time. A CA that has no running order may start one more.
     static let jobsAtOnce = 8
-    /// The most of these orders at one CA while other CAs have orders waiting.
+    /// The most certificates ordered at one CA at the same time while orders at other CAs wait.
     static let jobsAtOneCA = 4
     /// The time between two looks for due renewals, in seconds. The lease for this work lasts longer.
     static let lookSeconds: Int64 = 20
@@ -19,7 +19,7 @@ struct Issuance {
 
     /// The certificates that are being ordered, and those that wait.
     var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
-    /// Until when handshakes wait for a certificate, by its name, in milliseconds of the monotonic clock.
+    /// Until when handshakes wait for a certificate, by the certificate's name, in milliseconds of the monotonic clock.
     var waits: [String: Int64] = [:]
     /// The renewal progress of certificates with a failed attempt or advice from the CA.
     var progress: [String: RenewalProgress] = [:]
@@ -37,12 +37,12 @@ struct Issuance {
 extension GatewayServer {
     // MARK: Handshakes that wait
 
-    /// Handles a handshake that needs a missing certificate: orders it, unless an attempt failed recently.
+    /// Handles a handshake that needs a missing certificate: orders the certificate, unless an attempt failed recently.
     func certificateWanted(_ name: String) {
         guard let certificate = compiler.managed(name), status.current.phase == .ready, !isEnding else {
             return settle(name)
         }
-        // The certificate may have arrived while the report was on its way.
+        // The certificate may have arrived while the worker's report was on its way.
         if isThere(certificate) { return settle(name) }
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
@@ -189,7 +189,8 @@ extension GatewayServer {
         // Of several packs of the same certificate, the newest is wanted.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
             guard let newest = packs.last, compiler.edgeCertificates[newest.certificate] != nil else { return nil }
-            // Older packs are deleted as soon as Cloudflare allows it.
+            // While there are older packs, a check is due every 15 minutes. It also tries to delete them, which
+            // Cloudflare does not always allow at once.
             let isDue = newest.nextCheckAt <= now || packs.count > 1 && newest.checkedAt + 900 <= now
             return isDue ? newest : nil
         }
@@ -247,7 +248,7 @@ extension GatewayServer {
         }
     }
 
-    /// Handles the end of a certificate job.
+    /// Handles the outcome of a certificate job, and starts the jobs that wait.
     func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
         issuance.queue.ended(name)
         switch outcome {

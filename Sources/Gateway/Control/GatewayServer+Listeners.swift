@@ -1,7 +1,7 @@
 import ConfigModel
 import Glibc
 
-/// An address that the gateway listens on.
+/// An address that the gateway listens on, and the role of its connections.
 struct Listening {
     let address: ListenAddress
     var role: ListenerRole
@@ -10,19 +10,19 @@ struct Listening {
     var isAdmin: Bool { role == .admin }
 }
 
-/// An old listening address whose port has moved to another address. Clients that are just connecting would be reset,
-/// so the gateway keeps listening for a short time.
+/// An old listening address whose port has moved to another address. Closing it at once would reset clients that are
+/// just connecting, so the gateway keeps listening for a short time.
 struct Retiring {
-    /// With TCP_DEFER_ACCEPT the kernel probes a silent client again after a second and then passes its connection on.
-    /// This time covers that, in milliseconds.
+    /// How long new connections are still accepted, in milliseconds. With TCP_DEFER_ACCEPT the kernel probes a silent
+    /// client again after a second and then passes its connection on, and this time covers that.
     static let milliseconds: Int64 = 2500
 
-    /// How long the address still accepts connections after it drops new ones, in milliseconds. Connections that were
-    /// being set up are complete by then.
+    /// How long the sockets stay open after new connections are dropped, in milliseconds. Connections that were being
+    /// set up are complete by then.
     static let lastMilliseconds: UInt32 = 50
 
     let listening: Listening
-    /// The time when new connections are dropped, in milliseconds of the monotonic clock.
+    /// The time from which new connections are dropped, in milliseconds of the monotonic clock.
     let end: Int64
     /// Whether new connections are already dropped.
     var isLast = false

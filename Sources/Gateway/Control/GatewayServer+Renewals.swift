@@ -1,7 +1,7 @@
 import Issuers
 import State
 
-/// The due renewals that this gateway is responsible for.
+/// When the next renewal is due, and how many renewals are overdue.
 struct RenewalOutlook: Equatable {
     /// The time of the next renewal, in seconds since 1970; nil if there is none.
     var next: Int64?
@@ -20,8 +20,8 @@ extension GatewayServer {
     private static let renewalLookSeconds: Int64 = 60
 
     /// Calculates when renewals are due, for the metrics. Most certificates are passed over, because they rest until
-    /// after the next due time found so far. Certificates of hosts are always calculated, since they follow the host's
-    /// settings.
+    /// after the next due time found so far. The due times of hosts' own certificates are always calculated, since they
+    /// depend on the hosts' settings.
     func lookAtRenewals(_ uptime: Int64) {
         guard uptime >= nextRenewalLook else { return }
         nextRenewalLook = uptime + Self.renewalLookSeconds

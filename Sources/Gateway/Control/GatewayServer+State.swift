@@ -29,8 +29,8 @@ extension GatewayServer {
             stateIsRead()
         } catch {
             if stateWatch.reading.isPassing(error, at: Self.uptime) { return }
-            // After an error of the state itself the next try opens it afresh. After others, such as a missing key, it stays
-            // open, so that the node's row and events can still be written.
+            // After an error of the state itself, the next try opens the state afresh. After other errors, such as a
+            // missing key, the state stays open, so that the node's row and events can still be written.
             if error is StateError { closeState() }
             lacksKey = error is KeyFailure
             stateFailed(Self.text(of: error))
@@ -69,7 +69,7 @@ extension GatewayServer {
             // A copy, since reading may fail halfway.
             var compiler = compiler
             compiler.directory = FilePath(directory)
-            // Since revision 0 readChanges always returns a position.
+            // For revision 0 `readChanges` always returns a position.
             reached = try compiler.compile(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
@@ -94,9 +94,10 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the change that was read in force, once its upstreams' names are resolved or the deadline has passed.
+    /// Puts the held change in force, once its upstreams' names are resolved or the deadline has passed.
     ///
-    /// - Returns: Whether a change was put in force. Then the caller should look for changes that came in the meantime.
+    /// - Returns: Whether a change was put in force. Then the caller should look for changes that arrived in the
+    ///   meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
@@ -184,8 +185,8 @@ extension GatewayServer {
         setAccessLog(base)
     }
 
-    /// Updates the certificate of the admin listener, which covers the names that clients use for it, from the local
-    /// CA's files.
+    /// Updates the admin listener's certificate from the local CA's files. The certificate covers the names that
+    /// clients use for the listener.
     func prepareAdminCertificate() {
         guard let (authority, former) = localAuthority else { return }
         let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
@@ -223,14 +224,14 @@ extension GatewayServer {
     func becameReady() {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
-            // One byte of a constant text.
+            // `write` reads one byte of a constant text.
             _ = unsafe write(descriptor, "1", 1)
             _ = close(descriptor)
         }
         sockets.closeUnused()
     }
 
-    /// The present problems; those that most users notice first come first.
+    /// The present problems, beginning with those that affect most users.
     private var problems: [String] {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
@@ -252,7 +253,7 @@ extension GatewayServer {
         row.problems = problems.count
         row.lastProblem = loadFailure ?? problems.first
         do {
-            // A report that fails is followed by another.
+            // If a report fails, the next heartbeat repeats it.
             try store.report(row)
             recordStateEvents()
             stateWatch.writing.ended()

@@ -4,7 +4,8 @@ import Glibc
 /// A new process of the gateway, perhaps of a newer version, that is about to take over the listening sockets.
 struct Successor {
     let process: pid_t
-    /// A pipe: the successor writes a byte when it is ready. The pipe closes if the successor ends first.
+    /// The read end of a pipe. The successor writes a byte when it is ready. The pipe closes if the successor ends
+    /// first.
     let ready: Int32
     /// The time by which the successor must be ready, in seconds of the monotonic clock.
     let deadline: Int64
@@ -13,7 +14,7 @@ struct Successor {
 extension GatewayServer {
     /// How long a successor may take to become ready, in seconds.
     private static let successorSeconds: Int64 = 60
-    /// The first descriptor number of the passed sockets in the successor.
+    /// The number that the first passed socket has in the successor. The other sockets follow it.
     private static let firstDescriptor: Int32 = 200
     /// The environment variable that lists the passed sockets' descriptors.
     package static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
@@ -27,7 +28,7 @@ extension GatewayServer {
             return log.warning("a successor is starting already", [("process", "\(successor.process)")])
         }
         var pipe: [Int32] = [0, 0]
-        // The system writes two numbers.
+        // `pipe2` writes two descriptors, for which the array has room.
         guard unsafe pipe2(&pipe, O_CLOEXEC) == 0 else { return log.error("no successor: \(SystemFailure("pipe2"))") }
         let descriptors = sockets.open.values.flatMap { $0 } + [pipe[1]]
         do {
@@ -44,7 +45,7 @@ extension GatewayServer {
     }
 
     private func spawn(_ descriptors: [Int32]) throws(SystemFailure) -> pid_t {
-        // What C makes here is used by this call alone, which destroys it too.
+        // `actions` is initialized, used and destroyed within this function.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -97,11 +98,12 @@ extension GatewayServer {
         self.successor = nil
     }
 
-    /// Handles the report of the successor that it is ready, or its end.
+    /// Handles an event of the successor's pipe: a byte means that the successor is ready, a closed pipe that it has
+    /// ended.
     func successorSpoke() {
         guard let successor else { return }
         var byte: UInt8 = 0
-        // The system writes one byte at most, below one number.
+        // `read` writes at most one byte, into `byte`.
         let count = unsafe read(successor.ready, &byte, 1)
         _ = close(successor.ready)
         self.successor = nil
@@ -120,7 +122,7 @@ enum Environment {
     /// The variables in the form `NAME=value`.
     static var current: [String] {
         var result: [String] = []
-        // A list of C's texts that ends with nil; nothing in this process changes it.
+        // `environ` is a list of C strings that ends with nil. Nothing in this process changes it.
         var entry = unsafe environ
         while let text = unsafe entry.pointee {
             unsafe result.append(String(cString: text))
@@ -133,7 +135,7 @@ enum Environment {
     static func withCStrings<Result>(
         _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
-        // Room for each text and the nil; both list and copies of texts are freed when `body` is done.
+        // The list has room for a copy of each text and for nil. The list and the copies are freed when `body` is done.
         let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
         for (index, text) in texts.enumerated() { unsafe (list + index).initialize(to: strdup(text)) }
         unsafe (list + texts.count).initialize(to: nil)

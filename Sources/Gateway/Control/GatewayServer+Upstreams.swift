@@ -63,8 +63,8 @@ extension GatewayServer {
         resolver.resolve(Array(names))
     }
 
-    /// Handles a worker's failure to connect to an upstream: its name is resolved again soon, since the addresses may
-    /// have changed.
+    /// Handles a worker's failure to connect to an upstream: the upstream's name is resolved again soon, since the
+    /// addresses may have changed.
     func upstreamUnreachable(_ number: UpstreamNumber) {
         guard let name = compiler.upstreams[number]?.nameToResolve else { return }
         urgentNames.insert(name)

@@ -9,18 +9,18 @@ import SystemPackage
 
 // Gateway: the data plane and the control side.
 //
-// `Worker/` is the data plane: one thread for each core, with its own event loop (`EventLoop/`), buffers (`Buffers/`),
-// tables (`Routing/`) and connections. `Control/` is one thread. It follows the state, prepares each change for the
-// workers, and sends it to them by message. It also owns the listening sockets, resolves names, schedules health
-// checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
+// `Worker/` is the data plane: by default one thread for each processor, with its own event loop (`EventLoop/`),
+// buffers (`Buffers/`), tables (`Routing/`) and connections. `Control/` is one thread. It follows the state, prepares
+// each change for the workers, and sends it to them by message. It also owns the listening sockets, resolves names,
+// schedules health checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
 
 package struct GatewayOptions: Sendable {
-    /// Opens the state; returns nil if there is none yet. Each use of the store waits at most this many milliseconds
+    /// Opens the state; returns nil if there is none yet. Each use of the store waits at most `patienceMilliseconds`
     /// for other processes' locks.
     package var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
     /// The path of the state's database, which is watched for changes.
     package var statePath: String
-    /// Returns the key that seals the state's secrets. The state itself may store it.
+    /// Returns the key that seals the state's secrets. The key may be stored in the state itself.
     package var masterKey: @Sendable (any StateStore) throws -> MasterKey
     /// The directory of the local CA's files; nil to use the one of the configuration.
     package var cacheDirectory: String?
@@ -56,7 +56,7 @@ enum ControlEvent: Sendable {
     case retired
     /// A name was resolved, or could not be.
     case resolved(Resolver.Answer)
-    /// A thread has ended its try to obtain a certificate.
+    /// A thread's attempt to obtain a certificate has ended.
     case certificateDone(name: String, CertificateJob.Outcome)
     /// CAs were asked for renewal advice.
     case adviceTaken
@@ -142,7 +142,7 @@ package final class GatewayServer {
     /// Creates a gateway and starts the admin worker.
     package init(_ options: GatewayOptions) throws {
         // libdispatch, which the state's library uses, ends the process if it finds no free descriptor at its first
-        // use. So it is used here, while there are some.
+        // use. So libdispatch is used here, while there are free descriptors.
         DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
         log = options.log
@@ -238,10 +238,10 @@ package final class GatewayServer {
 
     private var lastTick: Int64 = 0
     private var idleMemory = IdleMemory()
-    /// When each shortage may be logged again (nil: connections that can't be accepted). Each occurs so often that it
-    /// would fill the log.
+    /// When each shortage may be logged again, in seconds of the monotonic clock; the key nil stands for connections
+    /// that can't be accepted. A shortage occurs so often that it would fill the log.
     var nextComplaints: [Shortage?: Int64] = [:]
-    /// How long before the end of a drain WebSockets are told to close, in seconds.
+    /// How long before the deadline of a drain the WebSockets are told to close, in seconds.
     private static let closingSeconds: Int64 = 5
 
     private func tick() {
@@ -253,7 +253,7 @@ package final class GatewayServer {
         }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
         putHeldChangeInForce()
-        // In case the watcher misses a change. Reading the position is cheap.
+        // The watcher may have missed a change, and reading the position is cheap.
         reload()
         tellOfWaiting(now)
         if now >= nextHeartbeat { reportNode() }

@@ -19,7 +19,7 @@ struct ListeningSockets {
     /// The addresses whose sockets belong to this process only.
     private var owned: Set<String> = []
 
-    /// Accepts the descriptors that are sockets as inherited.
+    /// Keeps the inherited descriptors that are sockets and ignores the others.
     init(inherited descriptors: [Int32]) {
         inherited = descriptors.compactMap { descriptor in
             Self.name(of: descriptor).map { Inherited(descriptor: descriptor, name: $0) }
@@ -57,7 +57,7 @@ struct ListeningSockets {
         owned.remove(address)
     }
 
-    /// Sets whether connections are accepted only after their first bytes have arrived, as is usual.
+    /// Sets whether connections are accepted only after their first bytes have arrived. For a new socket this is on.
     func awaitData(_ awaits: Bool, at address: String) {
         for descriptor in open[address] ?? [] { Self.awaitData(awaits, descriptor) }
     }
@@ -98,11 +98,12 @@ struct ListeningSockets {
         return adopted.map(\.descriptor)
     }
 
-    /// Whether a socket was bound without SO_REUSEPORT, so that no second socket can be bound to its address.
+    /// Whether the first socket was bound without SO_REUSEPORT. Then no second socket can be bound to its address, and
+    /// the workers share the first.
     private static func isShared(_ descriptors: [Int32]) -> Bool {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        // The system writes a number of this size.
+        // `getsockopt` writes a number of this size into `value`.
         return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
     }
 
@@ -172,7 +173,7 @@ struct ListeningSockets {
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        // The system writes at most `size` bytes of an address that begins with its family, and sets `size` to how many it has.
+        // `getsockname` writes at most `size` bytes into `storage` and sets `size` to the length of the address.
         let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &size)

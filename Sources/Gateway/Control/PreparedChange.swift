@@ -27,8 +27,8 @@ struct ChangePreparation: Sendable {
     let shared: SharedParts
 
     /// Prepares a change. Parsing a certificate costs a hundred times as much as checking its seal and fingerprint, so
-    /// it is parsed only on request. The seal proves that the key belongs to the leaf, and apply checked the rest
-    /// before storing it.
+    /// a certificate is parsed only on request. The seal proves that the key belongs to the leaf, and apply checked the
+    /// rest before storing it.
     func prepare(_ change: StateChange, parsesCertificate: Bool) -> PreparedChange {
         switch change {
         case .item(let id, let item) where id.kind == .host:
@@ -70,15 +70,15 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// The values that two certificates must have in common to share a part.
+    /// The values that two certificates must have in common to share a `Common`.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String
         let keyID: String
     }
 
-    /// The shared part for certificates with these intermediates. The first certificate's leaf is the base to which the
-    /// others are compared.
+    /// The values that all certificates with these intermediates, directory and key share. The first certificate's leaf
+    /// is the base to which the others are compared.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

@@ -17,7 +17,8 @@ final class Resolver: Sendable {
         var isEnded = false
     }
 
-    /// How many names are resolved at once. A name whose server does not answer then does not delay all others.
+    /// How many names are resolved at once. Several, so that a name whose server does not answer does not delay all
+    /// others.
     private static let threads = 4
     private let work = Mutex(Work())
     private let signal: Mailbox<Void>
@@ -64,7 +65,7 @@ final class Resolver: Sendable {
 
     /// Resolves a name. The addresses are in the system's order of preference.
     static func look(up name: String) -> Answer {
-        // The system reads name and hints, and makes a list that is valid until it is freed here.
+        // `getaddrinfo` reads the name and the hints, and returns a list that is valid until it is freed below.
         var hints = unsafe addrinfo(
             ai_flags: AI_ADDRCONFIG, ai_family: AF_UNSPEC, ai_socktype: Int32(SOCK_STREAM.rawValue), ai_protocol: 0,
             ai_addrlen: 0, ai_addr: nil, ai_canonname: nil, ai_next: nil)

@@ -52,11 +52,11 @@ struct StateCompiler {
         let host: String
     }
 
-    /// Compiles the changes that `tell` reports one by one. If `tell` fails, the changes before the failure have been
-    /// compiled too.
+    /// Compiles the changes that `tell` reports one by one. If `tell` throws, some of the changes that it reported have
+    /// been compiled.
     ///
     /// With `all`, `tell` reports the whole state: items that it does not report are removed, and files of CAs are read
-    /// again. Items that can't be used stay in their previous version here too.
+    /// again. As always, an item that can't be used stays in its previous version.
     /// - Returns: The value that `tell` returns.
     mutating func compile<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
@@ -255,7 +255,8 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// The certificate of a host, or a stored one, if the gateway orders or renews it.
+    /// How the gateway orders or renews the certificate with this name, which is a host's own or a stored one; nil if
+    /// it does not.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
     /// The earliest expiry of all certificates, in seconds since 1970; nil if there are none.

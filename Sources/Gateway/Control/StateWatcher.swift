@@ -7,8 +7,8 @@ import SystemPackage
 /// A write to a file is only the start of a commit: SQLite writes and syncs the -wal file and then makes the commit
 /// visible in shared memory, which causes no event. So after an event the watcher reports at once and then again and
 /// again. Each pause is a quarter longer than the last, up to a second, so a commit is seen late by at most a quarter
-/// of the time it took. This slow poll never ends. It also covers a directory created later, and changes without events
-/// (network file systems, links, no inotify instance left).
+/// of the time it took. The reports then go on once a second. They also cover a directory created later, and changes
+/// without events (network file systems, links, no inotify instance left).
 ///
 /// One thread waits; any thread may wake or stop it.
 package final class StateWatcher: Sendable {
@@ -24,8 +24,8 @@ package final class StateWatcher: Sendable {
 
     /// The longest time between two reports.
     package static let slowPoll = Duration.seconds(1)
-    /// The time from an event to the first report, and from that to the second. A commit is many writes, so the first
-    /// report waits for more of them.
+    /// The time from an event to the first report, and from the first report to the second. A commit is many writes, so
+    /// the first report waits for more of them.
     private static let firstPause = Duration.milliseconds(1)
 
     private let directory: FilePath
@@ -142,7 +142,7 @@ extension StateWatcher {
     }
 
     private func poll(_ entries: inout [pollfd], for duration: Duration) {
-        // Rounded up to whole milliseconds; otherwise the loop would spin during the last part of one.
+        // Rounded up to whole milliseconds. Otherwise the loop would spin during the last fraction of a millisecond.
         let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
         // The entries are lent to this call only. A signal ends the call like a timeout; the caller checks the clock.
         Poll.wait(for: &entries, milliseconds: CInt(milliseconds))

@@ -20,7 +20,7 @@ final class WorkerHandle: Sendable {
         let name = number < 0 ? "admin" : "worker-\(number)"
         NamedThread(name) { [self] in
             do {
-                // The worker is created in its thread, since it is confined to it.
+                // The worker is created on the thread that it is confined to.
                 try Worker(number: number, setup: setup()).run()
             } catch {
                 EventLog(.text).error("a worker can't start: \(error)")

@@ -29,7 +29,7 @@ final class Mailbox<Message: Sendable>: Sendable {
     /// Removes and returns all messages, in the order in which they were posted.
     func drain() -> [Message] {
         var value: eventfd_t = 0
-        // The system writes one number.
+        // `eventfd_read` writes one number into `value`.
         _ = unsafe eventfd_read(descriptor, &value)
         return messages.withLock { messages in
             defer { messages = [] }

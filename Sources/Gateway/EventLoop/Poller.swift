@@ -19,13 +19,13 @@ struct Readiness: OptionSet {
 
 /// Waits for events of many descriptors with epoll(7), edge-triggered: each change is reported once.
 ///
-/// This type is the only one that waits for the kernel's events; another mechanism would replace it. Confined to one
-/// thread.
+/// A worker waits for the kernel's events only here, so another mechanism than epoll would change only this type.
+/// Confined to one thread.
 @safe
 struct Poller: ~Copyable {
     private static let batch = 512
     private let descriptor: Int32
-    /// Room for a batch, this value's alone.
+    /// Memory for one batch of events. Only this value uses it.
     private let events: UnsafeMutablePointer<epoll_event>
 
     init() throws(SystemFailure) {
@@ -51,7 +51,7 @@ struct Poller: ~Copyable {
     }
 
     private func add(_ watched: Int32, _ token: Token, events: UInt32) throws(SystemFailure) {
-        // The kernel copies the event. Each use of its data's union is of this kind.
+        // The kernel copies the event. Its data is a union, of which only `u64` is ever used.
         var event = unsafe epoll_event(events: events, data: epoll_data_t(u64: token.raw))
         guard unsafe epoll_ctl(descriptor, EPOLL_CTL_ADD, watched, &event) == 0 else {
             throw SystemFailure("epoll_ctl")

@@ -8,9 +8,8 @@ struct SlotID: Equatable {
     var isNone: Bool { index == .max }
 }
 
-/// Stores elements at fixed addresses and identifies each by an index and a generation. Adding or removing one costs a
-/// push or a pop. There are no reference counts and no pointers between elements, so a late event for a removed element
-/// can be recognised.
+/// Stores elements at fixed addresses and identifies each by an index and a generation, so that a late event for a
+/// removed element can be recognised. Adding or removing an element costs a push or a pop and counts no references.
 ///
 /// An element keeps its address while others are added and removed. Confined to one thread.
 @safe
@@ -102,7 +101,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
     /// All indices, also those without an element.
     var indices: Range<UInt32> { unsafe 0..<UInt32(tally.pointee.chunkCount * Self.chunkSize) }
 
-    /// The element, which must exist. A caller whose element may be removed must call `contains` first.
+    /// The element, which must exist. If the element may have been removed, the caller must call `contains` first.
     subscript(id: SlotID) -> Element {
         unsafeAddress {
             precondition(contains(id), "no such element")

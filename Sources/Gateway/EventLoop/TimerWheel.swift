@@ -1,8 +1,8 @@
 /// A timer wheel for deadlines that are postponed far more often than they are reached.
 ///
-/// To postpone a deadline only stores the new time in the thing; its entry stays in the wheel. When the entry comes up,
-/// the stored time tells whether the deadline is reached or where to enter it again. Times are in milliseconds of the
-/// monotonic clock. Confined to one thread.
+/// Postponing a deadline only stores the new time in its owner, such as a connection; the entry stays in the wheel.
+/// When the entry comes up, the stored time tells whether the deadline is reached or a new entry is needed. Times are
+/// in milliseconds of the monotonic clock. Confined to one thread.
 struct TimerWheel: ~Copyable {
     /// The length of a tick: a deadline comes up at most this much late.
     static let tickMilliseconds: Int64 = 16
@@ -31,10 +31,9 @@ struct TimerWheel: ~Copyable {
         first = Array(repeating: Self.none, count: Self.slots)
     }
 
-    /// Enters a thing to come up at a time. It comes up earlier if the time is further away than one turn of the wheel
-    /// (65 s).
+    /// Adds an entry that comes up at a time, or earlier if the time is further away than one turn of the wheel (65 s).
     ///
-    /// - Returns: The tick at which the entry comes up. An entry is stale if its thing remembers another tick.
+    /// - Returns: The tick at which the entry comes up. An entry is stale if its `Deadline` stores another tick.
     mutating func enter(_ token: Token, at milliseconds: Int64) -> Int64 {
         let due = milliseconds / Self.tickMilliseconds + 1
         let tick = min(max(due, now + 1), now + Int64(Self.slots) - 1)
@@ -85,7 +84,7 @@ struct TimerWheel: ~Copyable {
     }
 }
 
-/// The deadline of one thing, stored in the thing.
+/// One deadline, stored in its owner, such as a connection.
 struct Deadline {
     /// The time in milliseconds; `never` when no deadline is set.
     fileprivate(set) var milliseconds = Deadline.never

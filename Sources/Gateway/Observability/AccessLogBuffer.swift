@@ -11,8 +11,8 @@ final class AccessLogBuffer {
     private let sink: AccessLogSink
     private let format: AccessLog.Format
     private let line = Scratch(capacity: 4 << 20)
-    /// The most bytes of one text of a client in a line. Escaping can make a text six times as long, and a line has
-    /// several texts.
+    /// The most bytes that a line takes from one text of the client, such as the target. Escaping can make a text six
+    /// times as long, and a line has several texts.
     private static let longestText = 64 << 10
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
@@ -26,8 +26,9 @@ final class AccessLogBuffer {
         lines.reserveCapacity(Self.size + 4096)
     }
 
-    /// Starts the line of a request in `queue`. A JSON line is an object without its end. In a combined line a zero byte
-    /// marks the place of the values that are known only at the end. `version` is the TLS version; nil for plain HTTP.
+    /// Starts the line of a request in `queue`. A started JSON line is an object that is not closed yet. In a combined
+    /// line a zero byte marks the place of the values that are known only at the end. `version` is the TLS version; nil
+    /// for plain HTTP.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
         _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
@@ -109,7 +110,7 @@ final class AccessLogBuffer {
         add()
     }
 
-    /// Adds a line for a request that was refused before its head was read completely.
+    /// Adds a line for a request that was refused before its exchange began.
     func recordRefusal(
         _ status: Int, _ reason: StaticString, bytes: UInt64, _ peer: PeerAddress, _ version: TLSConnection.Version?,
         _ id: RequestID, _ clock: LoopClock
@@ -140,7 +141,7 @@ final class AccessLogBuffer {
 
     // MARK: Parts of lines
 
-    /// Begins a JSON object, through the members `scheme` and `tls_version`.
+    /// Begins a JSON object, up to and including the members `scheme` and `tls_version`.
     private func beginObject(
         _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
@@ -254,7 +255,7 @@ extension Bytes {
             let word = unsafe UInt64(
                 littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
             // The top bit of each byte is set if the byte is below 32, above 126, a quotation mark or a backslash. A
-            // borrow can set wrong bits above a right one, but never below it, and only the lowest counts.
+            // borrow can set a wrong bit, but only above a right one, and only the lowest bit counts.
             let low = word &- 0x2020_2020_2020_2020
             let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
             let quote = (word ^ 0x2222_2222_2222_2222) &- 0x0101_0101_0101_0101

@@ -18,7 +18,7 @@ final class AccessLogSink: Sendable {
         /// The file to use from now on, and whether another process left an unfinished line at its end.
         var next: (file: LogFile, endsWithinLine: Bool)?
         var chunks: [[UInt8]] = []
-        /// The number of waiting bytes, including those that the thread holds.
+        /// The number of waiting bytes, including those that the writing thread has taken.
         var bytes = 0
         var failure: Int32?
         var isClosed = false
@@ -104,7 +104,7 @@ final class AccessLogSink: Sendable {
                 move(&lines, to: next.file, endsWithinLine: next.endsWithinLine)
                 outcome = write(&lines)
             }
-            // A closed sink accepts no more lines.
+            // A closed sink accepts no more lines, so none can follow this check.
             guard shared.withLock({ $0.isClosed && $0.chunks.isEmpty && $0.next == nil }) else { continue }
             return finish(&lines)
         }

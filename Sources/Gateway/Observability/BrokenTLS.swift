@@ -2,7 +2,7 @@ import PKI
 
 /// The labels under which metrics count TLS connections that broke after their handshake.
 enum BrokenTLS {
-    /// The peer at the other end of the connection.
+    /// Whether the connection was with a client or with an upstream.
     enum Peer: String, CaseIterable {
         case client, upstream
     }

@@ -1,4 +1,4 @@
-/// A value that traffic is added to.
+/// The traffic of one name, such as a host, to which more traffic is added.
 protocol Total: Sendable {
     init()
     static func += (total: inout Self, more: Self)
@@ -9,8 +9,8 @@ protocol Total: Sendable {
 /// Totals by name. The busiest names are reported one by one and the others together, so that the output stays small
 /// however many names there are. Pure.
 ///
-/// Every reported total only grows, including that of the others: traffic counted with the others stays there when its
-/// name is later reported by itself.
+/// Every reported total only grows, including the total of the others: traffic that was counted with the others stays
+/// there when its name is later reported by itself.
 struct BusiestTotals<Value: Total>: Sendable {
     /// The most names reported one by one.
     static var toldCount: Int { 100 }

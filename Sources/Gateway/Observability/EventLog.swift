@@ -4,7 +4,7 @@ import Synchronization
 
 /// The gateway's log on the standard error: one line for each event, as text or JSON. Secrets are never logged.
 ///
-/// A reader that is too slow delays no thread: lines without room are lost and counted.
+/// A reader that is too slow delays no thread: lines for which there is no room are lost and counted.
 package struct EventLog: Sendable {
     package enum Format: String, Sendable, CaseIterable {
         case text, json
@@ -46,7 +46,7 @@ package struct EventLog: Sendable {
             let text = state.isWithinLine ? [UInt8(ascii: "\n")] + line : line
             var bytes = text[...]
             while !bytes.isEmpty {
-                // The bytes and their count are those of the slice.
+                // The pointer and the count are those of the slice, which outlives the call.
                 let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { return false }

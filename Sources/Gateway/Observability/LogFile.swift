@@ -3,8 +3,8 @@ import Glibc
 /// The destination of an access log: a file, a pipe or the standard output.
 struct LogFile: Sendable {
     let descriptor: Int32
-    /// Whether the destination is a regular file. Others can be full for a while, and poll(2) reports when they have
-    /// room.
+    /// Whether the destination is a regular file. Other destinations can be full for a while, and poll(2) reports when
+    /// they have room.
     private let isRegular: Bool
     private let device: UInt64
     private let number: UInt64
@@ -17,7 +17,7 @@ struct LogFile: Sendable {
     /// Opens a file for appending and creates it if missing, with mode 0640 less the umask.
     static func open(path: String) throws(SystemFailure) -> LogFile {
         var status = stat()
-        // The path is lent to the calls alone. What they fill is read only when they did.
+        // The path is lent to the calls only. `status` is read only if `stat` has filled it.
         let isPipe = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
         // A named pipe is opened for reading too (fifo(7)): opening then needs no reader, and writing goes on when the
         // reader is gone.
@@ -36,7 +36,7 @@ struct LogFile: Sendable {
         (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
     }
 
-    /// Whether both are the same file, perhaps opened twice.
+    /// Whether both destinations are the same file, perhaps opened twice.
     func isSame(as other: LogFile) -> Bool { device == other.device && number == other.number }
 
     /// Whether the file has been deleted, so that nobody can read what is written to it.
@@ -50,13 +50,13 @@ struct LogFile: Sendable {
     /// was full.
     func endsWithinLine(path: String) -> Bool {
         guard isRegular else { return false }
-        // The path is lent to the call alone.
+        // The path is lent to the call only.
         let reader = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard reader >= 0 else { return false }
         defer { _ = Glibc.close(reader) }
         var last = UInt8(ascii: "\n")
         let end = lseek(reader, 0, SEEK_END)
-        // The system writes one byte at most.
+        // `pread` writes at most one byte, into `last`.
         return unsafe end > 0 && pread(reader, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
@@ -64,7 +64,7 @@ struct LogFile: Sendable {
     func write(_ lines: inout PendingLines) -> PendingLines.Outcome? {
         lines.write(atMost: isRegular ? .max : Self.pipeBytes) { piece in
             if !isRegular, !hasRoom(milliseconds: 0) { return .wouldBlock }
-            // The bytes and their count are those of the slice.
+            // The pointer and the count are those of the slice, which outlives the call.
             let count = unsafe piece.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 { return count == 0 ? .failed(ENOSPC) : .written(count) }
             let code = errno

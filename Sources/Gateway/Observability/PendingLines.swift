@@ -14,7 +14,7 @@ struct PendingLines {
     private var chunks: [[UInt8]] = []
     /// The index of the chunk that is being written.
     private var first = 0
-    /// How many bytes of this chunk are written.
+    /// How many bytes of the chunk at `first` are written.
     private var offset = 0
     private static let lineEnd = UInt8(ascii: "\n")
 
@@ -40,8 +40,8 @@ struct PendingLines {
         bytes += lines.count
     }
 
-    /// Writes until no bytes wait, or until a write fails or would block; returns that outcome, or nil. `limit` is the
-    /// most bytes of one write. A write of fewer than all bytes ends with a whole line if possible.
+    /// Writes until no bytes wait, and then returns nil. If a write fails or would block, returns that outcome at once.
+    /// `limit` is the most bytes of one write. A write of fewer than all bytes ends with a whole line if possible.
     mutating func write(atMost limit: Int = .max, _ write: (ArraySlice<UInt8>) -> Outcome) -> Outcome? {
         while !isEmpty {
             let outcome = write(owesLineEnd ? [Self.lineEnd] : piece(atMost: limit))
@@ -60,7 +60,7 @@ struct PendingLines {
         }
     }
 
-    /// Drops all lines and returns how many they were.
+    /// Drops all lines and returns how many of them were not completely written.
     mutating func giveUp() -> Int {
         defer { self = PendingLines() }
         return lines

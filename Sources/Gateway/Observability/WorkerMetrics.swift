@@ -27,7 +27,7 @@ final class WorkerMetrics: Sendable {
         500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,
         500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
     ]
-    /// A histogram has its buckets, the bucket of longer durations, and the sum in nanoseconds.
+    /// How many numbers a histogram has: its buckets, the bucket of longer durations, and the sum in nanoseconds.
     private static let histogramSize = bucketNanoseconds.count + 2
 
     // Sound to share: each place is an atomic, and the memory lives as long as `self`.

@@ -2,9 +2,9 @@ import ConfigModel
 
 /// Determines the client of a request that came through trusted proxies.
 ///
-/// The peer is one of `trusted_proxies` and names its own peer in a header field. If that one is a trusted proxy too,
-/// the next address counts, and so on from the right of the list to the left. The first address that is not a trusted
-/// proxy is the client; addresses further left are only the client's claim. When an element names no address
+/// The peer is one of `trusted_proxies` and names its own peer in a header field. If the named address is a trusted
+/// proxy too, the next address counts, and so on from the right of the list to the left. The first address that is not
+/// a trusted proxy is the client; addresses further left are only the client's claim. When an element names no address
 /// (`unknown`, an obfuscated identifier or anything else), the last known address is used as the client.
 ///
 /// Pure: the caller passes the lines of the field, last line first, until `isDone`.
@@ -183,7 +183,6 @@ extension PeerAddress {
         self.init(text: node[0..<end], isV6: isV6)
     }
 
-    /// Whether the address is in one of the networks.
     func isIn(anyOf blocks: [NetworkBlock]) -> Bool { blocks.contains { isIn($0) } }
 }
 

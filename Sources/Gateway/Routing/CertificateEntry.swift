@@ -3,17 +3,18 @@ import PKI
 import State
 
 /// A certificate of the state: the leaf, and the key still sealed. The certificate is parsed when a handshake first
-/// needs it, since the parsed form takes 6 KiB and this one half a KiB, and there may be 100,000. An entry is one piece
-/// of memory, shared by all workers and the control side.
+/// needs it, since the parsed form takes 6 KiB and this form half a KiB, and there may be 100,000. An entry is one
+/// allocation, shared by all workers and the control side.
 @safe
 struct CertificateEntry: Named {
     /// Values that many entries share.
     final class Common: Sendable {
-        /// The certificates above the leaf in its chain.
+        /// The certificates above the leaf in the chain.
         let intermediates: TLSIntermediates
         /// One of the leaves, to which the other leaves are compared. Leaves of one CA are similar.
         let base: DeltaBase
-        /// The ACME directory from the certificate's facts.
+        /// The directory of the ACME CA that issued the certificates; empty if another source did, or if it is not
+        /// known.
         let directory: String
         let sealer: Sealer
 
@@ -76,7 +77,8 @@ struct CertificateEntry: Named {
         }
     }
 
-    // By address, since an access to `header` would cover all of it, also a value that another thread may be changing.
+    // Accessed by address, since an access to `header` would also cover `restsUntil`, which another thread may be
+    // changing.
     private var fixed: Fixed {
         unsafeAddress { unsafe UnsafePointer(storage.withUnsafeMutablePointerToHeader { unsafe $0 }) }
         nonmutating unsafeMutableAddress { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
@@ -144,7 +146,8 @@ struct CertificateEntry: Named {
             source: source)
     }
 
-    /// Whether the certificate is for this name (`from` 0), or for the wildcard above it (`from` the parent's dot).
+    /// Whether the certificate is for this name (`from` is 0), or for the wildcard above it (`from` is the offset of
+    /// the parent's dot).
     func isFor(_ key: HostKey, from start: Int) -> Bool {
         lendingDomains { $0.contains(key, from: start) }
     }

@@ -1,4 +1,4 @@
-/// Bytes that others are compared to, so that only the differences need to be stored.
+/// A byte sequence that similar ones are compared to, so that only their differences need to be stored.
 ///
 /// A difference is a sequence of steps. Each step has the count of new bytes (one byte), the new bytes, and the count
 /// of bytes to copy from the base (one byte). If bytes are copied, their offset in the base follows (two bytes).

@@ -1,12 +1,12 @@
 import PKI
 
-/// Issues the certificates for names for which the state has none: the local CA, and one key for all these
-/// certificates.
+/// The CA and the key for certificates of names for which the state has none. All these certificates share the key.
 struct FallbackSource: Sendable {
     let authority: CertificateAuthority
     let key: PrivateKey
     /// The certificate for the admin listener, whatever name the client sends. Most clients connect to an address,
-    /// which TLS does not tell the server (RFC 6066 section 3). Nil to use a certificate like those for other names.
+    /// which TLS does not tell the server (RFC 6066 section 3). If nil, the listener gets a certificate as other names
+    /// do.
     var admin: TLSCredential?
 
     /// Creates a source with a new key.
@@ -21,7 +21,7 @@ struct FallbackSource: Sendable {
 final class FallbackCertificates {
     /// How many certificates are kept. When a new one would exceed this number, all old ones are dropped.
     private static let limit = 512
-    /// The validity of a certificate, in seconds. It is replaced after half of that time.
+    /// The validity of a certificate, in seconds. A certificate is replaced after half of that time.
     private static let lifetimeSeconds: Int64 = 14 * 86_400
 
     let source: FallbackSource
@@ -29,7 +29,7 @@ final class FallbackCertificates {
 
     init(_ source: FallbackSource) { self.source = source }
 
-    /// A certificate for the name, or for `localhost` if there is no name or no certificate can have it. Nil when
+    /// A certificate for the name, or for `localhost` if there is no name or a certificate can't contain it. Nil when
     /// issuing fails.
     func credential(for key: HostKey?, now: Int64) -> TLSCredential? {
         let name = key.flatMap { $0.isHostName ? $0.text : nil } ?? "localhost"

@@ -13,8 +13,8 @@ struct HostKey {
         dropFinalDot()
     }
 
-    /// Creates the key of the server name in a ClientHello; nil without one, and for an IP address. RFC 6066 section 3
-    /// allows no address there, but some clients send one.
+    /// Creates the key of the server name in a ClientHello; nil if there is no server name or it is an IP address. RFC
+    /// 6066 section 3 allows no address there, but some clients send one.
     init?(_ hello: ClientHello) {
         guard hello.serverNameCount > 0 else { return nil }
         for index in 0..<hello.serverNameCount { append(hello[index]) }
@@ -67,7 +67,8 @@ struct HostKey {
 
     var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
 
-    /// The hash of the whole name (`from` 0), or of the wildcard above it (`from` the parent's dot).
+    /// The hash of the whole name (`from` is 0), or of the wildcard above it (`from` is the offset of the parent's
+    /// dot).
     func hash(from start: Int) -> UInt32 {
         var hash = NameHash()
         if start > 0 { hash.add(UInt8(ascii: "*")) }
@@ -75,7 +76,8 @@ struct HostKey {
         return hash.value
     }
 
-    /// Whether a stored name equals this name (`from` 0) or the wildcard above it (`from` the parent's dot).
+    /// Whether a stored name equals this name (`from` is 0) or the wildcard above it (`from` is the offset of the
+    /// parent's dot).
     func equals(_ name: Bytes, from start: Int) -> Bool {
         let prefix = start > 0 ? 1 : 0
         guard name.count == count - start + prefix else { return false }

@@ -2,12 +2,12 @@
 struct NameList {
     private let bytes: Bytes
 
-    /// Creates a list of the names in `bytes`.
+    /// Creates a view of the list that is stored in `bytes`.
     init(_ bytes: Bytes) { self.bytes = bytes }
 
     static var none: NameList { NameList(Bytes("")) }
 
-    /// The first name; empty when the list is.
+    /// The first name; empty when the list is empty.
     var first: Bytes { name(at: 0) }
 
     /// Whether the first name equals `name`, ignoring case.
@@ -38,7 +38,8 @@ struct NameList {
         }
     }
 
-    /// Whether the list contains the name (`from` 0), or the wildcard above it (`from` the parent's dot).
+    /// Whether the list contains the name (`from` is 0), or the wildcard above it (`from` is the offset of the parent's
+    /// dot).
     func contains(_ key: HostKey, from start: Int) -> Bool {
         var position = 0
         while position < bytes.count {

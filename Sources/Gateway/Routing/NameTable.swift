@@ -1,9 +1,9 @@
-/// A hash table from a name's hash to the numbers of things with that hash: open addressing, 8 bytes for each entry.
-/// The caller compares the names themselves. Confined to one thread.
+/// A hash table from a name's hash to the numbers of the elements with that hash: open addressing, 8 bytes for each
+/// entry. The caller compares the names themselves. Confined to one thread.
 struct NameTable {
     private struct Entry {
         var hash: UInt32 = 0
-        /// The thing's number plus one; 0 for an empty place.
+        /// The element's number plus one; 0 for an empty place.
         var reference: UInt32 = 0
     }
 

@@ -1,9 +1,9 @@
-/// A thing that stores its own name.
+/// An element that stores its own name, so that a table need not store it again.
 protocol Named {
     func isNamed(_ name: Bytes) -> Bool
 }
 
-/// A table of things by name. The names are stored in the things only, so the table takes a third of the memory of a
+/// A table of elements by name. Only the elements store the names, so the table takes a third of the memory of a
 /// dictionary with the names as keys.
 struct NamedTable<Element: Named> {
     private var places = NameTable()
@@ -12,10 +12,10 @@ struct NamedTable<Element: Named> {
 
     var count: Int { places.count }
     var isEmpty: Bool { count == 0 }
-    /// All things, in no particular order.
+    /// All elements, in no particular order.
     var values: some Sequence<Element> { elements.lazy.compactMap(\.self) }
 
-    /// The thing with a name. A thing that is set must have that name.
+    /// The element with a name. An element that is set must have that name.
     subscript(name: String) -> Element? {
         get { place(of: name).flatMap { elements[Int($0)] } }
         set {

@@ -97,7 +97,7 @@ extension SiteFacts.Text {
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
-        // Checked here too, since a state of an earlier version may list protocols that hide requests.
+        // Protocols that hide requests are left out here too, since a state of an earlier version may list them.
         case .upgrades: Self.list(host.upgrade.filter { !UpgradeProtocol.hidesRequests($0) })
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }

@@ -1,8 +1,8 @@
 import ConfigModel
 import PKI
 
-/// A site as a request sees it. It reads the site's memory through a pointer, so that no reference is counted. The worker's
-/// table keeps the site alive as long as a connection or an exchange uses it.
+/// A site as a request sees it. The view reads the site's memory through a pointer, so that no reference is counted.
+/// The worker's table keeps the site alive as long as a connection or an exchange uses it.
 @safe
 struct SiteView {
     private let facts: UnsafeMutablePointer<SiteFacts>
@@ -47,14 +47,15 @@ struct SiteView {
     var certificateName: Bytes { text(.certificateName) }
     /// Whether the gateway orders the certificate when a handshake needs it and the state has none.
     var ordersCertificate: Bool { unsafe facts.pointee.ordersCertificate }
-    /// The first of the site's names.
+    /// The host's domain: the first of the site's names, which identifies the host.
     var domain: Bytes {
         names.first
     }
 
     var names: NameList { NameList(text(.names)) }
 
-    /// Whether the site has this name (`from` 0), or the wildcard above it (`from` the parent's dot).
+    /// Whether the site has this name (`from` is 0), or the wildcard above it (`from` is the offset of the parent's
+    /// dot).
     func has(_ key: HostKey, from start: Int) -> Bool {
         names.contains(key, from: start)
     }

@@ -7,17 +7,17 @@ package enum DescriptorLimit {
     package static func raise() {
         guard var limit else { return }
         limit.rlim_cur = limit.rlim_max
-        // The system reads one structure of this kind.
+        // `setrlimit` only reads `limit`.
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    /// What the process may have, and what it may raise that to (getrlimit(2)).
+    /// The soft and the hard limit (getrlimit(2)); nil if they can't be read.
     static var limit: rlimit? {
         var limit = rlimit()
-        // The system writes one structure of this kind.
+        // `getrlimit` fills `limit`, which is read only when the call succeeds.
         return unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? limit : nil
     }
 
-    /// How many descriptors the process may have open.
+    /// How many descriptors the process may have open: the soft limit, or 1024 if it can't be read.
     static var current: Int { limit.map { Int(clamping: $0.rlim_cur) } ?? 1024 }
 }

@@ -20,7 +20,7 @@ struct NamedThread {
 
     /// Starts the thread, which ends when `body` returns.
     func start() {
-        // The attributes are this call's alone, which destroys them too.
+        // The attributes are initialized, used and destroyed within this function.
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)

@@ -2,12 +2,12 @@ import Glibc
 
 /// Waiting for descriptors by poll(2).
 enum Poll {
-    /// Waits until a descriptor has something, a signal comes or the time is over; a negative one never is.
+    /// Waits until a descriptor is ready, a signal arrives or the time is over. A negative time means no limit.
     ///
-    /// - Returns: How many descriptors have something; -1 when a signal came.
+    /// - Returns: How many descriptors are ready; -1 when a signal arrived.
     @discardableResult
     static func wait(for entries: inout [pollfd], milliseconds: Int32) -> Int32 {
-        // The system writes to as many entries as it is told that there are.
+        // poll(2) writes only to the array's entries, whose count it is given.
         unsafe poll(&entries, nfds_t(entries.count), milliseconds)
     }
 }

@@ -26,7 +26,7 @@ struct ProcessUsage {
     }
 
     private static func countDescriptors() -> Int? {
-        // It is this function's alone until it is closed.
+        // Only this function uses the directory stream, which it closes at its end.
         guard let directory = unsafe opendir("/proc/self/fd") else { return nil }
         defer { unsafe closedir(directory) }
         var count = 0

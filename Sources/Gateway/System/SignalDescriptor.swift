@@ -9,7 +9,7 @@ final class SignalDescriptor {
     let descriptor: Int32
 
     init(_ signals: [Int32]) throws(SystemFailure) {
-        // A set that these calls write and read before they return.
+        // Each of these calls uses `set` only until it returns.
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }

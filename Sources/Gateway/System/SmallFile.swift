@@ -6,7 +6,7 @@ enum SmallFile {
 
     /// Returns the file's bytes; fails with EFBIG if the file is larger than 1 MiB.
     static func read(_ path: String) throws(SystemFailure) -> [UInt8] {
-        // The path is lent to the call alone.
+        // The path is lent to the call only.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemFailure("open") }
         defer { _ = close(descriptor) }

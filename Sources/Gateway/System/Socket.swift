@@ -30,7 +30,7 @@ enum Socket {
     static func isSilent(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {
-            // The system writes one byte at most.
+            // recv(2) writes at most one byte, into `byte`.
             let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK))
             if count >= 0 { return false }
             if errno != EINTR { return errno == EAGAIN }
@@ -43,7 +43,7 @@ enum Socket {
     /// Sends as many bytes as the kernel has room for.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {
-            // Within the buffer, by its own count.
+            // send(2) reads only the bytes of the buffer.
             let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .bytes(count) }
             if errno == EINTR { continue }
@@ -96,7 +96,7 @@ enum Socket {
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        // The system writes a number of this size.
+        // getsockopt(2) writes a number of this size into `code`.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { return errno }
         return code
     }
@@ -105,7 +105,7 @@ enum Socket {
     @discardableResult
     static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
-        // The system reads a number of this size.
+        // setsockopt(2) reads a number of this size.
         return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
@@ -115,10 +115,10 @@ enum Socket {
     /// Tells the peer that no more bytes will be sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Makes close send a reset, so that the peer sees that the stream was cut off.
+    /// Makes a later `close` send a reset, so that the peer sees that the stream was cut off.
     static func resetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
-        // The system reads a structure of this size.
+        // setsockopt(2) reads a structure of this size.
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 

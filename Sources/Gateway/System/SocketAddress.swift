@@ -14,7 +14,7 @@ package struct SocketAddress: Sendable, Hashable {
             var value = sockaddr_in()
             value.sin_family = sa_family_t(AF_INET)
             value.sin_port = UInt16(port).bigEndian
-            // Addresses of a family have as many bytes as its field.
+            // An IPv4 address has 4 bytes and an IPv6 address 16, as the fields here and below.
             unsafe withUnsafeMutableBytes(of: &value.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
             (bytes, family) = (Self.bytes(of: value), AF_INET)
         case .v6:
@@ -31,7 +31,7 @@ package struct SocketAddress: Sendable, Hashable {
         precondition(path.utf8.count <= 107, "the configuration has checked it")
         var value = sockaddr_un()
         value.sun_family = sa_family_t(AF_UNIX)
-        // The path has at most 107 bytes, so the zeros after it end it.
+        // `sun_path` has 108 bytes, so at least one zero follows the path and ends it.
         unsafe withUnsafeMutableBytes(of: &value.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
         (bytes, family) = (Self.bytes(of: value), AF_UNIX)
     }
@@ -70,7 +70,7 @@ package struct SocketAddress: Sendable, Hashable {
     }
 
     private static func bytes<Value>(of value: Value) -> [UInt8] {
-        // Plain bytes, of which none is left undefined: the structures begin as zeros and have no gaps.
+        // Every byte is defined, since the structures begin as zeros and have no padding.
         unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
     }
 }
@@ -188,7 +188,7 @@ struct PeerAddress {
         return hash
     }
 
-    /// Whether the address is in a network.
+    /// Whether the address is in a network. An IPv4 address is in no IPv6 network, nor the reverse.
     func isIn(_ block: NetworkBlock) -> Bool {
         guard (block.address.family == .v6) == isV6 else { return false }
         var left = block.prefixLength

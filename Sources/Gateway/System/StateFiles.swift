@@ -6,7 +6,7 @@ import Glibc
 /// The files are read with stat(2) only. Opening and closing a file would release the locks that SQLite holds on it
 /// (fcntl(2)).
 struct StateFiles: Equatable {
-    /// The stat(2) values of a file.
+    /// The stat(2) values that tell whether a file is the same file and unchanged.
     struct File: Equatable {
         var device: UInt64
         var number: UInt64
@@ -24,7 +24,7 @@ struct StateFiles: Equatable {
     var sharedMemory: File?
 
     /// Whether these are still the files of `opened`, which a store was opened with. If not, the store no longer sees
-    /// what others write.
+    /// what other processes write.
     ///
     /// SQLite never replaces a file of an open database, so another program did. A process that keeps using the old
     /// files misses commits, and may overwrite some.
@@ -47,7 +47,7 @@ struct StateFiles: Equatable {
 }
 
 extension StateFiles {
-    /// Reads the files of the database at `path`.
+    /// Reads the stat(2) values of the database at `path` and of the two files beside it.
     init(path: String) {
         database = File(path: path)
         wal = File(path: path + "-wal")

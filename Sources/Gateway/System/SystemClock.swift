@@ -2,10 +2,10 @@ import Glibc
 
 /// The clocks of the system (clock_gettime(2)).
 enum SystemClock {
-    /// What a clock shows.
+    /// The present time of a clock, such as CLOCK_MONOTONIC.
     static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
-        // The system writes one structure of this kind.
+        // `clock_gettime` fills `time`.
         _ = unsafe clock_gettime(clock, &time)
         return time
     }

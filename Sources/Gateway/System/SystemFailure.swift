@@ -1,6 +1,6 @@
 import Glibc
 
-/// A failed system call.
+/// A failed system call, with its `errno`.
 package struct SystemFailure: Error, Equatable, CustomStringConvertible {
     /// The name of the call, such as `bind`.
     package let call: String

@@ -2,14 +2,14 @@ import Glibc
 
 /// The names and sizes that the system reports about the machine.
 enum SystemName {
-    /// The machine's host name.
+    /// The machine's host name, or `unknown` if the system does not tell it.
     static var machine: String {
         var name = [CChar](repeating: 0, count: 256)
-        // One byte less than the array has, so that the last byte stays zero.
+        // The call may write one byte less than the array has, so the last byte stays zero.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The number of processors that this process may use.
+    /// The number of processors that are online.
     static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }

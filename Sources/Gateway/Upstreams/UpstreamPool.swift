@@ -8,7 +8,7 @@ enum UpstreamTrust: Sendable {
     /// The file of CAs can't be used, for this reason. Connections fail, since trusting other CAs would be unsafe.
     case unusable(String)
 
-    /// Whether a newly read trust replaces this one. It must differ, and an unusable one does not replace a usable one.
+    /// Whether newly read CAs replace these. They must differ, and unusable CAs do not replace usable ones.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(let former), .known(let new)): former.trust != new.trust
@@ -57,7 +57,7 @@ struct UpstreamDefinition: Sendable {
 struct UpstreamPool: ~Copyable {
     /// After this many failures in a row an upstream gets no requests for a while.
     static let failuresToEject = 3
-    /// How long an upstream gets no requests after these failures, in milliseconds.
+    /// How long an upstream gets no requests after `failuresToEject` failures, in milliseconds.
     static let ejectionMilliseconds: Int64 = 10_000
     /// The most idle connections to keep.
     static let maxIdle = 256
@@ -94,7 +94,7 @@ struct UpstreamPool: ~Copyable {
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 
     /// Sets the addresses; returns false when nothing changed. New addresses reset the failures, which only concern the
-    /// old ones.
+    /// old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
         if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
@@ -123,7 +123,7 @@ struct UpstreamPool: ~Copyable {
         return turn
     }
 
-    /// Skips an address for `ejectionMilliseconds` from this time.
+    /// Skips an address for `ejectionMilliseconds`, since no connection to it could be made.
     mutating func skip(_ turn: Int, at milliseconds: Int64) {
         guard turn < skippedUntil.count else { return }
         skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds

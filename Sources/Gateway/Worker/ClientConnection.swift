@@ -41,7 +41,7 @@ struct ClientConnection: ~Copyable {
     var mayDiscard = Int.max
     var deadline = Deadline()
     /// When the request body that is arriving is too late, in milliseconds of the event loop's clock. Each byte that
-    /// arrives moves this time.
+    /// arrives moves this time. In phase `lingering`: when that phase ends.
     var bodyDeadline: Int64 = 0
     var requests: UInt32 = 0
     /// Whether the connection is in the worker's queue.

@@ -3,7 +3,8 @@ import Synchronization
 /// Counts the client connections of all workers, in total and for each client. The kernel distributes a few connections
 /// unevenly, so limits for each worker would refuse some too early.
 ///
-/// This is the only mutable value that workers share. A worker uses it when a connection begins and when it ends.
+/// Apart from mailboxes and the access log's sink, this is the only mutable value that workers share. A worker uses it
+/// when a connection begins and when a connection ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0

@@ -4,7 +4,7 @@ import HTTP1
 struct Exchange: ~Copyable {
     /// How the response body is sent to the client.
     enum ResponseFraming {
-        /// As it is: there is no body, its length is declared, or it ends with the connection.
+        /// Unchanged, without chunks: there is no body, its length is declared, or it ends with the connection.
         case plain
         case chunked
     }

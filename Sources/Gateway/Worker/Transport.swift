@@ -2,7 +2,8 @@ import PKI
 
 /// One end of a TCP or Unix connection, with or without TLS. Owns the descriptor.
 ///
-/// Bytes that the kernel has no room for wait in `outbox`. While it is not empty, callers should not produce more.
+/// Bytes that the kernel has no room for wait in `outbox`. While it is not empty, callers should not produce more bytes
+/// to send.
 struct Transport: ~Copyable {
     let descriptor: Int32
     var tls: TLSConnection?
@@ -10,10 +11,11 @@ struct Transport: ~Copyable {
     private(set) var outbox = ByteQueue()
     /// Whether there may be something to read. Set by an event, cleared when a read returns less than asked for.
     var mayRead = false
-    /// Whether an event has reported the end of the stream. No other event will, so reads continue until they reach the
-    /// end.
+    /// Whether an event has reported the end of the stream. No other event will report it, so reads continue until they
+    /// reach the end.
     private var isEnding = false
-    /// Received bytes that are not decrypted yet, because one turn's work was done.
+    /// Received bytes that TLS has not read yet: the connection's turn was over, or its handshake waits for a
+    /// certificate.
     private var undecrypted = ByteQueue()
     /// Whether TLS can return more data without receiving more bytes.
     private var hasMore = false
@@ -63,7 +65,7 @@ struct Transport: ~Copyable {
 
     /// Receives once, into `memory.plain`. The end of the stream is returned only after the bytes before it.
     ///
-    /// - Parameter second: The time in whole seconds, which limits the records without data.
+    /// - Parameter second: The present time in whole seconds. The records without data are limited for each second.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         if let end = pendingEnd {
@@ -86,7 +88,8 @@ struct Transport: ~Copyable {
         }
     }
 
-    /// Lends received bytes to TLS: those kept earlier, or else those of one read from the network.
+    /// Lends received bytes to TLS: the bytes kept earlier, or if there are none, the bytes of one read from the
+    /// network.
     mutating func receiveCiphertext(_ memory: borrowing WorkerMemory) -> IOResult {
         memory.cipher.clear()
         guard undecrypted.isEmpty, !hasMore else {
@@ -110,7 +113,7 @@ struct Transport: ~Copyable {
 
     /// Keeps the lent bytes that TLS has not read, for a later turn.
     mutating func keepUndecrypted(_ wire: TLSWire) {
-        // It lies in the scratch memory, or in the queue itself.
+        // `unread` lies in the scratch memory or in the queue, and is used before either changes.
         let unread = unsafe Bytes(wire.unread)
         if undecrypted.isEmpty {
             undecrypted.append(unread)
@@ -126,7 +129,7 @@ struct Transport: ~Copyable {
         memory.plain.clear()
         var end: Received?
         hasMore = false
-        // TLS writes within the buffer, and says how many bytes.
+        // TLS writes only within the buffer and returns how many bytes it wrote.
         unsafe memory.plain.fill { buffer in
             guard let result = unsafe tls?.read(into: buffer) else { return 0 }
             switch result.next {
@@ -155,7 +158,7 @@ struct Transport: ~Copyable {
         var result = IOResult.wouldBlock
         let descriptor = descriptor
         var asked = 0
-        // The kernel writes within the buffer, and says how many bytes.
+        // The kernel writes only within the buffer and returns how many bytes it wrote.
         unsafe scratch.fill(atMost: WorkerMemory.readBytes) { buffer in
             asked = buffer.count
             result = unsafe Socket.receive(descriptor, into: buffer)
@@ -181,7 +184,7 @@ struct Transport: ~Copyable {
         var offset = 0
         repeat {
             let size = min(bytes.count - offset, WorkerMemory.readBytes)
-            // TLS has read them when the call returns.
+            // TLS has read the bytes when the call returns.
             if let failure = unsafe tls?.write(bytes[offset..<offset + size].buffer) { return .tls(failure) }
             if let failure = sendOutput(of: wire) { return failure }
             offset += size
@@ -191,7 +194,7 @@ struct Transport: ~Copyable {
 
     /// Sends the bytes that TLS has produced.
     mutating func sendOutput(of wire: TLSWire) -> TransportFailure? {
-        // It stays there until `takeOutput`.
+        // The output stays valid until `takeOutput`.
         let output = unsafe Bytes(wire.output)
         guard !output.isEmpty else { return nil }
         let failure = sendRaw(output)
@@ -205,7 +208,7 @@ struct Transport: ~Copyable {
             outbox.append(bytes)
             return nil
         }
-        // The kernel has read them when the call returns.
+        // The kernel has copied the bytes when the call returns.
         switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
             sentBytes += Int64(count)
@@ -226,7 +229,7 @@ struct Transport: ~Copyable {
 
     /// Whether bytes wait to be sent while the peer has acknowledged at least `count` bytes since the last call, or
     /// since the kernel last had no room. An event reports room only when a large part of the kernel's buffer is free,
-    /// which may be megabytes. A slow reader needs longer for those than a deadline allows.
+    /// which may be megabytes. A slow reader needs longer for so many bytes than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
         guard !outbox.isEmpty else { return false }
         let former = untaken
@@ -264,7 +267,7 @@ struct Transport: ~Copyable {
     /// Sends the waiting bytes, as many as the kernel has room for.
     mutating func flush() -> TransportFailure? {
         while !outbox.isEmpty {
-            // The kernel has read them when the call returns.
+            // The kernel has copied the bytes when the call returns.
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
             case .bytes(let count):
                 sentBytes += Int64(count)

@@ -18,8 +18,8 @@ struct UpstreamConnection: ~Copyable {
     let address: SocketAddress
     /// Whether the upstream's name no longer has this address. Then the connection closes after its exchange.
     var isOutdated = false
-    /// Whether the upstream answered before it had received the whole first request. Those bytes may not have been an
-    /// answer, and the next request would get a wrong one, so the connection closes after its exchange.
+    /// Whether the upstream answered before it had received the whole first request. The bytes may not belong to that
+    /// request, and the next request could get a wrong answer, so the connection closes after its exchange.
     var isDoubtful = false
     var phase: Phase
     var exchange: SlotID
@@ -33,7 +33,7 @@ struct UpstreamConnection: ~Copyable {
     var isReused = false
     /// How long the connection may wait in its pool, in milliseconds.
     var idleMilliseconds = UpstreamPool.idleMilliseconds
-    /// The next newer and the next older connection in the pool.
+    /// The next newer and the next older idle connection in the pool.
     var newer = SlotID.none
     var older = SlotID.none
     var isQueued = false

@@ -2,8 +2,8 @@ import HTTP1
 
 extension Worker {
     /// Answers a request to the admin listener. A request that names a host other than this machine is refused first.
-    /// The path is compared byte by byte as sent; a different spelling is a different path, so it can't bypass a
-    /// filter's rules.
+    /// The path is compared byte by byte as sent; a different spelling is a different path, so no spelling bypasses the
+    /// rules of a filter in front of the listener.
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }

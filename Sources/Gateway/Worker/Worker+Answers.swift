@@ -25,7 +25,8 @@ extension Worker {
     func answerFixed(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let method = exchanges[exchange].method
-        // A fixed page can only be read, so other methods are refused. Any other status is the answer to every method.
+        // A fixed page (status 2xx) can only be read, so methods other than GET and HEAD are refused. A fixed answer
+        // with another status answers every method.
         if 200..<300 ~= view.respondStatus, method != .get, method != .head {
             return refuseMethod(exchange, allowing: "GET, HEAD")
         }
@@ -150,9 +151,9 @@ extension Worker {
     /// Answers a request that can't be processed further, and closes the connection, since the start of the next
     /// request is unknown.
     ///
-    /// `exchange` is the request's exchange if it has begun; this ends it. `isHead` tells that the method is HEAD,
-    /// whose answers have no body. `explanation` replaces the status's usual sentence for the client. `reason` is for
-    /// the access log.
+    /// `exchange` is the request's exchange if it has begun; the refusal ends the exchange. `isHead` tells that the
+    /// method is HEAD, whose answers have no body. `explanation` replaces the status's usual sentence for the client.
+    /// `reason` is for the access log.
     func refuse(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
@@ -190,7 +191,7 @@ extension Worker {
             status, reason, bytes: bytes, clients[client].peer, clients[client].transport.tls?.version, id, clock)
     }
 
-    /// Adds the reason why a request failed to its line of the access log.
+    /// Adds the reason of a request's failure to the request's line in the access log.
     func logError(_ exchange: SlotID, _ reason: StaticString) {
         accessLog?.add(error: reason, to: &exchanges[exchange].logLine)
     }

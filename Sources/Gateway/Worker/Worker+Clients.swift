@@ -55,7 +55,7 @@ extension Worker {
 
     private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
 
-    /// Whether the client is not read from for now.
+    /// Whether reading from the client is paused.
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
@@ -186,7 +186,8 @@ extension Worker {
 
     // MARK: Endings
 
-    /// Handles the end of the client's stream.
+    /// Handles the end of the client's stream, which ends the connection unless a complete request waits for its
+    /// answer.
     private func clientEnded(_ id: SlotID) {
         switch clients[id].phase {
         case .tunnel: endTunnel(id)
@@ -249,7 +250,7 @@ extension Worker {
                 return goodbye(id)
             }
             metrics.add(.clientTimeouts, 1)
-            // No other answer can follow one that has begun or that the client does not read.
+            // No other answer can follow an answer that has begun or that the client does not read.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
             guard !exchange.isNone else {
@@ -259,8 +260,8 @@ extension Worker {
         }
     }
 
-    /// The least number of bytes that a receiver must acknowledge in this time. The least rate of bodies applies to
-    /// both directions.
+    /// The least number of bytes that a receiver must acknowledge in this time. The least rate of bodies
+    /// (`bodyMinRate`) applies to both directions.
     func leastTaken(in milliseconds: Int64) -> Int64 { max(1, settings.bodyMinRate * milliseconds / 1000) }
 
     /// Closes a connection without an exchange in an orderly way.
@@ -270,7 +271,8 @@ extension Worker {
     }
 
     /// Closes a connection after the answer was sent. A client that is still sending gets time to read the answer:
-    /// until it ends or is silent, but not after `end` (in milliseconds) and not for more than `bytes` bytes.
+    /// until it closes its side or is silent, but not after `end` (in milliseconds) and not for more than `bytes`
+    /// bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].transport.finishWriting(memory.wire)
         discardRest(of: id, until: end, atMost: bytes)

@@ -70,7 +70,7 @@ extension Worker {
         clients[id].transport.tls = nil
     }
 
-    /// Whether the first bytes are letters of an HTTP method. No TLS record begins with these.
+    /// Whether the first bytes are letters of an HTTP method. No TLS record begins with a letter.
     private func isPlainRequest(_ bytes: Bytes, from id: SlotID) -> Bool {
         guard clients[id].transport.tls?.isUntouched ?? false else { return false }
         var letters = 0

@@ -107,7 +107,8 @@ extension Worker {
         }
     }
 
-    /// Sets up an accepted connection, and owns its descriptor from now on. Returns false if that fails.
+    /// Sets up an accepted connection and takes over its descriptor. Returns false if the setup fails; the descriptor
+    /// is closed then.
     private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let isTLS = role != .http
         // `transport` owns the descriptor from here on.

@@ -49,7 +49,8 @@ extension Worker {
 
     // MARK: The end
 
-    /// Stops accepting connections. Open ones end after their exchange, or after a short time without one.
+    /// Stops accepting connections. Open connections end after their exchange, or after a short time without an
+    /// exchange.
     private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }
@@ -60,8 +61,8 @@ extension Worker {
         }
     }
 
-    /// How long a client may take to send its next request, in milliseconds. While draining, it still gets a moment,
-    /// since it may be about to send on a connection that it was told to keep.
+    /// How long a client may take to send its next request, in milliseconds. While draining, the client still gets a
+    /// moment, since it may be about to send on a connection that the gateway had promised to keep.
     var idleMilliseconds: Int64 {
         let usual = settings.idleMilliseconds
         return isDraining ? min(usual, 1000) : usual

@@ -62,8 +62,8 @@ extension Worker {
         }
     }
 
-    /// Assigns the next available upstream to an exchange. If none is available, the next one in turn is assigned, and
-    /// its error becomes the answer. Returns false if the site has no known upstream.
+    /// Assigns the next available upstream to an exchange. If none is available, the next upstream in turn is assigned,
+    /// and the client gets the error that results. Returns false if the site has no known upstream.
     private func assign(_ exchange: SlotID) -> Bool {
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
@@ -138,8 +138,8 @@ extension Worker {
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
-            // Bytes sent without a request would be taken for the answer, and the real answer for that of the next
-            // request.
+            // Bytes that the upstream sent before the request would be taken for the answer, and the real answer would
+            // go to the next request.
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
@@ -215,7 +215,7 @@ extension Worker {
     // MARK: Failing
 
     /// Handles a connection that broke or could not be established. `isUntouched`: no byte of the request was sent on
-    /// it. `fault` is for the metrics; nil to derive it from the connection's phase.
+    /// the connection. `fault` is for the metrics; nil to derive it from the connection's phase.
     func upstreamBroke(
         _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
     ) {

@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Writes the request head for the upstream into `memory.output`. It is built from the parsed parts only and never
-    /// contains bytes that were not understood.
+    /// Writes the request head for the upstream into `memory.output`. The head is built from the parsed parts only and
+    /// never contains bytes that were not understood.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTrusted = sender.isTrusted
@@ -57,7 +57,7 @@ extension Worker {
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
-        // Connection can't remove fields of a trusted proxy.
+        // A trusted proxy's fields are passed on even if Connection names them.
         case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
         // Some servers read '_' as '-', so such a name could pass for one of the gateway's own fields.
         default: return !field.isHopByHop && !field.hasUnderscore
@@ -112,9 +112,9 @@ extension Worker {
         }
     }
 
-    /// Writes the steps before a trusted proxy. The field of `clientAddress` is trusted, so all its earlier values are
-    /// kept. The other field may hold anything that a client wrote, so only the client's address is written, and
-    /// likewise if a quotation mark is not closed.
+    /// Writes the addresses before that of a trusted proxy. The proxy vouches for the field that `clientAddress` names,
+    /// so the values of this field are kept. In other fields a client may have written anything, so only the client's
+    /// address is written instead; likewise if Forwarded has an open quotation mark.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
         if settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
             return writeEarlier(id, head)
@@ -124,7 +124,7 @@ extension Worker {
         memory.output.append(", ")
     }
 
-    /// Writes the address of a step (RFC 7239 section 5.2).
+    /// Writes an address as the `for` parameter of Forwarded (RFC 7239 section 5.2).
     private func writeNode(_ address: borrowing PeerAddress) {
         memory.output.append(address.isV6 ? "for=\"[" : "for=")
         address.write(to: memory.output)

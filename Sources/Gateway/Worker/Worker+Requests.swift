@@ -32,7 +32,7 @@ extension Worker {
         route(head, exchangeID, from: id)
     }
 
-    /// The request's ID: that of a trusted proxy, else a new one.
+    /// The request's ID: the one that a trusted proxy sent, else a new one.
     private func requestID(_ head: Bytes) -> RequestID {
         if sender.isTrusted, let range = requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
@@ -74,8 +74,8 @@ extension Worker {
         beginProxying(head, exchange)
     }
 
-    /// Whether a trusted proxy says that it received the request over HTTPS. It says so in Forwarded if that field
-    /// names clients (RFC 7239 section 5.4), else in X-Forwarded-Proto.
+    /// Whether a trusted proxy says that it received the request over HTTPS. The proxy says so in Forwarded (RFC 7239
+    /// section 5.4) if `clientAddress` is that field, else in X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
         guard sender.isTrusted else { return false }
         if settings.clientAddress == .forwarded {
@@ -102,7 +102,8 @@ extension Worker {
         return limit == 0 ? .max : limit
     }
 
-    /// Whether `site` replaces the site of the client's handshake: the same host, changed since.
+    /// Whether `site` replaces the site of the client's handshake: the same host, changed since. If so, the connection
+    /// uses `site` from now on.
     private func isSuccessor(_ site: SlotID, of id: SlotID) -> Bool {
         let former = clients[id].site
         guard !former.isNone, tables.sites[former].isRetired,
@@ -127,8 +128,8 @@ extension Worker {
         return true
     }
 
-    /// The answer for an apply that checks whether challenges would reach this gateway; nil if the token is a different
-    /// one.
+    /// The answer for an apply that checks whether challenges would reach this gateway; nil if the token does not come
+    /// from such a check.
     private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
         guard let identity, GatewayProbe.isToken(token) else { return nil }
         return GatewayProbe.answer(to: token, from: identity)
@@ -196,7 +197,7 @@ extension Worker {
     private static let mostCollectedBytes = 64 << 20
 
     /// Adds the body bytes in `memory.output` to the request. Chooses an upstream once the body is complete or large,
-    /// so that a slow client does not occupy one.
+    /// so that a slow client does not occupy an upstream.
     private func collect(_ exchange: SlotID, received: Int, from id: SlotID) {
         exchanges[exchange].request.append(memory.output.bytes)
         exchanges[exchange].collectedBytes += memory.output.count
@@ -222,13 +223,14 @@ extension Worker {
 
     // MARK: Deadlines of bodies
 
-    /// Gives a client the full time for its body, when the body begins or after a slow upstream.
+    /// Gives a client the full time for its body, when the body begins or after the gateway had to wait for a slow
+    /// upstream.
     func beginBody(of id: SlotID) {
         clients[id].bodyDeadline = clock.milliseconds + settings.bodyProgressMilliseconds
     }
 
     /// Sets the deadline for the next bytes of a body. They must arrive within the progress timeout. In the long run
-    /// the body must also have the least rate: each received byte moves the deadline.
+    /// the body must also arrive at the least rate (`bodyMinRate`): each received byte moves the deadline.
     func expectBody(of id: SlotID, received: Int) {
         let latest = clock.milliseconds + settings.bodyProgressMilliseconds
         let rate = settings.bodyMinRate
@@ -254,7 +256,8 @@ extension Worker {
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
-    /// Handles a request body that is malformed, too large or late. The upstream must not take the part for the whole.
+    /// Handles a request body that is malformed, too large or late. The upstream must not take the part that it has
+    /// received for the whole, so its connection is closed.
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else {

@@ -40,17 +40,17 @@ extension Worker {
     }
 
     /// Whether the first bytes on a new connection can't be an answer, because the upstream sent them before it
-    /// received the request. Taken for an answer, they would shift the answers of all later requests. They came too
-    /// early if the upstream's kernel has acknowledged no byte of the request; every segment sent after receiving some
-    /// would acknowledge it (RFC 9293 section 3.10.7.4). For a Unix socket the kernel only tells whether bytes are
-    /// unread, not how many.
+    /// received the request. Taken for an answer, they would shift the answers of all later requests. The bytes came
+    /// too early if the upstream's kernel has acknowledged no byte of the request, since each segment that it sends
+    /// acknowledges all bytes received before (RFC 9293 section 3.10.7.4). For a Unix socket the kernel only tells
+    /// whether bytes are unread, not how many.
     private func isUnasked(_ id: SlotID) -> Bool {
         let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
         upstreams[id].isDoubtful = taken != .all
         return taken == .nothing && !upstreams[id].address.isUnix
     }
 
-    /// Reads the heads at the start of an answer. Interim ones are passed on, and the final one starts the response.
+    /// Reads the heads at the start of an answer. Interim heads are passed on, and the final head starts the response.
     ///
     /// - Returns: How many bytes were processed; the rest is an incomplete head. Afterwards the exchange may be over.
     private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
@@ -225,7 +225,7 @@ extension Worker {
     }
 
     /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. With `isBeginning`
-    /// these are the head.
+    /// those bytes are the response's head.
     private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
         let isChunked = exchanges[exchange].responseFraming == .chunked

@@ -1,12 +1,12 @@
 import Glibc
 
 extension Worker {
-    /// How many places in the slab are examined, and how many connections among them are compared, to find the one that
-    /// has waited longest. A few dozen samples come close to the true longest.
+    /// How many places in the slab are examined, and how many connections among them are compared, to find the client
+    /// that has waited longest. A few dozen samples come close to the true longest.
     private static let placesLookedAt = 1024
     private static let candidates = 64
-    /// The least time that a client must have waited with its handshake or head, in milliseconds. Before that, its
-    /// bytes may only be waiting to be read.
+    /// The least time that a client must have waited with its handshake or head, in milliseconds. Before that, the
+    /// client's bytes may have arrived without being read yet.
     private static let leastWaitMilliseconds: Int64 = 20
 
     /// Closes one connection without a request in progress, so that another client can connect. Of a sample, it closes
@@ -55,7 +55,7 @@ extension Worker {
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
         let left = deadline - clock.milliseconds
-        // The clock stands still within a turn, so an idle client may have waited longer than it shows.
+        // The clock stands still within a turn, so an idle client may have waited longer than the clock shows.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
@@ -80,7 +80,7 @@ extension Worker {
         return makeRoom(politely: politely)
     }
 
-    /// Creates a socket for a connection to an upstream.
+    /// Creates a socket for a connection to an upstream. Closes another connection if there are too few descriptors.
     func makeUpstreamSocket(family: Int32) throws(SystemFailure) -> Int32 {
         // Not politely: an exchange may be using this worker's memory.
         let made = try withinDescriptors(politely: false) { () throws(SystemFailure) in try Socket.make(family: family)
@@ -90,8 +90,8 @@ extension Worker {
     }
 
     /// Creates a descriptor for a connection. The highest numbers are reserved, since libraries end the process if they
-    /// find no free descriptor. If only those are left, a waiting connection is closed to make room; otherwise creating
-    /// fails.
+    /// find no free descriptor. If only reserved numbers are free, a connection that only waits is closed to make room;
+    /// if there is none, creating fails.
     ///
     /// - Parameter politely: As for `makeRoom`.
     func withinDescriptors(politely: Bool, _ make: () throws(SystemFailure) -> Int32?) throws(SystemFailure) -> Int32? {
@@ -102,7 +102,7 @@ extension Worker {
             guard [EMFILE, ENFILE].contains(error.code), freeDescriptor(politely: politely) else { throw error }
             made = try make()
         }
-        // The kernel returns the lowest free number.
+        // The kernel returns the lowest free number, so a high number shows that few are free.
         guard let descriptor = made, descriptor >= settings.descriptorCeiling else { return made }
         guard freeDescriptor(politely: politely) else {
             Socket.close(descriptor)

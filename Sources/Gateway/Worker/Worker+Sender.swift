@@ -1,16 +1,16 @@
 import ConfigModel
 import HTTP1
 
-/// The client of the request in `requestHead`, where a trusted proxy passed it on.
+/// What a trusted proxy tells about the client of the request in `requestHead`.
 struct RequestSender {
-    /// Whether the peer is a trusted proxy, so that its word on who the client is counts.
+    /// Whether the peer is a trusted proxy, which may name the client in header fields.
     var isTrusted = false
     /// The client for which a trusted proxy passed the request on; nil if the client is the peer itself.
     var proxied: PeerAddress?
 }
 
 extension Worker {
-    /// Whether a peer is a trusted proxy, so that its word on who the client is counts.
+    /// Whether a peer is a trusted proxy, which may name the client in header fields.
     func isTrusted(_ peer: PeerAddress) -> Bool {
         guard !settings.trustedProxies.isEmpty else { return false }
         return peer.isIn(anyOf: settings.trustedProxies)

@@ -67,7 +67,7 @@ extension Worker {
         if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
-    /// Sets the deadline of a tunnel. It ends after a time without bytes, or earlier if one side does not read.
+    /// Sets the deadline of a tunnel. The tunnel ends after a time without bytes, or earlier if one side does not read.
     func keepTunnelAlive(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
@@ -85,8 +85,8 @@ extension Worker {
         finish(exchange)
     }
 
-    /// Sends a close frame to the client of a WebSocket, at the end of a frame. The client's reply goes to the
-    /// upstream, which so learns of the end too. Other tunnels stay open until the drain ends.
+    /// Sends a close frame to the client of a WebSocket, at the end of a frame. The client's reply is passed on, so the
+    /// upstream learns of the end too. Other tunnels stay open until the drain ends.
     func tellTunnelToClose(_ exchange: SlotID) {
         guard !exchanges[exchange].isToldToClose, exchanges[exchange].frames?.isAtBoundary == true else { return }
         exchanges[exchange].isToldToClose = true

@@ -27,7 +27,7 @@ extension Worker {
     }
 
     /// Handles an upstream that accepts no more of a request's body. It may have answered before it closed (RFC 9112
-    /// section 9.5), so its bytes are read until the connection's error.
+    /// section 9.5), so its bytes are read until reading fails.
     func awaitEarlyAnswer(_ id: SlotID) {
         exchanges[upstreams[id].exchange].discardsRequestBody = true
         upstreams[id].transport.giveUpWriting()
@@ -70,7 +70,7 @@ extension Worker {
 
     private func mayRead(upstream id: SlotID) -> Bool { upstreams[id].transport.mayRead && !isPaused(upstream: id) }
 
-    /// Whether an upstream is not read from for now, because its client has not accepted earlier bytes.
+    /// Whether reading from an upstream is paused, because its client has not accepted earlier bytes.
     private func isPaused(upstream id: SlotID) -> Bool {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
         let client = exchanges[upstreams[id].exchange].client
@@ -104,7 +104,7 @@ extension Worker {
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
-                // Session tickets may have arrived or may follow, but no answer can have.
+                // Session tickets may have arrived, but no answer can arrive before the request is sent.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)
@@ -140,7 +140,7 @@ extension Worker {
         }
     }
 
-    /// Handles the end of an upstream's stream.
+    /// Handles the end of an upstream's stream, which may be the end of a response body.
     private func upstreamEnded(_ id: SlotID, isTruncated: Bool) {
         let exchange = upstreams[id].exchange
         if upstreams[id].phase == .tunnel { return endTunnel(exchanges[exchange].client) }

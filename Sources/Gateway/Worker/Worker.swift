@@ -4,9 +4,9 @@ import HTTP1
 import PKI
 import State
 
-/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. Nothing is shared
-/// or locked while requests are served, except the count of connections. The control side changes a worker by messages
-/// (`WorkerMessage`).
+/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While requests are
+/// served, workers share and lock only the count of connections, mailboxes and the access log's sink. The control side
+/// changes a worker by messages (`WorkerMessage`).
 ///
 /// The parts of the worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
 /// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Confined to its thread.
@@ -24,14 +24,14 @@ final class Worker {
     let memory: WorkerMemory
     let tables: WorkerTables
 
-    // Swift would check at each use of these that no change of the same property is under way. That costs instructions, and can't
-    // fail: one thread alone uses a worker, and nothing that changes one of them in place calls back into the worker. That is why
-    // they are `unchecked`, and `@safe` all the same.
+    // Swift would check at each use of these properties that no other access is changing the same property. The check
+    // costs instructions and can't fail: only one thread uses a worker, and no call that changes such a property in
+    // place calls back into the worker. So `unchecked` turns the check off, which is `@safe` here.
     @safe @exclusivity(unchecked) var wheel: TimerWheel
     @safe @exclusivity(unchecked) var requestHead = RequestHead()
     @safe @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// The client of the request in `requestHead`. It may belong to another request after this one has waited for its
-    /// body.
+    /// The client of the request in `requestHead`. Once a request has waited for its body, both may belong to a later
+    /// request.
     @safe @exclusivity(unchecked) var sender = RequestSender()
     @safe @exclusivity(unchecked) var settings: WorkerSettings
     @safe @exclusivity(unchecked) var clock: LoopClock
@@ -148,8 +148,8 @@ final class Worker {
         handshakes.append(Token(.client, id))
     }
 
-    /// The most TLS handshakes that continue in one round. A signature takes as long as twenty requests, so more of
-    /// them at once would delay all connected clients.
+    /// The most TLS handshakes that continue in one round. A signature takes as long as twenty requests, so more
+    /// handshakes at once would delay all connected clients.
     private static let handshakesARound = 2
 
     private func goOnWithHandshakes() {
@@ -228,8 +228,8 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Reports a shortage, at most once a second. It would occur with every connection, so it does not use the
-    /// allowance of other reports.
+    /// Reports a shortage, at most once a second. A shortage may occur with every connection, so its reports do not use
+    /// the allowance of other reports.
     func report(_ shortage: Shortage, client: PeerAddress? = nil) {
         guard toldShortages.insert(shortage).inserted else { return }
         reports.post(.short(shortage, client: client?.description ?? ""))
@@ -251,7 +251,8 @@ struct LoopClock {
 
     mutating func update() {
         var time = timespec()
-        // The system writes one structure of this kind. Called here since this is done for each round of events.
+        // `clock_gettime` fills `time`. It is called without `SystemClock`, since this is done for each round of
+        // events.
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         milliseconds = Int64(nanoseconds / 1_000_000)

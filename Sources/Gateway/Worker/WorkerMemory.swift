@@ -7,9 +7,10 @@ struct WorkerMemory: ~Copyable {
 
     /// Bytes from the network, still encrypted.
     let cipher = Scratch(capacity: readBytes)
-    /// Received bytes in plain or decrypted: those of one read, and the rest of a record that TLS had kept.
+    /// Received bytes, decrypted if the connection uses TLS: the bytes of one read, and the rest of a record that TLS
+    /// had kept.
     let plain = Scratch(capacity: readBytes + 32 << 10)
-    /// Bytes to be sent: a head, or a head with the first bytes of its body.
+    /// Bytes to be sent: a head, a part of a body, or a head with the first bytes of its body.
     let output: Scratch
     /// The body of an answer of the gateway itself.
     let page = Scratch(capacity: 8 << 10)

@@ -7,15 +7,15 @@ enum WorkerMessage: Sendable {
     case update(TableUpdate)
     /// Starts listening on a socket, which the worker owns from now on.
     case listen(Listener)
-    /// Changes the role of a listening address.
+    /// Changes the role of a listening address; its connections are not affected.
     case setRole(ListenerRole, address: String)
-    /// Stops listening on these addresses.
+    /// Stops listening on these addresses, after the waiting connections are accepted.
     case stopListening([String])
-    /// Sets the addresses of an upstream.
+    /// Sets the addresses of an upstream, whose name was resolved again.
     case place(UpstreamPlace)
-    /// Sets whether an upstream is healthy.
+    /// Sets whether an upstream is healthy. Unhealthy ones get no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
-    /// Runs a health check and reports its result.
+    /// Runs a health check and reports its result. Only the admin worker gets this message.
     case checkHealth(HealthProbe)
     /// Sets the source of certificates for names for which the state has none.
     case fallback(FallbackSource)
@@ -48,7 +48,7 @@ struct TableUpdate: Sendable {
     var certificates: [CertificateEntry] = []
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
-    /// The known addresses of these upstreams.
+    /// The known addresses of the upstreams in `upstreams`.
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
@@ -64,7 +64,7 @@ struct ChallengeEntry: Sendable {
     let credential: TLSCredential
 }
 
-/// The addresses of an upstream.
+/// The addresses of an upstream, or the reason why there are none.
 struct UpstreamPlace: Sendable {
     let number: UpstreamNumber
     /// The addresses; empty if the name is not resolved yet or can't be.
@@ -89,7 +89,7 @@ enum WorkerReport: Sendable {
     case certificateFailed(name: String, reason: String)
     /// A handshake waits for a certificate that does not exist yet.
     case certificateWanted(name: String)
-    /// The traffic counted by host and by upstream.
+    /// The traffic since the worker's last report, by host and by upstream.
     case traffic(TrafficReport)
     /// Clients meet a shortage; `client` is the address of the client concerned, or empty.
     case short(Shortage, client: String)

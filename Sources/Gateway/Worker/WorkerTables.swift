@@ -10,7 +10,7 @@ struct SiteSlot: ~Copyable {
     /// The index of the upstream whose turn it was last.
     private var turn: UInt16 = 0
     var isRetired = false
-    /// One more than the site's index in `hostTraffic`; 0 if it has no answers since the last report.
+    /// One more than the site's index in `hostTraffic`; 0 if no answer of the site was counted since the last report.
     var trafficPlace: UInt32 = 0
 
     init(site: Site) {
@@ -51,7 +51,7 @@ final class WorkerTables {
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
-    /// The sites and upstreams with requests since the last report, and the sites' counts.
+    /// The sites with answers and the upstreams with responses since the last report, and the sites' counts.
     @safe @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
     @safe @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
@@ -88,7 +88,7 @@ final class WorkerTables {
     }
 
     /// The certificate of the state for a handshake: the site's own, else another one for the name. `failure` gets the
-    /// reason if one could not be used.
+    /// reason if a certificate could not be used.
     func credential(
         site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
@@ -104,8 +104,8 @@ final class WorkerTables {
         return nil
     }
 
-    /// Whether the site's own certificate exists, but neither it nor any other is for this name. It was issued for
-    /// fewer names.
+    /// Whether the site's own certificate exists, but no certificate is for this name. Then the site's certificate was
+    /// issued for fewer names than the site has now.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
@@ -226,7 +226,8 @@ final class WorkerTables {
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
-    /// Adds a site that no name leads to. It is removed with the only exchange that uses it.
+    /// Adds a site that can't be found by name, for a health check. The site is removed with the only exchange that
+    /// uses it.
     func insertUnnamed(_ site: Site) -> SlotID? {
         let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }
@@ -266,7 +267,7 @@ final class WorkerTables {
         return id.isNone ? nil : id
     }
 
-    /// Adds the pool of an upstream, in place of the one that had its number.
+    /// Adds the pool of an upstream, in place of the pool that had the same number.
     func insert(_ definition: UpstreamDefinition) -> SlotID? {
         guard let id = pools.insert(UpstreamPool(definition)) else { return nil }
         let number = Int(definition.number)
