@@ -19,7 +19,7 @@ package enum PrivateDirectory {
         }
     }
 
-    /// The reason why a directory can't be made or written in; nil when none is known. Makes nothing.
+    /// The reason why a directory can't be made or written in; nil when none is known. Creates nothing.
     package static func obstacle(at path: FilePath) -> String? {
         var path = path.isEmpty ? "." : path
         while true {
@@ -50,7 +50,7 @@ package enum PrivateDirectory {
         }
     }
 
-    /// Makes a directory, and runs `body` under a lock on it.
+    /// Makes a directory, and runs `body` while this process holds a lock on it.
     ///
     /// - Parameter patienceSeconds: how long to wait for another process, which normally needs the lock only for
     ///   moments.
