@@ -1,17 +1,17 @@
 import CProgramArguments
 import Glibc
 
-// ProgramArguments: the command line, taken from the kernel's call of the program and not from /proc.
+// ProgramArguments: the command line as the kernel passed it to the program, without reading /proc.
 
-/// The words of the command line. Swift's `CommandLine` reads /proc, and is empty where that is missing, as in a bare
-/// chroot. Each command would then become its default, and a dry run an apply.
+/// The words of the command line. Swift's `CommandLine` reads /proc, and is empty where /proc is missing, as in a bare
+/// chroot. Without words every command would become the default one, so that a dry run would apply the file.
 package enum ProgramArguments {
     /// The program's name, as it was called, and its arguments. The program ends when they are unknown.
     package static let all: [String] = {
         let count = aegis_argument_count()
         guard count > 0 else {
             let complaint = "cannot tell how this program was called\n"
-            // The text outlives the call.
+            // The call only reads the text, which outlives it.
             _ = unsafe write(STDERR_FILENO, complaint, complaint.utf8.count)
             exit(EX_OSERR)
         }
