@@ -1,6 +1,6 @@
-/// A running gateway, as it reports itself.
+/// What a running gateway reports about itself: a row of the state.
 ///
-/// Gateways do not serve its row, so a report does not raise the revision.
+/// Reports do not raise the revision, since they change nothing that gateways serve.
 package struct GatewayNode: Sendable, Equatable {
     /// How often a node reports, in seconds.
     package static let heartbeatSeconds: Int64 = 3
@@ -11,11 +11,11 @@ package struct GatewayNode: Sendable, Equatable {
 
     /// What a node is doing.
     package enum Phase: String, Sendable {
-        /// It has no state in force yet, or its listening sockets are not bound.
+        /// The gateway serves no state yet, or its listening sockets are not bound.
         case starting
-        /// It serves requests.
+        /// The gateway serves requests.
         case ready
-        /// It finishes open requests and accepts no new connections.
+        /// The gateway finishes open requests and accepts no new connections.
         case draining
     }
 
@@ -26,14 +26,14 @@ package struct GatewayNode: Sendable, Equatable {
     package var process: Int
     /// The program's version.
     package var version: String
-    /// When it started, in seconds since 1970.
+    /// When the gateway started, in seconds since 1970.
     package var startedAt: Int64
-    /// When it last reported, in seconds since 1970.
+    /// When the gateway last reported, in seconds since 1970.
     package var heartbeatAt: Int64
-    /// The revision and generation that it serves.
+    /// The revision and generation that the gateway serves.
     package var position: StatePosition
     package var phase: Phase
-    /// How many items it could not put in force. It serves their former versions.
+    /// How many items the gateway could not put in force. It serves their former versions.
     package var problems: Int
     /// The latest of these problems, in one line; nil when there is none. Never contains secrets.
     package var lastProblem: String?
@@ -62,9 +62,9 @@ package struct GatewayNode: Sendable, Equatable {
         }.joined()
     }
 
-    /// Whether its last report is recent enough to count as alive.
+    /// Whether the last report is so recent that the gateway counts as alive.
     package func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
 
-    /// Whether it answers requests, and thus challenges.
+    /// Whether the gateway answers requests, and so the requests by which CAs validate challenges.
     package func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
 }

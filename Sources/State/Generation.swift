@@ -1,8 +1,9 @@
-/// An apply that changed something. The file's text is stored separately: it is large, and deleted after some time.
+/// An apply that changed something. The file's text is stored separately: it is large, and only the latest texts are
+/// kept.
 package struct Generation: Sendable, Equatable {
     /// How an apply ended.
     package enum Outcome: String, Sendable {
-        /// It still runs, or was killed.
+        /// The apply still runs, or was killed.
         case unfinished
         /// All items are in force.
         case complete
@@ -10,11 +11,11 @@ package struct Generation: Sendable, Equatable {
         case partial
     }
 
-    /// Its number, from 1.
+    /// The generation's number, from 1.
     package var number: Int
     /// When the apply began, in seconds since 1970.
     package var startedAt: Int64
-    /// The user and machine that ran it.
+    /// The user and machine that ran the apply.
     package var who: String
     /// The file's name as the operator typed it.
     package var fileName: String
@@ -41,16 +42,16 @@ package struct Generation: Sendable, Equatable {
     }
 }
 
-/// A change to an item, or a failed one, recorded for people who investigate later.
+/// A change to an item, made or failed, recorded for people who investigate later.
 package struct AuditEvent: Sendable, Equatable {
-    /// In seconds since 1970.
+    /// When it happened, in seconds since 1970.
     package var at: Int64
-    /// The user and machine of the apply, or the gateway's.
+    /// The user and machine of the apply or the gateway.
     package var actor: String
     /// The action, such as `issue`.
     package var action: String
     package var item: ItemID
-    /// Why it failed; nil when it did not. Never contains secrets.
+    /// Why the change failed; nil when it did not. Never contains secrets.
     package var failure: String?
 
     package init(at: Int64, actor: String, action: String, item: ItemID, failure: String? = nil) {

@@ -7,7 +7,7 @@ package struct LeaseHolder: Sendable, Equatable {
     package let startTicks: UInt64
     /// The boot and PID namespace within which process numbers are unique.
     package let scope: String
-    /// The name of the user that runs it.
+    /// The name of the user that runs the process.
     package let user: String
 
     package init(machine: String, scope: String, process: Int, startTicks: UInt64, user: String) {
@@ -50,13 +50,13 @@ package struct Lease: Sendable, Equatable {
 
     /// How long a lease lasts without renewal, in seconds.
     package static let seconds: Int64 = 30
-    /// How often the holder renews it, in seconds.
+    /// How often the holder renews the lease, in seconds.
     package static let renewalSeconds: Int64 = 10
 
     package let holder: LeaseHolder
-    /// In seconds since 1970.
+    /// When the holder took the lease, in seconds since 1970.
     package let since: Int64
-    /// When it ends unless it is renewed, in seconds since 1970.
+    /// When the lease ends unless the holder renews it, in seconds since 1970.
     package let expiresAt: Int64
 
     package init(holder: LeaseHolder, since: Int64, expiresAt: Int64) {
@@ -65,8 +65,8 @@ package struct Lease: Sendable, Equatable {
         self.expiresAt = expiresAt
     }
 
-    /// Whether another process may take it: it has expired, it was taken when the clock was far ahead, or its holder in
-    /// the same scope is dead.
+    /// Whether another process may take the lease: it has expired, it was taken when the clock was far ahead, or its
+    /// holder in the same scope is dead.
     package func isFree(at now: Int64, in scope: String, isAlive: (LeaseHolder) -> Bool) -> Bool {
         expiresAt <= now || expiresAt - now > 10 * Self.seconds || (holder.scope == scope && !isAlive(holder))
     }

@@ -1,13 +1,14 @@
 /// The purposes of sealed values. A seal is bound to its purpose and its row.
 package enum SealPurpose {
-    /// The private key of a certificate. The row is its name, the partner its leaf's fingerprint.
+    /// The private key of a certificate. The row is the certificate's name. The partner, to which the seal is bound
+    /// too, is the leaf's fingerprint.
     package static let certificateKey = "certificate key"
     /// The private key of a pending order. The row is the certificate's name.
     package static let orderKey = "order key"
     /// The key of an account at a CA. The row is `CAAccount.ID.row`.
     package static let accountKey = "account key"
-    /// A secret that the file itself contains. The row is its fingerprint.
+    /// A secret that the file itself contains. The row is the secret's fingerprint.
     package static let issuerSecret = "issuer secret"
-    /// The file's text of a generation. The row is its number.
+    /// The file's text of a generation. The row is the generation's number.
     package static let generation = "generation text"
 }

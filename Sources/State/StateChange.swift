@@ -14,7 +14,8 @@ package struct StatePosition: Sendable, Equatable {
     package static let start = StatePosition(revision: 0, generation: 0)
 }
 
-/// A change that a reader of the state gets. Indirect, since very many are passed on.
+/// A change that a reader of the state gets. Indirect: very many changes are passed on, and a pointer costs less than a
+/// copy of the value.
 package indirect enum StateChange: Sendable, Equatable {
     /// An item other than a certificate was added or changed.
     case item(ItemID, StoredItem)
@@ -22,8 +23,7 @@ package indirect enum StateChange: Sendable, Equatable {
     case certificate(StoredCertificate)
     /// A challenge was added.
     case challenge(ACMEChallenge)
-    /// An item was deleted. Also for certificates.
+    /// An item was deleted, which may be a certificate.
     case deleted(ItemID)
-    /// A challenge was deleted.
     case challengeDeleted(token: String)
 }

@@ -1,7 +1,7 @@
 // State: everything that Aegis remembers, as values, and the protocol of a store for them.
 //
-// The file is the truth, the state is its record, the gateway is its servant: an apply writes these values, and
-// gateways read them. SQLiteState is the store; another one, shared by many machines, could replace it.
+// An apply writes to the state what the configuration file declares and which certificates were obtained; gateways read
+// and serve it. SQLiteState implements the store. Another implementation, shared by many machines, could replace it.
 
 /// The part of the state that planning needs: neither keys nor chains.
 package struct StateSnapshot: Sendable {
@@ -9,7 +9,7 @@ package struct StateSnapshot: Sendable {
     package var generation: Int
     /// Incremented by every commit that changes what is served; 0 before the first.
     package var revision: Int
-    /// All items of the state.
+    /// All items, certificates included; not those that are only kept.
     package var items: [ItemID: StoredItem]
     /// Failures and advice, by certificate name, for certificates that have any or a pending order.
     package var renewals: [String: RenewalProgress] = [:]
@@ -26,11 +26,11 @@ package struct StateSnapshot: Sendable {
     package static let empty = StateSnapshot(generation: 0, items: [:])
 }
 
-/// A certificate that the file no longer declares, kept in case it does so again.
+/// A certificate that the file no longer declares, kept in case the file declares it again.
 package struct KeptCertificate: Sendable, Equatable {
-    /// Its declaration and facts.
+    /// The certificate's declaration and facts.
     package var item: StoredItem
-    /// When it was deleted from the file, in seconds since 1970.
+    /// When an apply took the certificate out of force, in seconds since 1970.
     package var since: Int64
 
     package init(item: StoredItem, since: Int64) {
@@ -85,27 +85,30 @@ package struct CertificateFacts: Sendable, Equatable {
         case localCA = "local_ca"
     }
 
-    /// The names that it covers.
+    /// The names that the certificate covers.
     package var domains: [String]
     package var source: Source
     /// The common name of the CA; empty when the CA has none.
     package var issuerCommonName: String
     /// Start of validity, in seconds since 1970.
     package var notBefore: Int64
-    /// End of validity, in seconds since 1970. If a certificate above the leaf ends earlier, the end of that.
+    /// End of validity, in seconds since 1970: the leaf's, or that of a certificate above it in the chain that ends
+    /// earlier.
     package var expiresAt: Int64
-    /// Whether it is renewed automatically.
+    /// Whether the certificate is renewed automatically.
     package var autoRenew: Bool
     /// When this leaf was stored, in seconds since 1970.
     package var createdAt: Int64
     /// SHA-256 of the leaf in lower-case hex.
     package var fingerprint: String
-    /// SHA-256 of the text that it was read from, or of the local CA's certificate; empty for other sources.
+    /// For `custom`, SHA-256 of the PEM text that the certificate was read from. For `localCA`, SHA-256 of the CA's
+    /// certificate. Empty for other sources.
     package var sourceDigest: [UInt8]
-    /// The directory of the ACME CA that issued it; empty for other sources, and when it is not known.
+    /// The URL of the directory of the ACME CA that issued the certificate; empty for other sources, and when it is not
+    /// known.
     package var directory: String
-    /// Why it can't be used although it has not expired, as words after its name, such as `was revoked on …`; nil when
-    /// it can.
+    /// Why the certificate can't be used although it has not expired, in words that follow its name, such as `was
+    /// revoked on …`; nil when it can be used.
     package var loss: String?
 
     package init(

@@ -6,7 +6,8 @@ package protocol StateStore: IssuanceJournal {
     /// Looks for damage, so that it is found before somebody needs the damaged part. Takes about a second for each
     /// gigabyte.
     ///
-    /// A store that was open before may not see damage on disk, since it holds pages in memory; a new one sees it.
+    /// A store that has been open for a while may miss damage on disk, since it holds pages in memory. A newly opened
+    /// one finds it.
     ///
     /// - Throws: `StateError.unreadable` with the first damage found.
     func check() throws(StateError)
@@ -18,14 +19,15 @@ package protocol StateStore: IssuanceJournal {
     /// number.
     ///
     /// Each item comes once, with its current value, in the order gateway, issuers, certificates, edge certificates,
-    /// hosts, challenges, and deletions last. Since 0 means all items and no deletions. Other processes can write
-    /// meanwhile; `body` must not use this store.
+    /// hosts, challenges, and deletions last. With revision 0 these are all items, without deletions. Other processes
+    /// can write meanwhile; `body` must not use this store.
     ///
     /// - Returns: The position after these changes. Nil when they are not known, because deletions since then are no
-    /// longer kept or the state was replaced by an earlier one: then read since 0.
+    ///   longer kept or the state was replaced by an earlier one: then the caller must read since 0.
     func readChanges(since revision: Int, _ body: (StateChange) -> Void) throws(StateError) -> StatePosition?
 
-    /// Commits mutations in one transaction that increments the revision. Rows that they write have the new revision.
+    /// Commits mutations in one transaction that increments the revision. Rows that the mutations write have the new
+    /// revision.
     ///
     /// Throws `StateError.leaseLost` and changes nothing when `holder` does not hold the lease.
     ///
@@ -38,8 +40,8 @@ package protocol StateStore: IssuanceJournal {
 
     /// Stores the report of a running gateway, and removes the rows of gateways that died long ago.
     ///
-    /// Neither needs a lease or raises the revision, since gateways do not serve these rows. A crash of the machine may
-    /// lose a report; the next one follows soon.
+    /// This needs no lease and does not raise the revision, since gateways do not serve these rows. A crash of the
+    /// machine may lose a report; the next one follows soon.
     func report(_ node: GatewayNode) throws(StateError)
 
     /// Removes the row of a gateway that is ending.
@@ -48,7 +50,8 @@ package protocol StateStore: IssuanceJournal {
     /// The gateways that have reported and not ended properly, sorted by machine and process. Some may be dead.
     func nodes() throws(StateError) -> [GatewayNode]
 
-    /// A certificate with its chain and sealed key; nil when there is none of that name. Kept ones are not found.
+    /// A certificate with its chain and sealed key; nil when there is none of that name. Certificates that are only
+    /// kept are not found.
     func certificate(named name: String) throws(StateError) -> StoredCertificate?
 
     /// The value of a setting; nil when it is not set.
@@ -72,7 +75,8 @@ package protocol StateStore: IssuanceJournal {
     /// Calls `body` with each kept certificate. `body` must not use this store.
     func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError)
 
-    /// Takes a lease if `isFree` says that the present one may be taken. Otherwise gives the present one.
+    /// Takes a lease that nobody holds, or whose present holder may lose it according to `isFree`. Otherwise returns
+    /// the present lease.
     func acquireLease(
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt
@@ -95,7 +99,7 @@ extension StateStore {
     }
 }
 
-/// The result of `acquireLease`.
+/// How a try to take a lease ended.
 package enum LeaseAttempt: Sendable, Equatable {
     /// `holder` now has the lease.
     case acquired
@@ -103,7 +107,7 @@ package enum LeaseAttempt: Sendable, Equatable {
     case held(Lease)
 }
 
-/// Settings of the state itself.
+/// Settings of the state itself, which no file declares.
 package enum SettingName: String, Sendable, CaseIterable {
     /// The master key in hex, if the operator gave none.
     case masterKey = "master_key"
@@ -114,15 +118,15 @@ package enum SettingName: String, Sendable, CaseIterable {
 package enum StateMutation: Sendable {
     /// Adds or replaces an item other than a certificate.
     case putItem(ItemID, owner: StoredItem.Owner, record: [UInt8])
-    /// Changes nothing, but makes the whole commit fail with `StateError.changedMeanwhile` unless the item has this
-    /// record.
+    /// Changes nothing by itself, but makes the whole commit fail with `StateError.changedMeanwhile` unless the item
+    /// has this record.
     case require(ItemID, record: [UInt8])
     /// Adds or replaces a certificate, and deletes its failures.
     case putCertificate(StoredCertificate)
-    /// Deletes the order of a certificate with its challenges and failures, and releases its lease, which the
+    /// Deletes the order of a certificate with its challenges, and releases the certificate's lease, which the
     /// committing process must hold.
     case endOrder(certificate: String)
-    /// Adds a replaced certificate to those that are to be revoked.
+    /// Adds a replaced certificate to the list of those to be revoked.
     case supersede(SupersededCertificate)
     /// Replaces only the sealed key of a stored or kept certificate.
     case resealKey(name: String, sealedKey: [UInt8])
@@ -130,11 +134,12 @@ package enum StateMutation: Sendable {
     case resealAccount(CAAccount.ID, sealedKey: [UInt8], sealedNextKey: [UInt8]?)
     /// Replaces only the sealed key of a pending order.
     case resealOrder(certificate: String, sealedKey: [UInt8])
-    /// Deletes an item. Also for certificates.
+    /// Deletes an item, which may be a certificate.
     case deleteItem(ItemID)
-    /// Records why a stored or kept certificate can't be used any more. Does nothing if its leaf is another by now.
+    /// Records why a stored or kept certificate can't be used any more. Does nothing if the certificate has another
+    /// leaf by now.
     case noteLoss(certificate: String, fingerprint: String, reason: String)
-    /// Takes a certificate out of force and keeps it for reuse. `since` is in seconds since 1970.
+    /// Takes a certificate out of force and keeps it for reuse. `since` is the present time, in seconds since 1970.
     case keepCertificate(name: String, since: Int64)
     /// Puts a kept certificate in force again. The whole commit fails with `StateError.changedMeanwhile` when it is no
     /// longer kept.
@@ -149,16 +154,14 @@ package enum StateMutation: Sendable {
     case keepSecrets(fingerprints: [String])
     /// Adds a challenge of a certificate's order.
     case putChallenge(ACMEChallenge, certificate: String)
-    /// Deletes a challenge.
     case deleteChallenge(token: String)
     case putSetting(SettingName, [UInt8])
-    /// Deletes a setting.
     case deleteSetting(SettingName)
     /// Adds a generation with the sealed text of its file. It becomes the latest one.
     case putGeneration(Generation, sealedText: [UInt8])
     /// Replaces only the sealed text of a generation.
     case resealText(generation: Int, sealedText: [UInt8])
-    /// Records the outcome of a generation.
+    /// Records how the apply of a generation ended.
     case closeGeneration(Int, Generation.Outcome, summary: String)
     case appendEvent(AuditEvent)
     /// Deletes history beyond `Retention`. `now` is in seconds since 1970.
@@ -194,7 +197,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What to do about it; nil when the description says so.
+    /// What the operator can do about the error; nil when the description says so.
     package var hint: String? {
         switch self {
         case .unreadable(let path, _):

@@ -1,16 +1,17 @@
 /// A stored certificate: its declaration, facts, chain and sealed key.
 package struct StoredCertificate: Sendable, Equatable {
-    /// The name by which hosts refer to it.
+    /// The name by which hosts refer to the certificate.
     package var name: String
     package var owner: StoredItem.Owner
-    /// Its declaration as compact JSON, with the keys of the file.
+    /// The certificate's declaration as compact JSON, with the keys of the file.
     package var record: [UInt8]
     package var facts: CertificateFacts
     /// The leaf and its intermediates in PEM.
     package var chain: [UInt8]
-    /// The private key, sealed for the row of this name and bound to the leaf.
+    /// The private key. Its seal is bound to the certificate's name and to the leaf.
     package var sealedKey: [UInt8]
-    /// The provider's identifier of it, if the provider has one.
+    /// The certificate's identifier at its provider, and its request; nil when the provider gives certificates no
+    /// identifiers.
     package var remote: RemoteCertificate?
 
     package init(

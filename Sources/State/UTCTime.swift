@@ -2,7 +2,7 @@ import Glibc
 
 /// Formats seconds since 1970.
 package enum UTCTime {
-    /// Such as `2026-11-22 16:00:00 UTC`.
+    /// For people, such as `2026-11-22 16:00:00 UTC`.
     package static func text(_ seconds: Int64) -> String { text(seconds, "%Y-%m-%d %H:%M:%S UTC") }
 
     /// In the format of RFC 3339: `2026-11-22T16:00:00Z`.

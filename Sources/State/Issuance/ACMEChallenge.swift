@@ -1,6 +1,6 @@
 /// An answer that a CA will request to verify who controls a domain.
 package struct ACMEChallenge: Sendable, Equatable {
-    /// How the CA verifies.
+    /// How the CA verifies control over the domain.
     package enum Kind: String, Sendable {
         /// By an HTTP request for a path (RFC 8555 section 8.3).
         case http01 = "http-01"
@@ -18,9 +18,9 @@ package struct ACMEChallenge: Sendable, Equatable {
     /// When it was made, in seconds since 1970.
     package let createdAt: Int64
 
-    /// A challenge; nil when the token or the key authorization is none.
+    /// A challenge; nil when the token or the key authorization is malformed.
     ///
-    /// Both come from outside and are served and looked up as they are, so nothing but base64url gets in.
+    /// Both come from the CA, and are looked up and served unchanged, so only base64url is accepted.
     package init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])

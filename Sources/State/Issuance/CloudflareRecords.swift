@@ -1,6 +1,6 @@
-/// A certificate as its provider identifies it.
+/// How a provider identifies a certificate that it has issued.
 package struct RemoteCertificate: Sendable, Equatable {
-    /// The provider's identifier.
+    /// The certificate's identifier at its provider.
     package var id: String
     /// The signing request of the certificate, in DER.
     package var request: [UInt8]
@@ -11,17 +11,17 @@ package struct RemoteCertificate: Sendable, Equatable {
     }
 }
 
-/// A certificate that another has replaced and that is still to be revoked.
+/// A certificate that another one has replaced and that must still be revoked.
 package struct SupersededCertificate: Sendable, Equatable {
-    /// The provider's identifier.
+    /// The certificate's identifier at its provider.
     package let id: String
     /// The certificate's name in the state.
     package let certificate: String
-    /// The name of the issuer that can revoke it.
+    /// The name of the issuer that can revoke the certificate.
     package let issuer: String
     /// When it was replaced, in seconds since 1970.
     package let since: Int64
-    /// How many tries to revoke it have failed.
+    /// How many tries to revoke the certificate have failed.
     package var failures: Int
     /// The earliest time of the next try, in seconds since 1970.
     package var nextTryAt: Int64
@@ -39,29 +39,30 @@ package struct SupersededCertificate: Sendable, Equatable {
 }
 
 /// A certificate pack at Cloudflare, recorded before it is ordered. If an edge certificate has several packs, the
-/// newest is wanted; the others stay until that is active.
+/// newest is wanted; the older ones stay until the newest is active.
 package struct EdgePack: Sendable, Equatable {
     /// Unique and increasing. Nil until the pack is stored.
     package var number: Int64?
     /// The edge certificate's name.
     package let certificate: String
-    /// The identifier of its zone.
+    /// The identifier of the pack's zone at Cloudflare.
     package let zone: String
     /// The order as text. Equal orders have equal texts.
     package let order: String
-    /// The zone's packs before the order. If the answer is lost, they tell the new pack apart.
+    /// The identifiers of the zone's packs before the order. If the answer to the order is lost, the new pack is
+    /// recognized because it is not among them.
     package let formerIDs: [String]
-    /// The provider's identifier; nil until the provider has sent it.
+    /// The pack's identifier at the provider; nil until the provider has sent it.
     package var id: String?
     /// The provider's status, or `ordering` before the first answer.
     package var status: String
-    /// When it expires, in seconds since 1970; nil until that is known.
+    /// When the pack expires, in seconds since 1970; nil until that is known.
     package var expiresAt: Int64?
-    /// What the operator must do for its validation, a line each, then what went wrong.
+    /// What the operator must do so that the CA can validate the names, a line each; then what went wrong.
     package var notes: [String]
-    /// When it was ordered, in seconds since 1970.
+    /// When the pack was ordered, in seconds since 1970.
     package let orderedAt: Int64
-    /// When its status was last requested, in seconds since 1970.
+    /// When the pack's status was last requested, in seconds since 1970.
     package var checkedAt: Int64
     /// When the status last changed, in seconds since 1970.
     package var since: Int64

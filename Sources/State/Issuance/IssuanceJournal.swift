@@ -1,14 +1,15 @@
-/// What must be remembered while certificates are obtained, so that a crash repeats no step and places no order twice.
+/// What must be remembered while certificates are obtained, so that after a crash no step is repeated and no order is
+/// placed twice.
 ///
-/// Gateways do not serve any of it, so it does not raise the revision. A process that writes an order holds its
-/// certificate's lease.
+/// These writes do not raise the revision, since they change nothing that gateways serve. A process that writes an
+/// order holds its certificate's lease.
 package protocol IssuanceJournal: AnyObject, Sendable {
     /// The account at a CA; nil when there is none yet.
     func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
 
     func accounts() throws(StateError) -> [CAAccount]
 
-    /// Adds an account unless there is one, and gives the stored one: two processes that create it at once continue
+    /// Adds an account unless there is one, and returns the stored one: two processes that create it at once continue
     /// with the same key.
     func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount
 
@@ -51,7 +52,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Updates the failures and the next try of a revocation.
     func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError)
 
-    /// Deletes a certificate that was revoked from this list.
+    /// Removes a certificate from that list after its revocation.
     func deleteSuperseded(id: String) throws(StateError)
 
     /// The packs of all edge certificates, sorted by certificate and then oldest first.
@@ -61,7 +62,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// edge certificate's lease.
     func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack
 
-    /// Deletes a pack.
+    /// Deletes a pack from the state only, not at its provider.
     func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError)
 }
 
@@ -79,18 +80,18 @@ package struct CAAccount: Sendable, Equatable {
             self.externalKeyID = externalKeyID
         }
 
-        /// The row that its key is sealed for.
+        /// The row that the account's keys are sealed for.
         package var row: String { "\(directory) \(externalKeyID)" }
     }
 
     package let id: ID
-    /// Its URL at the CA; nil until the CA has sent it.
+    /// The account's URL at the CA; nil until the CA has sent it.
     package var url: String?
     /// The e-mail address that the CA may write to; empty for none.
     package var contact: String
-    /// Its key, sealed for the row `id.row`.
+    /// The account's key, sealed for the row `id.row`.
     package var sealedKey: [UInt8]
-    /// While the key is being changed: the new key, sealed like `sealedKey`; else nil.
+    /// The new key while the account's key is being changed, sealed like `sealedKey`; else nil.
     package var sealedNextKey: [UInt8]?
     /// When it was created, in seconds since 1970.
     package let createdAt: Int64
@@ -108,29 +109,30 @@ package struct CAAccount: Sendable, Equatable {
     }
 }
 
-/// An order at a CA, from before the first call until the certificate's commit. A certificate has one at a time.
+/// An order at a CA, from before the first call until the certificate's commit. A certificate has at most one at a
+/// time.
 package struct PendingOrder: Sendable, Equatable {
     /// The name of the certificate.
     package let certificate: String
     /// The issuer's name in the file.
     package let issuer: String
-    /// The URL of the CA's directory, or Cloudflare's API and the type of key.
+    /// The URL of the CA's directory; for Cloudflare's Origin CA, the API's URL and the type of key.
     package let directory: String
     /// The names to issue for, in the order of the request.
     package let domains: [String]
     /// The order's URL at the CA; nil until the CA has sent it.
     package var url: String?
-    /// Whether the CA was asked to issue. From then on it may have issued.
+    /// Whether the CA was asked to issue. From then on it may have issued the certificate.
     package var isFinalized: Bool
     /// The new certificate's key, sealed for the certificate's name.
     package let sealedKey: [UInt8]
     /// The signing request, in DER.
     package let request: [UInt8]
-    /// When it was begun, in seconds since 1970.
+    /// When the order was begun, in seconds since 1970.
     package let createdAt: Int64
     /// What the order requests besides the names, as text; empty when it is not known.
     package let terms: String
-    /// Whether the CA accepted it as a renewal of a certificate that it knows (RFC 9773 section 5).
+    /// Whether the CA accepted the order as the replacement of a certificate that it knows (RFC 9773 section 5).
     package var isRenewal: Bool
 
     package init(
@@ -166,14 +168,15 @@ package struct LedgerEntry: Sendable, Equatable {
     /// How long entries are kept, in seconds: longer than any limit's window.
     package static let keptSeconds: Int64 = 8 * 86_400
 
-    /// In seconds since 1970.
+    /// When the event happened, in seconds since 1970.
     package let at: Int64
     /// The URL of the CA's directory.
     package let directory: String
     package let kind: Kind
     /// The names of the order, the certificate or the failed validation.
     package let names: [String]
-    /// Whether the CA does not count it, because the order followed its renewal information (RFC 9773).
+    /// Whether the CA exempts the event from its limits, because the order followed the CA's renewal information (RFC
+    /// 9773).
     package let isExempt: Bool
 
     package init(at: Int64, directory: String, kind: Kind, names: [String], isExempt: Bool = false) {
@@ -206,12 +209,12 @@ package struct RenewalProgress: Sendable, Equatable {
 }
 
 extension RenewalProgress {
-    /// How long after a renewal that advice caused no new advice counts, in seconds. Otherwise a CA that always advises
-    /// a past time would have it renewed without end.
+    /// The longest pause, in seconds, before the CA is asked for advice again after a renewal that its advice caused.
+    /// Without the pause, a CA that always advises a time in the past would cause endless renewals.
     private static let pauseAfterAdviceSeconds: Int64 = 6 * 3600
 
-    /// What remains of this when a new certificate replaces the one with the fingerprint `former`; nil for nothing.
-    /// Failures are over, and the advice was for the former one.
+    /// The progress to store when a new certificate replaces the one with the fingerprint `former`; nil for none.
+    /// Failures are forgotten. After a renewal that the CA's advice caused, a pause before the next advice remains.
     package func after(_ former: String?, renewedTo facts: CertificateFacts) -> RenewalProgress? {
         guard let advisedAt, advisedAt <= facts.createdAt, advisedFingerprint == former else { return nil }
         var next = RenewalProgress(certificate: certificate)
