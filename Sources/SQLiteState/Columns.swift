@@ -4,8 +4,8 @@ import State
 
 /// Reads the columns of a statement's current row, by number.
 ///
-/// They are read directly from SQLite's memory. GRDB's `Row` takes twice the time, which matters with 100,000 hosts and
-/// certificates.
+/// The columns are read directly from SQLite's memory: GRDB's `Row` takes twice the time, which matters with 100,000
+/// hosts and certificates.
 struct Columns {
     private let statement: Statement
 
@@ -25,7 +25,7 @@ struct Columns {
 
     func bytes(_ index: CInt) -> [UInt8] { unsafe withBytes(index) { unsafe Array($0) } }
 
-    /// The words of a text that are separated by spaces.
+    /// The words of a text, which spaces separate.
     func words(_ index: CInt) -> [String] {
         unsafe withBytes(index) { bytes in
             unsafe bytes.split(separator: UInt8(ascii: " ")).map { unsafe String(decoding: $0, as: UTF8.self) }
@@ -35,7 +35,8 @@ struct Columns {
     /// Calls `body` with the bytes of a text or blob. SQLite owns them until the statement's next step, which happens
     /// after `body`.
     private func withBytes<Value>(_ index: CInt, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        // The length is asked for second: it belongs to the value that the first call returns. For texts it is the stored UTF-8.
+        // The length must be read second: it is that of the value which the first call returned. A text is returned as
+        // the stored UTF-8.
         let start = unsafe sqlite3_column_blob(statement.sqliteStatement, index)
         let count = Int(unsafe sqlite3_column_bytes(statement.sqliteStatement, index))
         return unsafe UnsafeRawBufferPointer(start: start, count: count).withMemoryRebound(to: UInt8.self, body)

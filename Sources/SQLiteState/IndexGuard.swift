@@ -11,7 +11,7 @@ struct IndexGuard {
     /// Guards the index of the state at `path` until the process ends.
     init(_ path: String) {
         self.path = path
-        // Two threads may open a state at once. The call copies the path.
+        // Locked, since two threads may open a state at once. The call copies the path.
         Self.registration.withLock { _ in unsafe aegis_guard_index(path + "-shm") }
     }
 
@@ -28,7 +28,7 @@ struct IndexGuard {
     }
 
     /// Runs work that ends with a commit. If the index was recreated meanwhile, SQLite is made to rebuild it
-    /// afterwards: the recreated one lacks the entries of the former.
+    /// afterwards: the recreated index lacks the former one's entries.
     func committing<Value>(_ work: () throws -> Value) rethrows -> Value {
         aegis_mend_index()
         let before = aegis_index_mends()

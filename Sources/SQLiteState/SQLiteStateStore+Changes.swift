@@ -2,8 +2,8 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Calls `body` with each change since a revision, row by row, so that memory does not hold them all. Nil when they
-    /// are no longer known.
+    /// Calls `body` with each change since a revision, row by row, so that memory does not hold them all. Nil when the
+    /// changes are no longer known.
     @discardableResult
     package func readChanges(
         since revision: Int, _ body: (StateChange) -> Void
@@ -25,9 +25,9 @@ extension SQLiteStateStore {
     /// The kind in `deletions` of a deleted challenge, which is not an item.
     static let challengeKind = "challenge"
 
-    /// A number that differs after another connection has committed. Commits of this store itself do not change it.
+    /// A number that differs after another connection has committed. This store's own commits do not change it.
     ///
-    /// Read it before reading changes: a commit in between is then noticed the next time. Takes a few microseconds
+    /// Read this number before the changes: then a commit in between is noticed the next time. Takes a few microseconds
     /// (https://sqlite.org/pragma.html#pragma_data_version).
     package func dataVersion() throws(StateError) -> Int {
         try readStatement { try Int.fetchOne($0.cachedStatement(sql: "PRAGMA data_version")) ?? 0 }
@@ -40,8 +40,8 @@ private struct ChangeReading {
     let revision: Int
 
     func items(_ kind: ItemKind, _ body: (StateChange) -> Void) throws {
-        // All rows of a kind are adjacent in the table. To find few changes, the index on the revision is better: the
-        // plus sign keeps SQLite from scanning all rows of the kind.
+        // From revision 0 all rows of the kind are read, and they are adjacent in the table. For few changes the index
+        // on the revision is faster: the plus sign keeps SQLite from scanning all rows of the kind.
         let condition = revision == 0 ? "kind = ?2 AND revision > ?1" : "+kind = ?2 AND revision > ?1"
         try forEach("SELECT \(Columns.item) FROM items WHERE \(condition)", [revision, kind.rawValue]) { row in
             if let (id, item) = row.item { body(.item(id, item)) }
@@ -49,7 +49,8 @@ private struct ChangeReading {
     }
 
     func certificates(_ body: (StateChange) -> Void) throws {
-        // Since 0 all rows are read, and scanning the table is fastest.
+        // From revision 0 all rows are read: the plus sign keeps SQLite from using the index, since scanning the table
+        // is faster.
         let condition = revision == 0 ? "+revision > ?" : "revision > ?"
         try forEach("SELECT \(Columns.certificate) FROM certificates WHERE \(condition)", [revision]) { row in
             body(.certificate(row.certificate))

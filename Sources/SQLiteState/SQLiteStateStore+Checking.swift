@@ -3,14 +3,14 @@ import State
 
 extension SQLiteStateStore {
     /// The size up to which all of a state is checked, in bytes. Larger states consist mostly of the texts of
-    /// generations, and only a rollback reads all of these.
+    /// generations, and only a rollback reads the old ones.
     private static let mostBytesWhole = 64 << 20
 
     /// Lets SQLite look for damaged or missing pages.
     package func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
 
-    /// Checks all of a state of up to `most` bytes. Of a larger one it skips free pages, and texts that the next apply
-    /// neither rewrites nor deletes.
+    /// Checks all of a state of up to `most` bytes. Of a larger one it skips free pages, and the texts of generations
+    /// that the next apply neither rewrites nor deletes.
     func check(wholeUpTo most: Int) throws(StateError) {
         try read { database in
             let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
@@ -43,7 +43,7 @@ extension SQLiteStateStore {
         try tables.first { try !isWell(database, $0) }
     }
 
-    /// Whether SQLite finds no damage in a table, or in the whole database if nil
+    /// Whether SQLite finds no damage in a table, or in the whole database if the table is nil
     /// (https://sqlite.org/pragma.html#pragma_quick_check).
     private func isWell(_ database: Database, _ table: String? = nil) throws -> Bool {
         let argument = table.map { "('\($0)')" } ?? "(1)"
@@ -52,7 +52,7 @@ extension SQLiteStateStore {
 
     /// Reads all rows of `generation_texts`, and the whole text where the next apply rewrites or deletes it.
     private func readTextsInUse(_ database: Database) throws {
-        // `length` reads only the row; a comparison reads the text.
+        // `length` reads only the row's header; a comparison reads the whole text.
         let sql = """
             SELECT total(length(sealed_text)),
                 total(CASE WHEN number = latest OR number <= latest + 1 - ? THEN sealed_text = x'' END)

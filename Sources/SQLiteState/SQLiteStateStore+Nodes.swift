@@ -4,8 +4,8 @@ import State
 extension SQLiteStateStore {
     package func report(_ node: GatewayNode) throws(StateError) {
         try writeWithoutSync { database in
-            // The revision stays the same: gateways do not serve nodes, and an apply plans again when the revision has
-            // changed.
+            // The revision stays the same: reports change nothing that gateways serve, and a changed revision would
+            // make a running apply plan again.
             try execute(
                 database,
                 """

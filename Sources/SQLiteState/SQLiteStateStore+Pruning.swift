@@ -2,7 +2,8 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Deletes history beyond `retention`. Indices find it, so the cost is about that of the deleted rows.
+    /// Deletes history beyond `retention`. Indices find the rows, so the cost grows only with the number of deleted
+    /// rows.
     func prune(_ retention: Retention, now: Int64, in database: Database) throws {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",

@@ -15,26 +15,26 @@ package final class SQLiteStateStore: StateStore {
     let database: DatabaseQueue
     /// How long to wait while another process has locked the state, in milliseconds.
     private let patience: Int
-    /// The file's identity before the database was opened.
+    /// The file's identity before the database was opened, to notice when the file is replaced.
     private let file: StateFile.Identity?
     /// Only for processes that follow a state: they must survive damage to its files.
     private let index: IndexGuard?
 
     /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.
     ///
-    /// Its directory and file are readable by their owner alone from the first instant.
+    /// From the first instant, only their owner can read the directory and the file.
     package init(path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
         index = nil
         (file, database) = try Self.translating(path, patience) {
-            // Of two first applies, one creates the file and the tables.
+            // If two first applies run at once, only one of them creates the file and the tables.
             try PrivateDirectory.exclusively(in: FilePath(path).removingLastComponent()) {
                 try StateFile.create(path, Self.configuration(.making))
                 try StateFile.refuseMisjudged(path)
                 let file = StateFile.identity(path)
                 let database = try DatabaseQueue(path: path, configuration: Self.configuration(.making))
-                // GRDB lowers it when it turns on WAL, which happens after the configuration.
+                // GRDB lowers `synchronous` when it turns on WAL, after the configuration's own statements.
                 try database.inDatabase { try $0.execute(sql: Self.syncEachCommit) }
                 try StateSchema.migrate(database, path: path)
                 return (file, database)
@@ -99,7 +99,7 @@ package final class SQLiteStateStore: StateStore {
         }
     }
 
-    /// Closes the database. The last process to close it checkpoints and deletes the -wal file.
+    /// Closes the database. The last process to close a database checkpoints and deletes the -wal file.
     package func close() {
         let close = { [database] in _ = try? database.close() }
         if let index { index.closing(close) } else { close() }
@@ -109,8 +109,8 @@ package final class SQLiteStateStore: StateStore {
     /// write to another file.
     package var isInPlace: Bool { file == StateFile.identity(path) }
 
-    /// What to do when others than its owner can read or write the file; nil when they can't. An apply refuses such a
-    /// file; a gateway serves it and warns.
+    /// What the operator must do when other users than the file's owner can read or write it; nil when they can't. An
+    /// apply refuses such a file; a gateway serves it and warns.
     package var exposure: String? {
         (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
     }
@@ -127,7 +127,8 @@ package final class SQLiteStateStore: StateStore {
         var configuration = GRDB.Configuration()
         configuration.readonly = purpose == .reading
         configuration.busyMode = .timeout(Double(patience) / 1000)
-        // The file remembers the mode. Setting it would write to a file that an apply is just creating.
+        // The file remembers that its mode is WAL. To set the mode would write to a file that an apply is just
+        // creating.
         if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
             if purpose != .reading { try database.execute(sql: Self.syncEachCommit) }
@@ -154,8 +155,8 @@ package final class SQLiteStateStore: StateStore {
         }
     }
 
-    /// Writes without waiting for the disk: a crash of the machine may lose it. A later synced write also syncs this
-    /// one.
+    /// Writes without waiting for the disk: a crash of the machine may lose the change. A later synced write also syncs
+    /// the change.
     func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {
         try Self.translating(path, patience) {
             try database.writeWithoutTransaction { database in
@@ -183,7 +184,7 @@ package final class SQLiteStateStore: StateStore {
         return value
     }
 
-    /// Runs database work and converts errors into ones for operators, which contain no value of a row.
+    /// Runs database work and converts its errors into `StateError`s, which contain no value of a row.
     private static func translating<Value>(
         _ path: String, _ patience: Int, _ body: () throws -> Value
     ) throws(StateError) -> Value {

@@ -7,10 +7,10 @@ import SystemPackage
 /// The state's files on disk.
 enum StateFile {
     /// Creates the directory and a database without tables, readable by their owner alone from the first instant.
-    /// Leaves existing ones alone. The file appears with its first page written, so that an empty file means that
-    /// somebody emptied it.
+    /// Leaves an existing directory or file alone. The file appears with its first page written, so that an empty file
+    /// means that somebody emptied it.
     ///
-    /// One process at a time may call it.
+    /// Only one process at a time may call this function.
     static func create(_ path: String, _ configuration: GRDB.Configuration) throws {
         do {
             let file = FilePath(path)
@@ -21,7 +21,7 @@ enum StateFile {
                 try FileDescriptor.open(
                     new, .readWrite, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite]
                 ).close()
-                // Files that an earlier try has left beside it belong to another database.
+                // Beside an empty file, SQLite deletes a -wal file that an earlier try has left.
                 try DatabaseQueue(path: new.string, configuration: configuration).close()
                 // SQLite reports no error when it can't checkpoint its -wal file.
                 guard identity(new.string + "-wal") == nil else { throw Errno.ioError }
@@ -42,7 +42,7 @@ enum StateFile {
         guard result == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// What to do when others than its owner can read or write the file; nil when they can't.
+    /// What the operator must do when other users than the file's owner can read or write it; nil when they can't.
     static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
         guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
         return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
@@ -51,14 +51,14 @@ enum StateFile {
     /// The address by which SQLite reads the state without creating files; nil when there is no state.
     static func addressForReading(_ path: String) throws -> String? {
         guard try exists(path) else { return nil }
-        // With a -wal file the database is in use and has its -shm file too. Without, no process has it open: as
-        // "immutable", SQLite reads only the file, whereas otherwise it would create both.
+        // With a -wal file the database is in use, and it has a -shm file too. Without one, no process has it open:
+        // told that the file is "immutable", SQLite reads just that file, and does not create the other two.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
 
-    /// Refuses two files that SQLite would misjudge. An emptied file looks like a new database to it, so that it would
-    /// delete the -wal file with the latest commits. A file that we may no longer open is still used through a
-    /// descriptor that SQLite has kept.
+    /// Refuses two kinds of files that SQLite would misjudge. An emptied file looks to SQLite like a new database, so
+    /// it would delete the -wal file with the latest commits. A file that this process may no longer open would still
+    /// be used, through a descriptor that SQLite has kept.
     static func refuseMisjudged(_ path: String) throws {
         guard identity(path) != nil else { return }
         if try FilePath(path).stat().size == 0 {

@@ -7,7 +7,7 @@ enum StateSchema {
         try migrator.migrate(checkingVersion: database, path: path)
     }
 
-    /// The database in this version's schema; nil for an empty file, which an apply is just creating.
+    /// The database with this version's tables; nil for a file without tables, which an apply is just creating.
     ///
     /// An older version's state is migrated in memory, since a reader must not write.
     static func current(_ database: DatabaseQueue, path: String) throws -> DatabaseQueue? {
@@ -19,7 +19,7 @@ enum StateSchema {
         return copy
     }
 
-    /// Whether the file has tables. False for an empty file, which an apply is just creating.
+    /// Whether the file has tables: not yet while an apply is creating it.
     static func isPresent(_ database: DatabaseQueue, path: String) throws -> Bool {
         try database.read { database in
             guard try database.tableExists("grdb_migrations") else { return false }
