@@ -4,18 +4,18 @@ import PKI
 import State
 
 extension Applier {
-    /// A plan, with the certificates in it that are reused instead of issued.
+    /// A plan, and the mutations for the certificates that it reuses instead of having them issued.
     struct AtHand {
-        /// The plan. A certificate whose kept key can't be opened is obtained anew in it.
+        /// The plan, changed so that a certificate is issued anew if its stored key can't be opened.
         var plan: Plan
-        /// For certificates that continue under a new name: the mutations that store each, by its new item.
+        /// For each certificate that continues under a new name, by its new item: the mutations that store it.
         var heirs: [ItemID: [StateMutation]] = [:]
         /// The mutations that put kept certificates in force until the ones ordered in their place are stored.
         var standIns: [StateMutation] = []
     }
 
-    /// Checks that the certificates which a plan reuses can be opened. Seals those anew that continue under another
-    /// name.
+    /// Checks that the keys of the certificates which a plan reuses can be opened. Reseals the keys of those that
+    /// continue under another name.
     func atHand(_ plan: Plan, of configuration: Configuration) throws -> AtHand {
         let reused = plan.changes.indices.filter {
             plan.changes[$0].action == .create && plan.changes[$0].isAtHand || plan.changes[$0].standIn != nil

@@ -14,13 +14,13 @@ extension Applier {
         let configuration: Configuration
         var hosts: HostSchedule
         let refused: [ItemID: IssuanceFailure]
-        /// For certificates that continue under a new name: the mutations that store each, by its new item.
+        /// For each certificate that continues under a new name, by its new item: the mutations that store it.
         let heirs: [ItemID: [StateMutation]]
         /// Mutations for the first commit, among them the generation.
         var pending: [StateMutation]
         private var coverage: CertificateCoverage
         private var outcome = ApplyOutcome()
-        /// The items of changes that are in force or failed.
+        /// The items whose changes are in force or have failed.
         private var ended: [ItemID] = []
 
         init(
@@ -72,10 +72,10 @@ extension Applier {
                 failure: failure)
         }
 
-        // MARK: What needs no certificate
+        // MARK: Changes that need no certificate
 
-        /// Commits what needs no certificate of this plan. It also records the edge certificates that `orders` will
-        /// order: if the process is killed after ordering, the next apply can follow or delete their packs.
+        /// Commits what needs no certificate of this plan. Also records the edge certificates that `orders` will order:
+        /// if the process is killed after ordering, the next apply can follow or delete their packs.
         mutating func putFirst(
             _ changes: [Change], announcing orders: [Change], besides standIns: [StateMutation]
         ) throws {
@@ -195,7 +195,7 @@ extension Applier {
 
         // MARK: Deletions
 
-        /// Deletes items. If a change failed, certificates stay: it may have been the one to replace them.
+        /// Deletes items. If a change failed, certificates stay: it may have been meant to replace them.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
             // An issuer that the file no longer has may still be needed to revoke certificates, so issuers go last.
@@ -204,7 +204,7 @@ extension Applier {
             try retire(dependent.filter { $0.retirement != nil })
             guard outcome.failures == 0, !applier.stop.isMade else { return }
             var rest = deletions(of: changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway })
-            // The changed items may have had secrets that nothing uses any more.
+            // Changed items may no longer use secrets that the state has for them.
             let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
             guard !rest.mutations.isEmpty || hasChangedSecrets else { return }
             rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
@@ -237,7 +237,7 @@ extension Applier {
             try carryOut(orders) { order, tell in tell(order.change.retire(tools)) }
         }
 
-        // MARK: The end
+        // MARK: Finishing
 
         mutating func finish(_ plan: Plan) throws -> ApplyOutcome {
             if applier.stop.isMade {
@@ -284,7 +284,7 @@ extension Change {
 
 extension StateStore {
     /// The name of an edge certificate that takes over hosts of a deleted one and is not active yet; nil when there is
-    /// none. A renamed edge certificate counts as another.
+    /// none. After a renaming, the certificate under the new name takes over the hosts too.
     fileprivate func pendingHeir(of certificate: EdgeCertificate, in configuration: Configuration) throws -> String? {
         let heirs = configuration.edgeCertificates.filter {
             $0.zoneID == certificate.zoneID && !Set($0.hosts).isDisjoint(with: certificate.hosts)
@@ -296,7 +296,7 @@ extension StateStore {
 }
 
 extension Configuration {
-    /// The fingerprints of the secrets that gateways and commands need, which only have the state.
+    /// The fingerprints of the secrets to keep in the state, for gateways and commands that do not read the file.
     fileprivate var secretFingerprints: [String] {
         (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
     }

@@ -40,11 +40,10 @@ package struct Applier {
 
     /// The file that is applied, as the history records it.
     package struct Origin: Sendable {
-        /// The file's name as it was typed.
+        /// The file's name as the operator typed it.
         package let fileName: String
-        /// The absolute path of the directory that relative paths start from.
+        /// The absolute path of the directory that the file's relative paths are relative to.
         package let directory: String
-        /// The file's text.
         package let text: [UInt8]
 
         package init(fileName: String, directory: String, text: [UInt8]) {
@@ -54,8 +53,8 @@ package struct Applier {
         }
     }
 
-    /// Carries the plan out. `first` is part of the first commit, whatever that changes. Hosts in `refused` stay
-    /// unchanged. `beforeDeletions` is called before the last step.
+    /// Carries the plan out. The mutations `first` become part of the first commit. Hosts in `refused` stay unchanged.
+    /// `beforeDeletions` is called before the last step.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
     package func apply(
@@ -79,7 +78,8 @@ package struct Applier {
             } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists },
             besides: atHand.standIns)
         let certificates = changes.filter { $0.item.kind == .certificate && !$0.isAtHand }
-        // A name may move from one host to another: its former certificate loses it once the other's is in force.
+        // A name may move from one host to another. The former host's certificate loses the name only when the new
+        // host's certificate is in force.
         let narrowed = certificates.filter { configuration.onlyLosesNames($0) }
         let others = certificates.filter { !configuration.onlyLosesNames($0) }
         try run.obtain(others.filter { configuration.isMadeHere($0) })

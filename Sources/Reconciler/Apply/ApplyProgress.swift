@@ -21,7 +21,7 @@ package struct ApplyOutcome: Sendable {
     package var generation: Int?
     /// How many changes are in force, by action.
     package var done: [Action: Int] = [:]
-    /// How many failed.
+    /// How many changes failed.
     package var failures = 0
     /// The items that were not reached because of a request to stop, in the plan's order.
     package var left: [ItemID] = []

@@ -3,14 +3,15 @@ import Issuers
 import PKI
 import State
 
-/// Obtains certificates for an apply. It holds only values, since several threads use it.
+/// Obtains certificates for an apply. A struct of values, since several threads use it at once.
 struct CertificateWork: Sendable {
     /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
         let change: Change
-        /// The address of its CA, or the name of its issuer. Limits how many orders run at one place.
+        /// The address of the CA, or the name of the issuer. Only a limited number of orders with the same place run at
+        /// once.
         let place: String
-        /// Whether an interruption would leave it unknown if a certificate was issued.
+        /// Whether, after an interruption, nobody could tell if a certificate was issued.
         let cannotBeResumed: Bool
 
         init?(_ change: Change, of configuration: Configuration) {
@@ -44,7 +45,7 @@ struct CertificateWork: Sendable {
     /// What a thread reports about an order.
     enum Event: Sendable {
         case started(Order)
-        /// The mutations store the certificate and belong into one commit.
+        /// The mutations store the certificate, and must be part of one commit.
         case ready(Change, [StateMutation], warnings: [String])
         case failed(Change, IssuanceFailure)
     }
@@ -76,7 +77,7 @@ struct CertificateWork: Sendable {
         }
     }
 
-    /// Orders a pack. If it is not active in time, the state has it all the same, and later runs follow it.
+    /// Orders a pack. A pack that is not active in time is recorded nevertheless, and later applies follow it.
     private func pack(
         _ certificate: EdgeCertificate, _ change: Change, _ item: DeclaredItem
     ) throws(IssuanceFailure) -> Event {

@@ -2,11 +2,11 @@ import ConfigModel
 import State
 
 /// Decides when an apply commits the hosts of a plan: at once if they need no certificate of this apply, otherwise with
-/// the certificate that they wait for, or when that has failed.
+/// the certificate that they wait for, or once obtaining it has failed.
 ///
-/// So no host gets worse on the way. A host that is new or changes its certificate is not served with the fallback
-/// while its own is being obtained. A host whose certificate is only renewed or extended does not wait. A name that
-/// moves from one host to another does so in one commit, so that clients always find it.
+/// So no host is served worse while the apply runs. A host that is new or changes its certificate is not served with
+/// the fallback while its own is being obtained. A host whose certificate is only renewed or extended does not wait. A
+/// name that moves from one host to another does so in one commit, so that clients always find it.
 struct HostSchedule {
     /// The changes that need not wait.
     private(set) var ready: [Change] = []
@@ -16,7 +16,7 @@ struct HostSchedule {
     /// Changes that must be committed together.
     private struct Group {
         var changes: [Change] = []
-        /// The certificates that they still wait for.
+        /// The certificates that the changes still wait for.
         var awaited: Set<String> = []
     }
 
@@ -61,8 +61,8 @@ struct HostSchedule {
         }
     }
 
-    /// The changes that need not wait any longer now that a certificate was obtained or has failed. To be called once
-    /// for each.
+    /// The changes that need not wait any longer now that a certificate was obtained or has failed. Call it once for
+    /// each certificate.
     mutating func release(by certificate: String) -> [Change] {
         var released: [Change] = []
         for number in groupsByCertificate.removeValue(forKey: certificate) ?? [] {
@@ -87,7 +87,7 @@ struct HostSchedule {
     }
 }
 
-/// Which hosts of a plan give up names, and which hosts get them. Numbers are indices of the plan's changes.
+/// Which hosts of a plan give up names, and which hosts get them. Numbers are indices of the plan's changes of hosts.
 private struct NameMoves {
     private var givers: [String: Int] = [:]
     private var giversBelow: [Substring: [Int]] = [:]
@@ -122,8 +122,8 @@ private struct NameMoves {
         }
     }
 
-    /// The other hosts in moves of this host's names: those that give it names, also by a wildcard on either side, and
-    /// those that get its names.
+    /// The hosts that give names to this host, also through a wildcard on either side, and the hosts that get names
+    /// from it.
     func partners(of index: Int, _ host: Host?) -> [Int] {
         let names = host.map { $0.enabled ? $0.names : [] } ?? []
         let from = names.flatMap { name in

@@ -4,8 +4,9 @@ import State
 
 /// Finds stored certificates that can't be served: rows that are damaged, or partly replaced by other or older rows.
 package enum KeyCheck {
-    /// How many keys are compared with their leaves when no seal binds them, which costs a hundred times as much. A few
-    /// such rows may have been moved. If all are such, an earlier version wrote the state, and it checked them itself.
+    /// Of keys that no seal binds to a leaf, how many are compared with theirs, which costs a hundred times as much as
+    /// opening them. If there are only a few, somebody may have swapped rows. If there are more, an earlier version
+    /// wrote the state, and that version compared keys and leaves before it stored them.
     private static let fullChecks = 100
 
     /// The certificates whose leaf and key do not belong to their row, and why. Takes some microseconds for each.

@@ -11,7 +11,7 @@ package struct ParallelWork: Sendable {
     /// The time between two calls of `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// `count` threads, until `stop` is requested.
+    /// Uses `count` threads. Nothing new begins after `stop` was requested.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
@@ -70,7 +70,8 @@ package struct ParallelWork: Sendable {
         for number in 0..<threads {
             // Each thread has a queue of its own, since blocking work would starve the shared pool.
             DispatchQueue(label: "aegis worker \(number)").async {
-                // A thread that gets no input ends. If a place is full, its running threads take the remaining inputs.
+                // A thread that gets no input ends. If a place is full, the threads that already work for the place
+                // take its remaining inputs.
                 var done: Int?
                 while let index = shared.state.withLock({ $0.takeInput(after: done) }) {
                     work(inputs[index]) { event in shared.update { $0.events.append(event) } }

@@ -8,7 +8,7 @@ package struct Rekey {
     private let holder: LeaseHolder
     private let sealer: Sealer
 
-    /// The caller holds the lease. If `oldKey` and `newKey` are the same, nothing has to be done.
+    /// The caller holds the lease. `oldKey` and `newKey` may be the same, as when an operator repeats the command.
     package init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
         self.store = store
         self.holder = holder
@@ -20,7 +20,7 @@ package struct Rekey {
     ///
     /// `now` is in seconds since 1970.
     ///
-    /// - Returns: How many values were resealed. Those under the new key already are left alone.
+    /// - Returns: How many values were resealed. Values that the new key has already sealed are left alone.
     ///
     /// - Throws: `RekeyError` with the first value that can't be opened. Then nothing is changed.
     package func run(now: Int64) throws -> Int {

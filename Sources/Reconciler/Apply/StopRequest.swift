@@ -11,7 +11,6 @@ package final class StopRequest: Sendable {
 
     package init() {}
 
-    /// Whether the request was made.
     package var isMade: Bool { state.withLock { $0.isMade } }
 
     /// Makes the request. Thread-safe.

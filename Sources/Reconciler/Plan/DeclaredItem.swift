@@ -3,8 +3,8 @@ import State
 
 /// An item that the file declares.
 struct DeclaredItem: Sendable, Equatable {
-    /// The index of its value in the configuration. An index rather than the value, since very many are visited and few
-    /// are copied.
+    /// Where the configuration has the item's value. An index rather than the value, since very many items are visited
+    /// and few values are needed.
     enum Place: Sendable, Equatable {
         case gateway
         case issuer(Int)
@@ -17,12 +17,14 @@ struct DeclaredItem: Sendable, Equatable {
 
     let id: ItemID
     let place: Place
-    /// The action when the state does not have the item, and when it has another version of it.
+    /// The action when the state does not have the item.
     let creation: Action
+    /// The action when the state has another version of the item.
     let replacement: Action
-    /// Whether it has to be issued now. If not, a stored one is still kept.
+    /// Whether the certificate may be issued now. False for a disabled host: its stored certificate stays, but is not
+    /// reissued.
     var isWanted = true
-    /// Why its content is only known after the apply; nil when it is known.
+    /// Why the item's content is only known after the apply; nil when it is known.
     var unknown: String?
     /// For an operator's own certificate: the digest of its text.
     var sourceDigest: [UInt8]?
@@ -111,7 +113,7 @@ extension Configuration {
         }
     }
 
-    /// Whether the change needs no other server: an operator's own certificate, or one from the local CA.
+    /// Whether the change needs no other server: it is for an operator's own certificate, or one from the local CA.
     func isMadeHere(_ change: Change) -> Bool {
         guard case .certificate(let index)? = change.declared?.place else { return false }
         switch certificates[index].source {
@@ -122,7 +124,7 @@ extension Configuration {
 
     /// The compact record of an item, as the state stores it.
     func record(of item: DeclaredItem) -> [UInt8] {
-        // Not through `value`, which would box a copy of each of very many hosts.
+        // Without `value`, which would copy each of very many hosts into a box.
         if case .host(let index) = item.place { return hosts[index].record(.compact).json() }
         return value(of: item).record(.compact).json()
     }
@@ -156,6 +158,6 @@ extension Plan {
 package enum CertificateMaterial: Sendable {
     /// Both texts can be read; the certificate's has this digest.
     case readable(digest: [UInt8])
-    /// A text can't be read here, for this reason. A machine that only plans has no keys.
+    /// A text can't be read here, for this reason. That is usual on a machine that only plans, which has no keys.
     case unreadable(String)
 }

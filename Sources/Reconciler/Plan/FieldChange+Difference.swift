@@ -65,7 +65,7 @@ extension FieldChange {
     /// Reports that one value replaces another, when at least one of them is not an object.
     private static func replace(_ before: PlainValue?, _ after: PlainValue, at path: String, _ found: inout Found) {
         let ends = after.flattened(at: path)
-        // The same path before and after needs only one line.
+        // A single value that another replaces at the same path needs only one line.
         guard let before, ends.count == 1, ends[0].path == path, !before.isBranch else {
             found.changed += ends.map { FieldChange(path: $0.path, before: .null, after: $0.value) }
             found.gone += before.map { gone($0, at: path) } ?? []
@@ -82,7 +82,7 @@ extension FieldChange {
 }
 
 extension PlainValue {
-    /// Whether it is an object with members.
+    /// Whether the value is an object with members.
     fileprivate var isBranch: Bool {
         if case .object(let entries) = self { !entries.isEmpty } else { false }
     }

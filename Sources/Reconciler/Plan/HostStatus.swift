@@ -5,10 +5,10 @@ import State
 /// A host and its certificate, as a line of `status`.
 package struct HostStatus: Sendable {
     package let name: String
-    /// Whether it is served at all.
+    /// Whether gateways serve the host at all.
     package let isEnabled: Bool
-    /// The name of the stored certificate that it is served with: its own, else another that covers its name; nil for
-    /// the fallback.
+    /// The name of the stored certificate that the host is served with: its own, else another that covers its name; nil
+    /// for the fallback.
     package let certificate: String?
     /// The common name of the certificate's issuer.
     package let issuer: String?
@@ -16,14 +16,14 @@ package struct HostStatus: Sendable {
     package let expiresAt: Int64?
     /// Whole days until `expiresAt`; negative afterwards.
     package let daysLeft: Int?
-    /// What is wrong with serving it now; nil when nothing is, and for a disabled host.
+    /// What is wrong with the host now; nil when nothing is, and for a disabled host.
     package let problem: String?
-    /// What will go wrong if nobody acts; nil when there is a problem already.
+    /// What will go wrong if nobody acts; nil when nothing will, or `problem` is set.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
 
-    /// From how many days before its end an unrenewed certificate is a problem.
+    /// A certificate that nothing renews, or whose renewal is overdue, is a problem with fewer days left than this.
     private static let problemDays: Int64 = 7
 
     /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
@@ -85,7 +85,7 @@ package struct HostStatus: Sendable {
 }
 
 extension CertificateFacts {
-    /// Whether it ends within so many days although nothing renews it, or its renewal is late.
+    /// Whether the certificate ends within `days` days, and either nothing renews it or its renewal is overdue.
     fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
         expiresAt - now < days * 86_400
             && !(autoRenew && now < dueAt)
@@ -99,14 +99,14 @@ private struct CertificatesByDomain {
     init(_ snapshot: StateSnapshot) {
         for (id, item) in snapshot.items {
             for domain in item.certificate?.domains ?? [] {
-                // Gateways may serve any of several; the status always names the same one.
+                // If several cover a name, gateways may serve any of them. The status always names the same one.
                 names[domain] = min(names[domain] ?? id.name, id.name)
             }
         }
     }
 
-    /// What to append to "its certificate is missing": which certificate is served instead, for its domain or else for
-    /// aliases. Empty when none is.
+    /// What to append to "its certificate is missing": which certificate is served instead, for the host's domain or
+    /// else for aliases. Empty when none is.
     func standIn(for host: Host) -> String {
         if let name = certificate(for: host.domain) { return ", '\(name)' stands in" }
         let standIns = host.aliases.map(certificate)

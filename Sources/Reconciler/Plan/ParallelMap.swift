@@ -1,11 +1,11 @@
 import Dispatch
 import Synchronization
 
-/// Splits work on very many values among all cores.
+/// Splits work on very many values among up to eight cores.
 enum ParallelMap {
-    /// The number of parts. More than there are cores, as a rule, so that one slow part does not delay the end.
+    /// The number of parts, and so the most cores that work at once.
     private static let count = 8
-    /// With fewer values than these, the caller's thread does all the work.
+    /// With fewer values than this, the calling thread does all the work.
     private static let fewest = 4_000
 
     /// The result of `work` for each part of a range, in order.

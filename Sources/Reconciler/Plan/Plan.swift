@@ -8,7 +8,7 @@ import State
 
 /// The changes of an apply, each after the changes that it depends on. `Applier` decides when it commits each.
 package struct Plan: Sendable, Equatable {
-    /// The generation of the state that it starts from; 0 before the first apply.
+    /// The generation of the state that the plan starts from; 0 before the first apply.
     package var generation: Int
     /// The changes: each follows those it depends on, and deletions come last.
     package var changes: [Change]
@@ -18,16 +18,16 @@ package struct Plan: Sendable, Equatable {
     /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
     package var massDeletion: MassDeletion?
 
-    /// Deletions that need the operator's confirmation.
+    /// How many hosts a plan takes out of service, for the operator to confirm.
     package struct MassDeletion: Sendable, Equatable {
-        /// With fewer hosts than these, no confirmation is needed.
+        /// With fewer enabled hosts than this, no confirmation is needed.
         static let fewestHosts = 10
 
         /// How many enabled hosts are deleted.
         package let deleted: Int
         /// How many enabled hosts stay in the file and are disabled.
         package let disabled: Int
-        /// How many enabled hosts the file had put into the state.
+        /// How many enabled hosts of the state come from the file.
         package let total: Int
 
         /// Nil unless more than half of at least ten enabled hosts are deleted or disabled.
@@ -39,7 +39,6 @@ package struct Plan: Sendable, Equatable {
         }
     }
 
-    /// Whether the plan has no changes.
     package var isEmpty: Bool { changes.isEmpty }
 
     /// How many changes there are of an action.
@@ -52,7 +51,6 @@ package enum Action: String, Sendable, CaseIterable {
     case create
     /// Changes an item in place.
     case update
-    /// Deletes an item.
     case delete
     /// Issues a certificate.
     case issue
@@ -64,7 +62,7 @@ package enum Action: String, Sendable, CaseIterable {
     case order
 }
 
-/// One change of a plan.
+/// What an apply does with one item, and why.
 package struct Change: Sendable, Equatable {
     package var action: Action
     package var item: ItemID
@@ -72,23 +70,24 @@ package struct Change: Sendable, Equatable {
     package var exists: Bool
     /// The fields that change; for a new item all that are set.
     package var fields: [FieldChange]
-    /// Why, where the fields don't show it.
+    /// Why the item changes; nil where the fields show it.
     package var reason: String?
     /// The item in the file; nil when it is deleted.
     var declared: DeclaredItem?
     /// The item in the state, or the kept certificate that stands in for it; nil when there is neither.
     package var former: StoredItem?
-    /// What to do at the provider when the item is deleted.
+    /// What to do at the provider when the item is deleted; nil for nothing.
     var retirement: Retirement?
-    /// For a deletion: whether the certificate is kept out of force. For a creation: whether a kept one is used again.
+    /// For a deletion: whether the certificate is kept for reuse. For a creation: whether a kept certificate is used
+    /// again.
     var isKept = false
-    /// The stored or kept certificate that continues under this name; nil when none does.
+    /// The name of the stored or kept certificate that continues as this item; nil when none does.
     var predecessor: String?
-    /// The kept certificate that is in force until the ordered one is stored; nil when none is.
+    /// The name of the kept certificate that is in force until the ordered one is stored; nil when none is.
     var standIn: String?
     /// For a deletion: whether the certificate continues under another name.
     var isPassedOn = false
-    /// For a deletion: whether the certificate was kept and its time is over.
+    /// For a deletion: whether the certificate was kept for reuse and the time for that is over.
     var isPurged = false
 }
 
@@ -101,9 +100,9 @@ extension Change {
 
 /// What to do at a provider when an item is deleted.
 enum Retirement: Sendable, Equatable {
-    /// Revoke the certificate.
+    /// Revoke the certificate, with its issuer's settings.
     case revoke(CloudflareOriginIssuer)
-    /// Delete the pack.
+    /// Delete the edge certificate's packs at Cloudflare.
     case deletePack(EdgeCertificate)
 
     /// The text for the plan, after `no longer in the file`.
@@ -115,7 +114,7 @@ enum Retirement: Sendable, Equatable {
     }
 }
 
-/// One field of a change.
+/// A field of an item that a change adds, replaces or removes.
 package struct FieldChange: Sendable, Equatable {
     /// The keys of the file that lead to the field, joined by dots.
     package var path: String

@@ -15,9 +15,8 @@ extension Planner {
         var zoneID: String?
     }
 
-    /// Whether a stored certificate still fits its changed declaration, so that none has to be issued. Only other
-    /// things have changed: when it is renewed, the order of the names after the first, a second CA, or a default that
-    /// is now written out.
+    /// Whether a stored certificate still fits its changed declaration, so that none has to be issued. The change is
+    /// then only of automatic renewal, the order of the names after the first, or a second CA, or writes a default out.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -72,7 +71,7 @@ extension Planner {
             keyType: issued.keyType ?? defaults?.keyType, zoneID: issued.zoneID ?? defaults?.zoneID)
     }
 
-    // MARK: Other names
+    // MARK: Continuing under another name
 
     /// Lets certificates that are deleted or kept continue under the names of new ones with the same order: an entry
     /// was renamed, or a host's own certificate replaces a named one.
@@ -122,7 +121,7 @@ extension Planner {
         return refresh(of: item, stored) == nil
     }
 
-    // MARK: What is kept
+    // MARK: Kept certificates
 
     /// Lets kept certificates stand in for those that will be issued, and notes which kept ones end because another
     /// takes their name.
@@ -176,7 +175,7 @@ extension Planner {
         kept.item.certificate?.loss == nil && drift[ItemID(.certificate, name)] == nil && whyOver(kept) == nil
     }
 
-    /// The kept certificates whose time is over, except those that others replace anyway.
+    /// Deletions of the kept certificates whose time is over, except those that a new certificate replaces anyway.
     func purges(besides changes: [Change]) -> [Change] {
         let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
         }
@@ -211,7 +210,7 @@ private struct KeptByDomain {
         }
     }
 
-    /// Takes out the first that covers all of these names; nil when none does.
+    /// Removes and returns the first certificate that covers all of these names; nil when none does.
     mutating func removeFirst(for all: [String]) -> (name: String, kept: KeptCertificate)? {
         guard let first = all.first else { return nil }
         let wildcard = first.firstIndex(of: ".").map { "*\(first[$0...])" } ?? first

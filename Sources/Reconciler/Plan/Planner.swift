@@ -16,8 +16,9 @@ package struct Planner: Sendable {
     /// The directories of ACME issuers, by the issuer's name.
     private let directories: [String: String]
 
-    /// `materials` are the texts of custom certificates, by the certificates' names. `localCA` is the digest of the
-    /// local CA, if known. `drift` says why items are gone at their providers. `now` is in seconds since 1970.
+    /// `materials` are the results of reading custom certificates, by the certificates' names. `localCA` is the digest
+    /// of the local CA's certificate, if known. `drift` says why items are gone at their providers. `now` is in seconds
+    /// since 1970.
     package init(
         _ configuration: Configuration, against snapshot: StateSnapshot,
         materials: [String: CertificateMaterial] = [:], localCA: [UInt8]? = nil,
@@ -57,7 +58,8 @@ package struct Planner: Sendable {
         }
         var changes = found.changes + parts.flatMap(\.changes)
         let known = parts.reduce(found.known) { $0 + $1.known }
-        // Skipped when the file declares every item of the state, as nearly always: with very many items it takes long.
+        // The search is skipped when the file declares every item of the state, as nearly always: with very many items
+        // it takes long.
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
@@ -76,7 +78,8 @@ package struct Planner: Sendable {
         }
         let disabled = changes.count(where: \.disablesHost)
         guard deleted + disabled > 0 else { return nil }
-        // Only changed hosts are parsed from their records, since there may be very many others.
+        // An unchanged host is enabled in the state if it is in the file. So its record need not be parsed, which would
+        // take long for very many.
         var enabled = Dictionary(changes.compactMap { change in change.wasEnabled.map { (change.item, $0) } }) { $1 }
         let staying = configuration.hosts.indices.count { index in
             let id = ItemID(.host, configuration.hosts[index].domain.text)
@@ -86,7 +89,7 @@ package struct Planner: Sendable {
         return Plan.MassDeletion(deleted: deleted, disabled: disabled, of: staying + deleted)
     }
 
-    /// The result of comparing some items.
+    /// What one thread finds when it compares some items.
     private struct Comparison: Sendable {
         var changes: [Change] = []
         /// How many of these items the state has.
@@ -135,7 +138,8 @@ package struct Planner: Sendable {
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
     }
 
-    /// The kept certificate of an item, if its declaration is unchanged and it can still be used; else nil.
+    /// The kept certificate of an item, if the item's declaration is as before and the certificate can still be used;
+    /// else nil.
     private func usable(_ item: DeclaredItem) -> KeptCertificate? {
         guard item.id.kind == .certificate, let kept = snapshot.kept[item.id.name], let facts = kept.item.certificate,
             kept.item.record == configuration.record(of: item) || isStillMeant(kept.item, by: item),
@@ -167,7 +171,7 @@ package struct Planner: Sendable {
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
                 declared: item)
         }
-        // A certificate whose directory is unknown is not reissued for that.
+        // That a certificate's directory is unknown is no reason to reissue it.
         if facts.source == .letsencrypt, !facts.directory.isEmpty, item.isWanted,
             !configuration.issuers(of: item).contains(where: { directories[$0] == facts.directory })
         {
@@ -196,7 +200,7 @@ package struct Planner: Sendable {
     private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
         let first = configuration.issuers(of: item).first
         let issuer = configuration.issuers.first { $0.name == first }
-        // The operator may have mended what failed, so that an apply does not wait for the next try.
+        // An apply does not wait for the next try, since the operator may have mended what failed.
         var progress = snapshot.renewals[item.id.name]
         progress?.nextTryAt = nil
         return facts.renewalAt(named: item.id.name, from: issuer, after: progress)
@@ -207,7 +211,7 @@ package struct Planner: Sendable {
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// Certificates that must stay since hosts use them that the file does not manage.
+    /// Certificates that must stay, since hosts that came by the admin API use them.
     private func certificatesInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
         let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
         let names = hosts.compactMap { Host(record: $0.value.record)?.certificate }
@@ -227,7 +231,8 @@ package struct Planner: Sendable {
         }
     }
 
-    /// Whether a replacement would need an order at a CA. The local CA's certificates are made here at any time.
+    /// Whether the certificate can still be used, and a replacement would need an order at a CA. The local CA can issue
+    /// another at any time.
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
         return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && facts.loss == nil && keptUntil(item) > now

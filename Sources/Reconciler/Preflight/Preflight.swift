@@ -32,7 +32,7 @@ package struct Preflight {
         issuers = configuration.issuers.filter { used.contains($0.name) }
     }
 
-    /// Runs all checks, which takes seconds for a few names. Asks nobody when no certificate is ordered.
+    /// Runs all checks, which takes seconds for a few names. Sends nothing when no certificate is ordered.
     ///
     /// `makeChecks` makes the checks for the certificates that are ordered.
     package func run(

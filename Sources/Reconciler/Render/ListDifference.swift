@@ -2,15 +2,15 @@ import ConfigModel
 
 /// Which values were removed from a list, added and moved. Places count from 1.
 struct ListDifference {
-    /// In the order of the old list.
+    /// The removed values, in the order of the old list.
     private(set) var removed: [PlainValue] = []
-    /// In the order of the new list. The place is nil for values after all former ones.
+    /// The added values, in the order of the new list. The place is nil for values that follow all the old ones.
     private(set) var added: [(value: PlainValue, place: Int?)] = []
-    /// As few moves as possible.
+    /// The moved values: as few as explain the new order.
     private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
 
     init(from old: [PlainValue], to new: [PlainValue]) {
-        // Equal values are matched by how many of them come before.
+        // Of equal values, the first of the old list is matched with the first of the new list, and so on.
         var places: [[UInt8]: [Int]] = [:]
         for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
         let sources = new.map { places[$0.json()]?.popLast() }

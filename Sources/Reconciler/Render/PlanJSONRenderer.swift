@@ -3,7 +3,7 @@ import State
 
 /// Renders a plan as one JSON object.
 package struct PlanJSONRenderer {
-    /// Incremented when a reader of the former format could not read the new one.
+    /// Incremented when programs that read the former format could not read the new one.
     package static let formatVersion = 1
 
     package init() {}

@@ -20,8 +20,8 @@ package struct PlanTextRenderer {
     /// `colour` adds ANSI colours for a terminal.
     package init(colour: Bool = false) { self.colour = colour }
 
-    /// The plan in UTF-8; it ends with the summary line. `remarks` are printed before that, a line each. `counted` is
-    /// appended to the summary, such as a number of warnings.
+    /// The plan in UTF-8, which ends with the summary line. `remarks` stand before the summary, a line each. `counted`
+    /// is appended to the summary, such as a number of warnings.
     package func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
         // Bytes rather than a String: a first plan of 100,000 hosts is 25 MB.
         var output: [UInt8] = []

@@ -2,11 +2,11 @@ import ConfigModel
 
 /// Formats values for a plan's text. No difference is left out, and different values never look the same.
 enum ValueText {
-    /// In characters. Longer texts are cut around their difference.
+    /// The most characters that a text is shown whole with. Longer texts are cut around their difference.
     private static let wholeLength = 60
     /// How many characters of a longer text are shown on each side of its difference.
     private static let contextLength = 20
-    /// Marks for secrets. Other texts that begin like one are quoted.
+    /// The marks that stand for secrets. Other texts that begin with a parenthesis are quoted.
     private static let marks = ["(hidden)", "(hidden, changed)"]
 
     /// The lines for a changed value.
@@ -15,7 +15,7 @@ enum ValueText {
             return lines(ListDifference(from: old, to: new))
         }
         var (left, right) = sides(before, after)
-        // Swift's equality: two texts with the same letters may be composed of different code points.
+        // By Swift's `==`, texts are equal that spell the same letters with different code points.
         if left == right { (left, right) = (exact(before), exact(after)) }
         if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
             (left, right) = (spelledOut(left), spelledOut(right))
@@ -79,7 +79,7 @@ enum ValueText {
     private static func mayMislead(_ texts: some Sequence<String>) -> Bool {
         var (hasPlain, hasForeign) = (false, false)
         for text in texts {
-            // Nearly all texts are ASCII.
+            // Fast path: nearly all texts are ASCII.
             hasPlain = hasPlain || text.utf8.contains { isLetter($0) }
             guard text.utf8.contains(where: { $0 >= 0x80 }) else { continue }
             hasForeign = hasForeign || text.unicodeScalars.contains(where: \.isForeignLetter)
@@ -91,7 +91,7 @@ enum ValueText {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    /// A text. If it has letters beyond Latin ones, the same text follows with these as escapes.
+    /// The text; if it has letters beyond Latin ones, followed by the same text with those letters as escapes.
     private static func spelledOut(_ shown: String) -> String {
         guard shown.unicodeScalars.contains(where: \.isForeignLetter) else { return shown }
         let scalars = shown.unicodeScalars.reduce(into: "") {
@@ -140,10 +140,10 @@ enum ValueText {
 }
 
 extension Unicode.Scalar {
-    /// Whether it is a letter beyond the Latin ones in common use.
+    /// Whether the scalar is a letter beyond the Latin ones in common use.
     fileprivate var isForeignLetter: Bool { value >= 0x250 && properties.isAlphabetic }
 
-    /// Whether a terminal shows nothing for it, changes its neighbours for it, or obeys it.
+    /// Whether a terminal shows nothing for the scalar, draws its neighbours differently, or takes it for a command.
     fileprivate var isUnseen: Bool {
         if isASCII { return value < 0x20 || value == 0x7F }
         if properties.isDefaultIgnorableCodePoint { return true }
