@@ -94,8 +94,8 @@ extension IssuerAccess {
 }
 
 extension IssuanceContext {
-    /// Revokes certificates that others have replaced. `issuers` are all of the state; `leaving` are those that this
-    /// apply has taken out of it.
+    /// Revokes certificates that others have replaced. `issuers` are all that stay in force; `leaving` are those that
+    /// this apply has removed.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)
@@ -104,7 +104,7 @@ extension IssuanceContext {
 }
 
 extension [OriginRevocations.Outcome] {
-    /// Prints whether the former certificate was revoked, or why not.
+    /// Prints that each former certificate was revoked, or why it was not.
     func tell() throws {
         for outcome in self {
             guard let failure = outcome.failure else {

@@ -12,7 +12,7 @@ import SystemPackage
 @main
 struct AegisApply: ParsableCommand {
     static func main() {
-        // Libraries may create files with wider permissions: no other user may read what this process creates.
+        // No other user may read the files that this process creates, even if a library asks for wider permissions.
         umask(0o077)
         OpenSSLMemory.wipeWhenFreed()
         OpenSSLMemory.keepWhenProgramEnds()

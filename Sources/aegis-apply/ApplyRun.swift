@@ -14,7 +14,7 @@ struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
     let early: EarlyState
-    /// The signals that stop it early; nil where the process handles none.
+    /// The signals that stop the apply early; nil where the process handles none.
     var signals: StopSignals?
     /// Whether providers are asked if they still have the certificates that they issued.
     var refreshes = false
@@ -22,7 +22,7 @@ struct ApplyRun {
     var allowsDeletions = false
 
     func run() throws {
-        // The reader of our output may end; the apply continues.
+        // The apply continues when the program that reads its output ends.
         _ = signal(SIGPIPE, SIG_IGN)
         let path = file.resolve(configuration.statePath).string
         let cache = CertificateMaterials.cacheDirectory(configuration, file)
@@ -104,7 +104,7 @@ struct ApplyRun {
         try revoked.tell()
         signals?.endIfReceived("not in force", outcome.left) {
             keeper.release()
-            // Calls to CAs that are still running can no longer write.
+            // From here on, calls to CAs that are still running can't write to the state.
             store.close()
         }
         try checkKeys(store, source.key)
@@ -187,7 +187,7 @@ struct ApplyRun {
         return reasons.merging(known) { $1 }
     }
 
-    /// Notes which certificates providers no longer have, also when they can't be replaced now.
+    /// Records which certificates providers no longer have, even if these can't be replaced now.
     private func noteLosses(
         _ drift: [ItemID: String], of snapshot: StateSnapshot, _ store: SQLiteStateStore, _ holder: LeaseHolder
     ) throws {
@@ -220,7 +220,8 @@ struct ApplyRun {
         var localCA: [UInt8]?
         switch authority {
         case .success(let authority): localCA = authority.digest
-        // The rest of the apply needs no local CA; a certificate that it should issue fails by name.
+        // The rest of the apply needs no local CA; a certificate that the local CA should issue fails with an error of
+        // its own.
         case .failure(let failure): warnings.append(.warning(at: .none, failure.reason, hint: failure.hint))
         }
         let plan = Planner(

@@ -12,7 +12,7 @@ enum CertificateMaterials {
             ?? file.resolve(configuration.gateway.cacheDirectory)
     }
 
-    /// The texts' digests, and warnings of texts that can't be read.
+    /// The results of reading the texts, by certificate name, and warnings.
     static func look(
         for configuration: Configuration, in file: ConfigurationFile, _ snapshot: StateSnapshot
     ) -> (materials: [String: CertificateMaterial], warnings: [Diagnostic]) {
@@ -47,7 +47,7 @@ enum CertificateMaterials {
             do throws(IssuanceFailure) {
                 _ = try reader.read(custom.key)
             } catch {
-                // A stored certificate is planned to be replaced all the same.
+                // The plan replaces a stored certificate nevertheless, since the new certificate's text could be read.
                 if stored == nil { materials[certificate.name] = .unreadable("known after apply") }
                 warnings.append(warning(custom.key, certificate, error, isStored: false))
             }
@@ -55,8 +55,8 @@ enum CertificateMaterials {
         return (materials, warnings)
     }
 
-    /// A warning when a certificate has expired or was revoked and its `auto_renew` is false: the plan shows no change
-    /// for it.
+    /// A warning when a certificate has expired or was revoked and its `auto_renew` is false, since the plan shows no
+    /// change for it.
     private static func leftAlone(_ certificate: NamedCertificate, _ stored: CertificateFacts?) -> [Diagnostic] {
         guard case .issued(let issued) = certificate.source, !issued.autoRenew, let stored, !stored.autoRenew else {
             return []
@@ -111,8 +111,8 @@ enum CertificateMaterials {
         .warning(at: certificate.origin, "certificate '\(certificate.name)' \(text)")
     }
 
-    /// The hosts of a plan that an apply would refuse, because the stored certificate of theirs does not cover their
-    /// names and stays in force.
+    /// Errors for the hosts that an apply would refuse, because their stored certificate does not cover their names and
+    /// this plan does not replace it.
     static func refusedHosts(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot)
         -> [Diagnostic]
     {
@@ -139,7 +139,7 @@ enum CertificateMaterials {
         expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
     }
 
-    /// Hosts whose stored certificate does not cover all their names.
+    /// Warnings for the hosts whose names the stored certificate does not all cover.
     private static func coverage(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {

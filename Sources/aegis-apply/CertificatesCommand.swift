@@ -168,7 +168,7 @@ extension SQLiteStateStore {
 /// A certificate that is kept but not in force, and until when.
 private struct Keeping {
     private let since: Int64
-    /// In seconds since 1970; nil when the file, which says how long, was not read.
+    /// In seconds since 1970; nil when the file, which sets how long certificates are kept, was not read.
     private let until: Int64?
 
     init(_ kept: KeptCertificate, _ retention: Duration?) {

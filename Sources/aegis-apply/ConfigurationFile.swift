@@ -32,7 +32,7 @@ struct ConfigurationFile {
         }
     }
 
-    /// The name with YAML's other ending, when such a file exists.
+    /// The name with the other of `.yaml` and `.yml`, when such a file exists.
     private static func otherEnding(of name: String) -> String? {
         let endings = [".yaml": ".yml", ".yml": ".yaml"]
         guard let ending = endings.first(where: { name.hasSuffix($0.key) }) else { return nil }
@@ -56,7 +56,7 @@ struct ConfigurationFile {
         bytes.reserveCapacity(min(size, SourceText.maxBytes))
         var chunk = [UInt8](repeating: 0, count: 1 << 18)
         while bytes.count <= SourceText.maxBytes {
-            // The buffer is only lent to the call; a count within it comes back.
+            // The call writes only into the buffer, and returns how many bytes it has written.
             let count = try unsafe chunk.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
             if count == 0 { break }
             bytes += chunk[..<count]

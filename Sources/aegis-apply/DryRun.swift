@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Shows what an apply would change, and what of it would fail. Changes nothing.
+/// Shows what an apply would change, and which of the changes would fail. Changes nothing.
 struct DryRun {
     let file: ConfigurationFile
     let configuration: Configuration
@@ -24,7 +24,7 @@ struct DryRun {
     /// Whether an apply may delete or disable more than half of the hosts.
     var allowsDeletions = false
 
-    /// Prints the plan and throws the exit code.
+    /// Prints the plan, then ends the program with the exit code.
     func run() throws {
         let (store, snapshot) = try { ($0.store, $0.snapshot) }(early.wait())
         let (materials, found) = CertificateMaterials.look(for: configuration, in: file, snapshot)
@@ -45,7 +45,7 @@ struct DryRun {
             CertificateMaterials.refusals(plan, of: configuration, in: file)
             + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
         let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
-        // One diagnostic for each certificate and host.
+        // A refusal takes the place of a warning for the same certificate or host.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
         let told = (deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown + doubts)
@@ -90,7 +90,7 @@ struct DryRun {
         var outside = PreflightChecks.Outside()
         outside.resolver = Terminal.environment("AEGIS_PREFLIGHT_RESOLVER")
         outside.httpPort = Terminal.environment("AEGIS_PREFLIGHT_HTTP_PORT").flatMap(Int.init) ?? outside.httpPort
-        // Only http-01 is probed.
+        // Only http-01 is probed, so the probe listens on no HTTPS address.
         var settings = configuration.gateway
         settings.https = []
         return try Preflight(plan, of: configuration, against: snapshot).run { (needs) throws(IssuanceFailure) in

@@ -24,7 +24,7 @@ final class EarlyState: Sendable {
         }
     }
 
-    /// Waits for the state. To be called once.
+    /// Waits for the state. Call it only once.
     func wait() throws(StateError) -> Content {
         isRead.wait()
         guard let result = result.withLock({ $0 }) else { preconditionFailure("the signal comes after the result") }
@@ -34,7 +34,7 @@ final class EarlyState: Sendable {
     private static func read(_ path: String) -> Result<Content, StateError> {
         do throws(StateError) {
             let store = try SQLiteStateStore(readingFrom: path)
-            // The apply may not read the damaged part, and "no changes" would hide the damage.
+            // The apply itself may not read the damaged part, and "no changes" would hide the damage.
             try store?.check()
             return .success(Content(store: store, snapshot: try store?.snapshot() ?? .empty))
         } catch {

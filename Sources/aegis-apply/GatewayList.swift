@@ -17,10 +17,10 @@ struct GatewayList {
         self.now = now
     }
 
-    /// Whether a running gateway reports problems, or gateways have run and none runs now.
+    /// Whether a running gateway reports problems, or the state lists gateways and none of them is running.
     var hasProblem: Bool { haveRun && alive.isEmpty || alive.contains { $0.problems > 0 } }
 
-    /// A line for each gateway and an empty line; empty when no gateway has ever run.
+    /// A line for each gateway and an empty line; empty when the state lists no gateway.
     var text: String {
         guard haveRun else { return "" }
         guard !alive.isEmpty else { return "problem: no gateway is running\n\n" }

@@ -3,7 +3,7 @@ import State
 
 /// The kept certificates of hosts that were deleted, as `status` lists them. They are not in force.
 struct KeptStatus {
-    /// How many certificates a line names.
+    /// The most certificates that a line names.
     private static let named = 10
 
     private struct Entry {

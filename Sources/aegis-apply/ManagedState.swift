@@ -17,7 +17,7 @@ struct ManagedState {
     private var progress: [String: RenewalProgress]
     /// The names of disabled hosts, whose certificates nobody obtains or renews.
     private var disabledHosts: Set<String> = []
-    /// The certificates of issuers that only an operator's command renews, by name.
+    /// The issued certificates with `auto_renew: false`, by name. Only an operator's command renews them.
     private var unrenewed: [String: ManagedCertificate] = [:]
 
     init(_ store: SQLiteStateStore) throws {
@@ -143,7 +143,8 @@ struct ManagedState {
         progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
-    /// Obtains certificates from CAs for this process.
+    /// An object that orders certificates from ACME CAs. Challenges are answered by the gateways, or by this process
+    /// when none is running.
     func orders(_ tools: IssuanceContext) -> ACMEOrders {
         let board = ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)

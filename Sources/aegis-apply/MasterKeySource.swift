@@ -5,11 +5,11 @@ import State
 
 /// The encryption key that seals private keys, and where it comes from.
 enum MasterKeySource {
-    /// The file or the environment gives it.
+    /// The file or the environment gives the key.
     case given(MasterKey)
-    /// It is stored in the state, beside the keys that it seals.
+    /// The key is stored in the state, beside the keys that it seals.
     case stored(MasterKey)
-    /// There was none: this process has made one.
+    /// There was no key, so this process has made one.
     case made(MasterKey)
 
     var key: MasterKey {
@@ -22,7 +22,8 @@ enum MasterKeySource {
 
     static let variable = "AEGIS_SSL_KEY"
 
-    /// The warning for a state whose key nobody gives; none when a key is given. Does not read the key.
+    /// The warning that the key lies in the state, since nobody gives one; none when a key is given. Does not read the
+    /// key.
     static func warnings(_ configuration: Configuration, _ store: (any StateStore)?) -> [Diagnostic] {
         guard !isGiven(for: configuration) else { return [] }
         let isFirst = (try? store?.setting(.sealingKeyID)) == nil
@@ -137,7 +138,8 @@ enum MasterKeySource {
     var mutations: [StateMutation] {
         var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
         if case .made(let key) = self {
-            // `plainCopy` is not wiped: without a key of the operator's, the state stores it in plain text anyway.
+            // `plainCopy` is not wiped from memory: a key that the operator did not give is in the state as plain text
+            // anyway.
             mutations.append(.putSetting(.masterKey, key.hex().plainCopy()))
         }
         return mutations

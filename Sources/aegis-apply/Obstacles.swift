@@ -24,7 +24,7 @@ struct Obstacles {
         state() + localAuthority() + configuration.issuers.flatMap(issuer) + missingSecrets()
     }
 
-    // MARK: Folders
+    // MARK: Directories
 
     private func state() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
@@ -33,7 +33,7 @@ struct Obstacles {
         if let reason = PrivateDirectory.obstacle(at: path.removingLastComponent()) {
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
         }
-        // access reads the path only during the call.
+        // `access(2)` reads the path only during the call.
         if store != nil, unsafe path.withPlatformString({ unsafe access($0, W_OK) }) != 0 {
             let reason = Errno(rawValue: errno)
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
@@ -108,8 +108,8 @@ struct Obstacles {
 
     // MARK: Secrets
 
-    /// Warnings of missing secrets. Only for a plan with changes: a machine that only plans has no secrets most of the
-    /// time.
+    /// Warnings of missing secrets. None for a plan without changes, since a machine that only plans has no secrets as
+    /// a rule.
     private func missingSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
         return configuration.issuers.flatMap { issuer in
@@ -177,7 +177,7 @@ enum TrustFile {
     }
 }
 
-/// The `ca_file`s of hosts, which verify their upstreams.
+/// Checks the `ca_file`s of hosts, which are for verifying upstreams.
 struct UpstreamTrustFiles {
     /// The changed hosts that are refused, and why.
     private(set) var refused: [ItemID: IssuanceFailure] = [:]

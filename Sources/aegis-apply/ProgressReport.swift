@@ -6,9 +6,9 @@ import SystemPackage
 /// Prints how an apply proceeds: a line for each certificate and each failure, and every few seconds the names of the
 /// items under way. On a terminal, live lines at the bottom show these items instead, one each.
 final class ProgressReport {
-    /// In columns. Longer live lines are cut: a line that wraps could not be erased.
+    /// The most columns of a live line. Longer ones are cut, since a line that wraps could not be erased.
     private static let maxWidth = 79
-    /// How many items under way a line names.
+    /// The most items under way that a line names.
     private static let maxNames = 3
 
     private struct Running {
@@ -57,7 +57,7 @@ final class ProgressReport {
         running.removeAll { $0.item == item }
     }
 
-    /// A line that names the items under way, the longest first.
+    /// A line that names the items under way, those that have taken longest first.
     private func waiting(_ queued: Int) -> [String] {
         guard !running.isEmpty else { return [] }
         let named = running.prefix(Self.maxNames).map { running in

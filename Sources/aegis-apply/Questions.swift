@@ -38,7 +38,7 @@ struct Questions {
         }
     }
 
-    /// The same for an option that takes any text.
+    /// The answer for an option that takes any text.
     func answer(_ given: String?, _ option: String, _ question: String) throws -> String {
         try answer(given, option, question) { $0 }
     }

@@ -10,7 +10,7 @@ struct Refresh {
     let secrets: SecretReader
     let store: SQLiteStateStore
 
-    /// A question to a provider about one item.
+    /// A question to a provider about one item. `ask` returns why the item is gone; nil when it is not.
     private struct Question: Sendable {
         let item: ItemID
         let origin: SourceOrigin
@@ -47,7 +47,7 @@ struct Refresh {
         return (reasons, warnings)
     }
 
-    /// Why items must be issued again, as far as the state itself knows.
+    /// Why edge certificates must be ordered again, as far as the state itself shows.
     static func known(
         _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: SQLiteStateStore?
     ) throws -> [ItemID: String] {

@@ -61,8 +61,8 @@ struct RekeyCommand: ParsableCommand {
                     "Restart the gateway on \(node.machine) (process \(node.process)) with this key: until then it"
                         + " serves what it has, and takes no change in.\n")
             }
-            // The state is sealed with the new key already: an operator who threw that away after an error would lose
-            // everything.
+            // Thrown last, after the output has named the new key: an operator who discarded that key because of an
+            // error would lose everything.
             if case .failure(let error) = scrubbing {
                 throw CommandFailure(
                     message: "what the old key has sealed still stands in the file's unused parts: \(error)",

@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// `aegis-apply renew`: renews certificates that are due, and on request others too.
+/// `aegis-apply renew`: renews certificates that are due, and with `--force` others too.
 struct RenewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew", abstract: "Renew certificates that are due, or with --force any.",
@@ -58,7 +58,7 @@ struct RenewCommand: ParsableCommand {
         }
     }
 
-    /// How many waiting certificates are named.
+    /// The most waiting certificates that are named.
     private static let maximumWaits = 10
 
     /// Prints which certificates are due but wait for their next try. Returns how many.
@@ -76,7 +76,7 @@ struct RenewCommand: ParsableCommand {
         return waiting.count
     }
 
-    /// Gives up the orders of certificates that are not in the state yet, and prints that: only an apply can obtain
+    /// Gives up the orders of certificates that are not in the state yet, and prints which: only an apply can obtain
     /// these.
     private func giveUpDoubtful(_ access: IssuerAccess) throws -> [String] {
         let begun = Set(try access.store.pendingOrders().map(\.certificate))

@@ -79,7 +79,7 @@ struct StateOptions: ParsableArguments {
     /// Opens the state for reading. Throws a CommandFailure when there is none.
     func openForReading() throws -> SQLiteStateStore { try openForReading(configuration()) }
 
-    /// The same with a configuration that was read already.
+    /// Opens the state for reading, with a configuration that was read already.
     func openForReading(_ known: (file: ConfigurationFile, configuration: Configuration)?) throws -> SQLiteStateStore {
         let path = path(known)
         guard let store = try SQLiteStateStore(readingFrom: path) else {

@@ -26,7 +26,7 @@ struct StatusCommand: ParsableCommand {
             let gateways = GatewayList(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
-            // Reads every host, so only if a certificate could not be obtained.
+            // Reads every host, so this is done only if a certificate could not be obtained.
             let state = try failed.isEmpty ? nil : ManagedState(store)
             let failing = failed.map {
                 FailingCertificate(
@@ -83,7 +83,7 @@ extension HostStatus {
         ]
     }
 
-    /// `in 5 days`, or `expired 5 days ago`.
+    /// The time until `end` in words, such as `in 5 days` or `expired 5 days ago`.
     private static func distance(to end: Int64, from now: Int64) -> String {
         let days = abs(end - now) / 86_400
         let text = days == 1 ? "1 day" : "\(days) days"
@@ -121,7 +121,7 @@ private struct FailingCertificate {
         isDue = (nextTryAt ?? .max) <= now
     }
 
-    /// Why it could not be obtained and when it is tried again, in a line.
+    /// A line that says why the certificate could not be obtained, and when it is tried again.
     var line: String {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"

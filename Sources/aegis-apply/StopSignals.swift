@@ -35,11 +35,11 @@ final class StopSignals: Sendable {
     /// Sets what to print when a signal ends the program at once, such as what is not known then; nil for nothing.
     func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
 
-    /// How many of the remaining items are named.
+    /// The most remaining items that are named.
     private static let namedItems = 10
 
-    /// If a signal has arrived, prints that and `what` holds for the items in `left`, then ends the program by the same
-    /// signal: a shell's script must see that a signal ended it, or it would continue with its next command.
+    /// If a signal has arrived, prints that, and that the items in `left` are `what`, such as "not in force". Then ends
+    /// the program by the same signal: a shell script would otherwise continue with its next command.
     func endIfReceived(_ what: String, _ left: [ItemID], _ close: () -> Void = {}) {
         guard let number = state.withLock({ $0.received }) else { return }
         if !left.isEmpty {
@@ -81,14 +81,14 @@ final class StopSignals: Sendable {
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
-        // The call writes the structure. Its handler may be a number instead of a function (signal-safety(7)).
+        // The call fills `action`. Its handler is a function's address or a number: 1 is SIG_IGN (signal(2)).
         guard unsafe sigaction(number, nil, &action) == 0 else { return false }
         return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     private static func set(of numbers: [Int32]) -> sigset_t {
         var set = sigset_t()
-        // Both calls write only into the set.
+        // Both calls write only into `set`.
         unsafe sigemptyset(&set)
         for number in numbers { unsafe sigaddset(&set, number) }
         return set
@@ -96,14 +96,14 @@ final class StopSignals: Sendable {
 
     private static func change(_ how: Int32, _ numbers: [Int32]) {
         var set = set(of: numbers)
-        // The call reads the set only while it runs.
+        // The call reads `set` only while it runs.
         unsafe pthread_sigmask(how, &set, nil)
     }
 
     private static func wait(for numbers: [Int32]) -> Int32? {
         var set = set(of: numbers)
         var number: Int32 = 0
-        // The call uses both only while it runs.
+        // The call uses `set` and `number` only while it runs.
         return unsafe sigwait(&set, &number) == 0 ? number : nil
     }
 
