@@ -1,4 +1,4 @@
-/// A message about a configuration file: an error that stops the file, or a warning that does not.
+/// A message about a configuration file: an error, with which the file can't be used, or a warning.
 package struct Diagnostic: Sendable, Equatable {
     package enum Severity: String, Sendable {
         /// The file can't be used.
@@ -7,10 +7,10 @@ package struct Diagnostic: Sendable, Equatable {
         case warning
     }
 
-    /// A second place that explains the first.
+    /// Another place in the file that explains the fault, such as the first of two definitions.
     package struct Note: Sendable, Equatable {
         package let position: SourcePosition
-        /// The explanation of that place.
+        /// What stands at that place, such as `defined here`.
         package let message: String
     }
 
@@ -59,7 +59,7 @@ struct DiagnosticList: Sendable {
 
     private var items: [Diagnostic] = []
     private var counts: [Diagnostic.Severity: Int] = [:]
-    /// The identities of `items`.
+    /// The identities of `items`, to find duplicates.
     private var seen: Set<Identity> = []
 
     var hasErrors: Bool { counts[.error] != nil }
@@ -76,8 +76,8 @@ struct DiagnosticList: Sendable {
         items.append(diagnostic)
     }
 
-    /// All diagnostics in the order of the file; those of one place in the order they were found. Where the limit was
-    /// passed, a line at the end says so.
+    /// All diagnostics in the order of the file; those of one place in the order they were found. If the limit was
+    /// passed, one more at the end says so.
     func sorted() -> [Diagnostic] {
         var sorted = items.enumerated()
             .sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }

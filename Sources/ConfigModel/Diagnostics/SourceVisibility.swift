@@ -5,7 +5,7 @@
 /// caret below still points at the right place.
 package struct SourceVisibility: Sendable {
     private enum Basis {
-        /// The file could not be read as YAML: only words of its own language are shown.
+        /// The file could not be read as YAML: only words of the configuration's language are shown.
         case words
         /// The file was read as YAML: known keys are shown, and scalars that a field without secrets has read.
         case nodes(YAMLDocument, shown: [Bool])
@@ -48,7 +48,8 @@ package struct SourceVisibility: Sendable {
 
     private static func hide(_ range: Range<Int>, _ isShown: Bool, in line: inout [Unicode.Scalar]) {
         if isShown {
-            // A comment follows ' #'. It belongs to no value, so it is hidden but for words of the language.
+            // A comment follows ' #'. It belongs to no value, so only words of the configuration's language are shown
+            // in it.
             guard let comment = range.first(where: { line[$0] == "#" && ($0 == 0 || line[$0 - 1] == " ") }) else {
                 return
             }
@@ -71,7 +72,7 @@ package struct SourceVisibility: Sendable {
         }
     }
 
-    /// Whether a word is harmless: a word of the language, dashes, or a small number such as a port.
+    /// Whether a word is harmless: a word of the configuration's language, dashes, or a small number such as a port.
     private static func isHarmless(_ word: ArraySlice<Unicode.Scalar>) -> Bool {
         if word.allSatisfy({ $0 == "-" }) || (word.count <= 5 && word.allSatisfy { ("0"..."9").contains($0) }) {
             return true
@@ -117,7 +118,8 @@ extension PlainValue {
 }
 
 extension String {
-    /// Whether the text could contain a secret although its key takes none: a URL's password or query, key material.
+    /// Whether the text could contain a secret although its key takes none, such as a URL's password or query, or key
+    /// material.
     var mayHoldSecret: Bool {
         var hasColon = false
         var hasSeparator = false

@@ -24,7 +24,7 @@ package struct ACMEIssuer: Sendable, Equatable {
     package var caFile: String?
     /// The challenge that proves control over names.
     package var challenge = Challenge.http01
-    /// The kind of key for the certificates.
+    /// The kind of key that certificates get.
     package var keyType = KeyType.ecdsaP256
     /// An existing account at the CA that Aegis binds its own to (RFC 8555 section 7.3.4).
     package var externalAccount: ExternalAccount?

@@ -79,7 +79,7 @@ package struct DNSProvider: Sendable, Equatable {
 
 /// A key for signed DNS messages (RFC 8945).
 package struct TSIGKey: Sendable, Equatable {
-    /// The hash functions, those that common name servers support.
+    /// The hash functions that common name servers support.
     package enum Algorithm: String, ChoiceValue {
         case sha256 = "hmac-sha256"
         case sha384 = "hmac-sha384"

@@ -97,7 +97,7 @@ package struct HealthCheck: Sendable, Equatable {
     package var path = "/"
     /// The time from one check to the next.
     package var interval = Duration.seconds(10)
-    /// The longest time until an answer.
+    /// The longest time until an upstream answers a check.
     package var timeout = Duration.seconds(5)
 }
 
@@ -138,7 +138,7 @@ package struct HeaderRules: Sendable, Equatable {
 
 /// The longest times that the gateway waits for upstreams.
 package struct UpstreamTimeouts: Sendable, Equatable {
-    /// Until a connection is accepted, including TLS.
+    /// Until the upstream accepts a connection, including the TLS handshake.
     package var connect = Duration.seconds(5)
     /// Until an answer begins, and between two pieces of it.
     package var read = Duration.seconds(60)

@@ -3,7 +3,7 @@ package struct NamedCertificate: Sendable, Equatable, NamedValue {
     package enum Source: Sendable, Equatable {
         /// PEM files or texts of the operator.
         case custom(CustomCertificate)
-        /// Issued for names in the file.
+        /// A certificate that an issuer issues for names in the file.
         case issued(IssuedCertificate)
     }
 

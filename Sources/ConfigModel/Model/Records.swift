@@ -1,11 +1,11 @@
 /// A part of the configuration that the state keeps separately, as a record in the file's language.
 ///
-/// A compact record contains only values that differ from the defaults, and never a secret. Of an inline secret it
-/// contains a fingerprint; a reference to a secret is kept as it is.
+/// A compact record contains only values that differ from the defaults, and never a secret. In place of an inline
+/// secret it contains the secret's fingerprint; a reference to a secret is kept as it is.
 package protocol Recorded: Sendable {
     func record(_ style: RecordStyle) -> PlainValue
 
-    /// Reads a compact record in JSON; nil when the bytes are none.
+    /// Reads a compact record in JSON; nil when the bytes are no such record.
     init?(record: [UInt8])
 }
 
@@ -88,7 +88,7 @@ package struct HostCertificate: Sendable, Equatable, Recorded {
 }
 
 extension ValueShape {
-    /// Reads a record. JSON is YAML, so the file's own reader can do this.
+    /// Reads a record with the same reader as the file, since JSON is valid YAML.
     fileprivate func decode(_ record: [UInt8]) -> Value? {
         guard let document = try? YAMLParser.parse(SourceText(name: "record", bytes: record)), let root = document.root
         else { return nil }

@@ -13,7 +13,7 @@ extension Rules {
         }
     }
 
-    // MARK: Who answers
+    // MARK: Upstreams or a fixed response
 
     private mutating func checkAnswer(of host: Host) {
         let node = host.origin.node

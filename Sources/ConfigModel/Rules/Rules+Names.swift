@@ -1,5 +1,6 @@
 extension Rules {
-    /// Reports two hosts with the same name, and a certificate with the name of one that is made for a host.
+    /// Reports two hosts with the same name, and a certificate under `certificates` that has the name of a host's own
+    /// certificate.
     mutating func checkNames() {
         // For each name, the index of the first host that has it.
         var claims: [String: Int] = [:]

@@ -8,7 +8,7 @@ struct Rules {
     var reader: ModelReader
     let issuers: [String: Issuer]
     let certificates: [String: NamedCertificate]
-    /// The names of each certificate, collected when the first host refers to it.
+    /// The names of each certificate by the certificate's name, collected when the first host refers to it.
     var coveredNames: [String: Set<String>] = [:]
     private var comparisonsLeft = 20_000
 
@@ -32,12 +32,12 @@ struct Rules {
             configuration.certificates.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
-    // MARK: Complaints with their places
+    // MARK: Reporting faults
 
-    /// Reports the value at a path of keys, or the nearest mapping above it.
+    /// Reports a fault at the value that a path of keys leads to, or at the nearest mapping above it.
     ///
-    /// Reports nothing when that value is already known to be faulty. Nothing is reported either when one of the keys
-    /// `others`, which the rule depends on, is faulty or may be misspelt.
+    /// Reports nothing when that value is already known to be faulty, or when a key in `others`, which the rule depends
+    /// on, is faulty or may be misspelt.
     mutating func report(
         _ severity: Diagnostic.Severity, _ path: String..., in owner: NodeID?, unlessFaulty others: [String] = [],
         _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []
@@ -52,7 +52,7 @@ struct Rules {
         reader.report(severity, at: node, message, hint: hint, notes: notes)
     }
 
-    /// Reports that `key` is missing.
+    /// Reports that `key` is missing from `owner`, at the value of the key `place` if given.
     mutating func reportMissing(
         _ key: String, at place: String? = nil, in owner: NodeID?, unlessFaulty others: [String], _ message: String,
         hint: String

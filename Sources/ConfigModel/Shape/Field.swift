@@ -1,16 +1,16 @@
-/// One key of an object.
+/// One key of a mapping in the file: how it is read, written back, and described to editors.
 struct Field<Root: Sendable>: Sendable {
     let key: String
     let isRequired: Bool
     var hintWhenMissing: String?
-    /// The schema that editors show for the key. Its argument is an object with the defaults.
+    /// Makes the schema that editors show for the key. The argument is an object with the defaults.
     let schema: @Sendable (Root) -> SchemaFragment
     /// Reads the key's value into the object. Reports a fault and returns false when the value is faulty.
     let read: @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
     /// The value to write; nil to leave the key out. The second argument is an object with the defaults.
     let write: @Sendable (Root, Root, RecordStyle) -> PlainValue?
-    /// The property's place in memory, if records leave the key out when it has its default: as long as these bytes
-    /// equal the default's, there is nothing to write. Nil where only `write` can tell.
+    /// The bytes of the property within the object in memory. While they equal those of the default, records leave the
+    /// key out. Nil where only `write` can tell whether to leave it out.
     let bytes: Range<Int>?
 
     private init(

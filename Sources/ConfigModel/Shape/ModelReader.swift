@@ -31,12 +31,12 @@ struct ModelReader {
 
     mutating func show(_ node: NodeID) { shown[node.index] = true }
 
-    // MARK: Complaints
+    // MARK: Reporting faults
 
     /// Reports an error and marks the value as faulty, so that rules ignore it.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
-        // Whatever else is wrong with the value, its author expected a variable to be substituted.
+        // Whoever wrote `${` expected a variable to be substituted, whatever else is wrong with the value.
         let hint = scalarText(of: node).contains("${") ? YAMLSyntaxFault.variableHint : hint
         report(.error, at: node, message, hint: hint, notes: notes)
     }
@@ -53,7 +53,7 @@ struct ModelReader {
             Diagnostic(severity, at: document.position(of: node), message, hint: hint, notes: notes))
     }
 
-    /// Marks a value that contains a reported value.
+    /// Marks a value as faulty because it contains a reported value.
     mutating func markFaulty(_ node: NodeID) { faulty.insert(node) }
 
     func isFaulty(_ node: NodeID) -> Bool { faulty.contains(node) }

@@ -14,7 +14,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// are used.
     private let keyText: [UInt8]
     private let keyPlaces: [Range<Int>]
-    /// The place in memory of each field's property. Separate from `fields`, since these are read more often too.
+    /// The place in memory of each field's property. Separate from `fields`, since these places are read more often
+    /// too.
     private let valuePlaces: [Range<Int>?]
 
     init(
@@ -133,8 +134,9 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return entries
     }
 
-    /// The fields whose bytes equal those of their defaults, so that they need not be compared as values. Equal bytes
-    /// mean equal values. Different bytes can still be an equal value, which comparing the values finds out.
+    /// A bit for each field, set when the field's bytes equal those of its default, so that the values need not be
+    /// compared. Equal bytes mean equal values. Different bytes can still mean equal values, which comparing these
+    /// finds out.
     private func untouchedFields(of value: borrowing Value) -> UInt64 {
         // Sound: the ranges belong to stored properties, and each pointer is to a whole Value.
         unsafe withUnsafePointer(to: value) { value in

@@ -1,5 +1,5 @@
 extension ValueShape where Value == Bool {
-    /// `true` or `false`.
+    /// The shape of `true` and `false`.
     static let flag = ValueShape(
         schema: SchemaFragment([("type", .string("boolean"))]),
         read: { node, reader in
@@ -107,7 +107,8 @@ extension ValueShape where Value == String {
 
 /// The rules for paths in the file.
 enum FilePathText {
-    /// Refuses control characters. No real path has them, but a PEM text given by mistake has line breaks.
+    /// Refuses empty and overlong texts, and control characters: no real path has them, but a PEM text given by mistake
+    /// has line breaks.
     static func check(_ text: String) throws(ValueFault) {
         guard !text.isEmpty, text.utf8.count <= 4096, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
             throw ValueFault("expected a path, found a text that can be none")
@@ -115,7 +116,7 @@ enum FilePathText {
     }
 }
 
-/// The rules for names that the file gives to issuers and certificates.
+/// The rules for names of issuers and certificates, and for those of environment variables.
 enum Name {
     /// Whether a text can be the name of an environment variable (POSIX).
     static func isVariable(_ text: String) -> Bool {
@@ -145,7 +146,7 @@ enum Name {
 protocol ChoiceValue: RawRepresentable, CaseIterable, Sendable, Equatable where RawValue == String {}
 
 extension ValueShape where Value: ChoiceValue {
-    /// One word from a set.
+    /// The shape of one word from a fixed set.
     static func choice(_ noun: String) -> ValueShape {
         let words = Value.allCases.map(\.rawValue)
         return ValueShape(

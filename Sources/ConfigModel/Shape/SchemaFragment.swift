@@ -10,7 +10,7 @@ struct SchemaFragment: Sendable {
 
     var value: PlainValue { .object(entries) }
 
-    /// Defines this fragment under a name, and refers to it.
+    /// A reference to this fragment, which is defined under a name.
     func defined(as name: String) -> SchemaFragment {
         var definitions = definitions
         definitions[name] = value

@@ -3,7 +3,7 @@
 struct StoredProperty<Root: Sendable, Value>: Sendable {
     private let offset: Int
 
-    /// The property's place in every Root.
+    /// The range of bytes that the property occupies in every Root.
     var bytes: Range<Int> { offset..<offset + MemoryLayout<Value>.size }
 
     /// Finds the offset of the property that a key path names. It must be stored and without observers.
@@ -20,7 +20,7 @@ struct StoredProperty<Root: Sendable, Value>: Sendable {
     }
 
     func set(_ value: Value, of root: inout Root) {
-        // Sound for the same reason; inout guarantees exclusive access.
+        // Sound: a Value is at this offset in every Root, and inout guarantees exclusive access.
         unsafe withUnsafeMutablePointer(to: &root) {
             unsafe (UnsafeMutableRawPointer($0) + offset).assumingMemoryBound(to: Value.self).pointee = value
         }

@@ -4,7 +4,7 @@ package struct StarterFile {
     package enum CertificateSource {
         /// The local CA, for trying Aegis out and for internal names.
         case local
-        /// Let's Encrypt, by http-01. Let's Encrypt may write to `email` about problems.
+        /// Let's Encrypt, with the challenge http-01. Let's Encrypt may write to `email` about problems.
         case letsencrypt(email: String)
         /// The operator's own PEM files.
         case files(certificate: String, key: String)

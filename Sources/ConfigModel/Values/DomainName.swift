@@ -89,7 +89,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         var labels = 1
         var hasUpperCase = false
         var isNumeric = true
-        // A span, since this runs for every name of a file.
+        // A span, which is faster than a string's view: this runs for every name of a file.
         let bytes = text.utf8.span
         guard (1...253).contains(bytes.count) else { return nil }
         let isWildcard = bytes.count > 1 && bytes[0] == UInt8(ascii: "*") && bytes[1] == UInt8(ascii: ".")

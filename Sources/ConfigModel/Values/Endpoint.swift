@@ -69,7 +69,7 @@ struct HostPort {
 extension String {
     /// The lower-case scheme of a URL and the text after `://`; nil when there is no scheme.
     var splitAtScheme: (scheme: String, rest: Substring)? {
-        // Nearly every URL here has this scheme.
+        // Fast path: nearly every URL in the file has this scheme.
         if hasPrefix("http://") { return ("http", self[utf8.index(startIndex, offsetBy: 7)...]) }
         guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let rest = self[utf8.index(after: colon)...]
@@ -142,7 +142,7 @@ package struct Upstream: Sendable, Hashable {
     /// Reads an upstream: `http://` or `https://` with a host and a port, or `unix:` with a path.
     package static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
-        // Checked first, since the other messages quote the text.
+        // Checked first, since the other messages quote the text, and it may contain a password.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
             throw ValueFault("an upstream has no user name or password")
         }

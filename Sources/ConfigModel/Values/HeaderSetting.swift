@@ -1,4 +1,5 @@
-/// A header field that a host's `headers.*.set` adds to messages, in place of any of that name (RFC 9110 section 5).
+/// A header field that a host's `headers.*.set` adds to messages; it replaces all fields of that name (RFC 9110 section
+/// 5).
 package struct HeaderSetting: Sendable, Hashable {
     /// The name as the file writes it.
     package let name: String
@@ -10,7 +11,8 @@ package struct HeaderSetting: Sendable, Hashable {
 enum HeaderGrammar {
     static let maxValueBytes = 8192
     static let namePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
-    /// These fields frame the message or belong to one connection. Setting them by hand would break it.
+    /// These fields frame the message or belong to one connection, so setting them by hand would break it; `host` and
+    /// `strict-transport-security` have settings of their own.
     private static let reserved: Set<String> = [
         "connection", "content-length", "host", "keep-alive", "proxy-connection",
         "strict-transport-security", "te", "trailer",

@@ -1,5 +1,5 @@
 /// A value as JSON can express it. Plans, records and the schema consist of such values. Two are equal when their JSON
-/// is: texts are compared by their bytes, since `é` has two encodings, which are sent as they are.
+/// is: texts are compared by their bytes, since Swift's `==` takes the two ways to encode `é` as equal.
 package enum PlainValue: Sendable, Equatable {
     case null
     case bool(Bool)

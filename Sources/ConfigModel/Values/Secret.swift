@@ -1,4 +1,4 @@
-/// A reference to a secret or to a PEM text. The model never reads the secret itself from there.
+/// A reference to a secret or to a PEM text. The model never follows the reference to read the secret.
 package struct Secret: Sendable, Hashable {
     /// The kinds of places that a secret can be in.
     package enum Source: Sendable, Hashable {
@@ -34,11 +34,11 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     /// The same as `description`, so that dumps don't show the secret either.
     package var debugDescription: String { description }
 
-    /// Without children, so that dumps don't show the secret either.
+    /// A mirror without children, so that dumps don't show the secret either.
     package var customMirror: Mirror { Mirror(self, children: []) }
 
     /// A 32-bit fingerprint (FNV-1a) of an inline secret, to notice a change; empty for other sources. Only the state
-    /// contains it: a fingerprint would confirm a guess of a weak secret.
+    /// contains the fingerprint, since it would confirm a guess of a weak secret.
     package var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }

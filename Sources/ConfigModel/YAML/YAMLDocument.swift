@@ -1,8 +1,8 @@
 /// A YAML document as flat arrays: nodes in the order of the text, scalars in one run of bytes.
 ///
-/// 100,000 hosts are four million nodes, which would cost ten times as much memory as objects. Children follow their
-/// parent, and each node knows the index of the next node after its subtree, so no lists of children are needed. An
-/// alias points at its anchor's node, so a document with many aliases takes no more room than its text.
+/// 100,000 hosts are four million nodes, which would take ten times the memory if each were an object. Children follow
+/// their parent, and each node knows the index of the next node after its subtree, so no lists of children are needed.
+/// An alias points at its anchor's node, so a document with many aliases takes no more room than its text.
 final class YAMLDocument: Sendable {
     private let nodes: [YAMLNode]
     private let text: [UInt8]
@@ -91,7 +91,7 @@ final class YAMLDocument: Sendable {
         }
     }
 
-    /// The number of nodes. Each node's index is below it.
+    /// The number of nodes. The index of every node is below this number.
     var nodeCount: Int { nodes.count }
 
     /// The scalars and aliases that begin on a line, and the last one before that line, whose text may continue on it.

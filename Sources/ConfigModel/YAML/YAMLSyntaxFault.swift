@@ -21,7 +21,7 @@ enum YAMLSyntaxFault {
         return YAMLFault(position, "YAML syntax: \(problem)", hint: hint(for: problem, at: byte), notes: notes)
     }
 
-    // MARK: Slips that libyaml notices only later, or takes for others
+    // MARK: Mistakes that libyaml notices late or misnames
 
     private static func cause(of problem: String, at position: SourcePosition, in source: SourceText) -> YAMLFault? {
         let lines = SourceLines(source)
@@ -40,8 +40,8 @@ enum YAMLSyntaxFault {
             hint: "decide what is to stay, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
     }
 
-    /// Finds a quote that was probably meant to end on its line: it continues on a later line, where the text behind it
-    /// is no valid YAML.
+    /// Finds a quoted text that was probably meant to end on its line: it continues on a later line, where what follows
+    /// it is no valid YAML.
     private static func unclosedQuote(
         before position: SourcePosition, _ isAtEnd: Bool, in lines: SourceLines
     ) -> YAMLFault? {
