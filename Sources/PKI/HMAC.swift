@@ -22,7 +22,7 @@ package enum HMAC {
         var length = 0
         try key.withBytes { key throws(PKIError) in
             try unsafe key.withUnsafeBufferPointer { key throws(PKIError) in
-                // Reads key and message, and writes at most the given size.
+                // EVP_Q_mac reads key and message, and writes at most `code.count` bytes.
                 _ = try unsafe OpenSSL.require(
                     "authenticating a message",
                     EVP_Q_mac(

@@ -25,7 +25,7 @@ enum OpenSSL {
         while true {
             let code = ERR_get_error()
             guard code != 0 else { return reasons }
-            // Both return static texts, or nil for unknown codes.
+            // Both calls return static texts, or nil for unknown codes.
             let library = unsafe ERR_lib_error_string(code).map { unsafe String(cString: $0) }
             let reason = unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) }
             reasons.append("\(library ?? "OpenSSL"): \(reason ?? "error \(code)")")
@@ -53,7 +53,7 @@ enum OpenSSL {
         _ call: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?
     ) -> OpaquePointer? {
         ERR_clear_error()
-        // d2i reads only the given bytes, and moves the pointer behind the last one it read.
+        // d2i reads only the given bytes, and moves `position` past the last byte it read.
         return unsafe der.withUnsafeBufferPointer { bytes in
             var position = bytes.baseAddress
             guard let start = unsafe position, let object = unsafe call(&position, bytes.count) else { return nil }

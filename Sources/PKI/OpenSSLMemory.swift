@@ -1,10 +1,10 @@
 import COpenSSL
 import CWipingMemory
 
-/// The memory functions that OpenSSL uses.
+/// Sets how OpenSSL allocates and frees memory.
 package enum OpenSSLMemory {
-    /// Makes OpenSSL wipe memory that it frees while it handles a key: its decoders (3.0's do) leave copies of keys
-    /// there. Call it once, before any other part of PKI is used.
+    /// Makes OpenSSL wipe memory that it frees while it handles a key: the decoders of OpenSSL 3.0 free copies of keys
+    /// without wiping them. Call it once, before any other part of PKI is used.
     package static func wipeWhenFreed() {
         // These functions live as long as the program.
         let isSet = unsafe CRYPTO_set_mem_functions(aegis_wiping_malloc, aegis_wiping_realloc, aegis_wiping_free)
@@ -12,7 +12,7 @@ package enum OpenSSLMemory {
     }
 
     /// Stops OpenSSL from freeing memory shared by all threads when the program ends: threads that still run would use
-    /// it after that. Call it once, before any part of PKI but `wipeWhenFreed` is used.
+    /// freed memory. Call it once, before any part of PKI but `wipeWhenFreed` is used.
     package static func keepWhenProgramEnds() {
         // OPENSSL_init_crypto(3): no exit handler is registered.
         OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)

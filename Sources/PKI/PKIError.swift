@@ -12,7 +12,7 @@ package enum PKIError: Error, Equatable {
     case noCertificate
     /// The text is in a form other than PEM. The message names the command that converts it.
     case foreignForm(ForeignForm)
-    /// The bytes of the named thing are not as they should be, for this reason.
+    /// The named thing can't be read, for this reason.
     case malformed(String, reason: String)
     /// The named thing is larger than the limit.
     case tooLarge(String, limit: String)
@@ -29,8 +29,8 @@ package enum PKIError: Error, Equatable {
     case explicitCurve(certificate: String?)
     /// The private key belongs to none of the certificates. `subject` is that of the first one.
     case keyMismatch(subject: String)
-    /// The certificate with this subject is not part of the leaf's chain: one between them is missing, or it is
-    /// unrelated.
+    /// The certificate with this subject is not part of the leaf's chain: a certificate between the two is missing, or
+    /// they are unrelated.
     case unrelatedCertificate(subject: String, leaf: String)
     /// A certificate can't be made for this name.
     case badName(String, reason: String)
@@ -42,7 +42,6 @@ package enum PKIError: Error, Equatable {
 }
 
 extension PKIError: CustomStringConvertible {
-    /// The error as one line for an operator.
     package var description: String {
         switch self {
         case .encryptedKey:

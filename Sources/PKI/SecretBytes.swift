@@ -8,7 +8,7 @@ package final class SecretBytes: Sendable {
     // Sound to share: only the initializers write it, and only deinit frees it.
     private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
 
-    /// At most `capacity` bytes, which `fill` writes directly into the memory that will be wiped.
+    /// Makes a secret of at most `capacity` bytes, which `fill` writes directly into the memory that will be wiped.
     package init<Failure: Error>(
         capacity: Int, _ fill: (inout OutputSpan<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -35,7 +35,7 @@ package final class SecretBytes: Sendable {
     /// Copies an array and wipes it. Nobody else may have a copy of the array, since that would not be wiped.
     package convenience init(wiping bytes: inout [UInt8]) {
         self.init(bytes)
-        // The array's own bytes, lent to the call.
+        // The call uses the array's bytes only until it returns.
         unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
         bytes = []
     }
@@ -53,7 +53,7 @@ package final class SecretBytes: Sendable {
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {
-        // This is the whole allocation, and its last use.
+        // `storage` is the whole allocation, and is not used afterwards.
         unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)
         unsafe storage.deallocate()
     }
@@ -74,7 +74,7 @@ package final class SecretBytes: Sendable {
 }
 
 extension SecretBytes: Equatable {
-    /// Whether both contain the same bytes. The time of this depends only on their number.
+    /// Whether both contain the same bytes. How long the comparison takes depends only on the number of bytes.
     package static func == (left: SecretBytes, right: SecretBytes) -> Bool {
         guard left.count == right.count else { return false }
         defer { extendLifetime((left, right)) }

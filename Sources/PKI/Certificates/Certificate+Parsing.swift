@@ -9,7 +9,7 @@ extension Certificate {
     package init(der: [UInt8]) throws(PKIError) {
         let certificate = try unsafe Self.decode(der)
         defer { unsafe X509_free(certificate) }
-        // OpenSSL parses the extensions when first asked about them, and sets this flag if it could not.
+        // OpenSSL parses the extensions when first asked about them, and sets EXFLAG_INVALID if it can't read one.
         guard unsafe X509_get_extension_flags(certificate) & UInt32(EXFLAG_INVALID) == 0 else {
             throw Self.malformed("an extension can't be read")
         }
@@ -57,8 +57,8 @@ extension Certificate {
         return unsafe certificate
     }
 
-    /// Whether `issuer` has signed this certificate. Its name, its key identifier, its right to sign and the signature
-    /// must all fit.
+    /// Whether `issuer` has signed this certificate. The issuer's name, key identifier and right to sign must fit, and
+    /// so must the signature.
     package func isIssued(by issuer: Certificate) -> Bool {
         guard let child = unsafe try? Self.decode(der) else { return false }
         defer { unsafe X509_free(child) }
@@ -123,7 +123,7 @@ extension Certificate {
         return places
     }
 
-    /// The URI as text if people can be shown it and programs can fetch it, else nil.
+    /// The URI as text if it is http or https, in visible ASCII and at most 300 bytes long; else nil.
     private static func webAddress(_ uri: [UInt8]?) -> String? {
         guard let uri, uri.count <= 300, uri.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         let text = String(decoding: uri, as: UTF8.self)

@@ -1,16 +1,16 @@
-/// An X.509 certificate (RFC 5280): its DER, and the fields that were read from it once. Two are equal when their DER
-/// is.
+/// An X.509 certificate (RFC 5280): its DER, and the fields that were read from it once. Two certificates are equal
+/// when their DER is.
 package struct Certificate: Sendable {
-    /// The certificate as it was signed.
+    /// The certificate's DER, exactly as it was signed.
     package let der: [UInt8]
     /// The subject alternative names. The common name doesn't count as a name (RFC 9525).
     package let names: [SubjectName]
     /// The subject's common name, for people to read.
     package let subjectCommonName: String?
     package let issuerCommonName: String?
-    /// Valid from here on, in seconds since 1970 UTC.
+    /// The begin of the validity, in seconds since 1970 UTC.
     package let notBefore: Int64
-    /// Valid up to here, in seconds since 1970 UTC.
+    /// The end of the validity, in seconds since 1970 UTC.
     package let notAfter: Int64
     /// The serial number's content bytes in DER as hex, a leading 00 included.
     package let serial: String
@@ -18,7 +18,8 @@ package struct Certificate: Sendable {
     package let fingerprint: String
     /// The operations that the key may be used for; nil when the certificate doesn't say, which allows everything.
     package let keyUsage: KeyUsage?
-    /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; empty allows all.
+    /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; an empty list
+    /// allows all.
     package let extendedKeyUsages: [String]
     /// Whether the certificate's key may issue certificates.
     package let isCA: Bool
@@ -37,7 +38,7 @@ package struct Certificate: Sendable {
     /// Whether issuer and subject have the same name.
     package let isSelfIssued: Bool
     let publicKeyKindValue: KeyKind
-    /// How hard the signature is to forge, in bits: 63 for SHA-1.
+    /// How hard the signature is to forge, in bits: 63 for SHA-1, 0 if unknown.
     let signatureSecurityBits: Int
 
     /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".

@@ -34,8 +34,8 @@ package struct CertificateAuthority: Sendable {
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
     }
 
-    /// Issues a server's certificate for the public half of a key. It is valid from five minutes before `now` to
-    /// `lifetimeSeconds` after, cut down to 397 days in all and to the authority's own end.
+    /// Issues a server's certificate for the public half of a key. It is valid from five minutes before `now` until
+    /// `lifetimeSeconds` after `now`, but for at most 397 days and only within the authority's own validity.
     package func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
@@ -72,7 +72,7 @@ package struct CertificateAuthority: Sendable {
         return try template.signed(by: key)
     }
 
-    /// The time itself, if X.509 can express it: up to the year 9999.
+    /// Returns a time or a lifetime. Throws if X.509, whose times end with the year 9999, can't express it.
     private static func checked(_ seconds: Int64) throws(PKIError) -> Int64 {
         guard (0...250_000_000_000).contains(seconds) else {
             throw .unusableAuthority(reason: "\(seconds) s is no time that a certificate can hold")

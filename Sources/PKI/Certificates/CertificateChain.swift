@@ -21,16 +21,17 @@ package struct CertificateChain: Sendable, Hashable {
     /// The most certificates of one input; more are refused.
     package static let maximumCertificates = 20
 
-    /// The earliest end of all its certificates, in seconds since 1970. Clients refuse the chain from then on.
+    /// The earliest end among the certificates, in seconds since 1970. Clients refuse the chain from then on.
     package var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
 
     /// Reads PEM of at most 1 MiB. The certificates may come in any order, some of them twice, with any text between
     /// them. With a key, the leaf is the certificate for that key; else it is the certificate that issued none of the
     /// others.
     ///
-    /// An authority may have several certificates, renewed or signed by another authority. Those are taken that are
-    /// valid `now`, in seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was put
-    /// in order before, every certificate counts as begun. Throws when a certificate is neither the leaf nor above it.
+    /// An authority may have several certificates, renewed or signed by another authority. The chain uses the ones that
+    /// are valid `now`, in seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was
+    /// put in order before, every certificate counts as valid. Throws when a certificate is neither the leaf nor above
+    /// it.
     package init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         try self.init(certificates: Self.certificates(inPEM: pem), key: key, now: now)
     }
@@ -64,7 +65,7 @@ package struct CertificateChain: Sendable, Hashable {
                 unreadable.append(error)
             }
         }
-        // The block that can't be read may be the leaf.
+        // The unreadable block may be the leaf.
         if let error = unreadable.first, !certificates.contains(where: key.matches) { throw error }
         let (chain, others) = try inOrder(certificates, key: key, now: now)
         return Found(chain: chain, others: others, unreadable: unreadable)
@@ -117,7 +118,8 @@ package struct CertificateChain: Sendable, Hashable {
         try Certificate(der: PEM.content(of: block, in: text).plainCopy())
     }
 
-    /// A certificate that issued none of the others; one of an end entity rather than an authority's.
+    /// Finds a certificate that issued none of the others. Among several, an end entity's is preferred to an
+    /// authority's.
     private static func leaf(of certificates: [Certificate]) -> Certificate? {
         let candidates = certificates.filter { candidate in
             !certificates.contains { $0 != candidate && $0.isIssued(by: candidate) }

@@ -62,7 +62,7 @@ struct CertificateExtension {
         try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
         let object = try unsafe OpenSSL.require(action, OBJ_txt2obj(identifier, 1))
         defer { unsafe ASN1_OBJECT_free(object) }
-        // The extension keeps copies of both.
+        // The extension keeps copies of `object` and `content`.
         return try unsafe OpenSSL.require(
             action, X509_EXTENSION_create_by_OBJ(nil, object, isCritical ? 1 : 0, content))
     }

@@ -31,7 +31,7 @@ struct CertificateTemplate {
         for item in extensions {
             let item = try unsafe item.make()
             defer { unsafe X509_EXTENSION_free(item) }
-            // The call adds a copy.
+            // X509_add_ext adds a copy of the extension.
             try unsafe OpenSSL.check(action, X509_add_ext(certificate, item, -1))
         }
         try unsafe key.sign(certificate: certificate)
@@ -54,7 +54,7 @@ struct CertificateTemplate {
         }
         let parent = try unsafe Certificate.decode(issuer.der)
         defer { unsafe X509_free(parent) }
-        // The call sets a copy.
+        // X509_set_issuer_name copies the name.
         try unsafe OpenSSL.check("writing an issuer", X509_set_issuer_name(certificate, X509_get_subject_name(parent)))
     }
 

@@ -1,4 +1,4 @@
-/// Finds the best way from a leaf up through the certificates that were given with it (RFC 4158).
+/// Finds the best path from a leaf up through the certificates that were given with it (RFC 4158).
 ///
 /// An authority may have twin certificates: renewed, or signed by another authority. Clients use the chain as it is
 /// shown to them, so an expired certificate must not stand where its twin would do.
@@ -8,8 +8,8 @@ struct ChainSearch {
     /// For each certificate, the indices of its issuers, the best first.
     private let issuers: [[Int]]
     private let qualities: [Quality]
-    /// For each certificate, whether it or one above it is valid. Clients have no use for the others at the end of a
-    /// chain.
+    /// For each certificate, whether it or one above it is valid. At the end of a chain, a certificate for which this
+    /// is false is of no use to clients.
     private let leadsToValid: [Bool]
 
     /// Whether a certificate is valid, and for how much of the leaf's lifetime.
@@ -26,12 +26,12 @@ struct ChainSearch {
     private static let maximumSteps = 1000
 
     /// Finds the issuers of each certificate. `all` must be distinct and bounded in number. `now` is in seconds since
-    /// 1970; without it, twins are told apart by their ends alone.
+    /// 1970; without `now`, twins are told apart by their ends alone.
     init(from leaf: Certificate, among all: [Certificate], now: Int64?) {
         var certificates = [leaf]
         var rest = all.filter { $0 != leaf }
         var issuers: [[Int]] = []
-        // Each round looks at one certificate above the leaf, and adds its issuers.
+        // Each round takes the next known certificate, first the leaf, and adds its issuers.
         while issuers.count < certificates.count {
             let child = certificates[issuers.count]
             let above = rest.filter(child.isIssued)
@@ -67,7 +67,7 @@ struct ChainSearch {
         _ certificates: [Certificate], _ qualities: [Quality], _ issuers: [[Int]]
     ) -> [Bool] {
         var leads = qualities.map(\.isValid)
-        // Each round but the last finds one more certificate.
+        // Each round but the last finds one more certificate that leads to a valid one.
         while let next = leads.indices.first(where: { index in
             !leads[index] && !certificates[index].isSelfIssued && issuers[index].contains { leads[$0] }
         }) {
@@ -79,9 +79,9 @@ struct ChainSearch {
     /// Whether a certificate is the leaf or above it.
     func contains(_ certificate: Certificate) -> Bool { certificates.contains(certificate) }
 
-    /// The chain whose worst certificate is the best. It goes up to a root, or as far as there are certificates. An
-    /// invalid certificate at the end is cut off if everything below is valid: clients mostly know another root for
-    /// that authority.
+    /// The path whose worst certificate is better than that of any other path. It goes up to a root, or as far as the
+    /// given certificates lead. Invalid certificates at its end are cut off if all below them are valid: most clients
+    /// know another way from there to a root.
     func best() -> [Certificate] {
         let worsts = Set(qualities.dropFirst()).sorted(by: >)
         for (cutsTail, allValid) in [(false, true), (true, true), (false, false)] {

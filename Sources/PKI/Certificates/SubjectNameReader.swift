@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// Reads extensions of a certificate or of a request. It must not outlive them.
+/// Reads the extensions of a certificate or a request, which must outlive the reader.
 @unsafe
 struct X509ExtensionReader {
     /// An `X509`, or the stack of a request's extensions.
@@ -10,7 +10,7 @@ struct X509ExtensionReader {
     }
 
     private let source: Source
-    /// The thing that has the extensions, for messages.
+    /// "certificate" or "request", for messages.
     let owner: String
 
     init(certificate: OpaquePointer) {
@@ -33,8 +33,8 @@ struct X509ExtensionReader {
             case .list(let list): unsafe X509V3_get_d2i(list, identifier, &status, nil)
             }
         if let value = unsafe value { return OpaquePointer(value) }
-        // A status of -1 means that there is no such extension, -2 that there are several; any other that it can't be
-        // read.
+        // A status of -1 means that there is no such extension, -2 that there are several; any other status that it
+        // can't be read.
         guard status == -1 else { throw unsafe .malformed(owner, reason: "its \(name) can't be read") }
         return nil
     }

@@ -20,7 +20,7 @@ enum Base64Alphabet {
         return value == Self.noValue ? nil : value
     }
 
-    /// For each byte its value as a digit, or `noValue`. Loops should read this table once.
+    /// For each byte its value as a digit, or `noValue`. A loop should read this table once, before it begins.
     var values: [UInt8] { self == .url ? Self.urlValues : Self.standardValues }
 
     static let noValue: UInt8 = 0xFF
@@ -69,7 +69,7 @@ enum Base64Alphabet {
     }
 }
 
-/// base64 (RFC 4648, section 4), in which keys for DNS updates are handed out.
+/// base64 (RFC 4648, section 4), the form in which name servers issue keys for DNS updates.
 package enum Base64 {
     /// Decodes a text, with or without padding, and with blanks or line ends around it. Nil when any other byte is no
     /// digit, or the unused last bits are not zero.
@@ -102,9 +102,9 @@ package enum Base64URL {
         Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
     }
 
-    /// The digits that depend on this secret alone when it stands inside a longer text. `offset` (0 to 2) is the place
-    /// of its first byte in a group of three bytes. The digit before and the digit after may contain bits of the secret
-    /// too.
+    /// The digits that the secret alone determines when a longer text that contains it is encoded. `offset` (0 to 2) is
+    /// the place of the secret's first byte in a group of three bytes. The digit before and the digit after may contain
+    /// bits of the secret too.
     package static func core(of secret: SecretBytes, at offset: Int) -> SecretBytes {
         secret.withBytes { bytes in
             let digits = (8 * offset + 5) / 6..<max((8 * offset + 5) / 6, 8 * (offset + bytes.count) / 6)

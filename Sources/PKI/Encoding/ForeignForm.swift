@@ -2,9 +2,10 @@
 package enum ForeignForm: Sendable, Hashable {
     /// A certificate or key in DER; `command` is OpenSSL's command that reads it.
     case der(command: String)
-    /// A bag of certificates (RFC 2315), in DER or in a PEM block.
+    /// PKCS #7 (RFC 2315): certificates without a key, in DER or in a PEM block.
     case pkcs7(isDER: Bool)
-    /// Certificates and key under a password (RFC 7292); `key` says that the key is wanted, not the certificates.
+    /// PKCS #12 (RFC 7292): certificates and a key, encrypted with a password; `key` says that the key is wanted, not
+    /// the certificates.
     case pkcs12(key: Bool)
     /// A certificate in OpenSSL's own format that adds the purposes it is trusted for.
     case trustedCertificate

@@ -2,17 +2,17 @@
 /// the blocks, indented blocks and any kind of line end are accepted. A block that is cut off, or contains anything but
 /// base64, is an error.
 package enum PEM {
-    /// One block, by its place in the text.
+    /// A block's label, and where the block is in the text.
     struct Block {
         let label: String
-        /// The offset of its first line.
+        /// The offset of the BEGIN line.
         let start: Int
-        /// Whether its headers say that its content is encrypted.
+        /// Whether the block's headers say that its content is encrypted.
         var isEncrypted = false
-        /// The place of its base64 text.
+        /// The range of the base64 text.
         var body: Range<Int>
 
-        /// Whether it is a certificate, by the label of RFC 7468 or the older one (section 5.1).
+        /// Whether the block is a certificate, by the label of RFC 7468 or the older one (section 5.1).
         var isCertificate: Bool { label == "CERTIFICATE" || label == "X509 CERTIFICATE" }
     }
 
@@ -25,7 +25,7 @@ package enum PEM {
     private static let end = Array("-----END ".utf8)
     private static let encrypted = Array("ENCRYPTED".utf8)
 
-    /// The DER of each certificate in a text, in its order. The certificates are not parsed.
+    /// The DER of each certificate in a text, in the text's order. The certificates are not parsed.
     package static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
@@ -43,7 +43,8 @@ package enum PEM {
         return try content(of: block, in: text).plainCopy()
     }
 
-    /// The blocks that are certificates. Throws for certificates in another form, which would otherwise be lost.
+    /// The blocks that are certificates. Throws for certificates in another form, which would otherwise be left out
+    /// silently.
     static func certificateBlocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
         let all = try blocks(in: text)
         if all.isEmpty, let form = ForeignForm(of: text, key: false) { throw .foreignForm(form) }
@@ -52,7 +53,7 @@ package enum PEM {
         return all.filter(\.isCertificate)
     }
 
-    /// The offset behind the first block of a text in plain PEM, its line end included; nil when there is no block.
+    /// The offset after the END line of the first block of a text in plain PEM; nil when there is no block.
     package static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
         while position + end.count <= pem.count {
@@ -112,7 +113,7 @@ package enum PEM {
             reason: "the block '\(block.label)' of line \(lineNumber(of: block.start, in: text)) does not end")
     }
 
-    /// The number of the line, from 1, that contains a byte. CR, LF and CRLF each end a line.
+    /// The number of the line, counted from 1, that contains the byte at `position`. CR, LF and CRLF each end a line.
     static func lineNumber(of position: Int, in text: Span<UInt8>) -> Int {
         var number = 1
         for index in 0..<position {

@@ -13,7 +13,7 @@ struct PEMSlip {
     init(endOf label: String) { (kind, self.label, isEnd) = (.isAlone, label, true) }
 
     /// Finds base64 that no BEGIN line precedes; nil for any other line outside of blocks. DER of more than 127 bytes
-    /// begins with the digits "MI", and comments beside blocks hardly ever contain one word of that length.
+    /// begins with the digits "MI", and comments beside blocks hardly ever contain a word as long as a line of base64.
     init?(bodyOutside line: Range<Int>, of text: Span<UInt8>) {
         guard line.count >= Self.leastBodyBytes, text[line.lowerBound] == UInt8(ascii: "M"),
             text[line.lowerBound + 1] == UInt8(ascii: "I"), PEM.isBase64(line, of: text)
@@ -53,7 +53,7 @@ struct PEMSlip {
         (kind, self.label, self.isEnd) = (.damaged, meant, isEnd)
     }
 
-    /// The error that an operator reads.
+    /// The error for an operator. `position` is the offset of the line with the mistake.
     func error(at position: Int, in text: Span<UInt8>) -> PKIError {
         let reason =
             switch kind {
@@ -86,8 +86,8 @@ struct PEMSlip {
         return position - start
     }
 
-    /// Reads BEGIN or END and a known label. Behind the label only dashes may follow, or words that can't be part of a
-    /// sentence.
+    /// Reads BEGIN or END and a known label. After the label, dashes or base64 may follow, but no other words: they
+    /// would make it a sentence.
     private static func boundary(from start: Int, to end: Int, of text: Span<UInt8>) -> (isEnd: Bool, label: String)? {
         var words: [String] = []
         var position = start

@@ -101,7 +101,7 @@ extension PrivateKey {
         var number: OpaquePointer?
         try unsafe OpenSSL.check(
             "reading a public key", withHandle { key in unsafe EVP_PKEY_get_bn_param(key, name, &number) })
-        // The call allocated the number for us.
+        // EVP_PKEY_get_bn_param allocated the number for us.
         defer { unsafe BN_free(number) }
         return try unsafe Self.bytes(of: number, width: width)
     }

@@ -4,8 +4,8 @@ import COpenSSL
 @safe
 package final class PrivateKey: Sendable {
     let keyKind: KeyKind
-    // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Each use
-    // of `key` extends self's lifetime to its end.
+    // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Each
+    // function that uses `key` keeps self alive until it returns.
     private nonisolated(unsafe) let key: OpaquePointer
 
     /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
@@ -29,7 +29,8 @@ package final class PrivateKey: Sendable {
     deinit { unsafe EVP_PKEY_free(key) }
 
     /// Throws for an RSA key whose public exponent is not odd, above 1 and short, as every client requires. With an
-    /// exponent of 1 a signature would be the message itself. A long one slows each handshake down, for the client too.
+    /// exponent of 1 a signature would be the message itself. A long exponent slows each handshake down, for the client
+    /// too.
     private static func checkExponent(_ key: OpaquePointer) throws(PKIError) {
         var exponent: OpaquePointer?
         try unsafe OpenSSL.check("reading a key", EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent))
@@ -40,7 +41,7 @@ package final class PrivateKey: Sendable {
         }
     }
 
-    /// The longest public exponent, in bits. OpenSSL verifies nothing with longer ones when the modulus is long
+    /// The longest public exponent, in bits. With a longer one and a long modulus, OpenSSL refuses to verify
     /// (OPENSSL_RSA_MAX_PUBEXP_BITS).
     private static let maximumExponentBits: Int32 = 64
 
@@ -111,7 +112,7 @@ package final class PrivateKey: Sendable {
         var length = 0
         try unsafe OpenSSL.check(action, OSSL_ENCODER_to_data(context, &output, &length))
         guard let start = unsafe output else { throw .openSSL(action, reasons: []) }
-        // The encoder allocated the output for us. Freeing it wipes it.
+        // The encoder allocated the output for us. aegis_clear_free wipes and frees it.
         defer { unsafe aegis_clear_free(start, length) }
         return SecretBytes(capacity: length) { bytes in
             for index in 0..<length { unsafe bytes.append(start[index]) }
@@ -158,14 +159,14 @@ extension PrivateKey {
         try unsafe OpenSSL.check("signing a request", X509_REQ_sign(request, key, keyKind.digest))
     }
 
-    /// Throws unless the public half verifies a signature of the private half. In a file that was damaged or patched
-    /// together it doesn't.
+    /// Throws unless the public half verifies a signature of the private half. This finds files that were damaged, or
+    /// put together from two keys.
     private func checkPair() throws(PKIError) {
         defer { extendLifetime(self) }
         let context = try unsafe OpenSSL.require("checking a key", EVP_MD_CTX_new())
         defer { unsafe EVP_MD_CTX_free(context) }
         let message = Array("aegis".utf8)
-        // More than the signature of any key that fits the limit on DER needs.
+        // Room for the signature of any key that fits the limit of 32 KiB on DER.
         var signature = [UInt8](repeating: 0, count: 32 << 10)
         var length = signature.count
         ERR_clear_error()

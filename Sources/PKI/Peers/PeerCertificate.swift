@@ -14,7 +14,7 @@ package struct PeerCertificate: Sendable, Equatable {
     package let issuer: String
     /// The serial number's content bytes in DER as hex.
     package let serial: String
-    /// The subject alternative names with their kinds, such as `DNS:app.test`. Names that match no rule are among them.
+    /// The subject alternative names with their kinds, such as `DNS:app.test`. Names that match no rule are included.
     package let names: [String]
     /// The number of names that are not shown.
     package let namesLeftOut: Int

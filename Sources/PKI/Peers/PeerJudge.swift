@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// Judges certificates by rules when OpenSSL calls it. The `X509_STORE` of a `PeerTrust` holds a reference to it, so
-/// that it lives as long as any connection with that store.
+/// Judges certificates by rules when OpenSSL calls it. The `X509_STORE` of a `PeerTrust` holds a reference to the
+/// judge, which thus lives as long as any connection with that store.
 @safe
 final class PeerJudge: Sendable {
     let rules: PeerRules
@@ -12,13 +12,13 @@ final class PeerJudge: Sendable {
         self.now = now
     }
 
-    // MARK: OpenSSL's side
+    // MARK: Callbacks of OpenSSL
 
     /// The index of the judge in the application data of an `X509_STORE`.
     private static let index: Int32 = {
         let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, nil, nil, nil) {
             _, judge, _, _, _, _ in
-            // OpenSSL calls this for every store it frees; those without a judge have nil here.
+            // OpenSSL calls this for every store that it frees; `judge` is nil for a store without one.
             if let judge = unsafe judge { unsafe Unmanaged<PeerJudge>.fromOpaque(judge).release() }
         }
         precondition(index >= 0, "OpenSSL has no place for a judge")
@@ -66,11 +66,12 @@ final class PeerJudge: Sendable {
 
     // MARK: Judging
 
-    /// Runs a verification (an `X509_STORE_CTX`), and stores the error in it from which OpenSSL derives the alert.
+    /// Runs a verification (an `X509_STORE_CTX`), and leaves in it the error from which OpenSSL derives the alert.
     func refusal(in context: OpaquePointer) -> PeerRefusal? {
         let now = now()
         unsafe X509_STORE_CTX_set_time(context, 0, time_t(now))
-        // The store has no CAs then, and without the peer's other certificates only its own one is judged.
+        // If the chain is not verified, the store has no CAs. Without the peer's other certificates, only its own one
+        // is judged.
         if !rules.verifiesChain { unsafe X509_STORE_CTX_set0_untrusted(context, nil) }
         unsafe X509_STORE_CTX_set_verify_cb(context) { isGood, context in
             if isGood == 1 { return 1 }
@@ -89,7 +90,7 @@ final class PeerJudge: Sendable {
             unsafe X509_STORE_CTX_set_error_depth(context, Int32(error.depth))
             return unsafe refusal(error, of: chain.certificate(at: error.depth), leaf: chain.certificate(at: 0))
         }
-        // An accepted error would stay there otherwise.
+        // Otherwise an error that the rules forgive would stay in the context.
         unsafe X509_STORE_CTX_set_error(context, X509_V_OK)
         return nil
     }
@@ -109,8 +110,8 @@ final class PeerJudge: Sendable {
         return unsafe refusal(fault, of: certificate, leaf: X509_STORE_CTX_get0_cert(context))
     }
 
-    /// Checks again what can change after a certificate was verified: its dates, its issuer's lists, the required
-    /// names.
+    /// Checks again what may have changed since a certificate was verified: whether it is valid now, is on a list of
+    /// its issuer, and has a required name.
     func refusal(again certificate: OpaquePointer, now: Int64) -> PeerRefusal? {
         do throws(PeerFault) {
             guard let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(certificate)),
@@ -133,7 +134,7 @@ final class PeerJudge: Sendable {
             certificate: unsafe leaf.map { unsafe PeerCertificate($0) })
     }
 
-    /// Checks what OpenSSL does not, in a chain that OpenSSL accepts.
+    /// Checks the strength, the revocation and the names of a chain that OpenSSL accepts.
     private func check(_ chain: PeerChain, now: Int64) throws(PeerFault) {
         for depth in unsafe 0...chain.anchor {
             let certificate = unsafe chain.certificate(at: depth)
@@ -186,7 +187,7 @@ struct PeerChain {
     /// Reads the chain of an `X509_STORE_CTX`.
     init(verifiedBy context: OpaquePointer) {
         unsafe stack = X509_STORE_CTX_get0_chain(context)
-        // As many certificates come from the peer; the next one is trusted.
+        // The untrusted certificates, which come from the peer, stand first; the next one is trusted.
         let last = unsafe Int(OPENSSL_sk_num(stack)) - 1
         precondition(last >= 0, "a chain without certificates")
         unsafe anchor = min(Int(X509_STORE_CTX_get_num_untrusted(context)), last)

@@ -2,7 +2,8 @@ import COpenSSL
 
 /// The reason why a peer's certificate was refused, and the facts that the audit records about it.
 package struct PeerRefusal: Sendable, Equatable {
-    /// The rule that is broken. The raw value is its name in metrics.
+    /// The rule that is broken. The raw value is its name in metrics. In the comments on the cases, "it" is the
+    /// certificate that breaks the rule.
     package enum Reason: String, Sendable, CaseIterable {
         /// The client showed no certificate, and one is required.
         case noCertificate = "no_certificate"
@@ -42,17 +43,16 @@ package struct PeerRefusal: Sendable, Equatable {
         case listForeign = "list_foreign"
         /// None of its names is among the required ones.
         case missingName = "missing_name"
-        /// It is not for the name of the server that the connection is to.
+        /// It is not for the name of the server that we connect to.
         case wrongHost = "wrong_host"
         /// OpenSSL refused it for another reason, which `detail` gives.
         case other
     }
 
-    /// The rule that is broken.
     package let reason: Reason
     /// The place of the certificate that breaks the rule: 0 for the peer's own, 1 for its issuer, and so on.
     package let depth: Int
-    /// The subject of that certificate, escaped and cut; nil when it is the peer's own.
+    /// The subject of the certificate that breaks the rule, escaped and cut; nil for the peer's own certificate.
     package let authority: String?
     /// More about the reason in a few words, such as the kind of key.
     package let detail: String?
@@ -78,7 +78,7 @@ extension PeerRefusal: CustomStringConvertible {
 }
 
 extension PeerRefusal.Reason {
-    /// The predicate of the sentence about the certificate.
+    /// The predicate of `description`, whose subject is the certificate.
     fileprivate var text: String {
         switch self {
         case .noCertificate: "was not shown"
@@ -158,10 +158,10 @@ struct PeerFault: Error {
         case .revoked: X509_V_ERR_CERT_REVOKED
         case .expired: X509_V_ERR_CERT_HAS_EXPIRED
         case .notYetValid: X509_V_ERR_CERT_NOT_YET_VALID
-        // Alert certificate_unknown. OpenSSL's alert for an expired list is certificate_expired, which would mislead
-        // the client.
+        // OpenSSL sends the alert certificate_unknown for this error. For its error of an expired list it sends
+        // certificate_expired, which would mislead the client.
         case .listOverdue, .listForeign: X509_V_ERR_CRL_PATH_VALIDATION_ERROR
-        // Alert bad_certificate, as for a server's name.
+        // OpenSSL sends the alert bad_certificate, as for a certificate with the wrong server name.
         case .missingName: X509_V_ERR_HOSTNAME_MISMATCH
         case .unreadable: X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD
         default: X509_V_ERR_APPLICATION_VERIFICATION

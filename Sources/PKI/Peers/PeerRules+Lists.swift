@@ -1,9 +1,9 @@
 import COpenSSL
 
 extension PeerRules {
-    /// Looks a certificate up in the revocation lists of its issuer. If the issuer has none here, nothing is checked.
+    /// Looks a certificate up in the revocation lists of its issuer. If no list names the issuer, nothing is checked.
     ///
-    /// Of an issuer's lists for the same scope the newest one counts that has begun. If none has begun, a future one
+    /// Among an issuer's lists for the same scope, the newest that has begun counts. If none has begun, a future one
     /// counts: the issuer did revoke the certificates on it, and its clock may be ahead of ours. If lists name the
     /// issuer but none is signed by its key, the certificate is refused, since nobody knows what the issuer revoked.
     ///
@@ -36,8 +36,8 @@ extension PeerRules {
         }
     }
 
-    /// The newest list of each scope, of those that have begun if there are any. With `keysCount` lists of different
-    /// keys are kept apart, since several issuers may share one name.
+    /// The list that counts for each scope: the newest that has begun, or the newest of all if none has. With
+    /// `keysCount`, lists of different keys are kept apart, since several issuers may share one name.
     private static func current(_ lists: [RevocationList], keysCount: Bool, now: Int64) -> [RevocationList] {
         struct Part: Hashable {
             let scope: [UInt8]

@@ -15,7 +15,7 @@ package struct PeerRules: Sendable {
         case server
     }
 
-    /// The peer's end.
+    /// Which end of a connection the peers are.
     package let purpose: Purpose
     /// The patterns of which one must match a name of the certificate; empty allows any name.
     package let requiredNames: [PeerNamePattern]
@@ -67,7 +67,8 @@ package struct PeerRules: Sendable {
             ])
     }
 
-    /// Verifies a list whose CA is known. The list of a CA that peers send with their chains is verified when one does.
+    /// Verifies a list whose CA is among `authorities`. The list of a CA that only peers' chains contain is verified
+    /// when such a chain arrives.
     private static func check(_ list: RevocationList, against authorities: [CertificateHandle]) throws(PKIError) {
         let known = authorities.filter { unsafe list.isIssued(by: X509_get_subject_name($0.handle)) }
         guard known.isEmpty || known.contains(where: { unsafe list.isSigned(by: $0.handle) }) else {
@@ -75,7 +76,7 @@ package struct PeerRules: Sendable {
         }
     }
 
-    /// Hashes each part as a sorted set: its number of elements, then each element behind its length.
+    /// Hashes each part as a sorted set: its number of elements, then each element after its length.
     private static func digest(of parts: [[[UInt8]]]) -> [UInt8] {
         var bytes = Array("aegis peer rules".utf8)
         let count = { (number: Int) in (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }

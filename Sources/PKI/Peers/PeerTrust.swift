@@ -9,7 +9,6 @@ package final class PeerTrust: Sendable {
     /// them.
     static let maximumClientBytes = 32 << 10
 
-    /// The rules.
     package var rules: PeerRules { judge.rules }
 
     private let judge: PeerJudge
@@ -120,8 +119,8 @@ package final class PeerTrust: Sendable {
 
     // MARK: Connections
 
-    /// Makes a connection (an `SSL`) verify its peer by these rules. It keeps a reference to the store, and thereby the
-    /// judge.
+    /// Makes a connection (an `SSL`) verify its peer by these rules. The connection keeps a reference to the store, and
+    /// so keeps the judge.
     func verify(in ssl: OpaquePointer) -> Bool {
         defer { extendLifetime(self) }
         return unsafe aegis_set_verify_store(ssl, store) == 1

@@ -31,9 +31,9 @@ package final class RevocationList: Sendable {
     /// The identifier of the key that signed the list, if the list has one.
     let authorityKey: [UInt8]?
     /// The issuing distribution point in DER, which tells lists for different parts apart; empty for a list that covers
-    /// all.
+    /// all certificates of the CA.
     let scope: [UInt8]
-    /// The SHA-256 of its DER.
+    /// The SHA-256 of the list's DER.
     let digest: [UInt8]
     private let serials: Set<SerialNumber>
     /// The list's DER, and the range of the signed part in it.
@@ -41,7 +41,7 @@ package final class RevocationList: Sendable {
     private let signed: Range<Int>
     /// The results of past verifications, by the SHA-256 of the CA's key.
     private let verdicts = Mutex<[[UInt8]: Bool]>([:])
-    /// The most results that are kept. One CA name never has so many keys; beyond it each verification runs again.
+    /// The most results that are kept. One CA name never has so many keys; results beyond the limit are not kept.
     private static let maximumVerdicts = 32
 
     /// Reads a list in DER. `isSigned(by:)` verifies its signature.
@@ -79,7 +79,7 @@ package final class RevocationList: Sendable {
 
     /// Reads a file with one list in DER, or with one or more in PEM.
     package static func lists(in file: [UInt8]) throws(PKIError) -> [RevocationList] {
-        // The tag of a sequence and a long length: PEM never begins so.
+        // DER begins with the tag of a SEQUENCE and a long length; PEM never does.
         if file.count > 1, file[0] == 0x30, file[1] >= 0x80 { return [try RevocationList(der: file)] }
         let text = file.span
         let blocks = try PEM.blocks(in: text, maximumBytes: 2 * maximumBytes).filter { $0.label == "X509 CRL" }
@@ -106,7 +106,7 @@ package final class RevocationList: Sendable {
     /// once for each key, since that takes milliseconds for a long list.
     func isSigned(by authority: OpaquePointer) -> Bool {
         let usage = unsafe X509_get_key_usage(authority)
-        // A certificate without key usage gives all bits.
+        // For a certificate without key usage, the call returns all bits.
         guard KeyUsage(rawValue: usage).contains(.cRLSign), let bits = unsafe X509_get0_pubkey_bitstr(authority),
             let key = unsafe X509_get0_pubkey(authority)
         else { return false }
@@ -124,14 +124,14 @@ package final class RevocationList: Sendable {
         defer { ERR_clear_error() }
         return unsafe der.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return false }
-            // Both parts are within the DER, which is at most 16 MiB.
+            // The signed part and the signature are within the DER, which has at most 16 MiB.
             return unsafe aegis_verify_signed(
                 start + signed.lowerBound, Int32(signed.count), start + signed.upperBound,
                 bytes.count - signed.upperBound, key) == 1
         }
     }
 
-    /// The range of the signed part. The signature's algorithm stands inside it and again behind it, unsigned: both
+    /// The range of the signed part. The signature's algorithm stands inside it and, unsigned, once more after it: both
     /// must be equal (RFC 5280 section 5.1.1.2).
     private static func signedPart(of der: [UInt8]) throws(PKIError) -> Range<Int> {
         let version: UInt8 = 0x02

@@ -29,7 +29,7 @@ struct GCM: ~Copyable {
         unsafe self.context = context
     }
 
-    // This wipes the expanded key too.
+    // EVP_CIPHER_CTX_free also wipes the expanded key.
     deinit { unsafe EVP_CIPHER_CTX_free(context) }
 
     /// Adds data that is authenticated but not encrypted.

@@ -15,7 +15,6 @@ package enum SealError: Error, Equatable {
 }
 
 extension SealError: CustomStringConvertible {
-    /// A clause for an operator.
     package var description: String {
         switch self {
         case .truncated: "the sealed bytes are cut off"

@@ -1,12 +1,12 @@
 import COpenSSL
 
-/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that each opens only in its own place.
+/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that each opens only for its own purpose and row.
 ///
 /// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version,
 /// purpose and row are authenticated too. Version 2 also authenticates the secret's partner: a thing without which the
 /// secret is useless, such as a key's certificate. With random nonces one key is good for 2^32 seals.
 package struct Sealer: Sendable {
-    /// Seals, and opens envelopes sealed with it.
+    /// The key that seals. It also opens the envelopes that it has sealed.
     package let key: MasterKey
     /// Keys that only open: they have sealed the rows that a change of keys has not reached yet.
     package let olderKeys: [MasterKey]
@@ -103,7 +103,7 @@ package struct Sealer: Sendable {
         throw .damaged
     }
 
-    /// The additional data: each part preceded by its length, so that different places never give the same data.
+    /// The additional data: each part preceded by its length, so that no two lists of parts give the same data.
     private static func place(_ version: UInt8, _ parts: [String]) -> [UInt8] {
         parts.reduce(into: [version]) { data, part in
             let length = UInt64(part.utf8.count)

@@ -3,8 +3,8 @@ import COpenSSL
 /// The settings that all connections to upstreams with the same trust share. The server's certificate is always
 /// verified.
 ///
-/// Reading the system's authorities takes many milliseconds, so threads share one context. OpenSSL counts its
-/// references atomically and locks its store; the rest of it never changes.
+/// Reading the system's authorities takes many milliseconds, so threads share one context. OpenSSL counts the context's
+/// references atomically and locks its store; the rest of the context never changes.
 @safe
 package final class TLSClientContext: @unchecked Sendable {
     let context: OpaquePointer
@@ -38,8 +38,8 @@ package final class TLSClientContext: @unchecked Sendable {
         case .system: try unsafe OpenSSL.check(action, SSL_CTX_set_default_verify_paths(context))
         case .authorities(let pem):
             let store = try unsafe OpenSSL.require(action, SSL_CTX_get_cert_store(context))
-            // Each certificate that an operator names is trusted by itself. The system's directory is not: on Debian it
-            // also contains chains that servers show.
+            // Each certificate that an operator names is trusted by itself. The system's directory does not get this
+            // flag: on Debian it also contains chains that servers send.
             try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
             let certificates = try PEM.certificates(in: pem)
             guard !certificates.isEmpty else { throw .noCertificate }

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// The other end's certificate, and the one shown to it.
+/// Asks for and verifies the other end's certificate, and shows it one of our own.
 extension TLSConnection {
     /// Makes the server ask its client for a certificate. Call it before `choose`. If the client shows a certificate,
     /// it must be good; with `isRequired` the handshake fails without one.
@@ -32,10 +32,10 @@ extension TLSConnection {
         return try? unsafe OpenSSL.encode("reading a certificate") { output in unsafe i2d_X509(certificate, output) }
     }
 
-    /// The reason why this end refused the other's certificate; nil when the handshake failed for another reason.
+    /// The reason why this end refused the other end's certificate; nil when the handshake failed for another reason.
     package borrowing func refusal(after failure: TLSFailure) -> PeerRefusal? {
         if failure.lacksCertificate { return PeerRefusal(.noCertificate) }
-        // The SSL holds a reference (keep).
+        // The SSL holds the reference that `keep` gave it.
         return unsafe SSL_get_ex_data(ssl, Self.refusalIndex).map {
             unsafe Unmanaged<KeptRefusal>.fromOpaque($0).takeUnretainedValue().refusal
         }
@@ -52,7 +52,7 @@ extension TLSConnection {
     /// The index of the refusal in the application data of an `SSL`.
     private static let refusalIndex: Int32 = {
         let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nil, nil, nil) { _, refusal, _, _, _, _ in
-            // OpenSSL calls this for every SSL it frees; those without a refusal have nil here.
+            // OpenSSL calls this for every SSL that it frees; `refusal` is nil for an SSL without one.
             if let refusal = unsafe refusal { unsafe Unmanaged<KeptRefusal>.fromOpaque(refusal).release() }
         }
         precondition(index >= 0, "OpenSSL has no place for a refusal")

@@ -24,8 +24,8 @@ package struct TLSConnection: ~Copyable {
     }
 
     /// Makes the client's end. The server's certificate must be for `serverName`, a host name or an address. `group` is
-    /// the one that an earlier handshake with this server ended with. If the server chooses a group for which the hello
-    /// has no key, it asks for a second hello.
+    /// the group that an earlier handshake with this server chose. A server that chooses a group for which the client
+    /// hello has no key asks for a second hello.
     package init(
         client context: TLSClientContext, wire: TLSWire, serverName: String, group: TLSGroup = .x25519
     ) throws(PKIError) {
@@ -65,7 +65,8 @@ package struct TLSConnection: ~Copyable {
 
     package enum Progress {
         case complete
-        /// The handshake continues when more bytes were received; or in another turn, with what is left of the wire's input.
+        /// The handshake needs more bytes. If the wire still has input, it continues with that input in a later turn of
+        /// the thread's loop.
         case needsInput
         /// The output is full. The handshake continues after the caller has taken the output.
         case needsOutput
@@ -124,7 +125,7 @@ package struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // An address that differs from the one on connections that speak HTTP.
+        // This value differs from that of connections that speak HTTP (isValidation).
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_SSL_CTX(ssl)))
         return true
     }
@@ -168,7 +169,7 @@ package struct TLSConnection: ~Copyable {
 
     /// The state of a connection after bytes were read.
     package enum Next {
-        /// More data follows once more was received.
+        /// The wire's input is used up. More data can be read when more bytes have arrived.
         case needsInput
         /// More data can be read at once: the buffer was full, or the call has done enough work.
         case more
@@ -190,12 +191,12 @@ package struct TLSConnection: ~Copyable {
         // One call of SSL_read processes at most one record.
         for _ in 0..<Self.recordsARead where count < buffer.count {
             OpenSSL.clearErrors()
-            // Writes within the buffer: at most the rest of it.
+            // SSL_read writes at most the given count, which is the rest of the buffer.
             let result = unsafe SSL_read(
                 ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
             if result > 0 {
                 count += Int(result)
-                // Another call would only find out the same, at a third of this one's cost.
+                // Another SSL_read would only say that it needs input, at a third of this call's cost.
                 if unsafe window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 {
                     return ReadResult(count: count, next: .needsInput)
                 }
@@ -203,7 +204,7 @@ package struct TLSConnection: ~Copyable {
             }
             switch unsafe SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
-                // Input is left, so this was a record without data.
+                // If input is left, this record had no data, and the next one is read.
                 guard unsafe window.pointee.inputCount > 0 else { return ReadResult(count: count, next: .needsInput) }
             case SSL_ERROR_ZERO_RETURN: return ReadResult(count: count, next: .closed)
             default: return unsafe ReadResult(count: count, next: .failed(TLSFailure(of: ssl)))
@@ -234,7 +235,7 @@ package struct TLSConnection: ~Copyable {
     }
 }
 
-/// The reason why a TLS connection failed. A small value; its text is made when asked for.
+/// The reason why a TLS connection failed. It is a small value, whose text is made only when it is read.
 @safe
 package struct TLSFailure: Sendable, Equatable {
     private let code: UInt

@@ -12,7 +12,7 @@ package enum TLSGroup: String, Sendable, CaseIterable {
         switch number {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
-        // The post-quantum group: each hello contains its key anyway.
+        // This is also right after the post-quantum group, whose key each hello contains anyway.
         default: self = .x25519
         }
     }

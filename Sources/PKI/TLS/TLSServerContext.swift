@@ -4,8 +4,8 @@ import COpenSSL
 /// configuration (guideline 6.0), tickets, no renegotiation, no compression.
 ///
 /// Settings that differ from host to host (least version, certificate, the binding of sessions) are set on the
-/// connection when its client hello is known. One context for all costs less than one for each policy, and has the same
-/// effect. Confined to one thread.
+/// connection when its client hello is known. One context for all hosts costs less than one for each policy, and has
+/// the same effect. Confined to one thread.
 @safe
 package final class TLSServerContext {
     package var tickets: TicketKeys
@@ -18,8 +18,7 @@ package final class TLSServerContext {
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
     ].joined(separator: ":")
 
-    /// The ciphers of TLS 1.3. OpenSSL's own order begins with AES-256, which costs a third more, and so does its
-    /// SHA-384.
+    /// The ciphers of TLS 1.3. OpenSSL's own order begins with AES-256 and SHA-384, each of which costs a third more.
     private static let cipherSuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
     package init(tickets: TicketKeys) throws(PKIError) {
@@ -60,7 +59,7 @@ package final class TLSServerContext {
 
     deinit { unsafe SSL_CTX_free(context) }
 
-    // MARK: OpenSSL's questions
+    // MARK: Callbacks of OpenSSL
 
     /// Stops the handshake at the client hello until the caller has chosen a certificate.
     private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {

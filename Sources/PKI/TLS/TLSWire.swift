@@ -12,12 +12,13 @@ package final class TLSWire {
     struct Window {
         var input: UnsafePointer<UInt8>?
         var inputCount = 0
-        /// How many more reads are allowed. After them the input seems to be used up; a later turn reads the rest.
+        /// How many more reads are allowed. After these reads the input seems to be used up; a later turn reads the
+        /// rest.
         var readsLeft = Int.max
         let output: UnsafeMutablePointer<UInt8>
         var outputCount = 0
         let outputCapacity: Int
-        /// How many records without data were received on the connections that have read from this window.
+        /// How many records without data have arrived since `TLSConnection.read` last set this to 0.
         var quietRecords: Int32 = 0
         var hello = ClientHello()
     }
@@ -47,7 +48,7 @@ package final class TLSWire {
         unsafe window.pointee.inputCount = count
     }
 
-    /// Ends the loan, so that no other connection reads the bytes that one has left.
+    /// Ends the loan, so that no other connection reads the bytes that this one has not read.
     package func revoke() { unsafe (window.pointee.input, window.pointee.inputCount) = (nil, 0) }
 
     /// The lent bytes that OpenSSL has not read.
@@ -71,9 +72,9 @@ package final class TLSWire {
     /// The client hello of the handshake that has just returned `needsCertificate`.
     package var hello: ClientHello { unsafe window.pointee.hello }
 
-    // MARK: OpenSSL's side
+    // MARK: Callbacks of OpenSSL
 
-    /// Makes a BIO over the window for one connection. The wire must outlive it.
+    /// Makes a BIO over the window for one connection. The wire must outlive the BIO.
     func makeBIO() throws(PKIError) -> OpaquePointer {
         let bio = try unsafe OpenSSL.require("making a TLS connection", BIO_new(Self.method.pointer))
         unsafe BIO_set_data(bio, window)
