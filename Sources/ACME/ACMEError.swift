@@ -4,9 +4,9 @@ import PKI
 package enum ACMEError: Error, Equatable {
     /// The CA refuses with this status. It may say how long to wait before the next try.
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
-    /// Something that the CA sent, here named, is not as it should be.
+    /// The named thing, which the CA sent, can't be used, for this reason.
     case malformed(String, reason: String)
-    /// The CA has announced this thing but can't deliver it yet. It may say how long to wait before the next try.
+    /// The CA has announced the named thing but can't deliver it yet. It may say how long to wait before the next try.
     case notYet(String, reason: String, retryAfter: Duration?)
     /// The CA accepts only accounts that are bound to an external account, and none is configured.
     case externalAccountRequired
@@ -23,7 +23,6 @@ package enum ACMEError: Error, Equatable {
 }
 
 extension ACMEError: CustomStringConvertible {
-    /// The error as one line for an operator.
     package var description: String {
         switch self {
         case .refused(let problem, let status, let wait):

@@ -27,9 +27,9 @@ extension ACMEClient {
     /// Downloads the chain of a valid order (RFC 8555, section 7.4.2).
     ///
     /// - Parameters:
-    ///   - preferredChain: the common name of the authority that the chain should lead to. Of the offered chains, the
-    ///     first is taken that ends in this authority's certificate or in one that it issued. If there is none, the
-    ///     CA's default chain is taken.
+    ///   - preferredChain: the common name of the authority that the chain should lead to. The first offered chain is
+    ///     chosen that ends in this authority's certificate or in one that it issued; without such a chain, the CA's
+    ///     default chain.
     ///   - read: reads a chain, and throws when it can't be used. Its error for the default chain is passed on. An
     ///     error for an alternate chain only becomes a doubt.
     /// - Returns: the chain, and doubts of one line each, such as the reason why it is not the preferred one.

@@ -3,7 +3,6 @@ import Remote
 
 /// An order that the CA has accepted. Its URL is known even when the rest of the answer can't be read.
 package struct ACMEPlacedOrder: Sendable {
-    /// The URL of the order.
     package let url: ACMEURL
     /// The order's state, or the reason why the answer does not tell it.
     package let answer: Result<ACMEOrder, ACMEError>
@@ -97,14 +96,15 @@ extension ACMEClient {
             guard try self.order(at: order.url).isBeingIssued else { throw error }
             return Self.done(error)
         } catch let error where (error as? any ACMEEdgeError)?.mayHaveArrived ?? (error is ACMEError) {
-            // A proxy may have given up while the CA went on. If this look does not show so, the next try will.
+            // A proxy may have given up while the CA went on issuing. If the order does not show it now, it will at the
+            // next try.
             let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url)
             guard let current, current.isBeingIssued else { throw error }
             return "the answer to its request was lost: \(error)"
         }
     }
 
-    /// The oddity of an answer whose content is ignored; nil when there is none.
+    /// A note if an answer whose content is ignored has no readable `status`; nil if it has one.
     static func oddity(of body: [UInt8], _ thing: String) -> String? {
         do throws(ACMEError) {
             _ = try ACMEJSON.decode(WithStatus.self, from: body, of: thing)

@@ -4,10 +4,10 @@ import Remote
 extension ACMEClient {
     /// The empty body of a POST-as-GET request (RFC 8555, section 6.3).
     static let asGet: [UInt8] = []
-    /// How often a nonce may be refused for one request. Pebble refuses up to half of the good ones on purpose.
+    /// How often a nonce may be refused for one request. Pebble refuses up to half of the good nonces on purpose.
     private static let maximumNonceTries = 20
 
-    /// The signer of a POST.
+    /// The account or key that signs a POST.
     enum Author {
         case account
         /// The account's key, when the account's URL is not known yet.
@@ -100,7 +100,7 @@ extension ACMEClient {
         return nonce
     }
 
-    /// Tries once. Returns nil when another try should follow; the wait before it is over then.
+    /// Sends a request once. If another try should follow, waits until it is due and returns nil.
     private func attempt(
         _ request: ACMEHTTPRequest, isRepeatable: Bool, _ backoff: inout Backoff
     ) throws -> ACMEHTTPResponse? {

@@ -11,8 +11,9 @@ import Synchronization
 ///
 /// When a CA is busy (429, 5xx) or can't be reached, a request is repeated for about a minute in all, with the delays
 /// that the CA asks for or with growing ones. When the CA asks for a longer delay, its refusal is thrown at once.
-/// Errors of the edge are passed on. An order, its finalization and a change of key must not happen twice: they are not
-/// repeated if the edge says that they may have arrived. The caller, who keeps a journal, decides then.
+/// Errors of the edge (`ACMEEdge`, which sends the requests) are passed on. An order, its finalization and a change of
+/// key must not happen twice: these requests are not repeated if the edge says that they may have arrived. The caller,
+/// who keeps a journal, then decides what to do.
 package final class ACMEClient: Sendable {
     struct State {
         var key: PrivateKey
@@ -69,7 +70,7 @@ package final class ACMEClient: Sendable {
         return directory
     }
 
-    /// Odd members of directory and account, a line each. Returned only once.
+    /// Odd members of directory and account, a line each. Each line is returned only once.
     package func takeOddities() -> [String] {
         state.withLock { state in
             defer { state.oddities = [] }

@@ -6,7 +6,7 @@ package struct ACMEHTTPRequest: Sendable, Equatable {
         case get = "GET"
         /// Fetches a nonce.
         case head = "HEAD"
-        /// Everything else.
+        /// Sends every other request.
         case post = "POST"
     }
 
@@ -17,7 +17,7 @@ package struct ACMEHTTPRequest: Sendable, Equatable {
     package let body: [UInt8]
     /// The media type to ask for; nil for any.
     package let accept: String?
-    /// Whether the caller can continue without an answer. The edge then waits less long for one.
+    /// Whether the caller can continue without an answer. The edge then waits for a shorter time.
     package var isWish = false
 }
 
@@ -28,7 +28,7 @@ package struct ACMEHTTPResponse: Sendable {
     package let replayNonce: String?
     /// The Retry-After field: seconds, or a date.
     package let retryAfter: String?
-    /// The links of its Link fields.
+    /// The links in the answer's Link fields.
     package let links: [WebLink]
     package let contentType: String?
     package let body: [UInt8]

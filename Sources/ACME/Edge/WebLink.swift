@@ -35,7 +35,8 @@ package struct WebLink: Sendable, Hashable {
         return links
     }
 
-    /// Removes `; name=value` or `; name="value"` from a text's beginning; nil when the text begins differently.
+    /// Removes `; name=value` or `; name="value"` from a text's beginning and returns it; nil when the text begins
+    /// differently.
     private static func parameter(_ text: inout Substring) -> (name: String, value: String)? {
         let blanks: (Character) -> Bool = { $0 == " " || $0 == "\t" }
         text = text.drop(while: blanks)

@@ -36,7 +36,8 @@ package struct RateLimitLedger: Sendable {
     }
 
     private let limits: RateLimits
-    /// The time when each bucket is full again. A bucket that is full may be missing.
+    /// For each limit that counts separately (a token bucket), the time when it is full again. A full bucket may be
+    /// missing.
     private var fullAt: [Bucket: Int64] = [:]
 
     /// Makes a ledger of past events, in any order. Events older than the limits' windows change nothing.
@@ -45,7 +46,7 @@ package struct RateLimitLedger: Sendable {
         for event in events.sorted(by: { $0.at < $1.at }) { note(event) }
     }
 
-    /// Adds an event that is not older than those noted before.
+    /// Adds an event. It must not be older than the events noted before.
     package mutating func note(_ event: Event) {
         for bucket in buckets(of: event.kind) {
             fullAt[bucket] = max(fullAt[bucket] ?? event.at, event.at) + limit(of: bucket).refillSeconds

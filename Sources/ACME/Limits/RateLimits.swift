@@ -19,13 +19,13 @@ package struct RateLimits: Sendable, Hashable {
         var refillSeconds: Int64 { windowSeconds / count }
     }
 
-    /// Orders of an account.
+    /// How many orders an account may place.
     package var orders: Limit
-    /// Certificates of a registered domain, or of an address.
+    /// How many certificates may be issued for a registered domain, or for an address.
     package var certificatesOfDomain: Limit
-    /// Certificates of exactly the same names.
+    /// How many certificates may be issued for exactly the same names.
     package var certificatesOfSet: Limit
-    /// Failed authorizations of a name.
+    /// How many authorizations of a name may fail.
     package var failures: Limit
 
     /// The limits of Let's Encrypt, as published in August 2026. Renewals that follow its renewal information are

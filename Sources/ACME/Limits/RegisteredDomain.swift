@@ -4,7 +4,7 @@ import PKI
 /// Finds registered domains, which are one label below a public suffix, by the list that libpsl contains.
 enum RegisteredDomain {
     /// The registered domain of a name in lower case, which may be a wildcard; a public suffix or an address is
-    /// returned itself.
+    /// returned unchanged.
     static func of(_ identifier: ACMEIdentifier) -> String {
         guard case .dns(let name) = identifier else { return identifier.text }
         let host = withoutWildcard(name)

@@ -44,7 +44,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
         }
 
         package let type: ACMEChallengeType
-        /// The URL that tells the CA that the challenge is answered.
+        /// The challenge's URL. A POST to it tells the CA that the challenge is answered.
         package let url: ACMEURL
         package let status: Status
         /// Identifies the challenge: 1 to 256 digits of base64url.
@@ -63,7 +63,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
     package let challenges: [Challenge]
     /// The types of all challenges, for messages. A type that can't be used is followed by the reason.
     package let offeredTypes: [String]
-    /// The end of the authorization, in seconds since 1970.
+    /// The time when the authorization expires, in seconds since 1970.
     package let expires: Int64?
     /// How long the CA wants Aegis to wait before it asks for the authorization again.
     package let retryAfter: Duration?
@@ -140,13 +140,13 @@ package struct ACMEAuthorization: Sendable, Hashable {
         let status: StatusWord<Status>
         @IfReadable var expires: String?
         @IfReadable var wildcard: Bool?
-        /// Useless once the authorization is valid, so some CAs leave the challenges out then.
+        /// Once the authorization is valid, some CAs leave the challenges out.
         @IfReadable var challenges: ReadableList<Challenge.Wire>?
     }
 }
 
 extension ACMEAuthorization.Challenge {
-    /// Nil for a challenge of an unknown type; its other members are ignored then.
+    /// Reads a challenge; nil if its type is unknown, whatever its other members are.
     init?(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
         func required(_ value: String?, _ member: String) throws(ACMEError) -> String {
             guard let value else { throw .malformed("challenge", reason: "'\(member)' is missing") }

@@ -3,7 +3,7 @@ import Remote
 
 /// The URLs of a CA's resources, and the CA's description of itself (RFC 8555, section 7.1.1).
 package struct ACMEDirectory: Sendable, Hashable {
-    /// The URL that issues nonces.
+    /// The URL that issues nonces, to HEAD requests.
     package let newNonce: ACMEURL
     /// The URL that makes and finds accounts.
     package let newAccount: ACMEURL

@@ -10,7 +10,7 @@ package struct ACMEOrder: Sendable, Hashable {
     package enum Status: String, Sendable {
         /// Some names are not authorized yet.
         case pending
-        /// All names are authorized; the order waits for the request.
+        /// All names are authorized; the order waits for the certificate request (CSR).
         case ready
         /// The CA is issuing the certificate.
         case processing
@@ -20,12 +20,11 @@ package struct ACMEOrder: Sendable, Hashable {
         case invalid
     }
 
-    /// The URL of the order.
     package let url: ACMEURL
     package let status: Status
     /// The URLs of the authorizations; empty where the answer leaves them out.
     package var authorizations: [ACMEURL]
-    /// The URL for the request; nil where the answer leaves it out.
+    /// The URL to which the certificate request (CSR) is sent; nil where the answer leaves it out.
     package var finalize: ACMEURL?
     /// The URL of the certificate, once it is issued.
     package let certificate: ACMEURL?
@@ -35,13 +34,14 @@ package struct ACMEOrder: Sendable, Hashable {
     package let expires: Int64?
     /// How long the CA wants Aegis to wait before it asks for the order again.
     package let retryAfter: Duration?
-    /// Missing, unreadable and oddly written members, a line each. Some CAs leave out members that they consider
-    /// useless by now.
+    /// Missing, unreadable and oddly written members, a line each. Some CAs leave out members that are no longer
+    /// needed.
     package let oddities: [String]
 
     static let maximumAuthorizations = 1000
 
-    /// Reads an answer of `base`. Missing members are accepted, but a URL that can't be requested is an error.
+    /// Reads an answer that came from the URL `base`. Missing members are accepted, but a URL that can't be requested
+    /// is an error.
     package init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
         guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
@@ -71,7 +71,7 @@ package struct ACMEOrder: Sendable, Hashable {
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }
 
-    /// Whether the CA has accepted the order's request.
+    /// Whether the CA has accepted the certificate request.
     var isBeingIssued: Bool { status == .processing || status == .valid }
 
     /// The order, completed by members of an earlier answer that this one leaves out.

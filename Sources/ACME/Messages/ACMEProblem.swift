@@ -9,7 +9,7 @@ package struct ACMEProblem: Sendable, Hashable {
     package let detail: String
     /// The name that the problem is about, as the CA writes it.
     package let identifier: String?
-    /// Problems of single names; at most 100.
+    /// The problems of single names, if the CA lists them; at most 100.
     package let subproblems: [ACMEProblem]
 
     static let prefix = "urn:ietf:params:acme:error:"
@@ -17,8 +17,8 @@ package struct ACMEProblem: Sendable, Hashable {
     /// The last part of a type of RFC 8555, such as "unauthorized"; nil for other types.
     package var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
-    /// Reads the problem of an error answer. If there is no problem document, the status and the beginning of the text
-    /// describe it.
+    /// Reads the problem of an error answer. If there is no problem document, the beginning of the answer's body
+    /// describes the problem, or the status if the body is empty.
     package init(of response: ACMEHTTPResponse) {
         if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
             wire.type != nil || wire.detail != nil || wire.title != nil

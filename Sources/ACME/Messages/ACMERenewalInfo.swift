@@ -3,9 +3,8 @@ import Remote
 
 /// The window in which a CA suggests to renew a certificate (RFC 9773, section 4.2). Times are in seconds since 1970.
 package struct ACMERenewalInfo: Sendable, Hashable {
-    /// The begin of the window.
     package let start: Int64
-    /// The end of the window; later than its begin.
+    /// The end of the window; later than `start`.
     package let end: Int64
     /// A web page that explains the window to people. Aegis never fetches it.
     package let explanationURL: String?

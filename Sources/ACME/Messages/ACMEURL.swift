@@ -33,7 +33,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         try self.init(base.resolved(target), of: thing)
     }
 
-    /// The URL that a reference stands for, relative to this one.
+    /// Resolves a reference relative to this URL.
     private func resolved(_ reference: Substring) -> String {
         let end = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
         if end < reference.endIndex, reference[end] == ":" { return String(reference) }

@@ -34,7 +34,6 @@ extension OrderFailure {
 }
 
 extension OrderFailure: CustomStringConvertible {
-    /// The failure as one line for an operator.
     package var description: String {
         switch self {
         case .refused(let complaints): complaints.map(\.description).joined(separator: "; ")

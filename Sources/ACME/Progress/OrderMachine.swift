@@ -8,7 +8,7 @@ package struct OrderMachine: Sendable {
         case answer([Answer])
         /// Wait, then read these authorizations and the order.
         case await(authorizations: [ACMEURL], after: Duration)
-        /// Send the request to the order's `finalize` URL.
+        /// Send the certificate request (CSR) to the order's `finalize` URL.
         case finalize
         /// Wait, then read the order.
         case awaitIssuance(after: Duration)
@@ -27,8 +27,8 @@ package struct OrderMachine: Sendable {
     /// The longest time for validating, and again for issuing, in seconds.
     package static let patienceSeconds: Int64 = 300
 
-    /// How often the request is sent at most. An order can be ready again if a request was lost, but a CA can't make
-    /// Aegis send requests endlessly.
+    /// How often the certificate request is sent at most. If a request was lost, the order is still ready and the
+    /// request is sent again; the limit keeps a CA from making Aegis send it endlessly.
     private static let maximumFinalizations = 5
 
     private enum Phase { case authorizing, issuing }
@@ -37,7 +37,7 @@ package struct OrderMachine: Sendable {
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
     private var finalizations = 0
-    /// Whether the last step was to send the request.
+    /// Whether the last step was to send the certificate request.
     private var hasJustFinalized = false
     private var delay = PollDelay()
     /// The phase that the CA has not finished, and when it began.
@@ -49,7 +49,8 @@ package struct OrderMachine: Sendable {
     /// Notes that the CA was told that a challenge is answered.
     package mutating func answered(_ challenge: ACMEAuthorization.Challenge) { answered.insert(challenge.url) }
 
-    /// The next step. `authorizations` must be all those of the order; `now` is in seconds since 1970.
+    /// The next step. `authorizations` must be all those of a pending or failed order, and is ignored for other orders;
+    /// `now` is in seconds since 1970.
     package mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
@@ -69,7 +70,8 @@ package struct OrderMachine: Sendable {
     }
 
     private mutating func finalize(_ order: ACMEOrder) -> Step {
-        // The server that shows the order may not know yet that the request has arrived at another one.
+        // A CA has several servers. The one that shows the order may not know yet that another one has received the
+        // request.
         if hasJustFinalized {
             hasJustFinalized = false
             return .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
@@ -104,11 +106,11 @@ package struct OrderMachine: Sendable {
         return .await(authorizations: pending.map(\.url), after: delay.next(retryAfter: wish))
     }
 
-    /// The step for an order that has failed. The reasons are in the authorizations, which may have been read too
-    /// early.
+    /// The step for an order that has failed. The reasons are in the authorizations. If those were read before the
+    /// failure, they are read once more.
     private mutating func explain(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization]) -> Step {
         var complaints = authorizations.flatMap(complaints)
-        // Pebble repeats the problem of a name in the order.
+        // Pebble repeats a name's problem as the problem of the order.
         if let problem = order.error, !complaints.contains(where: { $0.problem == problem }) {
             complaints.insert(OrderFailure.Complaint(name: nil, problem: problem), at: 0)
         }
@@ -143,7 +145,8 @@ package struct OrderMachine: Sendable {
     }
 }
 
-/// The wait before the next look: the CA's Retry-After, limited to 1 s to 60 s; without one, 250 ms growing to 5 s.
+/// The wait before the order is read again: the CA's Retry-After, limited to 1 s to 60 s; without one, 250 ms growing
+/// to 5 s.
 struct PollDelay {
     private var own = Duration.milliseconds(250)
 

@@ -2,23 +2,21 @@ import PKI
 
 /// A certificate that will need a renewal. Times are in seconds since 1970.
 package struct RenewalCandidate: Sendable, Hashable {
-    /// Identifies the certificate.
+    /// The certificate's name in the state. Its hash spreads renewals over time.
     package var name: String
-    /// The begin of its validity.
     package var notBefore: Int64
-    /// The end of its validity.
     package var notAfter: Int64
     /// How long before its end the operator wants the certificate renewed.
     package var renewBeforeSeconds: Int64?
     /// How long before its end the certificate may be renewed at the earliest; nil for no bound.
     package var longestLeadSeconds: Int64?
-    /// The time chosen from the CA's renewal information.
+    /// The time that was chosen from the window in the CA's renewal information.
     package var advisedAt: Int64?
     /// When the certificate was issued; nil if unknown.
     package var obtainedAt: Int64?
-    /// How often in a row renewing it has failed.
+    /// How often in a row the renewal has failed.
     package var failures: Int
-    /// When renewing it was last tried.
+    /// When the renewal was last tried.
     package var lastTryAt: Int64?
 
     package init(
@@ -40,15 +38,16 @@ package struct RenewalCandidate: Sendable, Hashable {
 
 /// Decides when certificates are renewed. By default that is when a third of the lifetime is left, or half of a short
 /// lifetime (the practice of certmagic and lego). The operator's setting or the CA's advice can change it. Certificates
-/// that began together are spread: each is moved forward by up to an eighth of its lifetime, by the hash of its name.
+/// that began together are spread: each is renewed earlier by up to an eighth of its lifetime, depending on the hash of
+/// its name.
 package enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
     /// A bound beyond the year 9999, which is the last that a certificate can name.
     private static let possibleSeconds: Int64 = 400_000_000_000
     private static let longestPauseSeconds: Int64 = 6 * 3600
 
-    /// The time from which a certificate is due by its lifetime alone. With `longestLeadSeconds` it is at most that
-    /// long before the end. All times are in seconds since 1970.
+    /// The time from which a certificate is due by its lifetime alone. If `longestLeadSeconds` is given, the time is at
+    /// most so long before the end. All times are in seconds since 1970.
     package static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
         // A validity that no certificate can have counts as long past.
         guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
@@ -122,14 +121,14 @@ package enum RenewalScheduler {
         // An operator's wish that a short lifetime can't fulfil must not cause constant renewals.
         let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
         let planned = (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
-        // With this bound, certificates are spread over the time after it.
+        // Certificates with this bound are spread over the time after it.
         let bound = candidate.longestLeadSeconds.map {
             candidate.notAfter - $0 + part(of: $0 / 4, candidate.name, seed)
         }
         return max(planned, bound ?? planned)
     }
 
-    /// A share of a time, from nothing to all of it, chosen by a hash of seed and name.
+    /// A number of seconds from 0 to below `seconds`, chosen by a hash of seed and name.
     private static func part(of seconds: Int64, _ name: String, _ seed: UInt64) -> Int64 {
         guard seconds > 0 else { return 0 }
         let hash = Digest.sha256(Array("\(seed) \(name)".utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

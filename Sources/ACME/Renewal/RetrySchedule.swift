@@ -1,5 +1,5 @@
-/// The waits after failed renewals: minutes at first, since most failures pass; then hours, since the others need an
-/// operator and every try counts against the CA's limits. The practice of certmagic.
+/// The waits after failed renewals: minutes at first, since most failures pass; then hours, since lasting failures need
+/// an operator and every try counts against the CA's limits. certmagic does the same.
 package enum RetrySchedule {
     private static let minutes: [Int64] =
         [1, 2, 2, 5] + Array(repeating: 10, count: 3) + Array(repeating: 20, count: 4) + Array(repeating: 30, count: 6)

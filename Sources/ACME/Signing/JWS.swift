@@ -21,8 +21,8 @@ struct JWS: Codable {
         let url: String
     }
 
-    /// Signs a message as an account, or by its key. `nonce` is nil for a message inside another one (RFC 8555, section
-    /// 7.3.5).
+    /// Signs a message. The header names the account or contains the public key, as `signer` says. `nonce` is nil for a
+    /// message inside another one (RFC 8555, section 7.3.5).
     init(_ payload: [UInt8], to url: ACMEURL, nonce: String?, key: PrivateKey, signer: Signer) throws(ACMEError) {
         do throws(PKIError) {
             var header = Header(alg: try key.jwsAlgorithm.rawValue, nonce: nonce, url: url.text)
