@@ -114,7 +114,6 @@ package struct CertificateSources: Sendable {
 
 /// A certificate that has been obtained but not stored.
 package struct ObtainedCertificate: Sendable {
-    /// The chain and its key.
     package internal(set) var material: IssuedMaterial
     package let source: CertificateFacts.Source
     /// Whether Aegis renews the certificate before it expires.

@@ -2,7 +2,7 @@ import PKI
 import State
 
 extension CertificateChain {
-    /// Warnings about the certificates above the leaf. Each one continues a sentence that begins with the certificate.
+    /// Warnings about the certificates above the leaf. Each warning continues a sentence whose subject is the leaf.
     /// `now` is in seconds since 1970.
     func warnings(now: Int64) -> [String] {
         var warnings = certificates.dropFirst().compactMap { certificate in
@@ -72,8 +72,8 @@ extension Certificate {
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse because of the certificates above the leaf. Very many chains share those, so
-/// each set is checked once.
+/// Finds stored chains that clients refuse because of the certificates above the leaf. Many chains have the same
+/// certificates above the leaf, so each set of them is checked once.
 package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
@@ -83,7 +83,7 @@ package struct ChainFaults {
 
     /// The fault of a stored chain and advice, which continue a sentence; nil if there is none, or the leaf itself has
     /// expired. A missing intermediate is reported only for an operator's own certificate: Cloudflare knows the issuer
-    /// of its origins' certificates, and a CA's leaf without one is refused unless its issuer is trusted.
+    /// of its origins' certificates, and a leaf from an ACME CA was checked for one when it was issued.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let isOwn = stored.facts.source == .custom

@@ -1,7 +1,7 @@
 import PKI
 import State
 
-/// The objects needed to obtain certificates.
+/// The objects that every source of certificates needs.
 package struct IssuanceContext: Sendable {
     /// The state with its journal.
     package let store: any StateStore

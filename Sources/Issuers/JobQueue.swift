@@ -5,7 +5,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         var urgent: [Job] = []
         /// Jobs that are not urgent, each with its number in the order of arrival.
         var patient: [(turn: Int, job: Job)] = []
-        /// How many of the patient jobs have been taken.
+        /// How many jobs at the beginning of `patient` have been taken already.
         var taken = 0
         var running = 0
 
@@ -17,7 +17,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
             guard taken < patient.count else { return nil }
             let job = patient[taken].job
             taken += 1
-            // Done rarely, since it moves all the other jobs.
+            // Taken jobs are removed rarely, since that moves all the other jobs.
             if taken > 64, 2 * taken > patient.count {
                 patient.removeFirst(taken)
                 taken = 0

@@ -4,10 +4,12 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// The local CA, with its files and those of the admin listener's and the fallback certificate.
+/// The local CA, and the certificates that it issues for the admin listener and as the gateway's fallback. All are kept
+/// in files.
 ///
 /// The CA's files are made when missing and never replaced, since clients trust that very certificate. The other two
-/// pairs are made again when they are missing, near their end, lack a name, or were not issued by this CA.
+/// certificates and their keys are made again when they are missing, near their end, lack a name, or were not issued by
+/// this CA.
 package struct LocalAuthority: Sendable {
     private static let rootName = "aegis-local-ca"
     private static let adminName = "admin-ui-self-signed"
@@ -17,7 +19,6 @@ package struct LocalAuthority: Sendable {
     private static let renewalSeconds: Int64 = 30 * 86_400
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
-    /// The CA's certificate and key.
     package let certificateAuthority: CertificateAuthority
     private let directory: FilePath
 
@@ -62,8 +63,8 @@ package struct LocalAuthority: Sendable {
         /// The server's certificate and the CA's.
         package let chain: CertificateChain
         package let key: PrivateKey
-        /// When the certificate is made again, in seconds since 1970: before its end, unless a new one would end at the
-        /// same time, with the CA's own.
+        /// When the certificate is made again, in seconds since 1970: 30 days before its end. If it ends with the CA's
+        /// own certificate, a new one would end then too, so it is made again only at its end.
         package var renewAt: Int64 {
             let (end, last) = (chain.leaf.notAfter, chain.certificates.last?.notAfter ?? .max)
             return end < last ? end - LocalAuthority.renewalSeconds : end
@@ -94,7 +95,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Issues a certificate for names, as strong and long-lived as Apple's clients accept.
+    /// Issues a certificate for names. It is valid for 397 days, since Apple's clients accept no more than 398.
     package func issue(for names: [String], _ algorithm: KeyAlgorithm, now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {

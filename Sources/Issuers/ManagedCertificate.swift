@@ -17,7 +17,7 @@ package struct ManagedCertificate: Sendable {
     /// The record of the declaring item.
     let itemRecord: [UInt8]
 
-    /// The certificate of a host; nil when the host needs none.
+    /// Makes the certificate of a host; nil when the host needs none.
     package init?(_ host: Host, record: [UInt8]) {
         guard host.sslMode == .letsencrypt, host.enabled else { return nil }
         name = host.domain.text
@@ -25,7 +25,7 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// A stored certificate; nil for a host's, for the operator's own, and for one that is not renewed.
+    /// Reads a stored certificate; nil for a host's, for the operator's own, and for one that is not renewed.
     package init?(_ stored: StoredCertificate) {
         self.init(
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
@@ -42,7 +42,7 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// The certificate's declaration, as a value.
+    /// The certificate as the configuration file declares it.
     package var value: any Recorded {
         switch declaration {
         case .host(let certificate): certificate
@@ -50,7 +50,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The record to store the certificate with.
+    /// The record of the declaration, which is stored with the certificate.
     var record: [UInt8] {
         switch declaration {
         case .host(let certificate): certificate.record(.compact).json()

@@ -53,7 +53,7 @@ package struct OwnCertificate: Sendable {
         chain.warnings(now: now) + chain.missingIntermediate
     }
 
-    /// A message that a certificate does not cover hosts, with some of the hosts and some of its names.
+    /// A message that a certificate does not cover hosts, with some of the hosts and some of the certificate's names.
     package static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
         let hosts = hosts.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
         let has = names.prefix(5).joined(separator: ", ")

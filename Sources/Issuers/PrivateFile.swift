@@ -41,7 +41,7 @@ package enum PrivateFile {
         defer { wipe(&buffer) }
         var count = 0
         while true {
-            // The bytes are lent only during the call.
+            // `read` uses the bytes only during the call.
             let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
                 try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
             }
@@ -59,16 +59,16 @@ package enum PrivateFile {
     }
 
     private static func wipe(_ buffer: inout [UInt8]) {
-        // The array's own bytes, lent to the call.
+        // The call uses the array's bytes only until it returns.
         unsafe buffer.withUnsafeMutableBytes { bytes in
             if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
         }
     }
 
-    /// Writes a file for its owner alone: beside its place, synced, then renamed.
+    /// Writes a file that only its owner can read. It is written and synced beside its place, then renamed.
     ///
     /// Where the file system allows it, the file has no name until it is synced, so a crash leaves nothing. Elsewhere
-    /// it has a name that the next write uses again.
+    /// it has a temporary name, which the next write uses again.
     package static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
@@ -94,8 +94,8 @@ package enum PrivateFile {
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
     }
 
-    /// Makes a file for its owner alone. It has no name if the file system supports that (O_TMPFILE in open(2)) and
-    /// /proc can give it one later.
+    /// Makes a file that only its owner can read. It has no name if the file system supports that (O_TMPFILE in
+    /// open(2)) and /proc can give it one later.
     private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
         let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
         do {
@@ -112,7 +112,7 @@ package enum PrivateFile {
         }
     }
 
-    /// Gives an open file without a name its name.
+    /// Gives a name to an open file that has none.
     private static func link(_ descriptor: FileDescriptor, to path: FilePath) throws {
         let isLinked = unsafe path.withPlatformString {
             unsafe linkat(AT_FDCWD, "/proc/self/fd/\(descriptor.rawValue)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW)

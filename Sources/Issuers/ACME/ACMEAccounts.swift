@@ -22,7 +22,7 @@ final class ACMEAccounts: Sendable {
 
         var failureCount: Int { failures.withLock { $0.count } }
 
-        /// The latest failure, if any was noted after the count was `count`.
+        /// The latest failure, if `failureCount` has grown since it was `count`; else nil.
         func failure(since count: Int) -> (any Error)? { failures.withLock { $0.count > count ? $0.last : nil } }
 
         func note(_ error: any Error) { failures.withLock { $0 = ($0.count + 1, error) } }
@@ -43,7 +43,7 @@ final class ACMEAccounts: Sendable {
         self.now = now
     }
 
-    /// The client of an issuer's account, which exists at the CA then.
+    /// Returns the client of an issuer's account. If necessary, the account is first made at the CA.
     ///
     /// When several threads need a new account, the first one makes it. If it fails, the threads that waited for it
     /// fail with the same error.
@@ -146,7 +146,7 @@ final class ACMEAccounts: Sendable {
         }
     }
 
-    /// Makes an account. Its key is in the state before the CA sees it.
+    /// Makes an account in the state only, so that its key is stored before the CA sees it.
     private func make(_ id: CAAccount.ID) throws -> CAAccount {
         let key = try PrivateKey.generate(.ecdsaP256)
         let sealed = try sealer.seal(key.der(), purpose: SealPurpose.accountKey, row: id.row)
@@ -190,7 +190,7 @@ enum Pause {
         let (seconds, attoseconds) = duration.components
         var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
         var left = timespec()
-        // A signal ends the call early.
+        // A signal ends the call early; `left` is then the time that remains.
         while unsafe nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
     }
 }

@@ -49,7 +49,7 @@ struct ACMEConnection: ACMEEdge {
             body: response.body)
     }
 
-    /// A request without an answer, as ACME's client needs to know it.
+    /// An HTTP failure in the form that ACME's client expects.
     struct Failure: ACMEEdgeError, CustomStringConvertible {
         let failure: HTTPFailure
         var mayHaveArrived: Bool { failure.mayHaveArrived }

@@ -26,7 +26,8 @@ struct ACMELimits {
         return RateLimitLedger(entries.filter { !$0.isExempt }.flatMap(\.events), limits: limits)
     }
 
-    /// Throws `IssuanceFailure` if no order for these names may be placed now. It tells the time when one may be.
+    /// Throws `IssuanceFailure` if no order for these names may be placed now. The failure tells when one may be
+    /// placed.
     func check(_ names: [SubjectName], now: Int64) throws {
         guard case .from(let time, let limit) = try ledger(now: now)?.permission(for: names, now: now) else { return }
         throw Self.refusal(until: time, limit)

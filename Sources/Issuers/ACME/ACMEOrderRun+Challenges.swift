@@ -2,7 +2,7 @@ import ACME
 import ConfigModel
 import State
 
-/// Answers an order's challenges, on the board or by TXT records.
+/// Answers an order's challenges: on the challenge board (http-01, tls-alpn-01) or by TXT records (dns-01).
 extension ACMEOrderRun {
     /// Published answers, to be withdrawn later.
     enum Published {

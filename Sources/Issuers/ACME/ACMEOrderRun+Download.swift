@@ -18,8 +18,8 @@ extension ACMEOrderRun {
         }
     }
 
-    /// How long after an order began its certificate is still downloaded, in seconds. After that the next try places a
-    /// new order.
+    /// How long after an order began its certificate is still downloaded, in seconds. After that time, the next try
+    /// places a new order.
     private static let fetchingSeconds: Int64 = 86_400
 
     /// A usable chain, and doubts about it, a line each.
@@ -48,8 +48,8 @@ extension ACMEOrderRun {
     }
 
     /// The failure to report after a finalized order gave no certificate. The order is kept, since the download may
-    /// succeed later. It is given up if the certificate itself is wrong or a day has passed; the next try places a new
-    /// order then.
+    /// succeed later. The order is given up if the certificate itself is wrong or a day has passed; then the next try
+    /// places a new one.
     func giveUp(_ begun: PendingOrder, after result: Unusable) throws -> IssuanceFailure {
         let failure = result.failure
         guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else {
@@ -84,10 +84,10 @@ extension ACMEOrderRun {
         return usable
     }
 
-    /// Warns of a leaf without an intermediate. Throws if clients would probably not trust it: if a certificate behind
-    /// it can't be read, if the previous certificate from the same key of the CA had an intermediate, or if the leaf
-    /// says where its issuer's certificate is. A CA whose root signs leaves itself must be in the issuer's `ca_file`,
-    /// and is accepted.
+    /// Warns of a leaf without an intermediate. Throws if clients would probably not trust it: if another certificate
+    /// in the CA's answer can't be read, if the previous certificate from the same key of the CA had an intermediate,
+    /// or if the leaf says where its issuer's certificate is. A CA whose root signs leaves itself must be in the
+    /// issuer's `ca_file`, and is accepted.
     private func missingIntermediate(_ found: CertificateChain.Found) throws -> [String] {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {

@@ -3,7 +3,7 @@ import ConfigModel
 import PKI
 import State
 
-/// One order at one CA, from the first line of the journal to the checked certificate.
+/// One order at one CA, from the entry in the journal to the checked certificate.
 struct ACMEOrderRun {
     let need: WantedCertificate
     let issuer: WantedCertificate.CA
@@ -50,8 +50,8 @@ struct ACMEOrderRun {
         return nil
     }
 
-    /// Whether the CA still has an order, and as this account's. The CA may have forgotten order or account, and with
-    /// another external account Aegis uses another account.
+    /// Whether the CA still has an order and shows it to this account. The CA may have forgotten the order or the
+    /// account. The order may also belong to another account, if the external account was changed.
     private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
         guard let url = pending.url else { return true }
         do {
@@ -64,7 +64,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Makes the journal line of a new order, with the key for its certificate.
+    /// Makes the journal's entry for a new order, with the key for its certificate.
     private func begin() throws -> PendingOrder {
         let key = try PrivateKey.generate(KeyAlgorithm(need.keyType ?? settings.keyType))
         let request = try CertificateRequest(key: key, names: try identifiers())
@@ -76,7 +76,7 @@ struct ACMEOrderRun {
         return pending
     }
 
-    /// The order's terms besides its names, as the journal keeps them.
+    /// The order's terms besides its names (kind of key, challenge, profile), as the journal keeps them.
     private var terms: String {
         "\((need.keyType ?? settings.keyType).rawValue) \(settings.challenge.rawValue) \(settings.profile ?? "")"
     }
@@ -87,7 +87,7 @@ struct ACMEOrderRun {
 
     // MARK: The order
 
-    /// A resumed order had failed before this run did anything.
+    /// A resumed order can't be finished, for a reason from before this run.
     private struct FailedBefore: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
@@ -132,8 +132,8 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Deletes an order that can't lead to a certificate: what to throw then. A new order may say more than one that was
-    /// placed earlier.
+    /// Deletes an order that can't lead to a certificate, and returns the error to throw. If the order was resumed, that
+    /// error makes the run place a new one, which may succeed.
     private func giveUpUseless(_ order: ACMEOrder, _ begun: PendingOrder) throws -> any Error {
         try store.deleteOrder(for: need.name, by: holder)
         return begun.url == nil ? Self.uselessOrder(order) : FailedBefore()
@@ -149,8 +149,9 @@ struct ACMEOrderRun {
             hint: "the CA gives a new order when it has forgotten that one, or for other names")
     }
 
-    /// Sends the request. If the CA refuses it, most likely no certificate was issued, and the next try may replace the order by
-    /// one with other terms. If the order turns out to be valid all the same, its certificate tells whose request it was.
+    /// Sends the certificate request. If the CA refuses it, most likely no certificate was issued, and the next try may
+    /// replace the order by one with other terms. If the order turns out to be valid all the same, its certificate
+    /// shows whether it was issued for this request.
     private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
@@ -163,7 +164,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// The order's URL. Places the order and notes it in the journal, unless that was done before.
+    /// Returns the order's URL. Places the order and notes it in the journal, unless that was done before.
     private func place(
         _ pending: inout PendingOrder, _ client: ACMEClient
     ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
@@ -181,7 +182,8 @@ struct ACMEOrderRun {
             do {
                 return (try place(client, replacing: former), true)
             } catch let error as ACMEError where error.isLasting {
-                // Another order may have replaced the former certificate, or another CA may use the same directory now.
+                // The CA refuses a renewal if another order has replaced the former certificate, or if it did not issue
+                // that certificate. A plain order may succeed.
             }
         }
         return (try place(client, replacing: nil), false)

@@ -14,7 +14,7 @@ package final class ACMEOrders: Sendable {
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
 
-    /// Orders for this process. Challenges are put on `board`.
+    /// Makes the object for this process. Challenges are published on `board`.
     package init(_ tools: IssuanceContext, board: ChallengeBoard) {
         self.tools = tools
         self.board = board
@@ -33,8 +33,8 @@ package final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks a CA to revoke a certificate in DER, which can't be undone. With `key`, the certificate's own, the CA also
-    /// accepts this if it doesn't know the account, or another account ordered the certificate.
+    /// Asks a CA to revoke a certificate in DER, which can't be undone. With `key`, the certificate's own, the CA
+    /// accepts the request even if it doesn't know the account, or another account ordered the certificate.
     package func revoke(
         _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
@@ -104,11 +104,11 @@ package final class ACMEOrders: Sendable {
         throw IssuanceFailure(
             failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
             hint: failures.compactMap(\.failure.hint).first,
-            // A failure without a time lets the schedule alone decide when to try again.
+            // If any CA names no time, only the retry schedule decides when to try again.
             notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
     }
 
-    /// An error at a CA as a failure, without secrets that the CA or a webhook may have quoted.
+    /// Turns an error at a CA into a failure without secrets that the CA or a webhook may have quoted.
     private func failure(_ error: any Error, at settings: ACMEIssuer) -> IssuanceFailure {
         SecretMask(settings, tools.secrets).hiding(in: IssuanceFailure(error, now: tools.now()))
     }

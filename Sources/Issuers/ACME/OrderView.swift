@@ -5,7 +5,7 @@ import ACME
 struct OrderView {
     let client: ACMEClient
     private let url: ACMEURL
-    /// The answer to placing the order, which is the first look at it.
+    /// The CA's answer to placing the order. The first look uses it in place of reading the order; later it is nil.
     private var placed: ACMEPlacedOrder?
     /// The names that the order is for.
     private let names: [ACMEIdentifier]
@@ -44,7 +44,7 @@ struct OrderView {
         return (order, try named(authorizations))
     }
 
-    /// The authorizations with their names. An authorization without a name gets the one that is left.
+    /// The authorizations with their names. If one authorization has no name, it gets the only name that is left.
     private func named(_ authorizations: [ACMEAuthorization]) throws(ACMEError) -> [ACMEAuthorization] {
         guard let nameless = authorizations.firstIndex(where: { $0.identifier == nil }) else { return authorizations }
         let known = Set(authorizations.filter { $0.identifier != nil }.map(\.name))

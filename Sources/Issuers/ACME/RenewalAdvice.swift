@@ -4,8 +4,8 @@ import PKI
 import State
 import Synchronization
 
-/// Asks the CA that issued a certificate when it advises to renew it (RFC 9773), picks a time in that window, and
-/// stores it. If the CA is not known, the certificate's first issuer is asked.
+/// Asks the CA that issued a certificate for the window in which to renew it (RFC 9773), picks a time in the window,
+/// and stores that time. If the state does not tell which CA issued it, the certificate's first issuer is asked.
 struct RenewalAdvice {
     let store: any StateStore
     let now: @Sendable () -> Int64
@@ -34,11 +34,11 @@ struct RenewalAdvice {
         var progress = (try? store.renewal(of: name)) ?? RenewalProgress(certificate: name)
         if progress.advisedFingerprint != leaf.fingerprint { progress.advisedAt = nil }
         progress.advisedFingerprint = leaf.fingerprint
-        // A CA that gives no advice may do so one day.
+        // A CA that gives no advice may give some later.
         progress.nextAdviceAt = now() + ACMERenewalInfo.errorDelaySeconds
         var failure: Failure?
         let directory = stored.facts.directory
-        // The CA that issued the certificate may no longer be one of its issuers.
+        // The CA that issued the certificate may no longer be among its declared issuers.
         if let id = ACMERenewalInfo.certificateID(of: leaf),
             let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) })
         {
@@ -57,14 +57,14 @@ struct RenewalAdvice {
 }
 
 /// Asks CAs for advice on many certificates while an operator waits. Each answer may take some seconds, and a CA that
-/// does not answer is not asked again. This needs no account. Threads may share this object.
+/// does not answer is not asked again. Asking needs no account. Threads may share this object.
 package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
     private let tools: IssuanceContext
     private let places = Mutex<[String: Place]>([:])
 
-    /// The state of one CA. `client`'s lock is held while the CA's directory is fetched.
+    /// What this round knows about one CA. `client`'s lock is held while the CA's directory is fetched.
     private final class Place: Sendable {
         let client = Mutex<ACMEClient?>(nil)
         let failure = Mutex<String?>(nil)
@@ -73,7 +73,7 @@ package final class AdviceRound: Sendable {
 
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// Asks for advice on one certificate. Blocks for some seconds at most. `issuers` must be all of the state.
+    /// Asks for advice on one certificate. Blocks for some seconds at most. `issuers` must be all issuers in the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }

@@ -16,7 +16,7 @@ package struct WantedCertificate: Sendable {
     package let names: [String]
     /// The CAs to try, in this order.
     package let issuers: [CA]
-    /// The kind of key; nil: as the issuer says.
+    /// The kind of key; nil for the kind in the issuer's settings.
     package let keyType: KeyType?
 
     init(name: String, names: [String], issuers: [CA], keyType: KeyType? = nil) {
@@ -40,7 +40,7 @@ package struct WantedCertificate: Sendable {
         }
     }
 
-    /// The certificate of a host.
+    /// Makes the certificate that a host with `ssl_mode: letsencrypt` needs.
     init(
         of certificate: HostCertificate, named name: String, from issuers: [Issuer]
     ) throws(IssuanceFailure) {
@@ -50,7 +50,7 @@ package struct WantedCertificate: Sendable {
         )
     }
 
-    /// A certificate of its own, declared under `certificates`.
+    /// Makes a certificate that is declared under `certificates`.
     init(of issued: IssuedCertificate, named name: String, from issuer: CA) {
         self.init(name: name, names: issued.domains.map(\.text), issuers: [issuer], keyType: issued.keyType)
     }

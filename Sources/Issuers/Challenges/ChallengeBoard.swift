@@ -54,7 +54,7 @@ package final class ChallengeBoard: Sendable {
                 do throws(IssuanceFailure) {
                     return try answerHere(challenges)
                 } catch {
-                    // A gateway that is just starting may already use the address.
+                    // A gateway that is just starting may already listen on the address, and will soon be live.
                     guard waited < Self.startMilliseconds else { throw error }
                     pause(&waited)
                     continue
@@ -78,8 +78,8 @@ package final class ChallengeBoard: Sendable {
     /// Withdraws challenges that the CA has checked or will not check.
     func withdraw(tokens: [String], for certificate: String) {
         answerer.withLock { $0 }?.withdraw(tokens: tokens)
-        // Without the lease a challenge stays until its order ends. It does no harm: it answers only requests that name
-        // its token.
+        // If this process has lost the lease, the challenge stays until its order ends. That does no harm: it answers
+        // only requests that name its token.
         let mutations = tokens.map { StateMutation.deleteChallenge(token: $0) }
         _ = try? store.commit(mutations, by: holder, under: .certificate(certificate))
     }

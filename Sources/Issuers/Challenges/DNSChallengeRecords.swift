@@ -55,7 +55,7 @@ final class DNSChallengeRecords: Sendable {
             waiting = settings.waiting
         case .webhook(let settings):
             let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
-            // The file's check allows plain HTTP only in URLs of this machine.
+            // The check of the configuration file allows plain HTTP only in URLs of this machine.
             let client = try Self.http { () throws(HTTPFailure) in
                 try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
             }

@@ -10,7 +10,7 @@ struct DNSPropagation: Sendable {
         let zone: String
     }
 
-    /// A server, or several, that must see the record.
+    /// A name server, with one or several addresses, that must see the record.
     private struct Observer {
         let label: String
         let lookup: DNSLookup
@@ -57,7 +57,7 @@ struct DNSPropagation: Sendable {
         self.tries = tries
     }
 
-    /// Returns when all observers see the value. Throws when some don't in time.
+    /// Returns when all observers see the value. Throws when some observer does not see it in time.
     func await(name: String, value: String) throws(IssuanceFailure) {
         let seconds = settings.timeout.components.seconds
         let deadline = now() + seconds
@@ -107,14 +107,14 @@ struct DNSPropagation: Sendable {
             }
         }
         if let primary {
-            // A zone that the public DNS does not know, such as a private one, is known to its primary server.
+            // If the public DNS does not know the zone, which may be private, only its primary server is asked.
             let zone = try? system.zone(of: name)
             guard let zone, zone.name == primary.zone else {
                 return [Observer(label: primary.server.description, lookup: lookup([primary.server]), name: name)]
             }
             return try observers(of: name, in: zone)
         }
-        // A webhook may write the record in another zone, to which an alias leads from here.
+        // A webhook may write the record in another zone, if an alias at the name leads there.
         let target = try system.canonicalName(of: name)
         return try observers(of: target, in: system.zone(of: target))
     }

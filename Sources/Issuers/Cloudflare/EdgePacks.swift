@@ -99,8 +99,8 @@ struct EdgePackWork {
 
     // MARK: Ordering
 
-    /// Returns the wanted pack as it is now, and oddities on the way, a line each. Orders the pack if that was not done
-    /// yet.
+    /// Returns the wanted pack as it is now, after ordering it if necessary. `oddities` has a line for each element of
+    /// Cloudflare's list that can't be read.
     func ordered() throws -> (pack: EdgePack, oddities: [String]) {
         guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
             return try placedAnew()
@@ -122,7 +122,7 @@ struct EdgePackWork {
         return (try place(begin(former)), oddities)
     }
 
-    /// Makes the journal line of a new order.
+    /// Makes the journal's entry for a new order.
     private func begin(_ former: [CertificatePack]) throws -> EdgePack {
         let time = now()
         return try store.putEdgePack(
@@ -145,7 +145,7 @@ struct EdgePackWork {
             }
             return found
         } catch {
-            // Cloudflare has answered, so nothing was ordered.
+            // Nothing was ordered: Cloudflare refused, or can't have received the call.
             try store.deleteEdgePack(pack, by: holder)
             throw error
         }
@@ -163,7 +163,7 @@ struct EdgePackWork {
         return (found, search.oddities)
     }
 
-    /// The packs that can't come from this order.
+    /// The identifiers of packs that can't come from this order.
     private func knownIDs(besides pack: EdgePack) throws(StateError) -> Set<String> {
         Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
     }
@@ -198,7 +198,7 @@ struct EdgePackWork {
             do {
                 pack = try looked(at: pack)
             } catch let error as CloudflareError {
-                // Failing to read the pack changes nothing: it is ordered.
+                // The pack is ordered even if it can't be read now, so this is no failure.
                 return pack.noting(["it can't be looked at now: \(error)"])
             }
         }
@@ -207,14 +207,14 @@ struct EdgePackWork {
             do {
                 try delete(former)
             } catch let error as CloudflareError {
-                // Failing to delete the former pack changes nothing: the new one is in force.
+                // The new pack is in force even if the former one can't be deleted now, so this is no failure.
                 return pack.noting(["the former one is not deleted yet: \(error)"])
             }
         }
         return pack
     }
 
-    /// Deletes a pack at Cloudflare, then its journal line.
+    /// Deletes a pack at Cloudflare, then its entry in the journal.
     func delete(_ pack: EdgePack) throws {
         if let id = try pack.id ?? found(pack).pack?.id { try client.deletePack(id, inZone: pack.zone) }
         try store.deleteEdgePack(pack, by: holder)
@@ -222,7 +222,6 @@ struct EdgePackWork {
 }
 
 extension CertificatePackOrder {
-    /// Makes the order for an edge certificate.
     init(_ certificate: EdgeCertificate) {
         self.init(
             hosts: certificate.hosts.map(\.text), authority: certificate.authority.rawValue,

@@ -26,9 +26,9 @@ struct OriginNeed {
 
 /// Obtains certificates from Cloudflare's Origin CA, so that nothing is ordered twice after a crash.
 ///
-/// Before the call, the state's journal notes key and request, and a mark that the call is being made. When a later try
-/// finds the mark, it searches the zone's list for the certificate of that very request. Without a configured zone this
-/// search is not possible, and Aegis does not order again by itself.
+/// Before Cloudflare is called, the state's journal notes key and request, and a mark that the call is being made. When
+/// a later try finds the mark, it searches the zone's list for the certificate of that very request. Without a
+/// configured zone this search is not possible, and Aegis does not order again by itself.
 struct OriginOrders: Sendable {
     let tools: IssuanceContext
 
@@ -51,7 +51,7 @@ struct OriginOrders: Sendable {
     private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
         var pending = try store.pendingOrder(for: need.name)
         var oddities: [String] = []
-        // With the mark, the certificate may have been issued.
+        // `isFinalized` is the mark: the certificate may have been issued.
         if let marked = pending, marked.isFinalized {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
@@ -107,7 +107,7 @@ struct OriginOrders: Sendable {
                     validity: need.settings.requestedValidityDays), for: request, inZone: need.zone)
         } catch {
             guard error.mayBeDone else {
-                // Cloudflare has answered, so nothing was issued.
+                // Nothing was issued: Cloudflare refused, or can't have received the call.
                 pending.isFinalized = false
                 try store.putOrder(pending, by: tools.holder)
                 throw error
@@ -140,7 +140,7 @@ struct OriginOrders: Sendable {
                 + " 'aegis-apply renew \(need.name) --force'")
     }
 
-    // MARK: The end
+    // MARK: Checking the certificate
 
     /// Checks that the certificate is the wanted one: for our key, with all names, valid now. It has no chain, since
     /// Cloudflare's edge knows its CA.
@@ -168,7 +168,7 @@ struct OriginOrders: Sendable {
 }
 
 extension OriginNeed {
-    /// The API and kind of key, as the journal identifies where an order was made.
+    /// The API's URL and the kind of key. The journal stores it as the place where an order was made.
     fileprivate var place: String { "\(settings.baseURL.trimmed) \(settings.requestType.rawValue)" }
 }
 
@@ -177,7 +177,7 @@ extension PendingOrder {
         directory.split(separator: " ").first == need.place.split(separator: " ").first
     }
 
-    /// Whether the order was for the same certificate; the order of the names does not matter.
+    /// Whether this order was for the wanted certificate. The names may stand in any sequence.
     fileprivate func isFor(_ need: OriginNeed) -> Bool { directory == need.place && Set(domains) == Set(need.names) }
 }
 

@@ -18,12 +18,12 @@ package struct OriginRevocations: Sendable {
         package let certificate: String
         /// The reason why the certificate is not revoked; nil when it is.
         package let failure: IssuanceFailure?
-        /// Whether Aegis will not try again.
+        /// Whether Aegis has given the revocation up, so that only the operator can do it.
         package let isGivenUp: Bool
     }
 
-    /// Revokes replaced certificates, once all live gateways serve the replacements. `issuers` are all of the state,
-    /// `leaving` those just removed from it.
+    /// Revokes replaced certificates, once all live gateways serve the replacements. `issuers` are all issuers in the
+    /// state, `leaving` the issuers just removed from it.
     ///
     /// A certificate that can't be revoked now stays noted and is tried again later, as long as its issuer is in the
     /// state.

@@ -44,8 +44,8 @@ extension EdgePack {
         return isActive || isPending ? nil : "is \(status) at Cloudflare"
     }
 
-    /// When to ask for the pack's status again, in seconds since 1970: soon while it is new, once a day when it is
-    /// active.
+    /// When to ask for the pack's status again, in seconds since 1970: 15 s after the last check while its status is
+    /// new and pending, 15 minutes while it is pending for over an hour, a day while it is active, else six hours.
     package var nextCheckAt: Int64 {
         switch PackStatus(status) {
         case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 15 : 900)

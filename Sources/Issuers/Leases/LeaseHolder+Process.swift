@@ -11,7 +11,7 @@ extension LeaseHolder {
             user: userName() ?? "uid \(getuid())")
     }
 
-    /// Identifies the boot and the PID namespace: process numbers of another one mean nothing here.
+    /// Identifies the boot and the PID namespace: process numbers of another boot or namespace mean nothing here.
     private static func processScope() -> String {
         var link = [CChar](repeating: 0, count: 64)
         // The call writes at most the buffer's length.
@@ -24,7 +24,7 @@ extension LeaseHolder {
     private static func content(of path: String) -> String {
         guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return "" }
         var bytes = [UInt8](repeating: 0, count: 1024)
-        // The buffer is used only during the call.
+        // `read` uses the buffer only during the call.
         let count = try? descriptor.closeAfter {
             try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         }
@@ -41,19 +41,20 @@ extension LeaseHolder {
 
     private static func machineName() -> String {
         var name = [CChar](repeating: 0, count: 256)
-        // The call leaves the last byte 0.
+        // gethostname gets one byte less than the buffer has, so the last byte stays 0.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             .replacing(" ", with: "-")
     }
 
-    /// Whether a holder on this machine still runs, or may. Without /proc this is unknown and the result is true; the
-    /// lease ends by its time then.
+    /// Whether a holder on this machine still runs. Without /proc this is unknown and the result is true; then the
+    /// lease ends only when it expires.
     package static func isAlive(_ holder: LeaseHolder) -> Bool {
         startTicks(of: holder.process) == holder.startTicks || startTicks(of: Int(getpid())) == nil
     }
 
-    /// Field 22 of a process's stat (proc(5)); nil when there is no such process, or it is a zombie.
+    /// When a process started, in clock ticks after the boot (field 22 of its stat, proc(5)); nil when there is no such
+    /// process, or it is a zombie.
     private static func startTicks(of process: Int) -> UInt64? {
         let text = content(of: "/proc/\(process)/stat")
         // The second field is a name in parentheses, which may contain spaces.

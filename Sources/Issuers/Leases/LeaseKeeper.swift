@@ -39,7 +39,7 @@ package final class LeaseKeeper: Sendable {
         timer.activate()
     }
 
-    /// Stops renewing. The lease ends with a commit that ends it, or by its time.
+    /// Stops renewing. The lease ends with a commit that ends it, or when it expires.
     package func stopRenewing() { unsafe timer.cancel() }
 
     package func release() {

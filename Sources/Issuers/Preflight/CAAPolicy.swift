@@ -64,7 +64,7 @@ struct CAAIssueValue: Equatable {
     init?(_ text: String) {
         var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmingBlanks)
         issuer = String(parts.removeFirst()).lowercased()
-        // A final or lone semicolon is followed by nothing.
+        // After a final or lone semicolon, `split` gives an empty part.
         if parts.last?.isEmpty == true { parts.removeLast() }
         guard issuer.isEmpty || issuer.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(Self.isLabel)
         else { return nil }

@@ -3,7 +3,7 @@ import HTTPClient
 import PKI
 import State
 
-/// Requests a token where a CA would request http-01's, and checks whether Aegis answers.
+/// Requests a token in the way a CA does for http-01, and checks whether Aegis answers.
 struct ChallengeProbe: Sendable {
     /// A name can have many addresses, but a CA tries few.
     private static let maximumAddresses = 4
@@ -17,7 +17,7 @@ struct ChallengeProbe: Sendable {
     /// How long each address may take.
     let timeout: Duration
 
-    /// The objections found when the token is requested by a name at each of its addresses.
+    /// Requests the token under a name, at each of these addresses, and returns the objections to the answers.
     func objections(to name: String, at addresses: [String]) -> [(text: String, hint: String?)] {
         addresses.prefix(Self.maximumAddresses).compactMap { address in
             do throws(HTTPFailure) {

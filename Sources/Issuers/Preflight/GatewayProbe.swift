@@ -1,14 +1,14 @@
 import PKI
 
-/// Lets a gateway prove its identity to a process that knows it from the state. Where a CA would request http-01's
-/// answer, the gateway answers tokens of this form with a digest over its identity. No other server can give that
-/// answer, and the answer does not reveal the identity.
+/// Lets a gateway prove its identity to a process that knows it from the state. At the URLs of http-01, the gateway
+/// answers tokens of this form with a digest over its identity. No other server can give that answer, and the answer
+/// does not reveal the identity.
 package enum GatewayProbe {
     private static let prefix = "aegis-probe-"
     /// 128 bits in hexadecimal.
     private static let digits = 32
 
-    /// A random token.
+    /// Makes a random token, so that no earlier answer fits it.
     package static func makeToken() -> String {
         let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max) }
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()

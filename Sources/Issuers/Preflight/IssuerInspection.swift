@@ -55,8 +55,8 @@ struct IssuerInspection: Sendable {
         return doubts
     }
 
-    /// Checks whether the name servers for dns-01's records answer, those that are written to and those that must see
-    /// them. A webhook is not called, since each call would write something.
+    /// Checks whether name servers answer: the one to which dns-01's records are written, and those that must see the
+    /// records. A webhook is not called, since each call would write something.
     private func doubts(of provider: DNSProvider) -> [IssuanceFailure] {
         guard case .rfc2136(let settings) = provider.method else { return [] }
         do throws(DNSFailure) {

@@ -43,7 +43,7 @@ package final class PreflightChecks: Sendable {
     /// Answers the probe when no gateway does, as long as these checks exist.
     private let answerer: (any ChallengeAnswerer)?
     private let silence = Mutex((failures: 0, skipped: 0))
-    /// Checks that could not be made.
+    /// Warnings about checks that can't be made.
     package let warnings: [Diagnostic]
 
     /// Prepares the checks for certificates that are needed.
@@ -83,7 +83,7 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    /// Prepares answers to a probe: those of the live gateways, or else of this process.
+    /// Prepares a token and the answers to it: those that the live gateways give, or else the one of this process.
     private static func prepare(
         _ store: (any StateStore)?, now: Int64, _ makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
@@ -172,7 +172,7 @@ package final class PreflightChecks: Sendable {
         }
         let policy = CAAPolicy(records: records)
         return authorities.compactMap { authority in
-            // Without its directory, the CA's names are unknown.
+            // The CA's names for CAA records are in its directory.
             guard let directory = authority.findings.directory else { return nil }
             let issuance = CAAPolicy.Issuance(
                 identities: directory.caaIdentities, account: authority.findings.account,
@@ -199,9 +199,10 @@ package final class PreflightChecks: Sendable {
 
     // MARK: Limits
 
-    /// A warning for each certificate that a CA's limits would delay, if all of these are ordered in this order.
+    /// A warning for each certificate that a CA's limits would delay, if all these certificates are ordered one after
+    /// the other.
     ///
-    /// `isHad` marks certificates that exist already: a CA that recognizes renewals does not count theirs.
+    /// `isHad` marks certificates that exist already: a CA that recognizes renewals does not count them.
     package func limitWarnings(
         _ needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {

@@ -7,13 +7,13 @@ enum EscapeStyle: Sendable {
     case percent(times: Int)
     case html
 
-    /// The bytes that begin escapes which the end of a text may cut in two.
+    /// The bytes that begin an escape of several characters, of which a cut text may end with a part.
     static let halves: [UInt8] = Array("%\\&".utf8)
 
     /// The bytes with which an escape can begin.
     static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
 
-    /// The styles that a text may use.
+    /// The styles to try on a text, chosen by the bytes that it contains.
     static func all(in text: [UInt8]) -> [EscapeStyle] {
         var styles: [EscapeStyle] = [.percent(times: 1)]
         if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }

@@ -5,11 +5,12 @@ struct SecretForm: Sendable {
     private enum Encoding {
         case plain
         case hex
-        /// `isInside`: the digit before these may contain bits of the secret.
+        /// `isInside`: the secret begins inside a group of three bytes, so the digit before the form may contain bits
+        /// of it.
         case base64(isInside: Bool)
 
-        /// How many digits of a secret suffice to recognize it when the text ends within it. They stand for eight bytes
-        /// of the secret.
+        /// How many bytes of the form suffice to recognize a secret when the text ends within it. They stand for eight
+        /// bytes of the secret.
         var shortestPrefix: Int {
             switch self {
             case .plain: 8
@@ -20,13 +21,13 @@ struct SecretForm: Sendable {
     }
 
     /// The length of the shortest secret that is searched for in hex and base64. The few digits of a shorter one could
-    /// mean anything.
+    /// occur by chance.
     static let shortestEncoded = 6
 
     private let bytes: SecretBytes
     private let encoding: Encoding
 
-    /// All forms of a secret, which must not be empty.
+    /// All forms of a secret. The secret must not be empty.
     static func all(of secret: SecretBytes) -> [SecretForm] {
         let plain = SecretForm(bytes: secret, encoding: .plain)
         guard secret.count >= shortestEncoded else { return [plain] }
@@ -90,8 +91,8 @@ struct SecretForm: Sendable {
     /// U+FFFD, which replaces an unprintable byte in a line.
     private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
 
-    /// Whether the rest of the text only marks its end: half an escape, quotes, brackets, dots. Behind an ellipsis anything
-    /// may stand, such as "(truncated)".
+    /// Whether the rest of the text only marks its end: a part of an escape, then quotes, brackets or dots. After an
+    /// ellipsis, anything may follow, such as "(truncated)".
     private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
         var rest = text[index...]
         if let first = rest.first, EscapeStyle.halves.contains(first), rest.count <= longestHalf {
@@ -101,7 +102,7 @@ struct SecretForm: Sendable {
         return rest.count <= 8 && rest.allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
     }
 
-    /// The most bytes that half an escape and the marks behind it have.
+    /// The most bytes that a part of an escape and the marks after it may have.
     private static let longestHalf = 16
 
     private func isSame(_ byte: UInt8, _ secret: UInt8) -> Bool {

@@ -4,7 +4,7 @@ import PKI
 import State
 import SystemPackage
 
-/// Reads the secrets and PEM texts that the file refers to: variables and files.
+/// Reads the secrets and PEM texts of the configuration file: inline texts, variables and files.
 package struct SecretReader: Sendable {
     /// The directory that relative paths begin at.
     package let directory: FilePath
@@ -27,11 +27,12 @@ package struct SecretReader: Sendable {
         }
     }
 
-    /// Turns a path in the file into one from the working directory.
+    /// Turns a path in the configuration file, relative to the file's directory, into one relative to the working
+    /// directory.
     package func resolve(_ path: String) -> FilePath {
         var path = FilePath(path)
         if path.isAbsolute { return path }
-        // "./x" in the directory "." becomes "./x" too.
+        // Without its dots, "./x" in the directory "." stays "./x".
         path.components.removeAll { $0.kind == .currentDirectory }
         return directory.pushing(path)
     }
