@@ -11,7 +11,7 @@ package struct CertificatePack: Sendable, Equatable {
     package let hosts: [String]
     /// The end of the pack's first certificate, in seconds since 1970; nil before there is one.
     package let expiresAt: Int64?
-    /// The steps by which the operator can let the pack be validated, a line each.
+    /// What the operator must set up so that the CA can validate the names, a line each.
     package let validation: [String]
     /// Validation errors in Cloudflare's words.
     package let problems: [String]
@@ -44,7 +44,7 @@ package struct CertificatePackOrder: Sendable, Equatable, Codable {
         self.hasBranding = hasBranding
     }
 
-    /// Reads an order's text; nil when the text is none.
+    /// Reads the text of an order; nil for any other text.
     package init?(text: String) {
         guard let order = try? RemoteJSON.decode(Self.self, from: Array(text.utf8)) else { return nil }
         self = order
@@ -102,10 +102,11 @@ extension CertificatePack: Decodable {
         let message: String?
     }
 
-    /// The most lines that are kept.
+    /// The most lines that are kept of the validation steps, and of the errors.
     private static let maximumLines = 100
 
-    /// Reads a pack from an answer's result. The identifier alone is enough: it distinguishes the pack from others.
+    /// Reads a pack from an answer's result. Only the identifier is required, since it alone distinguishes the pack
+    /// from others.
     package init(from decoder: any Decoder) throws {
         func list<Element: Decodable>(_ key: Key) -> [Element] {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
@@ -125,8 +126,8 @@ extension CertificatePack: Decodable {
 }
 
 extension CloudflareClient {
-    /// Orders a pack. When the answer was lost, first looks for a pack with the same names that satisfies `isNew`,
-    /// since that is probably what the lost order made; only then orders again.
+    /// Orders a pack. A proxy may have sent an answer of 5xx although Cloudflare took the order. So before the order is
+    /// repeated, this looks for a pack with the same names that satisfies `isNew`.
     package func order(
         _ order: CertificatePackOrder, inZone zone: String, isNew: @escaping (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CertificatePack {

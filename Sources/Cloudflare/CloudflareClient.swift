@@ -7,9 +7,9 @@ import Remote
 
 /// A client of Cloudflare's API (https://developers.cloudflare.com/api/). Threads may share it.
 ///
-/// An answer of 429, 5xx or code 1100 means that nothing was done. Such a call is repeated for about a minute, with the
-/// delays that the answer asks for or with growing ones. A call without an answer is repeated only if it can't have
-/// arrived, or if doing it twice is harmless.
+/// A call that is answered with 429, 5xx or code 1100 is repeated for about a minute, with the delays that the answer
+/// asks for or with growing ones. A call without an answer is repeated only if it can't have arrived, or if doing it
+/// twice is harmless.
 package struct CloudflareClient: Sendable {
     /// Sends a request, as `HTTPClient.send` does.
     package typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
@@ -95,7 +95,7 @@ package struct CloudflareClient: Sendable {
         }
     }
 
-    /// The refusal in an answer; nil for a success, or an answer without an envelope.
+    /// The refusal in an answer; nil for a status of 2xx, unless the envelope says that the call failed.
     private func refusal(of answer: HTTPResponse) -> CloudflareRefusal? {
         let verdict = try? RemoteJSON.decode(CloudflareVerdict.self, from: answer.body)
         guard !(200...299 ~= answer.status) || verdict?.success == false else { return nil }

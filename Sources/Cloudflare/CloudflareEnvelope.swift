@@ -1,7 +1,7 @@
 import PKI
 import Remote
 
-/// The JSON object that contains every result.
+/// The JSON object in which Cloudflare's API wraps every result.
 struct CloudflareEnvelope<Result: Decodable>: Decodable {
     struct Info: Decodable {
         @IfReadable var totalPages: Int?

@@ -17,8 +17,8 @@ package enum CloudflareError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether Cloudflare says that the requested thing does not exist. A proxy's error page does not say so. Neither
-    /// does an answer that the API has no such path, since base_url may be wrong.
+    /// Whether Cloudflare says that the requested thing does not exist. A 404 from a proxy, or for a path that the API
+    /// does not have, does not count: base_url may be wrong.
     package var isGone: Bool {
         guard case .refused(let refusal) = self else { return false }
         return (refusal.status == 404 || refusal.status == 410) && refusal.isAboutThing
@@ -35,7 +35,6 @@ package enum CloudflareError: Error, Sendable, Equatable {
 }
 
 extension CloudflareError: CustomStringConvertible {
-    /// The error as one line for an operator.
     package var description: String {
         switch self {
         case .refused(let refusal): "\(refusal)"

@@ -1,6 +1,6 @@
 import Remote
 
-/// The result of searching a list.
+/// The result of searching one of Cloudflare's lists, some elements of which may be unreadable.
 package struct CloudflareSearch<Found> {
     /// The element that was searched for; nil if the list certainly does not contain it.
     package let found: Found?
@@ -15,7 +15,7 @@ package struct CloudflareSearch<Found> {
 
 extension CloudflareSearch: Sendable where Found: Sendable {}
 
-/// An element of a list. If it can't be read, `trace` tells which thing it may be.
+/// An element of a list. If the element can't be read, `trace` may still tell which certificate or pack it is.
 struct CloudflareListed<Element: Decodable>: Decodable {
     let element: Result<Element, RemoteJSON.Fault>
     let trace: CloudflareTrace
@@ -26,7 +26,8 @@ struct CloudflareListed<Element: Decodable>: Decodable {
     }
 }
 
-/// The members that tell whether an unreadable element may be the one searched for. An element without them is not.
+/// The members that tell whether an unreadable element may be the one searched for. An element without these members is
+/// taken for another one.
 struct CloudflareTrace: Decodable {
     /// A certificate's request.
     @IfReadable var csr: String?
@@ -45,7 +46,7 @@ struct CloudflareTrace: Decodable {
 }
 
 extension CloudflareClient {
-    /// The number of elements on each page. An answer has room for that many certificates of 200 names each.
+    /// The number of elements on each page. An answer of 1 MiB has room for that many certificates of 200 names each.
     private static let pageSize = 20
     /// The most pages that are read, which have 10,000 elements.
     private static let maximumPages = 500

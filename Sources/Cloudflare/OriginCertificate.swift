@@ -9,7 +9,7 @@ package struct OriginCertificate: Sendable, Equatable {
     package let pem: [UInt8]
     /// The request that the certificate was issued for, in PEM; nil where Cloudflare does not tell it.
     package let request: String?
-    /// The end of its validity, in seconds since 1970; nil where it can't be read.
+    /// The end of the certificate's validity, in seconds since 1970; nil where it can't be read.
     package let expiresAt: Int64?
     /// The time of its revocation, in seconds since 1970; nil if it was not revoked.
     package let revokedAt: Int64?
@@ -36,7 +36,7 @@ extension OriginCertificate: Decodable {
     }
 }
 
-/// An identifier that Cloudflare has issued. It becomes a part of paths.
+/// An identifier that Cloudflare has issued. It becomes a part of URL paths.
 struct CloudflareID {
     let text: String
 
@@ -78,8 +78,8 @@ package struct OriginRequest: Sendable, Encodable {
 }
 
 extension CloudflareClient {
-    /// Orders a certificate. With a zone, its list is searched before the call is repeated. `oddities` has a line for
-    /// each element of the list that can't be read.
+    /// Orders a certificate. If a zone is given, the zone's list is searched for the certificate before the call is
+    /// repeated. `oddities` has a line for each element of the list that can't be read.
     package func issue(
         _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
     ) throws(CloudflareError) -> (certificate: OriginCertificate, oddities: [String]) {
@@ -97,7 +97,8 @@ extension CloudflareClient {
         return (issued, oddities)
     }
 
-    /// Finds the certificate in a zone's list that was issued for this very request, with these names.
+    /// Finds the certificate in a zone's list that was issued for this very request and is not revoked. `names` are
+    /// compared with those of unreadable elements.
     package func certificate(
         for request: CertificateRequest, named names: [String], inZone zone: String
     ) throws(CloudflareError) -> CloudflareSearch<OriginCertificate> {
