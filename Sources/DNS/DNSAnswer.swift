@@ -5,7 +5,7 @@ package struct DNSRecord {
     package let owner: String
     /// The number of the record's type.
     package let type: UInt16
-    /// The fields of the record's data, as libldns separates them, with uncompressed names. A question has none.
+    /// The fields of the record's data, as libldns separates them, with uncompressed names. A question has no fields.
     package let fields: [[UInt8]]
     /// The record's offset in the message.
     package let start: Int
@@ -30,7 +30,7 @@ package struct DNSAnswer {
     package let question: DNSRecord?
     /// The records of the answer section.
     package let records: [DNSRecord]
-    /// The signature, which is the message's last record.
+    /// The TSIG signature, if the message's last record is one.
     package let signature: DNSRecord?
 
     /// Reads a message; nil when it is malformed.
@@ -118,7 +118,7 @@ package struct DNSAnswer {
             type: UInt16(truncatingIfNeeded: ldns_rr_get_type(record).rawValue), fields: fields, start: start)
     }
 
-    /// The bytes of a field whose record is alive.
+    /// Copies the bytes of a field, whose record must not be freed yet.
     private static func content(of field: UnsafeMutablePointer<ldns_rdf>?) -> [UInt8] {
         guard let field = unsafe field, let data = unsafe ldns_rdf_data(field) else { return [] }
         return unsafe Array(UnsafeBufferPointer(start: data, count: ldns_rdf_size(field)))

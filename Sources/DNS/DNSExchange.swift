@@ -10,7 +10,7 @@ struct DNSExchange {
     /// How long to wait for each address and protocol.
     let timeout: Duration
 
-    /// Returns the answer and its bytes. `bytes` are those of the message, signed or not.
+    /// Returns the answer and its bytes. `bytes` are the message's bytes, with or without a signature.
     func send(_ message: DNSMessage, _ bytes: [UInt8]) throws(DNSFailure) -> (DNSAnswer, [UInt8]) {
         var failure = DNSFailure("\(server): no address")
         for address in try SocketAddress.all(of: server).prefix(Self.maximumAddresses) {

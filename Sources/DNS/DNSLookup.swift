@@ -25,8 +25,8 @@ package struct DNSLookup: Sendable {
     ///
     /// - Parameters:
     ///   - servers: The servers to ask, in this order until one answers; empty: those of /etc/resolv.conf.
-    ///   - timeout: How long a server may take for an answer. The system's resolver bounds looking up the server's own
-    ///     name.
+    ///   - timeout: How long a server may take for an answer. How long the lookup of the server's own name takes
+    ///     depends on the system's resolver.
     ///   - tries: How often to ask each server.
     package init(servers: [DNSServer] = [], timeout: Duration = .seconds(5), tries: Int = 2) {
         self.servers = servers

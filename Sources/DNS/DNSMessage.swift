@@ -33,9 +33,10 @@ struct DNSMessage {
     }
 
     /// Makes an update that adds a TXT record to those of a name, or removes the record (RFC 2136 sections 2.5.1 and
-    /// 2.5.4). The time to live is in seconds; nil removes.
+    /// 2.5.4). The time to live is in seconds; nil removes the record.
     static func update(zone: DNSName, name: DNSName, txt: String, timeToLive: UInt32?) -> DNSMessage {
-        // To add, the zone's class, Internet (1). To remove, the class NONE (254), with a time to live of 0.
+        // A record to add has the zone's class, Internet (1). A record to remove has the class NONE (254) and a time to
+        // live of 0.
         let kind = [DNSRecordType.txt.rawValue, timeToLive == nil ? 254 : 1].flatMap(\.bigEndianBytes)
         let bytes = Array(txt.utf8)
         let strings = stride(from: 0, to: max(1, bytes.count), by: 255).flatMap { start in

@@ -17,7 +17,7 @@ struct DNSSocket: ~Copyable {
         guard errno == EINPROGRESS else { throw .system(errno) }
         try wait(for: POLLOUT)
         var (code, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-        // The call writes an Int32.
+        // getsockopt writes at most `size` bytes, which is the size of `code`.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { throw .system(errno) }
         guard code == 0 else { throw .system(code) }
     }
@@ -62,7 +62,7 @@ struct DNSSocket: ~Copyable {
             guard left.seconds >= 0, left.attoseconds >= 0 else { throw .isLate }
             let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000 + 1
             var state = pollfd(fd: descriptor, events: Int16(event), revents: 0)
-            // The call writes to this one structure.
+            // poll uses only the one structure `state`.
             let ready = unsafe poll(&state, 1, Int32(clamping: milliseconds))
             if ready > 0 { return }
             guard ready == 0 || errno == EINTR else { throw .system(errno) }
@@ -105,7 +105,7 @@ struct SocketAddress {
 
     /// Calls connect(2) and returns its result.
     func connect(_ descriptor: Int32) -> Int32 {
-        // A sockaddr_storage may be used as any sockaddr.
+        // A pointer to a sockaddr_storage may be used as one to any sockaddr (RFC 3493 section 3.10).
         unsafe withUnsafePointer(to: storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe Glibc.connect(descriptor, $0, length)

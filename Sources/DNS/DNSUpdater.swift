@@ -12,10 +12,10 @@ package struct DNSUpdater: Sendable {
     ///
     /// - Parameters:
     ///   - server: The zone's primary server.
-    ///   - zone: The zone.
+    ///   - zone: The zone's topmost name. All names of updates must be in the zone.
     ///   - key: The key that signs updates; answers must be signed with it too. Nil: nothing is signed.
     ///   - timeout: How long the server may take for an answer.
-    ///   - tries: How often an update is sent. Repeating an update does no harm.
+    ///   - tries: How often an update is sent at most. Repeating an update does no harm.
     package init(
         server: DNSServer, zone: String, key: DNSUpdateKey? = nil, timeout: Duration = .seconds(5), tries: Int = 3
     ) throws(DNSFailure) {
@@ -26,7 +26,7 @@ package struct DNSUpdater: Sendable {
         self.tries = tries
     }
 
-    /// Adds a text at a name, beside others. The time to live is in seconds.
+    /// Adds a text at a name, beside the texts that are there already. The time to live is in seconds.
     package func add(txt value: String, at name: String, timeToLive: UInt32) throws(DNSFailure) {
         try update(name, value, timeToLive)
     }
@@ -37,7 +37,7 @@ package struct DNSUpdater: Sendable {
     private func update(_ name: String, _ value: String, _ timeToLive: UInt32?) throws(DNSFailure) {
         let name = try DNSName(name)
         guard name.isInside(zone) else { throw DNSFailure("'\(name)' is not in the zone '\(zone)'") }
-        // A message has room for much more.
+        // The limit is far below the 64 KiB of a message.
         guard value.utf8.count <= 4096 else { throw DNSFailure("the text for '\(name)' is longer than 4096 bytes") }
         let message = DNSMessage.update(zone: zone, name: name, txt: value, timeToLive: timeToLive)
         let exchange = DNSExchange(server: server, timeout: timeout)

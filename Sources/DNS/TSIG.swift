@@ -44,8 +44,8 @@ package struct TSIG {
 
     package init(key: DNSUpdateKey) { self.key = key }
 
-    /// Signs a message. Returns it with its signature, and the signature's code, which the answer's signature covers
-    /// too. `now` is in seconds since 1970.
+    /// Signs a message. Returns the message with its signature, and the signature's MAC (`code`), which the answer's
+    /// signature covers too. `now` is in seconds since 1970.
     func signed(_ message: [UInt8], now: Int64) throws(DNSFailure) -> (bytes: [UInt8], code: [UInt8]) {
         let variables = Variables(time: Array(now.bigEndianBytes.suffix(6)), fudge: Self.fudgeSeconds.bigEndianBytes)
         let code = try self.code(of: message, variables)
@@ -59,7 +59,7 @@ package struct TSIG {
         return (Self.changingAdditional(of: message, by: 1) + record.joined(), code)
     }
 
-    /// Checks the signature of an answer. `code` is that of the message's signature.
+    /// Checks the signature of an answer. `code` is the MAC of the request's signature.
     package func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
         guard let signature = answer.signature, signature.fields.count == 7 else { throw .unsigned }
         let fields = signature.fields
@@ -72,7 +72,7 @@ package struct TSIG {
         let variables = Variables(
             time: fields[1], fudge: fields[2], error: fields[5], other: Array(fields[6].dropFirst(2)))
         let request = UInt16(code.count).bigEndianBytes + code
-        // Only whole codes are accepted, although the standard allows truncated ones.
+        // Only whole MACs are accepted, although the standard allows truncated ones.
         guard let expected = try? self.code(of: request + message, variables), !expected.isEmpty,
             SecretBytes(expected) == SecretBytes(Array(fields[3].dropFirst(2)))
         else { throw .wrongCode }
@@ -86,7 +86,7 @@ package struct TSIG {
         return Int(bigEndianBytes: fields[5])
     }
 
-    /// The values that the signature covers besides the message (RFC 8945 section 4.3.3), as bytes of a message.
+    /// The values that the signature covers besides the message (RFC 8945 section 4.3.3), in wire form.
     private struct Variables {
         let time: [UInt8]
         let fudge: [UInt8]
