@@ -9,7 +9,7 @@ package struct Backoff: Sendable {
     /// Makes the delays for a new request. A budget of zero allows only one try.
     package init(budget: Duration = .seconds(60)) { self.budget = budget }
 
-    /// Notes the duration of a failed try.
+    /// Notes the duration of a failed try, which counts against the budget.
     package mutating func note(_ duration: Duration) { spent += max(.zero, duration) }
 
     /// The delay before the next try; nil when there should be no further try.

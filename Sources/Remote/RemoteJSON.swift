@@ -10,7 +10,7 @@ package enum RemoteJSON {
 
     /// The reason why a text can't be read.
     package struct Fault: Error, Sendable, Equatable {
-        /// The reason, which follows a colon.
+        /// The reason as a clause, to be put after a colon.
         package let reason: String
     }
 
@@ -35,7 +35,7 @@ package enum RemoteJSON {
         }
     }
 
-    /// The reason of a decoding error that happened `depth` levels deep in a text.
+    /// The reason of a decoding error. The place that it names leaves out the first `depth` levels of the error's path.
     static func reason(_ error: any Error, below depth: Int = 0) -> String {
         func place(_ context: DecodingError.Context) -> String {
             let path = context.codingPath.dropFirst(depth).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }

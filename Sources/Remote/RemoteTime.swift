@@ -65,8 +65,8 @@ package enum RemoteTime {
         return sign == UInt8(ascii: "+") ? time : -time
     }
 
-    /// The days since 1970-01-01 of a date in the Gregorian calendar, whose rules repeat every 400 years of 146,097
-    /// days.
+    /// The number of days from 1970-01-01 to a date of the Gregorian calendar; nil if there is no such date, or its
+    /// year is not 1 to 9999.
     private static func days(year: Int64, month: Int64, day: Int64) -> Int64? {
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         let lengths: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
