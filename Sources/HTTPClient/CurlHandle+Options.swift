@@ -12,8 +12,8 @@ extension CurlHandle {
         try set(CURLOPT_URL, target.url)
         try set(CURLOPT_PROTOCOLS_STR, target.isEncrypted ? "https" : "http")
         try set(CURLOPT_USERAGENT, settings.userAgent)
-        // HTTP/1.1 has one request at a time on a connection. Unlike HTTP/2's library, curl's code for it wipes its
-        // copies of the fields.
+        // HTTP/1.1 has one request at a time on a connection. Its fields pass only through curl's own memory, which is
+        // wiped; HTTP/2's library would keep copies of them.
         try set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
         // A timeout of 0 would mean none.
         try set(CURLOPT_TIMEOUT_MS, max(1, timeout.milliseconds))
@@ -107,7 +107,7 @@ extension CurlHandle {
 }
 
 extension Transfer {
-    /// The transfer of a callback.
+    /// The transfer whose pointer curl passes to a callback.
     fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> Transfer {
         guard let context = unsafe context else { preconditionFailure("curl was given a transfer") }
         // The pointer is the one from setCallbacks; the transfer lives until curl is done.

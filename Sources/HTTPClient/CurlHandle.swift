@@ -6,7 +6,7 @@ import CCurl
 /// caller only.
 @safe
 final class CurlHandle: @unchecked Sendable {
-    /// An answer, and the target if it is a redirect.
+    /// An answer; if it is a redirect, also the URL that it leads to.
     struct Answer {
         let response: HTTPResponse
         let redirect: String?
@@ -77,10 +77,10 @@ final class CurlHandle: @unchecked Sendable {
             code: code, detail: detail.isEmpty ? unsafe String(cString: curl_easy_strerror(code)) : detail,
             systemError: Int32(truncatingIfNeeded: number(CURLINFO_OS_ERRNO)),
             verifyResult: number(CURLINFO_SSL_VERIFYRESULT),
-            // Once the connection is made, including TLS, the request may have been sent.
+            // curl counts the bytes of the request that it has sent. It begins to send them after the TLS handshake.
             mayHaveArrived: number(CURLINFO_REQUEST_SIZE) > 0)
     }
 
-    // The handle is alive, here and in the functions below.
+    // Sound: the handle lives as long as self.
     private func number(_ info: CURLINFO) -> Int { unsafe aegis_curl_number(handle, info) }
 }

@@ -1,7 +1,7 @@
 import CCurl
 import PKI
 
-/// A list of texts in curl's form. When its owner is destroyed, it is wiped (see CCurl's shim) and freed.
+/// A list of texts in curl's form. The list is wiped (see CCurl's shim) and freed with this value.
 @safe
 struct CurlList: ~Copyable {
     private(set) var list: UnsafeMutablePointer<curl_slist>?
@@ -18,7 +18,7 @@ struct CurlList: ~Copyable {
         for name in Self.unwanted where !names.contains(name.lowercased()) { try append(SecretBytes(text: "\(name):")) }
     }
 
-    /// Names with their addresses.
+    /// The fixed addresses of names, in the form of CURLOPT_RESOLVE.
     init(_ resolutions: [HTTPClient.Resolution]) throws(HTTPFailure) {
         unsafe list = nil
         for entry in resolutions {

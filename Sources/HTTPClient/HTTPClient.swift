@@ -10,7 +10,7 @@ import SystemPackage
 
 /// An HTTP client with its settings and kept connections. Several threads can send at once.
 package final class HTTPClient: Sendable {
-    /// The CAs whose certificates a server may have.
+    /// The CAs that may have issued a server's certificate.
     package enum Trust: Sendable {
         /// The CAs that the system trusts.
         case system
@@ -22,9 +22,9 @@ package final class HTTPClient: Sendable {
 
     /// A name with a fixed address, which is not looked up.
     package struct Resolution: Sendable {
-        /// The name, as URLs write it.
+        /// The host of the URLs that this applies to.
         package let host: String
-        /// The port, as URLs write it.
+        /// The port of the URLs that this applies to.
         package let port: Int
         /// The IP address to connect to.
         package let address: String
@@ -62,10 +62,10 @@ package final class HTTPClient: Sendable {
     /// - Parameters:
     ///   - trust: The CAs to trust. A file is read now.
     ///   - userAgent: The User-Agent field, such as "aegis/1.0".
-    ///   - timeout: The longest time of a call in all, redirects included. A connection may take 10 s at most.
+    ///   - timeout: The longest time of a call in all, redirects included. Connecting may take at most 10 s of it.
     ///   - maximumBytes: The largest body of an answer.
     ///   - followsRedirects: The most redirects that a GET or HEAD follows. After these, the next redirect is the
-    ///     result. None is followed from https to http.
+    ///     result. Following a redirect from https to http is an error.
     ///   - allowsPlainHTTP: Whether URLs may be http.
     ///   - resolutions: Names with fixed addresses. If there are any, no proxy is used.
     /// - Throws: When the trusted certificates can't be read.
@@ -140,7 +140,8 @@ package final class HTTPClient: Sendable {
             return try file.closeAfter {
                 try unsafe [UInt8](unsafeUninitializedCapacity: maximumTrustBytes) { buffer, count in
                     while count < maximumTrustBytes {
-                        // The part of the buffer that has not been written.
+                        // `rest` is the part of the buffer that has not been written, so the call stays within the
+                        // buffer.
                         let rest = unsafe UnsafeMutableRawBufferPointer(
                             rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
                         let read = try unsafe file.read(into: rest)

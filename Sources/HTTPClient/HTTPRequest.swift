@@ -47,7 +47,6 @@ package struct HTTPRequest: Sendable {
     package var fields: [HTTPField]
     /// The credential. It is sent only to the URL's own host and port, even after redirects.
     package var authorization: SecretField?
-    /// The body; nil for none.
     package var body: [UInt8]?
     /// A shorter timeout than the client's; nil: the client's.
     package var timeout: Duration?

@@ -7,7 +7,6 @@ package struct HTTPResponse: Sendable {
     /// The body as received; empty when there is none.
     package let body: [UInt8]
 
-    /// Makes an answer, for tests of code that reads answers.
     package init(status: Int, fields: [HTTPField] = [], body: [UInt8] = []) {
         self.status = status
         self.fields = fields

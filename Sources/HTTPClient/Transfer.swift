@@ -5,7 +5,7 @@ import CCurl
 final class Transfer {
     /// The largest header of an answer in bytes, including trailers and the headers of interim answers before it.
     static let maximumHeadBytes = 64 << 10
-    /// The most lines of that header.
+    /// The most lines of such a header.
     static let maximumHeadLines = 200
 
     private let upload: [UInt8]
@@ -71,7 +71,7 @@ final class Transfer {
     /// Copies the next piece of the request's body into `room`. Returns the number of bytes, 0 at the body's end.
     func give(_ room: UnsafeMutableRawBufferPointer) -> Int {
         let count = min(room.count, upload.count - uploaded)
-        // Copies at most the bytes that both buffers have.
+        // `count` is at most the size of `room` and of the rest of `upload`.
         unsafe room.copyBytes(from: upload[uploaded..<uploaded + count])
         uploaded += count
         return count
