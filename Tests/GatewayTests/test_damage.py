@@ -182,8 +182,10 @@ def test_a_state_that_is_put_back_in_its_place_is_followed(gateway):
     await_recovery(gateway)
 
 
-def test_commits_that_are_lost_stay_in_force_until_they_are_applied_again(gateway):
-    os.truncate(state(gateway, "-wal"), 0)
+@pytest.mark.parametrize("share", [0, 0.5, 0.75])
+def test_commits_that_are_lost_stay_in_force_until_they_are_applied_again(gateway, share):
+    wal = state(gateway, "-wal")
+    os.truncate(wal, int(wal.stat().st_size * share))
     await_trouble(gateway, "has lost its latest changes")
     gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
     # The gateway lets go of the state first.

@@ -27,6 +27,9 @@ struct StateWatch {
     var isTold = false
     /// The database file when the state was last put in force.
     var inForce: StateFiles.File?
+    /// Whether the database file had not changed since then when the gateway last closed the state. To close it moves what is
+    /// left of the -wal file into the database, so that a change from then on is the gateway's own.
+    var wasUnchangedAtClose = false
     /// The position of a state that has lost its latest commits.
     var lost: StatePosition?
     /// The events that wait until the state can be written again, oldest first.
@@ -160,6 +163,7 @@ extension GatewayServer {
 
     /// Closes the state. The configuration in force stays.
     func closeState() {
+        stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
         stateWatch.formerDatabase = stateWatch.opened?.database
         store = nil
@@ -201,9 +205,7 @@ extension GatewayServer {
     /// Whether the state has gone back to an earlier revision although its database file is unchanged. Then the -wal
     /// file has lost commits. The last state stays in force until another commit or another file follows.
     func hasLostCommits(at latest: StatePosition) -> Bool {
-        if latest.revision < position.revision, let inForce = stateWatch.inForce,
-            StateFiles(path: options.statePath).database == inForce, stateWatch.lost == nil
-        {
+        if latest.revision < position.revision, isAsPutInForce, stateWatch.lost == nil {
             stateWatch.lost = latest
             mustReadAll = true
         }
@@ -215,6 +217,14 @@ extension GatewayServer {
             "the state '\(options.statePath)' has lost its latest changes: it is at revision \(latest.revision), and"
                 + " \(position.revision) is in force; run aegis-apply, or restore the state")
         return true
+    }
+
+    /// Whether the database file is the one that was put in force, and nobody but the gateway has changed it since.
+    private var isAsPutInForce: Bool {
+        guard let inForce = stateWatch.inForce, let database = StateFiles(path: options.statePath).database else {
+            return false
+        }
+        return database == inForce || stateWatch.wasUnchangedAtClose && database.isSameFile(as: inForce)
     }
 
     /// Queues an event about a failure to read the state; nil means that the state can be read again.

@@ -109,6 +109,7 @@ extension GatewayServer {
         prepare(change.directory)
         position = change.position
         stateWatch.inForce = StateFiles(path: options.statePath).database
+        stateWatch.wasUnchangedAtClose = false
         startWorkers()
         update.settings = workerSettings()
         tellOfWorkerCount()
