@@ -2,9 +2,9 @@
 package struct DNSLookup: Sendable {
     /// A CAA record, which says which CAs may issue for a name (RFC 8659 section 4).
     package struct CAARecord: Sendable, Hashable {
-        /// The flags. With bit 7 (128) set, a CA that does not know the tag may not issue.
+        /// The flags. With 128 (critical) set, a CA that does not know the tag may not issue.
         package let flags: UInt8
-        /// The property's tag in lower case: issue, issuewild or iodef.
+        /// The property's tag in lower case, such as issue, issuewild or iodef.
         package let tag: String
         package let value: String
     }

@@ -29,7 +29,7 @@ struct CurlFault {
     let detail: String
     /// The errno of a failed connection; 0 if there is none.
     let systemError: Int32
-    /// OpenSSL's verdict on the certificate: X509_V_ERR_…; 0 if there is none.
+    /// OpenSSL's error about the certificate (X509_V_ERR_…); 0 (X509_V_OK) if it found none or checked none.
     let verifyResult: Int
     let mayHaveArrived: Bool
 

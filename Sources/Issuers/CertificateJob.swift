@@ -14,8 +14,8 @@ package struct CertificateJob: Sendable {
     private let actor: String
     private let startsAnew: Bool
 
-    /// Makes a job. `issuers` are all issuers in the state; events name `actor`. `startsAnew` gives up an order for
-    /// which it is unknown whether a certificate was issued.
+    /// Makes a job. `issuers` are all issuers in the state. `actor` is whom the recorded events name. With `startsAnew` an
+    /// earlier order that may or may not have led to a certificate is given up, and a new one is placed.
     package init(
         _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
         sources: CertificateSources, actor: String, startsAnew: Bool = false

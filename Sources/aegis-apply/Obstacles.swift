@@ -144,7 +144,7 @@ struct Obstacles {
     }
 }
 
-/// A file of CA certificates that an upstream's or a CA's server is verified against.
+/// The result of checking a file of trusted CA certificates, by which the server of an upstream or of a CA is verified.
 enum TrustFile {
     case good
     /// The file does not exist here; a gateway on another machine may have it.

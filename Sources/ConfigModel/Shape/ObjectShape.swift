@@ -7,7 +7,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
     private let summary: String
     /// The value with all defaults, before any key is read.
     private let initial: Value
-    /// Stores in a value the place where the value was written.
+    /// Stores in a struct where it stands in the file, for structs that keep that.
     private let place: (@Sendable (inout Value, SourceOrigin) -> Void)?
     private let fields: [Field<Value>]
     /// The keys of `fields` in one run of bytes, and the range of each. Keys are compared far more often than fields

@@ -116,7 +116,7 @@ enum FilePathText {
     }
 }
 
-/// The rules for names of issuers and certificates, and for those of environment variables.
+/// The rules for names of issuers and certificates, of servers in the DNS and of upstreams, and of environment variables.
 enum Name {
     /// Whether a text can be the name of an environment variable (POSIX).
     static func isVariable(_ text: String) -> Bool {

@@ -35,7 +35,7 @@ enum Quantity {
 }
 
 extension ValueShape where Value == Int {
-    /// The shape of a byte count within a range.
+    /// A number with a unit such as `10MiB`, within a range; 0 needs no unit.
     static func byteSize(in range: ClosedRange<Int>) -> ValueShape {
         quantity(
             "a size with a unit", units: "B, KiB, MiB or GiB", unitPattern: ByteSize.unitPattern, example: "10MiB",

@@ -40,7 +40,7 @@ enum TimeSpan {
 }
 
 extension ValueShape where Value == Duration {
-    /// The shape of a duration within a range.
+    /// A number with a unit such as `30s`, within a range.
     static func duration(in range: ClosedRange<Duration>) -> ValueShape {
         quantity(
             "a duration with a unit", units: "ms, s, m, h or d", unitPattern: TimeSpan.unitPattern, example: "30s",

@@ -135,7 +135,7 @@ extension GatewayServer {
         return due.sorted { $0 < $1 }.map(\.name)
     }
 
-    /// Asks CAs when they want their certificates renewed (RFC 9773). Asks for a few certificates at a time, in another
+    /// Asks CAs when they want their certificates renewed (RFC 9773): about a few certificates at a time, in another
     /// thread.
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }

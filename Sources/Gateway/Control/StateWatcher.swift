@@ -135,7 +135,7 @@ extension StateWatcher {
         return (entries[0].revents != 0, entries[1].revents != 0)
     }
 
-    /// Waits while more events arrive; `wake` and `stop` end the wait early.
+    /// Waits for a fixed time, in which the rest of a burst of events can arrive. `wake` and `stop` end the wait early.
     private func poll(for duration: Duration) {
         var entries = [pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0)]
         poll(&entries, for: duration)

@@ -10,7 +10,7 @@ final class UpstreamTrusts {
 
     private var kept: [TLSClientContext.Trust: Kept] = [:]
 
-    /// Reads the CAs of a file, or the system's if there is no file. A file that can't be used is found here, before a
+    /// Reads the CAs of `caFile`, or the system's when it is nil. A missing or faulty file is reported here, before a
     /// connection needs it.
     func trust(in caFile: String?, _ directory: FilePath) -> UpstreamTrust {
         let path = caFile.map { directory.pushing(FilePath($0)).string }

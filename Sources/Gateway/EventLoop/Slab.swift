@@ -72,7 +72,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// Removes and returns an element.
+    /// Removes an element, which must exist. Its ID is invalid from then on.
     func remove(_ id: SlotID) -> Element {
         precondition(contains(id), "no such element")
         let (chunk, offset) = Self.place(id.index)

@@ -19,8 +19,9 @@ struct AccessLogTrouble {
     private var lostLastAt = Int64.min / 2
     private var nextWordAt: Int64 = 0
 
-    /// Updates the trouble. `failure` is the reason why the log can't be written; nil if it can. `total` is the number
-    /// of lines lost since the process started. `now` is in seconds of the monotonic clock.
+    /// Notes the log's condition, and returns what to tell people now; nil for nothing. `failure` is the reason why the
+    /// log can't be written; nil if it can. `total` is the number of lines lost since the process started. `now` is in
+    /// seconds of the monotonic clock.
     mutating func look(failure: String?, lost total: UInt64, at now: Int64) -> Word? {
         let before = lost
         if total > lost { (lost, lostLastAt) = (total, now) }

@@ -30,8 +30,8 @@ final class Worker {
     @safe @exclusivity(unchecked) var wheel: TimerWheel
     @safe @exclusivity(unchecked) var requestHead = RequestHead()
     @safe @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// The client of the request in `requestHead`. Once a request has waited for its body, both may belong to a later
-    /// request.
+    /// What a trusted proxy says about the client of the request in `requestHead`. While a request waits for its body,
+    /// other heads are read: afterwards `sender` and `requestHead` may belong to another request.
     @safe @exclusivity(unchecked) var sender = RequestSender()
     @safe @exclusivity(unchecked) var settings: WorkerSettings
     @safe @exclusivity(unchecked) var clock: LoopClock

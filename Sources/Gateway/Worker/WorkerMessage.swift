@@ -104,7 +104,7 @@ enum Shortage: Sendable {
     case descriptors
     /// All client connections that the limit allows are taken.
     case connections
-    /// All connections that the limit allows one client are taken.
+    /// One client has as many connections as its limit allows.
     case connectionsOfClient
 }
 

@@ -50,7 +50,7 @@ struct ACMEOrderRun {
         return nil
     }
 
-    /// Whether the CA still has an order and shows it to this account. The CA may have forgotten the order or the
+    /// Whether the CA still has an order and shows it to this account, or the order was not placed yet. The CA may have forgotten the order or the
     /// account. The order may also belong to another account, if the external account was changed.
     private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
         guard let url = pending.url else { return true }

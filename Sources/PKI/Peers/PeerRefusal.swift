@@ -21,7 +21,8 @@ package struct PeerRefusal: Sendable, Equatable {
         case notYetValid = "not_yet_valid"
         /// Its key usages don't allow this end of a connection.
         case wrongPurpose = "wrong_purpose"
-        /// It issued a certificate, but is not a CA's, or may not sign certificates.
+        /// It stands as an issuer in the chain, but is no CA certificate, or its key usage allows no signing of
+        /// certificates.
         case notAnAuthority = "not_an_authority"
         /// Its chain is longer than `PeerTrust.maximumCertificates`.
         case chainTooLong = "chain_too_long"

@@ -4,9 +4,9 @@ import State
 
 /// Finds stored certificates that can't be served: rows that are damaged, or partly replaced by other or older rows.
 package enum KeyCheck {
-    /// Of keys that no seal binds to a leaf, how many are compared with theirs, which costs a hundred times as much as
-    /// opening them. If there are only a few, somebody may have swapped rows. If there are more, an earlier version
-    /// wrote the state, and that version compared keys and leaves before it stored them.
+    /// How many keys are compared with their row's leaf, counting only keys whose seal does not bind them to it. A
+    /// comparison costs a hundred times as much as opening a key. A few such keys may be in rows that somebody swapped.
+    /// Many mean that an earlier version wrote the state, and that version compared each key before storing it.
     private static let fullChecks = 100
 
     /// The certificates whose leaf and key do not belong to their row, and why. Takes some microseconds for each.
