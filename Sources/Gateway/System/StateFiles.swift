@@ -34,9 +34,11 @@ struct StateFiles: Equatable {
     }
 
     /// Whether the files changed since `former` in a way that a plain commit does not explain, since a commit only
-    /// makes the -wal file longer. The cause may be damage, or SQLite moving commits into the database.
+    /// makes the -wal file longer. The cause may be damage, or SQLite moving commits into the database and using the
+    /// -wal file from its beginning again.
     func mayBeDamaged(since former: StateFiles) -> Bool {
-        database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
+        let length = former.wal?.bytes ?? 0
+        return database != former.database || (wal?.bytes ?? 0) < length || wal?.bytes == length && wal != former.wal
     }
 
     private static func isSame(_ file: File?, _ opened: File?) -> Bool {
