@@ -68,6 +68,7 @@ extension Worker {
             return redirect(head, exchange)
         }
         if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
+            logError(exchange, Self.tooLarge)
             return answer(exchange, 413)
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }

@@ -21,7 +21,7 @@ package struct ACMEChallenge: Sendable, Equatable {
     /// A challenge; nil when the token or the key authorization is malformed.
     ///
     /// Both come from the CA, and are looked up and served unchanged, so only base64url is accepted.
-    package init?(kind: Kind = .http01, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
+    package init?(kind: Kind, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])
         else { return nil }
