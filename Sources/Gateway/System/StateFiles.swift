@@ -34,11 +34,9 @@ struct StateFiles: Equatable {
     }
 
     /// Whether the files changed since `former` in a way that a plain commit does not explain, since a commit only
-    /// makes the -wal file longer. The cause may be damage, or SQLite moving commits into the database and using the
-    /// -wal file from its beginning again.
+    /// makes the -wal file longer. The cause may be damage, or SQLite moving commits into the database.
     func mayBeDamaged(since former: StateFiles) -> Bool {
-        let length = former.wal?.bytes ?? 0
-        return database != former.database || (wal?.bytes ?? 0) < length || wal?.bytes == length && wal != former.wal
+        database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
     }
 
     private static func isSame(_ file: File?, _ opened: File?) -> Bool {
