@@ -6,8 +6,12 @@ import sys
 
 import pytest
 
-# Programs inherit what is ignored, and aegis-apply keeps to it: under nohup no test could end it by SIGHUP.
+# Programs inherit what is ignored, and aegis-apply keeps to it: under nohup no test could end it by SIGHUP, and as a job of a
+# script's background not by SIGINT either.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "GatewayTests"))
 
