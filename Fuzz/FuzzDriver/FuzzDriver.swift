@@ -18,3 +18,14 @@ package func fuzz(_ take: @escaping ([UInt8]) -> Void) -> Int32 {
         return 0
     }
 }
+
+/// What a reader gives; nil when it refuses, in one line that people can be shown.
+package func result<Value>(_ read: () throws -> Value) -> Value? {
+    do {
+        return try read()
+    } catch {
+        let text = "\(error)"
+        precondition(text.utf8.count < 2000 && text.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an odd message")
+        return nil
+    }
+}

@@ -48,17 +48,6 @@ func check(_ chain: CertificateChain) {
     precondition(result { try CertificateChain(pem: Array(chain.pem.utf8)).certificates } == certificates)
 }
 
-/// What a reader gives; nil when it refuses, in one line that people can be shown.
-func result<Value>(_ read: () throws -> Value) -> Value? {
-    do {
-        return try read()
-    } catch {
-        let text = "\(error)"
-        precondition(text.utf8.count < 2000 && text.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an odd message")
-        return nil
-    }
-}
-
 /// A certificate's block with lines of 64 digits.
 func block(of bytes: [UInt8]) -> [UInt8] {
     let body = Data(bytes).base64EncodedString(options: [.lineLength64Characters, .endLineWithLineFeed])

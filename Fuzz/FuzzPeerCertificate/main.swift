@@ -68,15 +68,4 @@ func checked(_ refusal: PeerRefusal?) -> PeerRefusal? {
 
 func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { 0x20...0x7E ~= $0 } }
 
-/// What a reader gives; nil when it refuses, in one line that people can be shown.
-func result<Value>(_ read: () throws -> Value) -> Value? {
-    do {
-        return try read()
-    } catch {
-        let text = "\(error)"
-        precondition(text.utf8.count < 2000 && text.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an odd message")
-        return nil
-    }
-}
-
 exit(fuzz(take))

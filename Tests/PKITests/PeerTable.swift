@@ -64,7 +64,7 @@ final class PeerTable {
                 versions: settings.versions, trusted: trusted, lists: lists))
     }
 
-    /// A new key; keys of RSA, which take long, are shared by who asks for them under one name.
+    /// A new key, or the one RSA key of its kind: to make an RSA key takes long, so all rows of the table share it.
     private func key(_ kind: Forge.Kind) throws -> Forge.Key {
         if case .rsa = kind, let key = keys[kind] { return key }
         let key = try Forge.Key(kind)
