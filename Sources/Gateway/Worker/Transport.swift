@@ -231,23 +231,26 @@ struct Transport: ~Copyable {
     /// since the kernel last had no room. An event reports room only when a large part of the kernel's buffer is free,
     /// which may be megabytes. A slow reader needs longer for so many bytes than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
-        guard !outbox.isEmpty else { return false }
-        let former = untaken
-        untaken = Socket.untaken(descriptor)
-        return former - untaken >= count
+        !outbox.isEmpty && newlyTaken() >= count
     }
 
     /// Whether the peer has yet to acknowledge some of what was sent. Costs a system call.
     mutating func hasUntaken() -> Bool {
-        untaken = Socket.untaken(descriptor)
+        _ = newlyTaken()
         return untaken > 0
     }
 
     /// Whether the peer has yet to acknowledge some of what was sent, and has acknowledged at least `count` bytes since the
     /// last call of this or `hasUntaken`.
     mutating func isReceived(atLeast count: Int64) -> Bool {
+        newlyTaken() >= count && untaken > 0
+    }
+
+    /// How many bytes less the kernel holds than when this was last checked. Costs a system call.
+    private mutating func newlyTaken() -> Int64 {
         let former = untaken
-        return hasUntaken() && former - untaken >= count
+        untaken = Socket.untaken(descriptor)
+        return former - untaken
     }
 
     /// How many of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
