@@ -137,10 +137,9 @@ import Testing
     }
 
     private static func serve(_ certificate: Forge.Made, on server: borrowing TLSConnection) -> Bool {
-        let binding: [UInt8] = [1]
         guard let key = try? certificate.key.privateKey(),
             let credential = try? TLSCredential(chain: [certificate.der], key: key)
         else { return false }
-        return server.choose(credential, leastVersion: .v1_2, binding: binding.span)
+        return server.choose(credential, TLSPolicy(scope: TLSScope("server")))
     }
 }

@@ -66,8 +66,9 @@ struct PeerHandshake {
         var asked: PeerTrust? = try PeerTrust(rules: rules, now: { testNow })
         let outcome = pair.run { server in
             defer { asked = nil }
-            return asked.map { server.ask(for: $0, isRequired: isRequired) } ?? false
-                && server.choose(credential, leastVersion: .v1_2, binding: rules.digest.span)
+            guard let trust = asked else { return false }
+            let clients = ClientAuthentication(trust: trust, isRequired: isRequired)
+            return server.choose(credential, TLSPolicy(scope: TLSScope("test"), clients: clients))
         }
         return PeerHandshake(
             outcome: outcome, refusal: outcome.serverFailure.flatMap { pair.server.refusal(after: $0) },

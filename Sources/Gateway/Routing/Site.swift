@@ -44,12 +44,14 @@ typealias UpstreamNumber = UInt32
 struct SiteFacts {
     /// The texts of a site, in the order in which they are stored.
     enum Text: Int, CaseIterable {
-        case names, certificateName, upstreams, binding, hsts, requestSet, requestStrip, responseSet, responseStrip
+        case names, certificateName, upstreams, hsts, requestSet, requestStrip, responseSet, responseStrip
         case upgrades, respondBody
     }
 
     /// The end of each text, as an offset from the start of the first text.
-    var ends = InlineArray<11, UInt32>(repeating: 0)
+    var ends = InlineArray<10, UInt32>(repeating: 0)
+    /// The scope of the host's TLS sessions.
+    let scope: TLSScope
     /// The most bytes of a request's body. 0: no limit. The largest number: the gateway's limit applies.
     let bodyBytes: UInt64
     let connectMilliseconds: UInt32
@@ -69,6 +71,7 @@ struct SiteFacts {
     }
 
     init(_ host: Host) {
+        unsafe scope = TLSScope("site \(host.domain.text)")
         unsafe bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
         unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
         unsafe readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
@@ -90,8 +93,6 @@ extension SiteFacts.Text {
         case .names: Self.list(host.names.map(\.text))
         case .certificateName: Array((host.certificateName ?? "").utf8)
         case .upstreams: upstreams.flatMap { number in unsafe withUnsafeBytes(of: number) { unsafe Array($0) } }
-        // TLS sessions are bound to the host's identity. Half a digest is enough to tell hosts apart.
-        case .binding: Array(Digest.sha256(Array("site \(host.domain.text)".utf8)).prefix(16))
         case .hsts: host.hsts.map { $0.enabled ? Array($0.fieldLine.utf8) : [] } ?? []
         case .requestSet: host.headers.request.lines
         case .requestStrip: Self.list(host.headers.request.strippedNames)

@@ -17,8 +17,8 @@ struct SiteView {
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
     var balance: Host.Balance { unsafe facts.pointee.balance }
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
-    /// The identity that TLS sessions are bound to.
-    var binding: Bytes { text(.binding) }
+    /// What a handshake for the site must keep to.
+    var tlsPolicy: TLSPolicy { unsafe TLSPolicy(scope: facts.pointee.scope, leastVersion: leastVersion) }
     /// The Strict-Transport-Security field with its CRLF; empty when the host sends none.
     var hsts: Bytes { text(.hsts) }
     /// The header lines to add to requests.

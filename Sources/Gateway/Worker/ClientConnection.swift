@@ -24,10 +24,7 @@ struct ClientConnection: ~Copyable {
     /// When the connection was accepted, in nanoseconds of the monotonic clock.
     let acceptedAt: UInt64
     var phase: Phase
-    /// The site that the TLS handshake selected.
-    var site = SlotID.none
-    /// Whether the client named a host in its TLS handshake.
-    var hasNamedHost = false
+    var proof = ConnectionProof()
     /// Whether the handshake has waited for a certificate. It waits at most once.
     var hasAwaited = false
     /// The exchange in progress; `none` between exchanges.

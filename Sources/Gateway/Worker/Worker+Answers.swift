@@ -188,7 +188,7 @@ extension Worker {
         metrics.add(.malformedRequests, 1)
         metrics.countResponse(status)
         accessLog?.recordRefusal(
-            status, reason, bytes: bytes, clients[client].peer, clients[client].transport.tls?.version, id, clock)
+            status, reason, bytes: bytes, clients[client].peer, clients[client].proof.version, id, clock)
     }
 
     /// Adds the reason of a request's failure to the request's line in the access log.

@@ -346,7 +346,7 @@ extension Worker {
     /// Closes a client's connection, which must have no exchange any more.
     func close(_ id: SlotID) {
         let client = clients.remove(id)
-        tables.release(site: client.site)
+        tables.release(site: client.proof.site)
         connections.leave(client.peer.key)
         metrics.add(.connectionsClosed, 1)
     }

@@ -134,7 +134,7 @@ extension Worker {
         {
             return clients[id].transport.tls?.choose(challenge: credential) ?? false ? .chosen : .none
         }
-        clients[id].hasNamedHost = key != nil
+        clients[id].proof.hasNamedHost = key != nil
         var site: SlotID?
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
         let credential: TLSCredential?
@@ -155,25 +155,25 @@ extension Worker {
             credential = stored ?? tables.fallback.credential(for: key, now: clock.seconds)
         }
         guard let credential else { return .none }
-        guard let site else {
-            // TLS sessions without a site get a binding of their own, so that none can be resumed for a site.
-            return choose(id, credential, .v1_2, Bytes("no site")) ? .chosen : .none
+        let policy: TLSPolicy
+        if let site {
+            clients[id].proof.site = site
+            tables.use(site: site)
+            policy = tables.sites[site].view.tlsPolicy
+        } else {
+            policy = clients[id].listener == .admin ? Self.adminPolicy : Self.policyWithoutSite
         }
-        clients[id].site = site
-        tables.use(site: site)
-        let view = tables.sites[site].view
-        return choose(id, credential, view.leastVersion, view.binding) ? .chosen : .none
+        return clients[id].transport.tls?.choose(credential, policy) ?? false ? .chosen : .none
     }
 
-    private func choose(
-        _ id: SlotID, _ credential: TLSCredential, _ version: TLSConnection.Version, _ binding: Bytes
-    ) -> Bool {
-        clients[id].transport.tls?.choose(credential, leastVersion: version, binding: binding.span) ?? false
-    }
+    private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
+    /// The policy of handshakes that name no host, or one that is no site. No session of them can be resumed for a site.
+    private static let policyWithoutSite = TLSPolicy(scope: TLSScope("no site"))
 
     private func finishHandshake(_ id: SlotID) {
         guard let version = clients[id].transport.tls?.version, let isResumed = clients[id].transport.tls?.isResumed
         else { return close(id) }
+        clients[id].proof.version = version
         metrics.add(version == .v1_3 ? .handshakesTLS13 : .handshakesTLS12, 1)
         if isResumed { metrics.add(.handshakesResumed, 1) }
         if clients[id].transport.tls?.isValidation ?? false { return close(id) }

@@ -27,7 +27,7 @@ extension Worker {
         if let log = accessLog {
             log.begin(
                 &exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer,
-                clients[id].transport.tls?.version, clock)
+                clients[id].proof.version, clock)
         }
         route(head, exchangeID, from: id)
     }
@@ -50,18 +50,11 @@ extension Worker {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
-        guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].site) else {
-            return answer(exchange, clients[id].site.isNone ? 404 : 421)
+        guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].proof.site) else {
+            return answer(exchange, clients[id].proof.site.isNone ? 404 : 421)
         }
+        guard tables.admits(&clients[id].proof, to: site) else { return answer(exchange, 421) }
         let view = tables.sites[site].view
-        if clients[id].isTLS {
-            // The host named in the handshake and the host of the request must belong to the same site. If the client
-            // named none in the handshake, the site's least TLS version still applies.
-            let isSame = clients[id].hasNamedHost ? clients[id].site == site || isSuccessor(site, of: id) : true
-            guard isSame, (clients[id].transport.tls?.version.rawValue ?? 0) >= view.leastVersion.rawValue else {
-                return answer(exchange, 421)
-            }
-        }
         exchanges[exchange].site = site
         tables.use(site: site)
         if view.forcesHTTPS, !clients[id].isTLS, !cameByHTTPS(head) {
@@ -101,19 +94,6 @@ extension Worker {
     private func bodyLimit(_ view: SiteView) -> UInt64 {
         let limit = view.bodyBytes ?? settings.bodyBytes
         return limit == 0 ? .max : limit
-    }
-
-    /// Whether `site` replaces the site of the client's handshake: the same host, changed since. If so, the connection
-    /// uses `site` from now on.
-    private func isSuccessor(_ site: SlotID, of id: SlotID) -> Bool {
-        let former = clients[id].site
-        guard !former.isNone, tables.sites[former].isRetired,
-            tables.sites[former].view.domain.equals(tables.sites[site].view.domain)
-        else { return false }
-        tables.use(site: site)
-        tables.release(site: former)
-        clients[id].site = site
-        return true
     }
 
     /// Answers an ACME challenge (RFC 8555 section 8.3), before any redirect. Returns false if the request is for

@@ -1,18 +1,7 @@
 import COpenSSL
 
-/// Asks for and verifies the other end's certificate, and shows it one of our own.
+/// Verifies the other end's certificate, and shows it one of our own.
 extension TLSConnection {
-    /// Makes the server ask its client for a certificate. Call it before `choose`. If the client shows a certificate,
-    /// it must be good; with `isRequired` the handshake fails without one.
-    ///
-    /// OpenSSL verifies nothing when it resumes a session. So the binding that `choose` takes must include the rules'
-    /// digest and `isRequired`, and after a handshake with `isResumed` the caller must call `PeerTrust.recheck`.
-    ///
-    /// - Returns: False when OpenSSL fails.
-    package borrowing func ask(for trust: PeerTrust, isRequired: Bool) -> Bool {
-        unsafe trust.ask(in: ssl, isRequired: isRequired)
-    }
-
     /// Makes the client verify its server by these rules in place of its context's trust. Call it before the handshake.
     /// The certificate must be for the server's name as well.
     ///

@@ -5,9 +5,11 @@ import COpenSSL
 /// After each call the caller must send the wire's output, whatever the result was: it may contain an alert.
 @safe
 package struct TLSConnection: ~Copyable {
-    package enum Version: UInt8, Sendable {
+    package enum Version: UInt8, Sendable, Comparable {
         case v1_2
         case v1_3
+
+        package static func < (one: Version, other: Version) -> Bool { one.rawValue < other.rawValue }
     }
 
     let ssl: OpaquePointer
@@ -96,16 +98,22 @@ package struct TLSConnection: ~Copyable {
         }
     }
 
-    /// Answers the client hello with a credential. `binding` has at most 32 bytes; a session resumes only on a
-    /// connection with the same binding.
+    /// Answers the client hello with a credential, by the policy of the host that the client wants.
     ///
-    /// - Returns: False when OpenSSL refuses the credential.
-    package borrowing func choose(_ credential: TLSCredential, leastVersion: Version, binding: Span<UInt8>) -> Bool {
-        let version = leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
+    /// OpenSSL verifies nothing when it resumes a session. So when the policy asks for certificates and the handshake
+    /// ends with `isResumed`, the caller must call `PeerTrust.recheck`.
+    ///
+    /// - Returns: False when OpenSSL refuses the credential or the policy.
+    package borrowing func choose(_ credential: TLSCredential, _ policy: TLSPolicy) -> Bool {
+        let version = policy.leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
+        let sessionContext = policy.sessionContext
         ERR_clear_error()
-        // OpenSSL copies the binding and checks its length.
-        let isBound = unsafe binding.withUnsafeBufferPointer { bytes in
+        // OpenSSL copies the bytes.
+        let isBound = unsafe sessionContext.span.withUnsafeBufferPointer { bytes in
             unsafe SSL_set_session_id_context(ssl, bytes.baseAddress, UInt32(bytes.count))
+        }
+        if let clients = policy.clients {
+            guard unsafe clients.trust.ask(in: ssl, isRequired: clients.isRequired) else { return false }
         }
         guard isBound == 1, unsafe aegis_set_min_version(ssl, version) == 1, unsafe credential.use(in: ssl) else {
             ERR_clear_error()

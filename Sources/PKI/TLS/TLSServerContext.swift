@@ -3,7 +3,7 @@ import COpenSSL
 /// The settings that all server connections of one thread share: ciphers and groups of Mozilla's intermediate
 /// configuration (guideline 6.0), tickets, no renegotiation, no compression.
 ///
-/// Settings that differ from host to host (least version, certificate, the binding of sessions) are set on the
+/// Settings that differ from host to host (the certificate and the `TLSPolicy`) are set on the
 /// connection when its client hello is known. One context for all hosts costs less than one for each policy, and has
 /// the same effect. Confined to one thread.
 @safe

@@ -1,0 +1,51 @@
+/// What a server demands of a connection. The connection's session is bound to all of it: a later connection resumes the
+/// session only under an equal policy, so neither for another scope nor after a change.
+package struct TLSPolicy: Sendable {
+    package let scope: TLSScope
+    package let leastVersion: TLSConnection.Version
+    /// The certificate that a client must show; nil when the server asks for none.
+    package let clients: ClientAuthentication?
+
+    package init(
+        scope: TLSScope, leastVersion: TLSConnection.Version = .v1_2, clients: ClientAuthentication? = nil
+    ) {
+        (self.scope, self.leastVersion, self.clients) = (scope, leastVersion, clients)
+    }
+
+    /// The session ID context, which OpenSSL stores in each session and compares before it resumes one
+    /// (SSL_CTX_set_session_id_context(3)). It has the scope, one byte of flags, and the start of the rules' digest.
+    var sessionContext: InlineArray<32, UInt8> {
+        let flags = leastVersion.rawValue | (clients == nil ? 0 : 2) | (clients?.isRequired == true ? 4 : 0)
+        let rules = clients?.trust.rules.digest
+        return InlineArray { index in
+            switch index {
+            case 0..<16: scope.bytes[index]
+            case 16: flags
+            default: rules?[index - 17] ?? 0
+            }
+        }
+    }
+}
+
+/// The connections that share sessions, such as those to one host.
+package struct TLSScope: Sendable {
+    /// Half a SHA-256 digest of the scope's name, which is enough to tell names apart.
+    let bytes: InlineArray<16, UInt8>
+
+    package init(_ name: String) {
+        let digest = OpenSSL.sha256(Array(name.utf8).span)
+        bytes = InlineArray { digest[$0] }
+    }
+}
+
+/// How a server authenticates its clients by certificates.
+package struct ClientAuthentication: Sendable {
+    package let trust: PeerTrust
+    /// Whether the handshake fails when the client shows no certificate. A certificate that is shown must always be
+    /// good.
+    package let isRequired: Bool
+
+    package init(trust: PeerTrust, isRequired: Bool) {
+        (self.trust, self.isRequired) = (trust, isRequired)
+    }
+}
