@@ -7,8 +7,8 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     case connection, http2Settings, keepAlive, proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization
     case proxyConnection, te, trailer, transferEncoding, upgrade
     // Fields that identify the client or the host that the client asks for.
-    case authorization, cfConnectingIP, cookie, forwarded, host, origin, referer, userAgent, via, xRealIP, xRequestID
-    case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto
+    case authorization, cfConnectingIP, clientCert, clientCertChain, cookie, forwarded, host, origin, referer, userAgent
+    case via, xForwardedClientCert, xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto, xRealIP, xRequestID
     /// Any other field whose name begins with `X-Forwarded-`.
     case xForwardedOther
     // Other end-to-end fields.
@@ -100,7 +100,12 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
             case "set-cookie": .setCookie
             default: .other
             }
-        case 11: name == "retry-after" ? .retryAfter : .other
+        case 11:
+            switch name {
+            case "client-cert": .clientCert
+            case "retry-after": .retryAfter
+            default: .other
+            }
         case 12:
             switch name {
             case "content-type": .contentType
@@ -142,6 +147,7 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
         case "content-location": .contentLocation
         case "proxy-connection": .proxyConnection
         case "www-authenticate": .wwwAuthenticate
+        case "client-cert-chain": .clientCertChain
         case "x-forwarded-host": .xForwardedHost
         case "x-forwarded-port": .xForwardedPort
         case "if-modified-since": .ifModifiedSince
@@ -154,6 +160,7 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
         case "sec-websocket-accept": .secWebSocketAccept
         case "sec-websocket-version": .secWebSocketVersion
         case "sec-websocket-protocol": .secWebSocketProtocol
+        case "x-forwarded-client-cert": .xForwardedClientCert
         case "content-security-policy": .contentSecurityPolicy
         case "sec-websocket-extensions": .secWebSocketExtensions
         case "strict-transport-security": .strictTransportSecurity

@@ -66,6 +66,20 @@ def test_a_trusted_proxy_is_believed(trusting, origin):
     assert seen["X-Request-Id"] == "given"
 
 
+IDENTITIES = [
+    "Client-Cert: :QUJD:", "client-cert: :QUJD:", "CLIENT-CERT-CHAIN: :QUJD:, :QUJD:", "X-Forwarded-Client-Cert: Hash=1",
+    "Client_Cert: :QUJD:", "X_Forwarded_Client-Cert: Hash=1",
+]
+
+
+@pytest.mark.parametrize("who", ["gateway", "trusting"])
+def test_no_client_says_which_certificate_it_has_shown(request, origin, who):
+    """RFC 9440 section 2.4: a proxy takes these fields out of every request, whoever sends it."""
+    with Client(request.getfixturevalue(who).http) as client:
+        client.get("app.test", "/", *IDENTITIES, "Connection: client-cert", "X-Client-Cert: mine")
+    assert [name for name, _ in origin.last.fields if "cert" in name.lower()] == ["X-Client-Cert"]
+
+
 @pytest.fixture(scope="module")
 def trusting_in(run_once, module_origin):
     """Runs a gateway that believes one field of local proxies, once for each field."""

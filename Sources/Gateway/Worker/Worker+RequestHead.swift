@@ -57,6 +57,8 @@ extension Worker {
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
+        // Only this gateway says which certificate the client has shown (RFC 9440 section 2.4).
+        case .clientCert, .clientCertChain, .xForwardedClientCert: return false
         // A trusted proxy's fields are passed on even if Connection names them.
         case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
         // Some servers read '_' as '-', so such a name could pass for one of the gateway's own fields.
