@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every target of ours: Swift 6 mode, no warning survives, unsafe constructs are spelled out.
+/// The settings of every target: Swift 6 mode, warnings as errors, and unsafe constructs must be marked.
 let house: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),
@@ -105,7 +105,7 @@ let package = Package(
                 "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            // For `Bytes.span`, which says that it lives no longer than its view.
+            // Needed for `Bytes.span`, which declares that the span lives no longer than its view.
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
         ),
         .executableTarget(

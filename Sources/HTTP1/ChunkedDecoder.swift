@@ -16,7 +16,7 @@ public struct ChunkedDecoder: Sendable {
     private var state = State.sizeStart
     /// The bytes of chunk lines beyond an allowance of 16 bytes for each chunk and 2 for each byte of data.
     private var excess: Int32 = 0
-    /// The limit of `excess`. A body above it would only keep its receiver busy (RFC 9112 section 7.1.1).
+    /// The limit of `excess`. A body with more framing would mainly keep its receiver busy (RFC 9112 section 7.1.1).
     private static let maxExcess = 16 << 10
     /// The rest of the current chunk's data, in bytes. While the size is being read: the digits so far.
     private var left: UInt64 = 0

@@ -1,12 +1,12 @@
 /// Limits for the size of a head.
 public struct HeadLimits: Equatable, Sendable {
-    /// The most bytes of a head, through its empty line. A longer request gets 431, or 414 when the limit falls within
-    /// the first line.
+    /// The most bytes of a head, including its empty line. A longer request gets 431, or 414 when the limit falls
+    /// within the first line.
     public let maxHeadBytes: Int
     /// The most fields. Each cookie of a Cookie field counts as one, and so does each option of Connection that may
     /// name a field. A request with more gets 431.
     public let maxFields: Int
-    /// The most bytes of a request's target. A request with a longer one gets 414.
+    /// The most bytes of a request's target. A request with a longer target gets 414.
     public let maxTargetBytes: Int
 
     /// The upper bound of `maxHeadBytes`: 16 MiB.

@@ -8,7 +8,7 @@ public struct HeadScanner: Sendable {
     public enum Progress: Equatable, Sendable {
         /// The head's end has not arrived.
         case incomplete
-        /// The head is complete and has this many bytes, from its first through its empty line.
+        /// The head is complete and has this many bytes, including its empty line.
         case complete(headBytes: Int)
         /// The bytes can't become a valid head; scanning must stop.
         case malformed(HeadFault)
@@ -28,7 +28,7 @@ public struct HeadScanner: Sendable {
 
     /// Scans the bytes that have arrived since the last call.
     ///
-    /// `bytes` holds all bytes from the head's first on, including those of earlier calls. Bytes after the head may
+    /// `bytes` holds all bytes since the head's first byte, also those of earlier calls. Bytes after the head may
     /// follow.
     public mutating func scan(_ bytes: Span<UInt8>, limits: HeadLimits) -> Progress {
         // Bytes beyond the limit are not read, so the result is the same however the head is split.

@@ -6,9 +6,9 @@ public struct HeaderField: Equatable, Sendable {
     public let value: ByteRange
     /// The field that the name stands for.
     public let id: KnownField
-    /// Whether the field applies to this connection only and must not be forwarded. That is so by the field's
-    /// definition, or because Connection names the field (RFC 9110 section 7.6.1). Connection has no effect on fields
-    /// that `KnownField` lists as end-to-end, so a client can't remove those.
+    /// Whether the field applies to this connection only and must not be forwarded: by the field's definition, or
+    /// because Connection names the field (RFC 9110 section 7.6.1). Connection has no effect on fields that
+    /// `KnownField` lists as end-to-end, so a client can't remove those fields.
     public internal(set) var isHopByHop: Bool
     /// Whether the name has an underscore. Some upstreams read "_" as "-" and would take the field for a different one.
     public let hasUnderscore: Bool

@@ -85,7 +85,7 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     }
 
     @inline(__always) private static func byte(_ literal: StaticString, _ at: Int) -> UInt64 {
-        // The offset was compared with the literal's length.
+        // The read stays within the literal, since the offset is below the literal's length.
         at < literal.utf8CodeUnitCount ? unsafe UInt64(literal.utf8Start[at]) : 0
     }
 }

@@ -13,10 +13,10 @@ public struct ResponseHead: ~Copyable {
     public private(set) var framing = BodyFraming.none
     /// The value of Content-Length, whether or not the response has a body.
     package private(set) var contentLength: UInt64?
-    /// Whether the connection may be reused after the body. Also false when the framing is in doubt.
+    /// Whether the connection may be reused after the body. False also when the framing is in doubt.
     public private(set) var keepAlive = false
     /// How many seconds the server keeps an idle connection open: the smallest `timeout` of Keep-Alive (RFC 2068
-    /// section 19.7.1.1). Only a hint; nil if no timeout is given or readable.
+    /// section 19.7.1.1). The number is only a hint; nil if no readable timeout is given.
     package private(set) var keepAliveTimeout: UInt32?
 
     /// Whether another head follows this one: any 1xx status except 101 (RFC 9110 section 15.2).

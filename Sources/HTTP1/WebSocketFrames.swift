@@ -4,10 +4,9 @@ package struct WebSocketFrames: Sendable {
     /// The bytes so far of a frame header that has not arrived completely.
     private var header = InlineArray<14, UInt8>(repeating: 0)
     private var headerBytes = 0
-    /// The bytes of the current frame's payload that are still to come.
+    /// How many bytes of the current frame's payload have not arrived.
     private var payload: UInt64 = 0
 
-    /// Creates a follower that stands before the first frame.
     package init() {}
 
     /// Whether the last byte seen ends a frame.

@@ -11,7 +11,7 @@ package enum ProgramArguments {
         let count = aegis_argument_count()
         guard count > 0 else {
             let complaint = "cannot tell how this program was called\n"
-            // The call only reads the text, which outlives it.
+            // The call only reads the text, which outlives the call.
             _ = unsafe write(STDERR_FILENO, complaint, complaint.utf8.count)
             exit(EX_OSERR)
         }

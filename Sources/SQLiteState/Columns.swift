@@ -18,7 +18,7 @@ struct Columns {
         while try rows.next() != nil { try body(Columns(statement: statement)) }
     }
 
-    // The GRDB statement keeps the SQLite statement alive.
+    // The calls below are sound, since `statement` keeps the SQLite statement alive.
     func integer(_ index: CInt) -> Int64 { unsafe sqlite3_column_int64(statement.sqliteStatement, index) }
 
     func text(_ index: CInt) -> String { unsafe withBytes(index) { unsafe String(decoding: $0, as: UTF8.self) } }
@@ -55,18 +55,18 @@ extension Columns {
     static let certificate = facts + ", chain, sealed_key, remote_id, request"
     static let challenge = "token, key_authorization, domain, created_at, kind"
 
-    /// The item in columns `item`; nil for an unknown kind.
+    /// The item of a row selected with the columns `item`; nil for an unknown kind.
     var item: (ItemID, StoredItem)? {
         guard let kind = ItemKind(rawValue: text(0)) else { return nil }
         return (ItemID(kind, text(1)), StoredItem(owner: owner(2), record: bytes(3)))
     }
 
-    /// The item in columns `facts`.
+    /// The certificate's item of a row selected with the columns `facts`.
     var certificateItem: (ItemID, StoredItem) {
         (ItemID(.certificate, text(0)), StoredItem(owner: owner(1), record: bytes(2), certificate: facts))
     }
 
-    /// The certificate in columns `certificate`.
+    /// The certificate of a row selected with the columns `certificate`.
     var certificate: StoredCertificate {
         StoredCertificate(
             name: text(0), owner: owner(1), record: bytes(2), facts: facts, chain: bytes(14), sealedKey: bytes(15),
@@ -78,7 +78,7 @@ extension Columns {
         return id.isEmpty ? nil : RemoteCertificate(id: id, request: bytes(17))
     }
 
-    /// The challenge in columns `challenge`; nil when it is malformed.
+    /// The challenge of a row selected with the columns `challenge`; nil when it is malformed.
     var challenge: ACMEChallenge? {
         ACMEChallenge.Kind(rawValue: text(4)).flatMap { kind in
             ACMEChallenge(

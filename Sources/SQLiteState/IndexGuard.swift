@@ -11,7 +11,7 @@ struct IndexGuard {
     /// Guards the index of the state at `path` until the process ends.
     init(_ path: String) {
         self.path = path
-        // Locked, since two threads may open a state at once. The call copies the path.
+        // The lock is needed, since two threads may open a state at once. The call is sound, since it copies the path.
         Self.registration.withLock { _ in unsafe aegis_guard_index(path + "-shm") }
     }
 
@@ -27,8 +27,8 @@ struct IndexGuard {
         return try outcome.get()
     }
 
-    /// Runs work that ends with a commit. If the index was recreated meanwhile, SQLite is made to rebuild it
-    /// afterwards: the recreated index lacks the former one's entries.
+    /// Runs work that ends with a commit. If the index was recreated meanwhile, SQLite must rebuild it afterwards,
+    /// since the recreated index lacks the entries of the old one.
     func committing<Value>(_ work: () throws -> Value) rethrows -> Value {
         aegis_mend_index()
         let before = aegis_index_mends()

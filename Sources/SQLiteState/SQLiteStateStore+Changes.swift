@@ -2,8 +2,8 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Calls `body` with each change since a revision, row by row, so that memory does not hold them all. Nil when the
-    /// changes are no longer known.
+    /// Calls `body` with each change since a revision, row by row, so that memory does not hold all changes. Returns
+    /// nil when the changes are no longer known.
     @discardableResult
     package func readChanges(
         since revision: Int, _ body: (StateChange) -> Void

@@ -2,15 +2,15 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// The size up to which all of a state is checked, in bytes. Larger states consist mostly of the texts of
-    /// generations, and only a rollback reads the old ones.
+    /// A state of up to this many bytes is checked completely. A larger state consists mostly of the texts of
+    /// generations, and only a rollback reads the old texts.
     private static let mostBytesWhole = 64 << 20
 
     /// Lets SQLite look for damaged or missing pages.
     package func check() throws(StateError) { try check(wholeUpTo: Self.mostBytesWhole) }
 
-    /// Checks all of a state of up to `most` bytes. Of a larger one it skips free pages, and the texts of generations
-    /// that the next apply neither rewrites nor deletes.
+    /// Checks a state of up to `most` bytes completely. In a larger state it skips free pages, and the texts of
+    /// generations that the next apply neither rewrites nor deletes.
     func check(wholeUpTo most: Int) throws(StateError) {
         try read { database in
             let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0

@@ -28,8 +28,8 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Throws unless the writing process still holds the lease: an apply that was suspended while another took over
-    /// must not continue.
+    /// Throws unless the writing process still holds the lease: an apply that was suspended while another apply took
+    /// the lease must not continue.
     func checkLease(_ name: Lease.Name, of holder: LeaseHolder, in database: Database) throws {
         guard try lease(name, in: database)?.holder == holder else { throw StateError.leaseLost }
     }

@@ -161,7 +161,8 @@ extension SQLiteStateStore {
         if let progress { try put(progress, in: database) }
     }
 
-    /// What remains of the failures and the advice when `certificate` replaces the stored one of its name.
+    /// The failures and advice to store when `certificate` replaces the stored certificate of the same name; nil for
+    /// none.
     private func progress(after certificate: StoredCertificate, in database: Database) throws -> RenewalProgress? {
         let former = try String.fetchOne(
             database, sql: "SELECT fingerprint FROM certificates WHERE name = ?", arguments: [certificate.name])
@@ -192,7 +193,7 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
         }
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
-        // A deleted item needs neither orders nor renewals. A host's own certificate has the host's name.
+        // A deleted item needs neither packs, orders nor renewals. A host's own certificate has the host's name.
         if id.kind == .edgeCertificate {
             try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [id.name])
         }

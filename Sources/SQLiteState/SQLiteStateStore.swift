@@ -6,8 +6,8 @@ import SystemPackage
 // SQLiteState: stores the state in an SQLite file, through GRDB.
 //
 // Each kind of item has a table. Each row has the revision that wrote it, and deleted rows leave an entry in
-// `deletions`, so that a reader can ask for the changes since a revision at the cost of these changes. Every write is
-// one transaction, synced to disk.
+// `deletions`. So a reader can ask for the changes since a revision, at a cost that depends only on their number. Every
+// write is one transaction, synced to disk.
 
 /// A state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {
@@ -17,12 +17,12 @@ package final class SQLiteStateStore: StateStore {
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
     private let file: StateFile.Identity?
-    /// Only for processes that follow a state: they must survive damage to its files.
+    /// Set only for a process that follows a state: such a process must survive damage to the state's files.
     private let index: IndexGuard?
 
     /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.
     ///
-    /// From the first instant, only their owner can read the directory and the file.
+    /// The directory and the file are readable only for their owner, from the moment of their creation.
     package init(path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
@@ -44,10 +44,10 @@ package final class SQLiteStateStore: StateStore {
 
     /// Opens an existing state for reading and writing, and migrates an older version. Creates no file.
     ///
-    /// For gateways, which follow a state. Nil when there is none yet, or an apply is just creating it. Each operation
-    /// waits for a process that has locked the state, for at most `patienceMilliseconds`.
+    /// For gateways, which follow a state. The result is nil when there is no state yet, or when an apply is just
+    /// creating it. Each operation waits for a process that has locked the state, for at most `patienceMilliseconds`.
     ///
-    /// - Throws: `StateError.tooNew` when a newer version wrote it, `.unreadable` when the file is not a state.
+    /// - Throws: `StateError.tooNew` when a newer version wrote the state, `.unreadable` when the file is not a state.
     package init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
         self.path = path
         patience = patienceMilliseconds
@@ -73,7 +73,7 @@ package final class SQLiteStateStore: StateStore {
 
     /// Opens a state only for reading, without creating any file; nil when there is none.
     ///
-    /// - Throws: `StateError.tooNew` when a newer version wrote it, `.unreadable` when the file is not a state.
+    /// - Throws: `StateError.tooNew` when a newer version wrote the state, `.unreadable` when the file is not a state.
     package init?(readingFrom path: String) throws(StateError) {
         self.path = path
         patience = Self.usualPatience
@@ -109,8 +109,8 @@ package final class SQLiteStateStore: StateStore {
     /// write to another file.
     package var isInPlace: Bool { file == StateFile.identity(path) }
 
-    /// What the operator must do when other users than the file's owner can read or write it; nil when they can't. An
-    /// apply refuses such a file; a gateway serves it and warns.
+    /// The advice for the operator when users other than the file's owner can read or write the file; nil when they
+    /// can't. An apply refuses such a file; a gateway serves it and warns.
     package var exposure: String? {
         (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
     }
@@ -120,14 +120,14 @@ package final class SQLiteStateStore: StateStore {
     /// How long to wait for a lock, in milliseconds: far longer than a commit takes.
     package static let usualPatience = 10_000
 
-    /// A commit that was acknowledged survives a power failure.
+    /// With this setting, an acknowledged commit survives a power failure.
     private static let syncEachCommit = "PRAGMA synchronous = FULL"
 
     private static func configuration(_ purpose: Purpose, _ patience: Int = usualPatience) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.readonly = purpose == .reading
         configuration.busyMode = .timeout(Double(patience) / 1000)
-        // The file remembers that its mode is WAL. To set the mode would write to a file that an apply is just
+        // The file remembers that its mode is WAL. Setting the mode again would write to a file that an apply is just
         // creating.
         if purpose == .making { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in

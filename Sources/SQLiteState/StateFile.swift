@@ -42,7 +42,8 @@ enum StateFile {
         guard result == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// What the operator must do when other users than the file's owner can read or write it; nil when they can't.
+    /// The advice for the operator when users other than the file's owner can read or write the file; nil when they
+    /// can't.
     static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
         guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
         return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
@@ -51,14 +52,15 @@ enum StateFile {
     /// The address by which SQLite reads the state without creating files; nil when there is no state.
     static func addressForReading(_ path: String) throws -> String? {
         guard try exists(path) else { return nil }
-        // With a -wal file the database is in use, and it has a -shm file too. Without one, no process has it open:
-        // told that the file is "immutable", SQLite reads just that file, and does not create the other two.
+        // If there is a -wal file, a process uses the database, and there is a -shm file too. Otherwise no process has
+        // the database open. Then the parameter `immutable` lets SQLite read the database without creating these two
+        // files.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
 
-    /// Refuses two kinds of files that SQLite would misjudge. An emptied file looks to SQLite like a new database, so
-    /// it would delete the -wal file with the latest commits. A file that this process may no longer open would still
-    /// be used, through a descriptor that SQLite has kept.
+    /// Refuses two kinds of files that SQLite would misjudge. SQLite takes an emptied file for a new database, and
+    /// would delete the -wal file with the latest commits. SQLite would also continue to use a file that this process
+    /// may no longer open, through a descriptor that SQLite has kept.
     static func refuseMisjudged(_ path: String) throws {
         guard identity(path) != nil else { return }
         if try FilePath(path).stat().size == 0 {

@@ -19,7 +19,8 @@ enum StateSchema {
         return copy
     }
 
-    /// Whether the file has tables: not yet while an apply is creating it.
+    /// Whether the file has tables. It has none while an apply is creating it. Throws `StateError.tooNew` when a newer
+    /// version wrote the file.
     static func isPresent(_ database: DatabaseQueue, path: String) throws -> Bool {
         try database.read { database in
             guard try database.tableExists("grdb_migrations") else { return false }

@@ -9,7 +9,6 @@ package struct GatewayNode: Sendable, Equatable {
     /// Seconds after which a dead node's row is removed, by the next report of any node.
     package static let forgottenSeconds: Int64 = 86_400
 
-    /// What a node is doing.
     package enum Phase: String, Sendable {
         /// The gateway serves no state yet, or its listening sockets are not bound.
         case starting
@@ -22,9 +21,8 @@ package struct GatewayNode: Sendable, Equatable {
     /// A random identity, made at the start and never reused.
     package var id: String
     package var machine: String
-    /// The process number on that machine.
+    /// The process ID on that machine.
     package var process: Int
-    /// The program's version.
     package var version: String
     /// When the gateway started, in seconds since 1970.
     package var startedAt: Int64
@@ -35,7 +33,7 @@ package struct GatewayNode: Sendable, Equatable {
     package var phase: Phase
     /// How many items the gateway could not put in force. It serves their former versions.
     package var problems: Int
-    /// The latest of these problems, in one line; nil when there is none. Never contains secrets.
+    /// The latest problem with such an item, in one line; nil when there is none. Never contains secrets.
     package var lastProblem: String?
 
     package init(
@@ -65,6 +63,6 @@ package struct GatewayNode: Sendable, Equatable {
     /// Whether the last report is so recent that the gateway counts as alive.
     package func isAlive(at now: Int64) -> Bool { now - heartbeatAt < Self.livenessSeconds }
 
-    /// Whether the gateway answers requests, and so the requests by which CAs validate challenges.
+    /// Whether the gateway answers requests, including those with which CAs validate challenges.
     package func isServing(at now: Int64) -> Bool { phase == .ready && isAlive(at: now) }
 }

@@ -44,7 +44,7 @@ package struct Generation: Sendable, Equatable {
 
 /// A change to an item, made or failed, recorded for people who investigate later.
 package struct AuditEvent: Sendable, Equatable {
-    /// When it happened, in seconds since 1970.
+    /// When the change happened, in seconds since 1970.
     package var at: Int64
     /// The user and machine of the apply or the gateway.
     package var actor: String

@@ -1,4 +1,4 @@
-/// The kinds of items in the state. Later kinds refer to earlier ones.
+/// The kinds of items in the state. An item refers only to items of earlier kinds.
 package enum ItemKind: String, Sendable, CaseIterable, Comparable {
     /// The gateway's settings.
     case gateway

@@ -1,11 +1,11 @@
-/// The process that holds a lease. A later process with the same number is another holder.
+/// The process that holds a lease. A later process with the same process ID is another holder.
 package struct LeaseHolder: Sendable, Equatable {
     package let machine: String
-    /// The process number.
+    /// The process ID.
     package let process: Int
     /// When the process started, in clock ticks since boot (proc(5), field 22 of `stat`).
     package let startTicks: UInt64
-    /// The boot and PID namespace within which process numbers are unique.
+    /// The boot and the PID namespace, within which process IDs are unique.
     package let scope: String
     /// The name of the user that runs the process.
     package let user: String
@@ -38,13 +38,13 @@ package struct Lease: Sendable, Equatable {
     package struct Name: Sendable, Hashable {
         package let text: String
 
-        /// Applying a file.
+        /// Held by an apply.
         package static let apply = Name(text: "apply")
-        /// Renewing due certificates.
+        /// Held by the gateway that renews due certificates.
         package static let maintenance = Name(text: "maintenance")
-        /// Obtaining a certificate.
+        /// Held by the process that obtains the certificate.
         package static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
-        /// Ordering and following a certificate pack.
+        /// Held by the process that orders and follows the certificate's packs.
         package static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
     }
 

@@ -14,8 +14,8 @@ package struct StatePosition: Sendable, Equatable {
     package static let start = StatePosition(revision: 0, generation: 0)
 }
 
-/// A change that a reader of the state gets. Indirect: very many changes are passed on, and a pointer costs less than a
-/// copy of the value.
+/// A change that a reader of the state gets. Indirect, since very many changes are passed on and a pointer costs less
+/// than a copy of the value.
 package indirect enum StateChange: Sendable, Equatable {
     /// An item other than a certificate was added or changed.
     case item(ItemID, StoredItem)

@@ -11,7 +11,7 @@ package struct StateSnapshot: Sendable {
     package var revision: Int
     /// All items, certificates included; not those that are only kept.
     package var items: [ItemID: StoredItem]
-    /// Failures and advice, by certificate name, for certificates that have any or a pending order.
+    /// Failures and advice by certificate name, for certificates that have failures, advice or a pending order.
     package var renewals: [String: RenewalProgress] = [:]
     /// The certificates that are kept for reuse, by name. None of them is served or renewed.
     package var kept: [String: KeptCertificate] = [:]
@@ -92,8 +92,8 @@ package struct CertificateFacts: Sendable, Equatable {
     package var issuerCommonName: String
     /// Start of validity, in seconds since 1970.
     package var notBefore: Int64
-    /// End of validity, in seconds since 1970: the leaf's, or that of a certificate above it in the chain that ends
-    /// earlier.
+    /// End of validity, in seconds since 1970: the earliest end among the leaf and the certificates above it in the
+    /// chain.
     package var expiresAt: Int64
     /// Whether the certificate is renewed automatically.
     package var autoRenew: Bool

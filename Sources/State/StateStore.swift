@@ -3,16 +3,16 @@ package protocol StateStore: IssuanceJournal {
     /// The part of the state that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
-    /// Looks for damage, so that it is found before somebody needs the damaged part. Takes about a second for each
+    /// Looks for damage, so that damage is found before the damaged part is needed. Takes about a second for each
     /// gigabyte.
     ///
     /// A store that has been open for a while may miss damage on disk, since it holds pages in memory. A newly opened
-    /// one finds it.
+    /// store finds such damage.
     ///
     /// - Throws: `StateError.unreadable` with the first damage found.
     func check() throws(StateError)
 
-    /// The current revision and generation. Cheap.
+    /// The current revision and generation. The call is cheap.
     func position() throws(StateError) -> StatePosition
 
     /// Calls `body` with all changes since a revision, read in one transaction. The cost is proportional to their
@@ -75,8 +75,8 @@ package protocol StateStore: IssuanceJournal {
     /// Calls `body` with each kept certificate. `body` must not use this store.
     func forEachKeptCertificate(_ body: (StoredCertificate) -> Void) throws(StateError)
 
-    /// Takes a lease that nobody holds, or whose present holder may lose it according to `isFree`. Otherwise returns
-    /// the present lease.
+    /// Takes a lease that nobody holds, or that `isFree` allows to be taken from its holder. Otherwise returns the
+    /// present lease.
     func acquireLease(
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt
@@ -174,13 +174,13 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// An I/O operation failed.
     case failed(path: String, reason: String)
-    /// A newer version of the program wrote it.
+    /// A newer version of the program wrote the state.
     case tooNew(path: String)
     /// Another process has the lease by now.
     case leaseLost
     /// An item was changed by another process since the commit's values were computed.
     case changedMeanwhile(ItemID)
-    /// Another process has locked the state for longer than we waited.
+    /// Another process has locked the state for longer than this process waited.
     case busy(path: String, waitedMilliseconds: Int)
 
     /// The error as one line for an operator.

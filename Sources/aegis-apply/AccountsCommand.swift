@@ -6,7 +6,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// `aegis-apply accounts`: lists our accounts at CAs, and changes their keys.
+/// `aegis-apply accounts`: lists the accounts at CAs, and changes their keys.
 struct AccountsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "accounts", abstract: "List accounts at CAs, and give one another key.",
@@ -87,15 +87,15 @@ struct IssuerAccess {
 }
 
 extension IssuerAccess {
-    /// Revokes certificates that others have replaced, and prints which could not be revoked.
+    /// Revokes certificates that newer ones have replaced, and prints each result.
     func revokeSuperseded() throws {
         try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
     }
 }
 
 extension IssuanceContext {
-    /// Revokes certificates that others have replaced. `issuers` are all that stay in force; `leaving` are those that
-    /// this apply has removed.
+    /// Revokes certificates that newer ones have replaced. `issuers` are the issuers that stay in force; `leaving` are
+    /// the issuers that this apply has removed.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)

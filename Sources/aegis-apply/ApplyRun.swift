@@ -29,7 +29,7 @@ struct ApplyRun {
         // The first plan is made without the lock: taking it would write to the state.
         let reader = SecretReader(directory: file.directory)
         let found = try early.wait()
-        // A wrong key fails every apply at once, also one that would change nothing.
+        // A wrong key fails every apply at once, even an apply that would change nothing.
         let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
         let authority = Result { () throws(IssuanceFailure) in
             try LocalAuthority(directory: cache, now: currentTime())
@@ -48,7 +48,7 @@ struct ApplyRun {
         let keeper = try LeaseKeeper.forApplying(store)
         defer { keeper.release() }
         let source = try MasterKeySource.find(configuration, reader, store)
-        // Planned again under the lock if another apply has changed the state meanwhile.
+        // The plan is made again under the lock if another apply has changed the state meanwhile.
         let isSame = try store.revision() == found.snapshot.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
         let unsafeKey = MasterKeySource.warnings(configuration, store)
@@ -118,8 +118,8 @@ struct ApplyRun {
         try checkKeys(store, key)
     }
 
-    /// Continues what earlier applies left open and no change of the file shows: packs that were not active yet, and
-    /// certificates that are still to be revoked.
+    /// Finishes work that earlier applies left open and that the plan does not show: packs that were not active yet,
+    /// and certificates that must still be revoked.
     private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
         let pending = try pendingPacks(reading)
         guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
@@ -141,7 +141,7 @@ struct ApplyRun {
         }
     }
 
-    /// Follows packs and prints their status. Returns how many failed.
+    /// Follows packs and prints their status. Returns how many packs failed.
     private func follow(
         _ certificates: [EdgeCertificate], _ tools: IssuanceContext, _ stop: StopRequest
     ) throws -> Int {
@@ -187,7 +187,7 @@ struct ApplyRun {
         return reasons.merging(known) { $1 }
     }
 
-    /// Records which certificates providers no longer have, even if these can't be replaced now.
+    /// Records which certificates providers no longer have, even if those certificates can't be replaced now.
     private func noteLosses(
         _ drift: [ItemID: String], of snapshot: StateSnapshot, _ store: SQLiteStateStore, _ holder: LeaseHolder
     ) throws {
@@ -198,7 +198,8 @@ struct ApplyRun {
         if !losses.isEmpty { try store.commit(losses, by: holder) }
     }
 
-    /// Warns of stored certificates whose keys can't be opened: otherwise only a handshake would show it.
+    /// Warns of stored certificates whose keys can't be opened. Otherwise only a handshake would show that a key is
+    /// damaged.
     private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
         let damaged = try KeyCheck.damaged(in: store, Sealer(key: key))
         guard !damaged.isEmpty else { return }
@@ -233,7 +234,7 @@ struct ApplyRun {
 }
 
 extension Plan {
-    /// The issuers that this plan deletes, as the state has them.
+    /// The issuers that this plan deletes, with the settings that the state has.
     fileprivate var leavingIssuers: [Issuer] {
         changes.filter { $0.action == .delete && $0.item.kind == .issuer }.compactMap { change in
             guard let record = change.former?.record, var issuer = Issuer(record: record) else { return nil }

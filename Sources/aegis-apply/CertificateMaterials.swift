@@ -132,7 +132,7 @@ enum CertificateMaterials {
         }
     }
 
-    /// Warnings about a stored certificate whose files can't be read here.
+    /// Warnings that a stored certificate expires soon, or does not cover the names of its hosts.
     private static func doubts(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {

@@ -165,10 +165,11 @@ extension SQLiteStateStore {
     }
 }
 
-/// A certificate that is kept but not in force, and until when.
+/// A certificate that is kept but not in force, and the end of its keeping.
 private struct Keeping {
     private let since: Int64
-    /// In seconds since 1970; nil when the file, which sets how long certificates are kept, was not read.
+    /// The end of the keeping in seconds since 1970; nil when the file, which sets how long certificates are kept, was
+    /// not read.
     private let until: Int64?
 
     init(_ kept: KeptCertificate, _ retention: Duration?) {

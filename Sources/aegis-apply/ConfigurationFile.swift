@@ -11,7 +11,7 @@ struct ConfigurationFile {
     /// The directory that relative paths in the file are relative to.
     let directory: FilePath
 
-    /// Reads a file; `-` is the standard input. `atState` is called with the state's path as soon as that is read.
+    /// Reads a file; `-` is the standard input. `atState` is called with the state's path as soon as the path is read.
     static func read(_ name: String, atState: (String) -> Void = { _ in }) throws -> ConfigurationFile {
         do {
             let isInput = name == "-"
@@ -32,7 +32,7 @@ struct ConfigurationFile {
         }
     }
 
-    /// The name with the other of `.yaml` and `.yml`, when such a file exists.
+    /// The name with `.yml` instead of `.yaml`, or the reverse; nil when there is no such file.
     private static func otherEnding(of name: String) -> String? {
         let endings = [".yaml": ".yml", ".yml": ".yaml"]
         guard let ending = endings.first(where: { name.hasSuffix($0.key) }) else { return nil }
@@ -69,14 +69,12 @@ struct ConfigurationFile {
         SecretReader(directory: directory).resolve(path)
     }
 
-    /// The absolute path of `directory`.
     var absoluteDirectory: String {
         guard let resolved = unsafe realpath(directory.string, nil) else { return directory.string }
         defer { unsafe free(resolved) }
         return unsafe String(cString: resolved)
     }
 
-    /// The absolute path of the working directory.
     static func workingDirectory() throws -> String {
         guard let path = unsafe getcwd(nil, 0) else { throw Errno(rawValue: errno) }
         defer { unsafe free(path) }

@@ -82,7 +82,7 @@ struct DryRun {
         return (reasons.merging(known) { $1 }, warnings)
     }
 
-    /// Warnings of what would prevent CAs from issuing the plan's certificates.
+    /// Warnings about faults that would prevent CAs from issuing the plan's certificates.
     private func preflightWarnings(
         _ plan: Plan, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
     ) throws -> [Diagnostic] {

@@ -28,7 +28,7 @@ enum EarlierFile {
         do {
             let text = try Sealer(key: source.key).open(
                 sealedText, purpose: SealPurpose.generation, row: "\(generation)")
-            // A rollback of a rollback names the original file.
+            // The text of a repeated rollback is named after the original file, not after the earlier rollback.
             let fileName = earlier.fileName.replacing(/^(generation [0-9]+ of )+/, with: "")
             let source = SourceText(name: "generation \(generation) of \(fileName)", bytes: text.plainCopy())
             return ConfigurationFile(

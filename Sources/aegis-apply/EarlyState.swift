@@ -3,7 +3,7 @@ import SQLiteState
 import State
 import Synchronization
 
-/// Reads the state on a thread of its own while the file is being checked: with very many hosts each takes a good part
+/// Reads the state on a thread of its own while the file is being checked. With very many hosts, both take a large part
 /// of a second.
 final class EarlyState: Sendable {
     /// The state before the apply changes it. `store` is nil when there is no state yet.

@@ -8,8 +8,8 @@ struct GatewayList {
     private let snapshot: StateSnapshot
     private let now: Int64
 
-    /// The gateways of a state. `nodes` must be read after `snapshot`: a gateway may serve a newer revision than the
-    /// snapshot's, but never seems to serve an older one.
+    /// The gateways of a state. `nodes` must be read after `snapshot`: otherwise a gateway that serves the snapshot's
+    /// revision could seem to serve an older one.
     init(_ nodes: [GatewayNode], _ snapshot: StateSnapshot, now: Int64) {
         alive = nodes.filter { $0.isAlive(at: now) }
         haveRun = !nodes.isEmpty
@@ -55,6 +55,6 @@ struct GatewayList {
 
     private func isUpToDate(_ node: GatewayNode) -> Bool { node.position.revision >= snapshot.revision }
 
-    /// Seconds since the last heartbeat; 0 when the other machine's clock is ahead of ours.
+    /// Seconds since the last heartbeat; 0 when the clock of the gateway's machine is ahead of this machine's clock.
     private func age(_ node: GatewayNode) -> Int { Int(max(0, now - node.heartbeatAt)) }
 }

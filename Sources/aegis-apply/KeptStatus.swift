@@ -3,7 +3,7 @@ import State
 
 /// The kept certificates of hosts that were deleted, as `status` lists them. They are not in force.
 struct KeptStatus {
-    /// The most certificates that a line names.
+    /// The most certificates that one line of the output names.
     private static let named = 10
 
     private struct Entry {

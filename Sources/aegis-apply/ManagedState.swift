@@ -55,7 +55,8 @@ struct ManagedState {
     }
 
     /// The certificates of these names. Without names: all of them if `orAll`, else none. `forced` includes
-    /// certificates that are not renewed automatically. Throws a CommandFailure at a name that no certificate has.
+    /// certificates that are not renewed automatically. Throws a CommandFailure for a name that is unknown, or whose
+    /// certificate Aegis does not renew.
     func select(_ names: [String], orAll: Bool, forced: Bool = false) throws -> [ManagedCertificate] {
         if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
@@ -78,8 +79,9 @@ struct ManagedState {
         now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
     }
 
-    /// When a certificate that could not be obtained is tried again; nil for others. A stored certificate whose forced
-    /// renewal failed is tried when it is due, which may be long after.
+    /// The time of the next try for a certificate that could not be obtained, in seconds since 1970; nil for other
+    /// certificates. After a forced renewal has failed, the certificate is tried when it is due, which may be much
+    /// later.
     func nextTry(of name: String) -> Int64? {
         guard let progress = progress[name], progress.failures > 0, !isLeft(name) else { return nil }
         return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
@@ -88,30 +90,31 @@ struct ManagedState {
     /// Whether nobody obtains a certificate now because its host is disabled.
     private func isLeft(_ name: String) -> Bool { certificates[name] == nil && disabledHosts.contains(name) }
 
-    /// Whether a certificate is due, leaving aside that a failure delays the next try.
+    /// Whether a certificate is due, ignoring that a failure delays the next try.
     func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         var progress = progress[certificate.name]
         progress?.nextTryAt = nil
         return now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
     }
 
-    /// For a certificate that is due but waits after a failure: until when (seconds since 1970), and why it failed. Nil
-    /// for others.
+    /// For a certificate that is due but waits after a failure: the end of the wait, in seconds since 1970, and the
+    /// reason of the failure. Nil for other certificates.
     func wait(of certificate: ManagedCertificate, now: Int64) -> (until: Int64, reason: String)? {
         guard !isDue(certificate, now: now), isWanted(certificate, now: now), let progress = progress[certificate.name]
         else { return nil }
         return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
     }
 
-    /// Whether a certificate that could not be obtained is needed now. It is not when its host is disabled, or when the
-    /// stored one is good and only a forced renewal has failed.
+    /// Whether a certificate that could not be obtained is needed now. It is not needed when its host is disabled, or
+    /// when the stored certificate is good and only a forced renewal has failed.
     func isMissed(_ name: String, now: Int64) -> Bool {
         if isLeft(name) { return false }
         guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
         return isWanted(certificate, now: now)
     }
 
-    /// Whether to ask the CA of a certificate for renewal advice: it is not due yet, and nobody has asked lately.
+    /// Whether to ask the CA of a certificate for renewal advice: the certificate is not due yet, and no process has
+    /// asked recently.
     func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         guard let facts = stored[certificate.name], facts.source == .letsencrypt, !isWanted(certificate, now: now)
         else { return false }

@@ -22,12 +22,12 @@ enum MasterKeySource {
 
     static let variable = "AEGIS_SSL_KEY"
 
-    /// The warning that the key lies in the state, since nobody gives one; none when a key is given. Does not read the
-    /// key.
+    /// A warning that the key is stored in the state, if neither the file nor the environment gives a key. Does not
+    /// read the key.
     static func warnings(_ configuration: Configuration, _ store: (any StateStore)?) -> [Diagnostic] {
         guard !isGiven(for: configuration) else { return [] }
         let isFirst = (try? store?.setting(.sealingKeyID)) == nil
-        // When the state was sealed by a key that somebody gave, `refusal` reports that it is missing.
+        // When the state was sealed with a given key, `refusal` reports that this key is missing.
         guard isFirst || (try? store?.setting(.masterKey)) != nil else { return [] }
         let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
         let way = "set \(variable) to the output of 'openssl rand -hex 32'"
@@ -39,8 +39,8 @@ enum MasterKeySource {
         configuration.encryptionKey != nil || Terminal.environment(variable) != nil
     }
 
-    /// The error of a wrong key, or of a missing one that the state needs. It is only a warning when the key's file or
-    /// variable is not on this machine, as on one that only plans.
+    /// The error about a wrong key, or about a missing key that the state needs. It is only a warning when this machine
+    /// does not have the key's file or variable, as on a machine that only plans.
     static func refusal(_ configuration: Configuration, _ reader: SecretReader, _ store: (any StateStore)?)
         -> [Diagnostic]
     {

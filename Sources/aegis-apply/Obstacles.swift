@@ -10,8 +10,8 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// Finds what would certainly fail in an apply, from the files and variables on this machine. It writes nothing and
-/// uses no network. A missing secret is only a warning, since a machine that only plans has none.
+/// Finds faults that would certainly make an apply fail, from the files and variables on this machine. It writes
+/// nothing and uses no network. A missing secret is only a warning, since a machine that only plans has no secrets.
 struct Obstacles {
     let file: ConfigurationFile
     let configuration: Configuration
@@ -86,7 +86,7 @@ struct Obstacles {
         }
     }
 
-    /// Whether our account at the CA exists already: the external account key is needed only to create it.
+    /// Whether Aegis already has an account at the CA. The external account key is needed only to create the account.
     private func hasAccount(_ settings: ACMEIssuer, _ external: ExternalAccount) -> Bool {
         let known = try? store?.accounts().first {
             $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
@@ -108,8 +108,8 @@ struct Obstacles {
 
     // MARK: Secrets
 
-    /// Warnings of missing secrets. None for a plan without changes, since a machine that only plans has no secrets as
-    /// a rule.
+    /// Warnings about missing secrets; none for a plan without changes, since a machine that only plans usually has no
+    /// secrets.
     private func missingSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
         return configuration.issuers.flatMap { issuer in
@@ -187,7 +187,7 @@ struct UpstreamTrustFiles {
 
     init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
         var known: [String: TrustFile] = [:]
-        // By index, since iterating would copy each of very many hosts.
+        // The loop uses indices, since iterating would copy each of very many hosts.
         for index in configuration.hosts.indices {
             guard let path = configuration.hosts[index].caFile else { continue }
             let host = configuration.hosts[index]

@@ -22,7 +22,8 @@ struct Refresh {
         case unknown(Diagnostic)
     }
 
-    /// Why items are no longer as the state says, and warnings of items whose providers could not be asked.
+    /// The reasons why items are no longer as the state records them, and warnings about items whose providers could
+    /// not be asked.
     func drift() throws -> (reasons: [ItemID: String], warnings: [Diagnostic]) {
         let check = CloudflareDrift(secrets)
         var reasons: [ItemID: String] = [:]
@@ -47,7 +48,7 @@ struct Refresh {
         return (reasons, warnings)
     }
 
-    /// Why edge certificates must be ordered again, as far as the state itself shows.
+    /// The reasons why edge certificates must be ordered again, as far as the state itself shows them.
     static func known(
         _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: SQLiteStateStore?
     ) throws -> [ItemID: String] {

@@ -58,10 +58,10 @@ struct RenewCommand: ParsableCommand {
         }
     }
 
-    /// The most waiting certificates that are named.
+    /// The most waiting certificates that the output names.
     private static let maximumWaits = 10
 
-    /// Prints which certificates are due but wait for their next try. Returns how many.
+    /// Prints which certificates are due but wait for their next try. Returns the number of such certificates.
     private func tellWaits(of certificates: [ManagedCertificate], _ state: ManagedState, now: Int64) throws -> Int {
         let waiting = certificates.compactMap { certificate in
             state.wait(of: certificate, now: now).map { wait in
@@ -76,8 +76,8 @@ struct RenewCommand: ParsableCommand {
         return waiting.count
     }
 
-    /// Gives up the orders of certificates that are not in the state yet, and prints which: only an apply can obtain
-    /// these.
+    /// Deletes the orders of certificates that are not in the state yet, and prints the names: only an apply can obtain
+    /// such certificates. Returns the names.
     private func giveUpDoubtful(_ access: IssuerAccess) throws -> [String] {
         let begun = Set(try access.store.pendingOrders().map(\.certificate))
         let givenUp = names.filter { begun.contains($0) && access.state.certificates[$0] == nil }
@@ -91,8 +91,8 @@ struct RenewCommand: ParsableCommand {
         return givenUp
     }
 
-    /// Runs the jobs, several at once, and prints the result of each. Returns how many failed. Ends the program if a
-    /// signal stopped it.
+    /// Runs the jobs, several at once, and prints the result of each. Returns how many jobs failed. Ends the program if
+    /// a signal stopped the work.
     private func carryOut(
         _ jobs: [(name: String, place: String, job: CertificateJob)], _ signals: StopSignals
     ) throws -> Int {

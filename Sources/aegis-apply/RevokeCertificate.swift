@@ -62,7 +62,8 @@ struct RevokeCertificate: ParsableCommand {
             let key = try? PrivateKey(der: certificate.openKey(access.tools.sealer))
             let all = try issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
             let issued = all.filter { $0.1.directory.text == certificate.facts.directory }
-            // When the state does not say which of several CAs issued it, each is asked in turn: only the right one revokes it.
+            // If the state does not say which of several CAs issued the certificate, each CA is asked in turn. Only the
+            // CA that issued it can revoke it.
             var failures: [String] = []
             for (issuer, settings) in issued.isEmpty ? all : issued {
                 do {

@@ -20,7 +20,7 @@ struct CommandFailure: Error {
     }
 }
 
-/// Runs a command's work. Prints what it throws and throws the exit code in its place.
+/// Runs a command's work. If the work throws, prints the error and throws the exit code instead.
 func reporting<Value>(_ work: () throws -> Value) throws -> Value {
     do {
         return try work()

@@ -26,7 +26,7 @@ struct StatusCommand: ParsableCommand {
             let gateways = GatewayList(try store.nodes(), snapshot, now: now)
             let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
             let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
-            // Reads every host, so this is done only if a certificate could not be obtained.
+            // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
             let state = try failed.isEmpty ? nil : ManagedState(store)
             let failing = failed.map {
                 FailingCertificate(
@@ -110,8 +110,8 @@ private struct FailingCertificate {
     private let progress: RenewalProgress
     private let nextTryAt: Int64?
     private let isDue: Bool
-    /// Whether the certificate is needed now. It is not when the stored one is good and only a forced renewal has
-    /// failed.
+    /// Whether the certificate is needed now. It is not needed when the stored certificate is good and only a forced
+    /// renewal has failed.
     let isMissed: Bool
 
     init(_ progress: RenewalProgress, nextTryAt: Int64?, isMissed: Bool, now: Int64) {

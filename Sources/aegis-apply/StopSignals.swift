@@ -10,11 +10,11 @@ final class StopSignals: Sendable {
     private struct State {
         var isUnderWay = false
         var received: Int32?
-        /// What to print when a signal ends the program at once.
+        /// The text to print when a signal ends the program at once.
         var lastWords: String?
     }
 
-    /// Made when the first signal arrives while work is under way.
+    /// The request that the first signal makes while work is under way.
     let request = StopRequest()
     private let state = Mutex(State())
 
@@ -29,17 +29,18 @@ final class StopSignals: Sendable {
         }
     }
 
-    /// From now on the first signal is a request to stop.
+    /// From now on, the first signal requests a stop instead of ending the program.
     func beginWork() { state.withLock { $0.isUnderWay = true } }
 
-    /// Sets what to print when a signal ends the program at once, such as what is not known then; nil for nothing.
+    /// Sets the text to print when a signal ends the program at once; nil for no text.
     func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
 
-    /// The most remaining items that are named.
+    /// The most remaining items that a message names.
     private static let namedItems = 10
 
-    /// If a signal has arrived, prints that, and that the items in `left` are `what`, such as "not in force". Then ends
-    /// the program by the same signal: a shell script would otherwise continue with its next command.
+    /// If a signal has arrived, prints the signal and the items in `left`; `what` is their state, such as "not in
+    /// force". Then ends the program by the same signal, since a shell script would otherwise continue with its next
+    /// command.
     func endIfReceived(_ what: String, _ left: [ItemID], _ close: () -> Void = {}) {
         guard let number = state.withLock({ $0.received }) else { return }
         if !left.isEmpty {

@@ -7,7 +7,7 @@ enum Terminal {
         try FileDescriptor.standardOutput.writeAll(bytes)
     }
 
-    /// Prints to the standard output. Throws when that is closed or full.
+    /// Prints to the standard output. Throws when the output is closed or full.
     static func print(_ text: String) throws { try print(Array(text.utf8)) }
 
     /// Prints to the standard error. Errors are ignored: there is nowhere left to report them.

@@ -1,16 +1,15 @@
 /// A message about a configuration file: an error, with which the file can't be used, or a warning.
 package struct Diagnostic: Sendable, Equatable {
     package enum Severity: String, Sendable {
-        /// The file can't be used.
         case error
-        /// The file works, but perhaps not as meant.
+        /// The file can be used, but it may not do what the operator meant.
         case warning
     }
 
     /// Another place in the file that explains the fault, such as the first of two definitions.
     package struct Note: Sendable, Equatable {
         package let position: SourcePosition
-        /// What stands at that place, such as `defined here`.
+        /// The text of the note, such as `defined here`.
         package let message: String
     }
 
@@ -18,9 +17,7 @@ package struct Diagnostic: Sendable, Equatable {
     package let position: SourcePosition
     /// The fault, in one line. Never quotes a secret.
     package let message: String
-    /// Advice on how to mend the fault.
     package let hint: String?
-    /// Other places that explain the fault.
     package let notes: [Note]
 
     init(
@@ -64,7 +61,8 @@ struct DiagnosticList: Sendable {
 
     var hasErrors: Bool { counts[.error] != nil }
 
-    /// Adds a diagnostic. A duplicate is dropped and does not count: a fault in an anchored value is found at each use.
+    /// Adds a diagnostic. A duplicate is dropped and does not count towards the limit: a fault in an anchored value is
+    /// found again at each alias.
     mutating func append(_ diagnostic: Diagnostic) {
         let identity = Identity(
             severity: diagnostic.severity, position: diagnostic.position, message: diagnostic.message)
@@ -76,8 +74,8 @@ struct DiagnosticList: Sendable {
         items.append(diagnostic)
     }
 
-    /// All diagnostics in the order of the file; those of one place in the order they were found. If the limit was
-    /// passed, one more at the end says so.
+    /// All diagnostics in the order of the file. Diagnostics at the same place keep the order in which they were added.
+    /// When a severity exceeds the limit, a final diagnostic says so.
     func sorted() -> [Diagnostic] {
         var sorted = items.enumerated()
             .sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }

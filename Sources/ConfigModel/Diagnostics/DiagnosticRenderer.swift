@@ -2,7 +2,7 @@
 package struct DiagnosticRenderer {
     /// Source lines up to this many columns are shown whole.
     private static let maxShownColumns = 160
-    /// For a longer line, the shown part begins this many columns before the caret.
+    /// In a line longer than `maxShownColumns`, the shown part begins this many columns before the caret.
     private static let contextColumns = 60
     /// Source lines with more bytes are not shown at all: nobody could read them.
     private static let maxLineBytes = 10_000
@@ -20,9 +20,10 @@ package struct DiagnosticRenderer {
         self.colour = colour
     }
 
-    /// Each diagnostic as `path:line:column: error: text`, the line, a caret, and its hint.
+    /// Each diagnostic as `path:line:column: error: text`, followed by the source line, a caret, the notes and the
+    /// hint.
     package func text(_ diagnostics: [Diagnostic]) -> String {
-        // Diagnostics of one line follow each other, so the shown line is made once for all of them.
+        // Diagnostics on the same source line follow each other, so the line is masked once for all of them.
         var current = ShownLine()
         return diagnostics.map { text($0, &current) }.joined()
     }
@@ -140,7 +141,8 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Whether terminals show the scalar in two columns. East Asian wide characters and emoji count, by their blocks.
+    /// Whether terminals show the scalar two columns wide: East Asian wide characters and emoji, recognized by their
+    /// Unicode blocks.
     fileprivate var isWide: Bool {
         switch value {
         case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,

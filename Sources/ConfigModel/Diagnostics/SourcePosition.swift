@@ -1,11 +1,10 @@
-/// A place in a configuration file, as editors and compilers count it.
+/// A line and a column of a configuration file, counted as editors and compilers do.
 package struct SourcePosition: Sendable, Hashable, Comparable {
     /// The line, from 1.
     package let line: Int
     /// The column in Unicode scalars, from 1. A byte order mark has no column.
     package let column: Int
 
-    /// Makes a place; line and column both count from 1.
     package init(line: Int, column: Int) {
         self.line = line
         self.column = column
@@ -14,10 +13,8 @@ package struct SourcePosition: Sendable, Hashable, Comparable {
     /// The place of a diagnostic that concerns no line of the file. It sorts before all others.
     package static let none = SourcePosition(line: 0, column: 0)
 
-    /// The first place of every file.
     package static let start = SourcePosition(line: 1, column: 1)
 
-    /// Orders places as they follow each other in the file.
     package static func < (left: SourcePosition, right: SourcePosition) -> Bool {
         (left.line, left.column) < (right.line, right.column)
     }
@@ -43,6 +40,6 @@ package struct SourceOrigin: Sendable, Hashable {
     /// Always true, so that values compare without their places.
     package static func == (_: SourceOrigin, _: SourceOrigin) -> Bool { true }
 
-    /// Hashes nothing, to agree with `==`.
+    /// Hashes nothing, since all origins are equal.
     package func hash(into _: inout Hasher) {}
 }

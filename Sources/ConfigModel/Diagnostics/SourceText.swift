@@ -23,7 +23,6 @@ package struct SourceText: Sendable {
         bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
     }
 
-    /// The place of the byte at `offset`.
     func position(ofByte offset: Int) -> SourcePosition {
         var line = 1
         var lineStart = byteOrderMarkLength

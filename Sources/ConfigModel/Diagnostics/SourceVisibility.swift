@@ -31,7 +31,8 @@ package struct SourceVisibility: Sendable {
 
     // MARK: By nodes
 
-    /// Cuts the line where scalars begin. Each piece is shown or hidden like the scalar before it.
+    /// Cuts the line where scalars begin, and hides each piece whose scalar is hidden. The piece before the first
+    /// scalar belongs to the last scalar of an earlier line.
     private static func hideNodes(
         of document: YAMLDocument, _ shown: [Bool], _ number: Int, in line: inout [Unicode.Scalar]
     ) {
@@ -48,8 +49,8 @@ package struct SourceVisibility: Sendable {
 
     private static func hide(_ range: Range<Int>, _ isShown: Bool, in line: inout [Unicode.Scalar]) {
         if isShown {
-            // A comment follows ' #'. It belongs to no value, so only words of the configuration's language are shown
-            // in it.
+            // In YAML a comment begins with '#' after a space. A comment belongs to no value, so only words of the
+            // configuration's language are shown in it.
             guard let comment = range.first(where: { line[$0] == "#" && ($0 == 0 || line[$0 - 1] == " ") }) else {
                 return
             }
@@ -118,8 +119,8 @@ extension PlainValue {
 }
 
 extension String {
-    /// Whether the text could contain a secret although its key takes none, such as a URL's password or query, or key
-    /// material.
+    /// Whether the text could contain a secret although its field is not for secrets: a password or query in a URL, key
+    /// material, or a long token.
     var mayHoldSecret: Bool {
         var hasColon = false
         var hasSeparator = false
@@ -138,11 +139,12 @@ extension String {
             default: break
             }
         }
-        // Tokens have 40 characters or more; names that long have dots.
+        // Access tokens have 40 characters or more, and no dot or slash, unlike names and paths of that length.
         return (bytes.count >= 40 && !hasSeparator) || (bytes.count > 1 && bytes[0] == UInt8(ascii: "$"))
     }
 
-    /// Whether the text looks like a key, not like a value that lost its colon.
+    /// Whether the text looks like a key of the file: short, and made of letters, '_' and '-'. Any other text may be a
+    /// value, even a secret, whose colon is missing.
     var looksLikeKey: Bool {
         utf8.count <= 30
             && utf8.allSatisfy { byte in

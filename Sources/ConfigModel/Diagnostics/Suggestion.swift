@@ -3,8 +3,8 @@ package enum Suggestion {
     /// Longer words are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
-    /// The candidate nearest to `word`; nil when none is near enough to be a slip: at most one edit in three
-    /// characters.
+    /// The candidate nearest to `word`; nil when none is near enough. A candidate is near enough when it differs in at
+    /// most a third of the characters, or in one.
     package static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
         let typed = Array(word.lowercased().unicodeScalars)
         guard !typed.isEmpty, typed.count <= maxLength else { return nil }

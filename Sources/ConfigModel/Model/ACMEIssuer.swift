@@ -10,7 +10,7 @@ package struct ACMEIssuer: Sendable, Equatable {
         case dns01 = "dns-01"
     }
 
-    /// The published limits that Aegis observes before it asks the CA.
+    /// The CA whose published rate limits Aegis respects before it places an order.
     package enum RateLimits: String, ChoiceValue {
         case letsencrypt
         case none
@@ -20,24 +20,22 @@ package struct ACMEIssuer: Sendable, Equatable {
     package var directory: ServiceURL
     /// The address that the CA may send mail to.
     package var email: String?
-    /// A PEM file of CAs trusted for the directory's server; nil: the system's.
+    /// A PEM file of the CAs that are trusted for the directory's server; nil: the system's CAs.
     package var caFile: String?
-    /// The challenge that proves control over names.
     package var challenge = Challenge.http01
-    /// The kind of key that certificates get.
     package var keyType = KeyType.ecdsaP256
-    /// An existing account at the CA that Aegis binds its own to (RFC 8555 section 7.3.4).
+    /// An existing account at the CA that Aegis binds its own account to (RFC 8555 section 7.3.4).
     package var externalAccount: ExternalAccount?
     /// The certificate profile that orders ask for.
     package var profile: String?
     /// The common name of the root that the chain should end in, where the CA offers several chains.
     package var preferredChain: String?
-    /// How long before its end a certificate is renewed; nil: a third of its lifetime, or as the CA advises. At most
-    /// 366 days, since certificates of public CAs live for 398 at most.
+    /// How long before its expiry a certificate is renewed; nil: a third of its lifetime, or as the CA advises. At most
+    /// 366 days, since public CAs issue certificates for at most 398 days.
     package var renewBefore: Duration?
     /// How long a handshake waits for a certificate that is being ordered.
     package var onDemandWait = Duration.seconds(10)
-    /// The limits to observe; nil: Let's Encrypt's for its own directories, none for other CAs.
+    /// The limits to respect; nil: the limits of Let's Encrypt for its own directories, no limits for other CAs.
     package var rateLimits: RateLimits?
     /// How to write TXT records for dns-01.
     package var dns: DNSProvider?

@@ -16,7 +16,7 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
         case ecc = "origin-ecc"
     }
 
-    /// The fate of a certificate that the file no longer names.
+    /// How Aegis treats a certificate that the file no longer names.
     package enum Removal: String, ChoiceValue {
         /// The certificate stays valid until it expires.
         case keep
@@ -30,24 +30,20 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
     static let maxNames = 200
     static let defaultBaseURL = ServiceURL("https://api.cloudflare.com/client/v4")
 
-    /// The credential that Aegis shows to Cloudflare.
     package var authMethod = AuthMethod.apiToken
-    /// The token, for `api_token`.
+    /// The token, when `authMethod` is `api_token`.
     package var apiToken: Secret?
-    /// The key, for `origin_ca_key`.
+    /// The key, when `authMethod` is `origin_ca_key`.
     package var originCAKey: Secret?
-    /// The kind of key in the certificates.
     package var requestType = RequestType.ecc
-    /// The validity of each certificate, in days.
     package var requestedValidityDays = 5475
-    /// The zone of the certificates. A certificate's own setting takes precedence.
+    /// The identifier of the certificates' zone. A certificate's own `zone_id` takes precedence.
     package var zoneID: String?
     /// Whether a replaced certificate is revoked once its replacement is in force.
     package var revokeReplaced = false
-    /// The fate of a certificate that the file no longer names.
     package var onRemoval = Removal.keep
     package var baseURL = defaultBaseURL
-    /// A PEM file of CAs trusted for the API's server; nil: the system's.
+    /// A PEM file of the CAs that are trusted for the API's server; nil: the system's CAs.
     package var caFile: String?
 
     static let shape = ObjectShape<CloudflareOriginIssuer>(
@@ -74,7 +70,6 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
 }
 
 extension ValueShape where Value == String {
-    /// The shape of a Cloudflare zone's identifier.
     static let zoneID = string(
         "a zone identifier of 32 hex digits", lengths: 1...32, pattern: "^[0-9a-f]{32}$",
         check: { (text) throws(ValueFault) in

@@ -1,11 +1,11 @@
 // ConfigModel: turns the text of aegis.yaml into checked values with their places, or into diagnostics.
 //
-// Pure: it reads nothing but the given text. A shape describes each key; reader, records, plan fields and JSON Schema
-// follow from it. A rule describes a condition between values.
+// The module is pure: it reads nothing but the given text. A shape describes each key. The reader, the records, the
+// plan's fields and the JSON Schema follow from the shapes. A rule describes a condition between values.
 
 /// The whole of `aegis.yaml`, checked.
 package struct Configuration: Sendable, Equatable {
-    /// The path of the SQLite database that contains the state, relative to the file.
+    /// The path of the SQLite database that contains the state. A relative path is relative to the configuration file.
     package var statePath = "./.aegis/state.db"
     /// How long certificates are kept after the file no longer names them, in case the file names them again.
     package var retention = Duration.seconds(30 * 86_400)

@@ -18,7 +18,7 @@ package struct EdgeCertificate: Sendable, Equatable {
         case email
     }
 
-    /// The fate of a pack that the file no longer names.
+    /// How Aegis treats a pack that the file no longer names.
     package enum Removal: String, ChoiceValue {
         /// The pack is deleted at Cloudflare.
         case delete
@@ -31,32 +31,30 @@ package struct EdgeCertificate: Sendable, Equatable {
     /// The pack's place in the file.
     package var origin = SourceOrigin.none
     package var zoneID = ""
-    /// An API token with the permission Zone, SSL and Certificates, Edit.
+    /// An API token with the permission "Zone, SSL and Certificates, Edit".
     package var apiToken = Secret(.inline(""))
     /// The pack's names, including the zone's apex: at most 50.
     package var hosts: [DomainName] = []
     package var authority = Authority.letsEncrypt
-    /// The way to prove control over the names.
     package var validation = Validation.txt
     package var validityDays = 90
     /// Whether Cloudflare's own name becomes the certificate's common name.
     package var cloudflareBranding = false
     /// How long `aegis-apply` waits until the pack is active.
     package var wait = Duration.seconds(60)
-    /// The fate of the pack when the file no longer names it.
     package var onRemoval = Removal.delete
     package var baseURL = CloudflareOriginIssuer.defaultBaseURL
-    /// A PEM file of CAs trusted for the API's server; nil: the system's.
+    /// A PEM file of the CAs that are trusted for the API's server; nil: the system's CAs.
     package var caFile: String?
 
-    /// The pack's name in plans and messages: its own name, or the zone's apex, which is the shortest of its hosts.
+    /// The pack's name in plans and messages: `name`, else the zone's apex, which is the shortest of its hosts.
     package var displayName: String {
         let plain = hosts.lazy.filter { !$0.isWildcard }.map(\.text)
         let apex = plain.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
         return name ?? apex ?? hosts.first?.text ?? ""
     }
 
-    /// Whether both need the same order at Cloudflare. The settings not compared here take effect without another
+    /// Whether both packs need the same order at Cloudflare. A change of any other setting takes effect without a new
     /// order.
     package func isSameOrder(as other: EdgeCertificate) -> Bool {
         zoneID == other.zoneID && baseURL == other.baseURL && Set(hosts) == Set(other.hosts)

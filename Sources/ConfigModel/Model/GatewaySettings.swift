@@ -4,16 +4,14 @@ package struct GatewaySettings: Sendable, Equatable {
     package var http = [ListenAddress(address: nil, port: 8080)]
     /// The addresses that accept HTTPS.
     package var https = [ListenAddress(address: nil, port: 8443)]
-    /// The address of health, metrics and the admin API.
+    /// The address of the admin listener, which serves health, metrics and the admin API.
     package var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
     /// The directory of the local CA's files, relative to the configuration file. `AEGIS_SSL_CACHE_DIR` takes
     /// precedence.
     package var cacheDirectory = ".cache/ssl"
     /// The peers whose `X-Forwarded-*` headers the gateway believes.
     package var trustedProxies: [NetworkBlock] = []
-    /// The field in which trusted proxies name the client.
     package var clientAddress = ClientAddressField.xForwardedFor
-    /// Bounds on what clients may send and how long they may take.
     package var limits = GatewayLimits()
     package var accessLog = AccessLog()
     /// The number of worker threads; nil: one for each core.
@@ -49,9 +47,9 @@ package struct GatewaySettings: Sendable, Equatable {
 package enum ClientAddressField: String, ChoiceValue {
     /// A list to which each proxy appends the address of its peer. Most proxies write this field.
     case xForwardedFor = "x-forwarded-for"
-    /// A list to which each proxy appends its peer and more about the step (RFC 7239).
+    /// A list to which each proxy appends the address of its peer and more details, such as the protocol (RFC 7239).
     case forwarded
-    /// One address. The proxy replaces any that the client sent.
+    /// One address. The proxy overwrites an address that the client sent.
     case xRealIP = "x-real-ip"
     /// One address, written by Cloudflare.
     case cfConnectingIP = "cf-connecting-ip"
@@ -73,15 +71,15 @@ package struct GatewayLimits: Sendable, Equatable {
     package var handshakeTimeout = Duration.seconds(10)
     /// The longest time from a request's first byte to the end of its head.
     package var requestHeaderTimeout = Duration.seconds(10)
-    /// The longest time between two pieces of a body, and the longest time that a body may come slower than
+    /// The longest time between two pieces of a body, and the longest time that a body may arrive slower than
     /// `bodyMinRate`.
     package var bodyProgressTimeout = Duration.seconds(30)
     /// The longest time between two requests of a connection.
     package var idleTimeout = Duration.seconds(60)
     /// The most client connections at once.
     package var connections = 50_000
-    /// The most connections at once from one client's address; 0: no bound of its own; nil: a share of the connections
-    /// that are allowed in all. Trusted proxies have no such bound.
+    /// The most connections at once from one client's address; 0: no limit for each client; nil: a quarter of all
+    /// possible connections, at most 1000. Trusted proxies have no such limit.
     package var connectionsPerClient: Int?
 
     package init() {}
@@ -120,7 +118,6 @@ package struct GatewayLimits: Sendable, Equatable {
 
 package struct AccessLog: Sendable, Equatable {
     package enum Destination: Sendable, Hashable {
-        /// There is no log.
         case none
         case standardOutput
         /// Lines go to this file; a relative path is relative to the configuration file.
@@ -169,6 +166,6 @@ extension ValueShape where Value == AccessLog.Destination {
 }
 
 extension ValueShape where Value == Int {
-    /// The shape of the largest body of a request; 0 stands for no bound.
+    /// A limit for the size of a request's body; 0 means no limit.
     static let bodySize = byteSize(in: 0...(1 << 50))
 }

@@ -113,7 +113,7 @@ extension UpstreamTimeouts {
 }
 
 extension ValueShape where Value == String {
-    /// The shape of a request's path, as it is sent.
+    /// A request's path in the form in which it is sent: visible ASCII that begins with '/'.
     static let requestPath = string(
         "a path that begins with '/'", pattern: "^/", examples: ["/healthz"],
         check: { (text) throws(ValueFault) in

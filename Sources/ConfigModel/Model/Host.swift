@@ -2,7 +2,7 @@
 package struct Host: Sendable, Equatable {
     /// The way to choose an upstream for a request.
     package enum Balance: String, ChoiceValue {
-        /// The upstreams in turn.
+        /// Each upstream in turn.
         case roundRobin = "round_robin"
         /// The upstream with the fewest requests under way.
         case leastConnections = "least_conn"
@@ -22,45 +22,37 @@ package struct Host: Sendable, Equatable {
 
     /// The lowest TLS version that the host accepts.
     package enum TLSVersion: String, ChoiceValue {
-        /// TLS 1.2 (RFC 5246).
         case v1_2 = "1.2"
-        /// TLS 1.3 (RFC 8446).
         case v1_3 = "1.3"
     }
 
     /// The host's place in the file.
     package var origin = SourceOrigin.none
-    /// The host's main name.
     package var domain = DomainName(wireForm: "")
-    /// The host's other names.
     package var aliases: [DomainName] = []
-    /// Whether the gateway serves the host.
     package var enabled = true
-    /// The servers that the host's requests are passed on to.
     package var upstreams: [Upstream] = []
-    /// A PEM file of CAs that `https://` upstreams' certificates must come from; nil: the system's CAs. A relative path
-    /// is relative to the configuration file.
+    /// A PEM file that `https://` upstreams' certificates are verified against: CAs, or the upstreams' own
+    /// certificates; nil: the system's CAs. A relative path is relative to the configuration file.
     package var caFile: String?
     /// An answer that the gateway gives itself, instead of an upstream.
     package var respond: FixedResponse?
-    /// The way to choose an upstream for a request.
     package var balance = Balance.roundRobin
-    /// How the gateway checks upstreams; nil: it only watches their answers.
+    /// How the gateway checks upstreams; nil: the gateway judges upstreams only by their answers to clients' requests.
     package var healthCheck: HealthCheck?
     package var sslMode = SSLMode.none
     /// The ACME issuers, tried in order; empty: the one named `letsencrypt`.
     package var issuers: [String] = []
-    /// The name of the certificate, with `custom`.
+    /// The name of an entry in `certificates`. It is used only when `sslMode` is `custom`.
     package var certificate: String?
     /// Whether plain HTTP is redirected to HTTPS.
     package var forceHTTPS = false
     /// The HSTS policy (RFC 6797); nil: none.
     package var hsts: HSTS?
-    /// The lowest TLS version that the host accepts.
     package var tlsMinVersion = TLSVersion.v1_2
     /// Changes to header fields on the way to upstreams and back.
     package var headers = HeaderRules()
-    /// Whether upstreams get the client's Host header, instead of their own name.
+    /// Whether the gateway sends upstreams the client's Host header, instead of the upstream's own name.
     package var preserveHost = true
     /// The protocols besides WebSocket that a connection may change to (RFC 9110 section 7.8), in lower case.
     package var upgrade: [String] = []
@@ -68,13 +60,12 @@ package struct Host: Sendable, Equatable {
     /// The most bytes in a request's body; 0: no bound; nil: the gateway's bound.
     package var bodyBytes: Int?
 
-    /// The settings of health checks, which send requests to upstreams for no particular host.
+    /// The settings for the requests of health checks, which belong to no particular host.
     package static var forHealthChecks: Host { Host() }
 
-    /// The host's domain and aliases.
     package var names: [DomainName] { [domain] + aliases }
 
-    /// The name in the state of the certificate to serve the host with; nil for the fallback.
+    /// The state's name for the certificate that the host is served with; nil for the fallback certificate.
     package var certificateName: String? { sslMode == .letsencrypt ? domain.text : certificate }
 
     /// The names of the host's ACME issuers; empty unless `ssl_mode` is `letsencrypt`.
@@ -121,12 +112,11 @@ package struct HeaderRules: Sendable, Equatable {
     package struct Changes: Sendable, Equatable {
         /// Fields to set. Each replaces all fields of its name.
         package var set: [HeaderSetting] = []
-        /// Names of fields to remove.
         package var remove: [String] = []
 
-        /// The most bytes that the fields to set may have together, as they are sent.
+        /// The limit of `setBytes`.
         package static let maximumBytes = 32 << 10
-        /// The bytes of the fields to set, as they are sent.
+        /// The size of the fields in `set` as they are sent, in bytes: name, colon, space, value and CRLF.
         package var setBytes: Int { self.set.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 } }
     }
 
@@ -138,12 +128,12 @@ package struct HeaderRules: Sendable, Equatable {
 
 /// The longest times that the gateway waits for upstreams.
 package struct UpstreamTimeouts: Sendable, Equatable {
-    /// Until the upstream accepts a connection, including the TLS handshake.
+    /// The time until the upstream accepts a connection, including the TLS handshake.
     package var connect = Duration.seconds(5)
-    /// Until an answer begins, and between two pieces of it.
+    /// The time until a response begins, and between two pieces of a response.
     package var read = Duration.seconds(60)
-    /// Until the upstream takes at least a part of the bytes sent to it.
+    /// The time until the upstream takes at least a part of the bytes sent to it.
     package var write = Duration.seconds(60)
-    /// Between two pieces of a tunnel such as a WebSocket, in either direction.
+    /// The time between two pieces of a tunnel such as a WebSocket, in either direction.
     package var tunnel = Duration.seconds(3600)
 }

@@ -33,7 +33,7 @@ package struct Issuer: Sendable, Equatable, NamedValue {
                 wrap: { $0 }, unwrap: { $0.kind == .localCA ? $0 : nil }),
         ])
 
-    /// The kind's name in the file.
+    /// The value of the key `type` in the file.
     package var typeName: String {
         switch kind {
         case .acme: "acme"
@@ -53,7 +53,6 @@ package enum KeyType: String, ChoiceValue {
 }
 
 extension Issuer {
-    /// All secrets in the issuer's settings.
     package var secrets: [Secret] {
         switch kind {
         case .acme(let settings): settings.secrets
@@ -64,7 +63,6 @@ extension Issuer {
 }
 
 extension ACMEIssuer {
-    /// All secrets in the issuer's settings.
     package var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
 }
 

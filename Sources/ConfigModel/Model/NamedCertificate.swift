@@ -57,11 +57,10 @@ package struct IssuedCertificate: Sendable, Equatable {
     package var issuer = ""
     /// The certificate's names; the first one is the leaf's subject.
     package var domains: [CertificateName] = []
-    /// The kind of key; nil: as the issuer says.
+    /// The kind of key; nil: the issuer's setting.
     package var keyType: KeyType?
-    /// The Cloudflare zone; nil: as the issuer says.
+    /// The Cloudflare zone; nil: the issuer's setting.
     package var zoneID: String?
-    /// Whether Aegis renews the certificate before it expires.
     package var autoRenew = true
 
     static let shape = ObjectShape<IssuedCertificate>(

@@ -92,7 +92,8 @@ extension Rules {
         }
     }
 
-    /// Requires the zone's apex among a pack's names, with all other names below it, as Cloudflare does.
+    /// Requires, as Cloudflare does, that a pack contains the zone's apex and that all its other names are below the
+    /// apex.
     private mutating func requireApex(of certificate: EdgeCertificate) {
         let bases = certificate.hosts.map { $0.isWildcard ? String($0.parent) : $0.text }
         guard let apex = bases.min(by: { $0.utf8.count < $1.utf8.count }) else { return }

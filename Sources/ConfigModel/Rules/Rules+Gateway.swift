@@ -19,8 +19,8 @@ extension Rules {
         checkListeners()
     }
 
-    /// Reports listeners that can't both listen: two with the same address, or one with a port that another has on all
-    /// interfaces.
+    /// Reports two listeners that can't exist together: they have the same address, or they have the same port and one
+    /// of them listens on all interfaces.
     private mutating func checkListeners() {
         guard let node = reader.value(of: "gateway", in: root) else { return }
         let gateway = configuration.gateway

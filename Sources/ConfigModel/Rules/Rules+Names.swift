@@ -1,8 +1,8 @@
 extension Rules {
-    /// Reports two hosts with the same name, and a certificate under `certificates` that has the name of a host's own
-    /// certificate.
+    /// Reports a name that two hosts have, and an entry of `certificates` that has the name of a certificate made for a
+    /// host.
     mutating func checkNames() {
-        // For each name, the index of the first host that has it.
+        // Maps each name to the index of the first host that has the name.
         var claims: [String: Int] = [:]
         claims.reserveCapacity(configuration.hosts.count)
         // Copying very many hosts would cost more than checking them, so the loop uses indices.
@@ -40,7 +40,7 @@ extension Rules {
         reader.report(.error, at: place, message, notes: notes)
     }
 
-    /// The node of one of a host's names: its domain for 0, then its aliases.
+    /// The node of one of a host's names: index 0 is the domain, and higher indices are the aliases.
     func nameNode(_ index: Int, of host: Host) -> NodeID? {
         guard let node = host.origin.node else { return nil }
         return (index == 0 ? reader.value(of: "domain", in: node) : item(index - 1, of: "aliases", in: node)) ?? node

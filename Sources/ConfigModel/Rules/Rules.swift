@@ -1,7 +1,7 @@
-/// Checks the conditions between a file's values, which are each well-formed.
+/// Checks conditions between the values of a file. The shapes have already checked each value alone.
 ///
-/// A rule examines typed values, and looks a place up only to report something. So a valid file of 100,000 hosts costs
-/// no look-ups. A rule reports nothing about a value that has already been reported.
+/// A rule examines typed values, and looks up a place in the file only to report something, so a valid file of 100,000
+/// hosts costs no look-ups. A rule reports nothing about a value that has already been reported.
 struct Rules {
     let configuration: Configuration
     let root: NodeID
@@ -84,8 +84,8 @@ struct Rules {
 
     // MARK: Suggestions
 
-    /// A suggestion for an unknown name, or the list of known names when the comparisons are used up: comparing
-    /// thousands of slips with thousands of names helps nobody.
+    /// A suggestion for an unknown name. When `comparisonsLeft` is too low, a list of known names instead: comparing
+    /// thousands of unknown names with thousands of known names would take too long.
     mutating func suggestion(for name: String, among known: [String], in section: String) -> String {
         if comparisonsLeft >= known.count {
             comparisonsLeft -= known.count

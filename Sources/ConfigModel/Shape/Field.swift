@@ -9,8 +9,8 @@ struct Field<Root: Sendable>: Sendable {
     let read: @Sendable (NodeID, inout Root, inout ModelReader) -> Bool
     /// The value to write; nil to leave the key out. The second argument is an object with the defaults.
     let write: @Sendable (Root, Root, RecordStyle) -> PlainValue?
-    /// The bytes of the property within the object in memory. While they equal those of the default, records leave the
-    /// key out. Nil where only `write` can tell whether to leave it out.
+    /// The bytes of the property within the object in memory. A record leaves the key out when these bytes equal those
+    /// of the default. Nil when only `write` can decide whether to leave the key out.
     let bytes: Range<Int>?
 
     private init(
@@ -50,7 +50,7 @@ struct Field<Root: Sendable>: Sendable {
             schema: { defaults in
                 let standard = shape.write(property.value(of: defaults), .compact)
                 let schema = shape.schema.adding([("description", .string(summary))])
-                // An empty list may not be a valid value to write, but leaving the key out always is valid.
+                // The schema may refuse an empty list, but leaving the key out is always valid.
                 return standard == .list([]) ? schema : schema.adding([("default", standard)])
             },
             read: { assign(property, shape, $0, &$1, &$2) },

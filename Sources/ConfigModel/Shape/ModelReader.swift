@@ -1,6 +1,6 @@
 /// Reads typed values from a document and collects the faults found on the way.
 struct ModelReader {
-    /// A key and its value, including those merged by `<<`.
+    /// A key of a mapping and its value, written in the mapping or merged into it by `<<`.
     struct Entry {
         let key: NodeID
         let value: NodeID
@@ -36,7 +36,8 @@ struct ModelReader {
     /// Reports an error and marks the value as faulty, so that rules ignore it.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
-        // Whoever wrote `${` expected a variable to be substituted, whatever else is wrong with the value.
+        // `${` shows that the operator expects variables to be expanded. A hint about variables is more useful than the
+        // given hint.
         let hint = scalarText(of: node).contains("${") ? YAMLSyntaxFault.variableHint : hint
         report(.error, at: node, message, hint: hint, notes: notes)
     }
@@ -66,7 +67,7 @@ struct ModelReader {
         fail(node, "expected \(expected), found \(description(of: node, quoting: quoting))", hint: hint)
     }
 
-    /// A value in words, for messages. A text is quoted only if `quoting`, since it may be a secret.
+    /// A description of a value for messages. A text is quoted only if `quoting`, since it may be a secret.
     func description(of node: NodeID, quoting: Bool) -> String {
         switch document.kind(of: node) {
         case .sequence: return "a list"
@@ -180,7 +181,8 @@ struct ModelReader {
         }
     }
 
-    /// The text ` 'key'`, or nothing when the key may be a value that lost its colon.
+    /// The key for messages, in quotes and after a space. Empty when the key may be a value, even a secret, whose colon
+    /// is missing.
     mutating func nameForMessage(ofKey key: NodeID) -> String {
         let name = document.string(of: key)
         guard name.looksLikeKey else { return "" }
@@ -189,7 +191,7 @@ struct ModelReader {
     }
 }
 
-/// Finds duplicate keys of a mapping. Compares one by one while the keys are few, which is nearly always.
+/// Finds duplicate keys of a mapping. Nearly all mappings have so few keys that comparing them one by one is enough.
 private struct KeyIndex {
     private static let fewKeys = 24
     private var byText: [String: NodeID] = [:]

@@ -19,7 +19,7 @@ extension ValueShape {
                 var items: [Item] = []
                 for entry in reader.entries(of: node) {
                     let name = reader.document.string(of: entry.key)
-                    // A key here may be a value that lost its colon.
+                    // A key that does not look like a name may be a value, even a secret, whose colon is missing.
                     if name.looksLikeKey || reader.document.kind(of: entry.value) == .mapping { reader.show(entry.key) }
                     if !Name.isValid(name) || name.utf8.count > 100 {
                         let hint = "names are up to 100 letters, digits, '-', '_' and '.'"

@@ -7,15 +7,15 @@ struct ObjectShape<Value: Sendable>: Sendable {
     private let summary: String
     /// The value with all defaults, before any key is read.
     private let initial: Value
-    /// Stores in a struct where it stands in the file, for structs that keep that.
+    /// Stores the mapping's place in the file; nil for structs that do not keep their place.
     private let place: (@Sendable (inout Value, SourceOrigin) -> Void)?
     private let fields: [Field<Value>]
-    /// The keys of `fields` in one run of bytes, and the range of each. Keys are compared far more often than fields
-    /// are used.
+    /// The keys of `fields` in one run of bytes, and the range of each key in it. Comparing keys must be fast, since it
+    /// happens far more often than reading a field.
     private let keyText: [UInt8]
     private let keyPlaces: [Range<Int>]
-    /// The place in memory of each field's property. Separate from `fields`, since these places are read more often
-    /// too.
+    /// The byte range of each field's property, copied from `fields`, since records read these ranges far more often
+    /// than the rest of a field.
     private let valuePlaces: [Range<Int>?]
 
     init(
@@ -65,8 +65,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
         var seen: UInt64 = 0
         for entry in reader.entries(of: node) {
             guard let index = index(of: entry.key, in: reader.document) else {
-                // A misspelt key is not reported as missing too. The values below it are read as if it were spelt
-                // right.
+                // The field that was probably meant counts as seen, so it is not reported as missing too. A list or
+                // mapping below the misspelt key is read for that field, so that faults in it are reported too.
                 if let meant = failUnknown(entry, in: node, &reader), seen & (1 << UInt64(meant)) == 0 {
                     seen |= 1 << UInt64(meant)
                     let isBranch = !reader.document.kind(of: entry.value).isScalar
@@ -94,7 +94,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return nil
     }
 
-    /// The defaults with the value of one key, read ahead of the rest. Reports nothing.
+    /// The defaults with the value of one key, for a caller that needs this value before the rest. Reports nothing.
     func value(of key: String, in node: NodeID, _ document: YAMLDocument) -> Value {
         var value = initial
         var reader = ModelReader(document)
@@ -109,7 +109,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
         let name = reader.document.string(of: entry.key)
         let keys = fields.map(\.key)
         let meant = Suggestion.nearest(to: name, in: keys)
-        // A lone word, as in `{ word }`, may be a value that lost its key.
+        // A lone word, as in `{ word }`, may be a value whose key is missing, so the message does not quote it.
         let isAlone = reader.type(of: entry.value) == .null && meant == nil
         let shownName = isAlone ? "" : reader.nameForMessage(ofKey: entry.key)
         reader.fail(
@@ -125,7 +125,7 @@ struct ObjectShape<Value: Sendable>: Sendable {
     func entries(of value: Value, _ style: RecordStyle) -> [PlainValue.Entry] {
         var entries: [PlainValue.Entry] = []
         let untouched = style.omitsDefaults ? untouchedFields(of: value) : 0
-        // By index: copying a field would cost more than finding out that it has its default.
+        // The loop uses indices, since copying a field costs more than finding out that its value is the default.
         for index in fields.indices where untouched & (1 << UInt64(index)) == 0 {
             if let written = fields[index].write(value, initial, style) {
                 entries.append(PlainValue.Entry(fields[index].key, written))
@@ -134,11 +134,10 @@ struct ObjectShape<Value: Sendable>: Sendable {
         return entries
     }
 
-    /// A bit for each field, set when the field's bytes equal those of its default, so that the values need not be
-    /// compared. Equal bytes mean equal values. Different bytes can still mean equal values, which comparing these
-    /// finds out.
+    /// A bit for each field. A set bit means that the property's bytes equal those of the default, so the values are
+    /// equal. A clear bit means that the values must be compared.
     private func untouchedFields(of value: borrowing Value) -> UInt64 {
-        // Sound: the ranges belong to stored properties, and each pointer is to a whole Value.
+        // This is sound: the ranges belong to stored properties, and both pointers point to a whole Value.
         unsafe withUnsafePointer(to: value) { value in
             unsafe withUnsafePointer(to: initial) { initial in
                 let (value, initial) = unsafe (UnsafeRawPointer(value), UnsafeRawPointer(initial))

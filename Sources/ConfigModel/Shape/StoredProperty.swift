@@ -1,5 +1,5 @@
-/// A stored property of a struct, by its offset. A file of 100,000 hosts reads and writes millions of properties, and
-/// key paths take twenty times as long for each.
+/// Reads and writes a stored property of a struct by its offset. A file of 100,000 hosts reads and writes millions of
+/// properties, and a key path takes twenty times as long for each.
 struct StoredProperty<Root: Sendable, Value>: Sendable {
     private let offset: Int
 
@@ -13,14 +13,14 @@ struct StoredProperty<Root: Sendable, Value>: Sendable {
     }
 
     func value(of root: borrowing Root) -> Value {
-        // Sound: by the contract of MemoryLayout.offset(of:) a Value is at this offset in every Root.
+        // This is sound: MemoryLayout.offset(of:) guarantees that every Root has a Value at this offset.
         unsafe withUnsafePointer(to: root) {
             unsafe UnsafeRawPointer($0).load(fromByteOffset: offset, as: Value.self)
         }
     }
 
     func set(_ value: Value, of root: inout Root) {
-        // Sound: a Value is at this offset in every Root, and inout guarantees exclusive access.
+        // This is sound: every Root has a Value at this offset, and inout guarantees exclusive access.
         unsafe withUnsafeMutablePointer(to: &root) {
             unsafe (UnsafeMutableRawPointer($0) + offset).assumingMemoryBound(to: Value.self).pointee = value
         }

@@ -26,8 +26,8 @@ struct ValueShape<Value: Sendable>: Sendable {
 package enum RecordStyle: Sendable {
     /// For the state: only what differs from the defaults.
     case compact
-    /// For people: like `compact`, but optional objects are written whole, since their presence matters. Without
-    /// secrets.
+    /// For people: like `compact`, but an optional object is written with all its values, since its presence matters.
+    /// Without secrets.
     case creation
     /// For people: every value that is set. Without secrets.
     case complete

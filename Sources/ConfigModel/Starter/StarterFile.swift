@@ -12,12 +12,10 @@ package struct StarterFile {
         case cloudflare(zone: String)
     }
 
-    /// The host's name.
     package let domain: DomainName
     private let upstream: Upstream
     private let source: CertificateSource
 
-    /// A file for a host and the upstream that it leads to.
     package init(domain: DomainName, upstream: Upstream, source: CertificateSource) {
         self.domain = domain
         self.upstream = upstream

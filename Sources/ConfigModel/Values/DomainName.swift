@@ -17,7 +17,6 @@ package struct DomainName: Sendable, Hashable, Comparable {
         self == other || (isWildcard && !other.isWildcard && !other.parent.isEmpty && parent == other.parent)
     }
 
-    /// Orders names by their bytes.
     package static func < (left: DomainName, right: DomainName) -> Bool { left.text < right.text }
 
     /// Takes a name that is already in wire form.
@@ -47,7 +46,8 @@ package struct DomainName: Sendable, Hashable, Comparable {
         }
     }
 
-    /// Converts a name that needs IDNA: one with other than ASCII characters, or with A-labels, which must decode.
+    /// Converts a name that needs IDNA: it has characters beyond ASCII, or A-labels, which libidn2 must be able to
+    /// decode.
     private static func internationalized(_ text: String) throws(ValueFault) -> DomainName {
         guard !text.utf8.contains(where: { $0 <= 0x20 }) else {
             throw ValueFault(
@@ -89,7 +89,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         var labels = 1
         var hasUpperCase = false
         var isNumeric = true
-        // A span, which is faster than a string's view: this runs for every name of a file.
+        // A span is faster than a view of the string, and this function runs for every name of a file.
         let bytes = text.utf8.span
         guard (1...253).contains(bytes.count) else { return nil }
         let isWildcard = bytes.count > 1 && bytes[0] == UInt8(ascii: "*") && bytes[1] == UInt8(ascii: ".")

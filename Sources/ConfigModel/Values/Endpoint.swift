@@ -3,7 +3,7 @@ struct HostPort {
     enum Host: Equatable {
         case address(IPAddress)
         case name(String)
-        /// No host before the colon.
+        /// The text has no host before the colon.
         case any
     }
 
@@ -82,7 +82,6 @@ extension String {
 package struct ListenAddress: Sendable, Hashable {
     /// The interface's address; nil for all interfaces, IPv4 and IPv6.
     package let address: IPAddress?
-    /// The TCP port.
     package let port: Int
 
     /// The address as the file writes it, such as `:8443` or `[::1]:8443`.
@@ -142,7 +141,7 @@ package struct Upstream: Sendable, Hashable {
     /// Reads an upstream: `http://` or `https://` with a host and a port, or `unix:` with a path.
     package static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
-        // Checked first, since the other messages quote the text, and it may contain a password.
+        // The check for '@' comes first, since the other messages quote the text, which may contain a password.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
             throw ValueFault("an upstream has no user name or password")
         }

@@ -3,9 +3,7 @@ import Glibc
 /// An IPv4 or IPv6 address.
 package struct IPAddress: Sendable, Hashable {
     package enum Family: Sendable {
-        /// IPv4: 4 bytes.
         case v4
-        /// IPv6: 16 bytes.
         case v6
     }
 
@@ -16,7 +14,8 @@ package struct IPAddress: Sendable, Hashable {
     /// Reads an address as `inet_pton` does; nil for any other text.
     package init?(_ text: String) {
         let isV6 = text.utf8.hasAny { $0 == UInt8(ascii: ":") }
-        // inet_pton is called only for texts that can be addresses. It would stop at a NUL.
+        // Only texts that can be addresses are passed to inet_pton. A text with NUL is refused, since inet_pton would
+        // ignore the rest of the text.
         guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(where: { $0 == 0 })
         else { return nil }
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
@@ -46,7 +45,7 @@ package struct IPAddress: Sendable, Hashable {
 package struct NetworkBlock: Sendable, Hashable {
     /// The first address of the range.
     package let address: IPAddress
-    /// How many leading bits all addresses share: 0 to 32, or to 128 for IPv6.
+    /// How many leading bits all addresses share: 0 to 32 for IPv4, 0 to 128 for IPv6.
     package let prefixLength: Int
 
     /// The range as the file writes it.

@@ -1,5 +1,6 @@
-/// A value as JSON can express it. Plans, records and the schema consist of such values. Two are equal when their JSON
-/// is: texts are compared by their bytes, since Swift's `==` takes the two ways to encode `é` as equal.
+/// A value as JSON can express it. Plans, records and the schema consist of such values. Two values are equal when
+/// their JSON is the same: texts are compared by their bytes, since Swift's `==` treats the two encodings of `é` as
+/// equal.
 package enum PlainValue: Sendable, Equatable {
     case null
     case bool(Bool)

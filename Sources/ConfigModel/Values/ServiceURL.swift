@@ -9,7 +9,7 @@ package struct ServiceURL: Sendable, Hashable {
     /// Reads a URL. It must be https, since Aegis sends such services secrets; `allowsLoopback` also accepts http to
     /// this machine.
     static func parse(_ text: String, allowsLoopback: Bool) throws(ValueFault) -> ServiceURL {
-        // Checked first, since the other messages quote the text, and it may contain a password.
+        // The check for '@' comes first, since the other messages quote the text, which may contain a password.
         guard !text.contains("@") else { throw ValueFault("a user name or password in a URL is not supported") }
         guard let (scheme, rest) = text.splitAtScheme else {
             throw ValueFault("bad URL \(text.quotedForMessage)", hint: "write it as https://host/path")

@@ -148,8 +148,8 @@ struct YAMLNode: Sendable {
     let kind: Kind
     let line: UInt32
     let column: UInt32
-    /// For a scalar, the offset of its text; for a collection, the index after its last descendant; for an alias, its
-    /// target.
+    /// For a scalar, the offset of its text; for a collection, the index after its last descendant; for an alias, the
+    /// index of the node that it stands for.
     var first: UInt32
     /// For a scalar, its length in bytes; for a collection, the number of its items or pairs.
     var second: UInt32

@@ -2,8 +2,8 @@
 enum YAMLLimits {
     /// Levels of nesting; the format needs seven.
     static let maxDepth = 32
-    /// Values written in the file; 100,000 rich hosts have about five million.
+    /// Keys, values and aliases in the file; 100,000 hosts with many settings have about five million.
     static let maxNodes = 10_000_000
-    /// Values that all aliases together stand for, counted at each use.
+    /// Keys and values that all aliases together stand for, counted at each use.
     static let maxAliasedNodes = 10_000_000
 }

@@ -40,13 +40,13 @@ enum YAMLSyntaxFault {
             hint: "decide what is to stay, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
     }
 
-    /// Finds a quoted text that was probably meant to end on its line: it continues on a later line, where what follows
-    /// it is no valid YAML.
+    /// Finds a quoted text that was probably meant to end on the line where it begins: it ends on a later line, and the
+    /// text after it is no valid YAML.
     private static func unclosedQuote(
         before position: SourcePosition, _ isAtEnd: Bool, in lines: SourceLines
     ) -> YAMLFault? {
-        // Only 1000 lines are searched, since a quoted text may have very many lines. A text that was meant to span
-        // lines has no fault on its last line.
+        // The search goes back at most 1000 lines. A quoted text that ends before the fault's line was meant to span
+        // lines, so it is not the cause.
         for number in stride(from: position.line, to: max(0, position.line - 1000), by: -1) {
             var scan = QuoteScan()
             scan.read(lines[number])

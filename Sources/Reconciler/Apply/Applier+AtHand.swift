@@ -4,18 +4,18 @@ import PKI
 import State
 
 extension Applier {
-    /// A plan, and the mutations for the certificates that it reuses instead of having them issued.
+    /// A plan, and the mutations for stored or kept certificates that the plan reuses, so that no CA must issue them.
     struct AtHand {
-        /// The plan, changed so that a certificate is issued anew if its stored key can't be opened.
+        /// The plan. A certificate whose stored key can't be opened is issued instead of reused.
         var plan: Plan
-        /// For each certificate that continues under a new name, by its new item: the mutations that store it.
+        /// The mutations that store a reused certificate under its new name, by the certificate's new item.
         var heirs: [ItemID: [StateMutation]] = [:]
-        /// The mutations that put kept certificates in force until the ones ordered in their place are stored.
+        /// The mutations that put kept certificates in force, each until the newly ordered certificate is stored.
         var standIns: [StateMutation] = []
     }
 
-    /// Checks that the keys of the certificates which a plan reuses can be opened. Reseals the keys of those that
-    /// continue under another name.
+    /// Checks that the keys of the certificates which the plan reuses can be opened. Reseals the key of a certificate
+    /// that gets another name.
     func atHand(_ plan: Plan, of configuration: Configuration) throws -> AtHand {
         let reused = plan.changes.indices.filter {
             plan.changes[$0].action == .create && plan.changes[$0].isAtHand || plan.changes[$0].standIn != nil
@@ -30,7 +30,8 @@ extension Applier {
             guard let declared = change.declared else { continue }
             let name = change.formerName
             do {
-                // A certificate that is missing by now is left to the commit, which reports it.
+                // Another process may have deleted the certificate since the plan was made. Then there is no key to
+                // check.
                 guard let former = try kept[name] ?? store.certificate(named: name) else { continue }
                 let key = try former.openKey(sealer)
                 guard name != change.item.name else {

@@ -4,7 +4,7 @@ import PKI
 import State
 
 extension Applier {
-    /// How many certificates are obtained at once. More would only wait for each other, or for the same CA.
+    /// How many certificates are obtained at once. More threads would only wait for each other or for the same CA.
     private static let certificatesAtOnce = 8
 
     /// One apply in progress.
@@ -14,7 +14,7 @@ extension Applier {
         let configuration: Configuration
         var hosts: HostSchedule
         let refused: [ItemID: IssuanceFailure]
-        /// For each certificate that continues under a new name, by its new item: the mutations that store it.
+        /// The mutations that store a reused certificate under its new name, by the certificate's new item.
         let heirs: [ItemID: [StateMutation]]
         /// Mutations for the first commit, among them the generation.
         var pending: [StateMutation]
@@ -74,8 +74,8 @@ extension Applier {
 
         // MARK: Changes that need no certificate
 
-        /// Commits what needs no certificate of this plan. Also records the edge certificates that `orders` will order:
-        /// if the process is killed after ordering, the next apply can follow or delete their packs.
+        /// Commits the changes that need no certificate of this plan. Also records the edge certificates that `orders`
+        /// will order: if the process is killed after ordering, the next apply can follow or delete their packs.
         mutating func putFirst(
             _ changes: [Change], announcing orders: [Change], besides standIns: [StateMutation]
         ) throws {
@@ -173,7 +173,8 @@ extension Applier {
                     coverage.learn(mutations)
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 case .failed(let change, let failure):
-                    // Gateways retry certificates from issuers, and must know when a retry is worthwhile.
+                    // Gateways also try to obtain this certificate. They read from the state when the next try is
+                    // worthwhile.
                     if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
                         try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
                     }
@@ -195,16 +196,17 @@ extension Applier {
 
         // MARK: Deletions
 
-        /// Deletes items. If a change failed, certificates stay: it may have been meant to replace them.
+        /// Deletes items. After a failed change only purged certificates are deleted, since the change may have been
+        /// meant to replace one of the others.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
-            // An issuer that the file no longer has may still be needed to revoke certificates, so issuers go last.
+            // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last.
             let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
             try commit(deletions(of: dependent.filter { $0.retirement == nil }))
             try retire(dependent.filter { $0.retirement != nil })
             guard outcome.failures == 0, !applier.stop.isMade else { return }
             var rest = deletions(of: changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway })
-            // Changed items may no longer use secrets that the state has for them.
+            // Changed issuers and edge certificates may no longer use a secret that the state stores.
             let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
             guard !rest.mutations.isEmpty || hasChangedSecrets else { return }
             rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
@@ -260,7 +262,7 @@ extension Applier {
 }
 
 extension Change {
-    /// Carries out the item's retirement at its provider.
+    /// Revokes the item's certificate or deletes its packs at the provider, if the change has a retirement.
     fileprivate func retire(_ tools: IssuanceContext) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {
@@ -283,8 +285,8 @@ extension Change {
 }
 
 extension StateStore {
-    /// The name of an edge certificate that takes over hosts of a deleted one and is not active yet; nil when there is
-    /// none. After a renaming, the certificate under the new name takes over the hosts too.
+    /// The name of an edge certificate that has hosts in common with a deleted edge certificate and is not active yet;
+    /// nil when there is none. After a renaming, the edge certificate under the new name is found.
     fileprivate func pendingHeir(of certificate: EdgeCertificate, in configuration: Configuration) throws -> String? {
         let heirs = configuration.edgeCertificates.filter {
             $0.zoneID == certificate.zoneID && !Set($0.hosts).isDisjoint(with: certificate.hosts)
@@ -301,7 +303,7 @@ extension Configuration {
         (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
     }
 
-    /// The host names for which each certificate is used.
+    /// The names of the hosts that use a certificate, by the certificate's name.
     fileprivate var certificateUsers: [String: [DomainName]] {
         var users: [String: [DomainName]] = [:]
         for index in hosts.indices {

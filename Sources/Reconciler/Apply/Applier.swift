@@ -5,24 +5,25 @@ import State
 
 /// Carries a plan out, in four steps:
 ///
-/// 1. settings, issuers and the hosts that need no certificate of this plan, in one commit. Kept certificates stand in
-///    for those that are ordered;
-/// 2. certificates that are made here, each with the hosts that wait for it (`HostSchedule`);
-/// 3. certificates from CAs, several at once. Each is committed with its hosts as soon as it is obtained. Those that
-///    only lose names come last;
-/// 4. deletions.
+/// 1. Settings, issuers, and hosts that need no certificate of this plan, in one commit. This commit also puts kept
+///    certificates in force, until the ordered ones are stored.
+/// 2. Certificates that need no CA on another server, each with the hosts that wait for it (`HostSchedule`).
+/// 3. Certificates from CAs, several at once. Each is committed with its hosts as soon as it is obtained. Certificates
+///    that only lose names come last.
+/// 4. Deletions.
 ///
-/// A slow or silent CA therefore delays only the hosts that need it. Each commit leaves whole items: after a crash, the
-/// next apply plans what is missing. A certificate that can't be obtained stops neither the others nor the hosts that
-/// use it, which get the fallback certificate.
+/// So a slow or silent CA delays only the hosts that need it. Each commit contains whole items: after a crash, the next
+/// apply plans the missing ones. If one certificate can't be obtained, the apply continues with the others, and the
+/// hosts that need it get the fallback certificate.
 package struct Applier {
     let tools: IssuanceContext
     let sources: CertificateSources
     let stop: StopRequest
     let progress: (ApplyProgress) -> Void
 
-    /// The caller holds the lease. `progress` is called for each change. After a request to stop, the apply ends with
-    /// the commit in progress; the journal keeps orders that were begun, and the next apply resumes them.
+    /// The caller must hold the lease for applying. `progress` is called for each change. After a request to stop, the
+    /// apply ends with the commit in progress; the journal keeps orders that were begun, and the next apply resumes
+    /// them.
     package init(
         _ tools: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void
@@ -54,7 +55,7 @@ package struct Applier {
     }
 
     /// Carries the plan out. The mutations `first` become part of the first commit. Hosts in `refused` stay unchanged.
-    /// `beforeDeletions` is called before the last step.
+    /// `beforeDeletions` is called before items are deleted.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
     package func apply(

@@ -3,7 +3,7 @@ import State
 
 /// An event of an apply in progress.
 package enum ApplyProgress: Sendable {
-    /// A certificate is being obtained at a CA (`at` is its address), or from the local CA or files (`at` is empty).
+    /// Obtaining a certificate has begun. `at` is the address of the CA; empty for the local CA and for files.
     case started(ItemID, Action, at: String)
     /// Work in progress takes long, and `queued` more items have not begun. Sent every few seconds.
     case stillWaiting(queued: Int)

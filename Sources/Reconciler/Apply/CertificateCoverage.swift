@@ -4,9 +4,9 @@ import State
 
 /// Checks that a certificate covers the hosts to which the file assigns it.
 ///
-/// A new certificate is checked against its hosts before it is stored; this checks a changed host against a certificate
-/// that is stored already. Certificates of issuers are not checked: they are reissued for more names, and the host is
-/// served meanwhile.
+/// A new certificate is checked against its hosts before it is stored. This type checks a changed host against a
+/// certificate that is stored already. Certificates from issuers are not checked, since Aegis reissues them with the
+/// missing names, and the host is served meanwhile.
 struct CertificateCoverage {
     let store: any StateStore
     /// The facts of certificates looked up so far; nil for one that is not stored.
@@ -26,7 +26,7 @@ struct CertificateCoverage {
             hint: "the host stays as it was; give it a certificate that is for it")
     }
 
-    /// Notes the certificates that mutations store.
+    /// Remembers the certificates that the mutations store, for later checks.
     mutating func learn(_ mutations: [StateMutation]) {
         for case .putCertificate(let certificate) in mutations { known[certificate.name] = certificate.facts }
     }

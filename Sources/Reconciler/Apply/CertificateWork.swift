@@ -45,7 +45,7 @@ struct CertificateWork: Sendable {
     /// What a thread reports about an order.
     enum Event: Sendable {
         case started(Order)
-        /// The mutations store the certificate, and must be part of one commit.
+        /// The certificate was obtained. The mutations that store it must be part of one commit.
         case ready(Change, [StateMutation], warnings: [String])
         case failed(Change, IssuanceFailure)
     }
@@ -53,7 +53,7 @@ struct CertificateWork: Sendable {
     let tools: IssuanceContext
     let sources: CertificateSources
     let configuration: Configuration
-    /// The host names for which each certificate is used.
+    /// The names of the hosts that use a certificate, by the certificate's name.
     let users: [String: [DomainName]]
 
     func carryOut(_ order: Order, _ tell: (Event) -> Void) {

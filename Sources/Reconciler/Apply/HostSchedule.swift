@@ -1,12 +1,12 @@
 import ConfigModel
 import State
 
-/// Decides when an apply commits the hosts of a plan: at once if they need no certificate of this apply, otherwise with
-/// the certificate that they wait for, or once obtaining it has failed.
+/// Decides when an apply commits the hosts of a plan: at once if they need no certificate of this apply, otherwise
+/// together with the certificate that they wait for, or when that certificate could not be obtained.
 ///
-/// So no host is served worse while the apply runs. A host that is new or changes its certificate is not served with
-/// the fallback while its own is being obtained. A host whose certificate is only renewed or extended does not wait. A
-/// name that moves from one host to another does so in one commit, so that clients always find it.
+/// So no host gets worse while the apply runs. A host that is new or changes its certificate is not served with the
+/// fallback certificate while its own is being obtained. A host whose certificate is only renewed or extended does not
+/// wait. A name that moves from one host to another moves in one commit, so that clients always find it.
 struct HostSchedule {
     /// The changes that need not wait.
     private(set) var ready: [Change] = []
@@ -38,7 +38,8 @@ struct HostSchedule {
         var reached = changes.indices.filter { awaited[$0] != nil }
         var isReached = awaited.map { $0 != nil }
         while let index = reached.popLast() {
-            // A host that gives a name to a waiting host, or gets one from it, must wait too, and so on.
+            // A host that gives a name to a waiting host, or gets a name from it, must wait too. The same applies to
+            // the partners of that host, and so on.
             for other in moves.partners(of: index, changes[index].host(in: configuration)) {
                 sets.join(index, other)
                 if !isReached[other] { reached.append(other) }
@@ -61,8 +62,8 @@ struct HostSchedule {
         }
     }
 
-    /// The changes that need not wait any longer now that a certificate was obtained or has failed. Call it once for
-    /// each certificate.
+    /// The changes that need not wait any longer, now that a certificate was obtained or has failed. Call this function
+    /// once for each certificate.
     mutating func release(by certificate: String) -> [Change] {
         var released: [Change] = []
         for number in groupsByCertificate.removeValue(forKey: certificate) ?? [] {
@@ -99,14 +100,15 @@ private struct NameMoves {
     init(_ changes: [Change], of configuration: Configuration) {
         for (index, change) in changes.enumerated() {
             let host = change.host(in: configuration)
-            // Of very many hosts, only those that may give up names are parsed.
+            // Parsing the records of very many hosts takes long, so only hosts that may give up names are parsed.
             guard host == nil || change.fields.contains(where: { Self.paths.contains($0.path) }),
                 let former = change.formerHost, former.enabled
             else { continue }
             let kept = host.map { $0.enabled ? Set($0.names) : [] } ?? []
             for name in former.names {
                 guard !kept.contains(name) else {
-                    // The host that takes a name below this wildcard may have a better certificate for it.
+                    // A host that takes a name below this wildcard may have a better certificate for the name, so both
+                    // hosts change in one commit.
                     if name.isWildcard, host?.certificateName != former.certificateName { givers[name.text] = index }
                     continue
                 }
@@ -123,7 +125,7 @@ private struct NameMoves {
     }
 
     /// The hosts that give names to this host, also through a wildcard on either side, and the hosts that get names
-    /// from it.
+    /// from this host.
     func partners(of index: Int, _ host: Host?) -> [Int] {
         let names = host.map { $0.enabled ? $0.names : [] } ?? []
         let from = names.flatMap { name in

@@ -4,12 +4,13 @@ import State
 
 /// Finds stored certificates that can't be served: rows that are damaged, or partly replaced by other or older rows.
 package enum KeyCheck {
-    /// How many keys are compared with their row's leaf, counting only keys whose seal does not bind them to it. A
-    /// comparison costs a hundred times as much as opening a key. A few such keys may be in rows that somebody swapped.
-    /// Many mean that an earlier version wrote the state, and that version compared each key before storing it.
+    /// How many keys are compared with the leaf of their row, counting only keys whose seal is not bound to the leaf. A
+    /// comparison costs a hundred times as much as opening a key. A few such keys may come from rows that somebody
+    /// swapped. Many such keys come from an earlier version of Aegis, which compared each key before storing it.
     private static let fullChecks = 100
 
-    /// The certificates whose leaf and key do not belong to their row, and why. Takes some microseconds for each.
+    /// The certificates whose leaf and key do not belong to their row, and the reasons. Takes some microseconds for
+    /// each certificate.
     package static func damaged(in store: any StateStore, _ sealer: Sealer) throws(StateError) -> [(
         name: String, reason: String
     )] {

@@ -47,12 +47,13 @@ package struct ParallelWork: Sendable {
         }
     }
 
-    /// Runs `work` for each input. `receive` gets the events that `work` tells, in batches, on the calling thread.
+    /// Runs `work` for each input. `receive` gets the events that `work` passes to `tell`, in batches, on the calling
+    /// thread.
     ///
     /// Inputs may have places, such as a CA's address: one slow place occupies at most half of the threads while others
     /// have inputs. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
-    /// After a request to stop, nothing more begins either, and only running inputs that `isNeeded` selects are waited
-    /// for. Other running work continues unobserved, so the program must end soon.
+    /// After a request to stop, nothing more begins either, and this call waits only for running inputs that `isNeeded`
+    /// selects. Other running work continues unobserved, so the program must end soon.
     ///
     /// `stillWaiting` is called every five seconds with the number of inputs that have not begun.
     package func run<Input: Sendable, Event: Sendable>(

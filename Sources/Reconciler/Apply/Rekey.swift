@@ -8,7 +8,8 @@ package struct Rekey {
     private let holder: LeaseHolder
     private let sealer: Sealer
 
-    /// The caller holds the lease. `oldKey` and `newKey` may be the same, as when an operator repeats the command.
+    /// The caller must hold the lease for applying. `oldKey` and `newKey` may be the same, as when an operator repeats
+    /// the command.
     package init(store: any StateStore, holder: LeaseHolder, oldKey: MasterKey, newKey: MasterKey) {
         self.store = store
         self.holder = holder

@@ -22,7 +22,7 @@ package final class StopRequest: Sendable {
         observers.forEach { $0() }
     }
 
-    /// Calls `observer` when the request is made, on the thread that makes it.
+    /// Calls `observer` when the request is made, on the thread that makes it; at once if it was made before.
     func onMade(_ observer: @escaping @Sendable () -> Void) {
         let isMade = state.withLock { state in
             state.observers.append(observer)

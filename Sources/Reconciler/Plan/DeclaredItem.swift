@@ -3,8 +3,8 @@ import State
 
 /// An item that the file declares.
 struct DeclaredItem: Sendable, Equatable {
-    /// Where the configuration has the item's value. An index rather than the value, since very many items are visited
-    /// and few values are needed.
+    /// The place of the item's value in the configuration. It is an index, since very many items are visited and few
+    /// values are needed.
     enum Place: Sendable, Equatable {
         case gateway
         case issuer(Int)
@@ -124,7 +124,7 @@ extension Configuration {
 
     /// The compact record of an item, as the state stores it.
     func record(of item: DeclaredItem) -> [UInt8] {
-        // Without `value`, which would copy each of very many hosts into a box.
+        // `value(of:)` would copy each of very many hosts into an existential box.
         if case .host(let index) = item.place { return hosts[index].record(.compact).json() }
         return value(of: item).record(.compact).json()
     }

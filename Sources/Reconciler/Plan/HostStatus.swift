@@ -16,9 +16,9 @@ package struct HostStatus: Sendable {
     package let expiresAt: Int64?
     /// Whole days until `expiresAt`; negative afterwards.
     package let daysLeft: Int?
-    /// What is wrong with the host now; nil when nothing is, and for a disabled host.
+    /// The host's fault now; nil when it has none, and for a disabled host.
     package let problem: String?
-    /// What will go wrong if nobody acts; nil when nothing will, or `problem` is set.
+    /// A fault that will occur if nobody acts; nil when none will, or when `problem` is set.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
@@ -92,7 +92,8 @@ extension CertificateFacts {
     }
 }
 
-/// The stored certificates by the names that they cover: a gateway serves one of these when a host's own is missing.
+/// The stored certificates by the names that they cover. A gateway serves one of them when a host's own certificate is
+/// missing.
 private struct CertificatesByDomain {
     private var names: [String: String] = [:]
 
@@ -105,8 +106,8 @@ private struct CertificatesByDomain {
         }
     }
 
-    /// What to append to "its certificate is missing": which certificate is served instead, for the host's domain or
-    /// else for aliases. Empty when none is.
+    /// The text to append to "its certificate is missing": the certificate that is served instead, for the host's
+    /// domain or else for aliases. Empty when there is none.
     func standIn(for host: Host) -> String {
         if let name = certificate(for: host.domain) { return ", '\(name)' stands in" }
         let standIns = host.aliases.map(certificate)

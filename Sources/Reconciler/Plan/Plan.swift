@@ -41,7 +41,6 @@ package struct Plan: Sendable, Equatable {
 
     package var isEmpty: Bool { changes.isEmpty }
 
-    /// How many changes there are of an action.
     package func count(of action: Action) -> Int { changes.count { $0.action == action } }
 }
 
@@ -105,7 +104,7 @@ enum Retirement: Sendable, Equatable {
     /// Delete the edge certificate's packs at Cloudflare.
     case deletePack(EdgeCertificate)
 
-    /// The text for the plan, after `no longer in the file`.
+    /// The part of the plan's text that follows `no longer in the file`.
     var words: String {
         switch self {
         case .revoke: "it is revoked at Cloudflare, which can't be undone"

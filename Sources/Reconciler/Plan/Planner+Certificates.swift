@@ -15,8 +15,9 @@ extension Planner {
         var zoneID: String?
     }
 
-    /// Whether a stored certificate still fits its changed declaration, so that none has to be issued. The change is
-    /// then only of automatic renewal, the order of the names after the first, or a second CA, or writes a default out.
+    /// Whether a stored certificate still fits its changed declaration, so that none must be issued. Then the
+    /// declaration differs only in automatic renewal, in names or issuers after the first being in another order, or in
+    /// defaults that it writes out.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -123,8 +124,8 @@ extension Planner {
 
     // MARK: Kept certificates
 
-    /// Lets kept certificates stand in for those that will be issued, and notes which kept ones end because another
-    /// takes their name.
+    /// Lets kept certificates stand in for certificates that will be issued. The plan also says which kept certificates
+    /// end because a new certificate takes their name.
     ///
     /// An order takes time and may fail: until the new certificate is stored, clients get a valid one.
     func useKept(_ changes: inout [Change]) {
@@ -196,7 +197,7 @@ extension Planner {
     }
 }
 
-/// Kept certificates by the names that they cover. There may be very many.
+/// Finds kept certificates by the names that they cover.
 private struct KeptByDomain {
     private var certificates: [String: KeptCertificate]
     private var names: [String: [String]] = [:]

@@ -58,8 +58,8 @@ package struct Planner: Sendable {
         }
         var changes = found.changes + parts.flatMap(\.changes)
         let known = parts.reduce(found.known) { $0 + $1.known }
-        // The search is skipped when the file declares every item of the state, as nearly always: with very many items
-        // it takes long.
+        // With very many items the search takes long. It is skipped in the usual case, in which the file declares every
+        // item of the state.
         let others = known == snapshot.items.count ? [:] : undeclared()
         let kept = certificatesInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
@@ -78,8 +78,7 @@ package struct Planner: Sendable {
         }
         let disabled = changes.count(where: \.disablesHost)
         guard deleted + disabled > 0 else { return nil }
-        // An unchanged host is enabled in the state if it is in the file. So its record need not be parsed, which would
-        // take long for very many.
+        // An unchanged host is enabled in the state if it is enabled in the file, so its record need not be parsed.
         var enabled = Dictionary(changes.compactMap { change in change.wasEnabled.map { (change.item, $0) } }) { $1 }
         let staying = configuration.hosts.indices.count { index in
             let id = ItemID(.host, configuration.hosts[index].domain.text)
@@ -89,7 +88,7 @@ package struct Planner: Sendable {
         return Plan.MassDeletion(deleted: deleted, disabled: disabled, of: staying + deleted)
     }
 
-    /// What one thread finds when it compares some items.
+    /// The findings of one thread that compares some of the items.
     private struct Comparison: Sendable {
         var changes: [Change] = []
         /// How many of these items the state has.
@@ -171,7 +170,7 @@ package struct Planner: Sendable {
                 action: .issue, item: item.id, exists: true, fields: [], reason: "the local CA is another now",
                 declared: item)
         }
-        // That a certificate's directory is unknown is no reason to reissue it.
+        // A certificate is not reissued just because its directory is unknown.
         if facts.source == .letsencrypt, !facts.directory.isEmpty, item.isWanted,
             !configuration.issuers(of: item).contains(where: { directories[$0] == facts.directory })
         {
@@ -200,7 +199,7 @@ package struct Planner: Sendable {
     private func renewalAt(of item: DeclaredItem, _ facts: CertificateFacts) -> Int64 {
         let first = configuration.issuers(of: item).first
         let issuer = configuration.issuers.first { $0.name == first }
-        // An apply does not wait for the next try, since the operator may have mended what failed.
+        // An apply does not wait for the next try, since the operator may have removed the cause of the failure.
         var progress = snapshot.renewals[item.id.name]
         progress?.nextTryAt = nil
         return facts.renewalAt(named: item.id.name, from: issuer, after: progress)
@@ -242,7 +241,7 @@ package struct Planner: Sendable {
         min(now + configuration.retention.components.seconds, item.certificate?.expiresAt ?? now)
     }
 
-    /// Deletions of certificates that were ordered, never obtained, and that the file no longer declares.
+    /// Deletions of certificates that were ordered but never obtained, and that the file no longer declares.
     private func leftovers() -> [Change] {
         let begun = snapshot.renewals.keys.filter { name in
             snapshot.items[ItemID(.certificate, name)] == nil && snapshot.items[ItemID(.host, name)] == nil
@@ -280,7 +279,6 @@ package struct Planner: Sendable {
         configuration.issuers.first { $0.name == name } ?? formerIssuer(named: name)
     }
 
-    /// The issuer in the state.
     func formerIssuer(named name: String) -> Issuer? {
         snapshot.items[ItemID(.issuer, name)].flatMap { Issuer(record: $0.record) }
     }

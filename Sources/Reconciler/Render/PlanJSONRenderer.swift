@@ -10,7 +10,8 @@ package struct PlanJSONRenderer {
 
     /// `errors` and `warnings` are values from `DiagnosticRenderer.values`.
     package func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
-        // Change by change: a single value for a first plan of 100,000 hosts would take half a gigabyte.
+        // The changes are written one by one: a single value for a first plan of 100,000 hosts would take half a
+        // gigabyte.
         var output = Array(
             "{\n  \"format_version\": \(Self.formatVersion),\n  \"generation\": \(plan.generation),\n".utf8)
         append(plan.changes, named: "changes", to: &output, value)

@@ -12,7 +12,7 @@ import State
 ///
 ///     Plan: 1 to upload, 1 to update.
 ///
-/// Of lists it shows the values that were removed, added and moved, and of long texts the part that differs
+/// For lists it shows the values that were removed, added and moved; for long texts it shows the part that differs
 /// (`ValueText`).
 package struct PlanTextRenderer {
     private let colour: Bool
@@ -20,10 +20,10 @@ package struct PlanTextRenderer {
     /// `colour` adds ANSI colours for a terminal.
     package init(colour: Bool = false) { self.colour = colour }
 
-    /// The plan in UTF-8, which ends with the summary line. `remarks` stand before the summary, a line each. `counted`
-    /// is appended to the summary, such as a number of warnings.
+    /// The plan in UTF-8, which ends with the summary line. `remarks` come before the summary, one on each line.
+    /// `counted`, such as a number of warnings, is appended to the summary.
     package func text(_ plan: Plan, remarks: [String] = [], counted: String? = nil) -> [UInt8] {
-        // Bytes rather than a String: a first plan of 100,000 hosts is 25 MB.
+        // The output is bytes, which are faster than a String: a first plan of 100,000 hosts has 25 MB.
         var output: [UInt8] = []
         for change in plan.changes { append(change, to: &output) }
         if !plan.unmanaged.isEmpty {
@@ -51,7 +51,7 @@ package struct PlanTextRenderer {
         if let reason = change.reason { line += " (\(reason))" }
         output += paint(line, change.colour).utf8
         output += "\n".utf8
-        // Keys and header names are ASCII, so bytes are columns.
+        // Keys and header names are ASCII, so a path has as many columns as bytes.
         let width = change.fields.map(\.path.utf8.count).max() ?? 0
         for field in change.fields {
             let lines =

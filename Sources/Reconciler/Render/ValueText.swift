@@ -2,9 +2,9 @@ import ConfigModel
 
 /// Formats values for a plan's text. No difference is left out, and different values never look the same.
 enum ValueText {
-    /// The most characters that a text is shown whole with. Longer texts are cut around their difference.
+    /// A text of up to this many characters is shown whole. A longer text is cut around its difference.
     private static let wholeLength = 60
-    /// How many characters of a longer text are shown on each side of its difference.
+    /// How many characters of a cut text are shown on each side of its difference.
     private static let contextLength = 20
     /// The marks that stand for secrets. Other texts that begin with a parenthesis are quoted.
     private static let marks = ["(hidden)", "(hidden, changed)"]
@@ -15,7 +15,7 @@ enum ValueText {
             return lines(ListDifference(from: old, to: new))
         }
         var (left, right) = sides(before, after)
-        // By Swift's `==`, texts are equal that spell the same letters with different code points.
+        // Swift's `==` takes texts as equal that spell the same letters with different code points.
         if left == right { (left, right) = (exact(before), exact(after)) }
         if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
             (left, right) = (spelledOut(left), spelledOut(right))
@@ -91,7 +91,8 @@ enum ValueText {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    /// The text; if it has letters beyond Latin ones, followed by the same text with those letters as escapes.
+    /// The text. If it has letters beyond the Latin ones, the same text with these letters escaped follows in
+    /// parentheses.
     private static func spelledOut(_ shown: String) -> String {
         guard shown.unicodeScalars.contains(where: \.isForeignLetter) else { return shown }
         let scalars = shown.unicodeScalars.reduce(into: "") {

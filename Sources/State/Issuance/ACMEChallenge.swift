@@ -9,18 +9,19 @@ package struct ACMEChallenge: Sendable, Equatable {
     }
 
     package let kind: Kind
-    /// Identifies the challenge: 1 to 256 characters of base64url. Over HTTP it is the last part of the path.
+    /// The challenge's identifier: 1 to 256 characters of base64url. For http-01 the token is the last part of the
+    /// path.
     package let token: String
     /// The answer: the token, a dot, and the thumbprint of the account's key (RFC 8555 section 8.1).
     package let keyAuthorization: String
     /// The domain to be verified.
     package let domain: String
-    /// When it was made, in seconds since 1970.
+    /// When the challenge was made, in seconds since 1970.
     package let createdAt: Int64
 
-    /// A challenge; nil when the token or the key authorization is malformed.
+    /// Makes a challenge; nil when the token or the key authorization is malformed.
     ///
-    /// Both come from the CA, and are looked up and served unchanged, so only base64url is accepted.
+    /// The CA chooses the token, and gateways serve the key authorization unchanged, so only base64url is accepted.
     package init?(kind: Kind, token: String, keyAuthorization: String, domain: String, createdAt: Int64) {
         let parts = keyAuthorization.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard Self.isToken(token.utf8), parts.count == 2, parts[0].elementsEqual(token.utf8), Self.isToken(parts[1])

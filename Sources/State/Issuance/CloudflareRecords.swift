@@ -1,4 +1,4 @@
-/// How a provider identifies a certificate that it has issued.
+/// A provider's record of a certificate that it has issued.
 package struct RemoteCertificate: Sendable, Equatable {
     /// The certificate's identifier at its provider.
     package var id: String
@@ -19,7 +19,7 @@ package struct SupersededCertificate: Sendable, Equatable {
     package let certificate: String
     /// The name of the issuer that can revoke the certificate.
     package let issuer: String
-    /// When it was replaced, in seconds since 1970.
+    /// When the certificate was replaced, in seconds since 1970.
     package let since: Int64
     /// How many tries to revoke the certificate have failed.
     package var failures: Int
@@ -41,7 +41,7 @@ package struct SupersededCertificate: Sendable, Equatable {
 /// A certificate pack at Cloudflare, recorded before it is ordered. If an edge certificate has several packs, the
 /// newest is wanted; the older ones stay until the newest is active.
 package struct EdgePack: Sendable, Equatable {
-    /// Unique and increasing. Nil until the pack is stored.
+    /// The number of the pack's row: unique and increasing; nil until the pack is stored.
     package var number: Int64?
     /// The edge certificate's name.
     package let certificate: String
@@ -49,8 +49,8 @@ package struct EdgePack: Sendable, Equatable {
     package let zone: String
     /// The order as text. Equal orders have equal texts.
     package let order: String
-    /// The identifiers of the zone's packs before the order. If the answer to the order is lost, the new pack is
-    /// recognized because it is not among them.
+    /// The identifiers of the zone's packs before the order. If the answer to the order is lost, the new pack is the
+    /// one whose identifier is not in this list.
     package let formerIDs: [String]
     /// The pack's identifier at the provider; nil until the provider has sent it.
     package var id: String?
@@ -58,7 +58,7 @@ package struct EdgePack: Sendable, Equatable {
     package var status: String
     /// When the pack expires, in seconds since 1970; nil until that is known.
     package var expiresAt: Int64?
-    /// What the operator must do so that the CA can validate the names, a line each; then what went wrong.
+    /// First what the operator must do so that the CA can validate the names, one note for each task; then the errors.
     package var notes: [String]
     /// When the pack was ordered, in seconds since 1970.
     package let orderedAt: Int64

@@ -1,16 +1,16 @@
-/// What must be remembered while certificates are obtained, so that after a crash no step is repeated and no order is
-/// placed twice.
+/// The record of steps by which certificates are obtained. After a crash no step is repeated and no order is placed
+/// twice.
 ///
-/// These writes do not raise the revision, since they change nothing that gateways serve. A process that writes an
-/// order holds its certificate's lease.
+/// Writes to the journal do not raise the revision, since they change nothing that gateways serve. A process that
+/// writes an order must hold the lease of the order's certificate.
 package protocol IssuanceJournal: AnyObject, Sendable {
     /// The account at a CA; nil when there is none yet.
     func account(_ id: CAAccount.ID) throws(StateError) -> CAAccount?
 
     func accounts() throws(StateError) -> [CAAccount]
 
-    /// Adds an account unless there is one, and returns the stored one: two processes that create it at once continue
-    /// with the same key.
+    /// Adds an account unless there is one, and returns the stored one: two processes that create the account at the
+    /// same time continue with the same key.
     func addAccount(_ account: CAAccount) throws(StateError) -> CAAccount
 
     /// Updates an account's URL at the CA, its contact or its keys.
@@ -25,10 +25,10 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Adds or updates an order. Throws `StateError.leaseLost` when `holder` does not hold the certificate's lease.
     func putOrder(_ order: PendingOrder, by holder: LeaseHolder) throws(StateError)
 
-    /// Deletes an order that has failed. A successful one ends with the commit of its certificate.
+    /// Deletes an order that has failed. A successful order is deleted by the commit of its certificate.
     func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError)
 
-    /// The entries of a CA's ledger since a time, in seconds since 1970.
+    /// The entries of a CA's ledger since a time, which is in seconds since 1970.
     func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry]
 
     /// Adds an entry to the ledger, and deletes entries that no limit counts any more.
@@ -52,7 +52,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Updates the failures and the next try of a revocation.
     func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError)
 
-    /// Removes a certificate from that list after its revocation.
+    /// Removes a revoked certificate from the list of certificates to revoke.
     func deleteSuperseded(id: String) throws(StateError)
 
     /// The packs of all edge certificates, sorted by certificate and then oldest first.
@@ -66,9 +66,9 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     func deleteEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError)
 }
 
-/// Our account at a CA. Its key authenticates us; if it is lost, a new account can be created.
+/// Aegis's account at a CA. The account's key authenticates Aegis. If the key is lost, a new account can be created.
 package struct CAAccount: Sendable, Equatable {
-    /// Identifies an account: there is one for each directory, and one for each external account that it is bound to.
+    /// Identifies an account. Aegis has one account for each pair of a directory and an external account.
     package struct ID: Sendable, Hashable {
         /// The URL of the CA's directory.
         package let directory: String
@@ -80,7 +80,7 @@ package struct CAAccount: Sendable, Equatable {
             self.externalKeyID = externalKeyID
         }
 
-        /// The row that the account's keys are sealed for.
+        /// The name of the row that the account's keys are sealed for.
         package var row: String { "\(directory) \(externalKeyID)" }
     }
 
@@ -93,7 +93,7 @@ package struct CAAccount: Sendable, Equatable {
     package var sealedKey: [UInt8]
     /// The new key while the account's key is being changed, sealed like `sealedKey`; else nil.
     package var sealedNextKey: [UInt8]?
-    /// When it was created, in seconds since 1970.
+    /// When the account was created, in seconds since 1970.
     package let createdAt: Int64
 
     package init(
@@ -109,8 +109,8 @@ package struct CAAccount: Sendable, Equatable {
     }
 }
 
-/// An order at a CA, from before the first call until the certificate's commit. A certificate has at most one at a
-/// time.
+/// An order at a CA, stored from before the first call to the CA until the commit of the certificate. A certificate has
+/// at most one order at a time.
 package struct PendingOrder: Sendable, Equatable {
     /// The name of the certificate.
     package let certificate: String
@@ -213,8 +213,9 @@ extension RenewalProgress {
     /// Without the pause, a CA that always advises a time in the past would cause endless renewals.
     private static let pauseAfterAdviceSeconds: Int64 = 6 * 3600
 
-    /// The progress to store when a new certificate replaces the one with the fingerprint `former`; nil for none.
-    /// Failures are forgotten. After a renewal that the CA's advice caused, a pause before the next advice remains.
+    /// The progress to store when a new certificate replaces the one with the fingerprint `former`; nil when nothing
+    /// needs to be stored. Failures are forgotten. After a renewal that the CA's advice caused, the pause before the
+    /// next advice is kept.
     package func after(_ former: String?, renewedTo facts: CertificateFacts) -> RenewalProgress? {
         guard let advisedAt, advisedAt <= facts.createdAt, advisedFingerprint == former else { return nil }
         var next = RenewalProgress(certificate: certificate)
