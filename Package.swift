@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The settings of every target: Swift 6 mode, warnings as errors, and unsafe constructs must be marked.
+/// The settings of every Swift target: Swift 6 mode, warnings as errors, and unsafe constructs must be marked.
 let house: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),

@@ -53,7 +53,7 @@ public enum BodyStep: Equatable, Sendable {
     case data(start: Int, count: Int)
     /// All bytes were consumed. The next step needs bytes that have not arrived yet.
     case needMore
-    /// The body has ended. The value is the offset of the first byte after it.
+    /// The body has ended. The value is the offset of the first byte after the body.
     case end(Int)
     /// The bytes are not a valid body; decoding must stop.
     case malformed(BodyFault)

@@ -63,7 +63,7 @@ extension UInt8 {
     }
 
     @inline(__always) var isDigit: Bool { self &- 0x30 < 10 }
-    /// SP or HTAB, which RFC 9110 calls OWS.
+    /// SP or HTAB, the two bytes of OWS in RFC 9110 section 5.6.3.
     @inline(__always) var isBlank: Bool { self == .space || self == .tab }
     /// Whether a field value may contain the byte (RFC 9110 section 5.5): HTAB, or any byte that is not a control byte.
     @inline(__always) var isFieldText: Bool { self >= 0x20 && self != 0x7F || self == .tab }

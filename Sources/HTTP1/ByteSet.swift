@@ -15,7 +15,8 @@ struct ByteSet {
     /// except "%".
     static var path: ByteSet { ByteSet(low: 0x2FFF_FFD2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
-    /// The bytes of a query that the gateway passes on unchanged: those of `path`, "?" (RFC 3986 section 3.4) and "%".
+    /// The bytes of a query that the gateway passes on unchanged: the bytes of `path`, "?" (RFC 3986 section 3.4) and
+    /// "%".
     static var query: ByteSet { ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
 
     /// The bytes of a host name: letters, digits, "-", "." and "_".

@@ -7,7 +7,7 @@ public enum BodyFraming: Equatable, Sendable {
     /// The body ends when the connection does; in responses only.
     case untilClose
 
-    /// Whether bytes may follow the head: false for no body and for an empty one.
+    /// Whether bytes may follow the head: false for no body and for an empty body.
     @inlinable package var hasBody: Bool { self != .none && self != .length(0) }
 }
 

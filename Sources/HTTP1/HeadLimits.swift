@@ -4,7 +4,7 @@ public struct HeadLimits: Equatable, Sendable {
     /// within the first line.
     public let maxHeadBytes: Int
     /// The most fields. Each cookie of a Cookie field counts as one, and so does each option of Connection that may
-    /// name a field. A request with more gets 431.
+    /// name a field. A request with more fields gets 431.
     public let maxFields: Int
     /// The most bytes of a request's target. A request with a longer target gets 414.
     public let maxTargetBytes: Int

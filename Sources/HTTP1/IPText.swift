@@ -20,7 +20,7 @@ enum IPText {
     }
 
     /// Whether the bytes are eight groups of one to four hexadecimal digits. One "::" may replace one or more groups,
-    /// and an IPv4 address may replace the last two.
+    /// and an IPv4 address may replace the last two groups.
     static func isIPv6(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
         var at = start
         var groups = 0

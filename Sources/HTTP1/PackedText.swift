@@ -4,12 +4,11 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     let count: Int
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
-    /// Packs the bytes between two offsets.
     @inline(__always) init(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) { self.init(bytes, start, end, setting: 0) }
 
     /// Packs the bytes between two offsets and sets bit 0x20 in each. This turns letters to lower case and leaves
-    /// digits and "-" unchanged. Of all other bytes only control bytes could become a digit or "-", and the packed
-    /// texts contain none.
+    /// digits and "-" unchanged. It turns some control bytes into digits or "-", but the packed texts contain no
+    /// control bytes.
     @inline(__always) init(folding bytes: Span<UInt8>, _ start: Int, _ end: Int) {
         self.init(bytes, start, end, setting: 0x2020_2020_2020_2020)
     }

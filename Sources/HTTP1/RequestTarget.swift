@@ -4,8 +4,8 @@
 /// The gateway passes these on percent-encoded (RFC 9110 section 7.7 requires a valid URI), so that all servers read
 /// the same target. "[" and "]" are not allowed in a path or query either, but stay unchanged: clients use them in
 /// parameter names, and servers expect them. A "%" in a query that begins no triplet also stays, since the gateway
-/// can't tell whether it stands for itself. RFC 9112 section 3.2 recommends refusing such targets, because a filter may
-/// read them differently from the server; nginx, HAProxy and Caddy accept them.
+/// can't tell whether the client means the character "%". RFC 9112 section 3.2 recommends refusing such targets,
+/// because a filter may read them differently from the server; nginx, HAProxy and Caddy accept them.
 public struct RequestTarget: Sendable {
     /// The form of a target (RFC 9112 section 3.2).
     public enum Form: UInt8, Sendable {

@@ -19,7 +19,7 @@ public struct ResponseHead: ~Copyable {
     /// section 19.7.1.1). The number is only a hint; nil if no readable timeout is given.
     package private(set) var keepAliveTimeout: UInt32?
 
-    /// Whether another head follows this one: any 1xx status except 101 (RFC 9110 section 15.2).
+    /// Whether another head follows this head: any 1xx status except 101 (RFC 9110 section 15.2).
     @inlinable public var isInterim: Bool { status < 200 && status != 101 }
     /// Whether the connection switches to another protocol after this head (RFC 9110 section 15.2.2).
     @inlinable public var isSwitchingProtocols: Bool { status == 101 }
@@ -42,8 +42,8 @@ public struct ResponseHead: ~Copyable {
             switch status {
             case ..<200, 204:
                 framing = .none
-                // A body is not allowed here, but a server that announces one may send it, so the connection is not
-                // reused.
+                // A body is not allowed here. A server that announces a body may send it nevertheless, so the
+                // connection is not reused.
                 if let given, given != .length(0) { keepAlive = false }
             case 304: framing = .none
             default:

@@ -4,7 +4,7 @@ import Glibc
 // ProgramArguments: the command line as the kernel passed it to the program, without reading /proc.
 
 /// The words of the command line. Swift's `CommandLine` reads /proc, and is empty where /proc is missing, as in a bare
-/// chroot. Without words every command would become the default one, so that a dry run would apply the file.
+/// chroot. Without words every command would become the default command, so a dry run would apply the file.
 package enum ProgramArguments {
     /// The program's name, as it was called, and its arguments. The program ends when they are unknown.
     package static let all: [String] = {

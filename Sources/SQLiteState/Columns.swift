@@ -32,18 +32,17 @@ struct Columns {
         }
     }
 
-    /// Calls `body` with the bytes of a text or blob. SQLite owns them until the statement's next step, which happens
-    /// after `body`.
+    /// Calls `body` with the bytes of a text or blob. SQLite keeps the bytes valid until the statement's next step,
+    /// which happens after `body`.
     private func withBytes<Value>(_ index: CInt, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        // The length must be read second: it is that of the value which the first call returned. A text is returned as
-        // the stored UTF-8.
+        // The length must be read after the pointer: it is the length of the value that the first call returned. A text
+        // is returned as the stored UTF-8.
         let start = unsafe sqlite3_column_blob(statement.sqliteStatement, index)
         let count = Int(unsafe sqlite3_column_bytes(statement.sqliteStatement, index))
         return unsafe UnsafeRawBufferPointer(start: start, count: count).withMemoryRebound(to: UInt8.self, body)
     }
 }
 
-/// Parses the rows of the tables.
 extension Columns {
     static let item = "kind, name, owner, record"
     static let facts = """

@@ -34,7 +34,6 @@ extension SQLiteStateStore {
     }
 }
 
-/// Reads the changes since one revision.
 private struct ChangeReading {
     let database: Database
     let revision: Int

@@ -7,9 +7,9 @@ import SystemPackage
 //
 // Each kind of item has a table. Each row has the revision that wrote it, and deleted rows leave an entry in
 // `deletions`. So a reader can ask for the changes since a revision, at a cost that depends only on their number. Every
-// write is one transaction, synced to disk.
+// write is one transaction. All writes but gateways' reports are synced to disk.
 
-/// A state in an SQLite database in WAL mode.
+/// A store that keeps the state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {
     package let path: String
     let database: DatabaseQueue
@@ -105,8 +105,8 @@ package final class SQLiteStateStore: StateStore {
         if let index { index.closing(close) } else { close() }
     }
 
-    /// Whether the open file is still the one at its path. If not, it was deleted or replaced, and other processes
-    /// write to another file.
+    /// Whether the open file is still the file at its path. If not, the open file was deleted or replaced, and other
+    /// processes write to another file.
     package var isInPlace: Bool { file == StateFile.identity(path) }
 
     /// The advice for the operator when users other than the file's owner can read or write the file; nil when they

@@ -4,7 +4,7 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// The state's files on disk.
+/// Creates, checks and addresses the state's files on disk.
 enum StateFile {
     /// Creates the directory and a database without tables, readable by their owner alone from the first instant.
     /// Leaves an existing directory or file alone. The file appears with its first page written, so that an empty file
@@ -21,7 +21,7 @@ enum StateFile {
                 try FileDescriptor.open(
                     new, .readWrite, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite]
                 ).close()
-                // Beside an empty file, SQLite deletes a -wal file that an earlier try has left.
+                // If the database file is empty, SQLite deletes a -wal file that an earlier try has left.
                 try DatabaseQueue(path: new.string, configuration: configuration).close()
                 // SQLite reports no error when it can't checkpoint its -wal file.
                 guard identity(new.string + "-wal") == nil else { throw Errno.ioError }
@@ -53,8 +53,8 @@ enum StateFile {
     static func addressForReading(_ path: String) throws -> String? {
         guard try exists(path) else { return nil }
         // If there is a -wal file, a process uses the database, and there is a -shm file too. Otherwise no process has
-        // the database open. Then the parameter `immutable` lets SQLite read the database without creating these two
-        // files.
+        // the database open. Then the parameter `immutable` lets SQLite read the database without creating a -wal or
+        // -shm file.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
 

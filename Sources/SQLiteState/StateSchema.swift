@@ -1,7 +1,7 @@
 import GRDB
 import State
 
-/// The tables and their migrations. A released migration is never changed; new ones are appended.
+/// The tables and their migrations. A released migration is never changed; new migrations are appended.
 enum StateSchema {
     static func migrate(_ database: DatabaseQueue, path: String) throws {
         try migrator.migrate(checkingVersion: database, path: path)

@@ -1,4 +1,4 @@
-/// What a running gateway reports about itself: a row of the state.
+/// A running gateway's report about itself, stored as a row of the state.
 ///
 /// Reports do not raise the revision, since they change nothing that gateways serve.
 package struct GatewayNode: Sendable, Equatable {
@@ -12,7 +12,6 @@ package struct GatewayNode: Sendable, Equatable {
     package enum Phase: String, Sendable {
         /// The gateway serves no state yet, or its listening sockets are not bound.
         case starting
-        /// The gateway serves requests.
         case ready
         /// The gateway finishes open requests and accepts no new connections.
         case draining
@@ -21,7 +20,7 @@ package struct GatewayNode: Sendable, Equatable {
     /// A random identity, made at the start and never reused.
     package var id: String
     package var machine: String
-    /// The process ID on that machine.
+    /// The process ID on `machine`.
     package var process: Int
     package var version: String
     /// When the gateway started, in seconds since 1970.

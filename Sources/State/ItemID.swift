@@ -1,6 +1,5 @@
 /// The kinds of items in the state. An item refers only to items of earlier kinds.
 package enum ItemKind: String, Sendable, CaseIterable, Comparable {
-    /// The gateway's settings.
     case gateway
     case issuer
     /// A certificate, declared by name or for a host.
@@ -11,13 +10,13 @@ package enum ItemKind: String, Sendable, CaseIterable, Comparable {
 
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
-    /// Sorts kinds so that each comes after those that it refers to.
+    /// Sorts kinds so that each kind comes after the kinds that it refers to.
     package static func < (left: ItemKind, right: ItemKind) -> Bool { left.rank < right.rank }
 }
 
 package struct ItemID: Sendable, Hashable {
     package let kind: ItemKind
-    /// Unique among items of its kind.
+    /// The item's name, unique among items of its kind.
     package let name: String
 
     package init(_ kind: ItemKind, _ name: String) {
@@ -25,11 +24,11 @@ package struct ItemID: Sendable, Hashable {
         self.name = name
     }
 
-    /// Hashes only the name: items of different kinds rarely share one, and hashing a kind would hash its text.
+    /// Hashes only the name: items of different kinds rarely share a name, and hashing a kind would hash its text.
     package func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 extension ItemID: Comparable {
-    /// Sorts items so that each comes after those that it refers to, and by name within a kind.
+    /// Sorts items so that each item comes after the items that it refers to, and by name within a kind.
     package static func < (left: ItemID, right: ItemID) -> Bool { (left.kind, left.name) < (right.kind, right.name) }
 }

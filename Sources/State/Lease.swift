@@ -21,7 +21,7 @@ package struct LeaseHolder: Sendable, Equatable {
     /// The holder as text, for `init(text:)`.
     package var text: String { "\(machine) \(scope) \(process) \(startTicks) \(user)" }
 
-    /// The name for events: user and machine.
+    /// The name that events record for the holder: user and machine.
     package var actor: String { "\(user)@\(machine)" }
 
     /// Parses `text`; nil when it is malformed.
@@ -34,7 +34,7 @@ package struct LeaseHolder: Sendable, Equatable {
 
 /// An exclusive right that ends by itself unless it is renewed.
 package struct Lease: Sendable, Equatable {
-    /// What the lease protects.
+    /// The name of a lease, which says what the lease protects.
     package struct Name: Sendable, Hashable {
         package let text: String
 

@@ -1,10 +1,9 @@
 /// How much history a state keeps. The end of each apply deletes what is older.
 package struct Retention: Sendable {
-    /// How many of the latest generations keep the file's text. Older ones keep only their line in the history.
+    /// How many of the latest generations keep the file's text. Older generations keep only their line in the history.
     package var generationTexts: Int
-    /// How many events are kept.
     package var events: Int
-    /// How many deletions are kept for readers of changes. A reader that asks for older ones has to read everything.
+    /// How many deletions are kept for readers of changes. A reader that asks for older deletions must read everything.
     package var deletions: Int
     /// How long the certificates of deleted items are kept for reuse, in seconds. None is kept after it expires.
     package var certificateSeconds: Int64

@@ -1,4 +1,3 @@
-/// The revision and the generation of a state.
 package struct StatePosition: Sendable, Equatable {
     /// Incremented by every commit that changes what is served; 0 before the first.
     package var revision: Int
@@ -21,7 +20,6 @@ package indirect enum StateChange: Sendable, Equatable {
     case item(ItemID, StoredItem)
     /// A certificate was added or changed, or its key was resealed.
     case certificate(StoredCertificate)
-    /// A challenge was added.
     case challenge(ACMEChallenge)
     /// An item was deleted, which may be a certificate.
     case deleted(ItemID)

@@ -9,7 +9,7 @@ package struct StateSnapshot: Sendable {
     package var generation: Int
     /// Incremented by every commit that changes what is served; 0 before the first.
     package var revision: Int
-    /// All items, certificates included; not those that are only kept.
+    /// All items, including certificates in force, but not kept certificates.
     package var items: [ItemID: StoredItem]
     /// Failures and advice by certificate name, for certificates that have failures, advice or a pending order.
     package var renewals: [String: RenewalProgress] = [:]
@@ -77,7 +77,6 @@ package struct CertificateFacts: Sendable, Equatable {
     package enum Source: String, Sendable {
         /// The operator's own files.
         case custom
-        /// Cloudflare's Origin CA.
         case cloudflareOrigin = "cloudflare_origin"
         /// An ACME CA.
         case letsencrypt
@@ -95,7 +94,6 @@ package struct CertificateFacts: Sendable, Equatable {
     /// End of validity, in seconds since 1970: the earliest end among the leaf and the certificates above it in the
     /// chain.
     package var expiresAt: Int64
-    /// Whether the certificate is renewed automatically.
     package var autoRenew: Bool
     /// When this leaf was stored, in seconds since 1970.
     package var createdAt: Int64

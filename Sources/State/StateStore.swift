@@ -19,11 +19,11 @@ package protocol StateStore: IssuanceJournal {
     /// number.
     ///
     /// Each item comes once, with its current value, in the order gateway, issuers, certificates, edge certificates,
-    /// hosts, challenges, and deletions last. With revision 0 these are all items, without deletions. Other processes
+    /// hosts, challenges, and deletions last. With revision 0, `body` gets all items and no deletions. Other processes
     /// can write meanwhile; `body` must not use this store.
     ///
-    /// - Returns: The position after these changes. Nil when they are not known, because deletions since then are no
-    ///   longer kept or the state was replaced by an earlier one: then the caller must read since 0.
+    /// - Returns: The position after these changes. Nil when the changes are not known, because deletions since then
+    ///   are no longer kept or an earlier state has replaced the state. Then the caller must read since revision 0.
     func readChanges(since revision: Int, _ body: (StateChange) -> Void) throws(StateError) -> StatePosition?
 
     /// Commits mutations in one transaction that increments the revision. Rows that the mutations write have the new
@@ -81,7 +81,7 @@ package protocol StateStore: IssuanceJournal {
         _ name: Lease.Name, for holder: LeaseHolder, now: Int64, isFree: @Sendable (Lease) -> Bool
     ) throws(StateError) -> LeaseAttempt
 
-    /// Extends a lease. Throws `StateError.leaseLost` when another holder has it.
+    /// Extends a lease. Throws `StateError.leaseLost` when another holder has the lease.
     func renewLease(_ name: Lease.Name, of holder: LeaseHolder, now: Int64) throws(StateError)
 
     /// Releases a lease, if `holder` has it.
@@ -103,7 +103,7 @@ extension StateStore {
 package enum LeaseAttempt: Sendable, Equatable {
     /// `holder` now has the lease.
     case acquired
-    /// Another holder has it.
+    /// Another process has the lease.
     case held(Lease)
 }
 
@@ -126,7 +126,7 @@ package enum StateMutation: Sendable {
     /// Deletes the order of a certificate with its challenges, and releases the certificate's lease, which the
     /// committing process must hold.
     case endOrder(certificate: String)
-    /// Adds a replaced certificate to the list of those to be revoked.
+    /// Adds a replaced certificate to the list of certificates to revoke.
     case supersede(SupersededCertificate)
     /// Replaces only the sealed key of a stored or kept certificate.
     case resealKey(name: String, sealedKey: [UInt8])
@@ -157,7 +157,7 @@ package enum StateMutation: Sendable {
     case deleteChallenge(token: String)
     case putSetting(SettingName, [UInt8])
     case deleteSetting(SettingName)
-    /// Adds a generation with the sealed text of its file. It becomes the latest one.
+    /// Adds a generation with the sealed text of its file. This generation becomes the latest.
     case putGeneration(Generation, sealedText: [UInt8])
     /// Replaces only the sealed text of a generation.
     case resealText(generation: Int, sealedText: [UInt8])
@@ -176,7 +176,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case failed(path: String, reason: String)
     /// A newer version of the program wrote the state.
     case tooNew(path: String)
-    /// Another process has the lease by now.
+    /// The committing process no longer has the lease.
     case leaseLost
     /// An item was changed by another process since the commit's values were computed.
     case changedMeanwhile(ItemID)

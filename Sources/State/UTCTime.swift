@@ -1,6 +1,6 @@
 import Glibc
 
-/// Formats seconds since 1970.
+/// Formats a time, given in seconds since 1970.
 package enum UTCTime {
     /// The time for people, such as `2026-11-22 16:00:00 UTC`.
     package static func text(_ seconds: Int64) -> String { text(seconds, "%Y-%m-%d %H:%M:%S UTC") }

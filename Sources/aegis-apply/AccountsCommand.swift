@@ -87,15 +87,15 @@ struct IssuerAccess {
 }
 
 extension IssuerAccess {
-    /// Revokes certificates that newer ones have replaced, and prints each result.
+    /// Revokes certificates that newer certificates have replaced, and prints each result.
     func revokeSuperseded() throws {
         try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
     }
 }
 
 extension IssuanceContext {
-    /// Revokes certificates that newer ones have replaced. `issuers` are the issuers that stay in force; `leaving` are
-    /// the issuers that this apply has removed.
+    /// Revokes certificates that newer certificates have replaced. `issuers` are the issuers that stay in force;
+    /// `leaving` are the issuers that this apply has removed.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)

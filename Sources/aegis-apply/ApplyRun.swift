@@ -9,7 +9,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// One apply, from taking the lock to the summary.
+/// One apply, from reading the state to printing the summary.
 struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration

@@ -6,7 +6,6 @@ import SystemPackage
 
 /// Reads the PEM texts of custom certificates before a plan is made.
 enum CertificateMaterials {
-    /// The directory of the local CA.
     static func cacheDirectory(_ configuration: Configuration, _ file: ConfigurationFile) -> FilePath {
         Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
             ?? file.resolve(configuration.gateway.cacheDirectory)

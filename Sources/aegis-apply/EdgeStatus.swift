@@ -7,7 +7,7 @@ struct EdgeStatus {
     let name: String
     /// The newest pack; nil when none was ordered.
     let pack: EdgePack?
-    /// How many former packs stay until the newest is active.
+    /// How many older packs stay until the newest pack is active.
     let formerCount: Int
 
     /// The edge certificates of a state, sorted by name.

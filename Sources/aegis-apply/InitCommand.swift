@@ -4,7 +4,7 @@ import SystemPackage
 
 /// `aegis-apply init`: writes a first file. At a terminal it asks for the options that are left out.
 struct InitCommand: ParsableCommand {
-    /// Where the host's certificate comes from.
+    /// The source of the host's certificate.
     enum Source: String, ExpressibleByArgument, CaseIterable {
         case local
         case letsencrypt

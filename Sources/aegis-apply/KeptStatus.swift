@@ -10,7 +10,7 @@ struct KeptStatus {
         let name: String
         let kept: KeptCertificate
 
-        /// Why the certificate can't be used again; nil when it can.
+        /// Why the certificate can't be used again; nil when it can be.
         var loss: String? { kept.item.certificate?.loss }
     }
 
@@ -20,8 +20,8 @@ struct KeptStatus {
         certificates = snapshot.kept.map { Entry(name: $0.key, kept: $0.value) }.sorted { $0.name < $1.name }
     }
 
-    /// An empty line, then a line for the certificates that a host can use again and one for the others. Empty when
-    /// none is kept.
+    /// An empty line, then a line for the certificates that a host can use again and a line for the others. Empty when
+    /// no certificate is kept.
     var text: String {
         let lost = certificates.filter { $0.loss != nil }
         let good = certificates.filter { $0.loss == nil }

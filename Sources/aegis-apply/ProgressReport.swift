@@ -4,9 +4,9 @@ import State
 import SystemPackage
 
 /// Prints how an apply proceeds: a line for each certificate and each failure, and every few seconds the names of the
-/// items under way. On a terminal, live lines at the bottom show these items instead, one each.
+/// items under way. On a terminal, live lines at the bottom show these items instead, one item in each line.
 final class ProgressReport {
-    /// The most columns of a live line. Longer ones are cut, since a line that wraps could not be erased.
+    /// The most columns of a live line. Longer lines are cut, since a line that wraps could not be erased.
     private static let maxWidth = 79
     /// The most items under way that a line names.
     private static let maxNames = 3
@@ -57,7 +57,7 @@ final class ProgressReport {
         running.removeAll { $0.item == item }
     }
 
-    /// A line that names the items under way, those that have taken longest first.
+    /// A line that names the items under way. The items that have taken longest come first.
     private func waiting(_ queued: Int) -> [String] {
         guard !running.isEmpty else { return [] }
         let named = running.prefix(Self.maxNames).map { running in
@@ -77,7 +77,7 @@ final class ProgressReport {
         return String(line.prefix(Self.maxWidth))
     }
 
-    /// Prints permanent lines in place of the live ones, and the live ones again below them, in one write.
+    /// Prints permanent lines in place of the live lines, and the live lines again below them, in one write.
     private func show(_ lines: [String]) {
         let live = isTerminal ? running.map(liveLine) : []
         let erase = shownLines > 0 ? "\r\u{1B}[\(shownLines)A\u{1B}[J" : ""

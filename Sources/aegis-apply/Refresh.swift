@@ -10,7 +10,7 @@ struct Refresh {
     let secrets: SecretReader
     let store: SQLiteStateStore
 
-    /// A question to a provider about one item. `ask` returns why the item is gone; nil when it is not.
+    /// A question to a provider about one item. `ask` returns why the item is gone; nil when the provider still has it.
     private struct Question: Sendable {
         let item: ItemID
         let origin: SourceOrigin

@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// `aegis-apply renew`: renews certificates that are due, and with `--force` others too.
+/// `aegis-apply renew`: renews certificates that are due, and with `--force` certificates that are not due.
 struct RenewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew", abstract: "Renew certificates that are due, or with --force any.",

@@ -95,7 +95,7 @@ struct RevokeCertificate: ParsableCommand {
     }
 
     /// Takes the certificate's lease. Without it another process could replace the certificate meanwhile, and the new
-    /// one would be marked as revoked.
+    /// certificate would be marked as revoked.
     private func lease(_ store: SQLiteStateStore) throws -> LeaseKeeper {
         do {
             return try LeaseKeeper(.certificate(name), in: store)
@@ -137,8 +137,8 @@ struct RevokeCertificate: ParsableCommand {
 }
 
 extension StoredCertificate {
-    /// The issuers that may have issued the certificate: the one that its declaration names, or all those of a host's own
-    /// certificate.
+    /// The issuers that may have issued the certificate: the issuer that its declaration names, or all issuers of a
+    /// host's own certificate.
     fileprivate var issuerNames: [String] {
         issuerName.map { [$0] } ?? HostCertificate(record: record)?.issuers ?? []
     }

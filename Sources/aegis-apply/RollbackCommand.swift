@@ -34,7 +34,7 @@ struct RollbackCommand: ParsableCommand {
             let path = options.path(known)
             let file = try EarlierFile.read(generation, path, known)
             var configuration = try file.validated(.text)
-            // The state is the one that the operator named, whatever path the old text has.
+            // The rollback uses the state that the operator named, whatever path the old text has.
             configuration.statePath =
                 try FilePath(path).isAbsolute ? path : ConfigurationFile.workingDirectory() + "/" + path
             configuration.encryptionKey = known?.configuration.encryptionKey ?? configuration.encryptionKey

@@ -71,7 +71,7 @@ struct StateOptions: ParsableArguments {
         }
     }
 
-    /// The path that `--state` gives, else the configuration's.
+    /// The path that `--state` gives, else the path in the configuration.
     func path(_ known: (file: ConfigurationFile, configuration: Configuration)?) -> String {
         state ?? known.map { $0.file.resolve($0.configuration.statePath).string } ?? ""
     }

@@ -35,7 +35,6 @@ final class StopSignals: Sendable {
     /// Sets the text to print when a signal ends the program at once; nil for no text.
     func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
 
-    /// The most remaining items that a message names.
     private static let namedItems = 10
 
     /// If a signal has arrived, prints the signal and the items in `left`; `what` is their state, such as "not in

@@ -1,7 +1,6 @@
 import Glibc
 import SystemPackage
 
-/// Writes to the standard output and error.
 enum Terminal {
     static func print(_ bytes: [UInt8]) throws {
         try FileDescriptor.standardOutput.writeAll(bytes)

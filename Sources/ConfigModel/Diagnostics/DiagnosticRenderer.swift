@@ -1,10 +1,10 @@
 /// Writes diagnostics the way compilers do, or as JSON for machines.
 package struct DiagnosticRenderer {
-    /// Source lines up to this many columns are shown whole.
+    /// Source lines of up to this many columns are shown whole.
     private static let maxShownColumns = 160
     /// In a line longer than `maxShownColumns`, the shown part begins this many columns before the caret.
     private static let contextColumns = 60
-    /// Source lines with more bytes are not shown at all: nobody could read them.
+    /// Source lines with more bytes than this are not shown: nobody could read them.
     private static let maxLineBytes = 10_000
 
     private let name: String

@@ -1,6 +1,6 @@
 /// Finds the word that somebody probably meant to type.
 package enum Suggestion {
-    /// Longer words are not compared: the work grows with the square of their length.
+    /// Words longer than this are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
     /// The candidate nearest to `word`; nil when none is near enough. A candidate is near enough when it differs in at

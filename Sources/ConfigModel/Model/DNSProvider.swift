@@ -26,7 +26,7 @@ package struct DNSProvider: Sendable, Equatable {
 
     /// How Aegis waits for a record to be visible before it tells the CA.
     package struct PropagationWait: Sendable, Equatable {
-        /// The longest wait for a record.
+        /// How long Aegis waits at most until a record is visible.
         package var timeout = Duration.seconds(120)
         /// The resolvers that must see the record, as address:port; empty: the zone's own servers.
         package var resolvers: [String] = []
@@ -89,7 +89,7 @@ package struct TSIGKey: Sendable, Equatable {
     /// The key's name at the name server.
     package var name = ""
     package var algorithm = Algorithm.sha256
-    /// The key itself, in base64.
+    /// The key in base64.
     package var secret = Secret(.inline(""))
 
     static let shape = ObjectShape<TSIGKey>(

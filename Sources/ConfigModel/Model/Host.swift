@@ -2,11 +2,11 @@
 package struct Host: Sendable, Equatable {
     /// The way to choose an upstream for a request.
     package enum Balance: String, ChoiceValue {
-        /// Each upstream in turn.
+        /// The gateway chooses each upstream in turn.
         case roundRobin = "round_robin"
-        /// The upstream with the fewest requests under way.
+        /// The gateway chooses the upstream with the fewest requests under way.
         case leastConnections = "least_conn"
-        /// Always the same upstream for the same client address.
+        /// The gateway always chooses the same upstream for the same client address.
         case ipHash = "ip_hash"
     }
 
@@ -41,7 +41,7 @@ package struct Host: Sendable, Equatable {
     /// How the gateway checks upstreams; nil: the gateway judges upstreams only by their answers to clients' requests.
     package var healthCheck: HealthCheck?
     package var sslMode = SSLMode.none
-    /// The ACME issuers, tried in order; empty: the one named `letsencrypt`.
+    /// The ACME issuers, tried in order; empty: the issuer named `letsencrypt`.
     package var issuers: [String] = []
     /// The name of an entry in `certificates`. It is used only when `sslMode` is `custom`.
     package var certificate: String?
@@ -60,7 +60,7 @@ package struct Host: Sendable, Equatable {
     /// The most bytes in a request's body; 0: no bound; nil: the gateway's bound.
     package var bodyBytes: Int?
 
-    /// The settings for the requests of health checks, which belong to no particular host.
+    /// The settings for health checks, whose requests belong to no particular host.
     package static var forHealthChecks: Host { Host() }
 
     package var names: [DomainName] { [domain] + aliases }
@@ -86,9 +86,7 @@ package struct FixedResponse: Sendable, Equatable {
 package struct HealthCheck: Sendable, Equatable {
     /// The path to ask for. Any answer from 200 to 399 is healthy.
     package var path = "/"
-    /// The time from one check to the next.
     package var interval = Duration.seconds(10)
-    /// The longest time until an upstream answers a check.
     package var timeout = Duration.seconds(5)
 }
 

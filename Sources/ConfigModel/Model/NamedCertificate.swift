@@ -1,7 +1,7 @@
 /// A certificate that hosts refer to by name.
 package struct NamedCertificate: Sendable, Equatable, NamedValue {
     package enum Source: Sendable, Equatable {
-        /// PEM files or texts of the operator.
+        /// The operator's own certificate, in PEM files or texts.
         case custom(CustomCertificate)
         /// A certificate that an issuer issues for names in the file.
         case issued(IssuedCertificate)
@@ -53,9 +53,8 @@ package struct CustomCertificate: Sendable, Equatable {
 
 /// A certificate that an issuer issues for names in the file.
 package struct IssuedCertificate: Sendable, Equatable {
-    /// The issuer's name.
     package var issuer = ""
-    /// The certificate's names; the first one is the leaf's subject.
+    /// The certificate's names; the first name is the leaf's subject.
     package var domains: [CertificateName] = []
     /// The kind of key; nil: the issuer's setting.
     package var keyType: KeyType?
@@ -76,7 +75,7 @@ package struct IssuedCertificate: Sendable, Equatable {
         ])
 }
 
-/// A name in a certificate: a host name, or an IP address where the issuer supports those.
+/// A name in a certificate: a host name, or an IP address where the issuer supports addresses.
 package enum CertificateName: Sendable, Hashable {
     /// A host name or wildcard.
     case domain(DomainName)

@@ -77,8 +77,8 @@ extension Rules {
 
     private mutating func checkUpgrades(of host: Host) {
         guard !host.upgrade.isEmpty, let node = host.origin.node else { return }
-        // If an item could not be read, `host.upgrade` lacks it, and the indices of the others no longer match their
-        // nodes.
+        // If an item could not be read, `host.upgrade` lacks it, and the indices of the other items no longer match
+        // their nodes.
         guard let list = reader.value(of: "upgrade", in: node), reader.document.kind(of: list) == .sequence,
             !reader.items(of: list).contains(where: reader.isFaulty)
         else { return }

@@ -14,7 +14,7 @@ struct ModelReader {
     var faultyNames: Set<String> = []
     /// Values that were reported, or that contain a reported value. Rules ignore them.
     private var faulty: Set<NodeID> = []
-    /// Mappings with unknown keys. A key that seems to be missing from one may only be misspelt.
+    /// Mappings with unknown keys. A key that seems to be missing from such a mapping may only be misspelt.
     private var withUnknownKeys: Set<NodeID> = []
     /// For each list with unreadable items, the items that could be read.
     private var keptItems: [NodeID: [NodeID]] = [:]

@@ -47,9 +47,9 @@ struct ObjectShape<Value: Sendable>: Sendable {
         ValueShape(schema: schema, read: read, write: write)
     }
 
-    /// Reads a mapping; reports anything else and returns nil.
+    /// Reads a mapping. For any other node it reports a fault and returns nil.
     ///
-    /// A faulty or missing field is reported and keeps its default, so that the rest is checked too.
+    /// A faulty or missing field is reported and keeps its default, so that the other fields are checked too.
     @Sendable func read(_ node: NodeID, _ reader: inout ModelReader) -> Value? {
         var value = initial
         place?(&value, SourceOrigin(position: reader.document.position(of: node), node: node))

@@ -40,7 +40,7 @@ extension ValueShape where Value == Int {
         return Int(text)
     }
 
-    /// A whole number from a list of allowed ones.
+    /// A whole number from a list of allowed numbers.
     static func integer(oneOf allowed: [Int]) -> ValueShape {
         let list = allowed.map(String.init).joined(separator: ", ")
         return ValueShape(

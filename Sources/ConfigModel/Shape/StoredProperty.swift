@@ -6,7 +6,7 @@ struct StoredProperty<Root: Sendable, Value>: Sendable {
     /// The range of bytes that the property occupies in every Root.
     var bytes: Range<Int> { offset..<offset + MemoryLayout<Value>.size }
 
-    /// Finds the offset of the property that a key path names. It must be stored and without observers.
+    /// Finds the offset of the property that a key path names. The property must be stored and have no observers.
     init(_ path: WritableKeyPath<Root, Value>) {
         guard let offset = MemoryLayout<Root>.offset(of: path) else { preconditionFailure("\(path) is not stored") }
         self.offset = offset

@@ -19,7 +19,7 @@ struct UnionCase<Value: Sendable>: Sendable {
 }
 
 extension ValueShape {
-    /// A mapping of one of the kinds, selected by the value of `key`.
+    /// A mapping of one of several kinds; the value of `key` says which kind.
     static func union(
         _ noun: String, by key: String, hint: String? = nil, _ cases: [UnionCase<Value>]
     ) -> ValueShape {

@@ -24,7 +24,7 @@ struct ValueShape<Value: Sendable>: Sendable {
 
 /// How an object is written, for the state or for people.
 package enum RecordStyle: Sendable {
-    /// For the state: only what differs from the defaults.
+    /// For the state: only values that differ from the defaults.
     case compact
     /// For people: like `compact`, but an optional object is written with all its values, since its presence matters.
     /// Without secrets.

@@ -65,7 +65,7 @@ package struct StarterFile {
         """
     }
 
-    /// The issuer, and the certificate entry if the host refers to one.
+    /// The sections `issuers` and `certificates`, as far as the source of the certificate needs them.
     private var certificates: String {
         switch source {
         case .local:

@@ -22,7 +22,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
     /// Takes a name that is already in wire form.
     init(wireForm text: String) { self.text = text }
 
-    /// Reads a host's name, also an internationalized one or one with `*.` in front.
+    /// Reads a host's name, which may be internationalized or have `*.` in front.
     package static func parse(_ text: String) throws(ValueFault) -> DomainName {
         if let plain = wireForm(ofASCII: text) { return DomainName(wireForm: plain) }
         let shown = text.quotedForMessage

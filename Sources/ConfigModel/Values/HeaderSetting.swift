@@ -1,7 +1,6 @@
 /// A header field that a host's `headers.*.set` adds to messages; it replaces all fields of that name (RFC 9110 section
 /// 5).
 package struct HeaderSetting: Sendable, Hashable {
-    /// The name as the file writes it.
     package let name: String
     /// The value, without white space around it.
     package let value: String

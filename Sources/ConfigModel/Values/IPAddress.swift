@@ -1,6 +1,5 @@
 import Glibc
 
-/// An IPv4 or IPv6 address.
 package struct IPAddress: Sendable, Hashable {
     package enum Family: Sendable {
         case v4
@@ -48,7 +47,6 @@ package struct NetworkBlock: Sendable, Hashable {
     /// How many leading bits all addresses share: 0 to 32 for IPv4, 0 to 128 for IPv6.
     package let prefixLength: Int
 
-    /// The range as the file writes it.
     package var text: String { "\(address.text)/\(prefixLength)" }
 
     static func parse(_ text: String) throws(ValueFault) -> NetworkBlock {

@@ -5,7 +5,7 @@ package struct Secret: Sendable, Hashable {
         case environment(String)
         /// A file. One trailing newline is removed from its content.
         case file(String)
-        /// The secret itself, written in the configuration file.
+        /// The secret itself, which the configuration file contains.
         case inline(String)
         /// A secret that was written in the file. Its record keeps only this fingerprint.
         case fingerprint(String)
@@ -128,7 +128,7 @@ extension ValueShape where Value == Secret {
         let key = reader.document.string(of: entry.key)
         guard keys.contains(key) else {
             let hint = Suggestion.hint(for: key, in: keys) ?? "known keys: \(known)"
-            // The key is not quoted, since in `{ secret }` it is the secret itself.
+            // The key is not quoted, since in `{ secret }` the key is the secret itself.
             reader.fail(entry.key, "unknown key in a reference", hint: hint)
             return nil
         }

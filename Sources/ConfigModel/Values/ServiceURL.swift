@@ -1,6 +1,5 @@
 /// The address of a web service that Aegis calls: a CA's directory, an API, a webhook.
 package struct ServiceURL: Sendable, Hashable {
-    /// The URL as the file writes it.
     package let text: String
 
     /// Takes a URL that is known to be valid.

@@ -14,7 +14,7 @@ package enum UpgradeProtocol {
 
 extension ValueShape where Value == String {
     /// A protocol as the Upgrade field names it, with or without a version. Case does not count, so it becomes lower
-    /// case. A rule checks which protocols are allowed, so that a state with others can still be read.
+    /// case. A rule checks which protocols are allowed, so that a state with a forbidden protocol can still be read.
     static let upgradeProtocol = text(
         "a protocol",
         .string("a protocol's name", pattern: "^[0-9A-Za-z][^/]*(/[^/]+)?$", examples: ["example/1"]),

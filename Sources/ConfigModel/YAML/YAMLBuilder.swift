@@ -89,7 +89,7 @@ struct YAMLBuilder {
     }
 }
 
-/// A fault after which a file can't be read further.
+/// A fault that makes the rest of the file unreadable.
 struct YAMLFault: Error {
     let diagnostic: Diagnostic
 

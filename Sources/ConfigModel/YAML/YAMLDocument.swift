@@ -31,12 +31,10 @@ final class YAMLDocument: Sendable {
     /// The text of a scalar after unescaping and folding.
     func string(of id: NodeID) -> String { String(decoding: bytes(of: id), as: UTF8.self) }
 
-    /// Whether a scalar's bytes equal `expected`.
     func scalar(_ id: NodeID, equals expected: [UInt8]) -> Bool {
         scalar(id, equals: expected, in: expected.indices)
     }
 
-    /// Whether a scalar's bytes equal a part of `expected`.
     func scalar(_ id: NodeID, equals expected: [UInt8], in part: Range<Int>) -> Bool {
         let node = nodes[id.index]
         guard Int(node.second) == part.count else { return false }
@@ -45,7 +43,6 @@ final class YAMLDocument: Sendable {
         return true
     }
 
-    /// Whether two scalars have the same bytes.
     func scalar(_ left: NodeID, equals right: NodeID) -> Bool {
         let (left, right) = (nodes[left.index], nodes[right.index])
         guard left.second == right.second else { return false }
@@ -94,7 +91,8 @@ final class YAMLDocument: Sendable {
     /// The number of nodes. The index of every node is below this number.
     var nodeCount: Int { nodes.count }
 
-    /// The scalars and aliases that begin on a line, and the last one before that line, whose text may continue on it.
+    /// The scalars and aliases that begin on a line, and the last scalar or alias before that line, whose text may
+    /// continue on it.
     func scalars(atLine line: Int) -> (earlier: NodeID?, starting: [NodeID]) {
         // Binary search: nodes are in the order of the text.
         var low = 0
@@ -125,12 +123,11 @@ final class YAMLDocument: Sendable {
     }
 }
 
-/// A node's index in its document.
 struct NodeID: Sendable, Hashable {
     let index: Int
 }
 
-/// One value, key or alias of a document. It takes 20 bytes.
+/// One value, key or alias of a document. A node takes 20 bytes.
 struct YAMLNode: Sendable {
     enum Kind: UInt8, Sendable {
         /// A scalar without quotes, which may be a number, a boolean or null.

@@ -173,8 +173,7 @@ extension Applier {
                     coverage.learn(mutations)
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 case .failed(let change, let failure):
-                    // Gateways also try to obtain this certificate. They read from the state when the next try is
-                    // worthwhile.
+                    // Gateways retry this certificate too, and the state tells them when the next try is worthwhile.
                     if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
                         try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
                     }
@@ -196,8 +195,8 @@ extension Applier {
 
         // MARK: Deletions
 
-        /// Deletes items. After a failed change only purged certificates are deleted, since the change may have been
-        /// meant to replace one of the others.
+        /// Deletes items. After a failed change, certificates in force stay, since the failed change may have been
+        /// meant to replace them.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
             // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last.

@@ -13,7 +13,7 @@ import State
 /// 4. Deletions.
 ///
 /// So a slow or silent CA delays only the hosts that need it. Each commit contains whole items: after a crash, the next
-/// apply plans the missing ones. If one certificate can't be obtained, the apply continues with the others, and the
+/// apply plans the missing items. If one certificate can't be obtained, the apply continues with the others, and the
 /// hosts that need it get the fallback certificate.
 package struct Applier {
     let tools: IssuanceContext

@@ -9,7 +9,7 @@ package enum ApplyProgress: Sendable {
     case stillWaiting(queued: Int)
     /// A change is in force.
     case finished(ItemID, Action)
-    /// A change failed; the others continue.
+    /// A change failed; the other changes continue.
     case failed(ItemID, Action, IssuanceFailure)
     /// A warning about an item that is in force.
     case warning(ItemID, String)
@@ -21,7 +21,6 @@ package struct ApplyOutcome: Sendable {
     package var generation: Int?
     /// How many changes are in force, by action.
     package var done: [Action: Int] = [:]
-    /// How many changes failed.
     package var failures = 0
     /// The items that were not reached because of a request to stop, in the plan's order.
     package var left: [ItemID] = []

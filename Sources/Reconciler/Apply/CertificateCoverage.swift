@@ -9,7 +9,7 @@ import State
 /// missing names, and the host is served meanwhile.
 struct CertificateCoverage {
     let store: any StateStore
-    /// The facts of certificates looked up so far; nil for one that is not stored.
+    /// The facts of certificates looked up so far; nil for a certificate that is not stored.
     private var known: [String: CertificateFacts?] = [:]
 
     init(store: any StateStore) { self.store = store }

@@ -3,7 +3,7 @@ import Issuers
 import PKI
 import State
 
-/// Obtains certificates for an apply. A struct of values, since several threads use it at once.
+/// Obtains certificates for an apply. Several threads use it at once, so it is a struct of values.
 struct CertificateWork: Sendable {
     /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
@@ -42,7 +42,7 @@ struct CertificateWork: Sendable {
         }
     }
 
-    /// What a thread reports about an order.
+    /// A thread's report about an order.
     enum Event: Sendable {
         case started(Order)
         /// The certificate was obtained. The mutations that store it must be part of one commit.

@@ -163,6 +163,5 @@ extension Change {
         return configuration.hosts[index]
     }
 
-    /// The host in the state.
     fileprivate var formerHost: Host? { former.flatMap { Host(record: $0.record) } }
 }

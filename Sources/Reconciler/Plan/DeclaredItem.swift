@@ -113,7 +113,8 @@ extension Configuration {
         }
     }
 
-    /// Whether the change needs no other server: it is for an operator's own certificate, or one from the local CA.
+    /// Whether the change needs no other server: it is for an operator's own certificate, or for a certificate from the
+    /// local CA.
     func isMadeHere(_ change: Change) -> Bool {
         guard case .certificate(let index)? = change.declared?.place else { return false }
         switch certificates[index].source {
@@ -156,8 +157,9 @@ extension Plan {
 
 /// The result of reading a custom certificate's PEM texts.
 package enum CertificateMaterial: Sendable {
-    /// Both texts can be read; the certificate's has this digest.
+    /// Both texts can be read. `digest` is the digest of the certificate's text.
     case readable(digest: [UInt8])
-    /// A text can't be read here, for this reason. That is usual on a machine that only plans, which has no keys.
+    /// A text can't be read on this machine, for the given reason. This is usual on a machine that only plans, since it
+    /// has no keys.
     case unreadable(String)
 }

@@ -5,7 +5,7 @@ struct ComparedValue {
     let exact: PlainValue
     let shown: PlainValue
 
-    /// What a plan shows for a changed secret.
+    /// The text that a plan shows for a changed secret.
     static let changedSecret = PlainValue.string("(hidden, changed)")
 
     fileprivate init(_ exact: PlainValue, _ shown: PlainValue) {
@@ -31,7 +31,7 @@ extension PlainValue {
 }
 
 extension FieldChange {
-    /// The fields that differ: first those of the new value in its order, then those that were removed.
+    /// The fields that differ: first the fields of the new value in their order, then the removed fields.
     static func difference(_ before: ComparedValue?, _ after: ComparedValue) -> [FieldChange] {
         var found = (changed: [FieldChange](), gone: [FieldChange]())
         compare(before, after, at: "", &found)
@@ -65,7 +65,7 @@ extension FieldChange {
     /// Reports that one value replaces another, when at least one of them is not an object.
     private static func replace(_ before: PlainValue?, _ after: PlainValue, at path: String, _ found: inout Found) {
         let ends = after.flattened(at: path)
-        // A single value that another replaces at the same path needs only one line.
+        // When one value replaces another at the same path, one line is enough.
         guard let before, ends.count == 1, ends[0].path == path, !before.isBranch else {
             found.changed += ends.map { FieldChange(path: $0.path, before: .null, after: $0.value) }
             found.gone += before.map { gone($0, at: path) } ?? []

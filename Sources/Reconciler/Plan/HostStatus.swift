@@ -5,10 +5,10 @@ import State
 /// A host and its certificate, as a line of `status`.
 package struct HostStatus: Sendable {
     package let name: String
-    /// Whether gateways serve the host at all.
+    /// Whether gateways serve the host.
     package let isEnabled: Bool
-    /// The name of the stored certificate that the host is served with: its own, else another that covers its name; nil
-    /// for the fallback.
+    /// The name of the stored certificate that the host is served with: its own certificate, else another that covers
+    /// the host's domain; nil for the fallback certificate.
     package let certificate: String?
     /// The common name of the certificate's issuer.
     package let issuer: String?
@@ -76,7 +76,7 @@ package struct HostStatus: Sendable {
         warning = problem == nil && isExpiring ? "its certificate expires soon" : nil
     }
 
-    /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another.
+    /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another certificate.
     private static func trouble(of own: CertificateFacts?, _ host: Host, _ now: Int64) -> String {
         guard let own, let fault = own.loss ?? (own.expiresAt <= now ? "has expired" : nil) else { return "" }
         let isReplaced = host.sslMode == .letsencrypt
@@ -100,7 +100,8 @@ private struct CertificatesByDomain {
     init(_ snapshot: StateSnapshot) {
         for (id, item) in snapshot.items {
             for domain in item.certificate?.domains ?? [] {
-                // If several cover a name, gateways may serve any of them. The status always names the same one.
+                // If several certificates cover a name, gateways may serve any of them. The status always names the
+                // same certificate.
                 names[domain] = min(names[domain] ?? id.name, id.name)
             }
         }

@@ -10,9 +10,9 @@ import State
 package struct Plan: Sendable, Equatable {
     /// The generation of the state that the plan starts from; 0 before the first apply.
     package var generation: Int
-    /// The changes: each follows those it depends on, and deletions come last.
+    /// The changes, each after the changes that it depends on. Deletions come last.
     package var changes: [Change]
-    /// Items of the state that did not come from the file. They are left alone.
+    /// Items of the state that did not come from the file. An apply leaves these items alone.
     package var unmanaged: [ItemID]
 
     /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
@@ -44,14 +44,13 @@ package struct Plan: Sendable, Equatable {
     package func count(of action: Action) -> Int { changes.count { $0.action == action } }
 }
 
-/// What a change does to its item.
+/// The effect of a change on its item.
 package enum Action: String, Sendable, CaseIterable {
     /// Adds a new item to the state.
     case create
     /// Changes an item in place.
     case update
     case delete
-    /// Issues a certificate.
     case issue
     /// Issues a certificate again because it is due.
     case renew
@@ -61,13 +60,13 @@ package enum Action: String, Sendable, CaseIterable {
     case order
 }
 
-/// What an apply does with one item, and why.
+/// The action of an apply for one item, and its reason.
 package struct Change: Sendable, Equatable {
     package var action: Action
     package var item: ItemID
     /// Whether the state has the item already.
     package var exists: Bool
-    /// The fields that change; for a new item all that are set.
+    /// The fields that change; for a new item, all fields that are set.
     package var fields: [FieldChange]
     /// Why the item changes; nil where the fields show it.
     package var reason: String?
@@ -75,14 +74,15 @@ package struct Change: Sendable, Equatable {
     var declared: DeclaredItem?
     /// The item in the state, or the kept certificate that stands in for it; nil when there is neither.
     package var former: StoredItem?
-    /// What to do at the provider when the item is deleted; nil for nothing.
+    /// The action at the provider when the item is deleted; nil for none.
     var retirement: Retirement?
     /// For a deletion: whether the certificate is kept for reuse. For a creation: whether a kept certificate is used
     /// again.
     var isKept = false
     /// The name of the stored or kept certificate that continues as this item; nil when none does.
     var predecessor: String?
-    /// The name of the kept certificate that is in force until the ordered one is stored; nil when none is.
+    /// The name of the kept certificate that is in force until the ordered certificate is stored; nil when there is
+    /// none.
     var standIn: String?
     /// For a deletion: whether the certificate continues under another name.
     var isPassedOn = false
@@ -97,7 +97,7 @@ extension Change {
     }
 }
 
-/// What to do at a provider when an item is deleted.
+/// An action at a provider that the deletion of an item requires.
 enum Retirement: Sendable, Equatable {
     /// Revoke the certificate, with its issuer's settings.
     case revoke(CloudflareOriginIssuer)

@@ -1,7 +1,7 @@
 import ConfigModel
 import State
 
-/// Plans which certificates are reused: stored ones, or kept ones.
+/// Plans which stored and kept certificates are reused.
 extension Planner {
     /// The part of a declaration that decides which certificate is issued: by which CA, for which names, with which
     /// key.
@@ -15,9 +15,9 @@ extension Planner {
         var zoneID: String?
     }
 
-    /// Whether a stored certificate still fits its changed declaration, so that none must be issued. Then the
-    /// declaration differs only in automatic renewal, in names or issuers after the first being in another order, or in
-    /// defaults that it writes out.
+    /// Whether a stored certificate still fits its changed declaration, so that none must be issued. Then the change
+    /// concerns only automatic renewal, the order of the names after the first, the issuers after the first, or a
+    /// default that is now written out.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -74,8 +74,8 @@ extension Planner {
 
     // MARK: Continuing under another name
 
-    /// Lets certificates that are deleted or kept continue under the names of new ones with the same order: an entry
-    /// was renamed, or a host's own certificate replaces a named one.
+    /// Lets certificates that are deleted or kept continue under the names of new certificates with the same order: an
+    /// entry was renamed, or a host's own certificate replaces a named certificate.
     func passOn(_ changes: inout [Change]) {
         let new = changes.indices.filter {
             changes[$0].item.kind == .certificate && changes[$0].action == .issue && !changes[$0].exists
@@ -111,7 +111,7 @@ extension Planner {
         }
     }
 
-    /// Whether a certificate can continue as one that is declared under another name.
+    /// Whether a certificate can continue as a certificate that is declared under another name.
     private func isGood(_ stored: StoredItem, as item: DeclaredItem) -> Bool {
         guard let facts = stored.certificate, [.letsencrypt, .cloudflareOrigin].contains(facts.source),
             facts.loss == nil,
@@ -189,7 +189,7 @@ extension Planner {
         }
     }
 
-    /// Why a certificate is no longer kept; nil while it is.
+    /// Why a certificate is no longer kept; nil while it is kept.
     func whyOver(_ kept: KeptCertificate) -> String? {
         if let end = kept.item.certificate?.expiresAt, end <= now { return "it has expired" }
         let isOver = kept.since + configuration.retention.components.seconds <= now
@@ -225,7 +225,7 @@ private struct KeptByDomain {
 }
 
 extension Issuer {
-    /// The issuer's values for what a certificate leaves out.
+    /// The issuer's values for settings that a certificate leaves out.
     fileprivate var defaults: (keyType: KeyType?, zoneID: String?) {
         switch kind {
         case .acme(let settings): (settings.keyType, nil)
@@ -236,7 +236,6 @@ extension Issuer {
 }
 
 extension Configuration {
-    /// Whether a declared certificate is renewed automatically.
     func renewsAutomatically(_ item: DeclaredItem) -> Bool {
         guard case .certificate(let index) = item.place, case .issued(let issued) = certificates[index].source else {
             return true

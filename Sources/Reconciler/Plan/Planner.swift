@@ -47,7 +47,7 @@ package struct Planner: Sendable {
         }
     }
 
-    /// The changes from the state to the file.
+    /// Compares all items of the file and the state.
     package func plan() -> Plan {
         var found = Comparison()
         configuration.forEachItemBeforeHosts(materials: materials) { compare($0, &found) }
@@ -91,7 +91,7 @@ package struct Planner: Sendable {
     /// The findings of one thread that compares some of the items.
     private struct Comparison: Sendable {
         var changes: [Change] = []
-        /// How many of these items the state has.
+        /// How many of the compared items the state has.
         var known = 0
     }
 
@@ -231,7 +231,7 @@ package struct Planner: Sendable {
     }
 
     /// Whether the certificate can still be used, and a replacement would need an order at a CA. The local CA can issue
-    /// another at any time.
+    /// another certificate at any time.
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
         return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && facts.loss == nil && keptUntil(item) > now
@@ -274,7 +274,7 @@ package struct Planner: Sendable {
         }
     }
 
-    /// The issuer in the file, else the one in the state, which may be deleted by this plan.
+    /// The issuer in the file, else the issuer in the state, which this plan may delete.
     private func issuer(named name: String) -> Issuer? {
         configuration.issuers.first { $0.name == name } ?? formerIssuer(named: name)
     }

@@ -4,13 +4,13 @@ import ConfigModel
 struct ListDifference {
     /// The removed values, in the order of the old list.
     private(set) var removed: [PlainValue] = []
-    /// The added values, in the order of the new list. The place is nil for values that follow all the old ones.
+    /// The added values, in the order of the new list. The place is nil for values that follow all old values.
     private(set) var added: [(value: PlainValue, place: Int?)] = []
     /// The moved values: as few as explain the new order.
     private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
 
     init(from old: [PlainValue], to new: [PlainValue]) {
-        // Of equal values, the first of the old list is matched with the first of the new list, and so on.
+        // Equal values are matched in order: the first in the old list with the first in the new list, and so on.
         var places: [[UInt8]: [Int]] = [:]
         for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
         let sources = new.map { places[$0.json()]?.popLast() }

@@ -3,7 +3,7 @@ import State
 
 /// Renders a plan as one JSON object.
 package struct PlanJSONRenderer {
-    /// Incremented when programs that read the former format could not read the new one.
+    /// The number is incremented when programs that read the former format can't read the new format.
     package static let formatVersion = 1
 
     package init() {}
@@ -26,7 +26,7 @@ package struct PlanJSONRenderer {
         return output
     }
 
-    /// Appends a key with a list, one item to a line.
+    /// Appends a key with a list, one item on each line.
     private func append<Item>(
         _ items: [Item], named name: String, to output: inout [UInt8], _ value: (Item) -> PlainValue
     ) {

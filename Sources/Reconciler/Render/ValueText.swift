@@ -9,7 +9,6 @@ enum ValueText {
     /// The marks that stand for secrets. Other texts that begin with a parenthesis are quoted.
     private static let marks = ["(hidden)", "(hidden, changed)"]
 
-    /// The lines for a changed value.
     static func lines(from before: PlainValue, to after: PlainValue) -> [String] {
         if case .list(let old) = before, case .list(let new) = after, !old.isEmpty, !new.isEmpty {
             return lines(ListDifference(from: old, to: new))
@@ -23,7 +22,6 @@ enum ValueText {
         return ["\(left) → \(right)"]
     }
 
-    /// The text for a whole value.
     static func whole(_ value: PlainValue) -> String {
         let text = whole(value, isItem: false)
         return text.utf8.count <= 2 * wholeLength && mayMislead([text]) ? spelledOut(text) : text

@@ -11,7 +11,7 @@ package struct RemoteCertificate: Sendable, Equatable {
     }
 }
 
-/// A certificate that another one has replaced and that must still be revoked.
+/// A certificate that a newer certificate has replaced and that must still be revoked.
 package struct SupersededCertificate: Sendable, Equatable {
     /// The certificate's identifier at its provider.
     package let id: String
@@ -39,7 +39,7 @@ package struct SupersededCertificate: Sendable, Equatable {
 }
 
 /// A certificate pack at Cloudflare, recorded before it is ordered. If an edge certificate has several packs, the
-/// newest is wanted; the older ones stay until the newest is active.
+/// newest pack is wanted; older packs stay until the newest pack is active.
 package struct EdgePack: Sendable, Equatable {
     /// The number of the pack's row: unique and increasing; nil until the pack is stored.
     package var number: Int64?
@@ -54,11 +54,12 @@ package struct EdgePack: Sendable, Equatable {
     package let formerIDs: [String]
     /// The pack's identifier at the provider; nil until the provider has sent it.
     package var id: String?
-    /// The provider's status, or `ordering` before the first answer.
+    /// The pack's status in the provider's words; `ordering` before the provider's first answer.
     package var status: String
     /// When the pack expires, in seconds since 1970; nil until that is known.
     package var expiresAt: Int64?
-    /// First what the operator must do so that the CA can validate the names, one note for each task; then the errors.
+    /// First what the operator must do so that the CA can validate the names, one note for each task; then the
+    /// provider's errors.
     package var notes: [String]
     /// When the pack was ordered, in seconds since 1970.
     package let orderedAt: Int64

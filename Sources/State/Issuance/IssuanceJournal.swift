@@ -58,7 +58,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// The packs of all edge certificates, sorted by certificate and then oldest first.
     func edgePacks() throws(StateError) -> [EdgePack]
 
-    /// Adds or updates a pack; a new one gets a number. Throws `StateError.leaseLost` when `holder` does not hold the
+    /// Adds or updates a pack; a new pack gets a number. Throws `StateError.leaseLost` when `holder` does not hold the
     /// edge certificate's lease.
     func putEdgePack(_ pack: EdgePack, by holder: LeaseHolder) throws(StateError) -> EdgePack
 
@@ -72,7 +72,7 @@ package struct CAAccount: Sendable, Equatable {
     package struct ID: Sendable, Hashable {
         /// The URL of the CA's directory.
         package let directory: String
-        /// The key identifier of the external account (RFC 8555 section 7.3.4); empty without one.
+        /// The key identifier of the external account (RFC 8555 section 7.3.4); empty without an external account.
         package let externalKeyID: String
 
         package init(directory: String, externalKeyID: String = "") {
@@ -112,7 +112,6 @@ package struct CAAccount: Sendable, Equatable {
 /// An order at a CA, stored from before the first call to the CA until the commit of the certificate. A certificate has
 /// at most one order at a time.
 package struct PendingOrder: Sendable, Equatable {
-    /// The name of the certificate.
     package let certificate: String
     /// The issuer's name in the file.
     package let issuer: String
@@ -122,7 +121,7 @@ package struct PendingOrder: Sendable, Equatable {
     package let domains: [String]
     /// The order's URL at the CA; nil until the CA has sent it.
     package var url: String?
-    /// Whether the CA was asked to issue. From then on it may have issued the certificate.
+    /// Whether the CA was asked to issue. From then on the CA may have issued the certificate.
     package var isFinalized: Bool
     /// The new certificate's key, sealed for the certificate's name.
     package let sealedKey: [UInt8]
@@ -157,9 +156,7 @@ package struct PendingOrder: Sendable, Equatable {
 /// An event that counts against a CA's rate limits.
 package struct LedgerEntry: Sendable, Equatable {
     package enum Kind: String, Sendable {
-        /// An order was placed.
         case order
-        /// A certificate was issued.
         case certificate
         /// The validation of a name failed.
         case failedAuthorization = "failed_authorization"
@@ -213,9 +210,9 @@ extension RenewalProgress {
     /// Without the pause, a CA that always advises a time in the past would cause endless renewals.
     private static let pauseAfterAdviceSeconds: Int64 = 6 * 3600
 
-    /// The progress to store when a new certificate replaces the one with the fingerprint `former`; nil when nothing
-    /// needs to be stored. Failures are forgotten. After a renewal that the CA's advice caused, the pause before the
-    /// next advice is kept.
+    /// The progress to store when a new certificate replaces the certificate with the fingerprint `former`; nil when
+    /// nothing needs to be stored. Failures are forgotten. After a renewal that the CA's advice caused, the pause
+    /// before the next advice is kept.
     package func after(_ former: String?, renewedTo facts: CertificateFacts) -> RenewalProgress? {
         guard let advisedAt, advisedAt <= facts.createdAt, advisedFingerprint == former else { return nil }
         var next = RenewalProgress(certificate: certificate)
