@@ -38,7 +38,7 @@ package struct Lease: Sendable, Equatable {
     package struct Name: Sendable, Hashable {
         package let text: String
 
-        /// Held by an apply.
+        /// Held by an apply, and by a rekey.
         package static let apply = Name(text: "apply")
         /// Held by the gateway that renews due certificates.
         package static let maintenance = Name(text: "maintenance")

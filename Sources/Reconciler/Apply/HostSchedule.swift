@@ -124,8 +124,8 @@ private struct NameMoves {
         }
     }
 
-    /// The hosts that give names to this host, also through a wildcard on either side, and the hosts that get names
-    /// from this host.
+    /// The hosts that give names to this host, and the hosts that get names from this host. A wildcard counts as all
+    /// names below it.
     func partners(of index: Int, _ host: Host?) -> [Int] {
         let names = host.map { $0.enabled ? $0.names : [] } ?? []
         let from = names.flatMap { name in
