@@ -1,11 +1,10 @@
-/// SHA-256 digests (FIPS 180-4), to compare contents.
 package enum Digest {
-    /// The SHA-256 of some bytes: 32 bytes.
+    /// The 32 bytes of the SHA-256 digest (FIPS 180-4).
     package static func sha256(_ bytes: [UInt8]) -> [UInt8] { OpenSSL.sha256(bytes.span) }
 
-    /// The SHA-256 of a secret: 32 bytes.
+    /// The 32 bytes of the SHA-256 digest of a secret.
     package static func sha256(_ secret: SecretBytes) -> [UInt8] { secret.withBytes(OpenSSL.sha256) }
 
-    /// The SHA-256 of some bytes in lower-case hex.
+    /// The SHA-256 digest in lower-case hex.
     package static func sha256Text(_ bytes: [UInt8]) -> String { Hex.text(sha256(bytes)) }
 }

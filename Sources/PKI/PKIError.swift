@@ -1,43 +1,44 @@
-// PKI: private keys, certificates and their chains, requests, a local certificate authority, and the sealing of
-// secrets. Small wrappers over OpenSSL, which no other module imports. All input is bounded, bad input is an error and
-// never a trap, and no error, description or mirror contains key bytes. There is no clock: callers pass the time in.
+// PKI: private keys, certificates, chains, requests, a local certificate authority, sealed secrets, and TLS. The module
+// wraps OpenSSL, which no other module imports. All input is limited in size. Bad input throws an error and never
+// traps. Errors, descriptions and mirrors never contain key bytes. The module reads no clock: callers pass in the time.
 
-/// Why a key, a certificate or a request can't be used. The description is one line for an operator, without secrets.
+/// The reason why a key, a certificate or a request can't be used. The description is one line for the operator,
+/// without secrets.
 package enum PKIError: Error, Equatable {
-    /// The private key is protected by a passphrase.
+    /// A passphrase protects the private key.
     case encryptedKey
     case noPrivateKey
-    /// The text contains this many private keys, where one is expected.
+    /// The text contains several private keys. Exactly one is expected.
     case severalPrivateKeys(Int)
     case noCertificate
-    /// The text is in a form other than PEM. The message names the command that converts it.
+    /// The text is in another form than PEM. The message names the command that converts it.
     case foreignForm(ForeignForm)
-    /// The named thing can't be read, for this reason.
+    /// The named object can't be read.
     case malformed(String, reason: String)
-    /// The named thing is larger than the limit.
+    /// The named object is larger than the limit.
     case tooLarge(String, limit: String)
     /// The key, such as "RSA 1024", is weaker than RSA 2048 or EC 256.
     case weakKey(String)
-    /// The key, such as "RSA 16384", is so slow in each handshake that clients could stop the gateway.
+    /// Signing with the key, such as "RSA 16384", is so slow that clients could overload the gateway with handshakes.
     case slowKey(String)
-    /// The signature of the certificate with this subject uses a broken hash, such as SHA-1.
+    /// The certificate's signature uses a broken hash, such as SHA-1.
     case weakSignature(subject: String)
-    /// Aegis doesn't serve keys of this kind.
+    /// The gateway does not support keys of this kind.
     case unsupportedKey(String)
-    /// The key's curve is given by its parameters. `certificate` is the subject of the certificate with that key, or
-    /// nil for a private key.
+    /// The key defines its curve by parameters instead of a name. `certificate` is the subject of the certificate with
+    /// the key, or nil for a private key.
     case explicitCurve(certificate: String?)
-    /// The private key belongs to none of the certificates. `subject` is that of the first one.
+    /// The private key belongs to none of the certificates. `subject` is the subject of the first certificate.
     case keyMismatch(subject: String)
-    /// The certificate with this subject is not part of the leaf's chain: a certificate between the two is missing, or
-    /// they are unrelated.
+    /// The certificate `subject` does not belong to the chain of `leaf`. It is unrelated, or a certificate between the
+    /// two is missing.
     case unrelatedCertificate(subject: String, leaf: String)
-    /// A certificate can't be made for this name.
+    /// No certificate can contain this name.
     case badName(String, reason: String)
     case unusableAuthority(reason: String)
     /// The master key is not 64 hex digits.
     case badMasterKey
-    /// OpenSSL failed to do `action`, for these reasons.
+    /// An OpenSSL function failed. The first value is the action, such as "making a key".
     case openSSL(String, reasons: [String])
 }
 

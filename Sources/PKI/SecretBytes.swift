@@ -1,14 +1,14 @@
 import COpenSSL
 
-/// Bytes that must not stay in memory: private keys, the master key, opened secrets. They never change, and are wiped
-/// when the last reference goes. Descriptions and mirrors reveal none of them.
+/// Bytes that must be wiped from memory, such as private keys and opened secrets. The bytes never change, and are wiped
+/// when the last reference is released. Descriptions and mirrors don't show them.
 @safe
 package final class SecretBytes: Sendable {
     package let count: Int
-    // Sound to share: only the initializers write it, and only deinit frees it.
+    // Sharing the pointer is sound: only the initializers write to the memory, and only `deinit` frees it.
     private nonisolated(unsafe) let storage: UnsafeMutableBufferPointer<UInt8>
 
-    /// Makes a secret of at most `capacity` bytes, which `fill` writes directly into the memory that will be wiped.
+    /// Makes a secret. `fill` writes up to `capacity` bytes directly into the memory that will be wiped later.
     package init<Failure: Error>(
         capacity: Int, _ fill: (inout OutputSpan<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -25,17 +25,17 @@ package final class SecretBytes: Sendable {
         unsafe self.storage = storage
     }
 
-    /// Copies some bytes. The caller's array can't be wiped from here, so prefer `fill` where there is a choice.
+    /// Copies an array. The caller's array is not wiped, so prefer `init(capacity:_:)` where possible.
     package convenience init(_ bytes: [UInt8]) {
         self.init(capacity: bytes.count) { output in
             for byte in bytes { output.append(byte) }
         }
     }
 
-    /// Copies an array and wipes it. Nobody else may have a copy of the array, since that would not be wiped.
+    /// Copies an array and wipes the array. The array must not have other copies, since those would not be wiped.
     package convenience init(wiping bytes: inout [UInt8]) {
         self.init(bytes)
-        // The call uses the array's bytes only until it returns.
+        // The pointer is used only within this closure, where the array's memory is valid.
         unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
         bytes = []
     }
@@ -53,28 +53,29 @@ package final class SecretBytes: Sendable {
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {
-        // `storage` is the whole allocation, and is not used afterwards.
+        // `storage` is the whole allocation, and no caller uses it after this call.
         unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)
         unsafe storage.deallocate()
     }
 
-    /// Lends the bytes for as long as `body` runs.
+    /// Lends the bytes to `body`. The span is valid only until `body` returns.
     package func withBytes<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // The first `count` bytes are initialized, and the memory lives as long as self.
+        // The span is sound: the first `count` bytes are initialized, and the memory lives as long as `self`.
         defer { extendLifetime(self) }
         return try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count])))
     }
 
-    /// A copy that is not wiped, for bytes that are not secret or are about to be written out.
+    /// Copies the bytes into an array that is not wiped. Callers use it for bytes that are not secret, or that they
+    /// write to a file anyway.
     package func plainCopy() -> [UInt8] {
         withBytes { bytes in unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) } }
     }
 }
 
 extension SecretBytes: Equatable {
-    /// Whether both contain the same bytes. How long the comparison takes depends only on the number of bytes.
+    /// Compares two secrets. The time depends only on the number of bytes, so it reveals nothing about their values.
     package static func == (left: SecretBytes, right: SecretBytes) -> Bool {
         guard left.count == right.count else { return false }
         defer { extendLifetime((left, right)) }
@@ -83,9 +84,9 @@ extension SecretBytes: Equatable {
 }
 
 extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// The number of bytes; never the bytes.
+    /// The description shows only the number of bytes, never the bytes.
     package var description: String { "secret (\(count) bytes)" }
     package var debugDescription: String { description }
-    /// Without children, so that a dump shows none of the bytes.
+    /// The mirror has no children, so a dump of the secret shows no bytes.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

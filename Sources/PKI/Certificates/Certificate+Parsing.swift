@@ -1,15 +1,16 @@
 import COpenSSL
 
 extension Certificate {
-    /// The largest certificate that is read: 64 KiB.
+    /// The largest certificate that is read, 64 KiB.
     package static let maximumBytes = 64 << 10
 
-    /// Reads a certificate. Trailing bytes and broken extensions are refused, and so are host names with anything but
-    /// visible ASCII: other programs have mistaken the part before a NUL for the whole name.
+    /// Reads a certificate. Throws if bytes follow it, if an extension can't be read, or if a host name has characters
+    /// other than visible ASCII. A NUL in a host name is dangerous: some programs take the part before it for the whole
+    /// name.
     package init(der: [UInt8]) throws(PKIError) {
         let certificate = try unsafe Self.decode(der)
         defer { unsafe X509_free(certificate) }
-        // OpenSSL parses the extensions when first asked about them, and sets EXFLAG_INVALID if it can't read one.
+        // The call makes OpenSSL parse all extensions. OpenSSL sets EXFLAG_INVALID if it can't read one of them.
         guard unsafe X509_get_extension_flags(certificate) & UInt32(EXFLAG_INVALID) == 0 else {
             throw Self.malformed("an extension can't be read")
         }
@@ -45,7 +46,7 @@ extension Certificate {
         ERR_clear_error()
     }
 
-    /// Decodes DER into an `X509`, which the caller owns.
+    /// Decodes DER into an `X509`. The caller must free it.
     static func decode(_ der: [UInt8]) throws(PKIError) -> OpaquePointer {
         guard der.count <= maximumBytes else { throw .tooLarge("certificate", limit: "64 KiB") }
         let certificate = unsafe OpenSSL.decode(der.span, free: X509_free) { position, count in
@@ -57,8 +58,8 @@ extension Certificate {
         return unsafe certificate
     }
 
-    /// Whether `issuer` has signed this certificate. The issuer's name, key identifier and right to sign must fit, and
-    /// so must the signature.
+    /// Whether `issuer` has issued this certificate. Checks the issuer's name, its key identifier, its right to sign
+    /// certificates, and the signature.
     package func isIssued(by issuer: Certificate) -> Bool {
         guard let child = unsafe try? Self.decode(der) else { return false }
         defer { unsafe X509_free(child) }
@@ -80,14 +81,14 @@ extension Certificate {
             let value = unsafe X509_NAME_ENTRY_get_data(entry)
         else { return nil }
         var text: UnsafeMutablePointer<UInt8>?
-        // The call allocates `text`, which is freed below.
+        // The call allocates `text`, and `aegis_free` frees it below.
         let length = unsafe ASN1_STRING_to_UTF8(&text, value)
         guard length > 0, let start = unsafe text else { return nil }
         defer { unsafe aegis_free(start) }
         return unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self).oneLine
     }
 
-    /// An ASN.1 time as seconds since 1970. ASN.1 times end with the year 9999.
+    /// Converts an ASN.1 time to seconds since 1970.
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(PKIError) -> Int64 {
         guard let seconds = unsafe OpenSSL.seconds(time) else { throw malformed("a time can't be read") }
         return seconds
@@ -96,22 +97,23 @@ extension Certificate {
     private static func serial(of certificate: OpaquePointer) throws(PKIError) -> String {
         guard let number = unsafe X509_get0_serialNumber(certificate) else { throw malformed("it has no serial") }
         let der = try unsafe OpenSSL.encode("reading a serial") { output in unsafe i2d_ASN1_INTEGER(number, output) }
-        // The DER begins with a tag and one byte of length. The standard allows serials of 20 bytes; up to 127 are
-        // read.
+        // The DER consists of a tag (1 byte), the length (1 byte if it is below 128) and the number. RFC 5280 allows
+        // numbers of 20 bytes, but some CAs use longer numbers, so up to 127 bytes are read.
         guard der.count > 2, der[1] < 0x80 else { throw malformed("its serial is too long") }
         return Hex.text(der.dropFirst(2))
     }
 
-    /// The places where the issuer's certificate can be fetched, as the certificate says; nil for each place that is no
-    /// URI.
+    /// Reads where the issuer's certificate can be downloaded (authority information access). A location that is not a
+    /// URI is nil in the result.
     private static func issuerPlaces(_ certificate: OpaquePointer) -> [[UInt8]?] {
         let reader = unsafe X509ExtensionReader(certificate: certificate)
-        // An extension that can't be read counts as missing: other programs accept such a certificate.
+        // An unreadable extension counts as a missing one, since other programs accept such a certificate too.
         guard let stack = unsafe try? reader.stack(NID_info_access, "authority information access") else { return [] }
         defer { unsafe AUTHORITY_INFO_ACCESS_free(stack) }
         var places: [[UInt8]?] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
-            // Elements are ACCESS_DESCRIPTIONs that the stack owns, each with a GENERAL_NAME.
+            // The stack owns its elements, which are ACCESS_DESCRIPTIONs. The stack is freed only when this function
+            // returns.
             guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self),
                 unsafe OBJ_obj2nid(element.pointee.method) == NID_ad_ca_issuers
             else { continue }
@@ -123,7 +125,8 @@ extension Certificate {
         return places
     }
 
-    /// The URI as text if it is http or https, in visible ASCII and at most 300 bytes long; else nil.
+    /// Returns the URI as text if its scheme is http or https and it has at most 300 bytes, all visible ASCII.
+    /// Otherwise returns nil.
     private static func webAddress(_ uri: [UInt8]?) -> String? {
         guard let uri, uri.count <= 300, uri.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         let text = String(decoding: uri, as: UTF8.self)
@@ -137,7 +140,8 @@ extension Certificate {
         var result: [String] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
             var text = [CChar](repeating: 0, count: 128)
-            // Elements are ASN1_OBJECTs that the stack owns; the call writes at most the given size, ended by NUL.
+            // The stack owns its elements, which are ASN1_OBJECTs. OBJ_obj2txt writes at most `text.count` bytes,
+            // including a NUL.
             let length = unsafe OBJ_obj2txt(&text, Int32(text.count), OpaquePointer(OPENSSL_sk_value(stack, index)), 1)
             guard length > 0, length < text.count else { throw malformed("an extended key usage can't be read") }
             result.append(String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))

@@ -1,75 +1,75 @@
-/// An X.509 certificate (RFC 5280): its DER, and the fields that were read from it once. Two certificates are equal
-/// when their DER is.
+/// An X.509 certificate (RFC 5280). Its fields are parsed once, when it is read. Certificates with equal DER are equal.
 package struct Certificate: Sendable {
-    /// The certificate's DER, exactly as it was signed.
+    /// The certificate in DER, unchanged.
     package let der: [UInt8]
-    /// The subject alternative names. The common name doesn't count as a name (RFC 9525).
+    /// The subject alternative names. The common name does not count as a name (RFC 9525).
     package let names: [SubjectName]
-    /// The subject's common name, for people to read.
+    /// The subject's common name, only for people to read.
     package let subjectCommonName: String?
     package let issuerCommonName: String?
-    /// The begin of the validity, in seconds since 1970 UTC.
+    /// The start of the validity, in seconds since 1970.
     package let notBefore: Int64
-    /// The end of the validity, in seconds since 1970 UTC.
+    /// The end of the validity, in seconds since 1970.
     package let notAfter: Int64
-    /// The serial number's content bytes in DER as hex, a leading 00 included.
+    /// The bytes of the serial number's DER integer in hex, without tag and length. They may begin with 00.
     package let serial: String
-    /// The SHA-256 of the DER as lower-case hex.
+    /// The SHA-256 of the DER in lower-case hex.
     package let fingerprint: String
-    /// The operations that the key may be used for; nil when the certificate doesn't say, which allows everything.
+    /// The allowed uses of the key. Nil if the certificate has no key usage, and so allows all uses.
     package let keyUsage: KeyUsage?
-    /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for a server; an empty list
-    /// allows all.
+    /// The object identifiers of the extended key usages, such as "1.3.6.1.5.5.7.3.1" for servers. Empty if all are
+    /// allowed.
     package let extendedKeyUsages: [String]
-    /// Whether the certificate's key may issue certificates.
+    /// Whether this is a CA's certificate (basic constraints).
     package let isCA: Bool
-    /// How many further authorities may stand below this one; nil for any number.
+    /// How many CA certificates may stand between this CA and a leaf. Nil means any number.
     package let pathLength: Int?
-    /// Identifies the issuer's key that signed this certificate.
+    /// The identifier of the issuer's key. It tells apart several keys of one issuer.
     package let authorityKeyIdentifier: [UInt8]?
-    /// Identifies the certificate's own key.
+    /// The identifier of the certificate's own key.
     package let subjectKeyIdentifier: [UInt8]?
-    /// The public key as SubjectPublicKeyInfo in DER.
+    /// The public key in DER, as a SubjectPublicKeyInfo.
     package let publicKeyDER: [UInt8]
-    /// Whether the certificate says where its issuer's certificate can be fetched (RFC 5280, section 4.2.2.1).
+    /// Whether the certificate names a location of its issuer's certificate (RFC 5280 section 4.2.2.1).
     package let locatesIssuer: Bool
-    /// The first web address where the issuer's certificate can be fetched; nil when there is none that can be shown.
+    /// The first http or https URL from which the issuer's certificate can be downloaded. Nil if there is none.
     package let issuerAddress: String?
-    /// Whether issuer and subject have the same name.
+    /// Whether the issuer and the subject have the same name, as in a root.
     package let isSelfIssued: Bool
     let publicKeyKindValue: KeyKind
-    /// How hard the signature is to forge, in bits: 63 for SHA-1, 0 if unknown.
+    /// The security strength of the signature in bits: 63 for SHA-1, 0 if unknown.
     let signatureSecurityBits: Int
 
-    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
+    /// The key's algorithm and size for messages, such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { publicKeyKindValue.description }
 
-    /// How messages name this certificate: by its common name, else its first name, else its serial.
+    /// The certificate's label in messages: its common name, or else its first alternative name, or else its serial
+    /// number.
     package var subject: String {
         (subjectCommonName ?? names.first?.text).map(\.oneLine) ?? "serial \(serial)"
     }
 
-    /// The serial number's content bytes in DER, a leading 00 included.
+    /// The bytes of the serial number's DER integer, without tag and length.
     package var serialBytes: [UInt8] { Hex.bytes(serial) ?? [] }
 
     package var pem: String { PEM.text("CERTIFICATE", der) }
 
-    /// Whether `time`, in seconds since 1970, is within the certificate's validity.
+    /// Whether `time`, in seconds since 1970, is within the validity.
     package func isValid(at time: Int64) -> Bool { notBefore <= time && time < notAfter }
 
-    /// Whether this authority's certificate expires much earlier than a leaf below it: by more than a day, or than a
-    /// tenth of a short leaf's lifetime. Certificates that were made together often end some seconds apart, which
-    /// doesn't count.
+    /// Whether this CA certificate expires much earlier than a leaf below it: by more than a day, or by more than a
+    /// tenth of a short leaf's lifetime. A difference of some seconds is normal when one program makes both
+    /// certificates.
     package func endsBefore(_ leaf: Certificate) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }
 
-    /// Throws for keys below RSA 2048 or EC 256. Throws also for signatures with a broken hash, unless issuer and
-    /// subject are the same: nobody verifies a root's signature.
+    /// Throws if the key is weaker than RSA 2048 or EC 256, or if the signature uses a broken hash such as SHA-1. A
+    /// root's own signature is not checked, since clients do not verify it.
     package func checkStrength() throws(PKIError) {
         if case .explicitECDSA = publicKeyKindValue { throw .explicitCurve(certificate: subject) }
         try publicKeyKindValue.checkStrength()
-        // 112 bits is OpenSSL's security level 2. The gateway's TLS refuses anything below it.
+        // OpenSSL's security level 2 requires 112 bits. The gateway's TLS rejects weaker signatures.
         guard isSelfIssued || signatureSecurityBits >= 112 else { throw .weakSignature(subject: subject) }
     }
 }
@@ -81,9 +81,10 @@ extension Certificate: Hashable {
 }
 
 extension Certificate {
-    /// Whether a client that asked for this host accepts the certificate (RFC 9525, section 6.3). Case and one trailing
-    /// dot make no difference. A wildcard stands for exactly one label, above at least two others. An address matches
-    /// only the same address. A host that is a wildcard itself is covered only by the same wildcard.
+    /// Whether a client that connects to `host` accepts the certificate (RFC 9525 section 6.3). The case of letters and
+    /// one final dot do not matter. A wildcard stands for exactly one label, and needs at least two labels after it. An
+    /// IP address must be the same address. If `host` is itself a wildcard, the certificate must contain the same
+    /// wildcard.
     package func covers(_ host: String) -> Bool {
         if let address = SubjectName.addressBytes(host) {
             return names.contains(.ip(SubjectName.addressText(address)))

@@ -1,17 +1,17 @@
-/// A certificate authority of our own: its key, and the certificate that clients trust.
+/// A local certificate authority: its key, and the certificate that clients trust.
 package struct CertificateAuthority: Sendable {
     package let key: PrivateKey
     package let certificate: Certificate
 
-    /// How long a root lasts by default, in seconds: ten years.
+    /// The default lifetime of a root, in seconds: ten years.
     package static let rootLifetimeSeconds: Int64 = 3650 * 86400
-    /// The longest a leaf lasts, in seconds: 397 days. Apple's clients accept no more than 398.
+    /// The maximum lifetime of a leaf, in seconds: 397 days. Apple's clients reject leaves of more than 398 days.
     package static let maximumLeafLifetimeSeconds: Int64 = 397 * 86400
-    /// How far before now a new certificate's validity begins, in seconds, for clients whose clocks are slow.
+    /// New certificates are valid from this many seconds before now, since the clocks of some clients are slow.
     package static let backdatingSeconds: Int64 = 300
 
-    /// Uses an existing authority. Throws when the key is not the certificate's, or the certificate may not sign
-    /// others.
+    /// Makes an authority from an existing root. Throws if the key and the certificate don't match, or if the
+    /// certificate may not sign other certificates.
     package init(key: PrivateKey, certificate: Certificate) throws(PKIError) {
         guard key.matches(certificate) else { throw .keyMismatch(subject: certificate.subject) }
         guard certificate.isCA, certificate.keyUsage?.contains(.keyCertSign) ?? true else {
@@ -21,8 +21,8 @@ package struct CertificateAuthority: Sendable {
         self.certificate = certificate
     }
 
-    /// Makes a root with a new key (ECDSA P-256), which may sign leaves only. The common name has 1 to 64 characters;
-    /// times are in seconds since 1970 UTC, lifetimes in seconds.
+    /// Makes a root with a new ECDSA P-256 key. The root may sign leaves, but no further CA certificates. `commonName`
+    /// has 1 to 64 characters. `now` is in seconds since 1970.
     package static func makeRoot(
         commonName: String, now: Int64, lifetimeSeconds: Int64 = rootLifetimeSeconds
     ) throws(PKIError) -> CertificateAuthority {
@@ -34,16 +34,16 @@ package struct CertificateAuthority: Sendable {
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
     }
 
-    /// Issues a server's certificate for the public half of a key. It is valid from five minutes before `now` until
-    /// `lifetimeSeconds` after `now`, but for at most 397 days and only within the authority's own validity.
+    /// Issues a server certificate for the public half of `key`. Its validity starts five minutes before `now` and
+    /// lasts until `lifetimeSeconds` after `now`, but at most 397 days and not beyond the root's validity.
     package func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
         try issue(key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
     }
 
-    /// Issues a server's certificate for a request's public key and the given names; the request's own names are
-    /// ignored.
+    /// Issues a server certificate for a request's public key. The certificate gets the given names; the names in the
+    /// request are ignored.
     package func issue(
         for request: CertificateRequest, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
     ) throws(PKIError) -> Certificate {
@@ -72,7 +72,8 @@ package struct CertificateAuthority: Sendable {
         return try template.signed(by: key)
     }
 
-    /// Returns a time or a lifetime. Throws if X.509, whose times end with the year 9999, can't express it.
+    /// Returns the argument. Throws if it is negative or so large that the year could exceed 9999, the last year in
+    /// X.509.
     private static func checked(_ seconds: Int64) throws(PKIError) -> Int64 {
         guard (0...250_000_000_000).contains(seconds) else {
             throw .unusableAuthority(reason: "\(seconds) s is no time that a certificate can hold")

@@ -1,58 +1,59 @@
-/// A leaf and the authorities above it, each certificate issued by the next. The last one may be a root.
+/// A leaf and the CA certificates above it. Each certificate is issued by the next one. The last one may be a root.
 package struct CertificateChain: Sendable, Hashable {
-    /// The certificates from the leaf up; at least one.
+    /// The certificates, the leaf first. There is at least one.
     package let certificates: [Certificate]
 
-    /// Certificates of the input that are above the leaf but not part of the chain, in the input's order.
+    /// CA certificates of the leaf that the chain does not need, in the order of the input. One example is an older
+    /// certificate of a CA whose renewed certificate is in the chain.
     package let leftOut: [Certificate]
 
-    /// The certificate that the names and the key belong to.
+    /// The server's own certificate.
     package var leaf: Certificate { certificates[0] }
 
-    /// The whole chain as PEM, the leaf first.
+    /// The whole chain in PEM, the leaf first.
     package var pem: String { certificates.map(\.pem).joined() }
 
-    /// Throws when any certificate has a weak key or a weak signature (a root's own signature doesn't count): TLS would
-    /// refuse the chain.
+    /// Throws if a certificate has a weak key or a weak signature, since TLS clients would reject the chain. A root's
+    /// own signature is not checked.
     package func checkStrength() throws(PKIError) {
         for certificate in certificates { try certificate.checkStrength() }
     }
 
-    /// The most certificates of one input; more are refused.
+    /// An input with more certificates is rejected.
     package static let maximumCertificates = 20
 
-    /// The earliest end among the certificates, in seconds since 1970. Clients refuse the chain from then on.
+    /// The earliest expiry among the certificates, in seconds since 1970. From then on, clients reject the chain.
     package var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
 
-    /// Reads PEM of at most 1 MiB. The certificates may come in any order, some of them twice, with any text between
-    /// them. With a key, the leaf is the certificate for that key; else it is the certificate that issued none of the
-    /// others.
+    /// Reads certificates in PEM, at most 1 MiB. Their order does not matter, and duplicates and other text are
+    /// ignored. With `key`, the leaf is the key's certificate. Without `key`, the leaf is the certificate that issued
+    /// none of the others.
     ///
-    /// An authority may have several certificates, renewed or signed by another authority. The chain uses the ones that
-    /// are valid `now`, in seconds since 1970, and for as long as the leaf. Without `now`, such as for a chain that was
-    /// put in order before, every certificate counts as valid. Throws when a certificate is neither the leaf nor above
-    /// it.
+    /// A CA may have several certificates with the same key, for example after a renewal. The chain prefers
+    /// certificates that are valid at `now` (in seconds since 1970) and do not expire before the leaf. If `now` is nil,
+    /// all certificates count as valid. Throws if the input has a certificate that is neither the leaf nor above the
+    /// leaf.
     package init(pem: [UInt8], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         try self.init(certificates: Self.certificates(inPEM: pem), key: key, now: now)
     }
 
-    /// Puts certificates in order, as `init(pem:key:now:)` does.
+    /// Sorts certificates into a chain by the rules of `init(pem:key:now:)`.
     package init(certificates: [Certificate], key: PrivateKey? = nil, now: Int64? = nil) throws(PKIError) {
         let (chain, others) = try Self.inOrder(certificates, key: key, now: now)
         if let other = others.first { throw .unrelatedCertificate(subject: other.subject, leaf: chain.leaf.subject) }
         self = chain
     }
 
-    /// The result of reading a text that another party wrote: the chain, and the certificates that have no part in it.
+    /// A chain from a CA's answer, and the parts of the answer that do not belong to the chain.
     package struct Found {
         package let chain: CertificateChain
         package let others: [Certificate]
-        /// For each block that can't be read, the reason.
+        /// The error of each PEM block that can't be read.
         package let unreadable: [PKIError]
     }
 
-    /// Reads a chain as `init(pem:key:now:)` does, from a text that another party wrote. Certificates that are not
-    /// above the leaf, and blocks that can't be read, don't make it throw.
+    /// Reads a chain from a CA's answer, by the rules of `init(pem:key:now:)`. Unrelated certificates and unreadable
+    /// blocks do not make this function throw.
     package static func inOrder(
         certificatesOf pem: [UInt8], key: PrivateKey, now: Int64
     ) throws(PKIError) -> Found {
@@ -65,7 +66,7 @@ package struct CertificateChain: Sendable, Hashable {
                 unreadable.append(error)
             }
         }
-        // The unreadable block may be the leaf.
+        // One of the unreadable blocks may be the leaf, so its error is more useful than "no match".
         if let error = unreadable.first, !certificates.contains(where: key.matches) { throw error }
         let (chain, others) = try inOrder(certificates, key: key, now: now)
         return Found(chain: chain, others: others, unreadable: unreadable)
@@ -99,15 +100,15 @@ package struct CertificateChain: Sendable, Hashable {
         self.leftOut = leftOut
     }
 
-    /// The certificates of a text, in its order.
+    /// Reads all certificates of a text, in the order of the text.
     static func certificates(inPEM pem: [UInt8]) throws(PKIError) -> [Certificate] {
         try blocks(ofPEM: pem).map { (block) throws(PKIError) in try certificate(of: block, in: pem.span) }
     }
 
     private static func blocks(ofPEM pem: [UInt8]) throws(PKIError) -> [PEM.Block] {
         let blocks = try PEM.certificateBlocks(in: pem.span)
-        // Checked before certificates are parsed, which is costly. Twice the limit, since a text may contain
-        // certificates twice.
+        // Parsing certificates is slow, so their number is checked first. Twice the limit is allowed, since the text
+        // may contain each certificate twice.
         guard blocks.count <= 2 * maximumCertificates else {
             throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
         }
@@ -118,8 +119,8 @@ package struct CertificateChain: Sendable, Hashable {
         try Certificate(der: PEM.content(of: block, in: text).plainCopy())
     }
 
-    /// Finds a certificate that issued none of the others. Among several, an end entity's is preferred to an
-    /// authority's.
+    /// Finds a certificate that issued none of the others. If there are several, prefers a server's certificate to a
+    /// CA's.
     private static func leaf(of certificates: [Certificate]) -> Certificate? {
         let candidates = certificates.filter { candidate in
             !certificates.contains { $0 != candidate && $0.isIssued(by: candidate) }

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// An extension that Aegis writes into a certificate or a request (RFC 5280, section 4.2.1).
+/// An extension that Aegis writes into a certificate or a request (RFC 5280 section 4.2.1).
 struct CertificateExtension {
     /// The object identifier in dotted form.
     let identifier: String
@@ -17,7 +17,7 @@ struct CertificateExtension {
 
     static let serverAuthentication = CertificateExtension(
         identifier: "2.5.29.37", isCritical: false,
-        // 1.3.6.1.5.5.7.3.1, id-kp-serverAuth.
+        // The object identifier 1.3.6.1.5.5.7.3.1 (id-kp-serverAuth).
         value: DER.sequence([DER.value(tag: 0x06, [0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01])]))
 
     static func usage(_ usage: KeyUsage) -> CertificateExtension {
@@ -35,14 +35,15 @@ struct CertificateExtension {
         return CertificateExtension(identifier: "2.5.29.35", isCritical: false, value: value)
     }
 
-    /// The extension that answers a tls-alpn-01 challenge: the SHA-256 of the key authorization (RFC 8737, section 3).
+    /// The extension for a tls-alpn-01 challenge (RFC 8737 section 3). `digest` is the SHA-256 of the key
+    /// authorization.
     static func acmeIdentifier(_ digest: [UInt8]) -> CertificateExtension {
         CertificateExtension(
             identifier: "1.3.6.1.5.5.7.1.31", isCritical: true, value: DER.octetString(digest))
     }
 
-    /// The subject alternative names. Critical when the certificate has no subject, since only the names then say whose
-    /// it is.
+    /// The subject alternative names. The extension must be critical if the certificate's subject is empty (RFC 5280
+    /// section 4.2.1.6).
     static func names(_ names: [SubjectName], isCritical: Bool) throws(PKIError) -> CertificateExtension {
         guard !names.isEmpty else { throw .badName("", reason: "there is no name at all") }
         guard names.count <= SubjectNameReader.maximumNames else {
@@ -54,7 +55,7 @@ struct CertificateExtension {
             identifier: "2.5.29.17", isCritical: isCritical, value: DER.sequence(parts))
     }
 
-    /// Makes an `X509_EXTENSION`, which the caller owns.
+    /// Makes an `X509_EXTENSION`. The caller must free it.
     func make() throws(PKIError) -> OpaquePointer {
         let action = "making an extension"
         let content = try unsafe OpenSSL.require(action, ASN1_OCTET_STRING_new())
@@ -62,7 +63,7 @@ struct CertificateExtension {
         try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
         let object = try unsafe OpenSSL.require(action, OBJ_txt2obj(identifier, 1))
         defer { unsafe ASN1_OBJECT_free(object) }
-        // The extension keeps copies of `object` and `content`.
+        // The new extension has its own copies of `object` and `content`, which are freed here.
         return try unsafe OpenSSL.require(
             action, X509_EXTENSION_create_by_OBJ(nil, object, isCritical ? 1 : 0, content))
     }
@@ -72,7 +73,7 @@ extension SubjectName {
     /// The longest common name that RFC 5280 allows (ub-common-name).
     static let maximumCommonNameCharacters = 64
 
-    /// The common name for a certificate with these names: the first name, or nil if it is too long.
+    /// The common name for a certificate with these names: the first name, or nil if the first name is too long.
     static func commonName(for names: [SubjectName]) -> String? {
         names.first.map(\.text).flatMap { $0.utf8.count <= maximumCommonNameCharacters ? $0 : nil }
     }

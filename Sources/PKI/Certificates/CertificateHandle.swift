@@ -1,12 +1,13 @@
 import COpenSSL
 
-/// A certificate that OpenSSL has parsed once, for callers that use it many times. Owns the `X509`.
+/// A parsed certificate for callers that need it many times. It owns an `X509` of OpenSSL.
 @safe
 final class CertificateHandle: Sendable {
-    // Sound to share: never changed after init, and OpenSSL locks the values that it computes on first use.
+    // Sharing the pointer is sound: the `X509` does not change after init, and OpenSSL locks the fields that it fills
+    // in on first use.
     nonisolated(unsafe) let handle: OpaquePointer
 
-    /// Parses a certificate in DER, of at most `Certificate.maximumBytes`.
+    /// Parses a certificate in DER. Throws if the DER is larger than `Certificate.maximumBytes`.
     init(der: [UInt8]) throws(PKIError) { unsafe handle = try Certificate.decode(der) }
 
     deinit { unsafe X509_free(handle) }

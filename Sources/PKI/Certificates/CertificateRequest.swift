@@ -1,22 +1,23 @@
 import COpenSSL
 
-/// A certificate signing request (PKCS#10, RFC 2986) whose signature has been verified.
+/// A certificate signing request (PKCS#10, RFC 2986). Its signature has been verified.
 package struct CertificateRequest: Sendable, Hashable {
     package let der: [UInt8]
-    /// The subject alternative names that the request asks for.
+    /// The subject alternative names in the request.
     package let names: [SubjectName]
-    /// The public key as SubjectPublicKeyInfo in DER.
+    /// The public key in DER, as a SubjectPublicKeyInfo.
     package let publicKeyDER: [UInt8]
     let keyKind: KeyKind
 
-    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
+    /// The key's algorithm and size for messages, such as "ECDSA P-256" or "RSA 2048".
     package var publicKeyKind: String { keyKind.description }
     package var pem: String { PEM.text("CERTIFICATE REQUEST", der) }
 
-    /// The largest request that is read: 64 KiB.
+    /// The largest request that is read, 64 KiB.
     package static let maximumBytes = 64 << 10
 
-    /// Makes and signs a request for 1 to 1000 names. The first name is also the subject's common name, where it fits.
+    /// Makes and signs a request for 1 to 1000 names. The first name is also the common name, unless it is longer than
+    /// 64 bytes.
     package init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
         let action = "making a request"
         let request = try unsafe OpenSSL.require(action, X509_REQ_new())
@@ -28,7 +29,7 @@ package struct CertificateRequest: Sendable, Hashable {
         }
         let alternatives = try CertificateExtension.names(names, isCritical: commonName == nil)
         let list = try unsafe OpenSSL.require(action, OPENSSL_sk_new_null())
-        // Frees the list and the extensions pushed onto it.
+        // aegis_extensions_free frees the list and the extensions in it.
         defer { unsafe aegis_extensions_free(list) }
         let item = try unsafe alternatives.make()
         guard unsafe OPENSSL_sk_push(list, UnsafeRawPointer(item)) > 0 else {
@@ -40,7 +41,7 @@ package struct CertificateRequest: Sendable, Hashable {
         try self.init(der: unsafe OpenSSL.encode(action) { output in unsafe i2d_X509_REQ(request, output) })
     }
 
-    /// Reads a request and verifies that its own key has signed it. Weak keys are refused.
+    /// Reads a request in DER. Throws if the request is not signed with its own key, or if that key is weak.
     package init(der: [UInt8]) throws(PKIError) {
         guard der.count <= Self.maximumBytes else { throw .tooLarge("request", limit: "64 KiB") }
         let decoded = unsafe OpenSSL.decode(der.span, free: X509_REQ_free) { position, count in
@@ -68,7 +69,7 @@ package struct CertificateRequest: Sendable, Hashable {
         ERR_clear_error()
     }
 
-    /// Reads the first request of a PEM text of at most 1 MiB.
+    /// Reads the first request in a PEM text of at most 1 MiB.
     package init(pem: [UInt8]) throws(PKIError) {
         let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]
         guard let block = try PEM.blocks(in: pem.span).first(where: { labels.contains($0.label) }) else {

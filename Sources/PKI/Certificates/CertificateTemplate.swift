@@ -1,22 +1,22 @@
 import COpenSSL
 
-/// The contents of a certificate that Aegis is about to sign.
+/// The contents of a certificate before it is signed.
 struct CertificateTemplate {
     var commonName: String?
-    /// The certificate of the authority that issues; nil for a root, which issues itself.
+    /// The certificate of the issuing CA. Nil for a root, which issues itself.
     var issuer: Certificate?
     var publicKeyDER: [UInt8]
-    /// Seconds since 1970 UTC.
+    /// The start of the validity, in seconds since 1970. `notAfter` is in the same unit.
     var notBefore: Int64
     var notAfter: Int64
     var extensions: [CertificateExtension]
 
-    /// Makes the certificate, with a random serial of 128 bits.
+    /// Makes and signs the certificate. Its serial number is random and has 128 bits.
     func signed(by key: PrivateKey) throws(PKIError) -> Certificate {
         let action = "making a certificate"
         let certificate = try unsafe OpenSSL.require(action, X509_new())
         defer { unsafe X509_free(certificate) }
-        // Versions are counted from zero: this is v3.
+        // X.509 counts versions from zero, so 2 means version 3.
         try unsafe OpenSSL.check(action, X509_set_version(certificate, 2))
         try unsafe setSerial(of: certificate)
         try unsafe setNames(of: certificate)
@@ -31,7 +31,7 @@ struct CertificateTemplate {
         for item in extensions {
             let item = try unsafe item.make()
             defer { unsafe X509_EXTENSION_free(item) }
-            // X509_add_ext adds a copy of the extension.
+            // X509_add_ext adds a copy, so `item` is freed here.
             try unsafe OpenSSL.check(action, X509_add_ext(certificate, item, -1))
         }
         try unsafe key.sign(certificate: certificate)
@@ -54,7 +54,7 @@ struct CertificateTemplate {
         }
         let parent = try unsafe Certificate.decode(issuer.der)
         defer { unsafe X509_free(parent) }
-        // X509_set_issuer_name copies the name.
+        // X509_set_issuer_name copies the name, so `parent` may be freed.
         try unsafe OpenSSL.check("writing an issuer", X509_set_issuer_name(certificate, X509_get_subject_name(parent)))
     }
 
@@ -67,7 +67,7 @@ struct CertificateTemplate {
         try unsafe OpenSSL.check("setting a public key", X509_set_pubkey(certificate, publicKey))
     }
 
-    /// The first 160 bits of the SHA-256 of the key's bits (RFC 7093, section 2, method 1).
+    /// The first 160 bits of the SHA-256 of the public key's bits (RFC 7093 section 2, method 1).
     private func keyIdentifier(of certificate: OpaquePointer) throws(PKIError) -> [UInt8] {
         let bits = try unsafe OpenSSL.require("reading a public key", X509_get0_pubkey_bitstr(certificate))
         return unsafe Array(OpenSSL.sha256(OpenSSL.bytes(of: bits).span).prefix(20))

@@ -1,18 +1,19 @@
-/// Finds the best path from a leaf up through the certificates that were given with it (RFC 4158).
+/// Finds the best chain from a leaf upwards among the given certificates (RFC 4158).
 ///
-/// An authority may have twin certificates: renewed, or signed by another authority. Clients use the chain as it is
-/// shown to them, so an expired certificate must not stand where its twin would do.
+/// A CA may have several certificates with the same key, for example after a renewal or a cross-signature. Clients
+/// verify the chain that the server sends. So the chain must not contain an expired certificate of a CA if the CA also
+/// has a valid certificate.
 struct ChainSearch {
-    /// The leaf, then every certificate above it; all others are left out.
+    /// The leaf first, then all certificates above the leaf. Unrelated certificates are not in the list.
     private let certificates: [Certificate]
-    /// For each certificate, the indices of its issuers, the best first.
+    /// For each certificate, the indices of its issuers' certificates, the best first.
     private let issuers: [[Int]]
     private let qualities: [Quality]
-    /// For each certificate, whether it or one above it is valid. At the end of a chain, a certificate for which this
-    /// is false is of no use to clients.
+    /// For each certificate, whether it or any certificate above it is valid. If not, the certificate is useless at the
+    /// end of a chain.
     private let leadsToValid: [Bool]
 
-    /// Whether a certificate is valid, and for how much of the leaf's lifetime.
+    /// How good a certificate is: whether it is valid, and for how much of the leaf's lifetime.
     private struct Quality: Comparable, Hashable {
         let isValid: Bool
         let end: Int64
@@ -22,16 +23,17 @@ struct ChainSearch {
         }
     }
 
-    /// The most steps tried for each quality; real chains take a dozen.
+    /// The maximum number of steps of one search. A real chain takes about a dozen.
     private static let maximumSteps = 1000
 
-    /// Finds the issuers of each certificate. `all` must be distinct and bounded in number. `now` is in seconds since
-    /// 1970; without `now`, twins are told apart by their ends alone.
+    /// Finds the issuers of each certificate. `all` must not contain duplicates, and callers bound its size. `now` is
+    /// in seconds since 1970. If `now` is nil, all certificates count as valid, and only their expiry decides.
     init(from leaf: Certificate, among all: [Certificate], now: Int64?) {
         var certificates = [leaf]
         var rest = all.filter { $0 != leaf }
         var issuers: [[Int]] = []
-        // Each round takes the next known certificate, first the leaf, and adds its issuers.
+        // The list grows while the loop runs. Each round takes the next certificate, the leaf first, and appends its
+        // issuers.
         while issuers.count < certificates.count {
             let child = certificates[issuers.count]
             let above = rest.filter(child.isIssued)
@@ -52,8 +54,8 @@ struct ChainSearch {
         self.qualities = qualities
         leadsToValid = Self.leadsToValid(certificates, qualities, issuers)
         self.issuers = issuers.map { indices in
-            // Among issuers of the same quality a root comes last, since it ends the chain. The others keep the order
-            // of the input.
+            // Among issuers of equal quality a root comes last, since a root ends the chain. Otherwise the order of the
+            // input decides.
             indices.sorted { left, right in
                 if qualities[left] != qualities[right] { return qualities[left] > qualities[right] }
                 let (first, second) = (certificates[left], certificates[right])
@@ -67,7 +69,8 @@ struct ChainSearch {
         _ certificates: [Certificate], _ qualities: [Quality], _ issuers: [[Int]]
     ) -> [Bool] {
         var leads = qualities.map(\.isValid)
-        // Each round but the last finds one more certificate that leads to a valid one.
+        // Each round marks one more certificate whose issuer leads to a valid certificate. The loop ends when there is
+        // no unmarked certificate of this kind.
         while let next = leads.indices.first(where: { index in
             !leads[index] && !certificates[index].isSelfIssued && issuers[index].contains { leads[$0] }
         }) {
@@ -76,12 +79,12 @@ struct ChainSearch {
         return leads
     }
 
-    /// Whether a certificate is the leaf or above it.
+    /// Whether a certificate is the leaf or above the leaf.
     func contains(_ certificate: Certificate) -> Bool { certificates.contains(certificate) }
 
-    /// The path whose worst certificate is better than that of any other path. It goes up to a root, or as far as the
-    /// given certificates lead. Invalid certificates at its end are cut off if all below them are valid: most clients
-    /// know another way from there to a root.
+    /// Returns the best chain: its worst certificate (the leaf aside) is better than the worst of every other chain.
+    /// The chain ends with a root, or where the given certificates end. If no such chain is entirely valid, the invalid
+    /// certificates at its end are left out, since most clients know another path from there to a root.
     func best() -> [Certificate] {
         let worsts = Set(qualities.dropFirst()).sorted(by: >)
         for (cutsTail, allValid) in [(false, true), (true, true), (false, false)] {
@@ -96,8 +99,8 @@ struct ChainSearch {
     private func path(from path: [Int], atLeast worst: Quality, _ cutsTail: Bool, _ steps: inout Int) -> [Int]? {
         guard let last = path.last, !certificates[last].isSelfIssued else { return path }
         let next = issuers[last].filter { issuer in
-            // An expired root above an intermediate is of no use, since clients have their own copy of roots. A key
-            // that is already in the path would lead in a circle.
+            // An expired root above an intermediate is left out, since clients have their own copy of the root. A
+            // certificate whose key is already in the path is skipped, since it would make a loop.
             (leadsToValid[issuer] || !(cutsTail || certificates[issuer].isSelfIssued) || path.count == 1)
                 && !path.dropFirst().contains { certificates[$0].publicKeyDER == certificates[issuer].publicKeyDER }
         }

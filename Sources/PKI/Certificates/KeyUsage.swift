@@ -1,17 +1,17 @@
-/// The operations that a certificate's key may be used for (RFC 5280, section 4.2.1.3). The raw value is the first byte
-/// of the extension's bit string, which is also how OpenSSL numbers the operations.
+/// The allowed uses of a certificate's key (RFC 5280 section 4.2.1.3).
 package struct KeyUsage: OptionSet, Sendable, Hashable {
-    /// The bits; the first one of RFC 5280 is the highest of eight.
+    /// The first byte of the extension's bit string, in which bit 0 of RFC 5280 is the highest bit. OpenSSL's constants
+    /// (KU_…) have the same values.
     package let rawValue: UInt32
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Signatures in TLS handshakes.
+    /// The key may sign TLS handshakes.
     package static let digitalSignature = KeyUsage(rawValue: 0x80)
-    /// RSA key exchange of TLS 1.2.
+    /// The key may be used for the RSA key exchange of TLS 1.2.
     package static let keyEncipherment = KeyUsage(rawValue: 0x20)
-    /// Signatures of certificates.
+    /// The key may sign certificates.
     package static let keyCertSign = KeyUsage(rawValue: 0x04)
-    /// Signatures of revocation lists.
+    /// The key may sign revocation lists (CRLs).
     package static let cRLSign = KeyUsage(rawValue: 0x02)
 }

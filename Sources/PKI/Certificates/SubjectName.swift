@@ -1,13 +1,13 @@
 import Glibc
 
-/// A name in a certificate (a GeneralName of RFC 5280, section 4.2.1.6). Kinds other than these two are ignored.
+/// A name in a certificate (GeneralName, RFC 5280 section 4.2.1.6). Aegis ignores names of other kinds.
 package enum SubjectName: Sendable, Hashable {
-    /// A host name in its wire form, in lower case; its first label may be `*`.
+    /// A host name in lower-case ASCII. The first label may be `*`.
     case dns(String)
-    /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
+    /// An IPv4 or IPv6 address in canonical text (RFC 5952).
     case ip(String)
 
-    /// Reads an IP address, or else a host name. Throws for a name that no certificate can contain.
+    /// Reads an IP address or a host name. Throws if no certificate can contain the name.
     package init(_ text: String) throws(PKIError) {
         if let bytes = Self.addressBytes(text) {
             self = .ip(Self.addressText(bytes))
@@ -16,14 +16,14 @@ package enum SubjectName: Sendable, Hashable {
         }
     }
 
-    /// The name as text, without its kind.
     package var text: String {
         switch self {
         case .dns(let name), .ip(let name): name
         }
     }
 
-    /// The GeneralName in DER. The name is checked again, since an enum case can be built without the initializer.
+    /// Encodes the name as a GeneralName in DER. The function checks the name again, since code can make an enum case
+    /// without the checking initializer.
     func der() throws(PKIError) -> [UInt8] {
         switch self {
         case .dns(let name): return DER.context(2, Array(try Self.checkedHostName(name).utf8))
@@ -35,8 +35,8 @@ package enum SubjectName: Sendable, Hashable {
         }
     }
 
-    /// Checks and lowercases a host name: at most 253 letters, digits, hyphens and underscores, in labels of at most
-    /// 63. The first label may be `*`.
+    /// Checks a host name and converts it to lower case. A host name has at most 253 letters, digits, hyphens,
+    /// underscores and dots, and at most 63 per label. The first label may be `*`.
     private static func checkedHostName(_ text: String) throws(PKIError) -> String {
         let name = lowercased(text)
         var labels = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -53,25 +53,25 @@ package enum SubjectName: Sendable, Hashable {
         return name
     }
 
-    /// Lowercases ASCII letters only. Other letters are not allowed in host names, and their case rules differ.
+    /// Converts ASCII letters to lower case. Host names have no other letters.
     static func lowercased(_ text: String) -> String {
         String(decoding: text.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
-    /// The 4 or 16 bytes of an address, as `inet_pton` reads it; nil for any other text.
+    /// Reads an IP address. Returns its 4 or 16 bytes, or nil for any other text.
     static func addressBytes(_ text: String) -> [UInt8]? {
-        // inet_pton would stop at a NUL.
+        // inet_pton stops at a NUL and would ignore the text after it.
         guard text.utf8.count <= 64, !text.utf8.contains(0) else { return nil }
         let isV6 = text.utf8.contains(UInt8(ascii: ":"))
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
-        // inet_pton writes exactly 4 or 16 bytes, as the family says.
+        // inet_pton writes 4 bytes for AF_INET and 16 for AF_INET6, which is the size of `bytes`.
         return unsafe inet_pton(isV6 ? AF_INET6 : AF_INET, text, &bytes) == 1 ? bytes : nil
     }
 
-    /// The canonical text of 4 or 16 bytes.
+    /// The canonical text of an IP address with 4 or 16 bytes.
     static func addressText(_ bytes: [UInt8]) -> String {
         var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-        // inet_ntop writes at most the given size and ends the text with NUL.
+        // inet_ntop writes at most `buffer.count` bytes and ends the text with NUL.
         _ = unsafe inet_ntop(bytes.count == 16 ? AF_INET6 : AF_INET, bytes, &buffer, socklen_t(buffer.count))
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
@@ -82,10 +82,11 @@ extension SubjectName: CustomStringConvertible {
 }
 
 extension String {
-    /// At most 300 characters of the text, with every character replaced that would break the line or be invisible.
+    /// The first 300 characters. Control and invisible characters are replaced, so that the text stays on one line of a
+    /// log.
     var oneLine: String { oneLine(limit: 300) }
 
-    /// The same as `oneLine`, with at most `limit` characters (Unicode scalars).
+    /// The first `limit` Unicode scalars of the text. Control and invisible characters are replaced, as in `oneLine`.
     package func oneLine(limit: Int) -> String {
         String(
             String.UnicodeScalarView(

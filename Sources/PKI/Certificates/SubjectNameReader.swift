@@ -1,16 +1,16 @@
 import COpenSSL
 
-/// Reads the extensions of a certificate or a request, which must outlive the reader.
+/// Reads the extensions of a certificate or a request. The certificate or request must outlive the reader.
 @unsafe
 struct X509ExtensionReader {
-    /// An `X509`, or the stack of a request's extensions.
+    /// An `X509`, or OpenSSL's stack of a request's extensions.
     @unsafe private enum Source {
         case certificate(OpaquePointer)
         case list(OpaquePointer)
     }
 
     private let source: Source
-    /// "certificate" or "request", for messages.
+    /// The word for messages: "certificate" or "request".
     let owner: String
 
     init(certificate: OpaquePointer) {
@@ -23,7 +23,8 @@ struct X509ExtensionReader {
         unsafe owner = "request"
     }
 
-    /// OpenSSL's stack of an extension's values, which the caller owns; nil when there is no such extension.
+    /// Reads an extension as OpenSSL's stack of values. The caller must free the stack. Returns nil if the extension is
+    /// missing.
     func stack(_ identifier: Int32, _ name: String) throws(PKIError) -> OpaquePointer? {
         var status: Int32 = 0
         ERR_clear_error()
@@ -33,25 +34,24 @@ struct X509ExtensionReader {
             case .list(let list): unsafe X509V3_get_d2i(list, identifier, &status, nil)
             }
         if let value = unsafe value { return OpaquePointer(value) }
-        // A status of -1 means that there is no such extension, -2 that there are several; any other status that it
-        // can't be read.
+        // The status is -1 if the extension is missing, -2 if it occurs twice, and another value if it can't be read.
         guard status == -1 else { throw unsafe .malformed(owner, reason: "its \(name) can't be read") }
         return nil
     }
 }
 
 enum SubjectNameReader {
-    /// The most names that a certificate may have; more are refused.
+    /// A certificate with more names is rejected.
     static let maximumNames = 1000
 
-    /// A name of any kind. `kind` is one of OpenSSL's `GEN_` numbers; `bytes` is empty for kinds other than host names,
-    /// addresses, URIs and e-mail.
+    /// A subject alternative name of any kind. `kind` is one of OpenSSL's `GEN_` constants. `bytes` has the content of
+    /// host names, IP addresses, URIs and e-mail addresses, and is empty for other kinds.
     struct Content {
         let kind: Int32
         let bytes: [UInt8]
     }
 
-    /// All subject alternative names, unchecked; empty when the extension is absent.
+    /// Reads all subject alternative names without checking them. Returns an empty list if the extension is missing.
     static func contents(of reader: X509ExtensionReader) throws(PKIError) -> [Content] {
         let what = "subject alternative names"
         guard let stack = try unsafe reader.stack(NID_subject_alt_name, what) else { return [] }
@@ -60,13 +60,13 @@ enum SubjectNameReader {
         guard count <= maximumNames else { throw .tooLarge(what, limit: "\(maximumNames)") }
         var contents: [Content] = []
         for index in 0..<count {
-            // Elements are GENERAL_NAMEs of the stack, which lives until this function returns.
+            // The stack owns its elements, which are GENERAL_NAMEs. The stack is freed only when this function returns.
             guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: GENERAL_NAME.self) else {
                 continue
             }
             var kind: Int32 = 0
             let value = unsafe GENERAL_NAME_get0_value(element, &kind)
-            // These kinds hold an ASN1_STRING.
+            // For these four kinds, OpenSSL stores the value as an ASN1_STRING.
             let text =
                 [GEN_DNS, GEN_IPADD, GEN_URI, GEN_EMAIL].contains(kind)
                 ? unsafe value?.assumingMemoryBound(to: ASN1_STRING.self) : nil
@@ -103,7 +103,7 @@ enum SubjectNameReader {
 
 extension OpenSSL {
     static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
-        // Data and length both belong to the string, which the caller keeps alive.
+        // The string owns the `length` bytes at the pointer, and the caller keeps the string alive.
         let length = unsafe Int(ASN1_STRING_length(string))
         return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: length))
     }

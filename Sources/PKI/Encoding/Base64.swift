@@ -1,9 +1,9 @@
-/// The two alphabets of base64 (RFC 4648, sections 4 and 5), which differ in their last two digits.
+/// The two alphabets of base64 (RFC 4648 sections 4 and 5). They differ in the characters for 62 and 63.
 enum Base64Alphabet {
     case standard
     case url
 
-    /// The ASCII code of a value below 64.
+    /// The ASCII character for a value below 64.
     func digit(_ value: UInt8) -> UInt8 {
         switch value {
         case 0..<26: value + UInt8(ascii: "A")
@@ -14,13 +14,14 @@ enum Base64Alphabet {
         }
     }
 
-    /// The value of an ASCII digit; nil for any other byte.
+    /// The value of an ASCII character. Nil if the character is not in the alphabet.
     func value(_ digit: UInt8) -> UInt8? {
         let value = values[Int(digit)]
         return value == Self.noValue ? nil : value
     }
 
-    /// For each byte its value as a digit, or `noValue`. A loop should read this table once, before it begins.
+    /// A table with the value of each byte, or `noValue`. A loop over many bytes should get the table once, before it
+    /// starts.
     var values: [UInt8] { self == .url ? Self.urlValues : Self.standardValues }
 
     static let noValue: UInt8 = 0xFF
@@ -33,7 +34,7 @@ enum Base64Alphabet {
         return values
     }
 
-    /// Decodes a text with or without padding. Blanks and line ends around the text are ignored.
+    /// Decodes a text with or without padding. White space before and after the text is ignored.
     fileprivate func decodePadded(_ text: SecretBytes) -> SecretBytes? {
         text.withBytes { text in
             let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
@@ -48,7 +49,8 @@ enum Base64Alphabet {
 
     private struct NotBase64: Error {}
 
-    /// Decodes `count` digits; nil when a byte is no digit or the unused last bits are not zero.
+    /// Decodes `count` characters. Returns nil if a character is not in the alphabet, or if the unused bits at the end
+    /// are not zero.
     fileprivate func decode(_ text: Span<UInt8>, count: Int) -> SecretBytes? {
         guard count % 4 != 1 else { return nil }
         return try? SecretBytes(capacity: count * 3 / 4) { output throws(NotBase64) in
@@ -69,14 +71,14 @@ enum Base64Alphabet {
     }
 }
 
-/// base64 (RFC 4648, section 4), the form in which name servers issue keys for DNS updates.
+/// Standard base64 (RFC 4648 section 4). Name servers print keys for DNS updates in this form.
 package enum Base64 {
-    /// Decodes a text, with or without padding, and with blanks or line ends around it. Nil when any other byte is no
-    /// digit, or the unused last bits are not zero.
+    /// Decodes a text with or without padding. White space before and after the text is ignored. Returns nil if another
+    /// byte is not in the alphabet, or if the unused bits at the end are not zero.
     package static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
 }
 
-/// base64url without padding (RFC 4648, section 5), in which JOSE and ACME write bytes.
+/// Unpadded base64url (RFC 4648 section 5). JOSE and ACME encode bytes in this form.
 package enum Base64URL {
     package static func text(_ bytes: [UInt8]) -> String {
         var digits: [UInt8] = []
@@ -91,20 +93,21 @@ package enum Base64URL {
         return String(decoding: digits, as: UTF8.self)
     }
 
-    /// Decodes a text; nil when a byte is no digit or the unused last bits are not zero.
+    /// Decodes a text. Returns nil if a character is not in the alphabet, or if the unused bits at the end are not
+    /// zero.
     package static func bytes(_ text: String) -> [UInt8]? {
         SecretBytes(Array(text.utf8)).withBytes { Base64Alphabet.url.decode($0, count: $0.count) }?.plainCopy()
     }
 
-    /// Decodes a secret. Padding, the digits of plain base64, and blanks or line ends around the text are accepted too:
-    /// CAs that hand out keys are not as strict as the standard.
+    /// Decodes a secret that a CA has given to the operator. Not all CAs follow the standard, so padding, the standard
+    /// alphabet, and white space before and after the text are accepted too.
     package static func secret(_ text: SecretBytes) -> SecretBytes? {
         Base64Alphabet.url.decodePadded(text) ?? Base64Alphabet.standard.decodePadded(text)
     }
 
-    /// The digits that the secret alone determines when a longer text that contains it is encoded. `offset` (0 to 2) is
-    /// the place of the secret's first byte in a group of three bytes. The digit before and the digit after may contain
-    /// bits of the secret too.
+    /// Returns the characters that a secret contributes to the encoding of a longer text, to find the secret in that
+    /// encoding. `offset` (0 to 2) is the position of the secret's first byte within a group of three bytes. The result
+    /// leaves out the characters at both ends that also depend on neighbouring bytes.
     package static func core(of secret: SecretBytes, at offset: Int) -> SecretBytes {
         secret.withBytes { bytes in
             let digits = (8 * offset + 5) / 6..<max((8 * offset + 5) / 6, 8 * (offset + bytes.count) / 6)
@@ -119,7 +122,7 @@ package enum Base64URL {
         }
     }
 
-    /// Whether all bytes are digits of base64url.
+    /// Whether all bytes are in the alphabet of base64url.
     package static func isText(_ bytes: some Sequence<UInt8>) -> Bool {
         bytes.allSatisfy { Base64Alphabet.url.value($0) != nil }
     }

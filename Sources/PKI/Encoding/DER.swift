@@ -1,14 +1,15 @@
-/// Writes the few ASN.1 values (X.690, DER) that Aegis's certificate extensions are made of.
+/// Writes the ASN.1 types in DER (X.690) that Aegis's certificate extensions need.
 enum DER {
     static func sequence(_ parts: [[UInt8]]) -> [UInt8] { value(tag: 0x30, Array(parts.joined())) }
     static func octetString(_ bytes: [UInt8]) -> [UInt8] { value(tag: 0x04, bytes) }
     static var isTrue: [UInt8] { [0x01, 0x01, 0xFF] }
     static func integer(_ small: UInt8) -> [UInt8] { [0x02, 0x01, small & 0x7F] }
 
-    /// A value with a context-specific primitive tag, such as `[2] IA5String` of a GeneralName.
+    /// A value with a context-specific primitive tag, such as `[2] IA5String` in a GeneralName.
     static func context(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { value(tag: 0x80 | number, bytes) }
 
-    /// A bit string of named bits, the first bit being the highest of `bits`. DER leaves out trailing zero bits.
+    /// A bit string of named bits. The first named bit is the highest bit of `bits`. DER leaves out zero bits at the
+    /// end.
     static func namedBits(_ bits: UInt8) -> [UInt8] {
         bits == 0 ? [0x03, 0x01, 0] : [0x03, 0x02, UInt8(bits.trailingZeroBitCount), bits]
     }
@@ -32,8 +33,8 @@ enum DER {
 }
 
 extension DER {
-    /// The range of an element's content. The element begins at `start` and ends where its content does. Nil when the
-    /// element is cut off, or has no definite length.
+    /// Returns the range of the content of the element at `start`. The element ends where its content ends. Returns nil
+    /// if the element is cut off or has an indefinite length.
     static func content(at start: Int, of bytes: [UInt8]) -> Range<Int>? {
         guard start + 2 <= bytes.count else { return nil }
         let first = Int(bytes[start + 1])

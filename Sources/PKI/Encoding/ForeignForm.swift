@@ -1,26 +1,27 @@
-/// A form of certificates and keys other than plain PEM.
+/// A form of certificates or keys other than plain PEM. The error message names the command that converts it.
 package enum ForeignForm: Sendable, Hashable {
-    /// A certificate or key in DER; `command` is OpenSSL's command that reads it.
+    /// A certificate or key in DER. `command` is the subcommand of openssl that reads it.
     case der(command: String)
     /// PKCS #7 (RFC 2315): certificates without a key, in DER or in a PEM block.
     case pkcs7(isDER: Bool)
-    /// PKCS #12 (RFC 7292): certificates and a key, encrypted with a password; `key` says that the key is wanted, not
-    /// the certificates.
+    /// PKCS #12 (RFC 7292): certificates and a key, encrypted with a password. `key` is true if the operator needs the
+    /// key, false if the certificates.
     case pkcs12(key: Bool)
-    /// A certificate in OpenSSL's own format that adds the purposes it is trusted for.
+    /// A certificate in OpenSSL's own form, which adds the purposes that the certificate is trusted for.
     case trustedCertificate
-    /// UTF-16, in which Windows writes text.
+    /// UTF-16, which some Windows programs write.
     case utf16
 
-    /// Recognizes the form of a text without any PEM block; nil for an unknown form. `key` says that a key is wanted.
+    /// Recognizes the form of a file without PEM blocks. `key` says whether the file should contain a key. Returns nil
+    /// if the form is unknown.
     init?(of text: Span<UInt8>, key: Bool) {
         guard text.count > 16 else { return nil }
         if (text[0], text[1]) == (0xFF, 0xFE) || (text[0], text[1]) == (0xFE, 0xFF) {
             self = .utf16
             return
         }
-        // All these forms begin with a SEQUENCE (0x30). Its length is one byte up to 0x7F; 0x81 to 0x84 announce one to four
-        // more bytes; 0x80 is BER's indefinite length.
+        // Each of these forms is a SEQUENCE (0x30). The next byte is the length up to 0x7F; 0x81 to 0x84 mean that one
+        // to four bytes with the length follow; 0x80 means an indefinite length (BER).
         guard text[0] == 0x30, text[1] <= 0x84 else { return nil }
         let content = 2 + (text[1] > 0x80 ? Int(text[1] & 0x7F) : 0)
         let isNumber = text[content] == 0x02

@@ -1,4 +1,4 @@
-/// Bytes as lower-case hex digits, two for each.
+/// Bytes as lower-case hex, two digits per byte.
 package enum Hex {
     static func text(_ bytes: some Sequence<UInt8>) -> String {
         var digits: [UInt8] = []
@@ -10,7 +10,7 @@ package enum Hex {
         return String(decoding: digits, as: UTF8.self)
     }
 
-    /// The digits of a secret, in lower case.
+    /// The hex digits of a secret, in lower case.
     package static func digits(of secret: SecretBytes) -> SecretBytes {
         secret.withBytes { bytes in
             SecretBytes(capacity: 2 * bytes.count) { output in
@@ -22,7 +22,7 @@ package enum Hex {
         }
     }
 
-    /// Decodes hex digits of either case; nil for any other text.
+    /// Decodes hex digits in upper or lower case. Returns nil for any other text.
     static func bytes(_ text: String) -> [UInt8]? {
         let digits = Array(text.utf8)
         guard digits.count.isMultiple(of: 2) else { return nil }
@@ -34,12 +34,12 @@ package enum Hex {
         return bytes
     }
 
-    /// The ASCII code of a value below 16.
+    /// The ASCII character of a value below 16.
     static func digit(_ value: UInt8) -> UInt8 {
         value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
     }
 
-    /// The value of an ASCII hex digit of either case; nil for any other byte.
+    /// The value of an ASCII hex digit in upper or lower case. Nil for any other byte.
     package static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

@@ -1,31 +1,31 @@
-/// Finds and writes PEM blocks (RFC 7468, with the headers of RFC 1421 that OpenSSL's older format has). Text around
-/// the blocks, indented blocks and any kind of line end are accepted. A block that is cut off, or contains anything but
-/// base64, is an error.
+/// Reads and writes PEM blocks (RFC 7468, with the headers of RFC 1421 that OpenSSL's older format has). The reader
+/// accepts text around blocks, indented blocks, and line ends of any kind. It throws if a block is cut off or contains
+/// characters outside of base64.
 package enum PEM {
-    /// A block's label, and where the block is in the text.
+    /// A block's label, and its position in the text.
     struct Block {
         let label: String
         /// The offset of the BEGIN line.
         let start: Int
-        /// Whether the block's headers say that its content is encrypted.
+        /// Whether a header says that the content is encrypted.
         var isEncrypted = false
         /// The range of the base64 text.
         var body: Range<Int>
 
-        /// Whether the block is a certificate, by the label of RFC 7468 or the older one (section 5.1).
+        /// Whether the label is that of a certificate. `X509 CERTIFICATE` is an old label (RFC 7468 section 5.1).
         var isCertificate: Bool { label == "CERTIFICATE" || label == "X509 CERTIFICATE" }
     }
 
-    /// The longest text that is looked at: 1 MiB.
+    /// The largest text that is read by default, 1 MiB.
     static let maximumTextBytes = 1 << 20
-    /// The most blocks in a text. A system's file of trusted roots has about 150.
+    /// A text with more blocks is rejected. The system's file of trusted roots has about 150 blocks.
     private static let maximumBlocks = 1000
     private static let maximumLabelBytes = 64
     private static let begin = Array("-----BEGIN ".utf8)
     private static let end = Array("-----END ".utf8)
     private static let encrypted = Array("ENCRYPTED".utf8)
 
-    /// The DER of each certificate in a text, in the text's order. The certificates are not parsed.
+    /// Returns the DER of each certificate in a text, in the order of the text. The certificates are not parsed.
     package static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
         var certificates: [[UInt8]] = []
@@ -35,16 +35,16 @@ package enum PEM {
         return certificates
     }
 
-    /// The DER of a text's first block, such as the leaf of a chain; nil when that block is no certificate. The rest of
-    /// the text is ignored.
+    /// Returns the DER of the first block in a text, such as the leaf of a chain. Returns nil if the first block is no
+    /// certificate. The rest of the text is not read.
     package static func firstCertificate(in pem: [UInt8]) throws(PKIError) -> [UInt8]? {
         let text = pem.span
         guard let block = try blocks(in: text, atMost: 1).first, block.isCertificate else { return nil }
         return try content(of: block, in: text).plainCopy()
     }
 
-    /// The blocks that are certificates. Throws for certificates in another form, which would otherwise be left out
-    /// silently.
+    /// Returns the blocks that are certificates. Throws if the text has certificates in another form. Otherwise they
+    /// would be left out, and the operator would not notice.
     static func certificateBlocks(in text: Span<UInt8>) throws(PKIError) -> [Block] {
         let all = try blocks(in: text)
         if all.isEmpty, let form = ForeignForm(of: text, key: false) { throw .foreignForm(form) }
@@ -53,7 +53,8 @@ package enum PEM {
         return all.filter(\.isCertificate)
     }
 
-    /// The offset after the END line of the first block of a text in plain PEM; nil when there is no block.
+    /// Returns the offset after the first END line of a text. An indented END line is not found. Returns nil if there
+    /// is no END line.
     package static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
         var position = 0
         while position + end.count <= pem.count {
@@ -64,8 +65,8 @@ package enum PEM {
         return nil
     }
 
-    /// The blocks of a text, in its order, but no more than `limit`. A damaged BEGIN or END line is an error: its block
-    /// would otherwise be lost silently.
+    /// Returns the blocks of a text in order, at most `limit`. Throws for a damaged BEGIN or END line. Otherwise its
+    /// block would be left out, and the operator would not notice.
     static func blocks(
         in text: Span<UInt8>, atMost limit: Int = .max, maximumBytes: Int = maximumTextBytes
     ) throws(PKIError) -> [Block] {
@@ -91,7 +92,7 @@ package enum PEM {
                     throw .tooLarge("PEM text", limit: "\(maximumBlocks) blocks")
                 }
             } else if open != nil, isBase64(line, of: text) {
-                // Nearly all lines are base64, and need no further check.
+                // Nearly all lines are base64, so testing for base64 first saves the other tests.
             } else if open == nil, let slip = PEMSlip(bodyOutside: line, of: text) {
                 throw slip.error(at: position, in: text)
             } else if let slip = PEMSlip(line, of: text, isInBlock: open != nil) {
@@ -113,7 +114,8 @@ package enum PEM {
             reason: "the block '\(block.label)' of line \(lineNumber(of: block.start, in: text)) does not end")
     }
 
-    /// The number of the line, counted from 1, that contains the byte at `position`. CR, LF and CRLF each end a line.
+    /// Returns the number of the line that contains the byte at `position`. The first line is 1. CR, LF and CRLF end a
+    /// line.
     static func lineNumber(of position: Int, in text: Span<UInt8>) -> Int {
         var number = 1
         for index in 0..<position {
@@ -129,7 +131,7 @@ package enum PEM {
         return end
     }
 
-    /// A line without white space around it, and without a byte order mark.
+    /// Returns the range of a line without white space around it, and without a byte order mark at its start.
     private static func trimmed(_ line: Range<Int>, of text: Span<UInt8>) -> Range<Int> {
         let isSpace = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
         var end = line.upperBound
@@ -148,7 +150,7 @@ package enum PEM {
         else { return nil }
         let label = (line.lowerBound + prefix.count..<line.upperBound - dashes).map { text[$0] }
         let isDash = { (byte: UInt8) in byte == UInt8(ascii: "-") }
-        // A label can't have two dashes in a row (RFC 7468 section 3).
+        // RFC 7468 section 3 forbids two dashes in a row in a label.
         guard label.allSatisfy({ (0x20...0x7E).contains($0) }),
             !zip(label, label.dropFirst()).contains(where: { isDash($0) && isDash($1) })
         else { return nil }
@@ -168,7 +170,7 @@ package enum PEM {
 }
 
 extension PEM {
-    /// Decodes a block's base64 (RFC 4648, section 4).
+    /// Decodes a block's base64 (RFC 4648 section 4).
     static func content(of block: Block, in text: Span<UInt8>) throws(PKIError) -> SecretBytes {
         try SecretBytes(capacity: block.body.count / 4 * 3 + 3) { output throws(PKIError) in
             var group: UInt32 = 0
@@ -210,7 +212,7 @@ extension PEM {
 }
 
 extension PEM {
-    /// Writes a PEM block, with lines of 64 digits and a newline at its end.
+    /// Writes a PEM block with 64 characters per line.
     static func secretText(_ label: String, _ der: Span<UInt8>) -> SecretBytes {
         let frame = 2 * (label.utf8.count + 17)
         let digits = (der.count + 2) / 3 * 4
@@ -230,7 +232,7 @@ extension PEM {
         }
     }
 
-    /// Writes a PEM block whose content is no secret.
+    /// Writes a PEM block whose content is not secret.
     static func text(_ label: String, _ der: [UInt8]) -> String {
         secretText(label, der.span).withBytes { text in
             String(decoding: text.indices.map { text[$0] }, as: UTF8.self)

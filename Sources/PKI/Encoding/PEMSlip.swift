@@ -1,7 +1,7 @@
-/// A mistake in a PEM text that would make other programs lose a certificate silently. It is one of:
-/// - a damaged BEGIN or END line: dashes or a line break missing, letters in lower case or wrong, an odd kind of space;
-/// - an END line without BEGIN;
-/// - base64 without a BEGIN line before it.
+/// A mistake in a PEM text because of which other programs silently skip a block:
+/// - a damaged BEGIN or END line, for example with a missing dash or letters in lower case;
+/// - an END line without a BEGIN line;
+/// - base64 without a BEGIN line.
 struct PEMSlip {
     private enum Kind { case damaged, isAlone, isGlued, isBody }
 
@@ -9,11 +9,11 @@ struct PEMSlip {
     private let label: String
     private let isEnd: Bool
 
-    /// An END line without a BEGIN line before it.
+    /// Reports an END line that no BEGIN line precedes.
     init(endOf label: String) { (kind, self.label, isEnd) = (.isAlone, label, true) }
 
-    /// Finds base64 that no BEGIN line precedes; nil for any other line outside of blocks. DER of more than 127 bytes
-    /// begins with the digits "MI", and comments beside blocks hardly ever contain a word as long as a line of base64.
+    /// Detects base64 that no BEGIN line precedes. Returns nil for other lines. DER of more than 127 bytes starts with
+    /// "MI" in base64. Comments beside blocks hardly ever contain a word as long as `leastBodyBytes`.
     init?(bodyOutside line: Range<Int>, of text: Span<UInt8>) {
         guard line.count >= Self.leastBodyBytes, text[line.lowerBound] == UInt8(ascii: "M"),
             text[line.lowerBound + 1] == UInt8(ascii: "I"), PEM.isBase64(line, of: text)
@@ -21,11 +21,12 @@ struct PEMSlip {
         (kind, label, isEnd) = (.isBody, "CERTIFICATE", false)
     }
 
-    /// The shortest line taken for base64. Lines of PEM have 64 digits (RFC 7468 section 2); some programs write 60.
+    /// A shorter line does not count as base64. PEM has 64 characters per line (RFC 7468 section 2), but some programs
+    /// write 60.
     private static let leastBodyBytes = 60
 
-    /// Finds a damaged BEGIN or END line; nil for any line that probably was not meant as one. A line outside of blocks
-    /// that begins with `#` is a comment.
+    /// Detects a damaged BEGIN or END line. Returns nil for lines that are probably not meant as such a line, and for
+    /// comments (`#`) outside of blocks.
     init?(_ line: Range<Int>, of text: Span<UInt8>, isInBlock: Bool) {
         guard let first = line.first, isInBlock || text[first] != UInt8(ascii: "#") else { return nil }
         var words: [(isEnd: Bool, label: String)] = []
@@ -45,7 +46,7 @@ struct PEMSlip {
         kind = words.count == 2 && isEnd && !words[1].isEnd ? .isGlued : .damaged
     }
 
-    /// Finds a label that is misspelt or in lower case; nil for any other label.
+    /// Detects a label in lower case or with a spelling mistake. Returns nil for correct and for unknown labels.
     init?(boundary label: String, isEnd: Bool) {
         let proper = Self.proper(label)
         let meant = Self.isKnown(proper) ? proper : Self.labels.first { Self.isNear($0, proper) }
@@ -53,7 +54,7 @@ struct PEMSlip {
         (kind, self.label, self.isEnd) = (.damaged, meant, isEnd)
     }
 
-    /// The error for an operator. `position` is the offset of the line with the mistake.
+    /// The error for the operator. `position` is the offset of the faulty line.
     func error(at position: Int, in text: Span<UInt8>) -> PKIError {
         let reason =
             switch kind {
@@ -68,8 +69,8 @@ struct PEMSlip {
         return .malformed("PEM text", reason: "line \(PEM.lineNumber(of: position, in: text)) \(reason)")
     }
 
-    /// The length in bytes of the run of dashes at `start`. Word processors turn two dashes into one long dash, which
-    /// has three bytes.
+    /// The number of bytes in the run of dashes at `start`. Word processors replace two hyphens by one long dash, which
+    /// has three bytes in UTF-8.
     private static func dashes(from start: Int, to end: Int, of text: Span<UInt8>) -> Int {
         var position = start
         while position < end {
@@ -86,16 +87,16 @@ struct PEMSlip {
         return position - start
     }
 
-    /// Reads BEGIN or END and a known label. After the label, dashes or base64 may follow, but no other words: they
-    /// would make it a sentence.
+    /// Reads BEGIN or END and a known label. Returns nil if other words follow, since the line is then a sentence.
+    /// Dashes or base64 may follow.
     private static func boundary(from start: Int, to end: Int, of text: Span<UInt8>) -> (isEnd: Bool, label: String)? {
         var words: [String] = []
         var position = start
-        // The longest known label has three words.
+        // The longest known label has three words, so six words are enough to see that other words follow.
         while position < end, words.count < 6 {
             if isLetter(text[position]) {
                 let word = position..<((position..<end).first { !isLetter(text[$0]) } ?? end)
-                // Only base64 has longer words.
+                // No word of a boundary line is so long, so this must be base64.
                 guard word.count <= 16 else { break }
                 words.append(String(decoding: word.map { text[$0] }, as: UTF8.self).uppercased())
                 position = word.upperBound
@@ -124,7 +125,7 @@ struct PEMSlip {
         "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
     ]
 
-    /// Whether one text can be turned into the other by at most two insertions, deletions or changes of a letter.
+    /// Whether two texts differ by at most two inserted, deleted or replaced bytes (Levenshtein distance).
     private static func isNear(_ left: String, _ right: String) -> Bool {
         let (left, right) = (Array(left.utf8), Array(right.utf8))
         guard abs(left.count - right.count) <= 2 else { return false }

@@ -1,15 +1,15 @@
 import COpenSSL
 
-/// The kinds of private keys that Aegis can make. The raw value is the name in aegis.yaml.
+/// The private keys that Aegis can make. The raw value is the word in aegis.yaml.
 package enum KeyAlgorithm: String, Sendable, CaseIterable {
-    /// ECDSA on P-256: the default.
+    /// The default if aegis.yaml names no key type.
     case ecdsaP256 = "ecdsa-p256"
     case ecdsaP384 = "ecdsa-p384"
     case rsa2048 = "rsa-2048"
     case rsa3072 = "rsa-3072"
     case rsa4096 = "rsa-4096"
 
-    /// Makes an `EVP_PKEY`, which the caller owns.
+    /// Makes an `EVP_PKEY`. The caller must free it.
     func generate() throws(PKIError) -> OpaquePointer {
         let action = "making a key (\(rawValue))"
         return switch self {

@@ -3,24 +3,24 @@ import COpenSSL
 /// The algorithm and size of a public or private key.
 enum KeyKind: Sendable, Hashable {
     case rsa(bits: Int)
-    /// An elliptic curve by OpenSSL's name, and the size of its field.
+    /// An elliptic curve. `curve` is OpenSSL's name for it, and `bits` is the size of its field.
     case ecdsa(curve: String, bits: Int)
-    /// A key on a curve that is given by its parameters instead of its name, which RFC 5480 forbids (section 2.1.1).
-    /// Browsers, Go and Python refuse such certificates.
+    /// A curve that the key defines by its parameters instead of its name. RFC 5480 section 2.1.1 forbids this, and
+    /// browsers, Go and Python reject such certificates.
     case explicitECDSA(curve: String)
     case ed25519
-    /// Any other kind, by OpenSSL's name. Aegis uses no certificate with such a key.
+    /// Another algorithm, by OpenSSL's name. Aegis does not use such keys.
     case other(String)
 
-    /// The kind of an `EVP_PKEY`.
+    /// Reads the algorithm and size of an `EVP_PKEY`.
     init(of key: OpaquePointer) {
-        // The caller keeps the key alive during this call.
+        // The calls are sound because the caller keeps the key alive.
         let bits = unsafe Int(EVP_PKEY_get_bits(key))
         if unsafe EVP_PKEY_is_a(key, "RSA") == 1 {
             self = .rsa(bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "EC") == 1 {
             let curve = unsafe Self.curve(of: key)
-            // A curve that has no name at all can't be given by name, so it doesn't count as explicit.
+            // A key on a curve without a name must give the parameters, so it does not count as explicit.
             let isExplicit = unsafe Self.curves.keys.contains(curve) && Self.isExplicit(key)
             self = isExplicit ? .explicitECDSA(curve: curve) : .ecdsa(curve: curve, bits: bits)
         } else if unsafe EVP_PKEY_is_a(key, "ED25519") == 1 {
@@ -39,12 +39,12 @@ enum KeyKind: Sendable, Hashable {
     private static func curve(of key: OpaquePointer) -> String {
         var name = [CChar](repeating: 0, count: 64)
         var length = 0
-        // The call writes at most the given size, the final NUL included. It fails for curves without a name.
+        // The call writes at most `name.count` bytes, including a NUL. It fails if the curve has no name.
         guard unsafe EVP_PKEY_get_group_name(key, &name, name.count, &length) == 1 else { return "unnamed curve" }
         return String(decoding: name.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Throws for keys below RSA 2048 or EC 256, and for kinds that TLS can't sign with.
+    /// Throws if the key is weaker than RSA 2048 or EC 256, or if TLS can't sign with it.
     func checkStrength() throws(PKIError) {
         switch self {
         case .rsa(let bits):
@@ -58,17 +58,17 @@ enum KeyKind: Sendable, Hashable {
         }
     }
 
-    /// The largest RSA key that is served, in bits. A signature takes about 30 ms, during which a worker does nothing
-    /// else; with 16384 bits it would take eight times as long.
+    /// The largest RSA key that the gateway uses, in bits. A signature takes about 30 ms, and the worker serves no
+    /// other client during that time. A key of 16384 bits would take eight times as long.
     static let maximumRSABits = 8192
 
-    /// Throws for keys whose signatures are so slow that handshakes would hold up all other clients. Keys that only
-    /// verify, such as a peer's, need no check: verifying is hundreds of times faster.
+    /// Throws if signing with the key is so slow that each handshake would delay all other clients. Peers' keys need no
+    /// such check, since verifying is hundreds of times faster than signing.
     func checkCost() throws(PKIError) {
         if case .rsa(let bits) = self, bits > Self.maximumRSABits { throw .slowKey(description) }
     }
 
-    /// The hash for signatures of this key, as an `EVP_MD`; nil where the algorithm includes its own hash.
+    /// The hash for signatures with this key, as an `EVP_MD`. Nil for Ed25519, which includes its own hash.
     var digest: OpaquePointer? {
         switch self {
         case .ed25519: nil
@@ -82,7 +82,7 @@ enum KeyKind: Sendable, Hashable {
 }
 
 extension KeyKind: CustomStringConvertible {
-    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
+    /// The algorithm and size for messages, such as "ECDSA P-256" or "RSA 2048".
     var description: String {
         switch self {
         case .rsa(let bits): "RSA \(bits)"

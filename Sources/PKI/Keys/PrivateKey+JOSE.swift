@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// The algorithms of JSON Web Signatures for the account keys that Aegis makes (RFC 7518, section 3.1). The raw value
-/// is the name.
+/// The algorithms of JSON Web Signature for ACME account keys (RFC 7518 section 3.1). The raw value is the value of the
+/// member `alg`.
 package enum JWSAlgorithm: String, Sendable {
     /// ECDSA on P-256 with SHA-256.
     case es256 = "ES256"
@@ -11,14 +11,14 @@ package enum JWSAlgorithm: String, Sendable {
     case rs256 = "RS256"
 }
 
-/// The public half of a key as a JSON Web Key (RFC 7517). Numbers are big-endian bytes.
+/// A public key as a JSON Web Key (RFC 7517). Numbers are in big-endian bytes.
 package enum JSONWebKey: Sendable, Hashable {
-    /// A point on a curve. Both coordinates are as long as the curve's field.
+    /// A point on a curve. Each coordinate is as long as the curve's field.
     case ec(curve: String, x: [UInt8], y: [UInt8])
-    /// Modulus and exponent, without leading zeros.
+    /// The modulus `n` and the exponent `e`, without leading zeros.
     case rsa(n: [UInt8], e: [UInt8])
 
-    /// The required members (RFC 7638, section 3.2). A JWS needs no others.
+    /// The members that RFC 7638 section 3.2 requires. JWS needs no others.
     package var members: [String: String] {
         switch self {
         case .ec(let curve, let x, let y):
@@ -27,17 +27,18 @@ package enum JSONWebKey: Sendable, Hashable {
         }
     }
 
-    /// The members as JSON, sorted by name, as the thumbprint needs them. No member needs an escape.
+    /// The members in JSON, sorted by name, as RFC 7638 requires for the thumbprint. The values never need an escape.
     package var json: String {
         "{" + members.sorted { $0.key < $1.key }.map { #""\#($0.key)":"\#($0.value)""# }.joined(separator: ",") + "}"
     }
 
-    /// The thumbprint with SHA-256 (RFC 7638) in base64url.
+    /// The SHA-256 thumbprint in base64url (RFC 7638).
     package var thumbprint: String { Base64URL.text(Digest.sha256(Array(json.utf8))) }
 }
 
 extension PrivateKey {
-    /// The algorithm this key signs with. Throws for P-521 and Ed25519: not every CA accepts them for accounts.
+    /// The algorithm for signatures with this key. Throws for P-521 and Ed25519, which not every CA accepts for
+    /// accounts.
     package var jwsAlgorithm: JWSAlgorithm {
         get throws(PKIError) {
             switch keyKind {
@@ -59,8 +60,8 @@ extension PrivateKey {
         }
     }
 
-    /// Signs a message in the form that JWS requires (RFC 7518, sections 3.3 and 3.4): for ECDSA the two numbers one
-    /// after the other, each as long as the curve's field; for RSA the signature itself.
+    /// Signs a message for JWS. An ECDSA signature is its two numbers in sequence, each as long as the curve's field
+    /// (RFC 7518 section 3.4). An RSA signature is used unchanged (section 3.3).
     package func signature(of message: [UInt8]) throws(PKIError) -> [UInt8] {
         let algorithm = try jwsAlgorithm
         let signature = try rawSignature(of: message)
@@ -78,14 +79,14 @@ extension PrivateKey {
         try unsafe OpenSSL.check(
             action, withHandle { key in unsafe EVP_DigestSignInit(context, nil, keyKind.digest, nil, key) })
         var length = 0
-        // Without an output buffer, the call only says how many bytes it will write at most.
+        // Without an output buffer, EVP_DigestSign only sets `length` to the maximum size of the signature.
         try unsafe OpenSSL.check(action, EVP_DigestSign(context, nil, &length, message, message.count))
         var signature = [UInt8](repeating: 0, count: length)
         try unsafe OpenSSL.check(action, EVP_DigestSign(context, &signature, &length, message, message.count))
         return Array(signature.prefix(length))
     }
 
-    /// Turns an ECDSA signature in DER (RFC 3279, section 2.2.3) into two numbers of fixed width.
+    /// Converts an ECDSA signature from DER (RFC 3279 section 2.2.3) to two numbers of `width` bytes each.
     private static func joined(_ der: [UInt8], width: Int) throws(PKIError) -> [UInt8] {
         let decoded = unsafe OpenSSL.decode(der.span, free: ECDSA_SIG_free) { position, count in
             unsafe d2i_ECDSA_SIG(nil, position, count)
@@ -96,12 +97,13 @@ extension PrivateKey {
             + bytes(of: ECDSA_SIG_get0_s(pair), width: width)
     }
 
-    /// A public number of the key, by OpenSSL's name for it. Without `width` it has no leading zeros.
+    /// Reads a number of the public key, such as "n", which is OpenSSL's name for an RSA modulus. The result has
+    /// `width` bytes. If `width` is nil, it has no leading zeros.
     private func number(_ name: String, width: Int? = nil) throws(PKIError) -> [UInt8] {
         var number: OpaquePointer?
         try unsafe OpenSSL.check(
             "reading a public key", withHandle { key in unsafe EVP_PKEY_get_bn_param(key, name, &number) })
-        // EVP_PKEY_get_bn_param allocated the number for us.
+        // EVP_PKEY_get_bn_param allocated the number, and the caller must free it.
         defer { unsafe BN_free(number) }
         return try unsafe Self.bytes(of: number, width: width)
     }
@@ -109,7 +111,7 @@ extension PrivateKey {
     private static func bytes(of number: OpaquePointer?, width: Int?) throws(PKIError) -> [UInt8] {
         let width = unsafe width ?? (Int(BN_num_bits(number)) + 7) / 8
         var bytes = [UInt8](repeating: 0, count: width)
-        // The call writes exactly `width` bytes or fails.
+        // BN_bn2binpad writes exactly `width` bytes, or fails.
         try unsafe OpenSSL.check("writing a number", BN_bn2binpad(number, &bytes, Int32(width)))
         return bytes
     }

@@ -1,17 +1,17 @@
 import COpenSSL
 
-/// A private key that the gateway can use: RSA from 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
+/// A private key that the gateway can use: RSA with 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 @safe
 package final class PrivateKey: Sendable {
     let keyKind: KeyKind
-    // Sound to share: never changed after init, and OpenSSL's reading and signing operations are thread-safe. Each
-    // function that uses `key` keeps self alive until it returns.
+    // Sharing the pointer is sound: the key does not change after init, and OpenSSL's functions for reading and signing
+    // are thread-safe. Each function here keeps `self` alive while it uses the pointer.
     private nonisolated(unsafe) let key: OpaquePointer
 
-    /// The kind for messages, such as "ECDSA P-256" or "RSA 2048".
+    /// The algorithm and size for messages, such as "ECDSA P-256" or "RSA 2048".
     package var kind: String { keyKind.description }
 
-    /// Takes ownership of an `EVP_PKEY`, also when it throws.
+    /// Takes ownership of an `EVP_PKEY`, and frees it if the initializer throws.
     private init(takingOwnership key: OpaquePointer) throws(PKIError) {
         do throws(PKIError) {
             let kind = unsafe KeyKind(of: key)
@@ -28,9 +28,9 @@ package final class PrivateKey: Sendable {
 
     deinit { unsafe EVP_PKEY_free(key) }
 
-    /// Throws for an RSA key whose public exponent is not odd, above 1 and short, as every client requires. With an
-    /// exponent of 1 a signature would be the message itself. A long exponent slows each handshake down, for the client
-    /// too.
+    /// Throws unless an RSA key's public exponent is odd, greater than 1 and at most `maximumExponentBits` long;
+    /// clients reject other exponents. With the exponent 1, a signature would equal the message. A long exponent makes
+    /// each handshake slow, also for the client.
     private static func checkExponent(_ key: OpaquePointer) throws(PKIError) {
         var exponent: OpaquePointer?
         try unsafe OpenSSL.check("reading a key", EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent))
@@ -41,37 +41,39 @@ package final class PrivateKey: Sendable {
         }
     }
 
-    /// The longest public exponent, in bits. With a longer one and a long modulus, OpenSSL refuses to verify
+    /// The maximum length of a public exponent in bits. For long moduli, OpenSSL does not verify with a longer exponent
     /// (OPENSSL_RSA_MAX_PUBEXP_BITS).
     private static let maximumExponentBits: Int32 = 64
 
-    /// The public half as SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    /// The public key in DER, as a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
     package func publicKeyDER() throws(PKIError) -> [UInt8] {
         defer { extendLifetime(self) }
         return try unsafe OpenSSL.encode("reading a public key") { output in unsafe i2d_PUBKEY(key, output) }
     }
 
-    /// Makes a new key. For RSA this takes from a tenth of a second to some seconds.
+    /// Makes a new key. An RSA key takes between 0.1 s and some seconds.
     package static func generate(_ algorithm: KeyAlgorithm) throws(PKIError) -> PrivateKey {
         try unsafe PrivateKey(takingOwnership: algorithm.generate())
     }
 
-    /// Reads a key in DER: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017) or SEC 1 (RFC 5915), at most 32 KiB.
+    /// Reads a key in DER of at most 32 KiB: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017) or SEC 1 (RFC 5915).
     ///
-    /// OpenSSL 3.0's decoder frees its own copy of the DER without wiping it: see `OpenSSLMemory`.
+    /// The decoder of OpenSSL 3.0 frees its copy of the DER without wiping it, so this initializer uses
+    /// `OpenSSLMemory.wiping`.
     package convenience init(der: SecretBytes) throws(PKIError) {
         let limit = 32 << 10
         guard der.count <= limit else { throw .tooLarge("private key", limit: "32 KiB") }
         let key = unsafe OpenSSLMemory.wiping {
             unsafe der.withBytes { bytes in
                 unsafe OpenSSL.decode(bytes, free: EVP_PKEY_free) { position, count in
-                    // A function that can't read the bytes leaves `position` where it was.
+                    // The next function is tried only if the one before returned NULL. A function that returns NULL
+                    // does not move `position`.
                     unsafe aegis_pkcs8_p256_key(position, count) ?? aegis_pkcs8_key(position, count)
                         ?? d2i_AutoPrivateKey(nil, position, count)
                 }
             }
         }
-        // OpenSSL's reasons are dropped: it has tried all forms, and lists why each of them failed.
+        // OpenSSL tried all forms and queued an error for each. These errors would not help the operator.
         ERR_clear_error()
         guard let key = unsafe key else {
             throw .malformed("private key", reason: "it is neither PKCS#8, PKCS#1 nor SEC 1")
@@ -79,8 +81,8 @@ package final class PrivateKey: Sendable {
         try unsafe self.init(takingOwnership: key)
     }
 
-    /// Reads a PEM text with exactly one key and any other text around it: PKCS#8, "RSA PRIVATE KEY" or "EC PRIVATE
-    /// KEY". Throws for an encrypted key, and for a key whose halves don't belong together.
+    /// Reads the only private key in a PEM text: PKCS#8, "RSA PRIVATE KEY" or "EC PRIVATE KEY". Other text around it is
+    /// ignored. Throws if the key is encrypted, or if its private and public halves don't match.
     package convenience init(pem: SecretBytes) throws(PKIError) {
         let der = try pem.withBytes { text throws(PKIError) in
             let blocks = try PEM.blocks(in: text).filter { $0.label.hasSuffix("PRIVATE KEY") }
@@ -98,7 +100,7 @@ package final class PrivateKey: Sendable {
         try checkPair()
     }
 
-    /// The key as PKCS#8 in DER.
+    /// The key in DER, as PKCS#8.
     package func der() throws(PKIError) -> SecretBytes {
         try OpenSSLMemory.wiping { () throws(PKIError) in try encoded() }
     }
@@ -112,23 +114,24 @@ package final class PrivateKey: Sendable {
         var length = 0
         try unsafe OpenSSL.check(action, OSSL_ENCODER_to_data(context, &output, &length))
         guard let start = unsafe output else { throw .openSSL(action, reasons: []) }
-        // The encoder allocated the output for us. aegis_clear_free wipes and frees it.
+        // The encoder allocated `output`. aegis_clear_free wipes and frees it.
         defer { unsafe aegis_clear_free(start, length) }
         return SecretBytes(capacity: length) { bytes in
             for index in 0..<length { unsafe bytes.append(start[index]) }
         }
     }
 
-    /// The key as PKCS#8 in PEM.
+    /// The key in PEM, as PKCS#8.
     package func pem() throws(PKIError) -> SecretBytes {
         try der().withBytes { der in PEM.secretText("PRIVATE KEY", der) }
     }
 
-    /// Whether the certificate is for this key.
+    /// Whether the certificate contains this key's public half.
     package func matches(_ certificate: Certificate) -> Bool {
         if let own = try? publicKeyDER(), own == certificate.publicKeyDER { return true }
         defer { extendLifetime(self) }
-        // The same public key can be encoded in several ways: a compressed point, parameters that are absent or null.
+        // One public key can have several encodings, for example with a compressed point. So if the encodings differ,
+        // OpenSSL compares the keys.
         guard
             let other = unsafe OpenSSL.decode(
                 certificate.publicKeyDER.span, free: EVP_PKEY_free,
@@ -140,33 +143,33 @@ package final class PrivateKey: Sendable {
 }
 
 extension PrivateKey {
-    /// Lends the `EVP_PKEY` for as long as `body` runs.
+    /// Lends the `EVP_PKEY` to `body`. The pointer is valid only until `body` returns.
     func withHandle<Result>(_ body: (OpaquePointer) -> Result) -> Result {
         defer { extendLifetime(self) }
         return unsafe body(key)
     }
 
-    /// Signs a certificate (an `X509`) in which only the signature is missing.
+    /// Signs an `X509` that is complete except for the signature.
     func sign(certificate: OpaquePointer) throws(PKIError) {
         defer { extendLifetime(self) }
         try unsafe OpenSSL.check("signing a certificate", X509_sign(certificate, key, keyKind.digest))
     }
 
-    /// Puts this key's public half into a request (an `X509_REQ`), and signs it.
+    /// Sets the public key of an `X509_REQ` to this key's public half, and signs the request.
     func sign(request: OpaquePointer) throws(PKIError) {
         defer { extendLifetime(self) }
         try unsafe OpenSSL.check("making a request", X509_REQ_set_pubkey(request, key))
         try unsafe OpenSSL.check("signing a request", X509_REQ_sign(request, key, keyKind.digest))
     }
 
-    /// Throws unless the public half verifies a signature of the private half. This finds files that were damaged, or
-    /// put together from two keys.
+    /// Throws if the public half can't verify a signature by the private half. Then the file is damaged, or someone
+    /// combined two keys.
     private func checkPair() throws(PKIError) {
         defer { extendLifetime(self) }
         let context = try unsafe OpenSSL.require("checking a key", EVP_MD_CTX_new())
         defer { unsafe EVP_MD_CTX_free(context) }
         let message = Array("aegis".utf8)
-        // Room for the signature of any key that fits the limit of 32 KiB on DER.
+        // The buffer is large enough for any signature, since a key's DER has at most 32 KiB.
         var signature = [UInt8](repeating: 0, count: 32 << 10)
         var length = signature.count
         ERR_clear_error()
@@ -182,8 +185,8 @@ extension PrivateKey {
 }
 
 extension PrivateKey: CustomStringConvertible, CustomReflectable {
-    /// The kind of the key, and nothing else about it.
+    /// The description shows only the kind of the key, never its bytes.
     package var description: String { "private key (\(kind))" }
-    /// Without children, so that a dump shows nothing of the key.
+    /// The mirror has no children, so a dump of the key shows no bytes.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

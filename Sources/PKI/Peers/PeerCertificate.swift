@@ -1,29 +1,28 @@
 import COpenSSL
 
-/// The facts about a peer's certificate that logs and events show. A stranger may have made the certificate up, so each
-/// text is one line of printable ASCII, escaped and cut.
+/// Facts about a peer's certificate for logs and events. A stranger may have made the certificate, so each text is
+/// limited to one line of printable ASCII and to `maximumTextBytes`.
 package struct PeerCertificate: Sendable, Equatable {
-    /// The longest text in bytes; a longer one is cut and ends with `...`.
+    /// The maximum length of a text, in bytes. A longer text is cut and ends with `...`.
     package static let maximumTextBytes = 256
-    /// The most names that are shown.
+    /// The maximum number of names that logs show.
     package static let maximumNames = 16
 
-    /// The subject in the form of RFC 4514; empty when the certificate has none.
+    /// The subject in the form of RFC 4514. Empty if the certificate has no subject.
     package let subject: String
     /// The issuer in the form of RFC 4514.
     package let issuer: String
-    /// The serial number's content bytes in DER as hex.
+    /// The bytes of the serial number's DER integer in hex, without tag and length.
     package let serial: String
-    /// The subject alternative names with their kinds, such as `DNS:app.test`. Names that match no rule are included.
+    /// The subject alternative names with their kinds, such as `DNS:app.test`.
     package let names: [String]
-    /// The number of names that are not shown.
+    /// The number of further names, beyond `maximumNames`.
     package let namesLeftOut: Int
-    /// The SHA-256 of the DER as lower-case hex.
+    /// The SHA-256 of the DER in lower-case hex.
     package let fingerprint: String
-    /// The end of its validity in seconds since 1970; nil when that can't be read.
+    /// The end of the validity in seconds since 1970. Nil if it can't be read.
     package let notAfter: Int64?
 
-    /// Reads an `X509`.
     init(_ certificate: OpaquePointer) {
         subject = unsafe Self.text(of: X509_get_subject_name(certificate))
         issuer = unsafe Self.text(of: X509_get_issuer_name(certificate))
@@ -51,7 +50,7 @@ package struct PeerCertificate: Sendable, Equatable {
         defer { unsafe BIO_free(output) }
         guard unsafe aegis_print_name(output, name) >= 0 else { return "" }
         var bytes = [UInt8](repeating: 0, count: maximumTextBytes + 1)
-        // BIO_read writes at most the given count.
+        // BIO_read writes at most `bytes.count` bytes.
         let count = unsafe BIO_read(output, &bytes, Int32(bytes.count))
         return escaped(bytes.prefix(max(0, Int(count))))
     }
@@ -67,7 +66,7 @@ package struct PeerCertificate: Sendable, Equatable {
         }
     }
 
-    /// Bytes as printable ASCII: all other bytes become `\xNN`.
+    /// Converts bytes to printable ASCII. Each other byte becomes `\xNN`.
     private static func escaped(_ bytes: some Collection<UInt8>) -> String {
         cut(
             bytes.prefix(maximumTextBytes + 1).map { byte in
@@ -75,7 +74,7 @@ package struct PeerCertificate: Sendable, Equatable {
             }.joined())
     }
 
-    /// An ASCII text of at most `maximumTextBytes`.
+    /// Cuts an ASCII text to at most `maximumTextBytes`.
     private static func cut(_ text: String) -> String {
         text.utf8.count <= maximumTextBytes ? text : text.prefix(maximumTextBytes - 3) + "..."
     }

@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// Judges certificates by rules when OpenSSL calls it. The `X509_STORE` of a `PeerTrust` holds a reference to the
-/// judge, which thus lives as long as any connection with that store.
+/// Decides whether peers' certificates follow the rules. OpenSSL calls the judge during handshakes. The `X509_STORE` of
+/// a `PeerTrust` holds a reference to the judge, so the judge lives as long as any connection with that store.
 @safe
 final class PeerJudge: Sendable {
     let rules: PeerRules
@@ -12,20 +12,18 @@ final class PeerJudge: Sendable {
         self.now = now
     }
 
-    // MARK: Callbacks of OpenSSL
-
-    /// The index of the judge in the application data of an `X509_STORE`.
+    /// The index under which an `X509_STORE` holds its judge (application data of OpenSSL).
     private static let index: Int32 = {
         let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, nil, nil, nil) {
             _, judge, _, _, _, _ in
-            // OpenSSL calls this for every store that it frees; `judge` is nil for a store without one.
+            // OpenSSL calls this closure for each store that it frees. `judge` is nil if the store has no judge.
             if let judge = unsafe judge { unsafe Unmanaged<PeerJudge>.fromOpaque(judge).release() }
         }
         precondition(index >= 0, "OpenSSL has no place for a judge")
         return index
     }()
 
-    /// Gives an `X509_STORE` a reference to the judge, which OpenSSL releases when it frees the store.
+    /// Gives an `X509_STORE` a reference to the judge. OpenSSL releases the reference when it frees the store.
     func join(_ store: OpaquePointer) throws(PKIError) {
         let reference = unsafe Unmanaged.passRetained(self)
         guard unsafe X509_STORE_set_ex_data(store, Self.index, reference.toOpaque()) == 1 else {
@@ -34,16 +32,16 @@ final class PeerJudge: Sendable {
         }
     }
 
-    /// The judge of a verification (an `X509_STORE_CTX`), if its store has one.
+    /// Returns the judge of a verification (an `X509_STORE_CTX`). Returns nil if the verification's store has no judge.
     private static func judge(of context: OpaquePointer?) -> PeerJudge? {
-        // The verification holds the store, and the store a reference to the judge.
+        // The pointer is valid: the verification keeps the store alive, and the store keeps the judge alive.
         unsafe X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(context), index).map {
             unsafe Unmanaged<PeerJudge>.fromOpaque($0).takeUnretainedValue()
         }
     }
 
-    /// Verifies a peer's certificate in a handshake (SSL_CTX_set_cert_verify_callback(3)). Without a judge OpenSSL's
-    /// own verification decides.
+    /// Verifies a peer's certificate in a handshake (SSL_CTX_set_cert_verify_callback(3)). If the store has no judge,
+    /// OpenSSL's own verification decides. Returns 1 to accept.
     static func answer(_ context: OpaquePointer?) -> Int32 {
         guard let context = unsafe context else { return 0 }
         guard let judge = unsafe judge(of: context) else { return unsafe X509_verify_cert(context) > 0 ? 1 : 0 }
@@ -53,7 +51,7 @@ final class PeerJudge: Sendable {
         return 0
     }
 
-    /// Whether the rules accept an error that OpenSSL found.
+    /// Whether the rules allow an error that OpenSSL found.
     private func forgives(_ error: Int32) -> Bool {
         switch error {
         case X509_V_ERR_CERT_HAS_EXPIRED: rules.allowsExpired
@@ -64,14 +62,13 @@ final class PeerJudge: Sendable {
         }
     }
 
-    // MARK: Judging
-
-    /// Runs a verification (an `X509_STORE_CTX`), and leaves in it the error from which OpenSSL derives the alert.
+    /// Runs a verification (an `X509_STORE_CTX`). Returns nil if the certificate is accepted. Otherwise sets an error
+    /// in `context`, from which OpenSSL derives the TLS alert.
     func refusal(in context: OpaquePointer) -> PeerRefusal? {
         let now = now()
         unsafe X509_STORE_CTX_set_time(context, 0, time_t(now))
-        // If the chain is not verified, the store has no CAs. Without the peer's other certificates, only its own one
-        // is judged.
+        // Without chain verification, the store has no CAs. The peer's other certificates are removed, so that OpenSSL
+        // looks only at the peer's own certificate.
         if !rules.verifiesChain { unsafe X509_STORE_CTX_set0_untrusted(context, nil) }
         unsafe X509_STORE_CTX_set_verify_cb(context) { isGood, context in
             if isGood == 1 { return 1 }
@@ -79,7 +76,8 @@ final class PeerJudge: Sendable {
             return unsafe PeerJudge.judge(of: context)?.forgives(error) == true ? 1 : 0
         }
         ERR_clear_error()
-        // TLSFailure reads the first error of the queue, which must be the handshake's.
+        // TLSFailure reads the first error in the queue. Errors of the verification must not stand before the
+        // handshake's error.
         defer { ERR_clear_error() }
         guard unsafe X509_verify_cert(context) == 1 else { return unsafe refusalOfOpenSSL(in: context) }
         let chain = unsafe PeerChain(verifiedBy: context)
@@ -90,18 +88,20 @@ final class PeerJudge: Sendable {
             unsafe X509_STORE_CTX_set_error_depth(context, Int32(error.depth))
             return unsafe refusal(error, of: chain.certificate(at: error.depth), leaf: chain.certificate(at: 0))
         }
-        // Otherwise an error that the rules forgive would stay in the context.
+        // OpenSSL keeps an error in the context even if the rules allow it. The handshake would then fail, so the error
+        // is cleared.
         unsafe X509_STORE_CTX_set_error(context, X509_V_OK)
         return nil
     }
 
-    /// The refusal for an error that OpenSSL found.
+    /// Returns the refusal for an error that OpenSSL found.
     private func refusalOfOpenSSL(in context: OpaquePointer) -> PeerRefusal {
         let error = unsafe X509_STORE_CTX_get_error(context)
         if error == X509_V_OK { unsafe X509_STORE_CTX_set_error(context, X509_V_ERR_UNSPECIFIED) }
         let certificate = unsafe X509_STORE_CTX_get_current_cert(context)
         var fault = PeerFault(openSSL: error, depth: unsafe Int(X509_STORE_CTX_get_error_depth(context)))
-        // OpenSSL finds no issuer for a certificate whose extensions it can't read.
+        // If OpenSSL can't read a certificate's extensions, it reports that the issuer is unknown. "Unreadable" is more
+        // precise.
         let flags = unsafe certificate.map { unsafe X509_get_extension_flags($0) } ?? 0
         if fault.reason == .unknownAuthority, flags & UInt32(EXFLAG_INVALID) != 0 {
             fault = PeerFault(.unreadable, depth: fault.depth)
@@ -110,8 +110,8 @@ final class PeerJudge: Sendable {
         return unsafe refusal(fault, of: certificate, leaf: X509_STORE_CTX_get0_cert(context))
     }
 
-    /// Checks again what may have changed since a certificate was verified: whether it is valid now, is on a list of
-    /// its issuer, and has a required name.
+    /// Checks a certificate of an earlier handshake again. Only dates, revocation lists and required names are checked,
+    /// since the rest can't have changed.
     func refusal(again certificate: OpaquePointer, now: Int64) -> PeerRefusal? {
         do throws(PeerFault) {
             guard let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(certificate)),
@@ -134,7 +134,8 @@ final class PeerJudge: Sendable {
             certificate: unsafe leaf.map { unsafe PeerCertificate($0) })
     }
 
-    /// Checks the strength, the revocation and the names of a chain that OpenSSL accepts.
+    /// Checks for weak keys, weak signatures, revoked certificates and missing names in a chain that OpenSSL has
+    /// accepted.
     private func check(_ chain: PeerChain, now: Int64) throws(PeerFault) {
         for depth in unsafe 0...chain.anchor {
             let certificate = unsafe chain.certificate(at: depth)
@@ -158,7 +159,7 @@ final class PeerJudge: Sendable {
         }
     }
 
-    /// Requires a signature of 128 bits of security, as SHA-256 and Ed25519 have.
+    /// Requires a signature with a security of 128 bits, such as with SHA-256 or Ed25519.
     private static func checkSignature(of certificate: OpaquePointer, depth: Int) throws(PeerFault) {
         var bits: Int32 = 0
         guard unsafe X509_get_signature_info(certificate, nil, nil, &bits, nil) == 1, bits >= 128 else {
@@ -177,30 +178,32 @@ final class PeerJudge: Sendable {
     }
 }
 
-/// The chain that a successful verification built. It must not outlive the verification.
+/// The chain that a successful verification found. Its memory belongs to the verification, so it must not be used
+/// longer.
 @unsafe
 struct PeerChain {
     private let stack: OpaquePointer?
-    /// The place of the trusted certificate: the last one, or 0 when the peer's own certificate is trusted.
+    /// The index of the trusted certificate. It is the last one, or 0 if the peer's own certificate is trusted.
     let anchor: Int
 
-    /// Reads the chain of an `X509_STORE_CTX`.
+    /// Reads the chain from an `X509_STORE_CTX`.
     init(verifiedBy context: OpaquePointer) {
         unsafe stack = X509_STORE_CTX_get0_chain(context)
-        // The untrusted certificates, which come from the peer, stand first; the next one is trusted.
+        // The chain starts with the untrusted certificates, which the peer sent. The next certificate is trusted.
         let last = unsafe Int(OPENSSL_sk_num(stack)) - 1
         precondition(last >= 0, "a chain without certificates")
         unsafe anchor = min(Int(X509_STORE_CTX_get_num_untrusted(context)), last)
     }
 
-    /// The `X509` at a place up to the anchor's. The chain owns it.
+    /// Returns the `X509` at an index from 0 to `anchor`. The chain keeps ownership.
     func certificate(at depth: Int) -> OpaquePointer {
         precondition(unsafe (0...anchor).contains(depth))
-        // Elements of the stack are never nil.
+        // The stack has no nil elements, and `depth` is within it.
         return unsafe OpaquePointer(OPENSSL_sk_value(stack, Int32(depth)).unsafelyUnwrapped)
     }
 
-    /// The `X509` of a certificate's issuer; nil when the chain does not contain it.
+    /// Returns the `X509` of the issuer of the certificate at `depth`. Returns nil if the chain does not contain the
+    /// issuer.
     func issuer(at depth: Int) -> OpaquePointer? {
         if unsafe depth < anchor { return unsafe certificate(at: depth + 1) }
         let last = unsafe certificate(at: depth)

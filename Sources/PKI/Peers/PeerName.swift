@@ -1,36 +1,37 @@
 import COpenSSL
 
-/// A name in a peer's certificate (subject alternative names, RFC 5280 section 4.2.1.6), which identifies the peer.
+/// A name that identifies a peer, from its certificate's subject alternative names (RFC 5280 section 4.2.1.6).
 ///
-/// Names of different kinds never match, and the common name doesn't count. A name that breaks its kind's grammar is
-/// left out when a certificate is read, so that it matches nothing: a name with a NUL, a wildcard (its owner could
-/// claim to be any of the names), a URI whose path has empty, `.` or `..` segments.
+/// Names of different kinds never match, and the common name does not count. Malformed names in a certificate are
+/// ignored, so no rule matches them: names with a NUL, names with a wildcard (the owner could claim to be any of these
+/// names), and URIs with a path segment that is empty, `.` or `..`.
 package enum PeerName: Sendable, Hashable {
-    /// A host name in its wire form, in lower case.
+    /// A host name in lower-case ASCII.
     case dns(String)
-    /// An IPv4 or IPv6 address in its canonical text (RFC 5952).
+    /// An IPv4 or IPv6 address in canonical text (RFC 5952).
     case ip(String)
-    /// A URI with scheme and authority in lower case, such as a SPIFFE ID.
+    /// A URI, such as a SPIFFE ID. The scheme and the authority are in lower case.
     case uri(String)
-    /// An e-mail address, with its domain in lower case.
+    /// An e-mail address. The domain is in lower case.
     case email(String)
 
-    /// The longest name that is accepted, in bytes: that of a SPIFFE ID.
+    /// The maximum length of a URI or e-mail address, in bytes. It is the limit for SPIFFE IDs.
     package static let maximumBytes = 2048
 
-    /// Reads a host name; nil for a wildcard or any other bytes.
+    /// Reads a host name. Returns nil for a wildcard and for other bytes.
     package init?(hostName bytes: [UInt8]) {
         guard Self.isHostName(bytes) else { return nil }
         self = .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
     }
 
-    /// Reads an address of 4 or 16 bytes; nil for any other number of bytes.
+    /// Reads an IP address. Returns nil unless there are 4 or 16 bytes.
     package init?(address bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         self = .ip(SubjectName.addressText(bytes))
     }
 
-    /// Reads a URI (RFC 3986) that has a scheme, an authority without user, and a path; nil for any other bytes.
+    /// Reads a URI (RFC 3986) with a scheme and an authority. Returns nil for other bytes, and for an authority with a
+    /// user.
     package init?(uri bytes: [UInt8]) {
         guard bytes.count <= Self.maximumBytes, bytes.allSatisfy(Self.isURI) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
@@ -47,7 +48,7 @@ package enum PeerName: Sendable, Hashable {
         self = .uri(SubjectName.lowercased("\(scheme)://\(authority)") + path)
     }
 
-    /// Reads an e-mail address (RFC 5321's Mailbox, without quoting); nil for any other bytes.
+    /// Reads an e-mail address (Mailbox in RFC 5321, but without quotes). Returns nil for other bytes.
     package init?(email bytes: [UInt8]) {
         guard bytes.count <= Self.maximumBytes, let at = bytes.firstIndex(of: UInt8(ascii: "@")) else { return nil }
         let (local, domain) = (bytes[..<at], Array(bytes[(at + 1)...]))
@@ -74,7 +75,7 @@ package enum PeerName: Sendable, Hashable {
         }
     }
 
-    /// Reads the names of a certificate or request. Throws when there are too many or the extension can't be read.
+    /// Reads the names in a certificate or request. Throws if there are too many names or the extension can't be read.
     static func names(of reader: X509ExtensionReader) throws(PKIError) -> [PeerName] {
         try unsafe SubjectNameReader.contents(of: reader).compactMap { content in
             switch content.kind {
@@ -87,10 +88,8 @@ package enum PeerName: Sendable, Hashable {
         }
     }
 
-    // MARK: Grammars
-
-    /// Whether bytes are labels of letters, digits, hyphens and underscores, at most 63 bytes each and 253 in all,
-    /// without a final dot.
+    /// Whether the bytes are a host name without a final dot: letters, digits, hyphens and underscores, at most 63 per
+    /// label and 253 in all.
     private static func isHostName(_ bytes: [UInt8]) -> Bool {
         let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         return bytes.count <= 253
@@ -100,7 +99,8 @@ package enum PeerName: Sendable, Hashable {
             }
     }
 
-    /// Whether a byte may occur in a URI. `?`, `#`, the brackets of addresses and quotes are excluded.
+    /// Whether a byte may occur in a URI. Queries (`?`), fragments (`#`), IPv6 addresses in brackets and quotes are not
+    /// allowed.
     private static func isURI(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "-._~:/@!$&'()*+,;=%".utf8.contains(byte)
     }
@@ -109,7 +109,7 @@ package enum PeerName: Sendable, Hashable {
         isLetter(byte) || isDigit(byte) || "+-.".utf8.contains(byte)
     }
 
-    /// Whether a byte may occur in an atom of a local part, or is the dot between atoms (RFC 5322 section 3.2.3).
+    /// Whether a byte may occur before the `@` of an e-mail address (dot-atom, RFC 5322 section 3.2.3).
     private static func isAtom(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "!#$%&'*+-/=?^_`{|}~.".utf8.contains(byte)
     }
@@ -118,17 +118,17 @@ package enum PeerName: Sendable, Hashable {
     private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
 }
 
-/// A pattern for names of peers: one name, or a wildcard for several.
+/// A pattern that matches one or more names of peers.
 ///
-/// In a host name, `*.` at the beginning stands for one label. In a URI, `*` stands for one whole segment of the path.
-/// Addresses and e-mail addresses have no wildcards.
+/// In a host name, a leading `*.` stands for one label. In the path of a URI, `*` stands for one whole segment. IP
+/// addresses and e-mail addresses can't have wildcards.
 package struct PeerNamePattern: Sendable, Hashable {
-    /// The name, in which `*` stands for anything.
+    /// The name to match, perhaps with wildcards (`*`).
     private let pattern: PeerName
     private let segments: [Substring]
     private let hasWildcard: Bool
 
-    /// Reads a pattern of a host name, which may begin with `*.`; nil for any other text.
+    /// Reads a host name that may begin with `*.`. Returns nil for any other text.
     package init?(hostName text: String) {
         let isWildcard = text.hasPrefix("*.")
         guard case .dns(let name)? = PeerName(hostName: Array((isWildcard ? String(text.dropFirst(2)) : text).utf8))
@@ -138,24 +138,25 @@ package struct PeerNamePattern: Sendable, Hashable {
         self.init(.dns(isWildcard ? "*." + name : name), separator: ".", hasWildcard: isWildcard)
     }
 
-    /// Reads a pattern of a URI, whose segments may be `*`; nil for any other text.
+    /// Reads a URI in whose path whole segments may be `*`. Returns nil for any other text.
     package init?(uri text: String) {
         guard let name = PeerName(uri: Array(text.utf8)) else { return nil }
         let segments = name.text.split(separator: "/", omittingEmptySubsequences: false)
-        // The first three segments are the scheme, an empty one and the authority. They can't be wildcards.
+        // The first three segments are the scheme, an empty text between the slashes, and the authority. Wildcards are
+        // allowed only after these.
         guard segments.prefix(3).allSatisfy({ !$0.contains("*") }),
             segments.allSatisfy({ $0 == "*" || !$0.contains("*") })
         else { return nil }
         self.init(name, separator: "/", hasWildcard: segments.contains("*"))
     }
 
-    /// Reads an address; nil for any other text.
+    /// Reads an IP address. Returns nil for any other text.
     package init?(address text: String) {
         guard let bytes = SubjectName.addressBytes(text), let name = PeerName(address: bytes) else { return nil }
         self.init(name, separator: "/", hasWildcard: false)
     }
 
-    /// Reads an e-mail address; nil for any other text.
+    /// Reads an e-mail address. Returns nil for any other text.
     package init?(email text: String) {
         guard !text.contains("*"), let name = PeerName(email: Array(text.utf8)) else { return nil }
         self.init(name, separator: "/", hasWildcard: false)
@@ -167,10 +168,9 @@ package struct PeerNamePattern: Sendable, Hashable {
         segments = hasWildcard ? pattern.text.split(separator: separator, omittingEmptySubsequences: false) : []
     }
 
-    /// The pattern with its kind. Equal for patterns that match the same names.
+    /// The pattern with its kind. Patterns that match the same names have the same text.
     var labeledText: String { pattern.labeledText }
 
-    /// Whether a peer's name matches the pattern.
     package func matches(_ name: PeerName) -> Bool {
         guard hasWildcard else { return name == pattern }
         let separator: Character

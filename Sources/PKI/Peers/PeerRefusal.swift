@@ -1,63 +1,60 @@
 import COpenSSL
 
-/// The reason why a peer's certificate was refused, and the facts that the audit records about it.
+/// The reason why a peer's certificate was refused, with the facts that the audit records.
 package struct PeerRefusal: Sendable, Equatable {
-    /// The rule that is broken. The raw value is its name in metrics. In the comments on the cases, "it" is the
-    /// certificate that breaks the rule.
+    /// The broken rule. The raw value is its name in metrics.
     package enum Reason: String, Sendable, CaseIterable {
-        /// The client showed no certificate, and one is required.
+        /// The client sent no certificate, but the rules require one.
         case noCertificate = "no_certificate"
         /// The certificate is malformed or too large.
         case unreadable
-        /// No trusted CA issued it.
+        /// No trusted CA issued the certificate.
         case unknownAuthority = "unknown_authority"
-        /// It is self-signed, and not among the trusted certificates.
+        /// The certificate is self-signed, and is not itself trusted.
         case selfSigned = "self_signed"
-        /// Its signature is not by its issuer's key.
+        /// The issuer's key does not verify the certificate's signature.
         case badSignature = "bad_signature"
-        /// Its validity has ended.
         case expired
-        /// Its validity has not begun.
         case notYetValid = "not_yet_valid"
-        /// Its key usages don't allow this end of a connection.
+        /// The certificate's key usages don't allow a client's (or a server's) certificate.
         case wrongPurpose = "wrong_purpose"
-        /// It stands as an issuer in the chain, but is no CA certificate, or its key usage allows no signing of
+        /// A certificate in the chain has issued the certificate below it, but is no CA certificate or may not sign
         /// certificates.
         case notAnAuthority = "not_an_authority"
-        /// Its chain is longer than `PeerTrust.maximumCertificates`.
+        /// The chain has more than `PeerTrust.maximumCertificates` certificates.
         case chainTooLong = "chain_too_long"
-        /// More CAs stand below it than its path length allows.
+        /// More CA certificates stand below a CA certificate than its path length allows.
         case pathLength = "path_length"
-        /// A CA above it does not allow its names (name constraints).
+        /// The name constraints of a CA forbid the certificate's names.
         case nameConstraint = "name_constraint"
-        /// It has a critical extension that OpenSSL does not know.
+        /// The certificate has a critical extension that OpenSSL does not know.
         case unknownExtension = "unknown_extension"
-        /// Its key is weaker than RSA 2048 or EC 256, or of an unsupported kind.
+        /// The key is weaker than RSA 2048 or EC 256, or has an unsupported algorithm.
         case weakKey = "weak_key"
-        /// Its signature's hash is weaker than SHA-256.
+        /// The signature uses a hash weaker than SHA-256.
         case weakSignature = "weak_signature"
-        /// Its issuer revoked it.
         case revoked
-        /// Its issuer's revocation list is past its next update.
+        /// The issuer's revocation list is past its next update.
         case listOverdue = "list_overdue"
-        /// Revocation lists name its issuer, but none is signed by its issuer's key.
+        /// Revocation lists with the issuer's name exist, but the issuer's key signed none of them.
         case listForeign = "list_foreign"
-        /// None of its names is among the required ones.
+        /// The certificate has none of the required names.
         case missingName = "missing_name"
-        /// It is not for the name of the server that we connect to.
+        /// The certificate does not have the name of the server that Aegis connects to.
         case wrongHost = "wrong_host"
-        /// OpenSSL refused it for another reason, which `detail` gives.
+        /// OpenSSL refused the certificate for another reason, which `detail` gives.
         case other
     }
 
     package let reason: Reason
-    /// The place of the certificate that breaks the rule: 0 for the peer's own, 1 for its issuer, and so on.
+    /// The index in the chain of the certificate that breaks the rule. 0 is the peer's own certificate, 1 is its
+    /// issuer's.
     package let depth: Int
-    /// The subject of the certificate that breaks the rule, escaped and cut; nil for the peer's own certificate.
+    /// The subject of the CA certificate that breaks the rule. Nil if the peer's own certificate breaks it.
     package let authority: String?
-    /// More about the reason in a few words, such as the kind of key.
+    /// A few more words about the reason, such as the kind of the key.
     package let detail: String?
-    /// The peer's own certificate; nil when it showed none, or one that can't be read.
+    /// The peer's own certificate. Nil if the peer sent no certificate or an unreadable one.
     package let certificate: PeerCertificate?
 
     init(
@@ -70,7 +67,6 @@ package struct PeerRefusal: Sendable, Equatable {
 }
 
 extension PeerRefusal: CustomStringConvertible {
-    /// The reason as one line for people.
     package var description: String {
         if reason == .noCertificate { return "no certificate was shown" }
         let which = authority.map { "the authority '\($0)'" } ?? "the certificate"
@@ -79,7 +75,7 @@ extension PeerRefusal: CustomStringConvertible {
 }
 
 extension PeerRefusal.Reason {
-    /// The predicate of `description`, whose subject is the certificate.
+    /// The rest of a message that begins with the words "the certificate".
     fileprivate var text: String {
         switch self {
         case .noCertificate: "was not shown"
@@ -107,7 +103,7 @@ extension PeerRefusal.Reason {
     }
 }
 
-/// The rule that one certificate of a chain breaks.
+/// A rule that a certificate of a chain breaks, before the facts for a PeerRefusal are collected.
 struct PeerFault: Error {
     let reason: PeerRefusal.Reason
     var depth = 0
@@ -117,7 +113,7 @@ struct PeerFault: Error {
         (self.reason, self.depth, self.detail) = (reason, depth, detail)
     }
 
-    /// Translates an error of X509_STORE_CTX_get_error(3).
+    /// Translates an error code of X509_STORE_CTX_get_error(3).
     init(openSSL error: Int32, depth: Int) {
         let reason: PeerRefusal.Reason =
             switch error {
@@ -150,7 +146,7 @@ struct PeerFault: Error {
         self.init(reason, depth: depth, detail: reason == .other ? text ?? "error \(error)" : nil)
     }
 
-    /// The OpenSSL error that stands for a fault that we found ourselves. OpenSSL derives the alert from it (RFC 8446
+    /// The OpenSSL error for a fault that Aegis found itself. OpenSSL derives the TLS alert from the error (RFC 8446
     /// section 6.2).
     var openSSLError: Int32 {
         switch reason {
@@ -159,10 +155,10 @@ struct PeerFault: Error {
         case .revoked: X509_V_ERR_CERT_REVOKED
         case .expired: X509_V_ERR_CERT_HAS_EXPIRED
         case .notYetValid: X509_V_ERR_CERT_NOT_YET_VALID
-        // OpenSSL sends the alert certificate_unknown for this error. For its error of an expired list it sends
-        // certificate_expired, which would mislead the client.
+        // For this error, OpenSSL sends the alert certificate_unknown. OpenSSL's error for an expired list would send
+        // certificate_expired, and the client would think that its certificate has expired.
         case .listOverdue, .listForeign: X509_V_ERR_CRL_PATH_VALIDATION_ERROR
-        // OpenSSL sends the alert bad_certificate, as for a certificate with the wrong server name.
+        // For this error, OpenSSL sends the alert bad_certificate.
         case .missingName: X509_V_ERR_HOSTNAME_MISMATCH
         case .unreadable: X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD
         default: X509_V_ERR_APPLICATION_VERIFICATION

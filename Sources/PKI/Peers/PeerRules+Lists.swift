@@ -1,15 +1,18 @@
 import COpenSSL
 
 extension PeerRules {
-    /// Looks a certificate up in the revocation lists of its issuer. If no list names the issuer, nothing is checked.
+    /// Checks a certificate against the revocation lists of its issuer. If there is no list of that issuer, the check
+    /// passes.
     ///
-    /// Among an issuer's lists for the same scope, the newest that has begun counts. If none has begun, a future one
-    /// counts: the issuer did revoke the certificates on it, and its clock may be ahead of ours. If lists name the
-    /// issuer but none is signed by its key, the certificate is refused, since nobody knows what the issuer revoked.
+    /// An issuer may have several lists with the same scope (issuing distribution point). The newest list whose time of
+    /// issue has passed counts. If the times of all lists are in the future, the newest list counts, since the issuer's
+    /// clock may be ahead. If lists have the issuer's name but the issuer's key signed none of them, the check fails,
+    /// since the issuer's real list is unknown.
     ///
     /// - Parameters:
     ///   - certificate: An `X509`.
-    ///   - issuer: The issuer's verified `X509`. If it is nil, the issuer's name and key identifier select the lists.
+    ///   - issuer: The issuer's `X509`, already verified. If nil, the lists are selected by the issuer's name and key
+    ///     identifier.
     ///   - now: In seconds since 1970.
     func checkLists(
         of certificate: OpaquePointer, issuer: OpaquePointer?, now: Int64, depth: Int
@@ -29,15 +32,16 @@ extension PeerRules {
         }
         let serial = unsafe SerialNumber(number)
         let current = Self.current(own, keysCount: unsafe issuer == nil, now: now)
-        // Before the check for overdue lists: revoked is the more useful reason.
+        // This check comes before the check for overdue lists, since "revoked" tells the operator more.
         guard !current.contains(where: { $0.revokes(serial) }) else { throw PeerFault(.revoked, depth: depth) }
         guard acceptsOverdueLists || !current.contains(where: { $0.isOverdue(at: now) }) else {
             throw PeerFault(.listOverdue, depth: depth)
         }
     }
 
-    /// The list that counts for each scope: the newest that has begun, or the newest of all if none has. With
-    /// `keysCount`, lists of different keys are kept apart, since several issuers may share one name.
+    /// Selects one list per scope. A list whose time of issue has passed takes precedence over a list with a future
+    /// time. Otherwise the newer list takes precedence. With `keysCount`, lists with different key identifiers are kept
+    /// apart, since several issuers may have the same name.
     private static func current(_ lists: [RevocationList], keysCount: Bool, now: Int64) -> [RevocationList] {
         struct Part: Hashable {
             let scope: [UInt8]

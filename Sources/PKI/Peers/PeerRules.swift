@@ -1,45 +1,51 @@
 import COpenSSL
 
-/// The rules for peers' certificates. Connections of all threads share one value.
+/// The rules for peers' certificates. All threads share one value.
 ///
-/// A good certificate has a chain of at most `PeerTrust.maximumCertificates` to one of the CAs, is valid now, is meant
-/// for the peer's end of a connection, has one of the required names if there are any, and is on no revocation list of
-/// its issuer. Each key of the chain is at least RSA 2048 or EC 256, or is Ed25519. Each signature uses SHA-256 or
-/// better, except that of the trusted certificate itself.
+/// A certificate is accepted if it:
+/// - has a chain to one of the CAs, of at most `PeerTrust.maximumCertificates`;
+/// - is valid now, and allows the use as a client's (or a server's) certificate;
+/// - has one of the required names, if there are any;
+/// - is on no revocation list of its issuer.
+///
+/// Each key in the chain must be Ed25519, or at least RSA 2048 or EC 256. Each signature must use SHA-256 or better,
+/// except the signature of the trusted certificate itself.
 package struct PeerRules: Sendable {
-    /// The peer's end of a connection.
+    /// Whether the peers are clients or servers.
     package enum Purpose: UInt8, Sendable {
-        /// The peer connects to us. If its certificate has extended key usages, clientAuth must be among them.
+        /// The peer is a client of the gateway. If its certificate has extended key usages, clientAuth must be one of
+        /// them.
         case client
-        /// We connect to the peer. If its certificate has extended key usages, serverAuth must be among them.
+        /// The peer is a server that Aegis connects to. If its certificate has extended key usages, serverAuth must be
+        /// one of them.
         case server
     }
 
-    /// Which end of a connection the peers are.
     package let purpose: Purpose
-    /// The patterns of which one must match a name of the certificate; empty allows any name.
+    /// The name patterns. At least one of them must match a name in the certificate. Empty means that any name is
+    /// accepted.
     package let requiredNames: [PeerNamePattern]
-    /// Whether a certificate must chain to one of the CAs. If not, anybody can make one with any name: for testing
-    /// only.
+    /// Whether a certificate needs a chain to one of the CAs. If false, anybody can make a certificate with any name,
+    /// so false is only for tests.
     package let verifiesChain: Bool
-    /// Whether expired certificates are accepted, those of CAs included. For testing and migration.
+    /// Whether expired certificates are accepted, including those of CAs. Meant for tests and migrations.
     package let allowsExpired: Bool
-    /// Whether a revocation list past its next update is accepted. What it revokes stays revoked.
+    /// Whether a revocation list past its next update is still accepted. Certificates on such a list count as revoked.
     package let acceptsOverdueLists: Bool
-    /// The SHA-256 of all rules: 32 bytes. The order of CAs, lists and names does not change it. Sessions are bound to
-    /// it, so that none is resumed under other rules.
+    /// The SHA-256 of all rules, 32 bytes. The order of CAs, lists and names does not matter. TLS sessions are bound to
+    /// the digest, so a session can't be resumed under different rules.
     package let digest: [UInt8]
 
     let authorities: [CertificateHandle]
     let lists: [RevocationList]
 
-    /// The most CAs, and the most required names.
+    /// The maximum number of CAs, and of required names.
     package static let maximumAuthorities = 1000
 
     /// Makes rules. `authorities` are certificates in DER: of roots, of intermediate CAs, or of peers themselves.
     ///
-    /// - Throws: `PKIError` when there is no CA, a CA's certificate can't be read, or a list names one of the CAs but is
-    ///   not signed by it.
+    /// - Throws: `PKIError` if there is no CA, if a CA certificate can't be read, or if a list has the name of one of
+    /// the CAs but no signature of that CA.
     package init(
         purpose: Purpose, authorities: [[UInt8]], lists: [RevocationList] = [], requiredNames: [PeerNamePattern] = [],
         verifiesChain: Bool = true, allowsExpired: Bool = false, acceptsOverdueLists: Bool = false
@@ -67,8 +73,8 @@ package struct PeerRules: Sendable {
             ])
     }
 
-    /// Verifies a list whose CA is among `authorities`. The list of a CA that only peers' chains contain is verified
-    /// when such a chain arrives.
+    /// Verifies a list if its CA is in `authorities`. Other lists are verified in handshakes, when a peer sends the
+    /// CA's certificate.
     private static func check(_ list: RevocationList, against authorities: [CertificateHandle]) throws(PKIError) {
         let known = authorities.filter { unsafe list.isIssued(by: X509_get_subject_name($0.handle)) }
         guard known.isEmpty || known.contains(where: { unsafe list.isSigned(by: $0.handle) }) else {
@@ -76,7 +82,8 @@ package struct PeerRules: Sendable {
         }
     }
 
-    /// Hashes each part as a sorted set: its number of elements, then each element after its length.
+    /// Hashes the parts. A part is hashed as a sorted set: the number of elements, then the length and bytes of each
+    /// element.
     private static func digest(of parts: [[[UInt8]]]) -> [UInt8] {
         var bytes = Array("aegis peer rules".utf8)
         let count = { (number: Int) in (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }

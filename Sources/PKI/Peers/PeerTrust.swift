@@ -1,22 +1,24 @@
 import COpenSSL
 
-/// Rules for peers' certificates, prepared for OpenSSL once. Connections of all threads share it.
+/// Rules for peers' certificates in the form that OpenSSL needs. It is made once, and connections of all threads share
+/// it.
 @safe
 package final class PeerTrust: Sendable {
-    /// The longest chain, from the peer's certificate to the trusted one, both included.
+    /// The maximum number of certificates in a chain, including the peer's and the trusted one.
     package static let maximumCertificates = 10
-    /// The most bytes of certificates that a client may send. OpenSSL parses all of them before anything else can check
-    /// them.
+    /// The maximum size of the certificates that a client may send, in bytes. OpenSSL parses all certificates before it
+    /// checks any.
     static let maximumClientBytes = 32 << 10
 
     package var rules: PeerRules { judge.rules }
 
     private let judge: PeerJudge
-    // Sound to share: neither changes after init. OpenSSL locks the store, counts its references and copies the names.
+    // Sharing the pointers is sound: neither object changes after init. OpenSSL locks the store and counts its
+    // references atomically; connections get copies of the names.
     private nonisolated(unsafe) let store: OpaquePointer
     private nonisolated(unsafe) let authorityNames: OpaquePointer
 
-    /// Prepares rules. `now` returns the time in seconds since 1970; any thread may call it.
+    /// Prepares rules for OpenSSL. `now` returns seconds since 1970 and is called by any thread.
     package init(rules: PeerRules, now: @escaping @Sendable () -> Int64) throws(PKIError) {
         judge = PeerJudge(rules: rules, now: now)
         let store = try unsafe Self.makeStore(judge)
@@ -39,10 +41,11 @@ package final class PeerTrust: Sendable {
         let store = try unsafe OpenSSL.require(action, X509_STORE_new())
         do throws(PKIError) {
             try unsafe judge.join(store)
-            // Each certificate that an operator names is trusted by itself, also an intermediate CA's or a peer's own.
+            // With this flag, each certificate in the store is trusted by itself, even if it is an intermediate CA's or
+            // a peer's own.
             try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
             try unsafe OpenSSL.check(action, X509_STORE_set_purpose(store, judge.rules.purpose.number))
-            // OpenSSL counts only the certificates between the peer's and the trusted one.
+            // OpenSSL's depth does not count the peer's certificate and the trusted certificate.
             try unsafe OpenSSL.check(action, X509_STORE_set_depth(store, Int32(maximumCertificates - 2)))
             guard judge.rules.verifiesChain else { return unsafe store }
             for authority in judge.rules.authorities {
@@ -55,7 +58,7 @@ package final class PeerTrust: Sendable {
         }
     }
 
-    /// Lists the CAs' names, which a server sends so that clients can choose among their certificates.
+    /// Lists the names of the CAs. A server sends this list to clients, which choose a certificate by it.
     private static func makeNames(_ authorities: [CertificateHandle]) throws(PKIError) -> OpaquePointer {
         let action = "listing authorities"
         let names = try unsafe OpenSSL.require(action, aegis_x509_names())
@@ -74,11 +77,10 @@ package final class PeerTrust: Sendable {
         }
     }
 
-    // MARK: Judging
-
-    /// Judges a chain in DER, the peer's own certificate first, as a handshake would now.
+    /// Decides about a chain in the same way as a handshake would now. The chain is in DER, the peer's own certificate
+    /// first.
     ///
-    /// - Returns: The reason for a refusal; nil for a good certificate.
+    /// - Returns: The reason for a refusal, or nil if the chain is accepted.
     package func refusal(of chain: [[UInt8]]) -> PeerRefusal? {
         guard !chain.isEmpty else { return PeerRefusal(.noCertificate) }
         guard chain.reduce(0, { $0 + $1.count }) <= 16 * Self.maximumClientBytes else {
@@ -106,31 +108,29 @@ package final class PeerTrust: Sendable {
         }
     }
 
-    /// Judges the certificate of a resumed session, in DER. OpenSSL verifies nothing on resumption. The session is
-    /// bound to the rules' digest, so chain, key and purpose are as good as before; dates, lists and names are checked
-    /// again.
+    /// Checks the certificate of a resumed session again, since OpenSSL verifies nothing on resumption. Chain, key and
+    /// purpose can't have changed: the session is bound to the digest of the rules. Dates, revocation lists and names
+    /// are checked.
     ///
-    /// - Returns: The reason for a refusal; nil for a good certificate.
+    /// - Returns: The reason for a refusal, or nil if the certificate is accepted.
     package func recheck(leaf der: [UInt8], now: Int64) -> PeerRefusal? {
         guard let leaf = try? CertificateHandle(der: der) else { return PeerRefusal(.unreadable) }
         defer { extendLifetime(leaf) }
         return unsafe judge.refusal(again: leaf.handle, now: now)
     }
 
-    // MARK: Connections
-
-    /// Makes a connection (an `SSL`) verify its peer by these rules. The connection keeps a reference to the store, and
-    /// so keeps the judge.
+    /// Makes a connection (an `SSL`) verify its peer by these rules. The connection takes a reference to the store, and
+    /// the store keeps the judge alive.
     func verify(in ssl: OpaquePointer) -> Bool {
         defer { extendLifetime(self) }
         return unsafe aegis_set_verify_store(ssl, store) == 1
     }
 
-    /// Makes a server's connection ask its client for a certificate.
+    /// Makes a server's connection request a certificate from its client.
     func ask(in ssl: OpaquePointer, isRequired: Bool) -> Bool {
         defer { extendLifetime(self) }
         guard unsafe verify(in: ssl), let names = unsafe SSL_dup_CA_list(authorityNames) else { return false }
-        // SSL_set_client_CA_list takes ownership of the copy.
+        // SSL_set_client_CA_list takes ownership of `names`, so they are not freed here.
         unsafe SSL_set_client_CA_list(ssl, names)
         unsafe aegis_set_max_cert_list(ssl, Self.maximumClientBytes)
         unsafe SSL_set_verify(ssl, SSL_VERIFY_PEER | (isRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nil)
@@ -139,7 +139,6 @@ package final class PeerTrust: Sendable {
 }
 
 extension PeerRules.Purpose {
-    /// OpenSSL's number of the purpose.
     fileprivate var number: Int32 {
         switch self {
         case .client: X509_PURPOSE_SSL_CLIENT

@@ -1,50 +1,52 @@
 import COpenSSL
 import Synchronization
 
-/// A CA's complete list of revoked certificates (CRL, RFC 5280 section 5). It is read once into a set, so a lookup
-/// costs the same for any length.
+/// A CA's complete list of revoked certificates (CRL, RFC 5280 section 5). The serial numbers are read once into a set,
+/// so a lookup takes the same time for any length.
 ///
-/// Every serial number counts, whatever the reason: a certificate on hold is revoked. A list may cover only a part of a
-/// CA's certificates (issuing distribution point); it says nothing about the others. Delta lists, indirect lists, lists
-/// for some reasons only and unknown critical extensions are refused, since a reader that ignored them would accept
-/// revoked certificates.
+/// The reason of a revocation does not matter: a certificate on hold is revoked too. A list with an issuing
+/// distribution point covers only a part of the CA's certificates. Delta lists, indirect lists, lists for only some
+/// reasons, and lists with unknown critical extensions are rejected. If Aegis ignored their special rules, it would
+/// accept revoked certificates.
 @safe
 package final class RevocationList: Sendable {
-    /// The largest list in DER: 16 MiB, which is about 400,000 entries.
+    /// The largest list in DER, 16 MiB. It has about 400,000 entries.
     package static let maximumBytes = 16 << 20
-    /// The most entries that a list may have.
+    /// A list with more entries is rejected.
     package static let maximumEntries = 500_000
-    /// The most lists that a file or a set of rules may have.
+    /// The maximum number of lists in a file or in a set of rules.
     package static let maximumLists = 100
 
     /// The issuer's name for people to read, escaped and cut.
     package let issuer: String
     /// The time of issue, in seconds since 1970.
     package let thisUpdate: Int64
-    /// The time by which the CA issues the next list; nil when the list doesn't say. Then it is never overdue.
+    /// The time by which the CA will issue the next list, in seconds since 1970. If the list does not have it, the
+    /// value is nil and the list is never overdue.
     package let nextUpdate: Int64?
-    /// The number of certificates that the list revokes.
+    /// The number of revoked certificates.
     package var count: Int { serials.count }
 
-    /// The issuer's name, an `X509_NAME`. Sound to share: never changed after init.
+    /// The issuer's name as an `X509_NAME`. Sharing the pointer is sound because the name does not change after init.
     nonisolated(unsafe) let issuerName: OpaquePointer
-    /// The identifier of the key that signed the list, if the list has one.
+    /// The identifier of the key that signed the list. Nil if the list does not have it.
     let authorityKey: [UInt8]?
-    /// The issuing distribution point in DER, which tells lists for different parts apart; empty for a list that covers
-    /// all certificates of the CA.
+    /// The issuing distribution point in DER, which distinguishes lists for different parts of a CA's certificates.
+    /// Empty if the list covers all certificates of the CA.
     let scope: [UInt8]
     /// The SHA-256 of the list's DER.
     let digest: [UInt8]
     private let serials: Set<SerialNumber>
-    /// The list's DER, and the range of the signed part in it.
+    /// The list in DER.
+    /// `signed` is the range of the part that the signature covers.
     private let der: [UInt8]
     private let signed: Range<Int>
-    /// The results of past verifications, by the SHA-256 of the CA's key.
+    /// The results of earlier signature checks, by the SHA-256 of the CA's public key.
     private let verdicts = Mutex<[[UInt8]: Bool]>([:])
-    /// The most results that are kept. One CA name never has so many keys; results beyond the limit are not kept.
+    /// The maximum number of results that are kept. No CA has so many keys under one name.
     private static let maximumVerdicts = 32
 
-    /// Reads a list in DER. `isSigned(by:)` verifies its signature.
+    /// Reads a list in DER. The signature is not verified here, but in `isSigned(by:)`.
     package init(der: [UInt8]) throws(PKIError) {
         guard der.count <= Self.maximumBytes else { throw .tooLarge("revocation list", limit: "16 MiB") }
         let decoded = unsafe OpenSSL.decode(der.span, free: X509_CRL_free) { position, count in
@@ -77,9 +79,9 @@ package final class RevocationList: Sendable {
 
     deinit { unsafe X509_NAME_free(issuerName) }
 
-    /// Reads a file with one list in DER, or with one or more in PEM.
+    /// Reads a file with one list in DER, or with one or more lists in PEM.
     package static func lists(in file: [UInt8]) throws(PKIError) -> [RevocationList] {
-        // DER begins with the tag of a SEQUENCE and a long length; PEM never does.
+        // DER starts with a SEQUENCE tag and a length of several bytes. A PEM text never starts with these bytes.
         if file.count > 1, file[0] == 0x30, file[1] >= 0x80 { return [try RevocationList(der: file)] }
         let text = file.span
         let blocks = try PEM.blocks(in: text, maximumBytes: 2 * maximumBytes).filter { $0.label == "X509 CRL" }
@@ -90,23 +92,23 @@ package final class RevocationList: Sendable {
         }
     }
 
-    /// Whether the list revokes a certificate of its issuer.
+    /// Whether the list contains a serial number. The certificate must be from the list's issuer.
     func revokes(_ serial: SerialNumber) -> Bool { serials.contains(serial) }
 
-    /// Whether the next update is overdue at a time, in seconds since 1970.
+    /// Whether the time of the next update has passed. `time` is in seconds since 1970.
     package func isOverdue(at time: Int64) -> Bool { nextUpdate.map { $0 <= time } ?? false }
 
-    /// Whether an `X509_NAME` equals the issuer's.
+    /// Whether an `X509_NAME` equals the issuer's name.
     func isIssued(by name: OpaquePointer?) -> Bool {
         defer { extendLifetime(self) }
         return unsafe X509_NAME_cmp(issuerName, name) == 0
     }
 
-    /// Whether a CA (an `X509`) signed the list, and may sign lists by its key usage. OpenSSL verifies the signature
-    /// once for each key, since that takes milliseconds for a long list.
+    /// Whether a CA (an `X509`) signed the list, and its key usage allows signing lists. The result is kept per key,
+    /// since verifying a long list takes milliseconds.
     func isSigned(by authority: OpaquePointer) -> Bool {
         let usage = unsafe X509_get_key_usage(authority)
-        // For a certificate without key usage, the call returns all bits.
+        // If the certificate has no key usage, X509_get_key_usage returns all bits.
         guard KeyUsage(rawValue: usage).contains(.cRLSign), let bits = unsafe X509_get0_pubkey_bitstr(authority),
             let key = unsafe X509_get0_pubkey(authority)
         else { return false }
@@ -124,15 +126,15 @@ package final class RevocationList: Sendable {
         defer { ERR_clear_error() }
         return unsafe der.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return false }
-            // The signed part and the signature are within the DER, which has at most 16 MiB.
+            // Both ranges are within `der`. The cast to Int32 can't overflow, since a list has at most 16 MiB.
             return unsafe aegis_verify_signed(
                 start + signed.lowerBound, Int32(signed.count), start + signed.upperBound,
                 bytes.count - signed.upperBound, key) == 1
         }
     }
 
-    /// The range of the signed part. The signature's algorithm stands inside it and, unsigned, once more after it: both
-    /// must be equal (RFC 5280 section 5.1.1.2).
+    /// Returns the range of the signed part. A list names the signature's algorithm twice, inside and after the signed
+    /// part. Both must be equal (RFC 5280 section 5.1.1.2).
     private static func signedPart(of der: [UInt8]) throws(PKIError) -> Range<Int> {
         let version: UInt8 = 0x02
         guard let whole = DER.content(at: 0, of: der), let content = DER.content(at: whole.lowerBound, of: der),
@@ -147,7 +149,8 @@ package final class RevocationList: Sendable {
     }
 
     private static func serials(of list: OpaquePointer) throws(PKIError) -> Set<SerialNumber> {
-        // A list that revokes nothing has no stack: its count is -1. Elements are X509_REVOKEDs that the list owns.
+        // For a list without entries, OpenSSL returns no stack, and the count is -1. The list owns the entries, which
+        // are X509_REVOKEDs, and the caller keeps the list alive.
         let entries = unsafe X509_CRL_get_REVOKED(list)
         let count = unsafe OPENSSL_sk_num(entries)
         guard count <= maximumEntries else { throw .tooLarge("revocation list", limit: "\(maximumEntries) entries") }
@@ -168,14 +171,14 @@ package final class RevocationList: Sendable {
     static func malformed(_ reason: String) -> PKIError { .malformed("revocation list", reason: reason) }
 }
 
-/// The extensions of a revocation list (RFC 5280 section 5.2).
+/// The extensions of a revocation list that Aegis understands (RFC 5280 section 5.2).
 private struct RevocationListExtensions {
     var authorityKey: [UInt8]?
     var scope: [UInt8] = []
 
     init(of list: OpaquePointer) throws(PKIError) {
         for index in 0..<(unsafe X509_CRL_get_ext_count(list)) {
-            // The list owns the extension and its content, and outlives this call.
+            // The list owns the extension, and the caller keeps the list alive.
             let item = unsafe X509_CRL_get_ext(list, index)
             switch unsafe OBJ_obj2nid(X509_EXTENSION_get_object(item)) {
             case NID_delta_crl:

@@ -1,9 +1,9 @@
 import COpenSSL
 
-/// A certificate's serial number in 24 bytes, so that a set can hold hundreds of thousands.
+/// A certificate's serial number in 24 bytes, since a set may hold hundreds of thousands.
 ///
-/// The first byte holds the length of the magnitude and the sign; the magnitude follows. A number of more than 23
-/// bytes, which RFC 5280 does not allow (section 4.1.2.2), is represented by the beginning of its SHA-256.
+/// The first byte contains the length and the sign; the magnitude follows. RFC 5280 section 4.1.2.2 allows at most 20
+/// bytes. For a number of more than 23 bytes, the first 23 bytes of its SHA-256 are stored instead.
 struct SerialNumber: Hashable, Sendable {
     private let words: [3 of UInt64]
 
@@ -13,7 +13,7 @@ struct SerialNumber: Hashable, Sendable {
         self.init(magnitude: unsafe OpenSSL.bytes(of: number), isNegative: isNegative)
     }
 
-    /// Makes a number from the bytes of its magnitude, the highest first.
+    /// Makes a serial number from the big-endian bytes of its magnitude.
     init(magnitude: [UInt8], isNegative: Bool = false) {
         let digits = magnitude.drop { $0 == 0 }
         let isLong = digits.count > 23

@@ -29,7 +29,7 @@ struct GCM: ~Copyable {
         unsafe self.context = context
     }
 
-    // EVP_CIPHER_CTX_free also wipes the expanded key.
+    // EVP_CIPHER_CTX_free also wipes the key that OpenSSL expanded.
     deinit { unsafe EVP_CIPHER_CTX_free(context) }
 
     /// Adds data that is authenticated but not encrypted.
@@ -39,11 +39,12 @@ struct GCM: ~Copyable {
             "authenticating data", EVP_CipherUpdate(context, nil, &written, data, Int32(data.count)))
     }
 
-    /// Encrypts or decrypts all of the input, at most 1 GiB, into as many bytes of output.
+    /// Encrypts or decrypts the whole input. The output must be as long as the input, at most 2 GiB - 1.
     func process(_ input: Span<UInt8>, into output: inout MutableSpan<UInt8>) throws(PKIError) {
         precondition(input.count == output.count && input.count <= Int32.max, "GCM keeps the length")
         guard input.count > 0 else { return }
-        // GCM is a stream cipher mode: it writes exactly as many bytes as it reads.
+        // GCM writes exactly as many bytes as it reads, and the precondition ensures that both spans have equal
+        // lengths.
         try unsafe input.withUnsafeBufferPointer { input throws(PKIError) in
             try unsafe output.withUnsafeMutableBufferPointer { output throws(PKIError) in
                 var written: Int32 = 0
@@ -54,7 +55,7 @@ struct GCM: ~Copyable {
         }
     }
 
-    /// Ends the encryption and returns the tag.
+    /// Ends an encryption and returns the authentication tag.
     func finish(tagBytes: Int) throws(PKIError) -> [UInt8] {
         var tag = [UInt8](repeating: 0, count: tagBytes)
         var written: Int32 = 0
@@ -64,7 +65,7 @@ struct GCM: ~Copyable {
         return tag
     }
 
-    /// Ends the decryption and returns whether the tag is right.
+    /// Ends a decryption. Returns whether the authentication tag is correct.
     func verify(tag: [UInt8]) throws(PKIError) -> Bool {
         var tag = tag
         var written: Int32 = 0

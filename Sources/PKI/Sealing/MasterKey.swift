@@ -1,11 +1,10 @@
-/// The 256-bit key that all secrets of a state are sealed with.
+/// The 256-bit key that seals all secrets of a state.
 package struct MasterKey: Sendable {
-    /// Identifies the key without revealing it: the first 8 bytes, as hex, of a SHA-256 over a label and the key.
+    /// An identifier that does not reveal the key: the first 8 bytes of the SHA-256 of a label and the key, in hex.
     package let id: String
     let bytes: SecretBytes
     let idBytes: [UInt8]
 
-    /// The length of a key, in bytes.
     static let byteCount = 32
     private static let idLabel = "aegis master key id\0"
 
@@ -26,7 +25,7 @@ package struct MasterKey: Sendable {
         MasterKey(bytes: try OpenSSL.secretRandomBytes(byteCount))
     }
 
-    /// Reads 64 hex digits.
+    /// Reads a key from 64 hex digits.
     package init(hex: SecretBytes) throws(PKIError) {
         let key = try hex.withBytes { text throws(PKIError) in
             guard text.count == 2 * Self.byteCount else { throw PKIError.badMasterKey }
@@ -42,7 +41,7 @@ package struct MasterKey: Sendable {
         self.init(bytes: key)
     }
 
-    /// Reads 64 hex digits from a text that can't be wiped from here.
+    /// Reads a key from 64 hex digits. The caller's String can't be wiped, so prefer `SecretBytes` for real keys.
     package init(hex: String) throws(PKIError) {
         try self.init(hex: SecretBytes(Array(hex.utf8)))
     }
@@ -61,13 +60,13 @@ package struct MasterKey: Sendable {
 }
 
 extension MasterKey: Equatable {
-    /// Whether both are the same key, compared in constant time.
+    /// Compares two keys in constant time.
     package static func == (left: MasterKey, right: MasterKey) -> Bool { left.bytes == right.bytes }
 }
 
 extension MasterKey: CustomStringConvertible, CustomReflectable {
-    /// The key's id, and nothing else about it.
+    /// The description shows only the key's id, never its bytes.
     package var description: String { "master key \(id)" }
-    /// Without children, so that a dump shows nothing of the key.
+    /// The mirror has no children, so a dump of the key shows no bytes.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

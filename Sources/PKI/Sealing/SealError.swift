@@ -1,13 +1,14 @@
-/// The reason why sealed bytes don't open. The description is a clause for an operator; the caller says which thing did
-/// not open.
+/// The reason why sealed bytes can't be opened. The description is only a clause; the caller adds which secret it is
+/// about.
 package enum SealError: Error, Equatable {
-    /// The input is shorter than any envelope.
+    /// The bytes are too few for an envelope.
     case truncated
-    /// The envelope's version, given here, is unknown to this program.
+    /// The program does not know the envelope's version.
     case unknownVersion(UInt8)
-    /// The envelope was sealed with a key that has another id than those at hand.
+    /// None of the available master keys has the id of the key that sealed the envelope.
     case wrongKey(sealedWith: String, atHand: [String])
-    /// The key is right, but the bytes were changed, or belong to another row or another purpose.
+    /// The key is right, but the authentication failed. The bytes were changed, or were sealed for another row or
+    /// purpose.
     case damaged
     /// The content is larger than `Sealer.maximumBytes`.
     case tooLarge

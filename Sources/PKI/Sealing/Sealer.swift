@@ -1,19 +1,22 @@
 import COpenSSL
 
-/// Seals secrets with AES-256-GCM (NIST SP 800-38D) so that each opens only for its own purpose and row.
+/// Seals secrets with AES-256-GCM (NIST SP 800-38D). A sealed secret can be opened only with the purpose and row that
+/// it was sealed for.
 ///
-/// An envelope is: version (1 byte), the master key's id (8), a random nonce (12), ciphertext, tag (16). Version,
-/// purpose and row are authenticated too. Version 2 also authenticates the secret's partner: a thing without which the
-/// secret is useless, such as a key's certificate. With random nonces one key is good for 2^32 seals.
+/// An envelope consists of the version (1 byte), the master key's id (8), a random nonce (12), the ciphertext and the
+/// tag (16). Version, purpose and row are authenticated. Version 2 also authenticates a partner: an object without
+/// which the secret is useless, such as the certificate of a private key. Because nonces are random, one master key may
+/// seal at most 2^32 times.
 package struct Sealer: Sendable {
     /// The key that seals. It also opens the envelopes that it has sealed.
     package let key: MasterKey
-    /// Keys that only open: they have sealed the rows that a change of keys has not reached yet.
+    /// Former master keys, which only open envelopes. While the master key is being replaced, some rows are still
+    /// sealed with former keys.
     package let olderKeys: [MasterKey]
 
-    /// The most bytes that can be sealed at once: 1 GiB.
+    /// The largest content of an envelope, 1 GiB.
     package static let maximumBytes = 1 << 30
-    /// How many bytes an envelope adds to its content.
+    /// How many bytes an envelope is longer than its content.
     package static let overheadBytes = headerBytes + nonceBytes + tagBytes
 
     private static let lonely: UInt8 = 1
@@ -27,7 +30,7 @@ package struct Sealer: Sendable {
         self.olderKeys = olderKeys
     }
 
-    /// The id of the key that an envelope was sealed with, without opening it.
+    /// Returns the id of the key that sealed an envelope, without opening the envelope.
     package static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
         guard let version = sealed.first else { throw .truncated }
         guard version == lonely || version == partnered else { throw .unknownVersion(version) }
@@ -35,10 +38,11 @@ package struct Sealer: Sendable {
         return Hex.text(sealed[1..<headerBytes])
     }
 
-    /// Whether an envelope opens only with the partner that it was sealed with.
+    /// Whether an envelope was sealed with a partner. Such an envelope opens only with the same partner.
     package static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
 
-    /// Seals bytes for a purpose (such as "certificate key"), a row (by its id) and, if given, a partner.
+    /// Seals a secret. `purpose` is a fixed text such as "certificate key", and `row` is the id of the row in the
+    /// state.
     package func seal(_ plain: SecretBytes, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
@@ -47,8 +51,8 @@ package struct Sealer: Sendable {
         }
     }
 
-    /// Seals bytes that are not in a `SecretBytes`, such as a file's text: copying a large one would cost as much as
-    /// sealing it.
+    /// Seals bytes that are not in a `SecretBytes`, such as the text of a file. Copying a large text into a
+    /// `SecretBytes` would take as long as sealing it.
     package func seal(_ plain: Span<UInt8>, purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> [UInt8]
     {
@@ -73,8 +77,8 @@ package struct Sealer: Sendable {
         }
     }
 
-    /// Opens an envelope that was sealed for the same purpose and row, and for the same partner if it was sealed for
-    /// one.
+    /// Opens an envelope. `purpose` and `row` must be the values with which the envelope was sealed. If it was sealed
+    /// with a partner, `partner` must be the same. Otherwise `partner` is ignored.
     package func open(_ sealed: [UInt8], purpose: String, row: String, partner: String? = nil) throws(SealError)
         -> SecretBytes
     {
@@ -95,7 +99,7 @@ package struct Sealer: Sendable {
                 var bytes = output.mutableSpan
                 try cipher.process(sealed.span.extracting(nonceEnd..<tagStart), into: &bytes)
             }
-            // The plain bytes are returned only after the tag was found to be right.
+            // The plain text is returned only if the tag is correct. A wrong tag means that the bytes were changed.
             if try cipher.verify(tag: Array(sealed[tagStart...])) { return plain }
         } catch {
             throw .failed(error)
@@ -103,7 +107,8 @@ package struct Sealer: Sendable {
         throw .damaged
     }
 
-    /// The additional data: each part preceded by its length, so that no two lists of parts give the same data.
+    /// The data that GCM authenticates. The length before each part ensures that different lists of parts give
+    /// different data.
     private static func place(_ version: UInt8, _ parts: [String]) -> [UInt8] {
         parts.reduce(into: [version]) { data, part in
             let length = UInt64(part.utf8.count)

@@ -1,25 +1,25 @@
-/// The parts of a client's first TLS message that choose its certificate.
+/// The parts of a TLS client hello by which the gateway chooses a certificate.
 @safe
 package struct ClientHello {
-    /// The server name exactly as the client sent it (RFC 6066, section 3): the first `serverNameCount` bytes, at most
-    /// 255.
+    /// The server name as the client sent it, at most 255 bytes (RFC 6066 section 3). Only the first `serverNameCount`
+    /// bytes are used.
     private var name = InlineArray<255, UInt8>(repeating: 0)
-    /// The length of the server name in bytes; 0 when the client sent none.
+    /// The length of the server name in bytes. 0 if the client sent no server name.
     package private(set) var serverNameCount = 0
-    /// Whether the client only wants to validate a challenge: `acme-tls/1` is the only protocol it offers (RFC 8737
-    /// section 3).
+    /// Whether the client is a CA that validates a tls-alpn-01 challenge. Such a client offers `acme-tls/1` as its only
+    /// protocol (RFC 8737 section 3).
     package private(set) var asksForChallenge = false
 
-    /// The hello of a client that sent no server name and no protocol.
+    /// Makes a hello without a server name and protocols.
     package init() {}
 
     /// The protocol that validates a tls-alpn-01 challenge.
     package static let challengeProtocol = "acme-tls/1"
 
-    /// Reads the content of an application_layer_protocol_negotiation extension (RFC 7301 section 3.1).
+    /// Reads the content of the extension application_layer_protocol_negotiation (RFC 7301 section 3.1).
     package mutating func readProtocols(_ bytes: Span<UInt8>) {
         let name = Self.challengeProtocol.utf8
-        // The extension has the list's length, then one name preceded by its length.
+        // The content must be a list with one name: the length of the list, the length of the name, and the name.
         guard bytes.count == name.count + 3, Int(bytes[0]) << 8 | Int(bytes[1]) == name.count + 1,
             Int(bytes[2]) == name.count
         else { return }
@@ -31,12 +31,13 @@ package struct ClientHello {
         asksForChallenge = true
     }
 
-    /// Reads the content of a server_name extension. Empty content means that the client sent no name.
+    /// Reads the content of the extension server_name. Empty content means that the client sent no server name.
     ///
-    /// - Returns: Nil when the content breaks RFC 6066: more than one name, another type, lengths that disagree.
+    /// - Returns: Nil if the content breaks RFC 6066: more than one name, another type of name, or wrong lengths.
     package init?(serverNameExtension bytes: Span<UInt8>) {
         if bytes.isEmpty { return }
-        // The content is the list's length, then one entry: type 0 (host_name), the name's length, the name.
+        // The content must be a list with one name: the list's length (2 bytes), the type 0 (host_name), the name's
+        // length (2 bytes) and the name.
         guard bytes.count > 5, Int(bytes[0]) << 8 | Int(bytes[1]) == bytes.count - 2, bytes[2] == 0,
             Int(bytes[3]) << 8 | Int(bytes[4]) == bytes.count - 5, bytes.count - 5 <= 255
         else { return nil }

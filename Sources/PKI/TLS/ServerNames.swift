@@ -1,10 +1,9 @@
 import COpenSSL
 
-/// Rules for servers' certificates on connections that libcurl makes with OpenSSL.
 package enum ServerNames {
-    /// Makes all connections of an `SSL_CTX` refuse certificates that have no subject alternative name of a host or an
-    /// address. For such certificates libcurl would compare the subject instead, which is not the place for names (RFC
-    /// 9525 section 2).
+    /// Makes an `SSL_CTX` reject server certificates without a host name or IP address in the subject alternative
+    /// names. Without these, libcurl would compare the host with the common name, which must not be used (RFC 9525
+    /// section 2).
     @unsafe
     package static func require(in context: UnsafeMutableRawPointer) {
         unsafe SSL_CTX_set_cert_verify_callback(

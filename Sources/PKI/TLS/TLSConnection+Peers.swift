@@ -5,15 +5,15 @@ extension TLSConnection {
     /// Makes the client verify its server by these rules in place of its context's trust. Call it before the handshake.
     /// The certificate must be for the server's name as well.
     ///
-    /// - Returns: False when OpenSSL fails.
+    /// - Returns: False if OpenSSL fails.
     package borrowing func verify(by trust: PeerTrust) -> Bool { unsafe trust.verify(in: ssl) }
 
-    /// Makes the client show a certificate to a server that asks for one. Call it before the handshake.
+    /// Makes the client send a certificate if the server requests one. The caller must call this before the handshake.
     ///
-    /// - Returns: False when OpenSSL fails.
+    /// - Returns: False if OpenSSL fails.
     package borrowing func show(_ credential: TLSCredential) -> Bool { unsafe credential.use(in: ssl) }
 
-    /// The other end's own certificate in DER; nil when it showed none. On a resumed session it is the one of the first
+    /// The peer's own certificate in DER. Nil if the peer sent none. A resumed session has the certificate of its first
     /// handshake.
     package var peerCertificate: [UInt8]? {
         guard let certificate = unsafe SSL_get1_peer_certificate(ssl) else { return nil }
@@ -21,27 +21,27 @@ extension TLSConnection {
         return try? unsafe OpenSSL.encode("reading a certificate") { output in unsafe i2d_X509(certificate, output) }
     }
 
-    /// The reason why this end refused the other end's certificate; nil when the handshake failed for another reason.
+    /// The reason why Aegis refused the peer's certificate. Nil if the handshake failed for another reason.
     package borrowing func refusal(after failure: TLSFailure) -> PeerRefusal? {
         if failure.lacksCertificate { return PeerRefusal(.noCertificate) }
-        // The SSL holds the reference that `keep` gave it.
+        // The pointer is valid: `keep` gave the SSL a reference to the refusal.
         return unsafe SSL_get_ex_data(ssl, Self.refusalIndex).map {
             unsafe Unmanaged<KeptRefusal>.fromOpaque($0).takeUnretainedValue().refusal
         }
     }
 
-    /// Stores a refusal in an `SSL`, whose handshake then fails.
+    /// Stores the reason in an `SSL` whose handshake is about to fail.
     static func keep(_ refusal: PeerRefusal, in ssl: OpaquePointer) {
-        // An SSL refuses once at most, since the handshake is over then.
+        // A second refusal can't happen, since the handshake ends with the first. The check prevents a leak.
         guard unsafe SSL_get_ex_data(ssl, refusalIndex) == nil else { return }
         let reference = unsafe Unmanaged.passRetained(KeptRefusal(refusal))
         if unsafe SSL_set_ex_data(ssl, refusalIndex, reference.toOpaque()) != 1 { unsafe reference.release() }
     }
 
-    /// The index of the refusal in the application data of an `SSL`.
+    /// The index under which an `SSL` holds its refusal (application data of OpenSSL).
     private static let refusalIndex: Int32 = {
         let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nil, nil, nil) { _, refusal, _, _, _, _ in
-            // OpenSSL calls this for every SSL that it frees; `refusal` is nil for an SSL without one.
+            // OpenSSL calls this closure for each SSL that it frees. `refusal` is nil if the SSL has none.
             if let refusal = unsafe refusal { unsafe Unmanaged<KeptRefusal>.fromOpaque(refusal).release() }
         }
         precondition(index >= 0, "OpenSSL has no place for a refusal")
@@ -49,7 +49,7 @@ extension TLSConnection {
     }()
 }
 
-/// A refusal as an object to which OpenSSL can hold a reference.
+/// A class instance with a refusal, since OpenSSL can hold a reference only to a class instance.
 private final class KeptRefusal {
     let refusal: PeerRefusal
 

@@ -1,8 +1,9 @@
 import COpenSSL
 
-/// One TLS connection without a socket: it reads from and writes to the thread's `TLSWire`. Owns the `SSL`.
+/// A TLS connection without a socket. It reads and writes the buffers of the thread's `TLSWire`, and owns OpenSSL's
+/// `SSL`.
 ///
-/// After each call the caller must send the wire's output, whatever the result was: it may contain an alert.
+/// After each call, the caller must send the wire's output, even if the call failed: the output may contain an alert.
 @safe
 package struct TLSConnection: ~Copyable {
     package enum Version: UInt8, Sendable, Comparable {
@@ -13,10 +14,10 @@ package struct TLSConnection: ~Copyable {
     }
 
     let ssl: OpaquePointer
-    /// The context, kept alive for as long as OpenSSL may use it.
+    /// The context. OpenSSL uses it, so the connection keeps it alive.
     private let owner: AnyObject
 
-    /// Makes the server's end. Its handshake stops once with `needsCertificate`.
+    /// Makes the server's end of a connection. Its handshake stops once with `needsCertificate`.
     package init(server context: TLSServerContext, wire: TLSWire) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_accept_state(ssl)
@@ -25,17 +26,17 @@ package struct TLSConnection: ~Copyable {
         owner = context
     }
 
-    /// Makes the client's end. The server's certificate must be for `serverName`, a host name or an address. `group` is
-    /// the group that an earlier handshake with this server chose. A server that chooses a group for which the client
-    /// hello has no key asks for a second hello.
+    /// Makes the client's end of a connection. The server's certificate must be for `serverName`, a host name or an IP
+    /// address. `group` is the group that this server chose in an earlier handshake. If the server now wants another
+    /// group, it asks for a second client hello.
     package init(
         client context: TLSClientContext, wire: TLSWire, serverName: String, group: TLSGroup = .x25519
     ) throws(PKIError) {
         unsafe ssl = try Self.make(context.context, wire) { ssl in
             unsafe SSL_set_connect_state(ssl)
-            // The context's list of groups begins with x25519.
+            // The context's own list begins with x25519, so only another group needs a list for this connection.
             guard unsafe group == .x25519 || TLSGroups.client(first: group).set(for: ssl) else { return false }
-            // An address is not sent as the server name (RFC 6066 section 3).
+            // The extension server_name must not contain an IP address (RFC 6066 section 3).
             return SubjectName.addressBytes(serverName) == nil
                 ? unsafe aegis_set_server_name(ssl, serverName) == 1 && SSL_set1_host(ssl, serverName) == 1
                 : unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1
@@ -52,7 +53,7 @@ package struct TLSConnection: ~Copyable {
         let ssl = try unsafe OpenSSL.require(action, SSL_new(context))
         do throws(PKIError) {
             let bio = try unsafe wire.makeBIO()
-            // SSL_set_bio takes over one reference when both directions have the same BIO.
+            // SSL_set_bio takes ownership of only one reference if both arguments are the same BIO.
             unsafe SSL_set_bio(ssl, bio, bio)
             unsafe aegis_count_quiet_records(ssl, &wire.window.pointee.quietRecords)
             guard unsafe setUp(ssl) else { throw .openSSL(action, reasons: OpenSSL.drainReasons()) }
@@ -63,16 +64,15 @@ package struct TLSConnection: ~Copyable {
         return unsafe ssl
     }
 
-    // MARK: Handshake
-
     package enum Progress {
         case complete
-        /// The handshake needs more bytes. If the wire still has input, it continues with that input in a later turn of
-        /// the thread's loop.
+        /// The handshake needs more bytes from the peer. If the wire still has input, the caller must serve other
+        /// connections first, and then continue the handshake.
         case needsInput
-        /// The output is full. The handshake continues after the caller has taken the output.
+        /// The output buffer is full. The handshake can continue after the caller has sent the output.
         case needsOutput
-        /// The client hello has arrived (`TLSWire.hello`). The handshake continues after `choose`, now or later.
+        /// The client hello has arrived (see `TLSWire.hello`). The handshake can continue after the caller has called
+        /// `choose`, perhaps much later.
         case needsCertificate
         case failed(TLSFailure)
     }
@@ -80,12 +80,12 @@ package struct TLSConnection: ~Copyable {
     /// Whether the handshake has not begun.
     package var isUntouched: Bool { unsafe SSL_in_before(ssl) == 1 }
 
-    /// Continues the handshake through at most `recordsARead` records, since a message may be split into records of one
-    /// byte each. If input is left on the wire then, the result is `needsInput` and a later turn reads it.
+    /// Continues the handshake and reads at most `recordsARead` records. The limit is needed, since a client may split
+    /// a message into records of one byte. If input is left, the result is `needsInput`.
     package borrowing func handshake() -> Progress {
         ERR_clear_error()
         let window = unsafe TLSWire.window(of: ssl)
-        // Twice, since OpenSSL reads a record's header and its body separately.
+        // OpenSSL reads each record in two steps, header and body, so the limit on reads is doubled.
         unsafe window.pointee.readsLeft = 2 * Self.recordsARead
         let result = unsafe SSL_do_handshake(ssl)
         unsafe window.pointee.readsLeft = .max
@@ -119,26 +119,28 @@ package struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // This value means that a credential was chosen (TLSServerContext.hello), and that the connection speaks HTTP.
+        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. This value also means HTTP
+        // (`isValidation`).
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
         return true
     }
 
-    /// Answers the client hello with a challenge's certificate. The connection speaks only `acme-tls/1`.
+    /// Answers the client hello with a challenge's certificate. The connection supports only the protocol `acme-tls/1`.
     ///
-    /// - Returns: False when OpenSSL refuses the credential.
+    /// - Returns: False if OpenSSL rejects the credential.
     package borrowing func choose(challenge credential: TLSCredential) -> Bool {
         ERR_clear_error()
         guard unsafe credential.use(in: ssl) else {
             ERR_clear_error()
             return false
         }
-        // This value differs from that of connections that speak HTTP (isValidation).
+        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. This value means a challenge
+        // (`isValidation`).
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_SSL_CTX(ssl)))
         return true
     }
 
-    /// Refuses the client hello, since there is no certificate for it. The handshake fails with an alert that says so.
+    /// Rejects the client hello, since there is no certificate for its server name. The handshake fails with an alert.
     package borrowing func refuse() {
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_rbio(ssl)))
     }
@@ -148,49 +150,46 @@ package struct TLSConnection: ~Copyable {
         unsafe SSL_get_ex_data(ssl, 0) == UnsafeMutableRawPointer(SSL_get_rbio(ssl))
     }
 
-    /// Whether the connection speaks only `acme-tls/1`, and so ends with the handshake.
+    /// Whether a CA validates a challenge on this connection. Such a connection ends after the handshake.
     package var isValidation: Bool { unsafe Self.isValidation(ssl) }
 
-    /// Whether an `SSL` whose certificate was chosen answers a challenge.
+    /// Whether the certificate that was chosen for an `SSL` answers a challenge.
     static func isValidation(_ ssl: OpaquePointer?) -> Bool {
         unsafe SSL_get_ex_data(ssl, 0) != UnsafeMutableRawPointer(ssl)
     }
 
-    /// The negotiated version. Meaningful once the handshake is complete.
+    /// The TLS version. It has a meaning only after the handshake.
     package var version: Version { unsafe SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
 
-    /// The group that the next connection to this server should offer first. Meaningful once the handshake is complete.
+    /// The group that the next connection to this server should offer first. It has a meaning only after the handshake.
     package var group: TLSGroup { TLSGroup(negotiated: unsafe aegis_negotiated_group(ssl)) }
 
-    /// Whether the handshake resumed an earlier session.
     package var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
-    // MARK: Data
-
-    /// The result of reading: a number of bytes, and the connection's state after them. The end of a connection never
-    /// replaces the bytes before it.
+    /// The result of `read`. The bytes count even if `next` is `closed` or `failed`: they arrived before the end.
     package struct ReadResult {
         package let count: Int
-        /// The connection's state after these bytes.
+        /// The state of the connection after these bytes.
         package let next: Next
     }
 
-    /// The state of a connection after bytes were read.
     package enum Next {
-        /// The wire's input is used up. More data can be read when more bytes have arrived.
+        /// All input is read. More data may follow when more bytes arrive.
         case needsInput
-        /// More data can be read at once: the buffer was full, or the call has done enough work.
+        /// More data may be available at once. The call stopped because the buffer is full or it has read enough
+        /// records.
         case more
-        /// No data follows: the other end has closed the connection.
+        /// The peer has closed the connection properly, so no data follows.
         case closed
-        /// No data follows: the connection is broken.
+        /// The connection is broken, so no data follows.
         case failed(TLSFailure)
     }
 
-    /// The most records, of any type, that one call of `read` or `handshake` processes. A later turn reads the rest.
+    /// The maximum number of records that one call of `read` or `handshake` processes, so that one client can't occupy
+    /// the thread for long.
     package static let recordsARead = 64
 
-    /// Reads into a buffer until the buffer is full, the wire's input is used up, or `recordsARead` records were read.
+    /// Reads data until the buffer is full, all input is read, or `recordsARead` records have been processed.
     @unsafe
     package borrowing func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReadResult {
         let window = unsafe TLSWire.window(of: ssl)
@@ -199,12 +198,13 @@ package struct TLSConnection: ~Copyable {
         // One call of SSL_read processes at most one record.
         for _ in 0..<Self.recordsARead where count < buffer.count {
             OpenSSL.clearErrors()
-            // SSL_read writes at most the given count, which is the rest of the buffer.
+            // SSL_read writes at most the given number of bytes, which is the size of the rest of the buffer.
             let result = unsafe SSL_read(
                 ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
             if result > 0 {
                 count += Int(result)
-                // Another SSL_read would only say that it needs input, at a third of this call's cost.
+                // The input is used up. Another SSL_read would only report that, and would take a third of the time
+                // that this call took.
                 if unsafe window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 {
                     return ReadResult(count: count, next: .needsInput)
                 }
@@ -212,7 +212,7 @@ package struct TLSConnection: ~Copyable {
             }
             switch unsafe SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
-                // If input is left, this record had no data, and the next one is read.
+                // The record had no data. If there is more input, the loop reads the next record.
                 guard unsafe window.pointee.inputCount > 0 else { return ReadResult(count: count, next: .needsInput) }
             case SSL_ERROR_ZERO_RETURN: return ReadResult(count: count, next: .closed)
             default: return unsafe ReadResult(count: count, next: .failed(TLSFailure(of: ssl)))
@@ -221,10 +221,10 @@ package struct TLSConnection: ~Copyable {
         return ReadResult(count: count, next: .more)
     }
 
-    /// Whether OpenSSL has taken bytes from the wire that `read` has not returned, including a part of a record.
+    /// Whether OpenSSL holds bytes that it took from the wire and `read` has not returned, such as a part of a record.
     package var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
 
-    /// Encrypts bytes into the wire's output, which must have room: at most 64 KiB into an empty output.
+    /// Encrypts bytes into the wire's output. The output must have enough room; an empty output has room for 64 KiB.
     ///
     /// - Returns: The failure, or nil on success.
     @unsafe
@@ -235,7 +235,7 @@ package struct TLSConnection: ~Copyable {
         return unsafe result == bytes.count ? nil : TLSFailure(of: ssl)
     }
 
-    /// Tells the other end that no more data will come.
+    /// Sends the alert close_notify, after which this end sends no more data.
     package borrowing func shutDown() {
         ERR_clear_error()
         _ = unsafe SSL_shutdown(ssl)
@@ -243,13 +243,14 @@ package struct TLSConnection: ~Copyable {
     }
 }
 
-/// The reason why a TLS connection failed. It is a small value, whose text is made only when it is read.
+/// The reason why a TLS connection failed. The value is small; its text is made only on request.
 @safe
 package struct TLSFailure: Sendable, Equatable {
     private let code: UInt
     private let verification: Int
 
-    /// The other end sends records without data, such as key updates, faster than any use explains.
+    /// The peer sends too many records without data, such as key updates. The gateway counts these records and ends the
+    /// connection for this reason.
     package static let tooManyQuietRecords = TLSFailure(code: .max, verification: Int(X509_V_OK))
 
     private init(code: UInt, verification: Int) {
@@ -257,35 +258,35 @@ package struct TLSFailure: Sendable, Equatable {
         self.verification = verification
     }
 
-    /// Takes the failure from the error queue and empties the queue.
+    /// Reads the first error in OpenSSL's error queue and empties the queue.
     init(of ssl: OpaquePointer) {
         code = ERR_peek_error()
         verification = unsafe SSL_get_verify_result(ssl)
         ERR_clear_error()
     }
 
-    /// Whether the client showed no certificate although one is required.
+    /// Whether the client sent no certificate although the server requires one.
     var lacksCertificate: Bool {
         Int32(truncatingIfNeeded: code & 0x7F_FFFF) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE
     }
 
-    /// The causes by which operators distinguish failed handshakes and broken connections.
+    /// The kinds of failures that metrics distinguish.
     package enum Cause: Sendable {
-        /// The other end sent a fatal alert, for instance because it does not trust the certificate.
+        /// The peer sent a fatal alert, for example since it does not trust the certificate.
         case alert
-        /// The two ends have no version in common.
+        /// The two ends support no common TLS version.
         case version
-        /// The two ends have no cipher, group or signature algorithm in common.
+        /// The two ends support no common cipher, group or signature algorithm.
         case algorithms
-        /// The other end sent too many records without data, of whatever type.
+        /// The peer sent too many records without data, of any type.
         case flood
-        /// The other end sent bytes that are not TLS, or an unexpected message.
+        /// The peer sent bytes that are not TLS, or an unexpected message.
         case other
     }
 
     package var cause: Cause {
         if self == .tooManyQuietRecords { return .flood }
-        // OpenSSL's macro ERR_GET_REASON takes the same bits.
+        // These are the bits that OpenSSL's macro ERR_GET_REASON returns.
         let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
         switch reason {
         case SSL_AD_REASON_OFFSET...SSL_AD_REASON_OFFSET + 255: return .alert
@@ -294,7 +295,7 @@ package struct TLSFailure: Sendable, Equatable {
         case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS,
             SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
             return .algorithms
-        // Limits of OpenSSL itself; the last one is on empty records.
+        // OpenSSL has its own limits on key updates, warning alerts and empty records (RECORD_TOO_SMALL).
         case SSL_R_TOO_MANY_KEY_UPDATES, SSL_R_TOO_MANY_WARN_ALERTS, SSL_R_RECORD_TOO_SMALL: return .flood
         default: return .other
         }

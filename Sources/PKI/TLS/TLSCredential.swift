@@ -1,14 +1,14 @@
 import COpenSSL
 
-/// The parsed certificates above a leaf. Thousands of leaves can share them.
+/// The parsed CA certificates of a chain. Thousands of leaves may share one instance.
 @safe
 package final class TLSIntermediates: Sendable {
-    // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
+    // Sharing the pointer is sound: the stack does not change after init, and OpenSSL's reference counts are atomic.
     fileprivate nonisolated(unsafe) let stack: OpaquePointer
 
     /// Parses certificates in DER.
     ///
-    /// - Throws: `PKIError` when a certificate can't be read.
+    /// - Throws: `PKIError` if a certificate can't be read.
     package init(der: some Sequence<[UInt8]>) throws(PKIError) {
         let stack = try unsafe OpenSSL.require("making a chain", aegis_x509_stack())
         unsafe self.stack = stack
@@ -26,24 +26,24 @@ package final class TLSIntermediates: Sendable {
     deinit { unsafe aegis_x509_stack_free(stack) }
 }
 
-/// A parsed chain and its key, ready for handshakes. It takes about 5 KiB; parsing takes about half a millisecond.
+/// A parsed chain and its private key for handshakes. An instance takes about 5 KiB, and parsing takes about 0.5 ms.
 @safe
 package final class TLSCredential: Sendable {
-    // Sound to share: never changed after init; OpenSSL's reference counts are atomic.
+    // Sharing the pointer is sound: the leaf does not change after init, and OpenSSL's reference counts are atomic.
     private nonisolated(unsafe) let leaf: OpaquePointer
     private let intermediates: TLSIntermediates
     private let key: PrivateKey
 
-    /// Parses a chain in DER, leaf first.
+    /// Parses a chain in DER, the leaf first.
     ///
-    /// - Throws: `PKIError` when a certificate can't be read or the key is not the leaf's.
+    /// - Throws: `PKIError` if a certificate can't be read or the key does not belong to the leaf.
     package convenience init(chain: [[UInt8]], key: PrivateKey) throws(PKIError) {
         try self.init(leaf: chain.first ?? [], intermediates: TLSIntermediates(der: chain.dropFirst()), key: key)
     }
 
-    /// Parses a leaf in DER, for use with the certificates above it and its key.
+    /// Parses a leaf in DER. `intermediates` are the CA certificates above it.
     ///
-    /// - Throws: `PKIError` when the leaf can't be read or the key is not the leaf's.
+    /// - Throws: `PKIError` if the leaf can't be read or the key does not belong to the leaf.
     package init(leaf der: [UInt8], intermediates: TLSIntermediates, key: PrivateKey) throws(PKIError) {
         guard let leaf = unsafe Self.parse(der) else {
             throw .malformed("certificate", reason: "it is no X.509 certificate in DER")
@@ -60,8 +60,8 @@ package final class TLSCredential: Sendable {
 
     deinit { unsafe X509_free(leaf) }
 
-    /// Sets this credential for a connection's handshake (an `SSL`), which keeps its own references. False when OpenSSL
-    /// refuses it.
+    /// Sets the credential of a connection (an `SSL`), which takes its own references. Returns false if OpenSSL rejects
+    /// the credential.
     func use(in connection: OpaquePointer) -> Bool {
         ERR_clear_error()
         return unsafe key.withHandle { key in

@@ -1,32 +1,33 @@
 import COpenSSL
 
-/// A group for key exchange that every version of OpenSSL supports.
+/// The groups for key exchange that every version of OpenSSL supports.
 package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"
     case p384 = "P-384"
 
-    /// The group that a client should offer first when it connects to the same server again. `number` is OpenSSL's for
-    /// the group that the last handshake ended with.
+    /// Chooses the group that a client should offer first when it connects to the same server again. `number` is
+    /// OpenSSL's number of the group that the last handshake used.
     init(negotiated number: Int32) {
         switch number {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
-        // This is also right after the post-quantum group, whose key each hello contains anyway.
+        // After the post-quantum group X25519MLKEM768, this is also right: each client hello has a key for that group
+        // anyway.
         default: self = .x25519
         }
     }
 }
 
-/// The order in which one end of a connection prefers groups for key exchange. OpenSSL 3.5 and later also gets
-/// X25519MLKEM768, which is safe from quantum computers.
+/// The order in which a client or a server prefers groups for key exchange. OpenSSL 3.5 and later also gets
+/// X25519MLKEM768, which resists quantum computers.
 enum TLSGroups {
-    /// A client's order, when it expects the server to choose `first`. OpenSSL 3.5 sends keys for the first two groups
-    /// (`*`), 3.0 for the first one. A server that wants another group asks for a second hello (RFC 8446 section
-    /// 4.1.4).
+    /// A client that expects the server to choose `first`. OpenSSL 3.5 sends keys for the two groups marked `*`, and
+    /// OpenSSL 3.0 for the first group. If the server wants another group, it asks for a second client hello (RFC 8446
+    /// section 4.1.4).
     case client(first: TLSGroup)
-    /// A server's order. It asks for a second hello from clients that support the post-quantum group but sent no key
-    /// for it. Among the other groups, behind `/`, it takes one that the client sent a key for.
+    /// A server. If a client supports the post-quantum group but sent no key for it, the server asks for a second
+    /// client hello. Among the groups after `/`, the server prefers one that the client sent a key for.
     case server
 
     private var classic: String {
@@ -35,7 +36,7 @@ enum TLSGroups {
         return groups.map(\.rawValue).joined(separator: ":")
     }
 
-    /// The order in the syntax of OpenSSL 3.5, which earlier versions refuse (SSL_CTX_set1_groups_list(3)).
+    /// The groups in the syntax of OpenSSL 3.5, which earlier versions reject (SSL_CTX_set1_groups_list(3)).
     private var hybrid: String {
         switch self {
         case .client: "*X25519MLKEM768:*\(classic)"
@@ -49,7 +50,7 @@ enum TLSGroups {
         try unsafe OpenSSL.check("setting up TLS", aegis_set_groups(context, classic))
     }
 
-    /// Sets the groups of one connection, in place of its context's. False when OpenSSL refuses them.
+    /// Sets the groups of one connection, which replace those of its context. Returns false if OpenSSL rejects them.
     func set(for ssl: OpaquePointer) -> Bool {
         ERR_clear_error()
         defer { ERR_clear_error() }

@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// The settings that all server connections of one thread share: ciphers and groups of Mozilla's intermediate
-/// configuration (guideline 6.0), tickets, no renegotiation, no compression.
+/// The TLS settings for all server connections of one thread. Ciphers and groups follow Mozilla's intermediate
+/// configuration (guideline 6.0). Renegotiation and compression are off, session tickets are on.
 ///
 /// Settings that differ from host to host (the certificate and the `TLSPolicy`) are set on the
 /// connection when its client hello is known. One context for all hosts costs less than one for each policy, and has
@@ -11,14 +11,15 @@ package final class TLSServerContext {
     package var tickets: TicketKeys
     let context: OpaquePointer
 
-    /// The ciphers of TLS 1.2, best first. All have ephemeral keys and authenticated encryption. A client that prefers
-    /// ChaCha20, since it has no AES in hardware, gets ChaCha20.
+    /// The ciphers of TLS 1.2, the best first. All have ephemeral keys and authenticated encryption. A client that
+    /// prefers ChaCha20 gets it, since such a client has no hardware for AES.
     private static let ciphers = [
         "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
     ].joined(separator: ":")
 
-    /// The ciphers of TLS 1.3. OpenSSL's own order begins with AES-256 and SHA-384, each of which costs a third more.
+    /// The ciphers of TLS 1.3. OpenSSL's default begins with AES-256 and SHA-384, each of which takes a third more
+    /// time.
     private static let cipherSuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
     package init(tickets: TicketKeys) throws(PKIError) {
@@ -48,7 +49,8 @@ package final class TLSServerContext {
                     isValidation ? [ClientHello.challengeProtocol] : TLSServerContext.protocols
                 return unsafe TLSServerContext.select(wanted, selected, length, offered, count)
             }, nil)
-        // The context outlives every SSL that reads this pointer: connections hold a reference to self.
+        // The unretained pointer is sound: each connection keeps `self` alive, so the callbacks never see a freed
+        // context.
         unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
         try unsafe OpenSSL.check(
             action,
@@ -59,11 +61,10 @@ package final class TLSServerContext {
 
     deinit { unsafe SSL_CTX_free(context) }
 
-    // MARK: Callbacks of OpenSSL
-
-    /// Stops the handshake at the client hello until the caller has chosen a certificate.
+    /// Suspends the handshake at the client hello until the caller has chosen a certificate.
     private static func hello(_ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?) -> Int32 {
-        // Application data 0 says whether the caller has chosen (TLSConnection.choose, TLSConnection.refuse).
+        // Entry 0 of the SSL's application data is nil until the caller has called `choose` or `refuse` of
+        // TLSConnection.
         if unsafe SSL_get_ex_data(ssl, 0) != nil {
             guard unsafe TLSConnection.isRefused(ssl) else { return SSL_CLIENT_HELLO_SUCCESS }
             unsafe alert?.pointee = SSL_AD_INTERNAL_ERROR
@@ -75,7 +76,7 @@ package final class TLSServerContext {
         var count = 0
         var hello = ClientHello()
         if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &start, &count) == 1 {
-            // OpenSSL keeps the extension's content alive during this call.
+            // OpenSSL keeps the content of the extension alive until this callback returns.
             let content = unsafe UnsafeBufferPointer(start: start, count: count)
             guard let parsed = unsafe ClientHello(serverNameExtension: Span(_unsafeElements: content)) else {
                 unsafe alert?.pointee = SSL_AD_DECODE_ERROR
@@ -95,8 +96,8 @@ package final class TLSServerContext {
 
     private static let protocols = ["http/1.1", "http/1.0"]
 
-    /// Chooses a protocol (ALPN, RFC 7301): the first of `wanted` that the client offers. The handshake fails when it
-    /// offers only others.
+    /// Chooses the protocol (ALPN, RFC 7301): the first one in `wanted` that the client offers. If the client offers
+    /// none of them, the handshake fails.
     private static func select(
         _ wanted: [String], _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
         _ length: UnsafeMutablePointer<UInt8>?,
@@ -105,7 +106,7 @@ package final class TLSServerContext {
         guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_NOACK }
         for wanted in wanted {
             var position = 0
-            // OpenSSL has checked that the lengths in the list add up.
+            // OpenSSL has checked the lengths in the list. The guard below keeps each read within the list anyway.
             while position < Int(count) {
                 let size = unsafe Int(offered[position])
                 guard position + 1 + size <= Int(count) else { break }
@@ -131,7 +132,8 @@ package final class TLSServerContext {
         let context = unsafe Unmanaged<TLSServerContext>.fromOpaque(data).takeUnretainedValue()
         let answer = unsafe context.tickets.prepare(
             name: name, nonce: nonce, cipher: cipher, mac: mac, isSealing: isSealing != 0)
-        // A ticket of TLS 1.3 should be used only once (RFC 8446 appendix C.4), so a resuming client gets another one.
+        // A client should use a TLS 1.3 ticket only once (RFC 8446 appendix C.4). The result 2 makes OpenSSL send a new
+        // ticket.
         let isSpent = unsafe answer == 1 && isSealing == 0 && SSL_version(ssl) == TLS1_3_VERSION
         return isSpent ? 2 : answer
     }

@@ -1,29 +1,28 @@
 import COpenSSL
 
-/// The input and output of OpenSSL, in memory, for all TLS connections of one thread.
+/// The input and output of OpenSSL in memory, for all TLS connections of one thread.
 ///
-/// OpenSSL never sees a socket. The caller receives into its own buffer, lends that buffer for one call, and sends the
-/// bytes that the call has left in `output`. So an idle connection has no buffer, and many records leave by one `send`.
-/// Confined to one thread.
+/// OpenSSL never uses a socket. The caller receives into its own buffer, lends the buffer for one call, and then sends
+/// the bytes in `output`. So an idle connection needs no buffer, and one `send` can carry many records. Only one thread
+/// may use a wire.
 @safe
 package final class TLSWire {
-    /// The state that the BIO callbacks use. It is allocated separately, since OpenSSL keeps its address.
+    /// The state that OpenSSL's callbacks read and write. It is allocated separately, since OpenSSL keeps its address.
     @unsafe
     struct Window {
         var input: UnsafePointer<UInt8>?
         var inputCount = 0
-        /// How many more reads are allowed. After these reads the input seems to be used up; a later turn reads the
-        /// rest.
+        /// How many reads OpenSSL may still make. At 0, the callback reports that there is no input.
         var readsLeft = Int.max
         let output: UnsafeMutablePointer<UInt8>
         var outputCount = 0
         let outputCapacity: Int
-        /// How many records without data have arrived since `TLSConnection.read` last set this to 0.
+        /// How many records without application data have arrived since `TLSConnection.read` set this to 0.
         var quietRecords: Int32 = 0
         var hello = ClientHello()
     }
 
-    /// How many bytes `output` holds before the caller must take them: enough for four full records and a long chain.
+    /// The size of the output buffer: room for four full records and a long certificate chain.
     package static let outputCapacity = 128 << 10
 
     let window: UnsafeMutablePointer<Window>
@@ -41,14 +40,14 @@ package final class TLSWire {
         unsafe window.deallocate()
     }
 
-    /// Lends received bytes to OpenSSL. They must stay in place until the calls that read them have returned.
+    /// Lends received bytes to OpenSSL. The memory must stay valid until `revoke` or the next `lend`.
     @unsafe
     package func lend(_ start: UnsafePointer<UInt8>, count: Int) {
         unsafe window.pointee.input = start
         unsafe window.pointee.inputCount = count
     }
 
-    /// Ends the loan, so that no other connection reads the bytes that this one has not read.
+    /// Ends the loan, so that the thread's next connection can't read bytes of this connection.
     package func revoke() { unsafe (window.pointee.input, window.pointee.inputCount) = (nil, 0) }
 
     /// The lent bytes that OpenSSL has not read.
@@ -57,24 +56,22 @@ package final class TLSWire {
         unsafe UnsafeBufferPointer(start: window.pointee.input, count: window.pointee.inputCount)
     }
 
-    /// How many records without data the latest `TLSConnection.read` has received.
+    /// How many records without application data the latest `TLSConnection.read` received.
     package var quietRecords: Int { unsafe Int(window.pointee.quietRecords) }
 
-    /// The bytes to send. Valid until `takeOutput` or the next call on a connection.
+    /// The bytes to send. They are valid until `takeOutput` or the next call on any connection of the thread.
     @unsafe
     package var output: UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: window.pointee.output, count: window.pointee.outputCount)
     }
 
-    /// Empties the output, after the caller has sent or stored it.
+    /// Empties the output. The caller must have sent or stored the bytes.
     package func takeOutput() { unsafe window.pointee.outputCount = 0 }
 
-    /// The client hello of the handshake that has just returned `needsCertificate`.
+    /// The client hello of the handshake that last returned `needsCertificate`.
     package var hello: ClientHello { unsafe window.pointee.hello }
 
-    // MARK: Callbacks of OpenSSL
-
-    /// Makes a BIO over the window for one connection. The wire must outlive the BIO.
+    /// Makes a BIO (OpenSSL's stream type) for one connection. The wire must outlive the BIO.
     func makeBIO() throws(PKIError) -> OpaquePointer {
         let bio = try unsafe OpenSSL.require("making a TLS connection", BIO_new(Self.method.pointer))
         unsafe BIO_set_data(bio, window)
@@ -82,10 +79,10 @@ package final class TLSWire {
         return unsafe bio
     }
 
-    /// The BIO method that works on a window. Made once, never freed.
+    /// OpenSSL's table of callbacks for a BIO. It is made once and never freed.
     @safe
     private struct Method: @unchecked Sendable {
-        // Sound to share: once the method is made, OpenSSL only reads it.
+        // `@unchecked Sendable` is sound: OpenSSL only reads the table after it is made.
         let pointer: OpaquePointer?
     }
 
@@ -94,13 +91,14 @@ package final class TLSWire {
         unsafe BIO_meth_set_read(method) { bio, target, count in unsafe TLSWire.read(bio, target, count) }
         unsafe BIO_meth_set_write(method) { bio, source, count in unsafe TLSWire.write(bio, source, count) }
         unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in
-            // The caller flushes; the other commands don't apply to a wire.
+            // The caller sends the output itself, so flushing succeeds at once. All other commands are unsupported.
             command == BIO_CTRL_FLUSH ? 1 : 0
         }
         return unsafe Method(pointer: method)
     }()
 
-    // Sound: OpenSSL passes a buffer of `count` bytes, and the BIO's data is a live window (makeBIO).
+    // The accesses are sound: OpenSSL passes a buffer of `count` bytes, and `makeBIO` stored a pointer to the window,
+    // which outlives the BIO.
     private static func read(_ bio: OpaquePointer?, _ target: UnsafeMutablePointer<CChar>?, _ count: Int32) -> Int32 {
         unsafe aegis_bio_clear_retry(bio)
         guard let window = unsafe BIO_get_data(bio)?.assumingMemoryBound(to: Window.self), let target = unsafe target
@@ -117,7 +115,7 @@ package final class TLSWire {
         return Int32(size)
     }
 
-    /// The window of a connection, which `makeBIO` stored in its BIO.
+    /// Returns the window that `makeBIO` stored in the connection's BIO.
     static func window(of ssl: OpaquePointer) -> UnsafeMutablePointer<Window> {
         unsafe BIO_get_data(SSL_get_rbio(ssl)).unsafelyUnwrapped.assumingMemoryBound(to: Window.self)
     }

@@ -1,14 +1,14 @@
 import COpenSSL
 
-/// The keys that session tickets are sealed with (RFC 5077, RFC 8446 section 4.6.1). The newest one seals; all of them
-/// open.
+/// The keys that encrypt session tickets (RFC 5077, RFC 8446 section 4.6.1). The first key encrypts new tickets, and
+/// all keys decrypt.
 ///
-/// All threads of a gateway share the keys, since most resumptions would fail otherwise. Keys are replaced regularly,
-/// so that a leaked key opens no more than some hours of traffic.
+/// All threads of a gateway share the keys, since a client's next connection may reach another thread. Keys are
+/// replaced regularly, so a stolen key decrypts only some hours of traffic.
 package struct TicketKeys: Sendable {
-    /// How long a ticket can be used, in seconds. The key that sealed it must be kept as long.
+    /// How long a client can use a ticket, in seconds. The key that encrypted the ticket must be kept as long.
     package static let ticketLifetimeSeconds = 6 * 3600
-    /// How often to make a new key, in seconds.
+    /// How often the gateway makes a new key, in seconds.
     package static let rotationSeconds = 6 * 3600
 
     struct Key: Sendable {
@@ -17,7 +17,7 @@ package struct TicketKeys: Sendable {
         static let macKeyBytes = 32
 
         let name: [UInt8]
-        /// The key for AES-256-CBC, then the one for HMAC-SHA256.
+        /// The key for AES-256-CBC, followed by the key for HMAC-SHA256.
         let secret: SecretBytes
     }
 
@@ -27,7 +27,7 @@ package struct TicketKeys: Sendable {
 
     private init(_ keys: [Key]) { self.keys = keys }
 
-    /// Adds a new key before the present one. Older keys are dropped.
+    /// Returns a copy with a new key in front. Of the present keys, the copy keeps only the newest.
     package func rotated() throws(PKIError) -> TicketKeys { TicketKeys([try Self.makeKey()] + keys.prefix(1)) }
 
     private static func makeKey() throws(PKIError) -> Key {
@@ -36,10 +36,10 @@ package struct TicketKeys: Sendable {
             secret: try OpenSSL.secretRandomBytes(Key.cipherKeyBytes + Key.macKeyBytes))
     }
 
-    /// Sets up cipher and MAC when OpenSSL seals (`isSealing`) or opens a ticket.
+    /// Sets the keys of OpenSSL's cipher and MAC when OpenSSL encrypts (`isSealing`) or decrypts a ticket.
     ///
-    /// - Returns: The result that SSL_CTX_set_tlsext_ticket_key_evp_cb(3) defines: 1 done, 2 done and to be sealed
-    ///   again, 0 unknown key, below 0 an error.
+    /// - Returns: A value of SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 1 for success, 2 for success with a request for a
+    /// new ticket, 0 for an unknown key, below 0 for an error.
     func prepare(
         name: UnsafeMutablePointer<UInt8>, nonce: UnsafeMutablePointer<UInt8>, cipher: OpaquePointer,
         mac: OpaquePointer,
@@ -48,7 +48,8 @@ package struct TicketKeys: Sendable {
         let index: Int
         if isSealing {
             index = 0
-            // The buffers are OpenSSL's: 16 bytes for the name, and as many for the nonce as any cipher takes.
+            // OpenSSL passes a buffer of 16 bytes for `name`, and one for `nonce` that is large enough for any cipher's
+            // nonce.
             for byte in 0..<Key.nameBytes { unsafe name[byte] = keys[0].name[byte] }
             guard unsafe RAND_bytes(nonce, 16) == 1 else { return -1 }
         } else {
@@ -62,7 +63,8 @@ package struct TicketKeys: Sendable {
             unsafe secret.withUnsafeBufferPointer { secret in
                 guard let start = secret.baseAddress else { return false }
                 let isSet = unsafe EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nil, start, nonce, isSealing ? 1 : 0)
-                // The MAC's setter only reads the key, though its parameter is mutable.
+                // The parameter is mutable, but OSSL_PARAM_construct_octet_string only stores the pointer, and
+                // EVP_MAC_CTX_set_params only reads it.
                 let macKey = unsafe UnsafeMutablePointer(mutating: start + Key.cipherKeyBytes)
                 return unsafe isSet == 1 && aegis_set_ticket_mac_key(mac, macKey, Key.macKeyBytes) == 1
             }
