@@ -1,22 +1,23 @@
 import PKI
 
-/// The reason why a request to a CA failed. The description is one line for an operator.
+/// The reason why a request to a CA failed. Its description is one line for the operator.
 package enum ACMEError: Error, Equatable {
-    /// The CA refuses with this status. It may say how long to wait before the next try.
+    /// The CA refused the request with this HTTP status. `retryAfter` is the delay that the CA asks for.
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
-    /// The named thing, which the CA sent, can't be used, for this reason.
+    /// The named part of the CA's answer can't be used.
     case malformed(String, reason: String)
-    /// The CA has announced the named thing but can't deliver it yet. It may say how long to wait before the next try.
+    /// The CA has announced the named resource but can't deliver it yet. `retryAfter` is the delay that the CA asks
+    /// for.
     case notYet(String, reason: String, retryAfter: Duration?)
-    /// The CA accepts only accounts that are bound to an external account, and none is configured.
+    /// The CA requires external account binding, but the issuer's settings have no external account.
     case externalAccountRequired
-    /// The external account's MAC key is not base64.
+    /// The MAC key of the external account is not base64.
     case badExternalAccountKey
-    /// The CA does not have this profile, only the offered ones.
+    /// The CA does not offer the configured certificate profile. `offered` are the profiles that it offers.
     case unknownProfile(String, offered: [String])
     /// The CA's directory does not have this resource.
     case unsupported(String)
-    /// The account must be looked up or made before this request.
+    /// The client does not know the URL of its account. The caller must call `account(…)` first.
     case noAccount
     /// A signature could not be made.
     case signing(PKIError)
@@ -45,7 +46,7 @@ extension ACMEError: CustomStringConvertible {
         wait.map { "; try again in \($0.components.seconds) s" } ?? ""
     }
 
-    /// How long the CA wants Aegis to wait before it asks again, where the CA says so.
+    /// The delay that the CA asks for before the next request. Nil if the CA asks for none.
     package var retryAfter: Duration? {
         switch self {
         case .refused(_, _, let wait), .notYet(_, _, let wait): wait
@@ -53,31 +54,30 @@ extension ACMEError: CustomStringConvertible {
         }
     }
 
-    /// The problem document in the CA's refusal.
+    /// The problem document, if the CA refused the request.
     package var problem: ACMEProblem? {
         guard case .refused(let problem, _, _) = self else { return nil }
         return problem
     }
 
-    /// Whether the CA refuses the request itself. A refusal because of an unknown account, a rate limit or the CA's own
-    /// troubles does not count.
+    /// Whether the same request would probably be refused again. An unknown account, a rate limit (429) and an error of
+    /// the CA itself (5xx) don't count, since they can pass.
     package var isLasting: Bool {
         guard case .refused(let problem, let status, _) = self, 400...499 ~= status, status != 429 else { return false }
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
     }
 
-    /// Whether the CA does not know the resource.
+    /// Whether the CA does not know the resource (404 or 410).
     package var isGone: Bool {
         guard case .refused(_, let status, _) = self else { return false }
         return status == 404 || status == 410
     }
 
-    /// Whether the CA knows the resource but can't deliver it yet.
     var isNotYet: Bool {
         guard case .notYet = self else { return false }
         return true
     }
 
-    /// Whether the CA refuses for this reason of RFC 8555, section 6.7, such as "rateLimited".
+    /// Whether the CA refused the request with this error type of RFC 8555 section 6.7, such as "rateLimited".
     func isRefusal(_ kind: String) -> Bool { problem?.kind == kind }
 }

@@ -3,27 +3,27 @@ import ConfigModel
 import State
 
 extension CertificateFacts {
-    /// How long before its end a certificate is renewed at the earliest, in seconds; nil for no bound. Certificates of
-    /// Cloudflare's Origin CA live for up to 15 years, and a third of that would be far too early.
+    /// The maximum time between a renewal and the expiry, in seconds. Nil means no maximum. Origin CA certificates are
+    /// valid for up to 15 years, so renewing them at a third of the lifetime would be much too early.
     package var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
 
-    /// The time from which the certificate is due by its lifetime alone, in seconds since 1970.
+    /// The time at which the certificate becomes due by its lifetime alone, in seconds since 1970.
     package var dueAt: Int64 {
         RenewalScheduler.dueAt(notBefore: notBefore, notAfter: expiresAt, longestLeadSeconds: longestLeadSeconds)
     }
 
-    /// The time before which no certificate of this validity is due, whatever the operator wishes, unless its CA
-    /// advises it. In seconds since 1970.
+    /// A time before which a certificate with this validity is certainly not due, unless its CA advises an earlier
+    /// renewal. In seconds since 1970.
     package static func restsUntil(notBefore: Int64, expiresAt: Int64) -> Int64 {
         RenewalScheduler.restsUntil(notBefore: notBefore, notAfter: expiresAt)
     }
 
-    /// The time of the next renewal, in seconds since 1970: by the lifetime, the operator's wish and the CA's advice;
-    /// after failures not before the next try. Gateways, plans and `renew` all use it.
+    /// The time of the next renewal, in seconds since 1970. It depends on the lifetime, the operator's `renew_before`,
+    /// the CA's advice, and the delay after failures. Gateways, plans and the command `renew` all use this function.
     ///
     /// - Parameters:
-    ///   - issuer: the first issuer that the certificate may come from.
-    ///   - progress: earlier tries and advice.
+    ///   - issuer: The certificate's first issuer.
+    ///   - progress: The record of earlier tries and of the CA's advice.
     package func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
         let candidate = RenewalCandidate(
             name: name, notBefore: notBefore, notAfter: expiresAt, renewBeforeSeconds: issuer?.renewBeforeSeconds,
@@ -41,7 +41,8 @@ extension Issuer {
 }
 
 extension Issuer {
-    /// Identifies the CA: two issuers with the same place are one CA.
+    /// A text that is equal for two issuers of the same CA: the directory's URL, or the issuer's name if it is not an
+    /// ACME issuer.
     package var place: String {
         guard case .acme(let settings) = kind else { return name }
         return settings.directory.text
@@ -49,13 +50,13 @@ extension Issuer {
 }
 
 extension ManagedCertificate {
-    /// The place of the certificate's first issuer.
+    /// The CA of the certificate's first issuer, as `Issuer.place` writes it. Empty if that issuer is unknown.
     package func place(among issuers: [String: Issuer]) -> String {
         self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
     }
 
-    /// Whether the stored certificate is the declared one: it has all names, and comes from the directory of one of the
-    /// issuers, if its directory is known. `issuers` are all of the state, by name.
+    /// Whether the stored certificate fits the declaration. It must have all names, and its CA's directory (if
+    /// recorded) must be that of one of the declared issuers. `issuers` are all issuers in the state, by name.
     package func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
         names.allSatisfy { facts.domains.contains($0) }
             && (facts.directory.isEmpty
@@ -65,9 +66,9 @@ extension ManagedCertificate {
                 })
     }
 
-    /// The time from which the certificate is due, in seconds since 1970. `facts` are those of the stored certificate,
-    /// if there is one. A certificate that is missing, lost or no longer the declared one is due at once, or at the
-    /// next try after a failure.
+    /// The time at which the certificate becomes due, in seconds since 1970. `facts` describe the stored certificate,
+    /// or are nil if there is none. A certificate that is missing, lost or does not fit the declaration is due at once,
+    /// but after a failure only at the next try.
     package func dueAt(
         _ facts: CertificateFacts?, from issuers: [String: Issuer], after progress: RenewalProgress?
     ) -> Int64 {

@@ -3,8 +3,8 @@ import Glibc
 import PKI
 import State
 
-/// Obtains one certificate and stores it, with the state as the only input. Gateways use it, and operators who renew a
-/// certificate.
+/// Obtains one certificate and stores it. The job reads all its input from the state. Gateways and the command `renew`
+/// use this type.
 package struct CertificateJob: Sendable {
     private let certificate: ManagedCertificate
     private let issuers: [Issuer]
@@ -14,8 +14,8 @@ package struct CertificateJob: Sendable {
     private let actor: String
     private let startsAnew: Bool
 
-    /// Makes a job. `issuers` are all issuers in the state. `actor` is whom the recorded events name. With `startsAnew` an
-    /// earlier order that may or may not have led to a certificate is given up, and a new one is placed.
+    /// Makes a job. `issuers` are all issuers in the state. `actor` is the author in recorded events. With
+    /// `startsAnew`, the job deletes an earlier order with an unknown outcome and places a new one.
     package init(
         _ certificate: ManagedCertificate, issuers: [Issuer], store: any StateStore, sealer: Sealer,
         sources: CertificateSources, actor: String, startsAnew: Bool = false
@@ -30,16 +30,16 @@ package struct CertificateJob: Sendable {
     }
 
     package enum Outcome: Sendable {
-        /// The certificate is in the state. The warnings, which follow its name, don't prevent its use.
+        /// The certificate is in the state and can be used. Messages put its name before each warning.
         case stored(warnings: [String])
         /// Another process is obtaining the certificate.
         case busy
-        /// The certificate's declaration was changed or deleted meanwhile.
+        /// The certificate's declaration was changed or deleted while the job ran, so the result was not stored.
         case obsolete
         case failed(IssuanceFailure)
     }
 
-    /// Obtains and stores the certificate. Blocks for as long as a CA takes.
+    /// Obtains and stores the certificate. This may take minutes, until the CA has issued.
     package func run() -> Outcome {
         let name = certificate.name
         do {

@@ -2,7 +2,7 @@ import ConfigModel
 import PKI
 import State
 
-/// Chooses the source of a declared certificate, and obtains it there.
+/// Obtains declared certificates from their sources: files, the local CA, ACME CAs or Cloudflare's Origin CA.
 package struct CertificateSources: Sendable {
     private let own: OwnCertificate
     private let local: Result<LocalAuthority, IssuanceFailure>
@@ -12,8 +12,8 @@ package struct CertificateSources: Sendable {
     private let now: @Sendable () -> Int64
     private let leaving: [Issuer]
 
-    /// Makes the sources. Without a local CA, only certificates that it should issue fail. `leaving` are issuers that
-    /// are being removed from the state: they issue nothing, but may still be asked to revoke.
+    /// Makes the sources. If `local` is a failure, only certificates from the local CA fail. `leaving` are issuers that
+    /// are being removed from the state. They issue nothing, but their replaced certificates can still be revoked.
     package init(
         local: Result<LocalAuthority, IssuanceFailure>, orders: ACMEOrders, _ tools: IssuanceContext,
         leaving: [Issuer] = []
@@ -27,10 +27,11 @@ package struct CertificateSources: Sendable {
         now = tools.now
     }
 
-    /// Obtains a declared certificate, which the state will call `name`.
+    /// Obtains a declared certificate, which the state will store under `name`. This may take minutes, until the CA has
+    /// issued.
     ///
-    /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` gives up an order for which it
-    /// is unknown whether a certificate was issued. Blocks for as long as a CA takes: minutes, at worst.
+    /// `users` are the hosts that an operator's own certificate must cover. `startsAnew` deletes an earlier order with
+    /// an unknown outcome and places a new one.
     package func obtain(
         _ value: any Recorded, named name: String, for users: [DomainName], from issuers: [Issuer],
         startsAnew: Bool = false
@@ -45,8 +46,8 @@ package struct CertificateSources: Sendable {
         return obtained
     }
 
-    /// The stored certificate that `material` replaces, if its issuer has `revoke_replaced`; else nil. It is revoked once
-    /// `material` is in force.
+    /// Returns the stored certificate that `material` replaces, if its issuer has `revoke_replaced`. Otherwise returns
+    /// nil. The returned certificate is revoked after `material` is in force.
     private func certificateToRevoke(
         _ name: String, _ material: IssuedMaterial, _ issuers: [Issuer]
     ) throws(StateError) -> SupersededCertificate? {
@@ -104,22 +105,22 @@ package struct CertificateSources: Sendable {
         }
     }
 
-    /// Asks the CA of a stored certificate when it advises to renew it, and stores the advice. Issuers that give no
-    /// advice, or can't be reached, are asked again later.
+    /// Asks the CA of a stored certificate when to renew it (renewal information, RFC 9773) and stores the suggested
+    /// time. If the CA can't be reached or gives no advice, it is asked again later.
     package func takeAdvice(on value: any Recorded, named name: String, from issuers: [Issuer]) {
         guard let need = WantedCertificate(value, named: name, from: issuers) else { return }
         orders.takeAdvice(on: name, from: need.issuers.map(\.settings))
     }
 }
 
-/// A certificate that has been obtained but not stored.
+/// A certificate that was obtained and is not yet stored.
 package struct ObtainedCertificate: Sendable {
     package internal(set) var material: IssuedMaterial
     package let source: CertificateFacts.Source
     /// Whether Aegis renews the certificate before it expires.
     package let autoRenew: Bool
 
-    /// The certificate as the state stores it, with its key sealed. `now` is in seconds since 1970.
+    /// Makes the row for the state, with the private key sealed. `now` is in seconds since 1970.
     package func stored(
         named name: String, owner: StoredItem.Owner, record: [UInt8], sealer: Sealer, now: Int64
     ) throws(IssuanceFailure) -> StoredCertificate {
@@ -141,6 +142,6 @@ package struct ObtainedCertificate: Sendable {
 }
 
 extension KeyAlgorithm {
-    /// The algorithm for a kind of key in the file.
+    /// Converts the key type in aegis.yaml.
     init(_ type: KeyType) { self = KeyAlgorithm(rawValue: type.rawValue) ?? .ecdsaP256 }
 }

@@ -2,15 +2,16 @@ import PKI
 import State
 
 extension CertificateChain {
-    /// Warnings about the certificates above the leaf. Each warning continues a sentence whose subject is the leaf.
-    /// `now` is in seconds since 1970.
+    /// Warnings about the certificates above the leaf. A message puts the leaf's name before each warning. `now` is in
+    /// seconds since 1970.
     func warnings(now: Int64) -> [String] {
         var warnings = certificates.dropFirst().compactMap { certificate in
             certificate.fault(now: now).map {
                 $0 + (certificate.notAfter <= now ? "; put the CA's current one in its place" : "")
             }
         }
-        // Clients are affected first by the certificate that ends first.
+        // Clients reject the chain as soon as its first CA certificate expires, so only that CA certificate is
+        // reported.
         if let first = certificates.dropFirst().filter({ $0.notAfter > now }).min(by: { $0.notAfter < $1.notAfter }),
             first.endsBefore(leaf)
         {
@@ -27,8 +28,8 @@ extension CertificateChain {
         return warnings
     }
 
-    /// A warning about an authority at the chain's end that is left out because it is not valid now. Roots are not
-    /// reported here.
+    /// Returns a warning if an intermediate at the end of the chain was left out because it is not valid now. Roots are
+    /// not reported here.
     private func cutTail(now: Int64) -> String? {
         guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued,
             let next = leftOut.first(where: { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) })
@@ -45,8 +46,8 @@ extension CertificateChain {
         certificates.dropFirst().contains { $0.publicKeyDER == root.publicKeyDER && $0.isValid(at: now) }
     }
 
-    /// A warning about a leaf without an intermediate, which only clients accept that know its issuer; empty for any
-    /// other chain.
+    /// A warning if the leaf has no intermediate, since only clients that know the leaf's issuer accept it. Empty for
+    /// other chains.
     var missingIntermediate: [String] {
         guard certificates.count == 1, !leaf.isSelfIssued else { return [] }
         let place = leaf.issuerAddress.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
@@ -58,7 +59,8 @@ extension CertificateChain {
 }
 
 extension Certificate {
-    /// The reason why clients refuse chains with this authority; nil if they don't. `now` is in seconds since 1970.
+    /// Returns a warning if this CA certificate is not valid now, since clients reject chains with it. Otherwise
+    /// returns nil. `now` is in seconds since 1970.
     fileprivate func fault(now: Int64) -> String? {
         let thing = isSelfIssued ? "a root" : "an intermediate"
         if notAfter <= now { return "has \(thing) that has expired: '\(subject)' on \(UTCTime.text(notAfter))" }
@@ -68,22 +70,23 @@ extension Certificate {
         return nil
     }
 
-    /// The issuer's common name, in quotes for a message.
+    /// The issuer's common name in quotes, for messages.
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse because of the certificates above the leaf. Many chains have the same
-/// certificates above the leaf, so each set of them is checked once.
+/// Finds stored chains with expired CA certificates. Many chains have the same CA certificates, so each set of them is
+/// checked only once.
 package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
 
-    /// Finds faults as of `now`, in seconds since 1970.
+    /// Makes a check for the time `now`, in seconds since 1970.
     package init(now: Int64) { self.now = now }
 
-    /// The fault of a stored chain and advice, which continue a sentence; nil if there is none, or the leaf itself has
-    /// expired. A missing intermediate is reported only for an operator's own certificate: Cloudflare knows the issuer
-    /// of its origins' certificates, and a leaf from an ACME CA was checked for one when it was issued.
+    /// Returns the fault of a stored chain with advice, or nil. A message puts the certificate's name before the fault.
+    /// Chains with an expired leaf have no fault here. A missing intermediate is a fault only in an operator's own
+    /// chain: Cloudflare knows the issuer of its certificates, and chains from ACME CAs were checked when they were
+    /// issued.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let isOwn = stored.facts.source == .custom

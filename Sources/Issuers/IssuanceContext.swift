@@ -1,16 +1,14 @@
 import PKI
 import State
 
-/// The objects that every source of certificates needs.
 package struct IssuanceContext: Sendable {
-    /// The state with its journal.
+    /// The state, which includes the journal.
     package let store: any StateStore
-    /// This process, as the holder of leases.
+    /// This process as a holder of leases.
     package let holder: LeaseHolder
     package let sealer: Sealer
-    /// Reads the secrets that the file refers to.
+    /// Reads the secrets that aegis.yaml refers to.
     package let secrets: SecretReader
-    /// Returns seconds since 1970.
     package let now: @Sendable () -> Int64
 
     package init(

@@ -2,18 +2,17 @@ import ACME
 import PKI
 import State
 
-// Issuers: the sources of certificates.
+// Issuers: obtains certificates from their sources: the operator's files, the local CA, ACME CAs and Cloudflare.
 //
-// Each source takes a declaration from the file and returns a checked chain with its key, or a failure. Storing the
-// result is up to the caller.
+// A source takes a declaration from aegis.yaml. It returns a checked chain with its key, or a failure. The caller
+// stores the result.
 
 /// The reason why a certificate could not be obtained.
 package struct IssuanceFailure: Error, Sendable, Equatable {
-    /// The reason in one line, without secrets.
+    /// One line with the reason, without secrets.
     package let reason: String
-    /// Advice for the operator.
     package let hint: String?
-    /// The time before which another try is useless, in seconds since 1970; nil when unknown.
+    /// The time before which another try can't succeed, in seconds since 1970. Nil if unknown.
     package let notBefore: Int64?
 
     package init(_ reason: String, hint: String? = nil, notBefore: Int64? = nil) {
@@ -22,10 +21,10 @@ package struct IssuanceFailure: Error, Sendable, Equatable {
         self.notBefore = notBefore
     }
 
-    /// The longest wait before the next try, in seconds: a day, even if a CA asks for more.
+    /// The longest delay before the next try, in seconds: a day, even if a CA asks for more.
     private static let longestPauseSeconds: Int64 = 86_400
 
-    /// Makes a failure from any error at a CA, which may say when to try again. `now` is in seconds since 1970.
+    /// Converts an error of a CA. If the CA asks for a delay, sets `notBefore`. `now` is in seconds since 1970.
     init(_ error: any Error, now: Int64) {
         if let failure = error as? IssuanceFailure {
             self = failure
@@ -39,25 +38,23 @@ package struct IssuanceFailure: Error, Sendable, Equatable {
     init(_ error: PKIError, _ subject: String) { self.init("\(subject): \(error)") }
 }
 
-/// A certificate with its key, ready to be stored.
+/// An obtained certificate with its private key.
 package struct IssuedMaterial: Sendable {
-    /// The leaf and its intermediates.
     package let chain: CertificateChain
     package let key: PrivateKey
-    /// A digest of the source: of the text that the certificate was read from, or of the local CA; empty for other
-    /// sources.
+    /// The SHA-256 of the operator's PEM text or of the local CA's certificate. It shows later whether the source has
+    /// changed. Empty for other sources.
     package let sourceDigest: [UInt8]
-    /// Warnings that don't prevent the certificate's use.
+    /// Warnings for the operator. The certificate can be used nevertheless.
     package var warnings: [String]
-    /// The mutations that end the order, for the commit that stores the certificate.
+    /// Mutations that end the order and the lease. The caller commits them together with the certificate.
     package var closing: [StateMutation] = []
-    /// The certificate's identity at its provider, where it has one.
+    /// The certificate's identity at Cloudflare. Nil for other sources.
     package var remote: RemoteCertificate?
-    /// The directory of the ACME CA that issued the certificate; empty for other sources.
+    /// The directory URL of the ACME CA that issued the certificate. Empty for other sources.
     package var directory = ""
 }
 
 extension IssuanceFailure: CustomStringConvertible {
-    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

@@ -2,8 +2,7 @@ import ACME
 import State
 
 extension IssuanceJournal {
-    /// Notes that a certificate could not be obtained, and sets the time of the next try. `now` is in seconds since
-    /// 1970.
+    /// Records that obtaining a certificate failed, and sets the time of the next try. `now` is in seconds since 1970.
     package func noteFailure(_ failure: IssuanceFailure, of certificate: String, now: Int64) throws(StateError) {
         var progress = try renewal(of: certificate) ?? RenewalProgress(certificate: certificate)
         progress.failures += 1

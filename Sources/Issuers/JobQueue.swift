@@ -1,11 +1,11 @@
-/// A queue of jobs, each for a place such as a CA. While there are jobs for several places, no place has more than its
-/// share of the running jobs. So a slow place does not delay jobs for other places.
+/// A queue of jobs. Each job belongs to a place, such as a CA. If several places have jobs, each place gets only a
+/// share of the running jobs. So a slow place does not delay the jobs of other places.
 package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private struct Place {
         var urgent: [Job] = []
-        /// Jobs that are not urgent, each with its number in the order of arrival.
+        /// The jobs that are not urgent, with a number that grows with each added job.
         var patient: [(turn: Int, job: Job)] = []
-        /// How many jobs at the beginning of `patient` have been taken already.
+        /// How many jobs at the start of `patient` were already taken.
         var taken = 0
         var running = 0
 
@@ -17,7 +17,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
             guard taken < patient.count else { return nil }
             let job = patient[taken].job
             taken += 1
-            // Taken jobs are removed rarely, since that moves all the other jobs.
+            // Removing jobs from the front moves all other jobs, so it happens rarely.
             if taken > 64, 2 * taken > patient.count {
                 patient.removeFirst(taken)
                 taken = 0
@@ -30,12 +30,13 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private let share: Int
     private var places: [String: Place] = [:]
     private var turns = 0
-    /// The waiting jobs. A job that became urgent is in the queue twice, but is taken once.
+    /// The waiting jobs. A job that was added again as urgent is in two lists, but only once in this set, so it is
+    /// taken once.
     private var waiting: Set<Job> = []
     private var running: [Job: String] = [:]
 
-    /// Makes a queue that runs `atOnce` jobs at most. With several places, `share` of them at most are for one place.
-    /// A place that has no running job may start one even beyond `atOnce`.
+    /// Makes a queue that runs at most `atOnce` jobs. If several places have jobs, each runs at most `share` of them. A
+    /// place without running jobs may start one even if `atOnce` jobs are running.
     package init(atOnce: Int, share: Int) {
         self.atOnce = atOnce
         self.share = share
@@ -43,7 +44,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
 
     package func isRunning(_ job: Job) -> Bool { running[job] != nil }
 
-    /// Adds a job, unless it waits or runs already. Urgent jobs are taken first, the latest one before the others.
+    /// Adds a job, unless it is already waiting or running. Urgent jobs are taken first. Among urgent jobs, the latest
+    /// is taken first.
     package mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
         guard !isRunning(job) else { return }
         let isNew = waiting.insert(job).inserted
@@ -55,7 +57,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// Takes the next job, which counts as running until `ended(_:)`; nil when none may run now.
+    /// Takes the next job. It counts as running until the call of `ended(_:)`. Returns nil if no job may start now.
     package mutating func next() -> Job? {
         while let name = nextPlace() {
             guard let job = places[name]?.popNext(), waiting.remove(job) != nil else {
@@ -79,8 +81,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         if let place = places[name], place.isEmpty, place.running == 0 { places[name] = nil }
     }
 
-    /// The place that is next among those with room: one with urgent jobs, else the one whose oldest job has waited
-    /// longest.
+    /// The place whose job is taken next: a place with urgent jobs, or else the place whose first job has waited
+    /// longest. Places that already run their share are skipped.
     private func nextPlace() -> String? {
         let limit = places.count == 1 ? atOnce : share
         let isFull = running.count >= atOnce

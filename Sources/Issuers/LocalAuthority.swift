@@ -4,28 +4,27 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// The local CA, and the certificates that it issues for the admin listener and as the gateway's fallback. All are kept
-/// in files.
+/// The local CA, and two certificates that it issues: for the admin listener, and as the gateway's fallback. Their
+/// files are in the cache directory.
 ///
-/// The CA's files are made when missing and never replaced, since clients trust that very certificate. The other two
-/// certificates and their keys are made again when they are missing, near their end, lack a name, or were not issued by
-/// this CA.
+/// The CA's files are made if they are missing. A CA certificate is never replaced, since clients trust it. The other
+/// two certificates are made again if they are missing, expire soon, lack a name, or come from another CA.
 package struct LocalAuthority: Sendable {
     private static let rootName = "aegis-local-ca"
     private static let adminName = "admin-ui-self-signed"
     private static let proxyName = "proxy-self-signed"
     private static let serverLifetimeSeconds: Int64 = 365 * 86_400
-    /// How long before its end a server's certificate is made again, in seconds.
+    /// How long before its expiry a server certificate is made again, in seconds.
     private static let renewalSeconds: Int64 = 30 * 86_400
     private static let serverSubjects = [SubjectName.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
 
     package let certificateAuthority: CertificateAuthority
     private let directory: FilePath
 
-    /// Distinguishes this CA from others of the same name: the SHA-256 of its certificate.
+    /// The SHA-256 of the CA's certificate. It distinguishes this CA from others with the same name.
     package var digest: [UInt8] { Digest.sha256(certificateAuthority.certificate.der) }
 
-    /// The digest of the CA in a directory; nil when it can't be read. Makes no CA.
+    /// The digest of the CA in a directory. Nil if the CA does not exist or can't be read. This function makes no CA.
     package static func digest(in directory: FilePath) -> [UInt8]? {
         guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
             let chain = try? CertificateChain(pem: text.plainCopy())
@@ -33,7 +32,8 @@ package struct LocalAuthority: Sendable {
         return Digest.sha256(chain.leaf.der)
     }
 
-    /// The reason why the CA of a cache directory can't be opened or made; nil when none is known. Makes nothing.
+    /// Returns the reason why the CA can't be opened or made in a directory. Returns nil if there is no known reason.
+    /// This function makes no files.
     package static func obstacle(in directory: FilePath, now: Int64) -> IssuanceFailure? {
         if let reason = PrivateDirectory.obstacle(at: directory) {
             return IssuanceFailure("the local CA in '\(directory)': \(reason)")
@@ -46,7 +46,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Opens the CA of a cache directory. Missing files are made.
+    /// Opens the CA in a directory. Makes the files that are missing.
     package init(directory: FilePath, now: Int64) throws(IssuanceFailure) {
         self.directory = directory
         certificateAuthority = try Self.exclusively(in: directory) {
@@ -58,21 +58,21 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// The certificate and key that a server uses.
+    /// A server certificate with its private key.
     package struct Server: Sendable {
-        /// The server's certificate and the CA's.
+        /// The server's certificate, followed by the CA's.
         package let chain: CertificateChain
         package let key: PrivateKey
-        /// When the certificate is made again, in seconds since 1970: 30 days before its end. If it ends with the CA's
-        /// own certificate, a new one would end then too, so it is made again only at its end.
+        /// When the certificate is made again, in seconds since 1970: 30 days before its expiry. If it expires together
+        /// with the CA's certificate, a new one could not last longer, so it is made again only at its expiry.
         package var renewAt: Int64 {
             let (end, last) = (chain.leaf.notAfter, chain.certificates.last?.notAfter ?? .max)
             return end < last ? end - LocalAuthority.renewalSeconds : end
         }
     }
 
-    /// The admin listener's certificate, from its files: for localhost, the loopback addresses, and `names`. Names that
-    /// no certificate can contain are left out.
+    /// Returns the admin listener's certificate from its files. It is for localhost, the loopback addresses and
+    /// `names`. Names that no certificate can contain are ignored.
     package func adminServer(for names: [String], now: Int64) throws(IssuanceFailure) -> Server {
         let subjects = Self.serverSubjects + names.compactMap { try? SubjectName($0) }
         return try Self.exclusively(in: directory) {
@@ -80,7 +80,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Runs `body` under a lock on the directory, since several states may share it.
+    /// Runs `body` while it holds a lock on the directory. Several states may share the directory.
     private static func exclusively<Result>(
         in directory: FilePath, _ body: () throws -> Result
     ) throws(IssuanceFailure) -> Result {
@@ -95,7 +95,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Issues a certificate for names. It is valid for 397 days, since Apple's clients accept no more than 398.
+    /// Issues a certificate. It is valid for 397 days, since Apple's clients reject certificates of more than 398 days.
     package func issue(for names: [String], _ algorithm: KeyAlgorithm, now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
@@ -112,11 +112,9 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    // MARK: Files
-
     private static func openRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority {
         if let root = try readRoot(in: directory, now: now) { return root }
-        // After a crash there may be a key without a certificate. No client can trust it yet, so it is replaced.
+        // A crash may have left a key without a certificate. No client trusts that key yet, so it is replaced.
         let pair = FilePair(directory, rootName)
         let root = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: now)
         try PrivateFile.write(root.key.pem(), to: pair.key)
@@ -124,7 +122,7 @@ package struct LocalAuthority: Sendable {
         return root
     }
 
-    /// The existing CA; nil when one must be made.
+    /// Reads the existing CA. Returns nil if the CA must be made.
     private static func readRoot(in directory: FilePath, now: Int64) throws -> CertificateAuthority? {
         let pair = FilePair(directory, rootName)
         switch (try PrivateFile.read(pair.certificate), try PrivateFile.read(pair.key)) {
@@ -159,7 +157,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// A server's certificate for at least these names. It is made again if the one in the files is not suitable.
+    /// Returns a server certificate with at least these names. If the one in the files is unusable, makes a new one.
     private static func server(
         _ name: String, for subjects: [SubjectName], in directory: FilePath, _ authority: CertificateAuthority,
         now: Int64
@@ -191,7 +189,6 @@ extension LocalAuthority.Server {
     }
 }
 
-/// The paths of a certificate and its key, which share a name.
 private struct FilePair {
     let certificate: FilePath
     let key: FilePath

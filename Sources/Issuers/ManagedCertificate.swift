@@ -1,23 +1,24 @@
 import ConfigModel
 import State
 
-/// A certificate that can be issued or renewed with the state as the only input.
+/// A certificate that Aegis can issue or renew from the state alone, without aegis.yaml.
 package struct ManagedCertificate: Sendable {
-    /// The item that declares the certificate. It must be unchanged when the certificate is stored.
+    /// The item in the state that declares the certificate. If the item changes meanwhile, an issued certificate is not
+    /// stored.
     package enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
-        /// An entry under `certificates`. It is in the state only after it was issued.
+        /// An entry under `certificates`. The state contains it only after the certificate was first issued.
         case named(NamedCertificate)
     }
 
     /// The certificate's name in the state.
     package let name: String
     package let declaration: Declaration
-    /// The record of the declaring item.
+    /// The record of the item that declares the certificate.
     let itemRecord: [UInt8]
 
-    /// Makes the certificate of a host; nil when the host needs none.
+    /// Makes the managed certificate of a host. Returns nil if the host is disabled or has another `ssl_mode`.
     package init?(_ host: Host, record: [UInt8]) {
         guard host.sslMode == .letsencrypt, host.enabled else { return nil }
         name = host.domain.text
@@ -25,13 +26,14 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// Reads a stored certificate; nil for a host's, for the operator's own, and for one that is not renewed.
+    /// Makes a managed certificate from a stored certificate. Returns nil if it is a host's certificate or the
+    /// operator's own, or if `auto_renew` is off.
     package init?(_ stored: StoredCertificate) {
         self.init(
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
     }
 
-    /// The same as `init(_:)`, from the parts of a stored certificate that it needs.
+    /// Like `init(_:)`, for callers that have only these parts of a stored certificate.
     package init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
         guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
             case .issued = certificate.source
@@ -42,7 +44,7 @@ package struct ManagedCertificate: Sendable {
         itemRecord = record
     }
 
-    /// The certificate as the configuration file declares it.
+    /// The certificate's declaration in aegis.yaml.
     package var value: any Recorded {
         switch declaration {
         case .host(let certificate): certificate
@@ -50,7 +52,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The record of the declaration, which is stored with the certificate.
+    /// The record of the declaration. The state stores it with the certificate.
     var record: [UInt8] {
         switch declaration {
         case .host(let certificate): certificate.record(.compact).json()
@@ -58,7 +60,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The condition for storing the certificate: the declaring item is unchanged.
+    /// A condition for the commit that stores the certificate: the item that declares it is unchanged.
     var requirement: StateMutation {
         switch declaration {
         case .host: .require(ItemID(.host, name), record: itemRecord)
@@ -66,7 +68,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The names that the certificate should have.
+    /// The host names and IP addresses in the certificate.
     var names: [String] {
         switch declaration {
         case .host(let certificate): return certificate.domains.map(\.text)

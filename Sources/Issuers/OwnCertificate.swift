@@ -2,22 +2,22 @@ import ConfigModel
 import PKI
 import State
 
-/// The operator's own certificates, which are read and checked before they are stored.
+/// Reads and checks certificates that the operator provides (`custom`).
 package struct OwnCertificate: Sendable {
-    /// How many days before its end a certificate causes a warning.
+    /// A certificate with fewer days before its expiry causes a warning.
     package static let warningDays: Int64 = 30
 
     private let reader: SecretReader
 
-    /// Makes a source that reads PEM texts with this reader.
     package init(_ reader: SecretReader) { self.reader = reader }
 
-    /// A digest of the certificate's PEM text. It differs when the operator has replaced the certificate.
+    /// The SHA-256 of the certificate's PEM text. It changes when the operator replaces the certificate.
     package func digest(of custom: CustomCertificate) throws(IssuanceFailure) -> [UInt8] {
         Digest.sha256(try reader.read(custom.certificate))
     }
 
-    /// Reads chain and key. Throws unless they belong together, are strong, cover the hosts and have not expired.
+    /// Reads the chain and the key. Throws unless they match, are strong, cover the hosts and are not expired (or
+    /// `allow_expired` is set).
     package func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
@@ -41,7 +41,7 @@ package struct OwnCertificate: Sendable {
         return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
-    /// The warnings that `load` would give for the chain now; empty when its text can't be read here.
+    /// The warnings that `load` would return now. Empty if the PEM text can't be read.
     package func chainWarnings(of custom: CustomCertificate, now: Int64) -> [String] {
         guard let text = try? reader.read(custom.certificate),
             let chain = try? CertificateChain(pem: text.plainCopy(), now: now)
@@ -53,14 +53,15 @@ package struct OwnCertificate: Sendable {
         chain.warnings(now: now) + chain.missingIntermediate
     }
 
-    /// A message that a certificate does not cover hosts, with some of the hosts and some of the certificate's names.
+    /// A clause for a message about a certificate. It names a few hosts that the certificate does not cover, and a few
+    /// names that it has.
     package static func misses(_ hosts: [DomainName], _ names: [String]) -> String {
         let hosts = hosts.prefix(3).map { "'\($0.text)'" }.joined(separator: ", ")
         let has = names.prefix(5).joined(separator: ", ")
         return "does not cover \(hosts); it is for \(has.isEmpty ? "no name" : has)"
     }
 
-    /// Checks that a leaf may be served for hosts at a time. Returns warnings that don't prevent its use.
+    /// Checks whether a leaf can be used for these hosts now. Returns warnings, and throws if it can't be used.
     private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
         throws(IssuanceFailure) -> [String]
     {

@@ -2,13 +2,12 @@ import Glibc
 import PKI
 import SystemPackage
 
-/// Files that only their owner can read from the moment they exist. After a crash a file is either old or new, never
-/// half written.
+/// Reads and writes files that only the owner may read. After a crash, a file has either its old or its new content.
 package enum PrivateFile {
-    /// The largest file that is read: 1 MiB, far more than any key or chain has.
+    /// The largest file that is read, 1 MiB. Keys and chains are much smaller.
     package static let maxBytes = 1 << 20
 
-    /// The first `maxBytes` of a file; nil when there is no such file.
+    /// Reads at most the first `maxBytes` of a file. Returns nil if the file does not exist.
     static func read(_ path: FilePath) throws -> SecretBytes? {
         do {
             let descriptor = try open(path)
@@ -18,13 +17,13 @@ package enum PrivateFile {
         }
     }
 
-    /// Opens a file for reading. Anything but a regular file is refused, since reading it could block forever. Open
-    /// descriptors that are given by a path, such as a shell's `<(…)`, are accepted.
+    /// Opens a file for reading. Throws unless it is a regular file, since reading another kind could block forever.
+    /// Paths of open descriptors are accepted, such as `/dev/fd/63` from a shell's `<(…)`.
     static func open(_ path: FilePath) throws -> FileDescriptor {
         if path == "/dev/stdin" || ["/dev/fd", "/proc/self/fd"].contains(path.removingLastComponent()) {
             return try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
         }
-        // Without this option, opening a pipe would block.
+        // Without `nonBlocking`, opening a named pipe would block.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         do {
             try checkIsFile(descriptor.stat().type)
@@ -35,13 +34,13 @@ package enum PrivateFile {
         return descriptor
     }
 
-    /// The rest of a descriptor's bytes, up to a limit. No copy stays in memory.
+    /// Reads the rest of a file, but at most `limit` bytes. All intermediate buffers are wiped.
     static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
         var buffer = [UInt8](repeating: 0, count: min(limit, 16 << 10))
         defer { wipe(&buffer) }
         var count = 0
         while true {
-            // `read` uses the bytes only during the call.
+            // read(2) writes only into the buffer, and only until the closure returns.
             let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
                 try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
             }
@@ -59,21 +58,22 @@ package enum PrivateFile {
     }
 
     private static func wipe(_ buffer: inout [UInt8]) {
-        // The call uses the array's bytes only until it returns.
+        // The pointer is used only within this closure, where the array's memory is valid.
         unsafe buffer.withUnsafeMutableBytes { bytes in
             if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
         }
     }
 
-    /// Writes a file that only its owner can read. It is written and synced beside its place, then renamed.
+    /// Writes a file that only the owner may read. The content goes to a new file in the same directory, which is
+    /// synced and then renamed to `path`.
     ///
-    /// Where the file system allows it, the file has no name until it is synced, so a crash leaves nothing. Elsewhere
-    /// it has a temporary name, which the next write uses again.
+    /// If the file system supports it, the new file has no name until it is synced, so a crash leaves no file behind.
+    /// Otherwise the new file has a temporary name. The next write deletes a leftover file with that name.
     package static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
         let temporary = path.removingLastComponent().appending(".\(name).aegis-new")
-        // A file with this name was left by a crash, and no process uses it.
+        // A crash may have left this file. No process uses it, so it is deleted.
         _ = unsafe temporary.withPlatformString { unsafe unlink($0) }
         let (descriptor, isNamed) = try create(temporary)
         do {
@@ -94,12 +94,12 @@ package enum PrivateFile {
         try folder.closeAfter { try check(fsync(folder.rawValue)) }
     }
 
-    /// Makes a file that only its owner can read. It has no name if the file system supports that (O_TMPFILE in
-    /// open(2)) and /proc can give it one later.
+    /// Makes a new file that only the owner may read. The file has no name if the file system supports that (O_TMPFILE
+    /// in open(2)) and /proc exists, which `link` needs.
     private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
         let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
         do {
-            // `access(2)` only reads the path, which outlives the call.
+            // access(2) only reads the path, which Swift keeps alive during the call.
             guard unsafe access("/proc/self/fd", F_OK) == 0 else { throw Errno.notSupported }
             let file = try FileDescriptor.open(
                 directory(of: path), .writeOnly, options: [withoutName, .closeOnExec], permissions: .ownerReadWrite)
@@ -112,7 +112,7 @@ package enum PrivateFile {
         }
     }
 
-    /// Gives a name to an open file that has none.
+    /// Gives a name to an open file without a name.
     private static func link(_ descriptor: FileDescriptor, to path: FilePath) throws {
         let isLinked = unsafe path.withPlatformString {
             unsafe linkat(AT_FDCWD, "/proc/self/fd/\(descriptor.rawValue)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW)
@@ -125,10 +125,10 @@ package enum PrivateFile {
         return directory.isEmpty ? "." : directory
     }
 
-    /// Writes to an open file. No copy stays in memory.
+    /// Writes a secret to an open file without making an unwiped copy.
     package static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
         try content.withBytes { bytes in
-            // A Span's bytes stay in place during the closure.
+            // The span's memory stays valid until the closure returns, and writeAll(_:) only reads it.
             _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
         }
     }
@@ -146,7 +146,7 @@ package enum PrivateFile {
     }
 }
 
-/// The path leads to a pipe, a device or a socket, or, for a write, to a link.
+/// The path leads to a pipe, a device or a socket. For a write, a symbolic link is an error too.
 private struct NoRegularFile: Error, CustomStringConvertible {
     let description = "it is no regular file"
 }

@@ -18,13 +18,13 @@ extension ACMEClient {
         let oldKey: [String: String]
     }
 
-    /// Makes the account of this client's key and agrees to the CA's terms, or finds the account that exists (RFC 8555,
-    /// section 7.3). Returns the account's URL; the rest of the answer is ignored.
+    /// Makes an account for the client's key and agrees to the CA's terms. If the key already has an account, finds it
+    /// (RFC 8555 section 7.3). Only the account's URL is read from the answer.
     ///
     /// - Parameters:
     ///   - contact: URLs such as "mailto:ops@example.com".
-    ///   - externalAccount: the account to bind to, for a CA that requires one.
-    ///   - onlyExisting: makes no account; the CA refuses with `accountDoesNotExist` if there is none.
+    ///   - externalAccount: The account to bind to, if the CA requires one.
+    ///   - onlyExisting: If true, no account is made. If none exists, the CA refuses with `accountDoesNotExist`.
     @discardableResult
     package func account(
         contact: [String], externalAccount: ACMEExternalAccount? = nil, onlyExisting: Bool = false
@@ -52,14 +52,14 @@ extension ACMEClient {
         return account
     }
 
-    /// Replaces the addresses that the CA may write to; an empty list removes them (RFC 8555, section 7.3.2).
-    /// `account(…)` leaves the contact of an existing account unchanged.
+    /// Replaces the contact addresses of the account (RFC 8555 section 7.3.2). An empty list removes them. `account(…)`
+    /// does not change the addresses of an existing account.
     package func updateContact(_ contact: [String]) throws {
         guard let account = accountURL else { throw ACMEError.noAccount }
         _ = try post(RemoteJSON.encode(Contact(contact: contact)), to: account)
     }
 
-    /// Replaces the account's key (RFC 8555, section 7.3.5). This client uses the new key from then on.
+    /// Replaces the account's key at the CA and in this client (RFC 8555 section 7.3.5).
     package func changeKey(to newKey: PrivateKey) throws {
         guard let url = try directory().keyChange else { throw ACMEError.unsupported("keyChange") }
         guard let account = accountURL else { throw ACMEError.noAccount }
@@ -77,7 +77,7 @@ extension ACMEClient {
         }
     }
 
-    /// The URL of a resource that was just made, from the answer to a request to `base`.
+    /// Reads the URL of a new resource from the answer to a request to `base`.
     static func location(
         of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
     ) throws(ACMEError) -> ACMEURL {

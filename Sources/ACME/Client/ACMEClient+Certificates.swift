@@ -1,15 +1,14 @@
 import PKI
 import Remote
 
-/// The reason for a revocation (RFC 5280, section 5.3.1); the raw value is the code.
+/// The reason for a revocation (RFC 5280 section 5.3.1). The raw value is the code.
 package enum ACMERevocationReason: Int, Sendable {
-    /// No reason is given.
     case unspecified = 0
-    /// Another party may have the key.
+    /// Another party may have the private key.
     case keyCompromise = 1
     /// The subject has changed.
     case affiliationChanged = 3
-    /// A newer certificate has replaced this one.
+    /// A newer certificate has replaced this certificate.
     case superseded = 4
     /// The certificate is no longer needed.
     case cessationOfOperation = 5
@@ -24,15 +23,16 @@ extension ACMEClient {
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
 
-    /// Downloads the chain of a valid order (RFC 8555, section 7.4.2).
+    /// Downloads the certificate chain of a valid order (RFC 8555 section 7.4.2).
     ///
     /// - Parameters:
-    ///   - preferredChain: the common name of the authority that the chain should lead to. The first offered chain is
-    ///     chosen that ends in this authority's certificate or in one that it issued; without such a chain, the CA's
-    ///     default chain.
-    ///   - read: reads a chain, and throws when it can't be used. Its error for the default chain is passed on. An
-    ///     error for an alternate chain only becomes a doubt.
-    /// - Returns: the chain, and doubts of one line each, such as the reason why it is not the preferred one.
+    ///   - preferredChain: The common name of a CA. The first offered chain that leads to this CA is chosen: its last
+    ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's default chain
+    ///     is returned.
+    ///   - read: Parses a chain. An error for the default chain is rethrown, and an error for an alternate chain
+    ///     becomes a doubt.
+    ///   - authorities: Returns the common names to compare with `preferredChain`.
+    /// - Returns: The chain, and doubts of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?, reading read: (_ pem: [UInt8]) throws -> Chain,
         authorities: (Chain) -> [String]
@@ -62,7 +62,7 @@ extension ACMEClient {
             } catch {
                 let reason = Self.words(of: "\(error)", limit: 110)
                 reasons.append("the alternate chain at '\(shown)' can't be obtained: \(reason)")
-                // If the server does not answer, each further request would wait as long, so the loop ends.
+                // If the server does not answer, the other requests would time out too, so the loop ends.
                 if error is any ACMEEdgeError { break }
             }
         }
@@ -71,29 +71,29 @@ extension ACMEClient {
         return (own, doubts + ["has the CA's own chain, not preferred_chain '\(preferredChain)': \(reason)"])
     }
 
-    /// The first words of a text, in one line of at most `limit` characters. No word is cut, since a secret can be
-    /// recognized and hidden only when it is whole.
+    /// Shortens a text to one line of at most `limit` characters. Words are not cut, since SecretMask hides only whole
+    /// secrets.
     private static func words(of text: String, limit: Int) -> String {
         let line = text.oneLine(limit: limit + 1)
         guard line.unicodeScalars.count > limit else { return line }
         return "\(line[..<(line.lastIndex(of: " ") ?? line.startIndex)])…"
     }
 
-    /// Revokes a certificate in DER (RFC 8555, section 7.6). Does not throw if it was revoked before.
+    /// Revokes a certificate in DER (RFC 8555 section 7.6). Does nothing if the certificate is already revoked.
     ///
-    /// - Parameter key: the certificate's own key, for an account that neither ordered the certificate nor controls its
-    ///   names.
+    /// - Parameter key: The certificate's private key. It is needed if the account neither ordered the certificate nor
+    /// controls its names.
     package func revoke(_ certificate: [UInt8], reason: ACMERevocationReason, key: PrivateKey? = nil) throws {
         guard let url = try directory().revokeCert else { throw ACMEError.unsupported("revokeCert") }
         let request = Revocation(certificate: Base64URL.text(certificate), reason: reason.rawValue)
         do {
             _ = try post(RemoteJSON.encode(request), to: url, by: key.map { .key($0) } ?? .account)
         } catch let error as ACMEError where error.isRefusal("alreadyRevoked") {
-            // The certificate is revoked: an earlier try may have arrived.
+            // The certificate is already revoked, perhaps by an earlier try whose answer was lost.
         }
     }
 
-    /// Asks for the CA's renewal information (RFC 9773). `id` is `ACMERenewalInfo.certificateID(of:)`.
+    /// Asks for the CA's renewal information (RFC 9773). `id` comes from `ACMERenewalInfo.certificateID(of:)`.
     package func renewalInfo(_ id: String) throws -> ACMERenewalInfo {
         guard let base = try directory().renewalInfo else { throw ACMEError.unsupported("renewalInfo") }
         let url = try ACMEURL(

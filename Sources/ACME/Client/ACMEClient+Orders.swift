@@ -1,10 +1,10 @@
 import PKI
 import Remote
 
-/// An order that the CA has accepted. Its URL is known even when the rest of the answer can't be read.
+/// An order that the CA has accepted. The URL is known even if the rest of the answer can't be read.
 package struct ACMEPlacedOrder: Sendable {
     package let url: ACMEURL
-    /// The order's state, or the reason why the answer does not tell it.
+    /// The order, or the reason why it can't be read from the answer.
     package let answer: Result<ACMEOrder, ACMEError>
 }
 
@@ -29,12 +29,13 @@ extension ACMEClient {
         let csr: String
     }
 
-    /// Places an order (RFC 8555, section 7.4). Only the order's URL must be in the answer: the rest can be read again.
+    /// Places an order (RFC 8555 section 7.4). The answer must contain the order's URL. Everything else can be read
+    /// later.
     ///
     /// - Parameters:
-    ///   - profile: one of the directory's profiles.
-    ///   - replaces: the identifier of the certificate that this one renews (RFC 9773, section 5), if the same CA
-    ///     issued it. Left out where the CA has no renewal information.
+    ///   - profile: A profile in the CA's directory.
+    ///   - replaces: The identifier (RFC 9773 section 4.1) of the certificate that this order renews. The same CA must
+    ///     have issued that certificate. The identifier is not sent if the CA has no renewal information.
     package func newOrder(
         identifiers: [ACMEIdentifier], profile: String? = nil, replaces: String? = nil
     ) throws -> ACMEPlacedOrder {
@@ -56,11 +57,11 @@ extension ACMEClient {
 
     package func authorization(at url: ACMEURL) throws -> ACMEAuthorization { try authorization(read(url), at: url) }
 
-    /// Tells the CA that a challenge is answered (RFC 8555, section 7.5.1). The CA's answer is ignored, since the
-    /// caller reads the authorization afterwards.
+    /// Tells the CA that it can validate a challenge (RFC 8555 section 7.5.1). The answer's content is not used, since
+    /// the caller reads the authorization afterwards.
     ///
-    /// - Returns: an oddity in one line. It may be a refusal without effect, if the CA is checking the challenge
-    ///   already.
+    /// - Returns: A line for the operator, or nil. For example, the CA refused the call because the CA was already
+    ///   validating.
     @discardableResult
     package func answer(_ answer: OrderMachine.Answer) throws -> String? {
         do {
@@ -74,18 +75,17 @@ extension ACMEClient {
         }
     }
 
-    /// Deactivates an authorization (RFC 8555, section 7.5.2).
     @discardableResult
     package func deactivate(_ authorization: ACMEAuthorization) throws -> ACMEAuthorization {
         try self.authorization(
             post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
 
-    /// Sends the request (PKCS#10 in DER) of an order that is ready (RFC 8555, section 7.4). The CA's answer is
-    /// ignored, since the caller reads the order afterwards.
+    /// Sends the certificate request in DER to an order that is ready (RFC 8555 section 7.4). The answer's content is
+    /// not used, since the caller reads the order afterwards.
     ///
-    /// - Returns: an oddity in one line. It may be a refusal or a lost answer without effect, if the CA is issuing.
-    /// - Throws: an `ACMEError` that `isLasting` when the CA refuses and is not issuing.
+    /// - Returns: A line for the operator, or nil. For example, the answer was lost but the CA issues the certificate.
+    /// - Throws: An `ACMEError` with `isLasting` if the CA refuses the request and does not issue.
     @discardableResult
     package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
         guard let url = order.finalize else { throw ACMEError.malformed("order", reason: "'finalize' is missing") }
@@ -96,15 +96,15 @@ extension ACMEClient {
             guard try self.order(at: order.url).isBeingIssued else { throw error }
             return Self.done(error)
         } catch let error where (error as? any ACMEEdgeError)?.mayHaveArrived ?? (error is ACMEError) {
-            // A proxy may have given up while the CA went on issuing. If the order does not show it now, it will at the
-            // next try.
+            // A proxy may have ended the connection although the CA continues to issue. If the order does not show that
+            // yet, the caller's next try will see it.
             let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url)
             guard let current, current.isBeingIssued else { throw error }
             return "the answer to its request was lost: \(error)"
         }
     }
 
-    /// A note if an answer whose content is ignored has no readable `status`; nil if it has one.
+    /// Returns a line for the operator if an answer has no readable `status`. The answer's other content is not used.
     static func oddity(of body: [UInt8], _ thing: String) -> String? {
         do throws(ACMEError) {
             _ = try ACMEJSON.decode(WithStatus.self, from: body, of: thing)

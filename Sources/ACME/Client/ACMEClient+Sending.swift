@@ -2,21 +2,22 @@ import PKI
 import Remote
 
 extension ACMEClient {
-    /// The empty body of a POST-as-GET request (RFC 8555, section 6.3).
+    /// The empty body of a POST-as-GET request (RFC 8555 section 6.3).
     static let asGet: [UInt8] = []
-    /// How often a nonce may be refused for one request. Pebble refuses up to half of the good nonces on purpose.
+    /// How many nonces the CA may reject for one request. The test CA Pebble can reject half of the valid nonces on
+    /// purpose.
     private static let maximumNonceTries = 20
 
-    /// The account or key that signs a POST.
+    /// The signer of a POST request.
     enum Author {
         case account
-        /// The account's key, when the account's URL is not known yet.
+        /// The account's key. Used until the account's URL is known.
         case accountKey
-        /// Another key, such as a certificate's.
+        /// Another key, such as a certificate's key.
         case key(PrivateKey)
     }
 
-    /// Sends a request that needs no signature.
+    /// Sends a GET or HEAD request, which needs no signature.
     func fetch(_ method: ACMEHTTPRequest.Method, _ url: ACMEURL, accept: String? = nil) throws -> ACMEHTTPResponse {
         let request = ACMEHTTPRequest(method: method, url: url, body: [], accept: accept)
         var backoff = Backoff(budget: patience)
@@ -25,7 +26,7 @@ extension ACMEClient {
         }
     }
 
-    /// Sends a signed request. With `isWish` it is sent only once, and with a shorter time limit.
+    /// Sends a signed request. With `isWish`, the request is sent only once and with a shorter time limit.
     func post(
         _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
         isRepeatable: Bool = true, isWish: Bool = false
@@ -43,7 +44,7 @@ extension ACMEClient {
                 ACMEProblem(of: response).kind == "badNonce"
             {
                 refusedNonces += 1
-                // The nonce of this answer is certainly fresh.
+                // The CA has just sent this nonce, so it is fresh.
                 fresh = response.nonce
                 continue
             }
@@ -52,15 +53,14 @@ extension ACMEClient {
         }
     }
 
-    /// Reads a resource by POST-as-GET.
     func read(_ url: ACMEURL, accept: String? = nil, isWish: Bool = false) throws -> ACMEHTTPResponse {
         try post(Self.asGet, to: url, accept: accept, isWish: isWish)
     }
 
-    /// Repeats `ask` for about a minute while the CA does not have a resource that it announced: not all of the CA's
-    /// servers learn of it at once. Waits between the tries as the CA says.
+    /// Repeats `ask` for about a minute if the CA does not know a resource that it has announced. The CA may have
+    /// several servers, and some learn of the resource later. The CA's Retry-After decides the delays.
     ///
-    /// - Returns: the result, and whether the first try failed.
+    /// - Returns: The result, and whether the first try failed.
     package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
         var backoff = Backoff(budget: patience)
         var wasLate = false
@@ -75,7 +75,6 @@ extension ACMEClient {
         }
     }
 
-    /// The wait that an answer's Retry-After field asks for.
     func retryAfter(_ response: ACMEHTTPResponse) -> Duration? {
         RemoteTime.retryAfter(response.retryAfter, now: now())
     }
@@ -100,7 +99,7 @@ extension ACMEClient {
         return nonce
     }
 
-    /// Sends a request once. If another try should follow, waits until it is due and returns nil.
+    /// Sends a request once. If the request should be sent again, waits for the delay and returns nil.
     private func attempt(
         _ request: ACMEHTTPRequest, isRepeatable: Bool, _ backoff: inout Backoff
     ) throws -> ACMEHTTPResponse? {
@@ -115,7 +114,7 @@ extension ACMEClient {
             return nil
         }
         backoff.note(.seconds(now() - begun))
-        // The CA has answered that it did nothing, so even a request that must not be done twice can be repeated.
+        // With 429 or 5xx the CA did nothing. So even a request that must not be done twice can be sent again.
         guard response.status == 429 || 500...599 ~= response.status,
             let delay = backoff.delay(retryAfter: retryAfter(response))
         else { return response }

@@ -1,26 +1,28 @@
-// ACME: certificates from a CA by RFC 8555 and its extensions: tls-alpn-01 (RFC 8737), addresses (RFC 8738), renewal
-// information (RFC 9773), profiles. Pure: HTTP, time and randomness come from the caller, who also keeps the journal
-// that outlives a crash. `ACMEClient` sends single requests to a CA, and `OrderMachine` decides which one comes next.
-// `Renewal/` tells when certificates are due, `Limits/` when a CA allows the next order. The grammar of everything that
-// a CA sends is checked before use.
+// ACME: obtains certificates from a CA by RFC 8555 and its extensions: tls-alpn-01 (RFC 8737), IP addresses (RFC 8738),
+// renewal information (RFC 9773) and profiles. The module is pure: the caller passes in HTTP, time and randomness, and
+// keeps the journal that survives a crash. `ACMEClient` makes single requests, and `OrderMachine` decides which request
+// comes next. `Renewal/` computes when certificates are due. `Limits/` computes when a CA's rate limits allow the next
+// order. Everything that a CA sends is checked against its grammar before use.
 
 import PKI
 import Synchronization
 
-/// One account's requests to one CA (RFC 8555). Several threads may share a client; nonces are shared too.
+/// A client for one account at one CA (RFC 8555). Several threads may share a client and its nonces.
 ///
-/// When a CA is busy (429, 5xx) or can't be reached, a request is repeated for about a minute in all, with the delays
-/// that the CA asks for or with growing ones. When the CA asks for a longer delay, its refusal is thrown at once.
-/// Errors of the edge (`ACMEEdge`, which sends the requests) are passed on. An order, its finalization and a change of
-/// key must not happen twice: these requests are not repeated if the edge says that they may have arrived. The caller,
-/// who keeps a journal, then decides what to do.
+/// If the CA is busy (429, 5xx) or can't be reached, a request is repeated for about a minute. The CA's Retry-After
+/// decides the delays; otherwise the delays grow from 1 s. If the CA asks for a longer delay than the rest of the
+/// minute, its refusal is thrown at once. Errors of the `ACMEEdge`, which sends the requests, are rethrown.
+///
+/// New orders, finalizations and key changes must not happen twice. If such a request may have arrived, the client does
+/// not repeat it. The caller, who keeps a journal, decides what to do.
 package final class ACMEClient: Sendable {
     struct State {
         var key: PrivateKey
         var account: ACMEURL?
         var directory: (value: ACMEDirectory, readAt: Int64)?
         var nonces = NoncePool()
-        /// Odd members of directory and account that no caller has been told of yet.
+        /// A line for each unusable member of the directory or account. `takeOddities` returns the lines and empties
+        /// the list.
         var oddities: [String] = []
     }
 
@@ -28,17 +30,17 @@ package final class ACMEClient: Sendable {
     let edge: any ACMEEdge
     let wait: @Sendable (Duration) throws -> Void
     let now: @Sendable () -> Int64
-    /// How long requests are repeated while the CA is busy or can't be reached.
+    /// How long requests are repeated if the CA is busy or can't be reached.
     let patience: Duration
     let state: Mutex<State>
 
     /// Makes a client for a CA's directory and an account's key.
     ///
     /// - Parameters:
-    ///   - account: the account's URL, if known; otherwise call `account(…)` first.
-    ///   - wait: waits before another try. Its errors are passed on.
-    ///   - patience: how long requests are repeated while the CA is busy or can't be reached.
-    ///   - now: seconds since 1970, with which dates in answers are compared.
+    ///   - account: The account's URL. If nil, the caller must first call `account(…)`.
+    ///   - wait: Sleeps before a request is repeated. Its errors are rethrown.
+    ///   - patience: How long requests are repeated if the CA is busy or can't be reached.
+    ///   - now: Returns seconds since 1970, to compute delays from dates in Retry-After.
     package init(
         directory: ACMEURL, key: PrivateKey, account: ACMEURL? = nil, edge: any ACMEEdge,
         wait: @escaping @Sendable (Duration) throws -> Void, patience: Duration = .seconds(60),
@@ -52,10 +54,9 @@ package final class ACMEClient: Sendable {
         state = Mutex(State(key: key, account: account))
     }
 
-    /// The account's current key.
     package var key: PrivateKey { state.withLock { $0.key } }
 
-    /// The account's URL, once known.
+    /// The account's URL. Nil until it is known.
     package var accountURL: ACMEURL? { state.withLock { $0.account } }
 
     /// The CA's directory. It is fetched again after a day, since a gateway runs for months.
@@ -70,7 +71,7 @@ package final class ACMEClient: Sendable {
         return directory
     }
 
-    /// Odd members of directory and account, a line each. Each line is returned only once.
+    /// Returns a line for each unusable member of the directory or account. A line is returned only once.
     package func takeOddities() -> [String] {
         state.withLock { state in
             defer { state.oddities = [] }

@@ -1,7 +1,6 @@
 import PKI
 
-/// The unused nonces that the CA has issued (RFC 8555, section 6.5). The newest is used first, since CAs forget old
-/// ones.
+/// Unused nonces from the CA (RFC 8555 section 6.5). The newest nonce is used first, since CAs forget old nonces.
 struct NoncePool {
     private static let maximumNonces = 8
     private var nonces: [String] = []
@@ -11,12 +10,12 @@ struct NoncePool {
         nonces.append(nonce)
     }
 
-    /// Removes and returns the newest nonce.
     mutating func removeYoungest() -> String? { nonces.popLast() }
 }
 
 extension ACMEHTTPResponse {
-    /// The nonce in the answer; nil when there is none, or it breaks the grammar (RFC 8555, section 6.5.1).
+    /// The nonce in an answer. Nil if the answer has no nonce, or if the nonce is not base64url (RFC 8555 section
+    /// 6.5.1).
     var nonce: String? {
         guard let replayNonce, 1...1024 ~= replayNonce.utf8.count, Base64URL.isText(replayNonce.utf8) else {
             return nil

@@ -1,34 +1,28 @@
-/// A request to a CA's server.
 package struct ACMEHTTPRequest: Sendable, Equatable {
-    /// The three methods that ACME uses.
+    /// ACME uses GET for the directory and renewal information, HEAD for nonces, and POST for all other requests.
     package enum Method: String, Sendable {
-        /// Fetches the directory and renewal information.
         case get = "GET"
-        /// Fetches a nonce.
         case head = "HEAD"
-        /// Sends every other request.
         case post = "POST"
     }
 
     package let method: Method
-    /// The target; always https.
     package let url: ACMEURL
-    /// The body of a POST, whose content type is `application/jose+json`; else empty.
+    /// The body of a POST, of the type `application/jose+json`. Empty for other methods.
     package let body: [UInt8]
-    /// The media type to ask for; nil for any.
+    /// The media type for the field Accept. Nil means any type.
     package let accept: String?
-    /// Whether the caller can continue without an answer. The edge then waits for a shorter time.
+    /// Whether the caller can continue without an answer. Such a request gets a shorter time limit.
     package var isWish = false
 }
 
-/// An answer of a CA's server. Fields are as they arrived: the client checks them.
+/// An answer from a CA's server. The fields are unchecked.
 package struct ACMEHTTPResponse: Sendable {
     package let status: Int
     package let location: String?
     package let replayNonce: String?
-    /// The Retry-After field: seconds, or a date.
+    /// The field Retry-After: a number of seconds or a date.
     package let retryAfter: String?
-    /// The links in the answer's Link fields.
     package let links: [WebLink]
     package let contentType: String?
     package let body: [UInt8]
@@ -47,19 +41,21 @@ package struct ACMEHTTPResponse: Sendable {
     }
 }
 
-/// Sends the module's requests: an HTTP client that follows no redirect, bounds time and sizes, and verifies the
-/// server's certificate. Several threads may send at once.
+/// Sends the requests of this module. An edge must not follow redirects. It limits time and sizes, and verifies the
+/// server's certificate. Several threads may use it at the same time.
 package protocol ACMEEdge: Sendable {
     /// Sends a request and returns the answer, whatever its status.
     ///
-    /// - Throws: when there is no answer; an `ACMEEdgeError` where another try may succeed.
+    /// - Throws: An error if there is no answer. The client repeats a request only after an `ACMEEdgeError` whose
+    ///   `isTransient` is true.
     func send(_ request: ACMEHTTPRequest) throws -> ACMEHTTPResponse
 }
 
-/// The reason why there is no answer. Errors of other types never lead to another try.
+/// The reason why there is no answer.
 package protocol ACMEEdgeError: Error {
     /// Whether the CA may have received the request and acted on it.
     var mayHaveArrived: Bool { get }
-    /// Whether another try may succeed: after a broken connection it may, after an untrusted certificate it can't.
+    /// Whether another try may succeed. For example, true for a broken connection and false for an untrusted
+    /// certificate.
     var isTransient: Bool { get }
 }

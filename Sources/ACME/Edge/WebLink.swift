@@ -1,8 +1,8 @@
-/// One link of a Link field (RFC 8288).
+/// A link in the field Link of an answer (RFC 8288).
 package struct WebLink: Sendable, Hashable {
-    /// The target as the field has it, perhaps relative to the requested URL.
+    /// The URL in the field. It may be relative to the URL of the request.
     package let target: String
-    /// The target's relations to the answer, such as "alternate", in lower case.
+    /// The relation types in lower case, such as "alternate".
     package let relations: [String]
 
     package init(target: String, relations: [String]) {
@@ -10,11 +10,11 @@ package struct WebLink: Sendable, Hashable {
         self.relations = relations
     }
 
-    /// The most links read from one field.
+    /// The maximum number of links that are read from a field.
     private static let maximumLinks = 100
 
-    /// Reads a field: `<target>; rel="one two"; title="a, b", <target>…` (RFC 8288, section 3). Reading stops at a
-    /// fault, and links without a relation are left out.
+    /// Reads the field Link (RFC 8288 section 3), such as `<target>; rel="one two"; title="a, b", <target>…`. Reading
+    /// stops at the first syntax error. Links without `rel` are skipped.
     package static func links(of field: String) -> [WebLink] {
         var rest = Substring(field)
         var links: [WebLink] = []
@@ -25,7 +25,7 @@ package struct WebLink: Sendable, Hashable {
             rest = rest[rest.index(after: end)...]
             var relations: [String]?
             while let (name, value) = parameter(&rest) {
-                // Only the first `rel` of a link counts (RFC 8288, section 3.3).
+                // If a link has several `rel`, only the first counts (RFC 8288 section 3.3).
                 if name == "rel", relations == nil {
                     relations = value.lowercased().split { $0 == " " || $0 == "\t" }.map(String.init)
                 }
@@ -35,8 +35,8 @@ package struct WebLink: Sendable, Hashable {
         return links
     }
 
-    /// Removes `; name=value` or `; name="value"` from a text's beginning and returns it; nil when the text begins
-    /// differently.
+    /// Removes a parameter, `; name=value` or `; name="value"`, from the start of a text and returns it. Returns nil if
+    /// the text starts with something else.
     private static func parameter(_ text: inout Substring) -> (name: String, value: String)? {
         let blanks: (Character) -> Bool = { $0 == " " || $0 == "\t" }
         text = text.drop(while: blanks)

@@ -1,13 +1,13 @@
-/// Counts an account's requests to a CA, and says when the CA's limits allow the next order. To try a plan out, note
-/// its orders in a copy. Times are in seconds since 1970.
+/// Counts an account's orders and certificates at a CA, and computes when the CA's rate limits allow the next order. A
+/// copy of the ledger can be used to simulate future orders. Times are in seconds since 1970.
 package struct RateLimitLedger: Sendable {
-    /// An event that a limit counts. Events that the CA exempts must be left out.
+    /// An event that counts against a rate limit. Callers must leave out events that the CA exempts, such as renewals.
     package struct Event: Sendable, Hashable {
         package enum Kind: Sendable, Hashable {
             case order
-            /// A certificate was issued for these names.
+            /// A certificate with these names was issued.
             case certificate([ACMEIdentifier])
-            /// A name could not be authorized.
+            /// The CA could not validate control over a name.
             case failedAuthorization(ACMEIdentifier)
         }
 
@@ -20,11 +20,9 @@ package struct RateLimitLedger: Sendable {
         }
     }
 
-    /// The answer to whether an order may be placed.
     package enum Permission: Sendable, Hashable {
-        /// The order may be placed at once.
         case now
-        /// The order may be placed from this time on; `limit` describes the limit that says so.
+        /// The order may be placed from this time on. `limit` describes the rate limit that delays it.
         case from(Int64, limit: String)
     }
 
@@ -36,24 +34,23 @@ package struct RateLimitLedger: Sendable {
     }
 
     private let limits: RateLimits
-    /// For each limit that counts separately (a token bucket), the time when it is full again. A full bucket may be
-    /// missing.
+    /// When each token bucket will be full again. A missing bucket is full.
     private var fullAt: [Bucket: Int64] = [:]
 
-    /// Makes a ledger of past events, in any order. Events older than the limits' windows change nothing.
+    /// Makes a ledger from past events, in any order. Events that are older than the limits' windows have no effect.
     package init(_ events: some Sequence<Event> = [], limits: RateLimits = .letsEncrypt) {
         self.limits = limits
         for event in events.sorted(by: { $0.at < $1.at }) { note(event) }
     }
 
-    /// Adds an event. It must not be older than the events noted before.
+    /// Adds an event. Events must be added in the order of their times.
     package mutating func note(_ event: Event) {
         for bucket in buckets(of: event.kind) {
             fullAt[bucket] = max(fullAt[bucket] ?? event.at, event.at) + limit(of: bucket).refillSeconds
         }
     }
 
-    /// The earliest time at which all limits allow an order for these names.
+    /// The earliest time at which all limits allow an order with these names.
     package func permission(for names: [ACMEIdentifier], now: Int64) -> Permission {
         let asked =
             [.orders] + buckets(of: .certificate(names)) + names.flatMap { buckets(of: .failedAuthorization($0)) }
@@ -62,7 +59,7 @@ package struct RateLimitLedger: Sendable {
         return .from(last.at, limit: words(last.bucket))
     }
 
-    /// The time when a bucket allows one more event.
+    /// The earliest time at which the bucket allows another event.
     private func nextAt(_ bucket: Bucket) -> Int64 {
         let limit = limit(of: bucket)
         return fullAt[bucket].map { $0 - (limit.count - 1) * limit.refillSeconds } ?? .min
@@ -72,7 +69,7 @@ package struct RateLimitLedger: Sendable {
         switch kind {
         case .order: [.orders]
         case .certificate(let names):
-            // A certificate counts once for each domain, however many names of that domain it has.
+            // A certificate counts once per domain, even if it has several names in that domain.
             Set(names.map(RegisteredDomain.of)).sorted().map { .domain($0) } + [.set(Set(names.map(\.text)).sorted())]
         case .failedAuthorization(let name): [.failures(RegisteredDomain.withoutWildcard(name.text))]
         }

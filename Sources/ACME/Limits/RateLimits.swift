@@ -1,34 +1,34 @@
-/// The numbers of events that a CA allows an account. Each limit refills evenly: a window for 50 events allows one more
-/// after a fiftieth of its time.
+/// A CA's rate limits. Each limit is a token bucket that refills evenly: with 50 events in a week, one more event is
+/// allowed after each fiftieth of a week.
 package struct RateLimits: Sendable, Hashable {
     /// At most `count` events in `windowSeconds`.
     package struct Limit: Sendable, Hashable {
-        /// How many events may happen at once.
+        /// The maximum number of events at once.
         package let count: Int64
-        /// The time in which all events are allowed again, in seconds.
+        /// The time after which all events are allowed again, in seconds.
         package let windowSeconds: Int64
 
-        /// Both numbers must be positive, and `windowSeconds` at least `count`.
+        /// Makes a limit. `count` must be positive, and `windowSeconds` must be at least `count`.
         package init(count: Int64, windowSeconds: Int64) {
             precondition(count > 0 && windowSeconds >= count, "a limit allows something, now and then")
             self.count = count
             self.windowSeconds = windowSeconds
         }
 
-        /// The time in which one more event is allowed, in seconds.
+        /// The time after which one more event is allowed, in seconds.
         var refillSeconds: Int64 { windowSeconds / count }
     }
 
-    /// How many orders an account may place.
+    /// The limit on orders per account.
     package var orders: Limit
-    /// How many certificates may be issued for a registered domain, or for an address.
+    /// The limit on certificates per registered domain or IP address.
     package var certificatesOfDomain: Limit
-    /// How many certificates may be issued for exactly the same names.
+    /// The limit on certificates with exactly the same set of names.
     package var certificatesOfSet: Limit
-    /// How many authorizations of a name may fail.
+    /// The limit on failed authorizations per name.
     package var failures: Limit
 
-    /// The limits of Let's Encrypt, as published in August 2026. Renewals that follow its renewal information are
+    /// The limits of Let's Encrypt, as published in August 2026. Renewals according to its renewal information are
     /// exempt.
     package static let letsEncrypt = RateLimits(
         orders: Limit(count: 300, windowSeconds: 3 * 3600),
@@ -38,7 +38,6 @@ package struct RateLimits: Sendable, Hashable {
 }
 
 extension RateLimits.Limit: CustomStringConvertible {
-    /// The limit in words, such as "5 in 7 days".
     package var description: String {
         let isDays = windowSeconds % 86_400 == 0
         let count = windowSeconds / (isDays ? 86_400 : 3600)

@@ -1,73 +1,67 @@
 import PKI
 import Remote
 
-/// The type of a challenge, by which control over a name is proved. The raw value is the type's name.
+/// The way in which an ACME account proves control over a name. The raw value is ACME's word.
 package enum ACMEChallengeType: String, Sendable {
-    /// A token over plain HTTP (RFC 8555, section 8.3).
+    /// The CA fetches a token over plain HTTP (RFC 8555 section 8.3).
     case http01 = "http-01"
-    /// A certificate in a TLS handshake (RFC 8737).
+    /// The CA looks at a certificate in a TLS handshake (RFC 8737).
     case tlsALPN01 = "tls-alpn-01"
-    /// A TXT record (RFC 8555, section 8.4).
+    /// The CA looks up a TXT record (RFC 8555 section 8.4).
     case dns01 = "dns-01"
 }
 
-/// An account's authorization for a name (RFC 8555, section 7.1.4).
+/// A CA's record of whether an account controls a name (RFC 8555 section 7.1.4).
 package struct ACMEAuthorization: Sendable, Hashable {
-    /// The state of an authorization (RFC 8555, section 7.1.6).
+    /// The status of an authorization (RFC 8555 section 7.1.6).
     package enum Status: String, Sendable {
-        /// A challenge still needs an answer.
+        /// No challenge has succeeded yet.
         case pending
         /// The account may order certificates for the name.
         case valid
         /// A challenge has failed.
         case invalid
-        /// The account has deactivated the authorization.
         case deactivated
-        /// The authorization was valid, but has expired.
         case expired
-        /// The CA has revoked the authorization.
         case revoked
     }
 
-    /// A challenge of the authorization (RFC 8555, section 8).
+    /// A challenge of an authorization (RFC 8555 section 8).
     package struct Challenge: Sendable, Hashable {
-        /// The state of a challenge (RFC 8555, section 7.1.6).
+        /// The status of a challenge (RFC 8555 section 7.1.6).
         package enum Status: String, Sendable {
-            /// The challenge waits for an answer.
+            /// The CA waits until the client says that it has prepared the answer.
             case pending
-            /// The CA is checking the answer.
+            /// The CA is validating.
             case processing
-            /// The answer was right.
             case valid
-            /// The answer was wrong.
             case invalid
         }
 
         package let type: ACMEChallengeType
-        /// The challenge's URL. A POST to it tells the CA that the challenge is answered.
+        /// The challenge's URL. A POST to this URL asks the CA to validate.
         package let url: ACMEURL
         package let status: Status
-        /// Identifies the challenge: 1 to 256 digits of base64url.
+        /// The token that identifies the challenge: 1 to 256 characters of base64url.
         package let token: String
-        /// The reason why the challenge failed.
+        /// The reason why validation failed.
         package let error: ACMEProblem?
     }
 
     package let url: ACMEURL
-    /// The name; for a wildcard, the name without the `*.`. Nil where the CA does not say it.
+    /// The name, without the `*.` if it is a wildcard. Nil if the CA's answer does not have it.
     package private(set) var identifier: ACMEIdentifier?
-    /// Whether the authorization is for the wildcard below the name.
     package private(set) var isWildcard: Bool
     package let status: Status
     /// The challenges of known types.
     package let challenges: [Challenge]
-    /// The types of all challenges, for messages. A type that can't be used is followed by the reason.
+    /// The types of all challenges, for messages. An unusable challenge's type is followed by the reason.
     package let offeredTypes: [String]
     /// The time when the authorization expires, in seconds since 1970.
     package let expires: Int64?
-    /// How long the CA wants Aegis to wait before it asks for the authorization again.
+    /// The delay that the CA asks for before the next request.
     package let retryAfter: Duration?
-    /// Members that can't be read or are written oddly, a line each.
+    /// A line for each member that is unreadable or oddly written.
     package let oddities: [String]
 
     /// The name as it was ordered, for messages.
@@ -116,9 +110,9 @@ package struct ACMEAuthorization: Sendable, Hashable {
         isWildcard = isWildcard || wire.wildcard ?? false
     }
 
-    /// Sets the ordered name, for a CA that leaves it out.
+    /// Sets the ordered name, if the CA's answer does not have a name.
     package mutating func setName(_ name: ACMEIdentifier) {
-        // Some CAs write the wildcard into the name.
+        // Some CAs write the `*.` into the name.
         if case .dns(let text) = name, text.hasPrefix("*.") {
             (identifier, isWildcard) = (.dns(String(text.dropFirst(2))), true)
         } else {
@@ -126,8 +120,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
         }
     }
 
-    /// The state of an authorization that does not tell it: the states of its challenges determine it (RFC 8555,
-    /// section 7.1.6).
+    /// Derives the missing status of an authorization from the statuses of its challenges (RFC 8555 section 7.1.6).
     private static func status(following challenges: [Challenge]) throws(ACMEError) -> Status {
         if challenges.contains(where: { $0.status == .valid }) { return .valid }
         if challenges.contains(where: { $0.status == .invalid }) { return .invalid }
@@ -140,13 +133,13 @@ package struct ACMEAuthorization: Sendable, Hashable {
         let status: StatusWord<Status>
         @IfReadable var expires: String?
         @IfReadable var wildcard: Bool?
-        /// Once the authorization is valid, some CAs leave the challenges out.
+        /// Some CAs leave out the challenges of a valid authorization.
         @IfReadable var challenges: ReadableList<Challenge.Wire>?
     }
 }
 
 extension ACMEAuthorization.Challenge {
-    /// Reads a challenge; nil if its type is unknown, whatever its other members are.
+    /// Reads a challenge. Returns nil if its type is unknown, even if other members are malformed.
     init?(_ wire: Wire, from base: ACMEURL) throws(ACMEError) {
         func required(_ value: String?, _ member: String) throws(ACMEError) -> String {
             guard let value else { throw .malformed("challenge", reason: "'\(member)' is missing") }
@@ -159,7 +152,7 @@ extension ACMEAuthorization.Challenge {
         }
         self.type = type
         url = try ACMEURL(required(wire.url, "url"), from: base, of: "challenge's URL")
-        // A challenge without a state counts as pending: answering it once does no harm.
+        // A challenge without a status counts as pending, since requesting validation once is harmless.
         status = wire.status?.word ?? .pending
         self.token = token
         error = wire.error.map { ACMEProblem($0) }
@@ -172,7 +165,7 @@ extension ACMEAuthorization.Challenge {
         @IfReadable var token: String?
         @IfReadable var error: ACMEProblem.Wire?
 
-        /// A note on an odd member of a challenge that can still be used; nil when there is none.
+        /// A note about an unusual member. Nil if there is none, or if the challenge's type is unknown.
         var oddity: String? {
             guard type.flatMap({ ACMEChallengeType(rawValue: $0.lowercased()) }) != nil else { return nil }
             guard let status else { return "without a 'status' that can be read" }

@@ -1,31 +1,26 @@
 import PKI
 import Remote
 
-/// The URLs of a CA's resources, and the CA's description of itself (RFC 8555, section 7.1.1).
+/// The URLs of a CA's resources, and the CA's description of itself (RFC 8555 section 7.1.1).
 package struct ACMEDirectory: Sendable, Hashable {
-    /// The URL that issues nonces, to HEAD requests.
     package let newNonce: ACMEURL
-    /// The URL that makes and finds accounts.
+    /// The URL for making or finding an account.
     package let newAccount: ACMEURL
-    /// The URL that places orders.
     package let newOrder: ACMEURL
-    /// The URL that revokes certificates.
     package let revokeCert: ACMEURL?
-    /// The URL that changes an account's key.
     package let keyChange: ACMEURL?
-    /// The URL below which renewal information is found (RFC 9773).
+    /// The base URL of renewal information (RFC 9773).
     package let renewalInfo: ACMEURL?
-    /// The address of the terms that every account agrees to, for people. Aegis never fetches it; Pebble has a `data:`
-    /// URL here.
+    /// The URL of the CA's terms of service, for people. Aegis never fetches it. It need not be https; Pebble has a
+    /// `data:` URL.
     package let termsOfService: String?
-    /// The names by which CAA records can allow this CA (RFC 8659).
+    /// The names by which CAA records allow this CA (RFC 8659).
     package let caaIdentities: [String]
-    /// Whether each account must be bound to an external account.
     package let isExternalAccountRequired: Bool
-    /// The certificate profiles by name, each with a description for people.
+    /// The certificate profiles. Keys are names, values are descriptions for people.
     package let profiles: [String: String]
 
-    /// Members that can't be used and count as missing, a line each.
+    /// A line for each member that can't be used. Such members count as missing.
     package let oddities: [String]
 
     package init(_ bytes: [UInt8], from base: ACMEURL) throws(ACMEError) {
@@ -82,7 +77,7 @@ package struct ACMEDirectory: Sendable, Hashable {
 }
 
 extension ACMEDirectory {
-    /// Fetches a directory with a single try, for callers that don't wait until a busy CA has time.
+    /// Fetches a directory with a single try, for callers that must not wait long.
     package init(at url: ACMEURL, over edge: any ACMEEdge) throws {
         let response = try edge.send(ACMEHTTPRequest(method: .get, url: url, body: [], accept: nil))
         guard 200...299 ~= response.status else {

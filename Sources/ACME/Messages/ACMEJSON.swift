@@ -1,8 +1,7 @@
 import Remote
 
-/// Reads the JSON of a CA's answers.
 enum ACMEJSON {
-    /// Decodes an answer. Members that the type does not have are ignored (RFC 8555, section 7.1).
+    /// Decodes an answer. Unknown members are ignored (RFC 8555 section 7.1). `thing` names the answer in errors.
     static func decode<Value: Decodable>(
         _ type: Value.Type, from bytes: [UInt8], of thing: String
     ) throws(ACMEError) -> Value {

@@ -1,47 +1,44 @@
 import PKI
 import Remote
 
-/// A name that a certificate is ordered for: a host name, which may be a wildcard, or an address (RFC 8738).
+/// A name in an order: a host name, which may be a wildcard, or an IP address (RFC 8738).
 package typealias ACMEIdentifier = SubjectName
 
-/// An order at a CA (RFC 8555, section 7.1.3).
+/// A CA's record of an order (RFC 8555 section 7.1.3).
 package struct ACMEOrder: Sendable, Hashable {
-    /// The state of an order (RFC 8555, section 7.1.6).
+    /// The status of an order (RFC 8555 section 7.1.6).
     package enum Status: String, Sendable {
         /// Some names are not authorized yet.
         case pending
-        /// All names are authorized; the order waits for the certificate request (CSR).
+        /// All names are authorized. The CA waits for the certificate request (CSR).
         case ready
-        /// The CA is issuing the certificate.
         case processing
-        /// The certificate can be downloaded.
         case valid
-        /// The order has failed.
         case invalid
     }
 
     package let url: ACMEURL
     package let status: Status
-    /// The URLs of the authorizations; empty where the answer leaves them out.
+    /// The URLs of the authorizations. Empty if the answer does not have them.
     package var authorizations: [ACMEURL]
-    /// The URL to which the certificate request (CSR) is sent; nil where the answer leaves it out.
+    /// The URL for the certificate request (CSR). Nil if the answer does not have it.
     package var finalize: ACMEURL?
-    /// The URL of the certificate, once it is issued.
+    /// The URL of the certificate. Nil until the CA has issued it.
     package let certificate: ACMEURL?
     /// The reason why the order failed.
     package let error: ACMEProblem?
-    /// The time when the CA forgets the order, in seconds since 1970.
+    /// The time when the order expires, in seconds since 1970.
     package let expires: Int64?
-    /// How long the CA wants Aegis to wait before it asks for the order again.
+    /// The delay that the CA asks for before the next request.
     package let retryAfter: Duration?
-    /// Missing, unreadable and oddly written members, a line each. Some CAs leave out members that are no longer
+    /// A line for each missing, unreadable or oddly written member. Some CAs leave out members that are no longer
     /// needed.
     package let oddities: [String]
 
     static let maximumAuthorizations = 1000
 
-    /// Reads an answer that came from the URL `base`. Missing members are accepted, but a URL that can't be requested
-    /// is an error.
+    /// Reads the CA's answer to a request to `base`. Only `status` is required, and only if there is no certificate. A
+    /// malformed URL is an error.
     package init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
         guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
@@ -54,7 +51,8 @@ package struct ACMEOrder: Sendable, Hashable {
         finalize = try ACMEURL(ifAny: wire.finalize, from: base, of: "order's finalize")
         certificate = try ACMEURL(ifAny: wire.certificate, from: base, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
-        // Only an issued order has a certificate (RFC 8555, section 7.1.3).
+        // Only a valid order has a certificate (RFC 8555 section 7.1.3). So if there is one, the missing status is
+        // "valid".
         guard let status = wire.status.word ?? (certificate == nil ? nil : Status.valid) else {
             throw .malformed("order", reason: "'status' is missing")
         }
@@ -74,7 +72,7 @@ package struct ACMEOrder: Sendable, Hashable {
     /// Whether the CA has accepted the certificate request.
     var isBeingIssued: Bool { status == .processing || status == .valid }
 
-    /// The order, completed by members of an earlier answer that this one leaves out.
+    /// Returns a copy of this order. Members that this answer of the CA leaves out are copied from an earlier answer.
     package func completed(by earlier: ACMEOrder?) -> ACMEOrder {
         guard let earlier else { return self }
         var order = self
@@ -85,7 +83,7 @@ package struct ACMEOrder: Sendable, Hashable {
 
     private struct Wire: Decodable {
         let status: StatusWord<Status>
-        /// Only checked for being readable. The names that count are read from the certificate.
+        /// This member is only checked for being readable. The names are read from the certificate instead.
         @IfReadable var identifiers: [IdentifierWire]?
         @IfReadable var authorizations: [String]?
         @IfReadable var finalize: String?
@@ -96,14 +94,14 @@ package struct ACMEOrder: Sendable, Hashable {
 }
 
 extension ACMEURL {
-    /// A URL that may be missing. An empty text counts as missing.
+    /// Reads a URL that may be missing. An empty text counts as missing.
     fileprivate init?(ifAny text: String?, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard let text, !text.isEmpty else { return nil }
         try self.init(text, from: base, of: thing)
     }
 }
 
-/// An identifier as ACME writes it (RFC 8555, section 9.7.7).
+/// An identifier in ACME's JSON (RFC 8555 section 9.7.7).
 struct IdentifierWire: Codable {
     let type: String
     let value: String

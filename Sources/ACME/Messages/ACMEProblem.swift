@@ -1,24 +1,25 @@
 import PKI
 import Remote
 
-/// A problem that a CA reports (RFC 7807; RFC 8555, section 6.7). Texts are in one line and cut at 2000 characters.
+/// An error document from a CA (RFC 7807, RFC 8555 section 6.7). Texts are converted to one line of at most 2000
+/// characters.
 package struct ACMEProblem: Sendable, Hashable {
-    /// The kind of problem as a URI, such as "urn:ietf:params:acme:error:unauthorized".
+    /// The error type, such as "urn:ietf:params:acme:error:unauthorized".
     package let type: String
-    /// The explanation for people; empty when the CA gives none.
+    /// The explanation for people. Empty if the CA gives none.
     package let detail: String
-    /// The name that the problem is about, as the CA writes it.
+    /// The name that the error is about.
     package let identifier: String?
-    /// The problems of single names, if the CA lists them; at most 100.
+    /// The errors for single names, at most 100.
     package let subproblems: [ACMEProblem]
 
     static let prefix = "urn:ietf:params:acme:error:"
 
-    /// The last part of a type of RFC 8555, such as "unauthorized"; nil for other types.
+    /// The last part of an error type of RFC 8555, such as "unauthorized". Nil for other types.
     package var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
-    /// Reads the problem of an error answer. If there is no problem document, the beginning of the answer's body
-    /// describes the problem, or the status if the body is empty.
+    /// Reads the error document in an answer. If there is none, the start of the body becomes the `detail`, or the HTTP
+    /// status if the body is empty.
     package init(of response: ACMEHTTPResponse) {
         if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
             wire.type != nil || wire.detail != nil || wire.title != nil
@@ -32,13 +33,13 @@ package struct ACMEProblem: Sendable, Hashable {
         }
     }
 
-    /// Reads a problem that is part of an order or a challenge.
+    /// Reads an error document inside an order or a challenge.
     init(_ wire: Wire, depth: Int = 0) {
-        // A problem without a type has "about:blank" (RFC 7807, section 4.2).
+        // RFC 7807 section 4.2: a missing type means "about:blank".
         type = (wire.type ?? "about:blank").oneLine(limit: 200)
         detail = (wire.detail ?? wire.title ?? "").oneLine(limit: 2000)
         identifier = wire.identifier?.value?.oneLine(limit: 300)
-        // A subproblem has no subproblems (RFC 8555, section 6.7.1).
+        // RFC 8555 section 6.7.1 forbids subproblems within subproblems.
         subproblems = depth > 0 ? [] : (wire.subproblems ?? []).prefix(100).map { ACMEProblem($0, depth: 1) }
     }
 
@@ -63,7 +64,6 @@ package struct ACMEProblem: Sendable, Hashable {
 }
 
 extension ACMEProblem: CustomStringConvertible {
-    /// The whole problem in one line: type and detail, then those of each subproblem.
     package var description: String {
         let own = detail.isEmpty ? type : "\(type): \(detail)"
         return ([identifier.map { "for \($0): \(own)" } ?? own] + subproblems.map(\.description)).joined(

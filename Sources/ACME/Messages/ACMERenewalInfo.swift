@@ -1,14 +1,14 @@
 import PKI
 import Remote
 
-/// The window in which a CA suggests to renew a certificate (RFC 9773, section 4.2). Times are in seconds since 1970.
+/// The period in which a CA suggests to renew a certificate (RFC 9773 section 4.2). Times are in seconds since 1970.
 package struct ACMERenewalInfo: Sendable, Hashable {
     package let start: Int64
-    /// The end of the window; later than `start`.
+    /// The end of the period, which is later than `start`.
     package let end: Int64
-    /// A web page that explains the window to people. Aegis never fetches it.
+    /// The URL of a web page that explains the suggestion to people. Aegis never fetches it.
     package let explanationURL: String?
-    /// How long the CA wants Aegis to wait before it asks again.
+    /// The delay that the CA asks for before the next request.
     package let retryAfter: Duration?
 
     package init(_ bytes: [UInt8], retryAfter: Duration?) throws(ACMEError) {
@@ -39,8 +39,8 @@ package struct ACMERenewalInfo: Sendable, Hashable {
 }
 
 extension ACMERenewalInfo {
-    /// The identifier of a certificate at its CA (RFC 9773, section 4.1): the key identifier of its issuer, and its
-    /// serial. Nil for a certificate that lacks the issuer's key identifier.
+    /// The identifier of a certificate in renewal information (RFC 9773 section 4.1). It consists of the issuer's key
+    /// identifier and the serial number. Nil if the certificate does not have the issuer's key identifier.
     package static func certificateID(of certificate: Certificate) -> String? {
         certificate.authorityKeyIdentifier.map { certificateID(keyIdentifier: $0, serial: certificate.serialBytes) }
     }

@@ -1,12 +1,11 @@
 import PKI
 
-/// An https URL of a CA (RFC 3986): at most 2048 bytes, without user name and fragment. Its text is kept unchanged,
+/// An https URL at a CA (RFC 3986), at most 2048 bytes, without user name and fragment. The text is never normalized,
 /// since signatures cover it.
 package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
-    /// The URL as the CA, or the operator, writes it.
+    /// The URL as the CA or the operator wrote it.
     package let text: String
 
-    /// The same as `text`.
     package var description: String { text }
 
     /// Reads a URL. `thing` names the URL in errors.
@@ -24,8 +23,8 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
-    /// Reads a reference in an answer from `base`: a URL, or a reference relative to it (RFC 3986, section 5.2). A
-    /// fragment is dropped, since servers never see it.
+    /// Reads a URL in an answer from `base`. The URL may be relative (RFC 3986 section 5.2). A fragment is dropped,
+    /// since clients don't send it to servers.
     package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard reference.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
         let target = reference.prefix { $0 != "#" }
@@ -33,7 +32,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         try self.init(base.resolved(target), of: thing)
     }
 
-    /// Resolves a reference relative to this URL.
+    /// Resolves a reference relative to this URL (RFC 3986 section 5.2).
     private func resolved(_ reference: Substring) -> String {
         let end = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
         if end < reference.endIndex, reference[end] == ":" { return String(reference) }
@@ -49,7 +48,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         return "\(origin)\(Self.withoutDots(merged))\(query)"
     }
 
-    /// A path without its `.` and `..` segments (RFC 3986, section 5.2.4).
+    /// Removes `.` and `..` segments from a path (RFC 3986 section 5.2.4).
     private static func withoutDots(_ path: String) -> String {
         var kept: [Substring] = []
         let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
@@ -60,7 +59,7 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         return "/" + kept.joined(separator: "/")
     }
 
-    /// Whether a text is a host name or an address, with or without a port.
+    /// Whether a text is a host name or an IP address, with or without a port.
     private static func isAuthority(_ text: Substring.UTF8View) -> Bool {
         var host = text
         if text.first == UInt8(ascii: "[") {

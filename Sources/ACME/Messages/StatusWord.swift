@@ -1,11 +1,12 @@
 import PKI
 
-/// The word by which a CA tells the state of an object. A missing word and a word in capitals are accepted, since both
-/// have only one reading; an unknown word is an error.
+/// The `status` of an object in a CA's answer. A missing status and a status in capitals are accepted, since their
+/// meaning is clear. An unknown word is an error.
 struct StatusWord<Word: RawRepresentable<String>>: Decodable {
-    /// The word; nil where it is missing.
+    /// The status. Nil if it is missing.
     let word: Word?
-    /// A note on a missing word or on capitals, to follow the member's name; nil when the word is as it should be.
+    /// The note for the operator if the status is missing or in capitals, otherwise nil. A message puts the note after
+    /// the name of the member.
     let oddity: String?
 
     init(from decoder: any Decoder) throws {
@@ -22,7 +23,8 @@ struct StatusWord<Word: RawRepresentable<String>>: Decodable {
 }
 
 extension KeyedDecodingContainer {
-    /// Synthesized initializers call this overload for a StatusWord, also when the member is missing.
+    /// Synthesized initializers call this overload for StatusWord members. It also accepts an object without the
+    /// member.
     func decode<Word>(_ type: StatusWord<Word>.Type, forKey key: Key) throws -> StatusWord<Word> {
         try decodeIfPresent(type, forKey: key) ?? StatusWord()
     }

@@ -1,30 +1,29 @@
-/// The reason why an order has failed. The description is one line for an operator, with everything that the CA has
-/// said.
+/// The reason why an order failed. Its description is one line for the operator, with all texts from the CA.
 package enum OrderFailure: Error, Hashable {
-    /// A problem that the CA reports for one name, or for the whole order.
+    /// An error that the CA reports for one name or for the whole order.
     package struct Complaint: Sendable, Hashable {
-        /// The name as it was ordered; nil for the whole order.
+        /// The name as it was ordered. Nil for the whole order.
         package let name: String?
-        /// The problem; nil when the CA doesn't tell it.
+        /// The CA's error document. Nil if the CA gives no reason.
         package let problem: ACMEProblem?
     }
 
-    /// The CA refuses, with these complaints.
+    /// The CA refused some names or the order.
     case refused([Complaint])
-    /// The CA offers no challenge of the configured type for the name, only of these types.
+    /// For this name, the CA does not offer the configured challenge type. `offered` are the types that it offers.
     case notOffered(ACMEChallengeType, name: String, offered: [String])
-    /// The name's authorization has ended before the certificate was issued.
+    /// The authorization of the name ended before the certificate was issued, for example since it expired.
     case ended(name: String, ACMEAuthorization.Status)
-    /// The CA has not finished in time: validating these names, or issuing when the list is empty.
+    /// The CA did not finish in time. `names` are the names that it was still validating. If empty, it was issuing.
     case timedOut(names: [String])
-    /// The order is pending but lists no authorizations.
+    /// The order is pending but has no authorizations.
     case noAuthorizations
-    /// The order is valid but has no certificate.
+    /// The order is valid but has no certificate URL.
     case noCertificate
 }
 
 extension OrderFailure {
-    /// Whether the CA may still finish, so that a finalized order may still lead to a certificate.
+    /// Whether the CA may still issue the certificate later.
     package var isForNow: Bool {
         switch self {
         case .timedOut, .noCertificate: true
@@ -51,7 +50,6 @@ extension OrderFailure: CustomStringConvertible {
 }
 
 extension OrderFailure.Complaint: CustomStringConvertible {
-    /// The complaint as one line.
     package var description: String {
         "the CA refuses \(name ?? "the order"): \(problem?.description ?? "it does not say why")"
     }

@@ -1,34 +1,32 @@
-/// Leads an order from placed to issued (RFC 8555, section 7.1.6). From the states of the order and its authorizations
-/// it decides the next step. It does no I/O: the caller carries the step out, reads the states again, and asks for the
-/// next step.
+/// Decides which steps lead from a placed order to its certificate (RFC 8555 section 7.1.6). The machine does no I/O.
+/// The caller reads the order and its authorizations, asks for the next step, performs the step, and starts again.
 package struct OrderMachine: Sendable {
-    /// The next step for the caller.
+    /// The action that the caller must perform before it asks for the next step.
     package enum Step: Sendable, Hashable {
-        /// Answer these challenges, tell the CA, and then call `answered(_:)`.
+        /// Prepare the answers to these challenges, ask the CA to validate them, and call `answered(_:)` for each.
         case answer([Answer])
-        /// Wait, then read these authorizations and the order.
+        /// Wait, and then read these authorizations and the order.
         case await(authorizations: [ACMEURL], after: Duration)
         /// Send the certificate request (CSR) to the order's `finalize` URL.
         case finalize
-        /// Wait, then read the order.
+        /// Wait, and then read the order.
         case awaitIssuance(after: Duration)
         case download(ACMEURL)
-        /// Give the order up.
+        /// Give up the order.
         case failed(OrderFailure)
     }
 
-    /// A challenge that needs an answer.
+    /// A challenge to answer, with its authorization.
     package struct Answer: Sendable, Hashable {
-        /// The authorization that the challenge belongs to.
         package let authorization: ACMEAuthorization
         package let challenge: ACMEAuthorization.Challenge
     }
 
-    /// The longest time for validating, and again for issuing, in seconds.
+    /// The time limit for validating all names, and again for issuing, in seconds.
     package static let patienceSeconds: Int64 = 300
 
-    /// How often the certificate request is sent at most. If a request was lost, the order is still ready and the
-    /// request is sent again; the limit keeps a CA from making Aegis send it endlessly.
+    /// How many times the certificate request is sent at most. It is sent again if the order is still "ready", since
+    /// the request may have been lost. Without a limit, a faulty CA could cause an endless loop.
     private static let maximumFinalizations = 5
 
     private enum Phase { case authorizing, issuing }
@@ -37,20 +35,20 @@ package struct OrderMachine: Sendable {
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
     private var finalizations = 0
-    /// Whether the last step was to send the certificate request.
+    /// Whether the previous step was `finalize`.
     private var hasJustFinalized = false
     private var delay = PollDelay()
-    /// The phase that the CA has not finished, and when it began.
+    /// The current phase at the CA, and when it began, in seconds since 1970.
     private var awaited: (phase: Phase, since: Int64)?
 
-    /// Makes a machine that answers challenges of this type.
+    /// Makes a machine that answers challenges of one type.
     package init(answering type: ACMEChallengeType) { self.type = type }
 
-    /// Notes that the CA was told that a challenge is answered.
+    /// Records that the CA was asked to validate a challenge.
     package mutating func answered(_ challenge: ACMEAuthorization.Challenge) { answered.insert(challenge.url) }
 
-    /// The next step. `authorizations` must be all those of a pending or failed order, and is ignored for other orders;
-    /// `now` is in seconds since 1970.
+    /// Returns the next step. If the order is pending or invalid, `authorizations` must contain all of its
+    /// authorizations; otherwise they are not used. `now` is in seconds since 1970.
     package mutating func next(order: ACMEOrder, authorizations: [ACMEAuthorization], now: Int64) -> Step {
         switch order.status {
         case .pending: authorize(order, authorizations, now)
@@ -63,15 +61,15 @@ package struct OrderMachine: Sendable {
         }
     }
 
-    /// The step for an order that is valid but does not say where its certificate is.
+    /// The step for a valid order whose answer does not have the certificate's URL yet.
     private mutating func awaitCertificate(_ order: ACMEOrder, _ now: Int64) -> Step {
         overdue(.issuing, now, names: []) == nil
             ? .awaitIssuance(after: delay.next(retryAfter: order.retryAfter)) : .failed(.noCertificate)
     }
 
     private mutating func finalize(_ order: ACMEOrder) -> Step {
-        // A CA has several servers. The one that shows the order may not know yet that another one has received the
-        // request.
+        // The CA may have several servers. The server that shows the order may learn later that another server has
+        // received the certificate request.
         if hasJustFinalized {
             hasJustFinalized = false
             return .awaitIssuance(after: delay.next(retryAfter: order.retryAfter))
@@ -106,11 +104,11 @@ package struct OrderMachine: Sendable {
         return .await(authorizations: pending.map(\.url), after: delay.next(retryAfter: wish))
     }
 
-    /// The step for an order that has failed. The reasons are in the authorizations. If those were read before the
-    /// failure, they are read once more.
+    /// The step for a failed order. The authorizations contain the reasons. If they were read before the failure, the
+    /// caller must read them again.
     private mutating func explain(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization]) -> Step {
         var complaints = authorizations.flatMap(complaints)
-        // Pebble repeats a name's problem as the problem of the order.
+        // Pebble repeats the problem of a name as the problem of the order.
         if let problem = order.error, !complaints.contains(where: { $0.problem == problem }) {
             complaints.insert(OrderFailure.Complaint(name: nil, problem: problem), at: 0)
         }
@@ -134,7 +132,7 @@ package struct OrderMachine: Sendable {
         }
     }
 
-    /// Notes the phase that the CA is in. Returns a failure when the phase has lasted too long.
+    /// Records the current phase. Returns a failure if the phase has lasted longer than `patienceSeconds`.
     private mutating func overdue(_ phase: Phase, _ now: Int64, names: [String]) -> OrderFailure? {
         guard let awaited, awaited.phase == phase else {
             awaited = (phase, now)
@@ -145,8 +143,8 @@ package struct OrderMachine: Sendable {
     }
 }
 
-/// The wait before the order is read again: the CA's Retry-After, limited to 1 s to 60 s; without one, 250 ms growing
-/// to 5 s.
+/// The delay before the order is read again. It is the CA's Retry-After, but at least 1 s and at most 60 s. Without
+/// Retry-After, it grows from 250 ms to 5 s.
 struct PollDelay {
     private var own = Duration.milliseconds(250)
 

@@ -1,22 +1,21 @@
 import PKI
 
-/// A certificate that will need a renewal. Times are in seconds since 1970.
+/// The facts about a certificate by which `RenewalScheduler` computes its renewal. Times are in seconds since 1970.
 package struct RenewalCandidate: Sendable, Hashable {
-    /// The certificate's name in the state. Its hash spreads renewals over time.
+    /// The certificate's name in the state. The scheduler spreads renewals over time by a hash of the name.
     package var name: String
     package var notBefore: Int64
     package var notAfter: Int64
-    /// How long before its end the operator wants the certificate renewed.
+    /// How long before expiry the operator wants to renew (`renew_before`).
     package var renewBeforeSeconds: Int64?
-    /// How long before its end the certificate may be renewed at the earliest; nil for no bound.
+    /// The maximum time between renewal and expiry. Nil means no maximum.
     package var longestLeadSeconds: Int64?
-    /// The time that was chosen from the window in the CA's renewal information.
+    /// The time that Aegis chose from the CA's renewal information.
     package var advisedAt: Int64?
-    /// When the certificate was issued; nil if unknown.
+    /// The time of issue. Nil if unknown.
     package var obtainedAt: Int64?
-    /// How often in a row the renewal has failed.
+    /// How many renewals in a row have failed.
     package var failures: Int
-    /// When the renewal was last tried.
     package var lastTryAt: Int64?
 
     package init(
@@ -36,27 +35,28 @@ package struct RenewalCandidate: Sendable, Hashable {
     }
 }
 
-/// Decides when certificates are renewed. By default that is when a third of the lifetime is left, or half of a short
-/// lifetime (the practice of certmagic and lego). The operator's setting or the CA's advice can change it. Certificates
-/// that began together are spread: each is renewed earlier by up to an eighth of its lifetime, depending on the hash of
-/// its name.
+/// Computes when to renew certificates. By default, a certificate is due when a third of its lifetime is left, or half
+/// of a lifetime below ten days (like certmagic and lego). The operator's `renew_before` and the CA's renewal
+/// information can change this. Many certificates may have been issued at the same time. So each is renewed earlier by
+/// up to an eighth of its lifetime, by a hash of its name.
 package enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
-    /// A bound beyond the year 9999, which is the last that a certificate can name.
+    /// A bound for times in seconds since 1970. It lies beyond the year 9999, the last year in X.509.
     private static let possibleSeconds: Int64 = 400_000_000_000
     private static let longestPauseSeconds: Int64 = 6 * 3600
 
-    /// The time from which a certificate is due by its lifetime alone. If `longestLeadSeconds` is given, the time is at
-    /// most so long before the end. All times are in seconds since 1970.
+    /// The time at which a certificate becomes due by its lifetime alone, in seconds since 1970. If
+    /// `longestLeadSeconds` is given, the time is at most this long before expiry.
     package static func dueAt(notBefore: Int64, notAfter: Int64, longestLeadSeconds: Int64? = nil) -> Int64 {
-        // A validity that no certificate can have counts as long past.
+        // An impossible validity makes the certificate due at once.
         guard notAfter > notBefore, notBefore > -possibleSeconds, notAfter < possibleSeconds else { return 0 }
         let lifetime = notAfter - notBefore
         let lead = lifetime / (lifetime < shortLifetimeSeconds ? 2 : 3)
         return notAfter - min(lead, longestLeadSeconds ?? lead)
     }
 
-    /// The time at which to renew a certificate. The same seed gives the same time; each node may have its own seed.
+    /// The time at which to renew a certificate. Renewals are spread by a hash of the name and `seed`. The same seed
+    /// gives the same time.
     package static func dueAt(_ candidate: RenewalCandidate, seed: UInt64) -> Int64 {
         let planned = advisedAt(candidate) ?? max(plannedAt(candidate, seed: seed), earliestAt(candidate))
         guard candidate.failures > 0, let lastTry = candidate.lastTryAt else { return planned }
@@ -64,15 +64,15 @@ package enum RenewalScheduler {
         return max(planned, lastTry + delay + part(of: delay / 8, "\(candidate.failures) \(candidate.name)", seed))
     }
 
-    /// A time before which no certificate of this validity is due, unless the CA advises it. Unlike `dueAt` it needs no
-    /// hash.
+    /// A time before which a certificate with this validity is certainly not due, unless the CA advises an earlier
+    /// renewal. This bound is cheap to compute, since it needs no hash.
     package static func restsUntil(notBefore: Int64, notAfter: Int64) -> Int64 {
         guard notAfter < possibleSeconds, notBefore > -possibleSeconds else { return .min }
         let lifetime = max(0, notAfter - notBefore)
         return min(notAfter - lifetime / 3 * 2, dueAt(notBefore: notBefore, notAfter: notAfter)) - lifetime / 8
     }
 
-    /// The certificates that are due, those that end first in front, and the time when the next one becomes due.
+    /// Returns the certificates that are due, sorted by expiry, and the time at which the next certificate becomes due.
     package static func due(
         _ candidates: some Sequence<RenewalCandidate>, now: Int64, seed: UInt64
     ) -> (due: [RenewalCandidate], nextAt: Int64?) {
@@ -85,10 +85,10 @@ package enum RenewalScheduler {
         return (due.sorted { ($0.notAfter, $0.name) < ($1.notAfter, $1.name) }, nextAt)
     }
 
-    /// The earliest time of a renewal. A wrong clock, or an authority's certificate about to expire, can make a
-    /// certificate due as soon as it is issued, and its successor too. Such a certificate is renewed more often the
-    /// nearer the end is, but never in an endless circle. `RenewalProgress.after` does the same for renewals that the
-    /// CA advised.
+    /// The earliest time for a renewal after the issuance. If a clock is wrong or a CA certificate is near its expiry,
+    /// a new certificate can be due at once, and so can its replacement. This bound ensures a pause between renewals,
+    /// so they can't happen in an endless loop. For renewals that the CA advises, `RenewalProgress.after` ensures a
+    /// pause.
     private static func earliestAt(_ candidate: RenewalCandidate) -> Int64 {
         guard let obtainedAt = candidate.obtainedAt else { return .min }
         let left = candidate.notAfter - obtainedAt
@@ -101,11 +101,12 @@ package enum RenewalScheduler {
         candidate.notAfter < possibleSeconds && candidate.notBefore > -possibleSeconds
     }
 
-    /// The time that the CA advises; nil where the advice doesn't count.
+    /// The time that the CA advises. Nil if there is no advice, or if the operator's `renew_before` takes precedence.
     private static func advisedAt(_ candidate: RenewalCandidate) -> Int64? {
         guard let advised = candidate.advisedAt, isPossible(candidate) else { return nil }
-        // Advice much earlier than usual means that something is wrong with the certificate, so it overrides the
-        // operator's wish. Late advice must leave time for more than one try.
+        // If the CA advises a much earlier time than usual, something is wrong with the certificate, so the advice
+        // takes precedence over the operator's `renew_before`. Late advice is limited, so that there is time for
+        // several tries.
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
         let isUrgent = advised < usual - lifetime / 10
@@ -118,17 +119,18 @@ package enum RenewalScheduler {
         guard isPossible(candidate) else { return 0 }
         let lifetime = max(0, candidate.notAfter - candidate.notBefore)
         let usual = dueAt(notBefore: candidate.notBefore, notAfter: candidate.notAfter)
-        // An operator's wish that a short lifetime can't fulfil must not cause constant renewals.
+        // If `renew_before` exceeds the lifetime, the certificate would always be due. So at most two thirds of the
+        // lifetime are used.
         let wished = candidate.renewBeforeSeconds.map { candidate.notAfter - min($0, lifetime / 3 * 2) }
         let planned = (wished ?? usual) - part(of: lifetime / 8, candidate.name, seed)
-        // Certificates with this bound are spread over the time after it.
+        // With `longestLeadSeconds`, renewals are spread over a quarter of that time.
         let bound = candidate.longestLeadSeconds.map {
             candidate.notAfter - $0 + part(of: $0 / 4, candidate.name, seed)
         }
         return max(planned, bound ?? planned)
     }
 
-    /// A number of seconds from 0 to below `seconds`, chosen by a hash of seed and name.
+    /// A number of seconds from 0 up to but not including `seconds`, chosen by a hash of the seed and the name.
     private static func part(of seconds: Int64, _ name: String, _ seed: UInt64) -> Int64 {
         guard seconds > 0 else { return 0 }
         let hash = Digest.sha256(Array("\(seed) \(name)".utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

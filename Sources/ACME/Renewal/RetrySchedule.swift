@@ -1,5 +1,6 @@
-/// The waits after failed renewals: minutes at first, since most failures pass; then hours, since lasting failures need
-/// an operator and every try counts against the CA's limits. certmagic does the same.
+/// The delays after failed renewals, like certmagic's. The first delays are minutes, since most failures pass quickly.
+/// The later delays are hours, since lasting failures need the operator and each try counts against the CA's rate
+/// limits.
 package enum RetrySchedule {
     private static let minutes: [Int64] =
         [1, 2, 2, 5] + Array(repeating: 10, count: 3) + Array(repeating: 20, count: 4) + Array(repeating: 30, count: 6)
@@ -8,7 +9,8 @@ package enum RetrySchedule {
     private static let lastSeconds: Int64 = 86_400
     private static let longestSeconds: Int64 = 30 * 86_400
 
-    /// The wait after this many failures in a row, in seconds; 0 after none. After 30 days of failures it is a day.
+    /// The delay after a number of failures in a row, in seconds. It is 0 without failures, and a day after 30 days of
+    /// failures.
     package static func delaySeconds(afterFailures failures: Int) -> Int64 {
         if failures <= 0 { return 0 }
         if failures <= minutes.count { return minutes[failures - 1] * 60 }

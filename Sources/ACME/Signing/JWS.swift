@@ -1,13 +1,13 @@
 import PKI
 import Remote
 
-/// A signed message in the flattened JSON form (RFC 7515, section 7.2.2; RFC 8555, section 6.2).
+/// A signed message in flattened JSON (RFC 7515 section 7.2.2, RFC 8555 section 6.2).
 struct JWS: Codable {
     let protected: String
     let payload: String
     let signature: String
 
-    /// The signer: a key that the CA may not know yet, or an account.
+    /// How the header identifies the signing key: by the public key itself, or by the account's URL.
     enum Signer {
         case key
         case account(ACMEURL)
@@ -21,8 +21,7 @@ struct JWS: Codable {
         let url: String
     }
 
-    /// Signs a message. The header names the account or contains the public key, as `signer` says. `nonce` is nil for a
-    /// message inside another one (RFC 8555, section 7.3.5).
+    /// Signs a message. `nonce` is nil for the inner message of a key change (RFC 8555 section 7.3.5).
     init(_ payload: [UInt8], to url: ACMEURL, nonce: String?, key: PrivateKey, signer: Signer) throws(ACMEError) {
         do throws(PKIError) {
             var header = Header(alg: try key.jwsAlgorithm.rawValue, nonce: nonce, url: url.text)
@@ -36,7 +35,7 @@ struct JWS: Codable {
         }
     }
 
-    /// Binds a key to an external account (RFC 8555, section 7.3.4).
+    /// Binds an account key to an external account (RFC 8555 section 7.3.4).
     init(binding key: JSONWebKey, to account: ACMEExternalAccount, at url: ACMEURL) throws(ACMEError) {
         do throws(PKIError) {
             let header = Header(alg: "HS256", kid: account.keyID, url: url.text)

@@ -5,7 +5,7 @@ import PKI
 import State
 import Synchronization
 
-/// Aegis's accounts at ACME CAs. An account is made when it is first needed, and kept with its key in the state.
+/// Aegis's accounts at ACME CAs. An account is made when it is first needed. The state keeps the account and its key.
 /// Threads may share this object.
 final class ACMEAccounts: Sendable {
     private let store: any StateStore
@@ -14,22 +14,22 @@ final class ACMEAccounts: Sendable {
     private let now: @Sendable () -> Int64
     private let slots = Mutex<[CAAccount.ID: Slot]>([:])
 
-    /// An account's client, with its nonces and connections. Each slot has its own lock, which is held while the
-    /// account is opened: a CA that does not answer blocks only threads that need the same account.
+    /// The slot of one account. Its lock is held while a thread opens the account. So if the CA does not answer, only
+    /// threads that need the same account wait.
     private final class Slot: Sendable {
         let conversation = Mutex<Conversation?>(nil)
         private let failures = Mutex<(count: Int, last: (any Error)?)>((0, nil))
 
         var failureCount: Int { failures.withLock { $0.count } }
 
-        /// The latest failure, if `failureCount` has grown since it was `count`; else nil.
+        /// The latest failure, if there were more than `count` failures. Otherwise nil.
         func failure(since count: Int) -> (any Error)? { failures.withLock { $0.count > count ? $0.last : nil } }
 
         func note(_ error: any Error) { failures.withLock { $0 = ($0.count + 1, error) } }
     }
 
-    /// A client, valid as long as the issuer's settings and the account's key stay the same. Another process may change
-    /// the key.
+    /// A client that is usable as long as the issuer's settings and the account's key do not change. Another process
+    /// may change the key.
     private struct Conversation {
         let settings: ACMEIssuer
         let sealedKey: [UInt8]
@@ -43,10 +43,10 @@ final class ACMEAccounts: Sendable {
         self.now = now
     }
 
-    /// Returns the client of an issuer's account. If necessary, the account is first made at the CA.
+    /// Returns the client for an issuer's account. If there is no account, makes one at the CA.
     ///
-    /// When several threads need a new account, the first one makes it. If it fails, the threads that waited for it
-    /// fail with the same error.
+    /// If several threads need a new account, one thread makes it and the others wait. If that thread fails, the
+    /// waiting threads throw the same error and do not try again.
     func client(for settings: ACMEIssuer) throws -> ACMEClient {
         let id = CAAccount.ID(settings)
         let slot = slot(of: id)
@@ -77,20 +77,20 @@ final class ACMEAccounts: Sendable {
         }
     }
 
-    /// Registers the account again with the same key, after the CA has said that it doesn't know the account.
+    /// Makes the account again with the same key. The caller uses this when the CA no longer knows the account.
     func renew(_ client: ACMEClient, _ settings: ACMEIssuer) throws {
         let id = CAAccount.ID(settings)
         guard var account = try store.account(id) else { return }
         try register(client, &account, settings)
     }
 
-    /// Replaces an account's key. After a crash the state contains both keys; the next process to open the account
-    /// finds out which one the CA has.
+    /// Replaces an account's key. If the process crashes in between, the state contains both keys. The next process
+    /// that opens the account asks the CA which key is valid.
     func changeKey(_ settings: ACMEIssuer) throws {
         let id = CAAccount.ID(settings)
         try slot(of: id).conversation.withLock { conversation in
             guard try store.account(id) != nil else { throw IssuanceFailure("there is no account at \(id.directory)") }
-            // Opens the account again, which first completes an earlier change of the key.
+            // `open` first completes a key change that an earlier process did not finish.
             let (client, found) = try open(id, settings)
             var account = found
             let key = try PrivateKey.generate(.ecdsaP256)
@@ -146,7 +146,7 @@ final class ACMEAccounts: Sendable {
         }
     }
 
-    /// Makes an account in the state only, so that its key is stored before the CA sees it.
+    /// Adds an account to the state but not at the CA, so that the key is stored before the CA learns of it.
     private func make(_ id: CAAccount.ID) throws -> CAAccount {
         let key = try PrivateKey.generate(.ecdsaP256)
         let sealed = try sealer.seal(key.der(), purpose: SealPurpose.accountKey, row: id.row)
@@ -174,7 +174,7 @@ final class ACMEAccounts: Sendable {
 }
 
 extension ACMEIssuer {
-    /// The addresses that the CA may write to, as URLs.
+    /// The operator's e-mail address as a `mailto` URL. Empty if the settings have none.
     fileprivate var contact: [String] { email.map { ["mailto:\($0)"] } ?? [] }
 }
 
@@ -184,13 +184,12 @@ extension CAAccount.ID {
     }
 }
 
-/// Blocks the calling thread for a time.
 enum Pause {
     @Sendable static func wait(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
         var left = timespec()
-        // A signal ends the call early; `left` is then the time that remains.
+        // If a signal interrupts nanosleep, `left` contains the rest of the time.
         while unsafe nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
     }
 }

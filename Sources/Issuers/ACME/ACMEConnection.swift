@@ -5,13 +5,13 @@ import PKI
 import State
 import SystemPackage
 
-/// Sends ACME's requests over libcurl, without redirects. Size and time of every answer are bounded.
+/// Sends ACME requests with libcurl. Redirects are not followed, and the size and time of an answer are limited.
 struct ACMEConnection: ACMEEdge {
     private static let wishTimeout = Duration.seconds(5)
 
     private let client: HTTPClient
 
-    /// Makes a connection whose calls take no longer than `timeout`.
+    /// Makes a connection. Each call takes at most `timeout`.
     init(
         _ settings: ACMEIssuer, secrets: SecretReader, timeout: Duration = .seconds(30)
     ) throws(IssuanceFailure) {
@@ -49,11 +49,11 @@ struct ACMEConnection: ACMEEdge {
             body: response.body)
     }
 
-    /// An HTTP failure in the form that ACME's client expects.
+    /// Makes an `HTTPFailure` usable as an `ACMEEdgeError`.
     struct Failure: ACMEEdgeError, CustomStringConvertible {
         let failure: HTTPFailure
         var mayHaveArrived: Bool { failure.mayHaveArrived }
-        // A failure with a hint needs the operator, so trying again is no use.
+        // Failures with a hint persist until the operator acts, so the call is not repeated.
         var isTransient: Bool { failure.hint == nil }
         var description: String { failure.description }
     }

@@ -2,9 +2,10 @@ import ACME
 import ConfigModel
 import State
 
-/// Answers an order's challenges: on the challenge board (http-01, tls-alpn-01) or by TXT records (dns-01).
+/// Publishes the answers to an order's challenges: on the challenge board for http-01 and tls-alpn-01, as TXT records
+/// for dns-01.
 extension ACMEOrderRun {
-    /// Published answers, to be withdrawn later.
+    /// The published answers to challenges, which the run must remove at its end.
     enum Published {
         case onBoard(tokens: [String])
         case records(DNSChallengeRecords, [(name: String, value: String)])
@@ -35,7 +36,8 @@ extension ACMEOrderRun {
         return .onBoard(tokens: challenges.map(\.token))
     }
 
-    /// Writes TXT records and waits until they are visible. After a failure, the records written so far are removed.
+    /// Writes TXT records and waits until they are visible in the DNS. After a failure, removes the records that were
+    /// written.
     private func publishRecords(_ answers: [OrderMachine.Answer], _ client: ACMEClient) throws -> Published {
         guard let dns = settings.dns else { throw IssuanceFailure("issuer '\(issuer.name)' has no 'dns'") }
         let records = try DNSChallengeRecords(dns, secrets: secrets, now: now)
@@ -55,7 +57,7 @@ extension ACMEOrderRun {
         return .records(records, written)
     }
 
-    /// The name that a challenge is for; for a wildcard, the name without the `*.`.
+    /// The name that the challenge is about, without the `*.` of a wildcard.
     private func identifier(of answer: OrderMachine.Answer) throws(IssuanceFailure) -> String {
         guard let identifier = answer.authorization.identifier else {
             throw IssuanceFailure("the CA does not say which name its challenge is for")
@@ -66,7 +68,7 @@ extension ACMEOrderRun {
     func withdraw(_ published: Published) {
         switch published {
         case .onBoard(let tokens): board.withdraw(tokens: tokens, for: need.name)
-        // A record that can't be removed does no harm.
+        // A TXT record that can't be removed is harmless, so errors are ignored.
         case .records(let records, let written):
             for record in written { try? records.cleanup(name: record.name, value: record.value) }
         }
@@ -74,7 +76,6 @@ extension ACMEOrderRun {
 }
 
 extension ACMEIssuer.Challenge {
-    /// The challenge's type as ACME's client knows it.
     var type: ACMEChallengeType {
         switch self {
         case .http01: .http01

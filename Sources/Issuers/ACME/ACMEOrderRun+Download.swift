@@ -3,12 +3,12 @@ import ConfigModel
 import PKI
 import State
 
-/// The end of an order: downloads the certificate and checks it.
+/// The end of an order: the certificate is downloaded and checked.
 extension ACMEOrderRun {
-    /// The CA's answer can't be used.
+    /// The reason why a downloaded certificate, or a failed download, can't be used.
     struct Unusable: Error, CustomStringConvertible {
         let failure: IssuanceFailure
-        /// Whether the certificate itself is wrong. If false, it could not be downloaded, and may be right.
+        /// Whether the certificate itself is wrong. If false, the download failed, and another download may succeed.
         var isCertificate = true
 
         var description: String { failure.reason }
@@ -18,11 +18,11 @@ extension ACMEOrderRun {
         }
     }
 
-    /// How long after an order began its certificate is still downloaded, in seconds. After that time, the next try
-    /// places a new order.
+    /// How long Aegis tries to download an order's certificate, in seconds since the order was begun. Afterwards, the
+    /// next try places a new order.
     private static let fetchingSeconds: Int64 = 86_400
 
-    /// A usable chain, and doubts about it, a line each.
+    /// A usable chain, and a line for each doubt about it.
     private typealias Usable = (chain: CertificateChain, doubts: [String])
 
     /// Downloads the certificate. Throws `Unusable` if clients would not accept it for the wanted names.
@@ -47,9 +47,9 @@ extension ACMEOrderRun {
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
     }
 
-    /// The failure to report after a finalized order gave no certificate. The order is kept, since the download may
-    /// succeed later. The order is given up if the certificate itself is wrong or a day has passed; then the next try
-    /// places a new one.
+    /// Returns the failure to report if a finalized order gave no usable certificate. The journal keeps the order,
+    /// since a later download may succeed. The order is deleted if the certificate itself is wrong or a day has passed;
+    /// the next try then places a new order.
     func giveUp(_ begun: PendingOrder, after result: Unusable) throws -> IssuanceFailure {
         let failure = result.failure
         guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else {
@@ -61,8 +61,8 @@ extension ACMEOrderRun {
         return IssuanceFailure(failure.reason, hint: result.isCertificate ? failure.hint ?? hint : hint)
     }
 
-    /// Reads the chain. Throws unless clients would accept it: for our key, for all names, valid now, with strong
-    /// signatures.
+    /// Reads the chain. Throws unless the chain belongs to the key, contains all wanted names, is valid now, and has
+    /// strong keys and signatures.
     private func read(_ pem: [UInt8], _ key: PrivateKey) throws -> Usable {
         let found: CertificateChain.Found
         do throws(PKIError) {
@@ -77,17 +77,17 @@ extension ACMEOrderRun {
         let time = now()
         if let misfit = found.chain.leaf.misfit(for: need.names, now: time) {
             let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
-            // The certificate will be valid once this machine's clock is right.
+            // This machine's clock is wrong. The certificate can be used later, so this failure is not `Unusable`.
             if time < found.chain.leaf.notBefore { throw failure }
             throw Unusable(failure: failure)
         }
         return usable
     }
 
-    /// Warns of a leaf without an intermediate. Throws if clients would probably not trust it: if another certificate
-    /// in the CA's answer can't be read, if the previous certificate from the same key of the CA had an intermediate,
-    /// or if the leaf says where its issuer's certificate is. A CA whose root signs leaves itself must be in the
-    /// issuer's `ca_file`, and is accepted.
+    /// Returns a warning if the leaf has no intermediate. Throws if clients would probably reject the leaf. That is the
+    /// case if another certificate in the answer can't be read, if the previous certificate from the same CA key had an
+    /// intermediate, or if the leaf names the location of its issuer's certificate. If a root in the issuer's `ca_file`
+    /// signed the leaf, there is neither a warning nor an error.
     private func missingIntermediate(_ found: CertificateChain.Found) throws -> [String] {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
@@ -107,14 +107,14 @@ extension ACMEOrderRun {
         return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
     }
 
-    /// Whether the `ca_file` of the issuer contains the certificate that signed the leaf.
+    /// Whether the issuer's `ca_file` contains the certificate that signed the leaf.
     private func isTrusted(issuerOf leaf: Certificate) throws -> Bool {
         guard let file = settings.caFile else { return false }
         let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
         return authorities.contains { (try? Certificate(der: $0)).map(leaf.isIssued) ?? false }
     }
 
-    /// Whether the previous certificate, from the same key of the CA, came with an intermediate.
+    /// Whether the previous certificate was signed with the same key of the CA and had an intermediate.
     private func hadIntermediate(issuerOf leaf: Certificate) throws -> Bool {
         guard let key = leaf.authorityKeyIdentifier, let former = try store.certificate(named: need.name),
             let known = try? CertificateChain(pem: former.chain)
@@ -130,7 +130,7 @@ extension ACMEOrderRun {
 }
 
 extension PKIError {
-    /// Whether the fault is in a certificate that could be read. If not, the text may have been damaged in transit.
+    /// Whether the error is about a readable certificate. If false, the text may have been damaged in transit.
     fileprivate var isOfCertificate: Bool {
         switch self {
         case .weakKey, .slowKey, .weakSignature, .unsupportedKey, .explicitCurve, .keyMismatch: true
@@ -140,7 +140,7 @@ extension PKIError {
 }
 
 extension CertificateChain.Found {
-    /// Warnings about parts of the CA's answer that were left out.
+    /// Warnings about parts of the CA's answer that Aegis left out.
     fileprivate var doubts: [String] {
         var doubts: [String] = []
         if !others.isEmpty {
@@ -155,7 +155,7 @@ extension CertificateChain.Found {
 }
 
 extension CertificateChain {
-    /// The common names of the chain's last certificate and of that certificate's issuer.
+    /// The common names of the last certificate in the chain and of its issuer.
     fileprivate var authorityNames: [String] {
         guard let last = certificates.last else { return [] }
         return [last.subjectCommonName, last.issuerCommonName].compactMap(\.self)

@@ -23,23 +23,22 @@ struct ACMEOrderRun {
             do {
                 return try carryOut(pending, client)
             } catch let error as ACMEError where error.isGone {
-                // The CA has forgotten the order, so it can't be finished.
+                // The CA no longer knows the order, so a new order is placed below.
                 try store.deleteOrder(for: need.name, by: holder)
             } catch is FailedBefore {
-                // The order failed earlier, for example because no challenge was answered then. A new order may
-                // succeed.
+                // The order failed in an earlier run, for example because nobody answered its challenges. A new order
+                // may succeed.
             }
         }
         return try carryOut(begin(), client)
     }
 
-    // MARK: The journal
-
-    /// The journal's order, if it is for the same names and terms, and the CA knows it as this account's. Any other
-    /// order is deleted.
+    /// Returns the order in the journal if it can be resumed. Its names and terms must be those that are wanted now,
+    /// and the CA must know it as this account's order. Deletes any other order from the journal.
     private func resumable(_ client: ACMEClient) throws -> PendingOrder? {
         guard let pending = try store.pendingOrder(for: need.name) else { return nil }
-        // A finalized order may have been issued, so it is resumed even with other terms.
+        // If the order was finalized, the CA may have issued the certificate. Then the order is resumed even if the
+        // terms have changed.
         let isWanted = pending.isFinalized || ["", terms].contains(pending.terms)
         if pending.directory == settings.directory.text, pending.domains == need.names, isWanted,
             try isKnown(pending, client)
@@ -50,8 +49,8 @@ struct ACMEOrderRun {
         return nil
     }
 
-    /// Whether the CA still has an order and shows it to this account, or the order was not placed yet. The CA may have forgotten the order or the
-    /// account. The order may also belong to another account, if the external account was changed.
+    /// Whether the CA knows the order and shows it to this account. True if the order was not placed yet. False if the
+    /// CA has deleted the order or the account, or if the order belongs to a former external account.
     private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
         guard let url = pending.url else { return true }
         do {
@@ -64,7 +63,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Makes the journal's entry for a new order, with the key for its certificate.
+    /// Makes the key and the certificate request for a new order, and stores them in the journal.
     private func begin() throws -> PendingOrder {
         let key = try PrivateKey.generate(KeyAlgorithm(need.keyType ?? settings.keyType))
         let request = try CertificateRequest(key: key, names: try identifiers())
@@ -76,7 +75,7 @@ struct ACMEOrderRun {
         return pending
     }
 
-    /// The order's terms besides its names (kind of key, challenge, profile), as the journal keeps them.
+    /// The key type, challenge type and profile of the order. The journal keeps this text to detect changed settings.
     private var terms: String {
         "\((need.keyType ?? settings.keyType).rawValue) \(settings.challenge.rawValue) \(settings.profile ?? "")"
     }
@@ -85,9 +84,7 @@ struct ACMEOrderRun {
         try need.names.map { (name) throws(PKIError) in try SubjectName(name) }
     }
 
-    // MARK: The order
-
-    /// A resumed order can't be finished, for a reason from before this run.
+    /// A resumed order failed for a reason from before this run, so a new order may succeed.
     private struct FailedBefore: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
@@ -121,7 +118,7 @@ struct ACMEOrderRun {
                     throw try giveUp(begun, after: result)
                 }
             case .failed(let failure) where pending.isFinalized && failure.isForNow:
-                // The CA may still issue the certificate.
+                // The CA may still issue the certificate, so the order is kept.
                 throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
@@ -132,14 +129,14 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Deletes an order that can't lead to a certificate, and returns the error to throw. If the order was resumed, that
-    /// error makes the run place a new one, which may succeed.
+    /// Deletes an order that can't lead to a certificate, and returns the error to throw. If the order was resumed, the
+    /// error is `FailedBefore`, which makes `obtain` place a new order.
     private func giveUpUseless(_ order: ACMEOrder, _ begun: PendingOrder) throws -> any Error {
         try store.deleteOrder(for: need.name, by: holder)
         return begun.url == nil ? Self.uselessOrder(order) : FailedBefore()
     }
 
-    /// The reason why an order that the CA returned can't lead to a certificate.
+    /// The failure for an order that can't lead to a certificate.
     private static func uselessOrder(_ order: ACMEOrder) -> IssuanceFailure {
         guard order.status == .valid else {
             return IssuanceFailure("the CA's order does not say where its request goes: 'finalize' is missing")
@@ -149,9 +146,9 @@ struct ACMEOrderRun {
             hint: "the CA gives a new order when it has forgotten that one, or for other names")
     }
 
-    /// Sends the certificate request. If the CA refuses it, most likely no certificate was issued, and the next try may
-    /// replace the order by one with other terms. If the order turns out to be valid all the same, its certificate
-    /// shows whether it was issued for this request.
+    /// Sends the certificate request. The journal first marks the order as finalized, since the CA may issue even if
+    /// its answer is lost. If the CA refuses the request, the mark is removed, so that the next try may replace the
+    /// order.
     private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
@@ -164,7 +161,7 @@ struct ACMEOrderRun {
         }
     }
 
-    /// Returns the order's URL. Places the order and notes it in the journal, unless that was done before.
+    /// Returns the order's URL. If the order was not placed yet, places it and stores the URL in the journal.
     private func place(
         _ pending: inout PendingOrder, _ client: ACMEClient
     ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
@@ -176,24 +173,25 @@ struct ACMEOrderRun {
         return (placed.order.url, placed.order)
     }
 
-    /// Places the order, as a renewal where the CA accepts it as one.
+    /// Places the order. If a stored certificate is being renewed, the order names that certificate. If the CA refuses
+    /// such an order, this function places one that names no certificate.
     private func place(_ client: ACMEClient) throws -> (order: ACMEPlacedOrder, isRenewal: Bool) {
         if let former = try replaced(client) {
             do {
                 return (try place(client, replacing: former), true)
             } catch let error as ACMEError where error.isLasting {
-                // The CA refuses a renewal if another order has replaced the former certificate, or if it did not issue
-                // that certificate. A plain order may succeed.
+                // The CA refuses to replace a certificate that it did not issue or that another order has replaced. An
+                // order that replaces nothing may succeed.
             }
         }
         return (try place(client, replacing: nil), false)
     }
 
-    /// Places the order. If the CA has forgotten the account, the account is registered again first.
+    /// Places the order. If the CA no longer knows the account, makes the account again first.
     private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEPlacedOrder {
         let names = try identifiers()
         let limits = ACMELimits(settings, store: store)
-        // A renewal that the CA recognizes doesn't count against the limits.
+        // Rate limits do not apply to renewals that the CA recognizes.
         if former == nil { try limits.check(names, now: now()) }
         let order: ACMEPlacedOrder
         do {
@@ -206,8 +204,8 @@ struct ACMEOrderRun {
         return order
     }
 
-    /// The CA's identifier of the certificate that this order replaces (RFC 9773 section 5); nil if the CA has no
-    /// renewal information, or did not issue that certificate.
+    /// The CA's identifier of the certificate that the order replaces (RFC 9773 section 5). Nil if the CA has no
+    /// renewal information or did not issue the former certificate.
     private func replaced(_ client: ACMEClient) throws -> String? {
         guard try client.directory().renewalInfo != nil, let former = try store.certificate(named: need.name),
             former.facts.source == .letsencrypt, ["", settings.directory.text].contains(former.facts.directory),

@@ -3,12 +3,12 @@ import ConfigModel
 import PKI
 import State
 
-/// Orders certificates from ACME CAs (RFC 8555), so that no step is done twice after a crash.
+/// Obtains certificates from ACME CAs (RFC 8555).
 ///
-/// Each step that must not be repeated is in the state's journal before it is done: the key and the request before the
-/// order, the order's URL before its challenges are answered, the finalization before it is requested. After a crash
-/// the next try resumes the order. The certificate's lease ensures that only one process orders it at a time. Threads
-/// may share this object.
+/// After a crash, no step is done twice. The state's journal contains each such step before it is done: the key and the
+/// certificate request before the order is placed, the order's URL before its challenges are answered, and the mark
+/// "finalized" before the certificate request is sent. The next try resumes the order. The lease on the certificate
+/// ensures that only one process orders the certificate at a time. Threads may share this object.
 package final class ACMEOrders: Sendable {
     private let tools: IssuanceContext
     private let board: ChallengeBoard
@@ -23,18 +23,19 @@ package final class ACMEOrders: Sendable {
 
     private var store: any StateStore { tools.store }
 
-    /// Obtains a certificate from the first of its CAs that issues it. Order and lease end with the commit that
-    /// includes the material's `closing`.
+    /// Obtains a certificate from the first of its CAs that issues it. The caller must commit the material together
+    /// with its `closing`, which ends the order in the journal and the lease.
     ///
-    /// If another process has obtained the certificate meanwhile, that certificate is the result.
+    /// If another process has obtained the certificate in the meantime, that certificate is returned.
     package func obtain(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in try order(need)
         }
     }
 
-    /// Asks a CA to revoke a certificate in DER, which can't be undone. With `key`, the certificate's own, the CA
-    /// accepts the request even if it doesn't know the account, or another account ordered the certificate.
+    /// Asks a CA to revoke a certificate in DER; a revocation can't be undone. `key` is the certificate's private key.
+    /// With `key`, the CA accepts the request even if it does not know the account or another account ordered the
+    /// certificate.
     package func revoke(
         _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
@@ -48,7 +49,7 @@ package final class ACMEOrders: Sendable {
                 try client.revoke(certificate, reason: reason, key: key)
             }
         } catch let error as ACMEError where error.problem?.kind == "alreadyRevoked" {
-            // The certificate is revoked: the answer to an earlier call may have been lost.
+            // The certificate is already revoked, perhaps by an earlier call whose answer was lost.
         } catch {
             throw failure(error, at: settings)
         }
@@ -63,19 +64,19 @@ package final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks the CA that issued a certificate when it advises to renew it, and stores the advice.
+    /// Asks the CA that issued a certificate for its renewal information (RFC 9773) and stores the suggested time.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
         let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
             try self.accounts.client(for: $0)
         }
-        // A failure needs no report here: the CA will be asked again later.
+        // A failure is not reported, since the CA will be asked again later.
         _ = advice.refresh(for: name, from: issuers)
     }
 
     private func order(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
         var issuers = need.issuers
         do throws(StateError) {
-            // An order in the journal is finished first.
+            // If the journal has an order, the order's CA is tried first.
             if let pending = try store.pendingOrder(for: need.name),
                 let index = issuers.firstIndex(where: { $0.name == pending.issuer })
             {
@@ -104,11 +105,11 @@ package final class ACMEOrders: Sendable {
         throw IssuanceFailure(
             failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
             hint: failures.compactMap(\.failure.hint).first,
-            // If any CA names no time, only the retry schedule decides when to try again.
+            // If one of the CAs names no time, the result is 0 and only the retry schedule counts.
             notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
     }
 
-    /// Turns an error at a CA into a failure without secrets that the CA or a webhook may have quoted.
+    /// Makes a failure from an error, and hides secrets that the CA or a webhook may have quoted.
     private func failure(_ error: any Error, at settings: ACMEIssuer) -> IssuanceFailure {
         SecretMask(settings, tools.secrets).hiding(in: IssuanceFailure(error, now: tools.now()))
     }

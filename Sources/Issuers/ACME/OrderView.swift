@@ -1,18 +1,16 @@
 import ACME
 
-/// An order as the CA shows it. Members that a later answer leaves out are kept from earlier ones, and oddities are
-/// noted.
+/// An order as the CA shows it. If an answer leaves out members, those of earlier answers are used.
 struct OrderView {
     let client: ACMEClient
     private let url: ACMEURL
-    /// The CA's answer to placing the order. The first look uses it in place of reading the order; later it is nil.
+    /// The CA's answer when the order was placed. The first call of `look` uses it instead of reading the order.
     private var placed: ACMEPlacedOrder?
-    /// The names that the order is for.
     private let names: [ACMEIdentifier]
-    /// Whether the order is new, so that not all of the CA's servers may know it yet.
+    /// Whether the order is new. Some of the CA's servers may not know a new order yet.
     private let isNew: Bool
     private var known: ACMEOrder?
-    /// Oddities in the CA's answers, a line each, to follow the certificate's name.
+    /// A line for each oddity in the CA's answers. Messages put the certificate's name before the line.
     private(set) var oddities: [String] = []
 
     init(client: ACMEClient, url: ACMEURL, placed: ACMEPlacedOrder?, of names: [ACMEIdentifier]) {
@@ -23,7 +21,7 @@ struct OrderView {
         isNew = placed != nil
     }
 
-    /// Reads the order, and also its authorizations while they are needed.
+    /// Reads the order. If the order is pending or invalid, reads its authorizations too.
     mutating func look() throws -> (ACMEOrder, [ACMEAuthorization]) {
         let (client, url) = (client, url)
         if case .failure(let error)? = placed?.answer { note("\(error)") }
@@ -44,7 +42,8 @@ struct OrderView {
         return (order, try named(authorizations))
     }
 
-    /// The authorizations with their names. If one authorization has no name, it gets the only name that is left.
+    /// Adds a missing name to the authorizations. If exactly one authorization has no name, and exactly one ordered
+    /// name has no authorization, they belong together.
     private func named(_ authorizations: [ACMEAuthorization]) throws(ACMEError) -> [ACMEAuthorization] {
         guard let nameless = authorizations.firstIndex(where: { $0.identifier == nil }) else { return authorizations }
         let known = Set(authorizations.filter { $0.identifier != nil }.map(\.name))
@@ -57,7 +56,7 @@ struct OrderView {
         return named
     }
 
-    /// Notes an oddity, if there is one.
+    /// Adds a line to `oddities`, unless it is nil or already there.
     mutating func note(_ oddity: String?) {
         guard let oddity else { return }
         let line = "was issued, though \(oddity)"

@@ -4,29 +4,30 @@ import PKI
 import State
 import Synchronization
 
-/// Asks the CA that issued a certificate for the window in which to renew it (RFC 9773), picks a time in the window,
-/// and stores that time. If the state does not tell which CA issued it, the certificate's first issuer is asked.
+/// Asks a CA when to renew a certificate that it issued (renewal information, RFC 9773), chooses a time in the
+/// suggested period, and stores it. If the state does not say which CA issued the certificate, the first issuer is
+/// asked.
 struct RenewalAdvice {
     let store: any StateStore
     let now: @Sendable () -> Int64
-    /// Whether an operator waits for the answer, and may ask again as soon as the CA answers. Otherwise the CA is not
-    /// asked again for hours after a failure.
+    /// Whether an operator waits for the answer. If so, silence of the CA is not stored, and the CA can be asked again
+    /// at once. If not, the CA is asked again only after some hours.
     let isWaitedFor: Bool
     let client: (ACMEIssuer) throws -> ACMEClient
 
-    /// A CA that could not be asked, and the reason.
+    /// A CA that could not be asked for renewal information, and the reason.
     struct Failure: Error {
         let issuer: ACMEIssuer
         let reason: any Error
 
-        /// Whether the CA did not answer or was busy, so that other questions would probably fail too.
+        /// Whether the CA did not answer or was busy. Further questions to the CA would probably fail too.
         var isSilence: Bool {
             guard let error = reason as? ACMEError else { return reason is any ACMEEdgeError }
             return error.problem != nil && !error.isLasting
         }
     }
 
-    /// Asks for advice on a certificate. Returns nil if the CA answered, or gives no advice at all.
+    /// Asks for advice on a certificate. Returns nil if the CA answered, or if no CA gives advice on the certificate.
     func refresh(for name: String, from issuers: [ACMEIssuer]) -> Failure? {
         guard let stored = try? store.certificate(named: name),
             let leaf = try? CertificateChain(pem: stored.chain).leaf
@@ -34,11 +35,11 @@ struct RenewalAdvice {
         var progress = (try? store.renewal(of: name)) ?? RenewalProgress(certificate: name)
         if progress.advisedFingerprint != leaf.fingerprint { progress.advisedAt = nil }
         progress.advisedFingerprint = leaf.fingerprint
-        // A CA that gives no advice may give some later.
+        // If the CA gives no advice, it is asked again after this delay, since it may give advice later.
         progress.nextAdviceAt = now() + ACMERenewalInfo.errorDelaySeconds
         var failure: Failure?
         let directory = stored.facts.directory
-        // The CA that issued the certificate may no longer be among its declared issuers.
+        // The certificate may come from a CA that is no longer among its issuers. That CA is not asked.
         if let id = ACMERenewalInfo.certificateID(of: leaf),
             let issuer = issuers.first(where: { ["", $0.directory.text].contains(directory) })
         {
@@ -56,15 +57,15 @@ struct RenewalAdvice {
     }
 }
 
-/// Asks CAs for advice on many certificates while an operator waits. Each answer may take some seconds, and a CA that
-/// does not answer is not asked again. Asking needs no account. Threads may share this object.
+/// Asks CAs for advice on many certificates while an operator waits. An answer may take some seconds, and a CA that
+/// does not answer is not asked again. No ACME account is needed. Threads may share this object.
 package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
     private let tools: IssuanceContext
     private let places = Mutex<[String: Place]>([:])
 
-    /// What this round knows about one CA. `client`'s lock is held while the CA's directory is fetched.
+    /// The facts about one CA. The lock of `client` is held while the CA's directory is fetched.
     private final class Place: Sendable {
         let client = Mutex<ACMEClient?>(nil)
         let failure = Mutex<String?>(nil)
@@ -73,7 +74,7 @@ package final class AdviceRound: Sendable {
 
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// Asks for advice on one certificate. Blocks for some seconds at most. `issuers` must be all issuers in the state.
+    /// Asks for advice on one certificate, for some seconds at most. `issuers` must contain all issuers in the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
@@ -86,7 +87,7 @@ package final class AdviceRound: Sendable {
         place.failure.withLock { $0 = $0 ?? reason }
     }
 
-    /// The directories of the CAs that could not be asked, and the reasons.
+    /// The CAs that could not be asked, by the URLs of their directories, with the reasons.
     package var failures: [(directory: String, reason: String)] {
         places.withLock { $0 }.compactMap { place in place.value.failure.withLock { $0 }.map { (place.key, $0) } }
             .sorted { $0.directory < $1.directory }
@@ -115,7 +116,7 @@ package final class AdviceRound: Sendable {
                 client = made
                 return made
             } catch {
-                // Without its directory the CA can't be asked anything.
+                // Without its directory, the CA can't be asked about any certificate.
                 place.isSilent.withLock { $0 = true }
                 throw error
             }

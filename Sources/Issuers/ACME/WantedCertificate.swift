@@ -1,22 +1,22 @@
 import ConfigModel
 import PKI
 
-/// A certificate that an ACME CA should issue.
+/// A certificate that Aegis wants an ACME CA to issue.
 package struct WantedCertificate: Sendable {
-    /// A CA that may issue the certificate.
+    /// An ACME issuer that may be asked for the certificate.
     package struct CA: Sendable {
-        /// The issuer's name in the file.
+        /// The issuer's name in aegis.yaml.
         package let name: String
         package let settings: ACMEIssuer
     }
 
     /// The certificate's name in the state.
     package let name: String
-    /// The names that the certificate should have.
+    /// The host names and IP addresses in the certificate.
     package let names: [String]
     /// The CAs to try, in this order.
     package let issuers: [CA]
-    /// The kind of key; nil for the kind in the issuer's settings.
+    /// The type of the key. Nil means the type in the issuer's settings.
     package let keyType: KeyType?
 
     init(name: String, names: [String], issuers: [CA], keyType: KeyType? = nil) {
@@ -26,7 +26,8 @@ package struct WantedCertificate: Sendable {
         self.keyType = keyType
     }
 
-    /// Reads a declared certificate; nil when it does not come from an ACME CA.
+    /// Makes a wanted certificate from a declaration in the state. Returns nil if the certificate does not come from an
+    /// ACME CA.
     package init?(_ value: any Recorded, named name: String, from issuers: [Issuer]) {
         switch value {
         case let certificate as HostCertificate:
@@ -40,7 +41,7 @@ package struct WantedCertificate: Sendable {
         }
     }
 
-    /// Makes the certificate that a host with `ssl_mode: letsencrypt` needs.
+    /// Makes the wanted certificate for a host with `ssl_mode: letsencrypt`.
     init(
         of certificate: HostCertificate, named name: String, from issuers: [Issuer]
     ) throws(IssuanceFailure) {
@@ -50,14 +51,14 @@ package struct WantedCertificate: Sendable {
         )
     }
 
-    /// Makes a certificate that is declared under `certificates`.
+    /// Makes the wanted certificate for a declaration under `certificates`.
     init(of issued: IssuedCertificate, named name: String, from issuer: CA) {
         self.init(name: name, names: issued.domains.map(\.text), issuers: [issuer], keyType: issued.keyType)
     }
 }
 
 extension WantedCertificate.CA {
-    /// Finds the ACME issuer with this name.
+    /// Finds the ACME issuer with this name. Throws if there is none.
     init(_ name: String, in issuers: [Issuer]) throws(IssuanceFailure) {
         guard let issuer = issuers.first(where: { $0.name == name }), case .acme(let settings) = issuer.kind else {
             throw IssuanceFailure("there is no ACME issuer '\(name)'")

@@ -2,31 +2,30 @@ import Glibc
 import State
 import Synchronization
 
-/// Answers challenges when no gateway is running.
+/// Answers ACME challenges when no gateway is running.
 package protocol ChallengeAnswerer: Sendable {
-    /// Answers these challenges from now on, in addition to earlier ones.
+    /// Starts to answer these challenges, besides earlier ones.
     func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure)
 
-    /// Stops answering the challenges with these tokens.
     func withdraw(tokens: [String])
 }
 
-/// Publishes challenges for their answerers: in the state, for all live gateways; without a live gateway, this process
-/// answers them itself.
+/// Publishes the answers to ACME challenges. The answers are stored in the state, so that all live gateways can give
+/// them. If no gateway is live, this process gives the answers itself.
 package final class ChallengeBoard: Sendable {
     private let store: any StateStore
     private let holder: LeaseHolder
     private let makeAnswerer: @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
     private let answerer = Mutex<(any ChallengeAnswerer)?>(nil)
 
-    /// How long a live gateway may take to apply a change, in milliseconds.
+    /// How long a live gateway may take to apply a change of the state, in milliseconds.
     private static let patienceMilliseconds = 15_000
     /// How long a gateway may take to start, in milliseconds.
     private static let startMilliseconds = 5_000
     private static let pauseMilliseconds = 10
 
-    /// Makes a board for the holder of the certificates' leases. `makeAnswerer` is called once, when no gateway is
-    /// live.
+    /// Makes a board. `holder` holds the leases of the certificates. `makeAnswerer` is called at most once, when no
+    /// gateway is live.
     package init(
         store: any StateStore, holder: LeaseHolder,
         makeAnswerer: @escaping @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer
@@ -36,10 +35,10 @@ package final class ChallengeBoard: Sendable {
         self.makeAnswerer = makeAnswerer
     }
 
-    /// Publishes challenges. Returns when all live gateways answer them, or else this process does.
+    /// Publishes challenges and waits until all live gateways answer them. If no gateway is live, starts to answer them
+    /// in this process.
     ///
-    /// - Throws: `IssuanceFailure` when a gateway does not apply the change, or there is no gateway and this process
-    ///   can't listen.
+    /// - Throws: `IssuanceFailure` if a gateway does not apply the change, or if this process can't listen.
     func publish(_ challenges: [ACMEChallenge], for certificate: String) throws(IssuanceFailure) {
         let revision = try writing { () throws(StateError) in
             try store.commit(
@@ -54,7 +53,8 @@ package final class ChallengeBoard: Sendable {
                 do throws(IssuanceFailure) {
                     return try answerHere(challenges)
                 } catch {
-                    // A gateway that is just starting may already listen on the address, and will soon be live.
+                    // A gateway that is starting may already occupy the address. It will soon be live, so the loop
+                    // tries again.
                     guard waited < Self.startMilliseconds else { throw error }
                     pause(&waited)
                     continue
@@ -75,11 +75,11 @@ package final class ChallengeBoard: Sendable {
         waited += Self.pauseMilliseconds
     }
 
-    /// Withdraws challenges that the CA has checked or will not check.
+    /// Removes challenges that the CA has validated or will not validate.
     func withdraw(tokens: [String], for certificate: String) {
         answerer.withLock { $0 }?.withdraw(tokens: tokens)
-        // If this process has lost the lease, the challenge stays until its order ends. That does no harm: it answers
-        // only requests that name its token.
+        // If this process has lost the lease, the challenge stays until its order ends. That is harmless, since only a
+        // request with its token gets the answer.
         let mutations = tokens.map { StateMutation.deleteChallenge(token: $0) }
         _ = try? store.commit(mutations, by: holder, under: .certificate(certificate))
     }

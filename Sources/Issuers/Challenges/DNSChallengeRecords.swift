@@ -4,12 +4,12 @@ import HTTPClient
 import PKI
 import Synchronization
 
-/// The TXT records that answer dns-01 (RFC 8555 section 8.4): writes and removes them, and waits until they are
-/// visible.
+/// Writes and removes the TXT records that answer dns-01 challenges (RFC 8555 section 8.4), and waits until they are
+/// visible in the DNS.
 ///
-/// A name can need several values at once, for instance those of a wildcard and of its parent; each value is written
-/// and removed separately. If a server did not answer a write, it is not called again to remove the value: a record
-/// that stays does no harm.
+/// A name may need several values at once, for example for a wildcard and its parent. Each value is written and removed
+/// on its own. If the server did not answer a write, the value is not removed, since the server would probably not
+/// answer again and a leftover record is harmless.
 final class DNSChallengeRecords: Sendable {
     private enum Writer {
         case nameServer(DNSUpdater)
@@ -17,25 +17,26 @@ final class DNSChallengeRecords: Sendable {
     }
 
     private static let timeToLive: UInt32 = 60
-    /// The most characters of a webhook's error message that are passed on.
+    /// The maximum length of a webhook's error message in a failure, in characters.
     private static let complaintCharacters = 200
-    /// How much of an answer is searched for secrets and a complaint, in bytes.
+    /// The maximum length of a webhook's answer in which secrets are hidden, in bytes. The rest is dropped.
     private static let complaintBytes = 16 << 10
 
-    /// How long a webhook may take to remove a value, while an issued certificate waits.
+    /// The time limit of a webhook for removing a value. It is short, since the issued certificate waits for the
+    /// removal.
     private static let cleanupTimeout = Duration.seconds(10)
 
     private let writer: Writer
     private let isUnanswered = Mutex(false)
     private let propagation: DNSPropagation
 
-    /// Prepares the declared provider, and reads its secrets.
+    /// Prepares the declared DNS provider and reads its secrets.
     ///
     /// - Parameters:
     ///   - now: Returns seconds since 1970.
-    ///   - wait: Blocks for a time.
-    ///   - system: Looks names up as this machine does.
-    ///   - port: The port of a zone's name servers.
+    ///   - wait: Blocks the calling thread for a time.
+    ///   - system: Looks up names with the system's resolver.
+    ///   - port: The port of the zone's name servers.
     init(
         _ provider: DNSProvider, secrets: SecretReader, now: @escaping @Sendable () -> Int64,
         wait: @escaping @Sendable (Duration) -> Void = Pause.wait,
@@ -55,7 +56,8 @@ final class DNSChallengeRecords: Sendable {
             waiting = settings.waiting
         case .webhook(let settings):
             let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
-            // The check of the configuration file allows plain HTTP only in URLs of this machine.
+            // The rules for aegis.yaml allow plain HTTP only for URLs of this machine, so the client may allow it
+            // everywhere.
             let client = try Self.http { () throws(HTTPFailure) in
                 try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
             }
@@ -68,20 +70,20 @@ final class DNSChallengeRecords: Sendable {
         propagation = DNSPropagation(waiting, primary: primary, now: now, wait: wait, system: system, port: port)
     }
 
-    /// Writes a value at a name, such as "_acme-challenge.example.com".
+    /// Writes a value at a name such as "_acme-challenge.example.com".
     func present(name: String, value: String) throws(IssuanceFailure) {
         try write("present", name, value) { (updater) throws(DNSFailure) in
             try updater.add(txt: value, at: name, timeToLive: Self.timeToLive)
         }
     }
 
-    /// Removes the value, and no others at the name. Does nothing when the last call was not answered.
+    /// Removes only this value at the name. Does nothing if the latest call got no answer.
     func cleanup(name: String, value: String) throws(IssuanceFailure) {
         guard !isUnanswered.withLock({ $0 }) else { return }
         try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }
     }
 
-    /// Returns when all servers that must see the value do.
+    /// Waits until all name servers that must see the value do so.
     func awaitPropagation(name: String, value: String) throws(IssuanceFailure) {
         try propagation.await(name: name, value: value)
     }
@@ -115,7 +117,7 @@ final class DNSChallengeRecords: Sendable {
                 throw IssuanceFailure("the webhook for \(action): \(error.reason)", hint: error.hint)
             }
             guard (200...299).contains(response.status) else {
-                // Secrets are hidden before the text is cut, since the cut could leave a part of one.
+                // Secrets are hidden before the text is cut. Otherwise a cut secret might not be recognized.
                 let complaint = Self.line(mask.hiding(in: Array(response.body.prefix(Self.complaintBytes))))
                 throw IssuanceFailure(
                     "the webhook answered \(action) with \(response.status)\(complaint.isEmpty ? "" : ": ")\(complaint)"
@@ -124,7 +126,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// The beginning of a body, in one line.
+    /// The start of an answer's body as one line.
     private static func line(_ body: [UInt8]) -> String {
         let text = String(decoding: body.prefix(4 * complaintCharacters), as: UTF8.self)
         let words = text.split { character in
@@ -146,7 +148,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Turns failures of name servers into issuance failures.
+    /// Runs `work`, and converts its DNSFailure to an IssuanceFailure.
     private static func dns<Result>(_ work: () throws(DNSFailure) -> Result) throws(IssuanceFailure) -> Result {
         do throws(DNSFailure) {
             return try work()
@@ -155,7 +157,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Turns failures of web services into issuance failures.
+    /// Runs `work`, and converts its HTTPFailure to an IssuanceFailure.
     private static func http<Result>(_ work: () throws(HTTPFailure) -> Result) throws(IssuanceFailure) -> Result {
         do throws(HTTPFailure) {
             return try work()

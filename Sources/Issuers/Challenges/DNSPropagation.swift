@@ -1,23 +1,23 @@
 import ConfigModel
 import DNS
 
-/// Waits until a TXT record is visible where a CA will look: at the configured resolvers, or else at each server of the
-/// name's zone.
+/// Waits until a TXT record is visible where a CA will look for it: at the resolvers in aegis.yaml, or else at each
+/// name server of the zone.
 struct DNSPropagation: Sendable {
-    /// The server that the record was written to.
+    /// The name server to which the record was written.
     struct Primary: Sendable {
         let server: DNSServer
         let zone: String
     }
 
-    /// A name server, with one or several addresses, that must see the record.
+    /// A name server that must see the record. It may have several addresses.
     private struct Observer {
         let label: String
         let lookup: DNSLookup
-        /// The name to ask for.
+        /// The name of the TXT record.
         let name: String
 
-        /// The reason why the observer does not see the value yet; nil when it does.
+        /// Returns the reason why the name server does not show the value. Returns nil if it does.
         func objection(to value: String) -> String? {
             do throws(DNSFailure) {
                 let texts = try lookup.txt(name)
@@ -41,7 +41,7 @@ struct DNSPropagation: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// `timeout` and `tries` bound each question to a server.
+    /// Prepares the wait. `timeout` and `tries` limit each question to a name server.
     init(
         _ settings: DNSProvider.PropagationWait, primary: Primary?, now: @escaping @Sendable () -> Int64,
         wait: @escaping @Sendable (Duration) -> Void, system: DNSLookup, port: UInt16,
@@ -57,7 +57,7 @@ struct DNSPropagation: Sendable {
         self.tries = tries
     }
 
-    /// Returns when all observers see the value. Throws when some observer does not see it in time.
+    /// Waits until all observers see the value. Throws if the time in aegis.yaml is over.
     func await(name: String, value: String) throws(IssuanceFailure) {
         let seconds = settings.timeout.components.seconds
         let deadline = now() + seconds
@@ -88,7 +88,7 @@ struct DNSPropagation: Sendable {
         }
     }
 
-    /// The reasons why observers of a name do not answer, one for each silent observer.
+    /// Asks all observers about a name. Returns the error of each observer that does not answer.
     func silent(about name: String) throws(DNSFailure) -> [String] {
         try observers(of: name).compactMap { observer in
             do throws(DNSFailure) {
@@ -107,14 +107,14 @@ struct DNSPropagation: Sendable {
             }
         }
         if let primary {
-            // If the public DNS does not know the zone, which may be private, only its primary server is asked.
+            // A private zone is not in the public DNS. Then only the zone's primary server is asked.
             let zone = try? system.zone(of: name)
             guard let zone, zone.name == primary.zone else {
                 return [Observer(label: primary.server.description, lookup: lookup([primary.server]), name: name)]
             }
             return try observers(of: name, in: zone)
         }
-        // A webhook may write the record in another zone, if an alias at the name leads there.
+        // If the name is an alias, the webhook may write the record in the zone of the alias's target.
         let target = try system.canonicalName(of: name)
         return try observers(of: target, in: system.zone(of: target))
     }

@@ -48,12 +48,12 @@ extension CloudflareClient {
 }
 
 extension ServiceURL {
-    /// The URL without slashes at its end.
+    /// The URL without slashes at the end.
     var trimmed: String { String(text.reversed().drop { $0 == "/" }.reversed()) }
 }
 
 extension IssuanceFailure {
-    /// Turns any error of an operation at Cloudflare into a failure. `now` is in seconds since 1970.
+    /// Converts an error of a Cloudflare operation. `now` is in seconds since 1970.
     init(of error: any Error, now: Int64) {
         switch error {
         case let failure as IssuanceFailure: self = failure
@@ -62,7 +62,7 @@ extension IssuanceFailure {
         }
     }
 
-    /// Turns Cloudflare's error into a failure. `now` is in seconds since 1970.
+    /// Converts an error of Cloudflare's API. `now` is in seconds since 1970.
     init(_ error: CloudflareError, now: Int64) {
         var notBefore: Int64?
         if case .refused(let refusal) = error { notBefore = refusal.retryAfterSeconds.map { now + $0 } }

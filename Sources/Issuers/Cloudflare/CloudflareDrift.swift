@@ -2,15 +2,14 @@ import Cloudflare
 import ConfigModel
 import State
 
-/// Asks Cloudflare whether it still has the certificates and packs that it has issued.
+/// Checks whether Cloudflare still has the certificates and packs that it issued.
 package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
 
-    /// Makes a check that uses the secrets of the file.
     package init(_ secrets: SecretReader) { self.secrets = secrets }
 
-    /// The reason why a certificate is no longer as it was issued; nil when it still is. `now` is in seconds since
-    /// 1970.
+    /// Returns the reason why a certificate is lost: it was revoked or deleted. Returns nil if it is unchanged. `now`
+    /// is in seconds since 1970.
     package func reason(
         of certificate: RemoteCertificate, _ settings: CloudflareOriginIssuer, now: Int64
     ) throws(IssuanceFailure) -> String? {
@@ -26,7 +25,7 @@ package struct CloudflareDrift: Sendable {
         }
     }
 
-    /// The reason why a pack can no longer be used; nil when it can.
+    /// Returns the reason why a pack can no longer be used. Returns nil if it can be used.
     package func reason(
         of pack: EdgePack, _ settings: EdgeCertificate, now: Int64
     ) throws(IssuanceFailure) -> String? {

@@ -3,22 +3,22 @@ import ConfigModel
 import PKI
 import State
 
-/// Orders, follows and deletes certificate packs of Cloudflare's edge.
+/// Orders, checks and deletes certificate packs of Cloudflare's edge.
 ///
-/// Before a pack is ordered, the state's journal notes the order and the packs that its zone has. If the answer to the
-/// order is lost, the next try can tell which pack is new. A changed pack is ordered again; the old one is deleted when
-/// the new one is active.
+/// Before a pack is ordered, the state's journal stores the order and the ids of the zone's packs. If the answer is
+/// lost, the next try compares the ids to find the new pack. If the declaration changes, a new pack is ordered, and the
+/// old pack is deleted after the new one is active.
 package struct EdgePacks: Sendable {
     let tools: IssuanceContext
 
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// How long to wait for another process that has the pack's lease, in seconds.
+    /// How long to wait for another process that holds the lease, in seconds.
     private static let patienceSeconds: Int64 = 60
 
-    /// Orders a pack unless it was ordered before, and waits until it is active, for at most the certificate's `wait`.
+    /// Orders a pack if it is not ordered yet, and waits until it is active, but at most for the declared `wait`.
     ///
-    /// Returns the pack as Cloudflare showed it last.
+    /// Returns the pack as Cloudflare last showed it.
     package func order(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) -> EdgePack {
         try exclusively(name, certificate) { work in
             let (pack, oddities) = try work.ordered()
@@ -26,8 +26,8 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Reads the pack that was ordered, and waits until it is active, for at most `patience`. Nil when no such pack was
-    /// ordered.
+    /// Reads the ordered pack and waits until it is active, but at most for `patience`. Returns nil if the declared
+    /// pack was not ordered.
     package func follow(
         _ certificate: EdgeCertificate, named name: String, patience: Duration = .zero
     ) throws(IssuanceFailure) -> EdgePack? {
@@ -37,14 +37,13 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Deletes all packs of an edge certificate.
     package func delete(_ certificate: EdgeCertificate, named name: String) throws(IssuanceFailure) {
         try exclusively(name, certificate) { work in
             for pack in try work.packs() { try work.delete(pack) }
         }
     }
 
-    /// Runs `body` under the edge certificate's lease.
+    /// Runs `body` while this process holds the lease of the edge certificate.
     private func exclusively<Result>(
         _ name: String, _ certificate: EdgeCertificate, _ body: (EdgePackWork) throws -> Result
     ) throws(IssuanceFailure) -> Result {
@@ -76,7 +75,7 @@ package struct EdgePacks: Sendable {
     }
 }
 
-/// The work on one edge certificate, done by the holder of its lease.
+/// The work on one edge certificate. The process must hold its lease.
 struct EdgePackWork {
     let name: String
     let certificate: EdgeCertificate
@@ -90,17 +89,15 @@ struct EdgePackWork {
 
     var order: CertificatePackOrder { CertificatePackOrder(certificate) }
 
-    /// The certificate's packs, the oldest first.
+    /// The packs of this edge certificate in the journal, the oldest first.
     func packs() throws(StateError) -> [EdgePack] { try store.edgePacks().filter { $0.certificate == name } }
 
     var newest: EdgePack? {
         get throws(StateError) { try packs().last }
     }
 
-    // MARK: Ordering
-
-    /// Returns the wanted pack as it is now, after ordering it if necessary. `oddities` has a line for each element of
-    /// Cloudflare's list that can't be read.
+    /// Returns the declared pack as Cloudflare shows it now. If it is not ordered yet, orders it. `oddities` has a line
+    /// for each list element that can't be read.
     func ordered() throws -> (pack: EdgePack, oddities: [String]) {
         guard let pack = try newest, pack.order == order.text, pack.zone == certificate.zoneID else {
             return try placedAnew()
@@ -112,7 +109,7 @@ struct EdgePackWork {
         let seen = try looked(at: pack)
         switch PackStatus(seen.status) {
         case .pending, .active, .validationTimedOut: return (seen, [])
-        // The old pack stays in the journal until a new one is ordered.
+        // The old pack stays in the journal until the new pack is active.
         case .dead, .gone: return try placedAnew()
         }
     }
@@ -122,7 +119,7 @@ struct EdgePackWork {
         return (try place(begin(former)), oddities)
     }
 
-    /// Makes the journal's entry for a new order.
+    /// Stores a new order in the journal, before Cloudflare is called.
     private func begin(_ former: [CertificatePack]) throws -> EdgePack {
         let time = now()
         return try store.putEdgePack(
@@ -145,15 +142,15 @@ struct EdgePackWork {
             }
             return found
         } catch {
-            // Nothing was ordered: Cloudflare refused, or can't have received the call.
+            // Nothing was ordered: Cloudflare refused the call or can't have received it.
             try store.deleteEdgePack(pack, by: holder)
             throw error
         }
         return try store.putEdgePack(pack.seen(ordered, at: now()), by: holder)
     }
 
-    /// Finds the pack of an order whose answer was lost: a pack for the same names that did not exist before and
-    /// belongs to no other order of Aegis. Nil when there is none.
+    /// Finds the pack of an order whose answer was lost. It has the order's names, did not exist before, and belongs to
+    /// no other order. Returns nil if there is no such pack.
     private func found(_ pack: EdgePack) throws -> (pack: EdgePack?, oddities: [String]) {
         let known = try knownIDs(besides: pack)
         guard let order = CertificatePackOrder(text: pack.order) else { return (nil, []) }
@@ -163,14 +160,12 @@ struct EdgePackWork {
         return (found, search.oddities)
     }
 
-    /// The identifiers of packs that can't come from this order.
+    /// The ids of packs that existed before this order or belong to other orders.
     private func knownIDs(besides pack: EdgePack) throws(StateError) -> Set<String> {
         Set(try store.edgePacks().compactMap(\.id)).union(pack.formerIDs)
     }
 
-    // MARK: Following
-
-    /// Reads the pack from Cloudflare. A pack whose validation timed out is validated again.
+    /// Reads the pack from Cloudflare. If its validation timed out, restarts the validation.
     func looked(at pack: EdgePack) throws -> EdgePack {
         guard let id = pack.id else { return pack }
         let seen = try shown(id, of: pack)
@@ -187,7 +182,7 @@ struct EdgePackWork {
         }
     }
 
-    /// Waits until the pack is no longer pending, or the time is over. When it is active, the former packs are deleted.
+    /// Waits until the pack is no longer pending or the time is over. If the pack is active, deletes the former packs.
     func wait(for pack: EdgePack, patience: Duration? = nil) throws -> EdgePack {
         let end = ContinuousClock.now + (patience ?? certificate.wait)
         var pack = pack
@@ -198,7 +193,7 @@ struct EdgePackWork {
             do {
                 pack = try looked(at: pack)
             } catch let error as CloudflareError {
-                // The pack is ordered even if it can't be read now, so this is no failure.
+                // The pack is ordered, even if reading it fails now. So the error becomes only a note.
                 return pack.noting(["it can't be looked at now: \(error)"])
             }
         }
@@ -207,14 +202,14 @@ struct EdgePackWork {
             do {
                 try delete(former)
             } catch let error as CloudflareError {
-                // The new pack is in force even if the former one can't be deleted now, so this is no failure.
+                // The new pack is active, even if deleting the former pack fails now. So the error becomes only a note.
                 return pack.noting(["the former one is not deleted yet: \(error)"])
             }
         }
         return pack
     }
 
-    /// Deletes a pack at Cloudflare, then its entry in the journal.
+    /// Deletes a pack at Cloudflare, and then in the journal.
     func delete(_ pack: EdgePack) throws {
         if let id = try pack.id ?? found(pack).pack?.id { try client.deletePack(id, inZone: pack.zone) }
         try store.deleteEdgePack(pack, by: holder)
@@ -231,7 +226,7 @@ extension CertificatePackOrder {
 }
 
 extension EdgePack {
-    /// The pack with the state that Cloudflare has shown.
+    /// The pack with the status that Cloudflare shows now.
     fileprivate func seen(_ pack: CertificatePack, at now: Int64) -> EdgePack {
         var seen = self
         if status != pack.status { seen.since = now }
@@ -244,7 +239,7 @@ extension EdgePack {
         return seen
     }
 
-    /// The pack with notes for this report only; they are not stored.
+    /// The pack with additional notes for this report. The notes are not stored.
     fileprivate func noting(_ lines: [String]) -> EdgePack {
         var noting = self
         noting.notes += lines

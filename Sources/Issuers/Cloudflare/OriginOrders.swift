@@ -3,16 +3,16 @@ import ConfigModel
 import PKI
 import State
 
-/// A certificate that Cloudflare's Origin CA should issue.
+/// A certificate that Aegis wants Cloudflare's Origin CA to issue.
 struct OriginNeed {
     /// The certificate's name in the state.
     let name: String
-    /// The names that the certificate should have.
+    /// The host names and IP addresses in the certificate.
     let names: [String]
-    /// The issuer's name in the file.
+    /// The issuer's name in aegis.yaml.
     let issuer: String
     let settings: CloudflareOriginIssuer
-    /// The zone whose list contains the certificate; nil when no zone is configured.
+    /// The zone in whose list Cloudflare shows the certificate. Nil if aegis.yaml has no `zone_id`.
     let zone: String?
 
     init(of issued: IssuedCertificate, named name: String, from issuer: String, _ settings: CloudflareOriginIssuer) {
@@ -24,19 +24,20 @@ struct OriginNeed {
     }
 }
 
-/// Obtains certificates from Cloudflare's Origin CA, so that nothing is ordered twice after a crash.
+/// Obtains certificates from Cloudflare's Origin CA. After a crash, no certificate is ordered twice.
 ///
-/// Before Cloudflare is called, the state's journal notes key and request, and a mark that the call is being made. When
-/// a later try finds the mark, it searches the zone's list for the certificate of that very request. Without a
-/// configured zone this search is not possible, and Aegis does not order again by itself.
+/// Before the call to Cloudflare, the state's journal stores the key, the certificate request and the mark
+/// `isFinalized`. If a later try finds the mark, it searches the zone's list for the certificate of this request.
+/// Without a `zone_id`, Aegis can't search, and does not order again unless the operator asks for that.
 struct OriginOrders: Sendable {
     let tools: IssuanceContext
 
     private var store: any StateStore { tools.store }
 
-    /// Obtains a certificate. Order and lease end with the commit that includes the material's `closing`.
+    /// Obtains a certificate. The caller must commit the material together with its `closing`, which ends the order in
+    /// the journal and the lease.
     ///
-    /// `startsAnew` gives up an order in doubt, for which a certificate may have been issued that nobody has.
+    /// `startsAnew` deletes an order with an unknown outcome. Cloudflare may have issued a certificate for it.
     func obtain(_ need: OriginNeed, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
         try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
             () throws(IssuanceFailure) in
@@ -51,7 +52,7 @@ struct OriginOrders: Sendable {
     private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
         var pending = try store.pendingOrder(for: need.name)
         var oddities: [String] = []
-        // `isFinalized` is the mark: the certificate may have been issued.
+        // `isFinalized` marks that Cloudflare was called and may have issued the certificate.
         if let marked = pending, marked.isFinalized {
             if let zone = need.zone, marked.isAtServer(of: need) {
                 let request = try CertificateRequest(der: marked.request)
@@ -63,10 +64,10 @@ struct OriginOrders: Sendable {
                     }
                 } catch let error as CloudflareError {
                     guard startsAnew, case .malformed = error else { throw error }
-                    // The list can't be read, and the operator wants a new certificate.
+                    // The list can't be read, and the operator wants a new certificate (`startsAnew`).
                     pending = nil
                 } catch  where startsAnew {
-                    // The issued certificate is useless, and the operator wants a new one.
+                    // The issued certificate is unusable, and the operator wants a new one (`startsAnew`).
                     pending = nil
                 }
             } else if startsAnew {
@@ -75,7 +76,7 @@ struct OriginOrders: Sendable {
                 throw doubt(of: need, since: marked.createdAt)
             }
         }
-        // An order for other names or another CA is useless.
+        // An order for other names or for another CA is dropped.
         if let begun = pending, !begun.isFor(need) { pending = nil }
         return try ask(pending ?? begin(need), need, client, oddities)
     }
@@ -91,7 +92,8 @@ struct OriginOrders: Sendable {
         return pending
     }
 
-    /// Requests the certificate. If the answer is lost, searches once for the certificate that the call may have made.
+    /// Calls Cloudflare for the certificate. If the answer is lost, searches once for the certificate that the call may
+    /// have made.
     private func ask(
         _ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient, _ oddities: [String]
     ) throws -> IssuedMaterial {
@@ -107,7 +109,7 @@ struct OriginOrders: Sendable {
                     validity: need.settings.requestedValidityDays), for: request, inZone: need.zone)
         } catch {
             guard error.mayBeDone else {
-                // Nothing was issued: Cloudflare refused, or can't have received the call.
+                // Nothing was issued: Cloudflare refused the call or can't have received it.
                 pending.isFinalized = false
                 try store.putOrder(pending, by: tools.holder)
                 throw error
@@ -125,7 +127,7 @@ struct OriginOrders: Sendable {
         return try check(answer.certificate, pending, need, oddities + answer.oddities)
     }
 
-    /// A warning about the oddities, in one line.
+    /// A warning with the first oddity and the number of further oddities.
     private static func warning(of oddities: [String]) -> [String] {
         guard let first = oddities.first else { return [] }
         let others = oddities.count == 1 ? "" : "; and \(oddities.count - 1) more can't be read"
@@ -140,10 +142,8 @@ struct OriginOrders: Sendable {
                 + " 'aegis-apply renew \(need.name) --force'")
     }
 
-    // MARK: Checking the certificate
-
-    /// Checks that the certificate is the wanted one: for our key, with all names, valid now. It has no chain, since
-    /// Cloudflare's edge knows its CA.
+    /// Checks a certificate: it must belong to the order's key, have all wanted names and be valid now. Cloudflare
+    /// sends no chain, since its edge knows the Origin CA.
     private func check(
         _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed, _ oddities: [String]
     ) throws -> IssuedMaterial {
@@ -168,7 +168,7 @@ struct OriginOrders: Sendable {
 }
 
 extension OriginNeed {
-    /// The API's URL and the kind of key. The journal stores it as the place where an order was made.
+    /// The API's URL and the type of the key. The journal stores this text as the order's `directory`.
     fileprivate var place: String { "\(settings.baseURL.trimmed) \(settings.requestType.rawValue)" }
 }
 
@@ -177,12 +177,12 @@ extension PendingOrder {
         directory.split(separator: " ").first == need.place.split(separator: " ").first
     }
 
-    /// Whether this order was for the wanted certificate. The names may stand in any sequence.
+    /// Whether this order is for the wanted certificate. The order of the names does not matter.
     fileprivate func isFor(_ need: OriginNeed) -> Bool { directory == need.place && Set(domains) == Set(need.names) }
 }
 
 extension StoredCertificate {
-    /// The name of the issuer in the certificate's declaration.
+    /// The name of the issuer in the certificate's declaration. Nil if no issuer is declared.
     package var issuerName: String? {
         guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
         return issued.issuer

@@ -3,30 +3,29 @@ import Cloudflare
 import ConfigModel
 import State
 
-/// Revokes replaced certificates of Cloudflare's Origin CA.
+/// Revokes Origin CA certificates that were replaced.
 package struct OriginRevocations: Sendable {
     private let tools: IssuanceContext
 
     package init(_ tools: IssuanceContext) { self.tools = tools }
 
-    /// How long gateways may take to apply a change, in milliseconds.
+    /// How long gateways may take to apply a change of the state, in milliseconds.
     private static let patienceMilliseconds = 15_000
     private static let pauseMilliseconds = 20
 
     package struct Outcome: Sendable {
         /// The certificate's name in the state.
         package let certificate: String
-        /// The reason why the certificate is not revoked; nil when it is.
+        /// The reason why the certificate was not revoked. Nil if it was revoked.
         package let failure: IssuanceFailure?
-        /// Whether Aegis has given the revocation up, so that only the operator can do it.
+        /// Whether Aegis will not try again, so that only the operator can revoke the certificate.
         package let isGivenUp: Bool
     }
 
-    /// Revokes replaced certificates, once all live gateways serve the replacements. `issuers` are all issuers in the
-    /// state, `leaving` the issuers just removed from it.
+    /// Revokes replaced certificates after all live gateways serve the replacements. `issuers` are all issuers in the
+    /// state. `leaving` are issuers that were just removed.
     ///
-    /// A certificate that can't be revoked now stays noted and is tried again later, as long as its issuer is in the
-    /// state.
+    /// If a revocation fails, it is tried again later, as long as the issuer is in the state.
     package func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
         let now = tools.now()
         let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
@@ -71,7 +70,7 @@ package struct OriginRevocations: Sendable {
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
-    /// Forgets a certificate that only the operator can revoke now.
+    /// Stops trying to revoke a certificate, since only the operator can revoke it now.
     private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
         try tools.store.deleteSuperseded(id: certificate.id)
         let hint =
@@ -80,7 +79,7 @@ package struct OriginRevocations: Sendable {
             certificate: certificate.certificate, failure: IssuanceFailure(reason, hint: hint), isGivenUp: true)
     }
 
-    /// Revokes a certificate, which can't be undone. Does not throw if it was revoked before.
+    /// Revokes a certificate; a revocation can't be undone. Does nothing if the certificate is already revoked.
     package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
         let client = try CloudflareClient(settings, secrets: tools.secrets)
         do throws(CloudflareError) {
@@ -90,7 +89,7 @@ package struct OriginRevocations: Sendable {
         }
     }
 
-    /// Whether all live gateways have applied the current state. Waits for gateways that have not.
+    /// Whether all live gateways have applied the current state. Waits up to `patienceMilliseconds` for them.
     private func areGatewaysUpToDate() throws(StateError) -> Bool {
         let revision = try tools.store.revision()
         var waited = 0

@@ -1,17 +1,15 @@
 import State
 
-/// The meaning of a pack's status for Aegis. Cloudflare has more than twenty statuses, and may add others; an unknown
-/// one counts as pending.
+/// The meaning of a pack's status for Aegis. Cloudflare has more than twenty statuses and may add more.
 enum PackStatus {
     /// The pack is not active yet, or its status is unknown.
     case pending
-    /// The edge serves the pack.
     case active
-    /// The validation timed out, and can be started again.
+    /// The validation timed out. It can be restarted.
     case validationTimedOut
     /// The pack will never become active.
     case dead
-    /// The pack is deleted, or is being deleted.
+    /// The pack is deleted or being deleted.
     case gone
 
     init(_ text: String) {
@@ -29,23 +27,22 @@ enum PackStatus {
 }
 
 extension EdgePack {
-    /// The status for a pack that Cloudflare no longer knows.
+    /// The status that Aegis sets if Cloudflare no longer has the pack.
     static let goneStatus = "deleted"
 
-    /// Whether the edge serves the pack.
     package var isActive: Bool { PackStatus(status) == .active }
 
     /// Whether the pack may still become active.
     package var isPending: Bool { [.pending, .validationTimedOut].contains(PackStatus(status)) }
 
-    /// The reason to order another pack, as far as it is known without asking Cloudflare; nil when there is none.
+    /// The reason to order a new pack, from the facts in the journal. Nil if there is none.
     package var loss: String? {
         if id == nil { return "its order was not ended" }
         return isActive || isPending ? nil : "is \(status) at Cloudflare"
     }
 
-    /// When to ask for the pack's status again, in seconds since 1970: 15 s after the last check while its status is
-    /// new and pending, 15 minutes while it is pending for over an hour, a day while it is active, else six hours.
+    /// When to read the pack's status again, in seconds since 1970. A pending pack is read after 15 s, and after an
+    /// hour of waiting every 15 minutes. An active pack is read daily, any other pack every six hours.
     package var nextCheckAt: Int64 {
         switch PackStatus(status) {
         case .pending, .validationTimedOut: checkedAt + (checkedAt - since < 3600 ? 15 : 900)
@@ -54,13 +51,13 @@ extension EdgePack {
         }
     }
 
-    /// The pack's status and advice, in lines.
+    /// The pack's status with advice, in one or more lines.
     package var news: String {
         let lines = ["is \(status)" + (problem.map { ": \($0)" } ?? "")] + notes
         return lines.joined(separator: "\n  ")
     }
 
-    /// The problem with the pack; nil when there is none.
+    /// The problem with the pack, as a clause for messages. Nil if there is none.
     package var problem: String? {
         switch PackStatus(status) {
         case .pending, .active: nil

@@ -3,7 +3,7 @@ import State
 import SystemPackage
 
 extension LeaseHolder {
-    /// This process, with the user's name from the environment.
+    /// This process as a holder of leases. The user's name comes from the environment.
     package static func current() -> LeaseHolder {
         LeaseHolder(
             machine: machineName(), scope: processScope(), process: Int(getpid()),
@@ -11,10 +11,10 @@ extension LeaseHolder {
             user: userName() ?? "uid \(getuid())")
     }
 
-    /// Identifies the boot and the PID namespace: process numbers of another boot or namespace mean nothing here.
+    /// Identifies the boot and the PID namespace. A process number has a meaning only within both.
     private static func processScope() -> String {
         var link = [CChar](repeating: 0, count: 64)
-        // The call writes at most the buffer's length.
+        // readlink(2) writes at most `link.count` bytes.
         let count = unsafe readlink("/proc/self/ns/pid", &link, link.count)
         let namespace = String(decoding: link.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let boot = content(of: "/proc/sys/kernel/random/boot_id").filter { !$0.isWhitespace }
@@ -24,7 +24,7 @@ extension LeaseHolder {
     private static func content(of path: String) -> String {
         guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return "" }
         var bytes = [UInt8](repeating: 0, count: 1024)
-        // `read` uses the buffer only during the call.
+        // read(2) writes only into the buffer, and only until the closure returns.
         let count = try? descriptor.closeAfter {
             try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         }
@@ -33,7 +33,7 @@ extension LeaseHolder {
 
     private static func userName() -> String? {
         guard let text = unsafe getenv("USER") else { return nil }
-        // The text is in the environment, which no code here changes.
+        // The text stays valid, since no code in this program changes the environment.
         let name = unsafe String(cString: text)
         let printable = name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
         return name.isEmpty ? nil : String(String.UnicodeScalarView(printable))
@@ -41,23 +41,24 @@ extension LeaseHolder {
 
     private static func machineName() -> String {
         var name = [CChar](repeating: 0, count: 256)
-        // gethostname gets one byte less than the buffer has, so the last byte stays 0.
+        // gethostname may use all bytes but the last, so the last byte stays 0 and ends the text.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             .replacing(" ", with: "-")
     }
 
-    /// Whether a holder on this machine still runs. Without /proc this is unknown and the result is true; then the
-    /// lease ends only when it expires.
+    /// Whether the process of a holder on this machine still runs. Without /proc this is unknown and the result is
+    /// true. The lease then ends only when it expires.
     package static func isAlive(_ holder: LeaseHolder) -> Bool {
         startTicks(of: holder.process) == holder.startTicks || startTicks(of: Int(getpid())) == nil
     }
 
-    /// When a process started, in clock ticks after the boot (field 22 of its stat, proc(5)); nil when there is no such
-    /// process, or it is a zombie.
+    /// When a process started, in clock ticks after the boot (field 22 of /proc/PID/stat, proc(5)). Nil if the process
+    /// does not exist or is a zombie.
     private static func startTicks(of process: Int) -> UInt64? {
         let text = content(of: "/proc/\(process)/stat")
-        // The second field is a name in parentheses, which may contain spaces.
+        // Field 2 is the program's name in parentheses. The name may contain spaces, so the text is split after the
+        // last parenthesis.
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
         guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
         return UInt64(fields[19])

@@ -2,24 +2,22 @@ import Dispatch
 import Glibc
 import State
 
-/// Holds a lease until `release`, and renews it meanwhile.
+/// Holds a lease and renews it until the call of `release`.
 package final class LeaseKeeper: Sendable {
-    /// This process, as the lease's holder.
     package let holder: LeaseHolder
     private let name: Lease.Name
     private let store: any StateStore
-    // Sound to share: a dispatch source's operations are thread-safe, and it is never replaced.
+    // Sharing the timer is sound: all operations of a dispatch source are thread-safe, and the property never changes.
     private nonisolated(unsafe) let timer: any DispatchSourceTimer
 
     /// Another process holds the lease.
     package struct Held: Error {
-        /// The lease with its holder and its begin.
         package let lease: Lease
     }
 
     /// Takes the lease.
     ///
-    /// - Throws: `Held` when another process has it; `StateError` when the state can't be written.
+    /// - Throws: `Held` if another process holds the lease, or `StateError` if the state can't be written.
     package init(_ name: Lease.Name, in store: any StateStore) throws {
         let holder = LeaseHolder.current()
         let attempt = try store.acquireLease(name, for: holder, now: Self.now) { lease in
@@ -29,17 +27,17 @@ package final class LeaseKeeper: Sendable {
         self.holder = holder
         self.name = name
         self.store = store
-        // The timer has its own queue, so that no other work delays a renewal.
+        // The timer has its own queue, so other work can't delay a renewal.
         let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "aegis lease"))
         let period = DispatchTimeInterval.seconds(Int(Lease.renewalSeconds))
         timer.schedule(deadline: .now() + period, repeating: period)
-        // The next commit notices a failed renewal, since it checks the lease itself.
+        // A failed renewal needs no handling here, since each commit checks the lease.
         timer.setEventHandler { try? store.renewLease(name, of: holder, now: Self.now) }
         unsafe self.timer = timer
         timer.activate()
     }
 
-    /// Stops renewing. The lease ends with a commit that ends it, or when it expires.
+    /// Stops renewing the lease. The lease then ends with a commit that ends it, or when it expires.
     package func stopRenewing() { unsafe timer.cancel() }
 
     package func release() {

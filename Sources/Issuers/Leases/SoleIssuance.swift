@@ -5,14 +5,14 @@ import State
 struct SoleIssuance {
     let tools: IssuanceContext
 
-    /// How long to wait for another process that has the certificate's lease, in seconds.
+    /// How long to wait for another process that holds the certificate's lease, in seconds.
     private static let patienceSeconds: Int64 = 300
 
-    /// Runs `work` under the certificate's lease. Lease and order end with the commit that includes the material's
-    /// `closing`.
+    /// Runs `work` while this process holds the certificate's lease. The caller must commit the material together with
+    /// its `closing`, which ends the order in the journal and the lease.
     ///
-    /// If another process has obtained the certificate meanwhile, that certificate is the result, and `work` does not
-    /// run.
+    /// If another process has obtained the certificate in the meantime, returns that certificate and does not run
+    /// `work`.
     func obtain(
         _ name: String, for names: [String], by work: () throws(IssuanceFailure) -> IssuedMaterial
     ) throws(IssuanceFailure) -> IssuedMaterial {
@@ -32,8 +32,8 @@ struct SoleIssuance {
         }
     }
 
-    /// Takes the lease. `known` is the fingerprint of the certificate that was stored before the wait for the lease;
-    /// nil for none.
+    /// Takes the lease, and waits for it if necessary. `known` is the fingerprint of the certificate that the state had
+    /// before the wait. Nil if the state had none.
     private func takeLease(_ name: String) throws(IssuanceFailure) -> (LeaseKeeper, known: String?) {
         do {
             let known = try tools.store.certificate(named: name)?.facts.fingerprint
@@ -57,7 +57,8 @@ struct SoleIssuance {
         }
     }
 
-    /// The certificate that another process has stored during the wait for the lease.
+    /// Returns the certificate that another process stored while this process waited for the lease. Returns nil if
+    /// there is none.
     private func stored(
         _ name: String, for names: [String], besides known: String?
     ) throws(IssuanceFailure) -> IssuedMaterial? {

@@ -2,30 +2,29 @@ import ConfigModel
 import DNS
 import PKI
 
-/// Decides whether a name's CAA records allow a CA to issue for it (RFC 8659 section 4; RFC 8657 for accounts and
-/// methods).
+/// Decides whether the CAA records of a name allow a CA to issue (RFC 8659 section 4). Records may restrict accounts
+/// and validation methods (RFC 8657).
 struct CAAPolicy {
-    /// The issuance to judge.
+    /// The planned issuance that is compared with the records.
     struct Issuance {
-        /// The CA's names for CAA records; empty when the CA does not tell them.
+        /// The names by which CAA records allow the CA. Empty if the CA does not publish them.
         let identities: [String]
-        /// The account at the CA; nil before there is one.
+        /// The URL of the account at the CA. Nil if there is no account yet.
         let account: String?
-        /// The challenge that will prove control over the name.
+        /// The type of the challenge that the CA will use.
         let method: ACMEIssuer.Challenge
-        /// Whether the certificate is for a wildcard.
         let isWildcard: Bool
     }
 
-    /// The tags that every CA knows (RFC 8659 sections 4.2 to 4.4).
+    /// The tags that every CA supports (RFC 8659 sections 4.2 to 4.4).
     private static let knownTags: Set = ["issue", "issuewild", "iodef"]
-    /// The flag of a property that a CA must not ignore (RFC 8659 section 4.1).
+    /// The flag with which a CA must not issue if it does not support the tag (RFC 8659 section 4.1).
     private static let critical: UInt8 = 0x80
 
-    /// The records that apply: those of the name, or else of the nearest parent that has some.
+    /// The relevant records: those of the name, or else of the nearest parent with CAA records.
     let records: [DNSLookup.CAARecord]
 
-    /// The objection to an issuance, as a clause whose subject is the records; nil when there is none.
+    /// Returns the reason why the records forbid an issuance, or nil. A message puts "the CAA records of …" before it.
     func objection(to issuance: Issuance) -> String? {
         if let unknown = records.first(where: { $0.flags & Self.critical != 0 && !Self.knownTags.contains($0.tag) }) {
             return
@@ -49,22 +48,22 @@ struct CAAPolicy {
     }
 }
 
-/// The parsed value of an `issue` or `issuewild` property (RFC 8659 section 4.2).
+/// The parsed value of a CAA record with the tag `issue` or `issuewild` (RFC 8659 section 4.2).
 struct CAAIssueValue: Equatable {
-    /// The CA's name in lower case; empty when no CA may issue.
+    /// The CA's name in lower case. Empty if no CA may issue.
     let issuer: String
-    /// Parameters that restrict the permission.
+    /// Parameters that restrict the issuance.
     let parameters: [(tag: String, value: String)]
 
     static func == (left: CAAIssueValue, right: CAAIssueValue) -> Bool {
         left.issuer == right.issuer && left.parameters.elementsEqual(right.parameters, by: ==)
     }
 
-    /// Reads a value; nil when it breaks the grammar, which means that no CA may issue.
+    /// Reads a value. Returns nil if it is malformed, which means that no CA may issue.
     init?(_ text: String) {
         var parts = text.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmingBlanks)
         issuer = String(parts.removeFirst()).lowercased()
-        // After a final or lone semicolon, `split` gives an empty part.
+        // After a semicolon at the end, `split` returns an empty part.
         if parts.last?.isEmpty == true { parts.removeLast() }
         guard issuer.isEmpty || issuer.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(Self.isLabel)
         else { return nil }
@@ -78,7 +77,7 @@ struct CAAIssueValue: Equatable {
         self.parameters = parameters
     }
 
-    /// The objection of the parameters to an issuance by this CA; nil when there is none.
+    /// Returns the reason why the parameters forbid an issuance by this CA, or nil.
     func objection(to issuance: CAAPolicy.Issuance) -> String? {
         let accounts = values(of: "accounturi")
         if !accounts.isEmpty, accounts != issuance.account.map({ [$0] }) ?? [] {
@@ -96,7 +95,7 @@ struct CAAIssueValue: Equatable {
         return nil
     }
 
-    /// All values of a parameter. No issuance satisfies a parameter that is given twice.
+    /// Returns all values of a parameter. A parameter with several values forbids every issuance.
     private func values(of tag: String) -> [String] { parameters.filter { $0.tag == tag }.map(\.value) }
 
     /// Whether a text consists of letters and digits, with hyphens between them.

@@ -3,21 +3,22 @@ import HTTPClient
 import PKI
 import State
 
-/// Requests a token in the way a CA does for http-01, and checks whether Aegis answers.
+/// Requests a token as a CA does for http-01, and checks whether Aegis gives the answer.
 struct ChallengeProbe: Sendable {
-    /// A name can have many addresses, but a CA tries few.
+    /// The maximum number of addresses that are tried per name. A CA tries only a few addresses too.
     private static let maximumAddresses = 4
     private static let maximumBytes = 64 << 10
 
     let token: String
-    /// The answers that only Aegis's gateways, or this process instead of them, can give.
+    /// The correct answers. Only Aegis's gateways, or this process in their place, can give them.
     let answers: [[UInt8]]
-    /// The port of plain HTTP (RFC 8555 section 8.3); tests use another one.
+    /// The HTTP port, which is 80 for CAs (RFC 8555 section 8.3). Tests use another port.
     let port: Int
-    /// How long each address may take.
+    /// The time limit for each address.
     let timeout: Duration
 
-    /// Requests the token under a name, at each of these addresses, and returns the objections to the answers.
+    /// Requests the token at each address of a name. Returns a message, perhaps with a hint, for each address without a
+    /// correct answer.
     func objections(to name: String, at addresses: [String]) -> [(text: String, hint: String?)] {
         addresses.prefix(Self.maximumAddresses).compactMap { address in
             do throws(HTTPFailure) {
@@ -34,7 +35,7 @@ struct ChallengeProbe: Sendable {
         }
     }
 
-    /// The objection to an answer; nil when the answer is Aegis's.
+    /// Returns the problem with an answer. Returns nil if Aegis gave the answer.
     func objection(to response: HTTPResponse) -> (text: String, hint: String?)? {
         if response.status == 200, answers.contains(response.body) { return nil }
         let start = "it is not our gateway that answers, but HTTP \(response.status)"

@@ -1,20 +1,20 @@
 import PKI
 
-/// Lets a gateway prove its identity to a process that knows it from the state. At the URLs of http-01, the gateway
-/// answers tokens of this form with a digest over its identity. No other server can give that answer, and the answer
-/// does not reveal the identity.
+/// Lets a gateway prove its identity at the URLs of http-01. The asking process knows the gateway's identity from the
+/// state and sends a random token. The gateway answers with a digest of the token and its identity. No other server can
+/// compute the digest, and the digest does not reveal the identity.
 package enum GatewayProbe {
     private static let prefix = "aegis-probe-"
-    /// 128 bits in hexadecimal.
+    /// The number of hex digits in a token, for 128 bits.
     private static let digits = 32
 
-    /// Makes a random token, so that no earlier answer fits it.
+    /// Makes a random token. No earlier answer can be replayed, since each token is new.
     package static func makeToken() -> String {
         let bytes = (0..<digits / 2).map { _ in UInt8.random(in: .min ... .max) }
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// Whether a request asks for such a token.
+    /// Whether a text is a token of this form.
     package static func isToken(_ bytes: [UInt8]) -> Bool {
         bytes.count == prefix.utf8.count + digits && bytes.starts(with: prefix.utf8)
             && bytes.dropFirst(prefix.utf8.count).allSatisfy { byte in
@@ -23,7 +23,7 @@ package enum GatewayProbe {
             }
     }
 
-    /// The answer of the gateway with this identity (`GatewayNode.id`).
+    /// Returns the answer of a gateway. `identity` is the gateway's `GatewayNode.id`.
     package static func answer(to token: [UInt8], from identity: String) -> [UInt8] {
         Array(Digest.sha256Text(token + Array(" \(identity)".utf8)).utf8)
     }

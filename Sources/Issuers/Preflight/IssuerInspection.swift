@@ -4,21 +4,21 @@ import DNS
 import PKI
 import State
 
-/// Examines an ACME CA before anything is ordered from it.
+/// Checks an ACME CA and its settings before certificates are ordered.
 struct IssuerInspection: Sendable {
     struct Findings: Sendable {
-        /// The CA's directory; nil when it can't be read.
+        /// The CA's directory. Nil if it can't be read.
         var directory: ACMEDirectory?
-        /// The account at the CA; nil before there is one.
+        /// The URL of the account at the CA. Nil if there is no account yet.
         var account: String?
-        /// Doubts about the CA, each with a hint.
+        /// Problems that may prevent issuance.
         var doubts: [IssuanceFailure] = []
     }
 
     let secrets: SecretReader
     let store: (any StateStore)?
     let system: DNSLookup
-    /// How long the CA's server and each name server may take.
+    /// The time limit for an answer from the CA and from each name server.
     let timeout: Duration
 
     func inspect(_ settings: ACMEIssuer) -> Findings {
@@ -42,7 +42,7 @@ struct IssuerInspection: Sendable {
         return findings
     }
 
-    /// Conflicts between the CA's directory and the issuer's settings.
+    /// Returns conflicts between the CA's directory and the issuer's settings.
     static func doubts(of settings: ACMEIssuer, _ directory: ACMEDirectory, hasAccount: Bool) -> [IssuanceFailure] {
         var doubts = directory.oddities.map { IssuanceFailure($0) }
         if let profile = settings.profile, directory.profiles[profile] == nil {
@@ -55,8 +55,8 @@ struct IssuerInspection: Sendable {
         return doubts
     }
 
-    /// Checks whether name servers answer: the one to which dns-01's records are written, and those that must see the
-    /// records. A webhook is not called, since each call would write something.
+    /// Checks whether name servers answer: the server to which dns-01 records are written, and the servers that must
+    /// see them. Webhooks are not called, since each call would write a record.
     private func doubts(of provider: DNSProvider) -> [IssuanceFailure] {
         guard case .rfc2136(let settings) = provider.method else { return [] }
         do throws(DNSFailure) {

@@ -5,25 +5,23 @@ import PKI
 import State
 import Synchronization
 
-// Preflight: asks other servers, before anything is ordered, what would keep a CA from issuing. Its findings are only
-// warnings: a CA asks from other places and at another time. Preflight changes nothing, here or there. Judging
-// (`CAAPolicy`, answers, directories, limits) is separate from asking.
+// Preflight: checks before an order whether something would prevent a CA from issuing. The results are only warnings,
+// since a CA asks from other places and at another time. Preflight changes nothing here or on other servers.
 
-/// The checks made before certificates are ordered from ACME CAs. Threads may share this object.
+/// The checks before certificates are ordered from ACME CAs. Threads may share this object.
 ///
-/// First the CAs are checked, then the names, in any order. Each call asks a few servers, and waits at most `timeout`
-/// for each.
+/// Callers check the CAs first, and then the names. Each call asks a few servers and waits at most `timeout` for each.
 package final class PreflightChecks: Sendable {
-    /// How long a server may take to answer.
+    /// The time limit for an answer from each server.
     package static let timeout = Duration.seconds(5)
-    /// After this many failed lookups in a row no more are made, since no server answers.
+    /// After so many failed lookups in a row, no more names are looked up, since probably no name server answers.
     private static let patience = 16
 
-    /// How to reach other servers. Tests change the values.
+    /// The way to reach other servers. Tests change these values.
     package struct Outside: Sendable {
-        /// The name server to ask, as host:port; nil: those of the system.
+        /// The name server to ask, as host:port. Nil means the system's name servers.
         package var resolver: String?
-        /// The port at which CAs request http-01's answers.
+        /// The port to which CAs send http-01 requests.
         package var httpPort = 80
 
         package init() {}
@@ -40,25 +38,26 @@ package final class PreflightChecks: Sendable {
     private let store: (any StateStore)?
     private let now: Int64
     private let probe: ChallengeProbe?
-    /// Answers the probe when no gateway does, as long as these checks exist.
+    /// Answers the probe's requests if no gateway is live. It stops when this object is freed.
     private let answerer: (any ChallengeAnswerer)?
     private let silence = Mutex((failures: 0, skipped: 0))
-    /// Warnings about checks that can't be made.
+    /// Warnings about checks that can't be performed.
     package let warnings: [Diagnostic]
 
-    /// Prepares the checks for certificates that are needed.
+    /// Prepares the checks.
     ///
     /// - Parameters:
-    ///   - store: The state, which is only read; nil when there is none yet.
+    ///   - needs: The certificates that will be ordered.
+    ///   - store: The state. It is only read. Nil if there is no state yet.
     ///   - now: Seconds since 1970.
-    ///   - makeAnswerer: Answers http-01 instead of gateways. Called when no gateway is live and a CA would use
-    ///     http-01.
+    ///   - makeAnswerer: Makes an object that answers http-01 in this process. It is called if no gateway is live and a
+    ///     CA would use http-01.
     package init(
         for needs: [WantedCertificate], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
         makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) {
         do throws(DNSFailure) {
-            // Each of the two tries gets half the time.
+            // There are two tries, so each gets half of the time.
             lookup = DNSLookup(
                 servers: try outside.resolver.map { (text) throws(DNSFailure) in [try DNSServer(text)] } ?? [],
                 timeout: Self.timeout / 2, tries: 2)
@@ -83,7 +82,8 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    /// Prepares a token and the answers to it: those that the live gateways give, or else the one of this process.
+    /// Prepares a token and its correct answers. If gateways are live, the answers are theirs. If none is live, this
+    /// process starts to answer.
     private static func prepare(
         _ store: (any StateStore)?, now: Int64, _ makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) -> (token: String, answers: [[UInt8]], answerer: (any ChallengeAnswerer)?) {
@@ -102,7 +102,7 @@ package final class PreflightChecks: Sendable {
         return (token, [Array(challenge.keyAuthorization.utf8)], answerer)
     }
 
-    /// Checks a CA; nil for an issuer of another kind.
+    /// Checks a CA. Returns nil if the issuer is not an ACME CA.
     package func look(at issuer: Issuer) -> CA? {
         guard case .acme(let settings) = issuer.kind else { return nil }
         let findings = inspection.inspect(settings)
@@ -112,10 +112,8 @@ package final class PreflightChecks: Sendable {
         return CA(issuer: .init(name: issuer.name, settings: settings), findings: findings, warnings: warnings)
     }
 
-    // MARK: Names
-
-    /// Warnings about a name of a certificate that these CAs should issue. `origin` is the place where the name was
-    /// written.
+    /// Returns warnings about a name in a certificate. `authorities` are the CAs that may issue the certificate.
+    /// `origin` is the place of the name in aegis.yaml.
     package func check(_ name: String, at origin: SourceOrigin, with authorities: [CA]) -> [Diagnostic] {
         guard let subject = try? SubjectName(name) else { return [] }
         let looked: (addresses: [String], warnings: [Diagnostic]) =
@@ -129,7 +127,7 @@ package final class PreflightChecks: Sendable {
             }
     }
 
-    /// The addresses of a name, and warnings about its DNS records.
+    /// Looks up a name. Returns its addresses, and warnings about its DNS records.
     private func lookUp(
         _ name: String, at origin: SourceOrigin, _ authorities: [CA]
     ) -> (addresses: [String], warnings: [Diagnostic]) {
@@ -156,7 +154,7 @@ package final class PreflightChecks: Sendable {
         return (addresses, warnings)
     }
 
-    /// A note about the lookups that were not made.
+    /// A warning with the number of names that were not looked up, if any.
     package var omissions: [Diagnostic] {
         let skipped = silence.withLock { $0.skipped }
         guard skipped > 0 else { return [] }
@@ -172,7 +170,7 @@ package final class PreflightChecks: Sendable {
         }
         let policy = CAAPolicy(records: records)
         return authorities.compactMap { authority in
-            // The CA's names for CAA records are in its directory.
+            // The CA publishes its names for CAA records in its directory.
             guard let directory = authority.findings.directory else { return nil }
             let issuance = CAAPolicy.Issuance(
                 identities: directory.caaIdentities, account: authority.findings.account,
@@ -185,8 +183,8 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    /// The CAA records that apply to a name, and their owner (RFC 8659 section 3); nil when there are none up to the
-    /// root.
+    /// Returns the CAA records that apply to a name, and the name to which the records belong (RFC 8659 section 3).
+    /// Returns nil if neither the name nor any parent has CAA records.
     private func caaRecords(above name: String) throws(DNSFailure) -> (String, [DNSLookup.CAARecord])? {
         var owner = name[...]
         while true {
@@ -197,12 +195,10 @@ package final class PreflightChecks: Sendable {
         }
     }
 
-    // MARK: Limits
-
-    /// A warning for each certificate that a CA's limits would delay, if all these certificates are ordered one after
-    /// the other.
+    /// Returns a warning for each certificate that a CA's rate limits would delay if all certificates are ordered in
+    /// sequence.
     ///
-    /// `isHad` marks certificates that exist already: a CA that recognizes renewals does not count them.
+    /// `isHad` marks renewals, which do not count if the CA recognizes them.
     package func limitWarnings(
         _ needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {
@@ -213,7 +209,7 @@ package final class PreflightChecks: Sendable {
                 return nil
             }
             if isHad, directories[issuer.name]??.renewalInfo != nil { return nil }
-            // Limits apply to a directory, even if several issuers use it.
+            // Rate limits apply per directory, even if several issuers use the same directory.
             let key = issuer.settings.directory.text
             if ledgers[key] == nil {
                 ledgers[key] = .some(try? ACMELimits(issuer.settings, store: store).ledger(now: now))

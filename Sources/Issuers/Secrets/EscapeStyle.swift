@@ -3,17 +3,17 @@ import PKI
 /// A way in which a text may escape bytes. A byte that is not escaped stands for itself.
 enum EscapeStyle: Sendable {
     case none
-    /// The escapes of URLs and JSON, with percent signs encoded this many times.
+    /// The escapes of URLs and JSON. In URLs, percent signs may be encoded several times; `times` is that number.
     case percent(times: Int)
     case html
 
-    /// The bytes that begin an escape of several characters, of which a cut text may end with a part.
+    /// The first bytes of escapes that consist of several ASCII characters. A text may be cut within such an escape.
     static let halves: [UInt8] = Array("%\\&".utf8)
 
-    /// The bytes with which an escape can begin.
+    /// The first bytes of all escapes. 0xC2 and 0xC3 begin the UTF-8 encoding of U+0080 to U+00FF.
     static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
 
-    /// The styles to try on a text, chosen by the bytes that it contains.
+    /// Returns the styles that may occur in a text, judging by the bytes in it.
     static func all(in text: [UInt8]) -> [EscapeStyle] {
         var styles: [EscapeStyle] = [.percent(times: 1)]
         if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }
@@ -21,7 +21,7 @@ enum EscapeStyle: Sendable {
         return styles + [.none]
     }
 
-    /// The byte that an escape stands for, and the escape's length; nil where there is no escape.
+    /// Decodes the escape at an index. Returns the byte and the length of the escape, or nil if there is no escape.
     func escape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         guard Self.beginnings.contains(text[index]) else { return nil }
         switch self {
@@ -29,14 +29,14 @@ enum EscapeStyle: Sendable {
         case .html: return text[index] == UInt8(ascii: "&") ? Self.entity(in: text, at: index) : nil
         case .percent(let times):
             guard times > 1, text[index] == UInt8(ascii: "%") else { return Self.simpleEscape(in: text, at: index) }
-            // `%252F` is `%2F`, encoded a second time.
+            // For example, `%252F` is `%2F` whose percent sign was encoded again.
             let sign = "%" + String(repeating: "25", count: times - 1)
             guard text[index...].starts(with: sign.utf8) else { return nil }
             return Self.hexByte(in: text, at: index + sign.utf8.count).map { ($0, sign.utf8.count + 2) }
         }
     }
 
-    /// The named entities for characters that have a meaning in HTML.
+    /// The HTML entities for characters that HTML or URLs treat specially.
     private static let entities: [(text: String, byte: UInt8)] = [
         ("&amp;", UInt8(ascii: "&")), ("&lt;", UInt8(ascii: "<")), ("&gt;", UInt8(ascii: ">")),
         ("&quot;", UInt8(ascii: "\"")), ("&apos;", UInt8(ascii: "'")), ("&sol;", UInt8(ascii: "/")),
@@ -44,12 +44,12 @@ enum EscapeStyle: Sendable {
         ("&bsol;", UInt8(ascii: "\\")), ("&num;", UInt8(ascii: "#")),
     ]
 
-    /// The byte that an entity or a numeric reference of HTML stands for, and its length.
+    /// Decodes an HTML entity or a numeric character reference. Returns the byte and the length of the escape.
     private static func entity(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         if let (text, byte) = entities.first(where: { text[index...].starts(with: $0.text.utf8) }) {
             return (byte, text.utf8.count)
         }
-        // The longest references have leading zeros: `&#x0000002F;`.
+        // A numeric reference may have leading zeros, as in `&#x0000002F;`, which has 12 characters.
         guard text[index...].starts(with: "&#".utf8),
             let end = text[index...].prefix(12).firstIndex(of: UInt8(ascii: ";"))
         else { return nil }
@@ -58,7 +58,8 @@ enum EscapeStyle: Sendable {
         return value.map { ($0, end + 1 - index) }
     }
 
-    /// The byte that an escape of URLs or JSON, or a character up to U+00FF, stands for, and its length.
+    /// Decodes an escape of URLs or JSON, or the UTF-8 encoding of U+0080 to U+00FF. Returns the byte and the length of
+    /// the escape.
     private static func simpleEscape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
         switch text[index] {
         case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)

@@ -1,16 +1,16 @@
 import PKI
 
-/// A secret in one of the forms in which a text may contain it.
+/// A secret in one of the encodings in which a text may contain it: plain, hex or base64.
 struct SecretForm: Sendable {
     private enum Encoding {
         case plain
         case hex
-        /// `isInside`: the secret begins inside a group of three bytes, so the digit before the form may contain bits
-        /// of it.
+        /// `isInside` is true if the secret begins within a group of three bytes. Then the base64 character before the
+        /// form contains bits of the secret too.
         case base64(isInside: Bool)
 
-        /// How many bytes of the form suffice to recognize a secret when the text ends within it. They stand for eight
-        /// bytes of the secret.
+        /// The number of bytes that suffice to recognize the secret if a text ends within it. They encode eight bytes
+        /// of the secret.
         var shortestPrefix: Int {
             switch self {
             case .plain: 8
@@ -20,14 +20,14 @@ struct SecretForm: Sendable {
         }
     }
 
-    /// The length of the shortest secret that is searched for in hex and base64. The few digits of a shorter one could
+    /// The minimum length of a secret in bytes for the search in hex and base64. The encoding of a shorter secret could
     /// occur by chance.
     static let shortestEncoded = 6
 
     private let bytes: SecretBytes
     private let encoding: Encoding
 
-    /// All forms of a secret. The secret must not be empty.
+    /// Returns all forms of a secret. The secret must not be empty.
     static func all(of secret: SecretBytes) -> [SecretForm] {
         let plain = SecretForm(bytes: secret, encoding: .plain)
         guard secret.count >= shortestEncoded else { return [plain] }
@@ -37,13 +37,13 @@ struct SecretForm: Sendable {
         return [plain, SecretForm(bytes: Hex.digits(of: secret), encoding: .hex)] + base64
     }
 
-    /// Whether the form can begin with a byte. If not, there is no need to compare it there.
+    /// Whether this form can begin with a byte. If it can't, the search skips the comparison.
     func mayBegin(with byte: UInt8) -> Bool {
         EscapeStyle.beginnings.contains(byte) || byte == Self.unshown[0] || bytes.withBytes { isSame(byte, $0[0]) }
     }
 
-    /// The range of the form if it begins at `start`. In base64 the range includes the digits that contain the secret's
-    /// first and last bits, and the padding.
+    /// Returns the range of this form if it begins at `start`. In base64, the range includes the characters at both
+    /// ends that contain bits of the secret, and the padding.
     func range(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         guard let end = end(in: text, from: start, styles) else { return nil }
         guard case .base64(let isInside) = encoding else { return start..<end }
@@ -66,8 +66,8 @@ struct SecretForm: Sendable {
         }
     }
 
-    /// The end of the secret at `start`, or of its part if the text ends within it; nil where the text differs from the
-    /// secret.
+    /// Compares the text at `start` with the secret. Returns the end of the match. If the text ends within the secret,
+    /// returns the end of the text. Returns nil if they differ.
     private func match(
         _ secret: Span<UInt8>, in text: [UInt8], from start: Int, _ style: EscapeStyle
     ) -> (end: Int?, isWhole: Bool) {
@@ -88,11 +88,11 @@ struct SecretForm: Sendable {
         return (index, true)
     }
 
-    /// U+FFFD, which replaces an unprintable byte in a line.
+    /// U+FFFD in UTF-8, with which `oneLine` replaces invisible characters.
     private static let unshown: [UInt8] = [0xEF, 0xBF, 0xBD]
 
-    /// Whether the rest of the text only marks its end: a part of an escape, then quotes, brackets or dots. After an
-    /// ellipsis, anything may follow, such as "(truncated)".
+    /// Whether the text ends at `index`, apart from marks: a part of an escape, and then quotes, brackets or dots.
+    /// After an ellipsis, any text may follow, such as "(truncated)".
     private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
         var rest = text[index...]
         if let first = rest.first, EscapeStyle.halves.contains(first), rest.count <= longestHalf {
@@ -102,7 +102,7 @@ struct SecretForm: Sendable {
         return rest.count <= 8 && rest.allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }
     }
 
-    /// The most bytes that a part of an escape and the marks after it may have.
+    /// The maximum length of a part of an escape together with the marks after it, in bytes.
     private static let longestHalf = 16
 
     private func isSame(_ byte: UInt8, _ secret: UInt8) -> Bool {

@@ -1,15 +1,16 @@
 import ConfigModel
 import PKI
 
-/// Hides known secrets in texts of other parties: a server may quote a request, as it was or encoded.
+/// Hides known secrets in texts from servers, since a server may quote a request, perhaps in encoded form.
 ///
-/// The bytes of a secret are recognized as they are and in every `EscapeStyle`. The whole secret is also recognized in
-/// hex and in both alphabets of base64, even inside a longer encoded text such as the credentials of Basic
-/// authentication. If the secret itself is written in base64, as keys are, the same applies to the bytes that it stands
-/// for. A text may end within a secret: the secret's first eight bytes suffice there.
+/// A secret is found unescaped and with each `EscapeStyle`. It is also found in hex and in both alphabets of base64,
+/// even within a longer encoded text such as the credentials of Basic authentication. If a secret is itself base64, the
+/// bytes that it encodes are searched for too. If a text ends within a secret, the first eight bytes are enough to find
+/// it.
 struct SecretMask: Sendable {
     private let forms: [SecretForm]
-    /// For each byte, the indices of the forms that can begin with it. Most bytes begin no form, so they cost one look.
+    /// For each byte, the indices of the forms that can begin with it. Most bytes begin no form, so this table makes
+    /// the search fast.
     private let formsByFirstByte: [[Int]]
 
     init(_ secrets: [SecretBytes]) {
@@ -19,12 +20,12 @@ struct SecretMask: Sendable {
         self.forms = forms
     }
 
-    /// Hides the secrets of an issuer's settings. A secret that can't be read is left out.
+    /// Makes a mask for the secrets in an issuer's settings. Secrets that can't be read are skipped.
     init(_ settings: ACMEIssuer, _ reader: SecretReader) {
         self.init(settings.secrets.compactMap { try? reader.read($0) })
     }
 
-    /// The text with asterisks in place of each secret.
+    /// Replaces each secret in a text by asterisks.
     func hiding(in text: [UInt8]) -> [UInt8] {
         let styles = EscapeStyle.all(in: text)
         var result: [UInt8] = []
@@ -40,20 +41,20 @@ struct SecretMask: Sendable {
             copied = secret.upperBound
             index = copied
         }
-        // Nearly all texts contain no secret, and are not copied.
+        // Most texts contain no secret, and these are not copied.
         return copied == 0 ? text : result + text[copied...]
     }
 
-    /// The text with asterisks in place of each secret.
+    /// Replaces each secret in a text by asterisks.
     func hiding(in text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
 
-    /// The failure with asterisks in place of each secret.
+    /// Replaces each secret in a failure by asterisks.
     func hiding(in failure: IssuanceFailure) -> IssuanceFailure {
         IssuanceFailure(
             hiding(in: failure.reason), hint: failure.hint.map { hiding(in: $0) }, notBefore: failure.notBefore)
     }
 
-    /// The range of the secret that begins at `start`; of several, the longest.
+    /// Returns the range of a secret that begins at `start`. If several secrets match, returns the longest range.
     private func secret(in text: [UInt8], at start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         var longest: Range<Int>?
         for index in formsByFirstByte[Int(text[start])] {

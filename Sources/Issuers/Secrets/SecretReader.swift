@@ -4,20 +4,21 @@ import PKI
 import State
 import SystemPackage
 
-/// Reads the secrets and PEM texts of the configuration file: inline texts, variables and files.
+/// Reads the secrets and PEM texts that aegis.yaml contains or refers to: inline texts, environment variables and
+/// files.
 package struct SecretReader: Sendable {
-    /// The directory that relative paths begin at.
+    /// Relative paths in aegis.yaml start at this directory.
     package let directory: FilePath
-    /// Finds an inline secret by its fingerprint, for a process that does not have the file.
+    /// Finds an inline secret in the state by its fingerprint, for a process that does not have aegis.yaml.
     private let kept: @Sendable (String) throws -> SecretBytes?
 
-    /// A reader for a configuration file in this directory.
+    /// Makes a reader for an aegis.yaml in this directory.
     package init(directory: FilePath) {
         self.directory = directory
         kept = { _ in nil }
     }
 
-    /// A reader for a process that has only the state, which contains the file's inline secrets, sealed.
+    /// Makes a reader for a process without aegis.yaml. The state contains the file's inline secrets in sealed form.
     package init(directory: FilePath, store: any StateStore, sealer: Sealer) {
         self.directory = directory
         kept = { fingerprint in
@@ -27,18 +28,18 @@ package struct SecretReader: Sendable {
         }
     }
 
-    /// Turns a path in the configuration file, relative to the file's directory, into one relative to the working
+    /// Converts a path in aegis.yaml, which is relative to the file's directory, to a path relative to the working
     /// directory.
     package func resolve(_ path: String) -> FilePath {
         var path = FilePath(path)
         if path.isAbsolute { return path }
-        // Without its dots, "./x" in the directory "." stays "./x".
+        // The dots are removed, so that "./x" in the directory "." becomes "./x" and not "././x".
         path.components.removeAll { $0.kind == .currentDirectory }
         return directory.pushing(path)
     }
 
-    /// Reads a secret. One line end (LF or CR LF) at the end of a file is removed. The failure names the variable or
-    /// file.
+    /// Reads a secret. If a file ends with a line end (LF or CR LF), that line end is removed. A failure names the
+    /// variable or file.
     package func read(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         switch secret.source {
         case .inline(let text): return SecretBytes(Array(text.utf8))
@@ -83,7 +84,7 @@ package struct SecretReader: Sendable {
 
     private static func variable(_ name: String) -> SecretBytes? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-        // Sound: no code here changes the environment while the program runs.
+        // The pointer is valid: no code in this program changes the environment.
         let bytes = unsafe UnsafeRawBufferPointer(start: value, count: strlen(value))
         return SecretBytes(capacity: bytes.count) { output in
             for index in bytes.indices { unsafe output.append(bytes[index]) }
