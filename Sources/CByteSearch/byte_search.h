@@ -1,4 +1,5 @@
-// Searches sixteen bytes at a time. Written in C, since Swift 6.3 compares the elements of a SIMD vector one by one.
+// Searches for control bytes in steps of sixteen bytes. The module is written in C because Swift 6.3 compares the
+// elements of a SIMD vector one by one.
 #ifndef AEGIS_CBYTESEARCH_H
 #define AEGIS_CBYTESEARCH_H
 #include <stddef.h>
@@ -11,14 +12,16 @@
 typedef uint8_t aegis_bytes16 __attribute__((vector_size(16)));
 typedef uint64_t aegis_words2 __attribute__((vector_size(16)));
 
-// The index of the first of sixteen bytes that is a control byte (0-31, 127) or `stop`; 16 if none is.
+// Returns the index of the first control byte (0-31, 127) or byte equal to `stop` among sixteen bytes. Returns 16 if
+// there is none.
 static inline size_t aegis_first_control_of_16(const uint8_t *bytes, uint8_t stop) {
     aegis_bytes16 chunk;
     memcpy(&chunk, bytes, sizeof chunk);
-    // Each byte that matches becomes 0xFF, each other byte 0.
+    // The comparisons set each matching byte to 0xFF and each other byte to 0.
     aegis_words2 found = (aegis_words2)((chunk < 0x20) | (chunk == 0x7F) | (chunk == stop));
 #ifdef __SSE2__
-    // One bit for each byte, so a single instruction finds the first match.
+    // The instruction packs the matches into one bit per byte, so the number of trailing zeros is the first match's
+    // index.
     unsigned bits = (unsigned)_mm_movemask_epi8((__m128i)found);
     return bits ? (size_t)__builtin_ctz(bits) : 16;
 #else
@@ -28,7 +31,8 @@ static inline size_t aegis_first_control_of_16(const uint8_t *bytes, uint8_t sto
 #endif
 }
 
-// The index of the first byte from `start` to below `count` that is a control byte or `stop`; `count` if none is.
+// Returns the index of the first control byte or byte equal to `stop` from `start` on. Returns `count` if there is
+// none.
 static inline size_t aegis_first_control(const uint8_t *bytes, size_t start, size_t count, uint8_t stop) {
     while (start + 16 <= count) {
         size_t found = aegis_first_control_of_16(bytes + start, stop);
@@ -36,7 +40,8 @@ static inline size_t aegis_first_control(const uint8_t *bytes, size_t start, siz
         start += 16;
     }
     if (start >= count) return count;
-    // The zeros after the remaining bytes are control bytes, so the first zero ends the search at `count`.
+    // The copy is padded with zeros, which are control bytes. If the copied bytes have no match, the search finds the
+    // first zero and returns `count`.
     uint8_t rest[16] = {0};
     memcpy(rest, bytes + start, count - start);
     return start + aegis_first_control_of_16(rest, stop);

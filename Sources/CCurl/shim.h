@@ -1,5 +1,5 @@
-// libcurl: HTTP for clients (https://curl.se/libcurl/c/). The functions below replace variadics, which Swift can't
-// call.
+// libcurl, an HTTP client library (https://curl.se/libcurl/c/). The functions below wrap variadic C functions, which
+// Swift can't call.
 #ifndef AEGIS_CCURL_H
 #define AEGIS_CCURL_H
 #include <malloc.h>
@@ -9,7 +9,7 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 
-// Wipes memory that curl frees, since it may contain a copy of a secret field.
+// Frees memory for curl after overwriting it with zeros, since the memory may contain an API token.
 
 static inline void aegis_curl_free(void *memory) {
     if (!memory) return;
@@ -20,7 +20,7 @@ static inline void aegis_curl_free(void *memory) {
 static inline void *aegis_curl_realloc(void *memory, size_t size) {
     size_t usable = memory ? malloc_usable_size(memory) : 0;
     if (memory && size <= usable) return memory;
-    // realloc(3) is not used, since it may move the bytes and leave the old ones behind.
+    // realloc(3) may move the bytes and leave an unwiped copy behind, so the function copies and wipes by itself.
     void *larger = malloc(size);
     if (larger && memory) {
         memcpy(larger, memory, usable);
@@ -41,17 +41,15 @@ static inline CURLcode aegis_curl_set_size(CURL *handle, CURLoption option, curl
     return curl_easy_setopt(handle, option, value);
 }
 
-// Sets a text, which curl copies.
 static inline CURLcode aegis_curl_set_text(CURL *handle, CURLoption option, const char *value) {
     return curl_easy_setopt(handle, option, value);
 }
 
-// Sets a pointer. The memory behind it must stay valid until the transfer is over.
+// Sets a pointer option. curl keeps the pointer, so its memory must stay valid until the transfer is over.
 static inline CURLcode aegis_curl_set_pointer(CURL *handle, CURLoption option, void *value) {
     return curl_easy_setopt(handle, option, value);
 }
 
-// Sets bytes, which curl copies.
 static inline CURLcode aegis_curl_set_bytes(CURL *handle, CURLoption option, const void *bytes, size_t count) {
     struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};
     return curl_easy_setopt(handle, option, &blob);
@@ -59,7 +57,7 @@ static inline CURLcode aegis_curl_set_bytes(CURL *handle, CURLoption option, con
 
 typedef size_t (*aegis_curl_callback)(char *bytes, size_t size, size_t count, void *context);
 
-// Sets a callback. `context` is the option for the value that the callback gets.
+// Sets a callback and its last argument. `context` is curl's option for that argument, such as CURLOPT_WRITEDATA.
 static inline CURLcode aegis_curl_set_callback(
     CURL *handle, CURLoption option, aegis_curl_callback callback, CURLoption context, void *value) {
     CURLcode code = curl_easy_setopt(handle, option, callback);
@@ -68,18 +66,18 @@ static inline CURLcode aegis_curl_set_callback(
 
 typedef CURLcode (*aegis_curl_tls_callback)(CURL *handle, void *ssl_ctx, void *context);
 
-// Sets the callback that gets the SSL_CTX of each new TLS connection.
+// Sets the callback that curl calls with the SSL_CTX of each new TLS connection.
 static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_callback callback) {
     return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, callback);
 }
 
-// A number from curl; 0 when curl does not have it.
+// Returns 0 if curl does not have the number.
 static inline long aegis_curl_number(CURL *handle, CURLINFO info) {
     long value = 0;
     return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : 0;
 }
 
-// A text from curl, valid until the handle's next transfer; NULL when curl does not have it.
+// Returns NULL if curl does not have the text. The text stays valid until the handle's next transfer.
 static inline const char *aegis_curl_text(CURL *handle, CURLINFO info) {
     char *value = NULL;
     return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : NULL;

@@ -1,4 +1,4 @@
-// libldns: the records of DNS messages (https://nlnetlabs.nl/projects/ldns/).
+// libldns, a library that reads the records of DNS messages (https://nlnetlabs.nl/projects/ldns/).
 #ifndef AEGIS_CLDNS_H
 #define AEGIS_CLDNS_H
 #include <ldns/rr.h>

@@ -1,5 +1,5 @@
-// Linux functions that Swift's Glibc module does not offer: epoll, eventfd, inotify, signalfd, and calls that open
-// descriptors as non-blocking and close-on-exec in one step.
+// Linux calls that Swift's Glibc module lacks: epoll, eventfd, inotify, signalfd, and calls that create a descriptor
+// already non-blocking and close-on-exec.
 #ifndef AEGIS_CLINUX_H
 #define AEGIS_CLINUX_H
 #include <linux/filter.h>
@@ -13,13 +13,13 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
-// glibc declares these functions only with _GNU_SOURCE, which a module can't define.
+// glibc declares these functions only if _GNU_SOURCE is defined, and a module map can't define it.
 extern int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern int pipe2(int[2], int);
 extern int pthread_setname_np(unsigned long, const char *);
 
-// Makes a listening socket drop the first packet of each new connection (a TCP segment with SYN and without ACK), or
-// stop dropping it (socket(7), SO_ATTACH_FILTER). Established connections continue. Returns 0 on success.
+// Attaches a filter to a listening socket that drops the first packet (SYN without ACK) of each new TCP connection, or
+// detaches the filter (socket(7), SO_ATTACH_FILTER). Established connections continue. Returns 0 on success.
 static inline int aegis_drop_new(int descriptor, int drops) {
     int flags = 13, syn = 0x02, syn_ack = 0x12;
     struct sock_filter filter[] = {
@@ -34,7 +34,7 @@ static inline int aegis_drop_new(int descriptor, int drops) {
     return setsockopt(descriptor, SOL_SOCKET, option, &program, sizeof program);
 }
 
-// The number of bytes sent that the peer has not acknowledged (tcp(7), SIOCOUTQ); 0 when the number is unknown.
+// Returns how many sent bytes the peer has not acknowledged (tcp(7), SIOCOUTQ). Returns 0 if the kernel does not say.
 static inline int aegis_untaken(int descriptor) {
     int count = 0;
     return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : 0;

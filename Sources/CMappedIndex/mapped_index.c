@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// SQLite maps and extends the file in regions of `region_bytes` (WALINDEX_PGSZ).
+// SQLite maps and extends the -shm file in regions of this size (WALINDEX_PGSZ).
 enum { paths_at_most = 8, path_bytes = 4096, region_bytes = 32768, regions_at_most = 256 };
 
 static char paths[paths_at_most][path_bytes];
@@ -21,12 +21,12 @@ static unsigned guarded(void) {
     return count < paths_at_most ? count : paths_at_most;
 }
 
-// Fills the whole file with zeros and sets its size to `bytes`. Uses only truncate(2): opening and closing the file
-// would release the locks that SQLite holds on it (fcntl(2)).
+// Fills the whole file with zeros and gives it a size of `bytes`. The function uses only truncate(2): closing a
+// descriptor of the file would release SQLite's locks on the file (fcntl(2)).
 static int clear(const char *path, off_t bytes) { return truncate(path, 0) == 0 && truncate(path, bytes) == 0; }
 
-// Makes the file one region longer, up to `regions`, and clears all of it. With the old header in place, SQLite would
-// trust the zeros after it.
+// Makes the file one region longer, up to `regions`, and fills the whole file with zeros. If the index's old header
+// stayed, SQLite would take the new zeros for valid entries.
 static int extend(const char *path, long regions) {
     struct stat status;
     if (path[0] == 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
@@ -37,13 +37,14 @@ static int extend(const char *path, long regions) {
 static void mend(int number, siginfo_t *information, void *context) {
     (void)information, (void)context;
     int error = errno, is_mended = 0;
-    // The handler can't tell which file caused the signal. It extends all files until the access succeeds. When no file
-    // can grow, the signal has another cause.
+    // The handler can't tell which file caused the signal, so it extends all guarded files. If the access fails again,
+    // the handler extends them again. If no file can grow, the signal has another cause.
     for (unsigned place = 0; !is_needed && place < guarded(); place++)
         is_mended |= extend(paths[place], regions_at_most);
     errno = error;
     if (is_mended) atomic_fetch_add(&mends, 1);
-    // The access repeats, and this time the signal is handled as it was before the guard was installed.
+    // Restore the handling from before the guard. The failing access is repeated after the handler returns, and raises
+    // SIGBUS again.
     else sigaction(number, &former, NULL);
 }
 

@@ -1,5 +1,5 @@
-// OpenSSL 3: keys, X.509, AES-GCM, TLS (https://docs.openssl.org/3.0/). The functions below replace macros and
-// variadics, which Swift can't call.
+// OpenSSL 3: keys, X.509, AES-GCM and TLS (https://docs.openssl.org/3.0/). The functions below wrap macros and variadic
+// functions, which Swift can't call.
 #ifndef AEGIS_COPENSSL_H
 #define AEGIS_COPENSSL_H
 #include <malloc.h>
@@ -35,12 +35,12 @@ static inline OSSL_ENCODER_CTX *aegis_pkcs8_encoder(const EVP_PKEY *key) {
     return OSSL_ENCODER_CTX_new_for_pkey(key, EVP_PKEY_KEYPAIR, "DER", "PrivateKeyInfo", NULL);
 }
 
-// Reads a P-256 key in the form of PKCS#8 that OpenSSL and most programs write, which includes the public half.
-// Building the key from its numbers takes a fifth of the decoder's time. NULL when the bytes have another form or are
-// no key; otherwise moves `*der` behind the key.
+// Reads a P-256 private key in the PKCS#8 form that OpenSSL and most programs write, which includes the public key.
+// Constructing the key from its numbers takes a fifth of the time that OpenSSL's decoder takes. Returns NULL if the
+// bytes have another form or no valid key. Otherwise moves `*der` behind the key.
 static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long length) {
-    // Versions, lengths, id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915). The private key's 32 bytes follow the
-    // first part, the public key's 64 the second.
+    // The DER before the private key's 32 bytes, and the DER between them and the public key's 65 bytes: versions,
+    // lengths, and the identifiers id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915).
     static const unsigned char head[36] = {
         0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06,
         0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x04, 0x6D, 0x30, 0x6B, 0x02, 0x01, 0x01, 0x04, 0x20,
@@ -69,8 +69,9 @@ static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long len
     return key;
 }
 
-// Reads a key in PKCS#8 by the decoder of its own kind, since trying all of OpenSSL's decoders takes three times as
-// long. NULL when it is neither EC nor RSA, or can't be read; otherwise moves `*der` behind the key.
+// Reads an EC or RSA key in PKCS#8. The function chooses the decoder by the key's algorithm, since OpenSSL takes three
+// times as long when it tries all its decoders. Returns NULL if the key has another algorithm or can't be read.
+// Otherwise moves `*der` behind the key.
 static inline EVP_PKEY *aegis_pkcs8_key(const unsigned char **der, long length) {
     const unsigned char *start = *der;
     PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &start, length);
@@ -108,7 +109,9 @@ static inline int aegis_x509_stack_push(STACK_OF(X509) * stack, X509 *certificat
 
 static inline void aegis_x509_stack_free(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }
 
-// What is signed, in DER; behind it stand the algorithm and the signature (RFC 5280 section 5.1). Nothing of it is parsed.
+// Verifies the signature of a certificate or CRL. `content` is the signed part in DER. `rest` holds what follows the
+// signed part: the algorithm and the signature (RFC 5280 section 5.1). The function does not parse `content`, which may
+// be long.
 static inline int aegis_verify_signed(const unsigned char *content, int count, const unsigned char *rest, long restCount, EVP_PKEY *key) {
     const unsigned char *position = rest;
     X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &position, restCount);
@@ -116,7 +119,8 @@ static inline int aegis_verify_signed(const unsigned char *content, int count, c
     ASN1_STRING *text = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
     int result = 0;
     if (algorithm && signature && text && ASN1_STRING_set(text, content, count)) {
-        // A sequence as any value is written as it stands.
+        // ASN1_item_verify encodes its argument and verifies the signature of the encoding. OpenSSL encodes an
+        // ASN1_TYPE with a SEQUENCE by copying `content` unchanged.
         ASN1_TYPE value = {.type = V_ASN1_SEQUENCE, .value.sequence = text};
         result = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, &value, key) == 1;
     }
@@ -138,7 +142,7 @@ static inline int aegis_x509_names_push(STACK_OF(X509_NAME) * names, X509_NAME *
 
 static inline void aegis_x509_names_free(STACK_OF(X509_NAME) * names) { sk_X509_NAME_pop_free(names, X509_NAME_free); }
 
-// A reference of its own is kept.
+// Sets the store of trusted certificates. OpenSSL takes a reference to the store, so the caller keeps its own.
 static inline int aegis_set_verify_store(SSL *ssl, X509_STORE *store) { return SSL_set1_verify_cert_store(ssl, store); }
 
 static inline void aegis_set_max_cert_list(SSL *ssl, long bytes) { SSL_set_max_cert_list(ssl, bytes); }
@@ -170,15 +174,16 @@ static inline void aegis_set_host_flags(SSL_CTX *context, unsigned int flags) {
 static const uint64_t aegis_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t aegis_no_compression = SSL_OP_NO_COMPRESSION;
 static const uint64_t aegis_server_chooses_cipher = SSL_OP_CIPHER_SERVER_PREFERENCE;
-// This option has an effect only with the server's own preference of ciphers.
+// OpenSSL obeys this option only together with `aegis_server_chooses_cipher`.
 static const uint64_t aegis_prioritize_chacha = SSL_OP_PRIORITIZE_CHACHA;
 
 static inline void aegis_set_modes(SSL_CTX *context, long modes) { SSL_CTX_set_mode(context, modes); }
 
-// Lets SSL_read return after each record, not only after one with data.
+// Makes SSL_read return after each record. By default, SSL_read returns only after a record with data.
 static inline void aegis_stop_after_each_record(SSL_CTX *context) { SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); }
 
-// Counts a received record whose type is not application data. For TLS 1.3 the type inside the encryption counts.
+// OpenSSL calls this function for each part of a message. The function counts the received records whose type is not
+// application data. In TLS 1.3 the type inside the encryption counts.
 static inline void aegis_count_quiet_record(
     int is_sent, int version, int type, const void *bytes, size_t length, SSL *ssl, void *count) {
     (void)version, (void)ssl;
@@ -186,7 +191,7 @@ static inline void aegis_count_quiet_record(
     if (*(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) ++*(int *)count;
 }
 
-// Counts such records of a connection in `*count`.
+// Makes OpenSSL count a connection's received records without application data in `*count`, which must outlive `ssl`.
 static inline void aegis_count_quiet_records(SSL *ssl, int *count) {
     SSL_set_msg_callback(ssl, aegis_count_quiet_record);
     SSL_set_msg_callback_arg(ssl, count);
@@ -204,7 +209,7 @@ static inline int aegis_set_ticket_callback(SSL_CTX *context, aegis_ticket_callb
     return (int)SSL_CTX_set_tlsext_ticket_key_evp_cb(context, callback);
 }
 
-// The MAC of session tickets is HMAC-SHA256.
+// Sets the key with which session tickets are authenticated (HMAC-SHA256).
 static inline int aegis_set_ticket_mac_key(EVP_MAC_CTX *mac, unsigned char *key, size_t length) {
     OSSL_PARAM parameters[3] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key, length),

@@ -3,7 +3,7 @@
 static int count;
 static char **values;
 
-// glibc calls the functions in .init_array before main, with main's arguments (_dl_init, __libc_csu_init).
+// glibc calls constructors before main, with main's arguments (_dl_init, __libc_csu_init).
 __attribute__((constructor)) static void keep(int argc, char **argv) {
     count = argc;
     values = argv;

@@ -23,7 +23,7 @@ void *aegis_wiping_realloc(void *memory, size_t size, const char *file, int line
     if (!wiping && size > 0) return realloc(memory, size);
     size_t usable = memory ? malloc_usable_size(memory) : 0;
     if (memory && size > 0 && size <= usable) return memory;
-    // realloc(3) is not used, since it may move the bytes and leave the old ones behind.
+    // realloc(3) may move the bytes and leave an unwiped copy behind, so the function copies and wipes by itself.
     void *larger = aegis_wiping_malloc(size, file, line);
     if (size > 0 && !larger) return NULL;
     if (larger && memory) memcpy(larger, memory, usable);

@@ -1,4 +1,4 @@
-// libyaml: the YAML event parser (https://pyyaml.org/wiki/LibYAML).
+// libyaml, a parser that reports YAML as events (https://pyyaml.org/wiki/LibYAML).
 #ifndef AEGIS_CYAML_H
 #define AEGIS_CYAML_H
 #include <yaml.h>

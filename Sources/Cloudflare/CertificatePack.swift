@@ -1,17 +1,17 @@
 import PKI
 import Remote
 
-/// A certificate pack of a zone's edge (https://developers.cloudflare.com/api/resources/ssl/subresources/certificate_packs/).
+/// A set of certificates that Cloudflare's edge serves for a zone
+/// (https://developers.cloudflare.com/api/resources/ssl/subresources/certificate_packs/).
 package struct CertificatePack: Sendable, Equatable {
-    /// The pack's identifier at Cloudflare.
     package let id: String
-    /// The pack's state in Cloudflare's words: `active`, `pending_validation` and many others.
+    /// The status in the API's words: `active`, `pending_validation` and many others.
     package let status: String
-    /// The pack's names, sorted; empty where Cloudflare does not tell them.
+    /// The host names, sorted. Empty if the answer does not have them.
     package let hosts: [String]
-    /// The end of the pack's first certificate, in seconds since 1970; nil before there is one.
+    /// The earliest expiry of the pack's certificates, in seconds since 1970. Nil if the pack has no certificate yet.
     package let expiresAt: Int64?
-    /// What the operator must set up so that the CA can validate the names, a line each.
+    /// The steps that the operator must take so that the CA can validate the names, one per line.
     package let validation: [String]
     /// Validation errors in Cloudflare's words.
     package let problems: [String]
@@ -19,7 +19,6 @@ package struct CertificatePack: Sendable, Equatable {
 
 package struct CertificatePackOrder: Sendable, Equatable, Codable {
     let type: String
-    /// The names, sorted.
     package let hosts: [String]
     let authority: String
     let validation: String
@@ -34,7 +33,7 @@ package struct CertificatePackOrder: Sendable, Equatable, Codable {
         case hasBranding = "cloudflare_branding"
     }
 
-    /// Makes an order for names, which must include the zone's apex. Authority and validation are words of the API.
+    /// Makes an order. `hosts` must include the zone's apex. `authority` and `validation` are words of the API.
     package init(hosts: [String], authority: String, validation: String, validityDays: Int, hasBranding: Bool) {
         type = "advanced"
         self.hosts = hosts.sorted()
@@ -44,13 +43,13 @@ package struct CertificatePackOrder: Sendable, Equatable, Codable {
         self.hasBranding = hasBranding
     }
 
-    /// Reads the text of an order; nil for any other text.
+    /// Reads an order from its `text`. Returns nil if the text is not an order.
     package init?(text: String) {
         guard let order = try? RemoteJSON.decode(Self.self, from: Array(text.utf8)) else { return nil }
         self = order
     }
 
-    /// The order as a text, which is the same for equal orders.
+    /// The order in JSON with sorted keys, so equal orders have equal texts.
     package var text: String { String(decoding: RemoteJSON.encode(self), as: UTF8.self) }
 }
 
@@ -87,7 +86,7 @@ extension CertificatePack: Decodable {
             case cnameTarget = "cname_target"
         }
 
-        /// The validation steps in lines that an operator can follow.
+        /// The validation steps, one per line, for the operator.
         var lines: [String] {
             var lines: [String] = []
             if let txtName, let txtValue { lines.append("TXT \(txtName) = \(txtValue)") }
@@ -102,11 +101,10 @@ extension CertificatePack: Decodable {
         let message: String?
     }
 
-    /// The most lines that are kept of the validation steps, and of the errors.
+    /// The maximum number of lines in `validation`, and in `problems`.
     private static let maximumLines = 100
 
-    /// Reads a pack from an answer's result. Only the identifier is required, since it alone distinguishes the pack
-    /// from others.
+    /// Reads a pack from the JSON of an answer. Only `id` is required; other members that can't be read are left empty.
     package init(from decoder: any Decoder) throws {
         func list<Element: Decodable>(_ key: Key) -> [Element] {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
@@ -126,8 +124,8 @@ extension CertificatePack: Decodable {
 }
 
 extension CloudflareClient {
-    /// Orders a pack. A proxy may have sent an answer of 5xx although Cloudflare took the order. So before the order is
-    /// repeated, this looks for a pack with the same names that satisfies `isNew`.
+    /// Orders a pack. If a call fails with a 5xx, Cloudflare may have accepted the order nevertheless. Before this
+    /// function repeats the call, it looks for a pack with the same names that satisfies `isNew`.
     package func order(
         _ order: CertificatePackOrder, inZone zone: String, isNew: @escaping (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CertificatePack {
@@ -136,13 +134,13 @@ extension CloudflareClient {
             finding: { () throws(CloudflareError) in try pack(of: order, inZone: zone, where: isNew).found })
     }
 
-    /// Reads a pack. Throws an error that `isGone` when there is none.
+    /// Reads a pack. If the pack does not exist, throws an error whose `isGone` is true.
     package func pack(_ id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.get, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// Reads all packs of a zone, whatever their status. `oddities` has a line for each element of the list that can't
-    /// be read.
+    /// Reads all packs of a zone, whatever their status. `oddities` has a line for each list element that can't be
+    /// read.
     package func packs(inZone zone: String) throws(CloudflareError) -> (packs: [CertificatePack], oddities: [String]) {
         var all: [CertificatePack] = []
         let listing: CloudflareSearch<Never> = try search("\(Self.packs(zone))?status=all&", of: Self.list) {
@@ -153,7 +151,7 @@ extension CloudflareClient {
         return (all, listing.oddities)
     }
 
-    /// Finds a zone's first pack that has an order's names and satisfies `isWanted`.
+    /// Finds the first pack in a zone that has the order's names and satisfies `isWanted`.
     package func pack(
         of order: CertificatePackOrder, inZone zone: String, where isWanted: (CertificatePack) -> Bool
     ) throws(CloudflareError) -> CloudflareSearch<CertificatePack> {
@@ -162,12 +160,12 @@ extension CloudflareClient {
         }
     }
 
-    /// Starts the validation of a pack in `validation_timed_out` again.
+    /// Restarts the validation of a pack whose status is `validation_timed_out`.
     package func restartValidation(of id: String, inZone zone: String) throws(CloudflareError) -> CertificatePack {
         try call(.patch, "\(Self.packs(zone))/\(id)", of: "certificate pack")
     }
 
-    /// Deletes a pack. Does not throw if the pack does not exist.
+    /// Deletes a pack. Does nothing if the pack does not exist.
     package func deletePack(_ id: String, inZone zone: String) throws(CloudflareError) {
         do throws(CloudflareError) {
             let _: Removed = try call(.delete, "\(Self.packs(zone))/\(id)", of: "answer to a deletion")

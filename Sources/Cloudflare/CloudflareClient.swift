@@ -1,17 +1,16 @@
-// Cloudflare: the part of its API that concerns certificates of the Origin CA and certificate packs of the edge. Pure:
-// HTTP, waits and time come from the caller, who also keeps the journal that outlives a crash.
+// Cloudflare: the part of Cloudflare's API for Origin CA certificates and for certificate packs of the edge. The module
+// is pure: the caller passes in HTTP, waits and time, and keeps the journal that survives a crash.
 
 import HTTPClient
 import PKI
 import Remote
 
-/// A client of Cloudflare's API (https://developers.cloudflare.com/api/). Threads may share it.
+/// A client of Cloudflare's API (https://developers.cloudflare.com/api/). Threads may share a client.
 ///
-/// A call that is answered with 429, 5xx or code 1100 is repeated for about a minute, with the delays that the answer
-/// asks for or with growing ones. A call without an answer is repeated only if it can't have arrived, or if doing it
-/// twice is harmless.
+/// A call that Cloudflare answers with 429, 5xx or error code 1100 is repeated for about a minute. The delays come from
+/// the answer's Retry-After field, or grow from 1 s. A call without an answer is repeated only if the request can't
+/// have arrived or its method is not POST.
 package struct CloudflareClient: Sendable {
-    /// Sends a request, as `HTTPClient.send` does.
     package typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
 
     private let baseURL: String
@@ -23,10 +22,10 @@ package struct CloudflareClient: Sendable {
     /// Makes a client.
     ///
     /// - Parameters:
-    ///   - baseURL: the API's address, with its path and without a slash at its end.
-    ///   - credential: a Bearer token, or an Origin CA key in X-Auth-User-Service-Key.
-    ///   - wait: waits before another try.
-    ///   - now: seconds since 1970, with which dates in answers are compared.
+    ///   - baseURL: The API's address, with a path and without a final slash.
+    ///   - credential: A Bearer token, or an Origin CA key in the field X-Auth-User-Service-Key.
+    ///   - wait: Sleeps before a call is repeated.
+    ///   - now: Returns seconds since 1970, to compute the delay from a date in Retry-After.
     package init(
         baseURL: String, credential: SecretField, transport: @escaping Transport,
         wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64
@@ -38,12 +37,10 @@ package struct CloudflareClient: Sendable {
         self.now = now
     }
 
-    // MARK: Calls
-
-    /// Makes a call and reads the result in its answer.
+    /// Makes a call and returns the `result` in the answer's envelope.
     ///
-    /// `finding` is for calls that must not be done twice. Before such a call is repeated after a 5xx, which a proxy
-    /// may have sent, `finding` checks whether Cloudflare has done it.
+    /// Calls that must not be done twice pass `finding`. If such a call fails with a 5xx, Cloudflare may have done it
+    /// nevertheless. Before the call is repeated, `finding` looks for the call's result.
     func call<Result: Decodable>(
         _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, of thing: String,
         finding: (() throws(CloudflareError) -> Result?)? = nil
@@ -68,7 +65,7 @@ package struct CloudflareClient: Sendable {
             do throws(HTTPFailure) {
                 answer = try transport(request)
             } catch {
-                // A failure with a hint needs the operator, so trying again is no use.
+                // Failures with a hint persist until the operator acts, so the call is not repeated.
                 let isRepeatable = method != .post || !error.mayHaveArrived
                 guard isRepeatable, error.hint == nil, let delay = backoff.delay(retryAfter: nil) else {
                     throw .noAnswer(error)
@@ -95,7 +92,7 @@ package struct CloudflareClient: Sendable {
         }
     }
 
-    /// The refusal in an answer; nil for a status of 2xx, unless the envelope says that the call failed.
+    /// Returns the refusal in an answer. Returns nil for a status of 2xx, unless the envelope has `"success": false`.
     private func refusal(of answer: HTTPResponse) -> CloudflareRefusal? {
         let verdict = try? RemoteJSON.decode(CloudflareVerdict.self, from: answer.body)
         guard !(200...299 ~= answer.status) || verdict?.success == false else { return nil }
@@ -110,6 +107,6 @@ package struct CloudflareClient: Sendable {
 }
 
 extension HTTPResponse {
-    /// The answer's CF-Ray field, a number by which Cloudflare's support finds the call.
+    /// The field CF-Ray, by which Cloudflare's support finds a call.
     fileprivate var ray: String? { value(of: "CF-Ray")?.oneLine(limit: 60) }
 }

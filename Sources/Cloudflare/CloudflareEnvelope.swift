@@ -1,7 +1,6 @@
 import PKI
 import Remote
 
-/// The JSON object in which Cloudflare's API wraps every result.
 struct CloudflareEnvelope<Result: Decodable>: Decodable {
     struct Info: Decodable {
         @IfReadable var totalPages: Int?
@@ -25,10 +24,11 @@ struct CloudflareEnvelope<Result: Decodable>: Decodable {
     }
 }
 
-/// The result of a removal, whose members are ignored.
+/// The result of a DELETE call. Its members are not needed.
 struct Removed: Decodable {}
 
-/// Whether a call succeeded, and the errors if not.
+/// The envelope's members that tell whether a call succeeded. They are read apart from the result, which may have any
+/// form when a call fails.
 struct CloudflareVerdict: Decodable {
     let success: Bool?
     let errors: [Complaint]?
@@ -42,7 +42,7 @@ struct CloudflareVerdict: Decodable {
         let message: String?
         let documentation: String?
         let source: Source?
-        /// Older parts of the API put the cause of an error here.
+        /// The causes of the error. Only older parts of the API send this member.
         let chain: [Link]?
 
         enum CodingKeys: String, CodingKey {
@@ -57,7 +57,7 @@ struct CloudflareVerdict: Decodable {
         let message: String?
     }
 
-    /// The most errors that are shown.
+    /// The maximum number of errors that are reported.
     private static let maximumComplaints = 10
 
     var complaints: [CloudflareRefusal.Complaint] {

@@ -1,14 +1,14 @@
 import HTTPClient
 import PKI
 
-/// The reason why a call to Cloudflare failed. The description is one line for an operator.
+/// The reason why a call to Cloudflare failed. Its description is one line for the operator.
 package enum CloudflareError: Error, Sendable, Equatable {
     case refused(CloudflareRefusal)
-    /// The answer's content is not as it should be. `status` tells whether Cloudflare has done what was asked.
+    /// The answer can't be read. A `status` of 2xx means that Cloudflare has nevertheless done what the call requested.
     case malformed(String, reason: String, status: Int, ray: String?)
     case noAnswer(HTTPFailure)
 
-    /// Whether Cloudflare may have done what was asked, although its answer does not say so.
+    /// Whether Cloudflare may have done what the call requested.
     package var mayBeDone: Bool {
         switch self {
         case .refused: false
@@ -17,14 +17,13 @@ package enum CloudflareError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether Cloudflare says that the requested thing does not exist. A 404 from a proxy, or for a path that the API
-    /// does not have, does not count: base_url may be wrong.
+    /// Whether Cloudflare says that the requested object does not exist. A 404 from a proxy or for an unknown path does
+    /// not count, since it can also come from a wrong base_url.
     package var isGone: Bool {
         guard case .refused(let refusal) = self else { return false }
         return (refusal.status == 404 || refusal.status == 410) && refusal.isAboutThing
     }
 
-    /// Advice for the operator.
     package var hint: String? {
         switch self {
         case .refused(let refusal): refusal.hint
@@ -45,13 +44,13 @@ extension CloudflareError: CustomStringConvertible {
     }
 }
 
-/// A refusal, as the envelope of an answer tells it (https://developers.cloudflare.com/fundamentals/api/reference/).
+/// An answer that refuses a call (https://developers.cloudflare.com/fundamentals/api/reference/).
 package struct CloudflareRefusal: Sendable, Equatable {
-    /// An error in the envelope's `errors`.
+    /// An element of the envelope's `errors`.
     package struct Complaint: Sendable, Equatable {
         package let code: Int
-        /// The text in one line, with the place in the request and the documentation's address where Cloudflare tells
-        /// them.
+        /// Cloudflare's text in one line. If Cloudflare names a place in the request or a documentation page, the line
+        /// includes them.
         package let message: String
 
         package init(code: Int, message: String) {
@@ -60,21 +59,20 @@ package struct CloudflareRefusal: Sendable, Equatable {
         }
     }
 
-    /// The error codes that Aegis treats specially.
     enum Code {
         static let authentication = 10000
         static let transient = 1100
         static let noCertificateManager = 1450
-        /// The path or the zone does not exist.
+        /// Cloudflare does not know the path or the zone.
         static let routing = [7000, 7003]
     }
 
     package let status: Int
-    /// The errors; empty where the answer had no envelope.
+    /// The errors. Empty if the answer has no envelope.
     package let complaints: [Complaint]
-    /// The CF-Ray field, which Cloudflare's support asks for.
+    /// The field CF-Ray, by which Cloudflare's support finds a call.
     package let ray: String?
-    /// How long Cloudflare wants Aegis to wait, in seconds.
+    /// The delay that the field Retry-After asks for, in seconds.
     package let retryAfterSeconds: Int64?
 
     package init(status: Int, complaints: [Complaint], ray: String? = nil, retryAfterSeconds: Int64? = nil) {
@@ -84,13 +82,13 @@ package struct CloudflareRefusal: Sendable, Equatable {
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    /// Whether repeating the call soon may succeed.
+    /// Whether the same call may succeed soon.
     var isTransient: Bool { status == 429 || 500...599 ~= status || has(Code.transient) }
 
-    /// Whether the API accepted the path, so that the errors concern the thing it names.
+    /// Whether the API accepted the path. If so, the errors are about the object that the path names.
     var isAboutThing: Bool { !complaints.isEmpty && !complaints.contains { Code.routing.contains($0.code) } }
 
-    /// Whether Cloudflare may have done what was asked in spite of this answer, which a proxy may have sent.
+    /// Whether Cloudflare may have done what the call requested. A proxy sends a 5xx if it loses Cloudflare's answer.
     var mayHideSuccess: Bool { 500...599 ~= status }
 
     var hint: String? {
@@ -113,7 +111,6 @@ package struct CloudflareRefusal: Sendable, Equatable {
 }
 
 extension CloudflareRefusal: CustomStringConvertible {
-    /// The refusal as one line.
     package var description: String {
         let words = complaints.map { "\($0.message) (code \($0.code))" }.joined(separator: "; ")
         let wait = retryAfterSeconds.map { "; try again in \($0) s" } ?? ""

@@ -1,8 +1,9 @@
 import Remote
 
-/// The result of searching one of Cloudflare's lists, some elements of which may be unreadable.
+/// The result of searching a list in Cloudflare's API.
 package struct CloudflareSearch<Found> {
-    /// The element that was searched for; nil if the list certainly does not contain it.
+    /// The element that was searched for. Nil only if the list certainly does not have it. If that is uncertain, the
+    /// search throws.
     package let found: Found?
     /// A line for each element that can't be read.
     package let oddities: [String]
@@ -15,7 +16,7 @@ package struct CloudflareSearch<Found> {
 
 extension CloudflareSearch: Sendable where Found: Sendable {}
 
-/// An element of a list. If the element can't be read, `trace` may still tell which certificate or pack it is.
+/// An element of a list. If the element can't be read, `trace` may still show which certificate the element describes.
 struct CloudflareListed<Element: Decodable>: Decodable {
     let element: Result<Element, RemoteJSON.Fault>
     let trace: CloudflareTrace
@@ -26,19 +27,19 @@ struct CloudflareListed<Element: Decodable>: Decodable {
     }
 }
 
-/// The members that tell whether an unreadable element may be the one searched for. An element without these members is
-/// taken for another one.
+/// The members of an unreadable element that identify its certificate or pack. If all of them are missing, the search
+/// treats the element as a different certificate.
 struct CloudflareTrace: Decodable {
-    /// A certificate's request.
+    /// The certificate request of an Origin CA certificate, in PEM.
     @IfReadable var csr: String?
-    /// The names of a certificate.
+    /// The host names of an Origin CA certificate.
     @IfReadable var hostnames: [String]?
-    /// The names of a pack.
+    /// The host names of a certificate pack.
     @IfReadable var hosts: [String]?
 
     init() {}
 
-    /// Whether the element is for these names, in any order.
+    /// Whether the element has exactly these host names, in any order.
     func isFor(_ names: [String]) -> Bool {
         guard let own = hostnames ?? hosts else { return false }
         return Set(own.map { $0.lowercased() }) == Set(names)
@@ -46,17 +47,19 @@ struct CloudflareTrace: Decodable {
 }
 
 extension CloudflareClient {
-    /// The number of elements on each page. An answer of 1 MiB has room for that many certificates of 200 names each.
+    /// The number of elements per page. Twenty certificates with 200 names each fit into 1 MiB, the largest answer that
+    /// Aegis reads.
     private static let pageSize = 20
-    /// The most pages that are read, which have 10,000 elements.
+    /// The maximum number of pages that a search reads.
     private static let maximumPages = 500
-    /// The most unreadable elements that are reported.
+    /// The maximum number of unreadable elements that a search reports.
     private static let maximumOddities = 10
 
-    /// Searches a list, page by page, until `find` accepts an element. `path` ends in `?` or `&`.
+    /// Searches a list page by page until `find` accepts an element. `path` must end in `?` or `&`.
     ///
-    /// An unreadable element is reported in a line, and the search goes on. If nothing is found and an unreadable
-    /// element `mayBe` the one searched for, the search throws: ordering again could then order twice.
+    /// The search reports unreadable elements in `oddities` and continues. If it finds nothing, and `mayBe` says that
+    /// an unreadable element may be the wanted one, the search throws. Otherwise the caller would order a second
+    /// certificate.
     func search<Element: Decodable, Found>(
         _ path: String, of thing: String, mayBe: (CloudflareTrace) -> Bool = { _ in false },
         where find: (Element) -> Found?
@@ -83,8 +86,8 @@ extension CloudflareClient {
                 if oddities.count < Self.maximumOddities { oddities.append(line) }
                 if let trace = listed?.trace, mayBe(trace) { doubt = doubt ?? line }
             }
-            // The total number of pages counts where it is given: a server may put fewer elements on a page than
-            // requested.
+            // A server may put fewer elements on a page than requested. So if the answer has the total number of pages,
+            // that number decides.
             let isLast = envelope.resultInfo?.totalPages.map { page >= $0 } ?? (count < Self.pageSize)
             guard isLast else { continue }
             if let doubt {

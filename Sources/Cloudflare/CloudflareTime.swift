@@ -1,9 +1,8 @@
 import Remote
 
-/// Reads times as Cloudflare writes them.
 enum CloudflareTime {
-    /// The seconds since 1970 of a time by RFC 3339, or in the form `2020-12-25 06:27:00 +0000 UTC`; nil for any other
-    /// text.
+    /// Reads a time in the form of RFC 3339 or as `2020-12-25 06:27:00 +0000 UTC`. Returns seconds since 1970, and nil
+    /// for any other text.
     static func seconds(_ text: String) -> Int64? {
         if let seconds = RemoteTime.rfc3339(text) { return seconds }
         let words = text.split(separator: " ", omittingEmptySubsequences: false)

@@ -3,15 +3,14 @@ import Remote
 
 /// A certificate of Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates/).
 package struct OriginCertificate: Sendable, Equatable {
-    /// The certificate's identifier at Cloudflare.
     package let id: String
-    /// The leaf in PEM, without issuers.
+    /// The leaf in PEM, without a chain.
     package let pem: [UInt8]
-    /// The request that the certificate was issued for, in PEM; nil where Cloudflare does not tell it.
+    /// The certificate request (CSR) in PEM. Nil if the answer does not have it.
     package let request: String?
-    /// The end of the certificate's validity, in seconds since 1970; nil where it can't be read.
+    /// The expiry in seconds since 1970. Nil if it can't be read.
     package let expiresAt: Int64?
-    /// The time of its revocation, in seconds since 1970; nil if it was not revoked.
+    /// The time of revocation in seconds since 1970. Nil if the certificate is not revoked.
     package let revokedAt: Int64?
 }
 
@@ -22,25 +21,26 @@ extension OriginCertificate: Decodable {
         case revoked = "revoked_at"
     }
 
-    /// Reads a certificate from an answer's result.
+    /// Reads a certificate from the JSON of an answer.
     package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
         id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
         pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
         request = try values.decodeIfPresent(String.self, forKey: .csr)
-        // An unreadable end is ignored, since only people look at it; an unreadable revocation is an error.
+        // The expiry is only shown to people, so an unreadable one is ignored. An unreadable time of revocation is an
+        // error.
         expiresAt = (try? values.decodeIfPresent(String.self, forKey: .expires))?.flatMap(CloudflareTime.seconds)
-        // For a certificate that was not revoked, Cloudflare may give the year 1.
+        // Cloudflare may give a time in the year 1 for a certificate that is not revoked.
         revokedAt = try values.decodeIfPresent(String.self, forKey: .revoked).flatMap(CloudflareTime.seconds)
             .flatMap { $0 > 0 ? $0 : nil }
     }
 }
 
-/// An identifier that Cloudflare has issued. It becomes a part of URL paths.
+/// An identifier from Cloudflare's answer. It is checked since Aegis puts it into URL paths.
 struct CloudflareID {
     let text: String
 
-    /// Accepts letters, digits and hyphens, at most 100.
+    /// Accepts 1 to 100 letters, digits and hyphens.
     init(_ text: String, at decoder: any Decoder) throws {
         let isPlain = text.utf8.allSatisfy { byte in
             byte == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
@@ -54,7 +54,7 @@ struct CloudflareID {
     }
 }
 
-/// The body of a request to the Origin CA.
+/// The body of a call that orders an Origin CA certificate.
 package struct OriginRequest: Sendable, Encodable {
     let csr: String
     let hostnames: [String]
@@ -67,8 +67,7 @@ package struct OriginRequest: Sendable, Encodable {
         case validity = "requested_validity"
     }
 
-    /// Makes a body for these names. `type` is `origin-rsa` or `origin-ecc`, as the request's key is; `validity` is in
-    /// days.
+    /// Makes a body. `type` is `origin-rsa` or `origin-ecc` and must match the request's key. `validity` is in days.
     package init(_ request: CertificateRequest, hostnames: [String], type: String, validity: Int) {
         csr = request.pem
         self.hostnames = hostnames
@@ -78,8 +77,9 @@ package struct OriginRequest: Sendable, Encodable {
 }
 
 extension CloudflareClient {
-    /// Orders a certificate. If a zone is given, the zone's list is searched for the certificate before the call is
-    /// repeated. `oddities` has a line for each element of the list that can't be read.
+    /// Orders a certificate. If a call fails with a 5xx and there is a zone, this function searches the zone's
+    /// certificates for the ordered certificate before it repeats the call. `oddities` has a line for each list element
+    /// that can't be read.
     package func issue(
         _ request: OriginRequest, for signed: CertificateRequest, inZone zone: String?
     ) throws(CloudflareError) -> (certificate: OriginCertificate, oddities: [String]) {
@@ -97,8 +97,8 @@ extension CloudflareClient {
         return (issued, oddities)
     }
 
-    /// Finds the certificate in a zone's list that was issued for this very request and is not revoked. `names` are
-    /// compared with those of unreadable elements.
+    /// Finds the certificate in a zone that was issued for a request and is not revoked. `names` serve to recognize the
+    /// certificate among list elements that can't be read.
     package func certificate(
         for request: CertificateRequest, named names: [String], inZone zone: String
     ) throws(CloudflareError) -> CloudflareSearch<OriginCertificate> {
@@ -112,12 +112,12 @@ extension CloudflareClient {
         }
     }
 
-    /// Reads a certificate. Throws an error that `isGone` when there is none.
+    /// Reads a certificate. If the certificate does not exist, throws an error whose `isGone` is true.
     package func certificate(_ id: String) throws(CloudflareError) -> OriginCertificate {
         try call(.get, "/certificates/\(id)", of: "certificate")
     }
 
-    /// Revokes a certificate, which can't be undone. Does not throw if the certificate was revoked before, or does not
+    /// Revokes a certificate; a revocation can't be undone. Does nothing if the certificate is revoked or does not
     /// exist.
     package func revoke(_ id: String) throws(CloudflareError) {
         do throws(CloudflareError) {
@@ -125,7 +125,7 @@ extension CloudflareClient {
         } catch  where error.isGone {
             return
         } catch .refused(let refusal) {
-            // Cloudflare may refuse because the certificate is revoked already.
+            // The refusal is not an error if the certificate is already revoked.
             let state = try? certificate(id)
             guard state?.revokedAt != nil else { throw .refused(refusal) }
         }

@@ -1,39 +1,39 @@
 import CLDNS
 
 package struct DNSRecord {
-    /// The record's owner, in the form of DNSName.text(ofWire:).
+    /// The name that the record belongs to, as `DNSName.text(ofWire:)` writes names.
     package let owner: String
-    /// The number of the record's type.
+    /// The type as a number. `DNSRecordType` has the types that Aegis knows.
     package let type: UInt16
-    /// The fields of the record's data, as libldns separates them, with uncompressed names. A question has no fields.
+    /// The fields of the record's data, as libldns splits them. Names in them are uncompressed. A question has no
+    /// fields.
     package let fields: [[UInt8]]
-    /// The record's offset in the message.
+    /// The offset of the record's first byte in the message.
     package let start: Int
 
     func isOf(_ type: DNSRecordType) -> Bool { self.type == type.rawValue }
 }
 
-/// A server's parsed answer.
 package struct DNSAnswer {
     private static let headerBytes = 12
-    /// The most records in an answer; more are refused.
+    /// An answer with more records than this is rejected.
     private static let maximumRecords = 1000
 
     package let id: UInt16
     let isResponse: Bool
-    /// The number of the message's DNSOperation.
+    /// The opcode. `DNSOperation` has the opcodes that Aegis knows.
     let operation: UInt8
-    /// Whether the whole answer was too long for a datagram.
+    /// Whether the server cut the answer because it did not fit into a datagram.
     package let isTruncated: Bool
     /// The response code (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
     let code: Int
     package let question: DNSRecord?
     /// The records of the answer section.
     package let records: [DNSRecord]
-    /// The TSIG signature, if the message's last record is one.
+    /// The TSIG record, which must be the last record of the message. Nil if the message is not signed.
     package let signature: DNSRecord?
 
-    /// Reads a message; nil when it is malformed.
+    /// Reads a message. Returns nil if the message is malformed.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count >= Self.headerBytes else { return nil }
         func number(_ position: Int) -> UInt16 { UInt16(bigEndianBytes: bytes[position..<position + 2]) }
@@ -51,7 +51,8 @@ package struct DNSAnswer {
         for (section, count) in counts.enumerated() {
             for _ in 0..<count {
                 guard let record = Self.record(in: bytes, at: &position, isQuestion: section == 0) else {
-                    // A truncated answer is still usable: it tells the client to ask by TCP. Any other is malformed.
+                    // A truncated message may end within a record. The client needs only its header, and asks again
+                    // over TCP.
                     guard isTruncated else { return nil }
                     (self.question, self.records, signature) = (question, [], nil)
                     return
@@ -66,10 +67,10 @@ package struct DNSAnswer {
         signature = last.flatMap { $0.isOf(.tsig) ? $0 : nil }
     }
 
-    /// The name at the end of the aliases that the answer has for a name.
+    /// Follows the aliases (CNAME records) in the answer from a name to the last one.
     package func canonicalName(of name: String) -> String {
         var name = name
-        // Follows at most as many aliases as there are records, so that a loop of aliases ends.
+        // The number of steps is limited to the number of records, so that a loop of aliases ends.
         for _ in records {
             let alias = records.first { $0.owner == name && $0.isOf(.cname) }
             guard let target = alias?.fields.first else { break }
@@ -78,18 +79,18 @@ package struct DNSAnswer {
         return name
     }
 
-    /// The answer's records of a type for a name, or for the name that it is an alias of.
+    /// The records of a type for a name, or for the name at the end of its aliases.
     func records(of type: DNSRecordType, for name: DNSName) -> [DNSRecord] {
         let owner = canonicalName(of: name.text)
         return records.filter { $0.owner == owner && $0.isOf(type) }
     }
 
-    /// The texts at a name. The parts of each text are joined.
+    /// The TXT records of a name. A record's strings are joined into one text.
     package func texts(at name: DNSName) -> [String] {
         records(of: .txt, for: name).map { String(decoding: $0.fields.flatMap { $0.dropFirst() }, as: UTF8.self) }
     }
 
-    /// The addresses of one type for a name, as text.
+    /// The addresses of a name as text. `type` is `a` or `aaaa`.
     package func addresses(of name: DNSName, _ type: DNSRecordType) -> [String] {
         records(of: type, for: name).compactMap { $0.fields.first.flatMap(SocketAddress.text(ofIP:)) }
     }
@@ -97,7 +98,7 @@ package struct DNSAnswer {
     package func authorizations(at name: DNSName) -> [DNSLookup.CAARecord] {
         records(of: .caa, for: name).compactMap { record in
             guard record.fields.count == 3, let flags = record.fields[0].first else { return nil }
-            // The field of the tag begins with its length.
+            // The first byte of this field is the tag's length, so it is dropped.
             let tag = String(decoding: record.fields[1].dropFirst(), as: UTF8.self).lowercased()
             return DNSLookup.CAARecord(flags: flags, tag: tag, value: String(decoding: record.fields[2], as: UTF8.self))
         }
@@ -106,19 +107,19 @@ package struct DNSAnswer {
     private static func record(in bytes: [UInt8], at position: inout Int, isQuestion: Bool) -> DNSRecord? {
         var record: UnsafeMutablePointer<ldns_rr>?
         let start = position
-        // The call reads only within the given size, and allocates a record that we must free.
+        // libldns reads only the first `bytes.count` bytes. The record that it allocates is freed below.
         let status = unsafe ldns_wire2rr(
             &record, bytes, bytes.count, &position, isQuestion ? LDNS_SECTION_QUESTION : LDNS_SECTION_ANSWER)
         guard status == LDNS_STATUS_OK, let record = unsafe record else { return nil }
         defer { unsafe ldns_rr_free(record) }
-        // The fields live as long as the record; their bytes are copied.
+        // The fields stay valid until the record is freed, and `content` copies their bytes.
         let fields = unsafe (0..<ldns_rr_rd_count(record)).map { unsafe content(of: ldns_rr_rdf(record, $0)) }
         return unsafe DNSRecord(
             owner: DNSName.text(ofWire: content(of: ldns_rr_owner(record))),
             type: UInt16(truncatingIfNeeded: ldns_rr_get_type(record).rawValue), fields: fields, start: start)
     }
 
-    /// Copies the bytes of a field, whose record must not be freed yet.
+    /// Copies a field's bytes. The caller must not have freed the field's record.
     private static func content(of field: UnsafeMutablePointer<ldns_rdf>?) -> [UInt8] {
         guard let field = unsafe field, let data = unsafe ldns_rdf_data(field) else { return [] }
         return unsafe Array(UnsafeBufferPointer(start: data, count: ldns_rdf_size(field)))

@@ -1,16 +1,17 @@
 import Glibc
 
-/// Sends a message to a server and waits for its answer: over UDP, and over TCP when the answer is too large for UDP
-/// (RFC 7766). Only an answer to this very message is accepted; all other datagrams are ignored.
+/// Sends a message to a server and waits for the answer. The message goes over UDP, and again over TCP if the server
+/// truncated its answer (RFC 7766). Datagrams that don't answer the message are ignored.
 struct DNSExchange {
-    /// The most addresses of a server that are tried.
+    /// If a server's name has more addresses than this, the rest are not tried.
     private static let maximumAddresses = 4
 
     let server: DNSServer
-    /// How long to wait for each address and protocol.
+    /// The time limit for one address and one protocol.
     let timeout: Duration
 
-    /// Returns the answer and its bytes. `bytes` are the message's bytes, with or without a signature.
+    /// Returns the parsed answer and its bytes. `bytes` are the bytes to send: those of `message`, perhaps with a
+    /// signature.
     func send(_ message: DNSMessage, _ bytes: [UInt8]) throws(DNSFailure) -> (DNSAnswer, [UInt8]) {
         var failure = DNSFailure("\(server): no address")
         for address in try SocketAddress.all(of: server).prefix(Self.maximumAddresses) {
@@ -28,7 +29,7 @@ struct DNSExchange {
     private func overUDP(
         _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
     ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
-        // A connected socket, so that the kernel drops datagrams of other senders.
+        // The socket is connected, so the kernel drops datagrams from other senders.
         let socket = try DNSSocket(SOCK_DGRAM, to: address, before: .now + timeout)
         try socket.send(bytes)
         while true {
@@ -41,7 +42,7 @@ struct DNSExchange {
         _ message: DNSMessage, _ bytes: [UInt8], _ address: SocketAddress
     ) throws(ExchangeFault) -> (DNSAnswer, [UInt8]) {
         let socket = try DNSSocket(SOCK_STREAM, to: address, before: .now + timeout)
-        // Over TCP each message is preceded by its length (RFC 1035 section 4.2.2).
+        // Over TCP, two bytes with the message's length precede each message (RFC 1035 section 4.2.2).
         try socket.send(UInt16(bytes.count).bigEndianBytes + bytes)
         let length = try receive(2, from: socket)
         let received = try receive(Int(bigEndianBytes: length), from: socket)
@@ -63,16 +64,15 @@ struct DNSExchange {
         switch fault {
         case .isLate: "no answer within \(timeout)"
         case .isBroken: "the answer is broken"
-        // strerror's text is copied at once.
+        // The text of strerror(3) is copied before another call can change it.
         case .system(let code): unsafe String(cString: strerror(code)).lowercased()
         }
     }
 }
 
-/// The reason why an exchange failed.
 enum ExchangeFault: Error {
     case isLate
     case isBroken
-    /// The errno of a failed call.
+    /// A system call failed with this errno.
     case system(Int32)
 }

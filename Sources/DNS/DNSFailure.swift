@@ -1,16 +1,14 @@
 // DNS: asks name servers, and changes TXT records by dynamic updates (RFC 1035, 2136, 8945).
 //
-// Messages are values: `DNSMessage` writes and reads them, over libldns, which no other module imports; `TSIG` signs
-// them and checks signatures. Only `DNSExchange` uses sockets. Each call has its own sockets and a time limit, and
-// accepts only an answer to its own question.
+// `DNSMessage` writes messages. `DNSAnswer` reads them with libldns, which no other module imports. `TSIG` signs
+// messages and checks signatures. These types do no I/O; only `DNSExchange` uses sockets. Each call opens its own
+// sockets, has a time limit, and accepts only an answer to its own question.
 
-/// The reason why a question or an update failed.
 package struct DNSFailure: Error, Sendable, Equatable {
-    /// The reason and the server or name, in one line.
+    /// One line with the reason and the name of the server or the domain.
     package let reason: String
-    /// Advice for the operator.
     package let hint: String?
-    /// Whether no server answered in time.
+    /// Whether the server that was tried last did not answer in time.
     package var isUnanswered = false
 
     package init(_ reason: String, hint: String? = nil) {
@@ -20,6 +18,5 @@ package struct DNSFailure: Error, Sendable, Equatable {
 }
 
 extension DNSFailure: CustomStringConvertible {
-    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }

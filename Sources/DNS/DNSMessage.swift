@@ -1,6 +1,6 @@
 import CLDNS
 
-/// The types of records that Aegis asks for or reads, by number (RFC 1035, 3596, 8659, 8945).
+/// The record types that Aegis requests or reads (RFC 1035, 3596, 8659, 8945).
 package enum DNSRecordType: UInt16 {
     case a = 1
     case ns = 2
@@ -12,31 +12,30 @@ package enum DNSRecordType: UInt16 {
     case caa = 257
 }
 
-/// The purpose of a message (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
+/// The opcode of a message (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
 enum DNSOperation: UInt8 {
     case query = 0
     case update = 5
 }
 
-/// A message to send: its bytes, and the values by which its answer is recognized.
+/// A message to send. An answer must have the same id, operation, name and type.
 struct DNSMessage {
     let id: UInt16
     let operation: DNSOperation
-    /// The name and type of the question; for an update, the zone and SOA.
+    /// The name in the question. In an update, this is the zone, and `type` is SOA.
     let name: DNSName
     let type: DNSRecordType
     let bytes: [UInt8]
 
-    /// Makes a question. It asks for recursion; servers that don't recurse ignore that.
+    /// Makes a question. Its flag RD asks the server to query other servers; authoritative servers ignore the flag.
     static func question(_ name: DNSName, _ type: DNSRecordType) -> DNSMessage {
         DNSMessage(.query, name, type, flags: 0x0100, update: nil)
     }
 
-    /// Makes an update that adds a TXT record to those of a name, or removes the record (RFC 2136 sections 2.5.1 and
-    /// 2.5.4). The time to live is in seconds; nil removes the record.
+    /// Makes an update that adds a TXT record to a name, or removes the record (RFC 2136 sections 2.5.1 and 2.5.4).
+    /// `timeToLive` is in seconds; nil means to remove.
     static func update(zone: DNSName, name: DNSName, txt: String, timeToLive: UInt32?) -> DNSMessage {
-        // A record to add has the zone's class, Internet (1). A record to remove has the class NONE (254) and a time to
-        // live of 0.
+        // The class IN (1) means to add the record. The class NONE (254) with a time to live of 0 means to remove it.
         let kind = [DNSRecordType.txt.rawValue, timeToLive == nil ? 254 : 1].flatMap(\.bigEndianBytes)
         let bytes = Array(txt.utf8)
         let strings = stride(from: 0, to: max(1, bytes.count), by: 255).flatMap { start in
@@ -59,24 +58,24 @@ struct DNSMessage {
         bytes = header + section + (update ?? [])
     }
 
-    /// Reads a possible answer; nil when it answers another message, or is malformed.
+    /// Reads the answer to this message. Returns nil if the bytes are malformed or answer another message.
     func answer(in bytes: [UInt8]) -> DNSAnswer? {
         guard let answer = DNSAnswer(bytes), answer.id == id, answer.isResponse,
             answer.operation == operation.rawValue
         else { return nil }
-        // A server may leave out the zone in its answer to an update (RFC 2136 section 3.8), or all sections that it
-        // can't read.
+        // The question may be missing in the answer to an update (RFC 2136 section 3.8), and in the answer of a server
+        // that could not read the message.
         guard let question = answer.question else { return operation == .update || answer.code != 0 ? answer : nil }
         return question.owner == name.text && question.type == type.rawValue ? answer : nil
     }
 }
 
 extension FixedWidthInteger {
-    /// The bytes in DNS's order, the highest first.
+    /// The bytes in network byte order (big-endian).
     var bigEndianBytes: [UInt8] {
         stride(from: Self.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> $0) }
     }
 
-    /// Reads bytes in DNS's order.
+    /// Reads bytes in network byte order (big-endian).
     init(bigEndianBytes bytes: some Sequence<UInt8>) { self = bytes.reduce(0) { $0 << 8 | Self($1) } }
 }

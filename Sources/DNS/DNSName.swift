@@ -1,8 +1,9 @@
-/// A DNS name whose labels are letters, digits, '-' and '_', in lower case and without the final dot.
+/// A DNS name of letters, digits, hyphens and underscores, in lower case and without the final dot.
 package struct DNSName: Hashable, CustomStringConvertible {
     package let text: String
 
-    /// Reads a name (RFC 1035 section 2.3.4 on lengths). '_' occurs in service names (RFC 8552).
+    /// Reads a name and checks its lengths (RFC 1035 section 2.3.4). Underscores are allowed for names such as
+    /// `_acme-challenge` (RFC 8552).
     package init(_ text: String) throws(DNSFailure) {
         let name = text.utf8.last == UInt8(ascii: ".") ? text.dropLast() : text[...]
         let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -18,22 +19,22 @@ package struct DNSName: Hashable, CustomStringConvertible {
 
     private init(known text: Substring) { self.text = String(text) }
 
-    /// The name without its first label; nil for a name of one label.
+    /// The name without its first label. Nil if the name has only one label.
     var parent: DNSName? {
         text.firstIndex(of: ".").map { DNSName(known: text[text.index(after: $0)...]) }
     }
 
-    /// Whether the name is the zone's topmost name or below it.
+    /// Whether the name is the zone's topmost name or below that name.
     func isInside(_ zone: DNSName) -> Bool { text == zone.text || text.hasSuffix("." + zone.text) }
 
-    /// The wire form: labels preceded by their lengths (RFC 1035 section 3.1).
+    /// The wire format: each label after its length, then a zero (RFC 1035 section 3.1).
     package var wire: [UInt8] {
         text.utf8.split(separator: UInt8(ascii: ".")).flatMap { [UInt8($0.count)] + $0 } + [0]
     }
 
     package var description: String { text }
 
-    /// The text of a name in wire form. Bytes that are not allowed in a DNSName are written as \DDD.
+    /// The text of a name in wire format. A byte that is not allowed in a DNSName becomes \DDD, with its decimal value.
     package static func text(ofWire wire: [UInt8]) -> String {
         var labels: [String] = []
         var position = 0

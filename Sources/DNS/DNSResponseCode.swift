@@ -1,11 +1,10 @@
-/// Response codes (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
+/// The response codes of DNS (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
 enum DNSResponseCode {
     static let noError = 0
     static let noSuchName = 3
     static let refused = 5
     static let notAuthorized = 9
 
-    /// The name of a code and its meaning.
     static func words(_ code: Int) -> String {
         switch code {
         case noError: "NOERROR"

@@ -1,9 +1,9 @@
 import SystemPackage
 
 package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
-    /// An address, or a name that is looked up when the server is asked.
+    /// An IP address or a host name. A host name is resolved for each message.
     package let host: String
-    /// The port for UDP and TCP.
+    /// The port for both UDP and TCP.
     package let port: UInt16
 
     package static let defaultPort: UInt16 = 53
@@ -28,16 +28,15 @@ package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
-    /// The server as `host:port`, with brackets around an IPv6 address.
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-    /// The servers that the system uses; the server on this machine when none is configured (resolv.conf(5)).
+    /// The name servers in /etc/resolv.conf. If the file names none, the server at 127.0.0.1 (resolv.conf(5)).
     static func ofSystem() throws(DNSFailure) -> [DNSServer] {
         do {
             let file = try FileDescriptor.open(FilePath(resolverFile), .readOnly, options: .closeOnExec)
             let text = try file.closeAfter {
                 try unsafe String(unsafeUninitializedCapacity: 1 << 16) { buffer in
-                    // The call writes at most the buffer's length, from its start.
+                    // The read stays within the buffer: `file.read` writes at most the buffer's length.
                     try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
             }
@@ -47,7 +46,7 @@ package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The servers in a text of the form of resolv.conf(5).
+    /// The name servers in the text of a resolv.conf(5) file.
     static func named(in text: String) -> [DNSServer] {
         let servers = text.split(whereSeparator: \.isNewline).compactMap { line in
             let words = line.split(whereSeparator: \.isWhitespace)

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A socket that is connected to a server. Its calls wait until a deadline at most.
+/// A socket that is connected to a server. All its calls fail with `isLate` after one common deadline.
 struct DNSSocket: ~Copyable {
     private let descriptor: Int32
     private let deadline: ContinuousClock.Instant
 
-    /// Connects, with SOCK_DGRAM or SOCK_STREAM.
+    /// Connects a socket of the kind SOCK_DGRAM or SOCK_STREAM.
     init(_ kind: __socket_type, to address: SocketAddress, before deadline: ContinuousClock.Instant)
         throws(ExchangeFault)
     {
@@ -27,7 +27,7 @@ struct DNSSocket: ~Copyable {
     func send(_ bytes: [UInt8]) throws(ExchangeFault) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            // The call reads only the bytes in `rest`.
+            // send(2) reads only the bytes in `rest`, which stay valid within the closure.
             let sent = unsafe rest.withUnsafeBytes {
                 unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
@@ -35,13 +35,14 @@ struct DNSSocket: ~Copyable {
         }
     }
 
-    /// Receives a datagram, or some bytes of a stream; empty at the stream's end.
+    /// Receives a datagram, or the next bytes of a stream. Empty at the end of the stream.
     func receive(atMost count: Int) throws(ExchangeFault) -> [UInt8] {
         while true {
             try wait(for: POLLIN)
             var code: Int32 = 0
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, received in
-                // The call writes at most the buffer's length.
+                // recv(2) writes at most `buffer.count` bytes. `received` says how many bytes of the buffer are
+                // initialized.
                 let result = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
                 if result < 0 { code = errno }
                 received = max(0, result)
@@ -62,7 +63,7 @@ struct DNSSocket: ~Copyable {
             guard left.seconds >= 0, left.attoseconds >= 0 else { throw .isLate }
             let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000 + 1
             var state = pollfd(fd: descriptor, events: Int16(event), revents: 0)
-            // poll uses only the one structure `state`.
+            // poll(2) uses only the one structure `state`, as its count of 1 says.
             let ready = unsafe poll(&state, 1, Int32(clamping: milliseconds))
             if ready > 0 { return }
             guard ready == 0 || errno == EINTR else { throw .system(errno) }
@@ -70,27 +71,27 @@ struct DNSSocket: ~Copyable {
     }
 }
 
-/// The address that a socket connects to.
 struct SocketAddress {
     private let storage: sockaddr_storage
     private let length: socklen_t
 
-    /// AF_INET or AF_INET6.
+    /// The address family: AF_INET or AF_INET6.
     var family: Int32 { Int32(storage.ss_family) }
 
-    /// The addresses of a server, in the order that the system prefers.
+    /// Resolves a server's name. The addresses are in the order of getaddrinfo(3).
     static func all(of server: DNSServer) throws(DNSFailure) -> [SocketAddress] {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
         unsafe hints.ai_flags = AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(server.host, "\(server.port)", &hints, &list)
-        // gai_strerror returns a static text.
+        // The text of gai_strerror(3) is static.
         guard code == 0 else { throw DNSFailure("\(server): \(unsafe String(cString: gai_strerror(code)))") }
         defer { unsafe freeaddrinfo(list) }
         var addresses: [SocketAddress] = []
         var entry = unsafe list
-        // The list ends with nil, and a sockaddr_storage has room for any address by its definition.
+        // The list ends with nil. At most the size of `storage` is copied, and each address has at least `ai_addrlen`
+        // bytes.
         while let info = unsafe entry {
             var storage = sockaddr_storage()
             let length = unsafe min(Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
@@ -105,7 +106,7 @@ struct SocketAddress {
 
     /// Calls connect(2) and returns its result.
     func connect(_ descriptor: Int32) -> Int32 {
-        // A pointer to a sockaddr_storage may be used as one to any sockaddr (RFC 3493 section 3.10).
+        // A sockaddr_storage may be accessed as a sockaddr (RFC 3493 section 3.10), and `length` is its used size.
         unsafe withUnsafePointer(to: storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe Glibc.connect(descriptor, $0, length)
@@ -113,11 +114,12 @@ struct SocketAddress {
         }
     }
 
-    /// The text of an IPv4 or IPv6 address of 4 or 16 bytes (RFC 5952).
+    /// The text of an IP address (RFC 5952). Nil unless the address has 4 (IPv4) or 16 bytes (IPv6).
     static func text(ofIP bytes: [UInt8]) -> String? {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
-            // The call reads 4 or 16 bytes, depending on the family, and writes at most the given size, ended by NUL.
+            // inet_ntop reads 4 or 16 bytes, as the family says. It writes at most `buffer.count` bytes and ends the
+            // text with NUL.
             let text = unsafe inet_ntop(
                 bytes.count == 4 ? AF_INET : AF_INET6, bytes, buffer.baseAddress, socklen_t(buffer.count))
             return unsafe text.map { unsafe String(cString: $0) }

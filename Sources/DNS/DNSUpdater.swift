@@ -12,10 +12,10 @@ package struct DNSUpdater: Sendable {
     ///
     /// - Parameters:
     ///   - server: The zone's primary server.
-    ///   - zone: The zone's topmost name. All names of updates must be in the zone.
-    ///   - key: The key that signs updates; answers must be signed with it too. Nil: nothing is signed.
-    ///   - timeout: How long the server may take for an answer.
-    ///   - tries: How often an update is sent at most. Repeating an update does no harm.
+    ///   - zone: The zone's topmost name. It must contain all names to update.
+    ///   - key: The key that signs updates. Answers must be signed with the same key. Nil means no signatures.
+    ///   - timeout: The time limit for the server's answer.
+    ///   - tries: How many times an update is sent at most. A repeated update has no further effect.
     package init(
         server: DNSServer, zone: String, key: DNSUpdateKey? = nil, timeout: Duration = .seconds(5), tries: Int = 3
     ) throws(DNSFailure) {
@@ -26,18 +26,18 @@ package struct DNSUpdater: Sendable {
         self.tries = tries
     }
 
-    /// Adds a text at a name, beside the texts that are there already. The time to live is in seconds.
+    /// Adds a TXT record to a name and keeps the name's other records. `timeToLive` is in seconds.
     package func add(txt value: String, at name: String, timeToLive: UInt32) throws(DNSFailure) {
         try update(name, value, timeToLive)
     }
 
-    /// Removes a text at a name. Does not throw if the text is not there.
+    /// Removes a TXT record from a name. Does nothing if the record does not exist.
     package func remove(txt value: String, at name: String) throws(DNSFailure) { try update(name, value, nil) }
 
     private func update(_ name: String, _ value: String, _ timeToLive: UInt32?) throws(DNSFailure) {
         let name = try DNSName(name)
         guard name.isInside(zone) else { throw DNSFailure("'\(name)' is not in the zone '\(zone)'") }
-        // The limit is far below the 64 KiB of a message.
+        // With this limit, the update fits into the 64 KiB of a DNS message.
         guard value.utf8.count <= 4096 else { throw DNSFailure("the text for '\(name)' is longer than 4096 bytes") }
         let message = DNSMessage.update(zone: zone, name: name, txt: value, timeToLive: timeToLive)
         let exchange = DNSExchange(server: server, timeout: timeout)
@@ -55,7 +55,7 @@ package struct DNSUpdater: Sendable {
         throw failure
     }
 
-    /// The reason why an answer does not confirm the update; nil when it does.
+    /// Returns the reason why an answer does not confirm the update. Returns nil if the answer confirms it.
     private func refusal(in answer: DNSAnswer, _ bytes: [UInt8], to code: [UInt8]) -> DNSFailure? {
         guard answer.code == DNSResponseCode.noError else {
             let words = DNSResponseCode.words(answer.code)
@@ -88,6 +88,6 @@ package struct DNSUpdater: Sendable {
         }
     }
 
-    /// The current time, in seconds since 1970.
+    /// Seconds since 1970.
     private static var now: Int64 { Int64(time(nil)) }
 }

@@ -1,8 +1,7 @@
 import PKI
 
-/// A key for signed updates (RFC 8945), which client and server share.
+/// A TSIG key, which the client and the server share (RFC 8945).
 package struct DNSUpdateKey: Sendable {
-    /// The hash functions of the key's HMAC.
     package enum Algorithm: String, Sendable, CaseIterable {
         case sha256 = "hmac-sha256"
         case sha384 = "hmac-sha384"
@@ -13,7 +12,7 @@ package struct DNSUpdateKey: Sendable {
     let algorithm: Algorithm
     let secret: SecretBytes
 
-    /// Makes a key from its name at the server and its secret in base64.
+    /// Makes a key. `name` is the key's name at the server; `secret` is in base64.
     package init(name: String, algorithm: Algorithm, secret: SecretBytes) throws(DNSFailure) {
         self.name = try DNSName(name)
         self.algorithm = algorithm
@@ -24,15 +23,15 @@ package struct DNSUpdateKey: Sendable {
     }
 }
 
-/// Signatures of messages with a shared key (RFC 8945). libldns is not used for them: its version 1.8 has a wrong name
-/// for hmac-sha384, and leaves copies of the secret in memory.
+/// Signs DNS messages and checks their signatures (RFC 8945). libldns 1.8 could do so too, but it writes a wrong name
+/// for hmac-sha384 and leaves copies of the secret in memory.
 package struct TSIG {
-    /// How much the clocks of client and server may differ, in seconds.
+    /// The largest accepted difference between the clocks of the client and the server, in seconds.
     private static let fudgeSeconds: UInt16 = 300
     private static let headerBytes = 12
     private static let anyClass: UInt16 = 255
 
-    /// The reason why a signature is not accepted (RFC 8945 section 5.2).
+    /// The reason why a signature is rejected (RFC 8945 section 5.2).
     package enum Fault: Error, Equatable {
         case unsigned
         case otherKey
@@ -44,8 +43,8 @@ package struct TSIG {
 
     package init(key: DNSUpdateKey) { self.key = key }
 
-    /// Signs a message. Returns the message with its signature, and the signature's MAC (`code`), which the answer's
-    /// signature covers too. `now` is in seconds since 1970.
+    /// Signs a message. Returns the signed message, and the signature's MAC as `code`. The server includes this MAC in
+    /// the signature of its answer. `now` is in seconds since 1970.
     func signed(_ message: [UInt8], now: Int64) throws(DNSFailure) -> (bytes: [UInt8], code: [UInt8]) {
         let variables = Variables(time: Array(now.bigEndianBytes.suffix(6)), fudge: Self.fudgeSeconds.bigEndianBytes)
         let code = try self.code(of: message, variables)
@@ -59,20 +58,21 @@ package struct TSIG {
         return (Self.changingAdditional(of: message, by: 1) + record.joined(), code)
     }
 
-    /// Checks the signature of an answer. `code` is the MAC of the request's signature.
+    /// Checks an answer's signature. `code` is the MAC of the request's signature, and `bytes` are the answer's bytes.
     package func check(_ answer: DNSAnswer, in bytes: [UInt8], to code: [UInt8], now: Int64) throws(Fault) {
         guard let signature = answer.signature, signature.fields.count == 7 else { throw .unsigned }
         let fields = signature.fields
         guard signature.owner == key.name.text,
             DNSName.text(ofWire: fields[0]) == DNSName.text(ofWire: algorithmName)
         else { throw .otherKey }
-        // The bytes as they were signed: with the original identifier, and without the signature.
+        // The server signed the answer before it added the TSIG record. The signed bytes begin with the message id that
+        // is in the TSIG record.
         let unsigned = Self.changingAdditional(of: Array(bytes[..<signature.start]), by: -1)
         let message = fields[4] + unsigned.dropFirst(2)
         let variables = Variables(
             time: fields[1], fudge: fields[2], error: fields[5], other: Array(fields[6].dropFirst(2)))
         let request = UInt16(code.count).bigEndianBytes + code
-        // Only whole MACs are accepted, although the standard allows truncated ones.
+        // The standard allows truncated MACs; this client does not.
         guard let expected = try? self.code(of: request + message, variables), !expected.isEmpty,
             SecretBytes(expected) == SecretBytes(Array(fields[3].dropFirst(2)))
         else { throw .wrongCode }
@@ -80,13 +80,14 @@ package struct TSIG {
         guard abs(difference) <= Int64(bigEndianBytes: variables.fudge) else { throw .wrongTime }
     }
 
-    /// The error code in an answer's signature (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time.
+    /// The error code in an answer's TSIG record (RFC 8945 section 3): 16 bad signature, 17 bad key, 18 bad time. 0 if
+    /// there is no TSIG record.
     package static func error(of answer: DNSAnswer) -> Int {
         guard let fields = answer.signature?.fields, fields.count == 7 else { return 0 }
         return Int(bigEndianBytes: fields[5])
     }
 
-    /// The values that the signature covers besides the message (RFC 8945 section 4.3.3), in wire form.
+    /// The values besides the message that the MAC covers (RFC 8945 section 4.3.3), in wire format.
     private struct Variables {
         let time: [UInt8]
         let fudge: [UInt8]
@@ -116,7 +117,7 @@ package struct TSIG {
         }
     }
 
-    /// A copy of the message in which the header's number of additional records is changed.
+    /// Copies a message and changes the number of additional records in the copy's header.
     private static func changingAdditional(of message: [UInt8], by change: Int) -> [UInt8] {
         let count = Int(bigEndianBytes: message[10..<headerBytes]) + change
         return message[..<10] + UInt16(truncatingIfNeeded: count).bigEndianBytes + message[headerBytes...]

@@ -1,10 +1,9 @@
 import CCurl
 import PKI
 
-/// Sets curl's options for a call.
 extension CurlHandle {
     private static let connectTimeout = Duration.seconds(10)
-    /// The longest idle time of a connection that is used again, in seconds. Many servers close idle connections after
+    /// The idle time after which a connection is not used again, in seconds. Many servers close idle connections after
     /// a minute.
     private static let idleSeconds = 30
 
@@ -12,13 +11,14 @@ extension CurlHandle {
         try set(CURLOPT_URL, target.url)
         try set(CURLOPT_PROTOCOLS_STR, target.isEncrypted ? "https" : "http")
         try set(CURLOPT_USERAGENT, settings.userAgent)
-        // HTTP/1.1 has one request at a time on a connection. Its fields pass only through curl's own memory, which is
-        // wiped; HTTP/2's library would keep copies of them.
+        // HTTP/1.1 keeps the credentials in curl's own memory, which is wiped. The library that curl uses for HTTP/2
+        // would make copies that nobody wipes.
         try set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
-        // A timeout of 0 would mean none.
+        // To curl, a timeout of 0 means no timeout.
         try set(CURLOPT_TIMEOUT_MS, max(1, timeout.milliseconds))
         try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, min(timeout, Self.connectTimeout).milliseconds))
-        // curl must not use signals, and must not wait for the system's resolver after the timeout.
+        // Without NOSIGNAL, curl would use SIGALRM for timeouts. Without QUICK_EXIT, curl would wait for the resolver's
+        // thread even after the timeout.
         try set(CURLOPT_NOSIGNAL, 1)
         try set(CURLOPT_QUICK_EXIT, 1)
         try set(CURLOPT_MAXAGE_CONN, Self.idleSeconds)
@@ -34,12 +34,12 @@ extension CurlHandle {
                 unsafe ServerNames.require(in: context)
                 return CURLE_OK
             })
-        // For system certificates, as in OpenSSL, only a complete chain to a root counts. A certificate from
-        // `authorities` is trusted by itself (see TLSClientContext).
+        // With the system's CAs, a chain must end in a root. In `authorities`, each certificate is trusted by itself,
+        // even if it is no root (as in TLSClientContext).
         guard let authorities else { return try set(CURLOPT_SSL_OPTIONS, Int(CURLSSLOPT_NO_PARTIALCHAIN)) }
-        // curl copies the bytes.
+        // curl copies the bytes, so `authorities` need not outlive the call.
         try check(unsafe aegis_curl_set_bytes(handle, CURLOPT_CAINFO_BLOB, authorities, authorities.count))
-        // Otherwise curl would trust the system's directory too.
+        // Without this call, curl would also trust the certificates in the system's directory.
         try check(unsafe aegis_curl_set_text(handle, CURLOPT_CAPATH, nil))
     }
 
@@ -51,16 +51,17 @@ extension CurlHandle {
             try set(request.method == .head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
         }
         if request.method != .head { try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
-        // When a kept connection ends without an answer, curl sends the request again. It can't if there is a body,
-        // since it can't read the body twice. A request without a body that must not be done twice gets a new
-        // connection.
+        // If a kept connection ends without an answer, curl sends a request without a body again. A POST or PATCH must
+        // not be sent twice, so it gets a new connection. Requests with a body are safe, since curl can't rewind the
+        // body.
         if request.body?.isEmpty ?? true, request.method == .post || request.method == .patch {
             try set(CURLOPT_FRESH_CONNECT, 1)
         }
     }
 
     func setCallbacks(_ transfer: Transfer) throws(HTTPFailure) {
-        // The caller keeps the transfer alive until curl is done.
+        // The pointer is unretained, which is sound because `perform` keeps `transfer` alive until curl no longer uses
+        // it.
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
         try check(
             unsafe aegis_curl_set_callback(
@@ -84,7 +85,7 @@ extension CurlHandle {
                 }, CURLOPT_READDATA, context))
     }
 
-    /// Sets a pointer. The memory behind it must stay valid until the transfer is over.
+    /// Sets a pointer option. The pointer's memory must stay valid until the transfer is over.
     func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer?) throws(HTTPFailure) {
         try check(unsafe aegis_curl_set_pointer(handle, option, pointer))
     }
@@ -94,12 +95,12 @@ extension CurlHandle {
     }
 
     private func set(_ option: CURLoption, _ value: String) throws(HTTPFailure) {
-        // curl copies the text.
+        // curl copies the text, so `value` need not outlive the call.
         try check(unsafe aegis_curl_set_text(handle, option, value))
     }
 
     private func check(_ code: CURLcode) throws(HTTPFailure) {
-        // curl's texts are static.
+        // curl_easy_strerror returns a static text.
         guard code == CURLE_OK else {
             throw HTTPFailure("libcurl: \(unsafe String(cString: curl_easy_strerror(code)))", mayHaveArrived: false)
         }
@@ -107,10 +108,11 @@ extension CurlHandle {
 }
 
 extension Transfer {
-    /// The transfer whose pointer curl passes to a callback.
+    /// The transfer behind the pointer that curl passes to a callback.
     fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> Transfer {
         guard let context = unsafe context else { preconditionFailure("curl was given a transfer") }
-        // The pointer is the one from setCallbacks; the transfer lives until curl is done.
+        // `setCallbacks` made the pointer from a Transfer, and `perform` keeps the Transfer alive until curl no longer
+        // uses it.
         return unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     }
 }

@@ -1,15 +1,16 @@
 import CCurl
 import PKI
 
-/// A list of texts in curl's form. The list is wiped (see CCurl's shim) and freed with this value.
+/// A linked list of texts for curl. The deinitializer frees it, and curl's memory functions wipe it (see CCurl's
+/// shim.h).
 @safe
 struct CurlList: ~Copyable {
     private(set) var list: UnsafeMutablePointer<curl_slist>?
 
-    /// Fields that curl must not add by itself.
+    /// curl adds these fields to requests by default. Aegis sends them only if the caller sets them.
     private static let unwanted = ["Accept", "Content-Type", "Expect"]
 
-    /// The fields of a request. curl adds Host, User-Agent and the framing.
+    /// The header fields of a request. curl itself adds Host, User-Agent and Content-Length.
     init(fieldsOf request: HTTPRequest) throws(HTTPFailure) {
         unsafe list = nil
         for field in request.fields { try append(field.name, SecretBytes(Array(field.value.utf8))) }
@@ -18,7 +19,7 @@ struct CurlList: ~Copyable {
         for name in Self.unwanted where !names.contains(name.lowercased()) { try append(SecretBytes(text: "\(name):")) }
     }
 
-    /// The fixed addresses of names, in the form of CURLOPT_RESOLVE.
+    /// The fixed addresses of host names, as CURLOPT_RESOLVE expects them.
     init(_ resolutions: [HTTPClient.Resolution]) throws(HTTPFailure) {
         unsafe list = nil
         for entry in resolutions {
@@ -34,7 +35,7 @@ struct CurlList: ~Copyable {
                 "the header field \(HTTPField.isName(name) ? name : "") has characters that none may have",
                 hint: "is there a line end or a control character in a token?", mayHaveArrived: false)
         }
-        // In curl's syntax, a semicolon means that the field's value is empty.
+        // curl reads `Name;` as a field with an empty value, and `Name:` as a field to leave out.
         let separator = value.count == 0 ? ";" : ": "
         try append(SecretBytes(joining: [SecretBytes(text: name + separator), value]))
     }
@@ -43,7 +44,7 @@ struct CurlList: ~Copyable {
         let terminated = SecretBytes(joining: [text, SecretBytes([0])])
         let longer = unsafe terminated.withBytes { bytes in
             unsafe bytes.withUnsafeBytes { bytes in
-                // curl copies the text, which ends with a NUL.
+                // The text ends with NUL, and curl copies it.
                 unsafe curl_slist_append(list, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
             }
         }

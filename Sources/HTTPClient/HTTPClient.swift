@@ -2,31 +2,28 @@ import PKI
 import Synchronization
 import SystemPackage
 
-// HTTPClient: calls CAs, APIs of other parties and webhooks over HTTP; by libcurl, which no other module imports.
+// HTTPClient: calls CAs, cloud APIs and webhooks with libcurl, which no other module imports.
 //
-// Each call is bounded in time, bytes and fields. It is encrypted unless the client allows plain HTTP. Calls share
-// nothing but kept connections: no cookies, no .netrc, no caches. Proxies are those of the environment as curl reads
-// it: https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy. No proxy is used for this machine itself.
+// Each call is bounded in time, bytes and header fields, and uses TLS unless the client allows plain HTTP. Calls share
+// kept connections and nothing else: no cookies, no .netrc, no cache. curl reads the proxies from the environment:
+// https_proxy or HTTPS_PROXY, http_proxy, all_proxy, no_proxy. Calls to this machine itself use no proxy.
 
-/// An HTTP client with its settings and kept connections. Several threads can send at once.
+/// An HTTP client with its settings and kept connections. Several threads may use a client at the same time.
 package final class HTTPClient: Sendable {
-    /// The CAs that may have issued a server's certificate.
+    /// The CAs that a server's certificate may come from.
     package enum Trust: Sendable {
-        /// The CAs that the system trusts.
         case system
-        /// The CAs in a PEM file, and no others.
+        /// The CAs in a PEM file, without the system's.
         case authoritiesFile(String)
-        /// The CAs in a PEM text, and no others.
+        /// The CAs in a PEM text, without the system's.
         case authorities(pem: [UInt8])
     }
 
-    /// A name with a fixed address, which is not looked up.
+    /// A fixed address for a host name, used instead of a DNS lookup.
     package struct Resolution: Sendable {
-        /// The host of the URLs that this applies to.
         package let host: String
-        /// The port of the URLs that this applies to.
+        /// The port of URLs to which the fixed address applies.
         package let port: Int
-        /// The IP address to connect to.
         package let address: String
 
         package init(host: String, port: Int, address: String) {
@@ -36,9 +33,8 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    /// The settings for all calls of a client.
     struct Settings: Sendable {
-        /// The trusted CAs in PEM; nil: the system's.
+        /// The trusted CAs in PEM. Nil means the system's CAs.
         var authorities: [UInt8]?
         var userAgent: String
         var timeout: Duration
@@ -46,29 +42,29 @@ package final class HTTPClient: Sendable {
         var resolutions: [Resolution]
     }
 
-    /// The most idle handles that are kept; further ones are closed.
+    /// The maximum number of idle handles. A handle that becomes idle beyond this limit is closed.
     private static let keptHandles = 8
-    /// The largest accepted file of trusted certificates, in bytes. The system's own has 200 KiB.
+    /// The largest accepted file of CA certificates, in bytes. The system's own file has 200 KiB.
     private static let maximumTrustBytes = 4 << 20
 
     private let settings: Settings
     private let maximumRedirects: Int
     private let allowsPlainHTTP: Bool
-    /// The idle handles, each with its own connections. The one used last is used again first.
+    /// The idle handles, each with its kept connections. A call takes the handle that was used last.
     private let idle = Mutex<[CurlHandle]>([])
 
     /// Makes a client.
     ///
     /// - Parameters:
-    ///   - trust: The CAs to trust. A file is read now.
-    ///   - userAgent: The User-Agent field, such as "aegis/1.0".
-    ///   - timeout: The longest time of a call in all, redirects included. Connecting may take at most 10 s of it.
+    ///   - trust: The CAs to trust. The initializer reads the file, if one is named.
+    ///   - userAgent: The field User-Agent, such as "aegis/1.0".
+    ///   - timeout: The time limit for a call, including redirects. Connecting may take at most 10 s of it.
     ///   - maximumBytes: The largest body of an answer.
-    ///   - followsRedirects: The most redirects that a GET or HEAD follows. After these, the next redirect is the
-    ///     result. Following a redirect from https to http is an error.
+    ///   - followsRedirects: How many redirects a GET or HEAD follows. Beyond this number, the redirect is returned as
+    ///     the answer. A redirect from https to http is an error.
     ///   - allowsPlainHTTP: Whether URLs may be http.
-    ///   - resolutions: Names with fixed addresses. If there are any, no proxy is used.
-    /// - Throws: When the trusted certificates can't be read.
+    ///   - resolutions: Host names with fixed addresses. If there are any, the client uses no proxy.
+    /// - Throws: If the CA certificates can't be read.
     package init(
         trust: Trust = .system, userAgent: String, timeout: Duration = .seconds(30), maximumBytes: Int = 1 << 20,
         followsRedirects: Int = 0, allowsPlainHTTP: Bool = false, resolutions: [Resolution] = []
@@ -80,8 +76,8 @@ package final class HTTPClient: Sendable {
         self.allowsPlainHTTP = allowsPlainHTTP
     }
 
-    /// Sends a request and returns the answer, whatever its status. When a reused connection fails, the request is
-    /// repeated only if the server can't have received it, or if doing it twice has the effect of once (RFC 9110
+    /// Sends a request and returns the answer, whatever its status. If a kept connection fails, the request is sent
+    /// again on a new connection, but only if the server can't have received it or the method is idempotent (RFC 9110
     /// section 9.2.2).
     package func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
         let deadline = ContinuousClock.now + min(settings.timeout, request.timeout ?? settings.timeout)
@@ -140,8 +136,8 @@ package final class HTTPClient: Sendable {
             return try file.closeAfter {
                 try unsafe [UInt8](unsafeUninitializedCapacity: maximumTrustBytes) { buffer, count in
                     while count < maximumTrustBytes {
-                        // `rest` is the part of the buffer that has not been written, so the call stays within the
-                        // buffer.
+                        // The read stays within the buffer: `rest` is the part of the buffer after the `count` bytes
+                        // already read.
                         let rest = unsafe UnsafeMutableRawBufferPointer(
                             rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
                         let read = try unsafe file.read(into: rest)

@@ -1,13 +1,12 @@
 import CCurl
 
-/// The reason why there is no answer.
+/// The reason why a request got no usable answer.
 package struct HTTPFailure: Error, Sendable, Equatable {
-    /// The reason with the server's name, in one line without secrets. The URL's path and query are left out.
+    /// One line with the server's name and the reason. The URL's path and query are left out, since they may be secret.
     package let reason: String
-    /// Advice for the operator.
     package let hint: String?
-    /// Whether the server may have read the request and acted on it. False only when it can't have: the name was not
-    /// resolved, no connection was made, TLS failed, or the request was malformed.
+    /// Whether the server may have received the request and acted on it. False only if this is impossible, for example
+    /// since no connection was made or the TLS handshake failed.
     package let mayHaveArrived: Bool
 
     package init(_ reason: String, hint: String? = nil, mayHaveArrived: Bool) {
@@ -18,22 +17,20 @@ package struct HTTPFailure: Error, Sendable, Equatable {
 }
 
 extension HTTPFailure: CustomStringConvertible {
-    /// Reason and hint in one line.
     package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
 }
 
-/// curl's report of a failed transfer.
 struct CurlFault {
     let code: CURLcode
-    /// curl's own message.
+    /// curl's message about the failure.
     let detail: String
-    /// The errno of a failed connection; 0 if there is none.
+    /// The errno of a failed connect(2). 0 if there is none.
     let systemError: Int32
-    /// OpenSSL's error about the certificate (X509_V_ERR_…); 0 (X509_V_OK) if it found none or checked none.
+    /// OpenSSL's result of verifying the certificate (X509_V_ERR_…). 0 (X509_V_OK) if it is valid or was not checked.
     let verifyResult: Int
     let mayHaveArrived: Bool
 
-    /// Turns the report into a failure. `place` is the server's name.
+    /// Makes a failure from curl's report. `place` is the server's host, perhaps with a port.
     func failure(at place: String, hasOwnAuthorities: Bool) -> HTTPFailure {
         HTTPFailure(
             "\(place): \(words)", hint: hint(hasOwnAuthorities: hasOwnAuthorities), mayHaveArrived: mayHaveArrived)
@@ -43,7 +40,7 @@ struct CurlFault {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: "the host can't be resolved"
         case CURLE_COULDNT_RESOLVE_PROXY: "the proxy's host can't be resolved"
-        // strerror's text is copied at once.
+        // The text of strerror(3) is copied before another call can change it.
         case CURLE_COULDNT_CONNECT where systemError != 0: unsafe String(cString: strerror(systemError)).lowercased()
         case CURLE_COULDNT_CONNECT: "can't connect: \(detail)"
         case CURLE_PEER_FAILED_VERIFICATION: "TLS verification failed: \(detail)"
@@ -58,7 +55,7 @@ struct CurlFault {
 
     private func hint(hasOwnAuthorities: Bool) -> String? {
         switch code {
-        // OpenSSL's codes for a missing issuer: 18 to 21 (X509_STORE_CTX_get_error(3)).
+        // OpenSSL's codes 18 to 21 mean that the issuer is missing or not trusted (X509_STORE_CTX_get_error(3)).
         case CURLE_PEER_FAILED_VERIFICATION where (18...21).contains(verifyResult):
             hasOwnAuthorities
                 ? "it was not issued by a CA of ca_file" : "a CA that the system does not trust is named by ca_file"

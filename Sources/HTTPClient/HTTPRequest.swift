@@ -12,7 +12,7 @@ package enum HTTPMethod: String, Sendable {
 
 /// A header field (RFC 9110 section 5).
 package struct HTTPField: Sendable, Hashable {
-    /// The name, in any case.
+    /// The field's name. Names are compared without regard to case.
     package var name: String
     /// The value, without white space around it.
     package var value: String
@@ -23,7 +23,7 @@ package struct HTTPField: Sendable, Hashable {
     }
 }
 
-/// A header field with a secret value. No description shows the value, and the copies made to send it are wiped.
+/// A header field with a secret value. Descriptions never show the value, and copies of it are wiped after sending.
 package struct SecretField: Sendable {
     package let name: String
     package let value: SecretBytes
@@ -33,7 +33,7 @@ package struct SecretField: Sendable {
         self.value = value
     }
 
-    /// An Authorization field with a Bearer token (RFC 6750 section 2.1).
+    /// Makes an Authorization field with a Bearer token (RFC 6750 section 2.1).
     package static func bearer(_ token: SecretBytes) -> SecretField {
         SecretField("Authorization", SecretBytes(joining: [SecretBytes(Array("Bearer ".utf8)), token]))
     }
@@ -41,14 +41,14 @@ package struct SecretField: Sendable {
 
 package struct HTTPRequest: Sendable {
     package var method: HTTPMethod
-    /// The absolute URL, without user name and password.
+    /// The absolute URL. A URL with a user name or password is rejected.
     package var url: String
-    /// Additional fields. The client itself adds those that every request has, such as Content-Length.
+    /// Header fields besides those that the client adds to every request, such as Content-Length.
     package var fields: [HTTPField]
-    /// The credential. It is sent only to the URL's own host and port, even after redirects.
+    /// The credential. After a redirect to another scheme, host or port, the client no longer sends it.
     package var authorization: SecretField?
     package var body: [UInt8]?
-    /// A shorter timeout than the client's; nil: the client's.
+    /// A time limit for this request, shorter than the client's. Nil means the client's time limit.
     package var timeout: Duration?
 
     package init(

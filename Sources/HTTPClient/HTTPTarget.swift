@@ -1,20 +1,20 @@
 import CCurl
 
-/// The URL of a call, parsed by curl itself, so that the checked URL is the one that curl calls.
+/// The URL of a call. curl itself parses it, so that curl connects to the same host that Aegis has checked.
 struct HTTPTarget {
-    /// The URL as curl writes it.
+    /// The URL after curl has normalized it.
     let url: String
     let isEncrypted: Bool
-    /// The host in lower case, with brackets around an IPv6 address.
+    /// The host in lower case. An IPv6 address is in brackets.
     let host: String
-    /// The host, followed by the port if that is not the scheme's default.
+    /// The host, and the port if it is not the scheme's default.
     let place: String
     private let port: String
 
-    /// Reads a URL: https, or http where that is allowed, without user name and password.
+    /// Reads a URL. Throws if the URL has a user name or password, or a scheme other than https (or http, if allowed).
     init(_ text: String, allowsPlainHTTP: Bool) throws(HTTPFailure) {
         guard !text.utf8.contains(0), let parser = unsafe curl_url() else { throw Self.failure("it is malformed") }
-        // The parser is freed only here.
+        // `parser` is not used after this scope, so it is freed only once.
         defer { unsafe curl_url_cleanup(parser) }
         switch unsafe curl_url_set(parser, CURLUPART_URL, text, UInt32(CURLU_DISALLOW_USER)) {
         case CURLUE_OK: break
@@ -24,7 +24,7 @@ struct HTTPTarget {
         }
         func part(_ part: CURLUPart, _ flags: Int32 = 0) -> String {
             var value: UnsafeMutablePointer<CChar>?
-            // On success curl allocates a text that we must free.
+            // On success, curl allocates the text, and the caller must free it.
             guard unsafe curl_url_get(parser, part, &value, UInt32(flags)) == CURLUE_OK, let value = unsafe value else {
                 return ""
             }
@@ -43,19 +43,19 @@ struct HTTPTarget {
         place = hasOwnPort ? host : "\(host):\(port)"
     }
 
-    /// Whether scheme, host and port are equal, so that both lead to the same server (RFC 6454 section 5).
+    /// Whether both URLs have the same scheme, host and port, and so the same origin (RFC 6454 section 5).
     func hasSameOrigin(as other: HTTPTarget) -> Bool {
         isEncrypted == other.isEncrypted && host == other.host && port == other.port
     }
 
-    /// Whether the host is this machine itself (RFC 6761 section 6.3), which no proxy can reach.
+    /// Whether the host is this machine itself (RFC 6761 section 6.3), which a proxy can't reach.
     var isLoopback: Bool {
         let isAddress = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (0x30...0x39).contains($0) }
         return host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]"
             || isAddress && host.hasPrefix("127.")
     }
 
-    // The message leaves out the URL: its path or query may be a secret.
+    // The message leaves out the URL, since its path or query may be secret.
     private static func failure(_ reason: String) -> HTTPFailure {
         HTTPFailure("bad URL: \(reason)", mayHaveArrived: false)
     }

@@ -1,11 +1,10 @@
 import CCurl
 
-/// The bytes that one transfer sends and receives through curl's callbacks. Confined to the thread that runs the
-/// transfer.
+/// The bytes that curl's callbacks send and receive during one call. Only the calling thread may use a Transfer.
 final class Transfer {
-    /// The largest header of an answer in bytes, including trailers and the headers of interim answers before it.
+    /// The maximum size of an answer's header, in bytes. Trailers and the headers of interim answers (1xx) count too.
     static let maximumHeadBytes = 64 << 10
-    /// The most lines of such a header.
+    /// The maximum number of lines in an answer's header. Trailers and the headers of interim answers (1xx) count too.
     static let maximumHeadLines = 200
 
     private let upload: [UInt8]
@@ -13,12 +12,12 @@ final class Transfer {
     private let maximumBytes: Int
     private var headBytes = 0
     private var headLines = 0
-    /// Whether the head is complete. A later header line belongs to a trailer or to the head of another answer.
+    /// Whether the header is complete. Later lines are trailers or the header of a further answer.
     private var isHeadComplete = false
 
     private(set) var fields: [HTTPField] = []
     private(set) var body: [UInt8] = []
-    /// The reason why a callback stopped the transfer; nil if none did.
+    /// The reason why a callback stopped the transfer. Nil if none did.
     private(set) var fault: String?
 
     init(upload: [UInt8]?, maximumBytes: Int) {
@@ -26,7 +25,7 @@ final class Transfer {
         self.maximumBytes = maximumBytes
     }
 
-    /// Receives a piece of the body. False stops the transfer.
+    /// Receives a part of the answer's body. Returns false to stop the transfer.
     func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count <= maximumBytes - body.count else {
             fault = "the answer is larger than \(maximumBytes) bytes"
@@ -36,7 +35,7 @@ final class Transfer {
         return true
     }
 
-    /// Receives a line of a head. False stops the transfer.
+    /// Receives a line of the answer's header. Returns false to stop the transfer.
     func receiveHead(_ bytes: UnsafeRawBufferPointer) -> Bool {
         headBytes += bytes.count
         headLines += 1
@@ -47,7 +46,7 @@ final class Transfer {
         }
         let line = unsafe String(decoding: bytes, as: UTF8.self)
         if line.hasPrefix("HTTP/") {
-            // The fields collected so far belong to an interim answer.
+            // A new status line follows an interim answer (1xx), whose fields are dropped.
             fields = []
             isHeadComplete = false
         } else if line == "\r\n" || line == "\n" {
@@ -68,10 +67,10 @@ final class Transfer {
         return HTTPField(name, String(decoding: Array(trimmed), as: UTF8.self))
     }
 
-    /// Copies the next piece of the request's body into `room`. Returns the number of bytes, 0 at the body's end.
+    /// Copies the next part of the request's body into `room`. Returns the number of bytes, which is 0 at the end.
     func give(_ room: UnsafeMutableRawBufferPointer) -> Int {
         let count = min(room.count, upload.count - uploaded)
-        // `count` is at most the size of `room` and of the rest of `upload`.
+        // `count` is at most the size of `room` and at most the rest of `upload`, so the copy stays within both.
         unsafe room.copyBytes(from: upload[uploaded..<uploaded + count])
         uploaded += count
         return count
@@ -79,7 +78,7 @@ final class Transfer {
 }
 
 extension HTTPField {
-    /// Whether a text is a token (RFC 9110 section 5.6.2), as a field's name must be.
+    /// Whether a text is a token, as the name of a header field must be (RFC 9110 section 5.6.2).
     static func isName(_ name: String) -> Bool {
         let marks = "!#$%&'*+-.^_`|~".utf8
         return !name.isEmpty
@@ -88,7 +87,8 @@ extension HTTPField {
             }
     }
 
-    /// Whether these bytes can be a field's value (RFC 9110 section 5.5). Above all they must not end the line.
+    /// Whether the bytes may be the value of a header field (RFC 9110 section 5.5). A line end in a value would start a
+    /// new field.
     static func isValue(_ bytes: borrowing Span<UInt8>) -> Bool {
         for index in bytes.indices {
             let byte = bytes[index]

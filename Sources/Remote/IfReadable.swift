@@ -1,14 +1,12 @@
-/// A member that may be missing or of any type: nil where it is missing, null, or no `Value`.
+/// A JSON member that can't make its object unreadable. The value is nil if the member is missing, null or no `Value`.
 @propertyWrapper
 package struct IfReadable<Value: Decodable>: Decodable {
-    /// The value, if it can be read.
     package var wrappedValue: Value?
-    /// Whether there is a value that can't be read.
+    /// Whether the member has a value that can't be read.
     package private(set) var projectedValue = false
 
     package init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
-    /// Reads any value, and never throws.
     package init(from decoder: any Decoder) throws {
         wrappedValue = try? decoder.singleValueContainer().decode(Value.self)
         projectedValue = wrappedValue == nil
@@ -18,17 +16,17 @@ package struct IfReadable<Value: Decodable>: Decodable {
 extension IfReadable: Sendable where Value: Sendable {}
 
 extension KeyedDecodingContainer {
-    /// Synthesized initializers call this overload for an IfReadable member, also when the member is missing.
+    /// Synthesized initializers call this overload for IfReadable members. It also accepts an object without the
+    /// member.
     package func decode<Value>(_ type: IfReadable<Value>.Type, forKey key: Key) throws -> IfReadable<Value> {
         try decodeIfPresent(type, forKey: key) ?? IfReadable(wrappedValue: nil)
     }
 }
 
-/// A list in which unreadable elements are skipped.
+/// A JSON list whose unreadable elements are skipped.
 package struct ReadableList<Element: Decodable>: Decodable {
-    /// The readable elements, in order.
     package let elements: [Element]
-    /// For each unreadable element, its place, counted from 1, and the reason.
+    /// The place of each unreadable element, counted from 1, and the reason.
     package let faults: [(place: Int, reason: String)]
 
     package init(from decoder: any Decoder) throws {
@@ -36,7 +34,7 @@ package struct ReadableList<Element: Decodable>: Decodable {
         var elements: [Element] = []
         var faults: [(place: Int, reason: String)] = []
         while !list.isAtEnd {
-            // Reading a ReadAttempt never throws, so the loop continues after an unreadable element.
+            // Decoding a ReadAttempt never throws. If it threw, the container would stay at the unreadable element.
             switch try list.decodeIfPresent(ReadAttempt<Element>.self)?.result
                 ?? .failure(RemoteJSON.Fault(reason: "it is null"))
             {
@@ -50,11 +48,9 @@ package struct ReadableList<Element: Decodable>: Decodable {
 
 }
 
-/// A value, or the reason why it can't be read.
 package struct ReadAttempt<Value: Decodable>: Decodable {
     package let result: Result<Value, RemoteJSON.Fault>
 
-    /// Reads a value, and never throws.
     package init(from decoder: any Decoder) {
         do {
             result = .success(try Value(from: decoder))

@@ -1,20 +1,18 @@
-// Remote: shared by the clients of other parties' services: JSON of a bounded size, times, and delays between tries.
-// Pure.
+// Remote: helpers for clients of remote services: JSON of limited size, times, and delays before a repeated call. The
+// module is pure.
 
 import FoundationEssentials
 
-/// Reads and writes JSON.
 package enum RemoteJSON {
-    /// The longest text that is read: 1 MiB.
+    /// The largest text that is read, 1 MiB.
     package static let maximumBytes = 1 << 20
 
-    /// The reason why a text can't be read.
     package struct Fault: Error, Sendable, Equatable {
-        /// The reason as a clause, to be put after a colon.
+        /// A clause that an error message puts after a colon.
         package let reason: String
     }
 
-    /// Reads a text. Members that the type does not have are ignored.
+    /// Reads a JSON text. Unknown members are ignored.
     package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(Fault) -> Value {
         guard bytes.count <= maximumBytes else { throw Fault(reason: "it is larger than 1 MiB") }
         do {
@@ -24,7 +22,8 @@ package enum RemoteJSON {
         }
     }
 
-    /// Writes a value that consists of texts, numbers, booleans and lists of them. Members are sorted by name.
+    /// Writes a value as JSON with sorted member names. The value must consist of texts, numbers, booleans and lists,
+    /// which can always be encoded.
     package static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -35,7 +34,7 @@ package enum RemoteJSON {
         }
     }
 
-    /// The reason of a decoding error. The place that it names leaves out the first `depth` levels of the error's path.
+    /// Describes a decoding error. The described path leaves out its first `depth` levels.
     static func reason(_ error: any Error, below depth: Int = 0) -> String {
         func place(_ context: DecodingError.Context) -> String {
             let path = context.codingPath.dropFirst(depth).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }

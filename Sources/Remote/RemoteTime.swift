@@ -1,6 +1,7 @@
-/// Reads the two forms in which servers write times, into seconds since 1970.
+/// Reads times in the two formats that servers send. Results are in seconds since 1970.
 package enum RemoteTime {
-    /// Reads a time of RFC 3339, such as `2026-11-22T16:00:00.5+01:00`; fractions are dropped. Nil for any other text.
+    /// Reads a time by RFC 3339, such as `2026-11-22T16:00:00.5+01:00`, and drops the fraction. Returns nil for other
+    /// texts.
     package static func rfc3339(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard 20...40 ~= bytes.count, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
@@ -18,7 +19,7 @@ package enum RemoteTime {
         return date * 86_400 + time - offset
     }
 
-    /// Reads a date in HTTP's preferred form, such as `Sun, 22 Nov 2026 16:00:00 GMT` (RFC 9110, section 5.6.7).
+    /// Reads a date in the preferred format of HTTP, such as `Sun, 22 Nov 2026 16:00:00 GMT` (RFC 9110 section 5.6.7).
     static func http(_ text: String) -> Int64? {
         let parts = text.utf8.split(separator: UInt8(ascii: " "))
         guard parts.count == 6, let day = number(parts[1]), let year = number(parts[3]),
@@ -29,7 +30,8 @@ package enum RemoteTime {
         return date * 86_400 + time
     }
 
-    /// How long a Retry-After field (RFC 9110, section 10.2.3) asks to wait; nil when it can't be read.
+    /// Reads the field Retry-After, a number of seconds or a date (RFC 9110 section 10.2.3). Returns nil for other
+    /// values. `now` is in seconds since 1970.
     package static func retryAfter(_ text: String?, now: Int64) -> Duration? {
         guard let text else { return nil }
         if let seconds = number(text.utf8) { return .seconds(seconds) }
@@ -38,7 +40,7 @@ package enum RemoteTime {
 
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-    /// Reads one to nine digits.
+    /// Reads a number of one to nine digits. The limit prevents an overflow.
     private static func number(_ digits: some Collection<UInt8>) -> Int64? {
         guard 1...9 ~= digits.count, digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
             return nil
@@ -46,7 +48,7 @@ package enum RemoteTime {
         return digits.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
 
-    /// Reads `hh:mm:ss` as seconds. A leap second counts as the first second of the next minute.
+    /// Reads `hh:mm:ss` as seconds since midnight. The leap second 23:59:60 becomes the next day's midnight.
     private static func timeOfDay(_ text: some Collection<UInt8>) -> Int64? {
         let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         guard parts.count == 3, parts.allSatisfy({ $0.count == 2 }), let hour = number(parts[0]), hour < 24,
@@ -55,7 +57,7 @@ package enum RemoteTime {
         return hour * 3600 + minute * 60 + second
     }
 
-    /// Reads `Z` or `±hh:mm` as seconds.
+    /// Reads `Z` or `±hh:mm` as seconds east of UTC.
     private static func offset(_ text: ArraySlice<UInt8>) -> Int64? {
         guard let sign = text.first else { return nil }
         if sign | 0x20 == UInt8(ascii: "z") { return text.count == 1 ? 0 : nil }
@@ -65,8 +67,8 @@ package enum RemoteTime {
         return sign == UInt8(ascii: "+") ? time : -time
     }
 
-    /// The number of days from 1970-01-01 to a date of the Gregorian calendar; nil if there is no such date, or its
-    /// year is not 1 to 9999.
+    /// Returns the number of days from 1970-01-01 to a date in the Gregorian calendar. Returns nil if the date does not
+    /// exist or the year is not 1 to 9999.
     private static func days(year: Int64, month: Int64, day: Int64) -> Int64? {
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         let lengths: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]

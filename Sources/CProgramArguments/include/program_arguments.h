@@ -1,7 +1,8 @@
 #pragma once
 
-/// The number of words in the command line, including the program's name; 0 when it is unknown.
+/// Returns the number of words in the command line, including the program's name. Returns 0 if the number is unknown.
 int aegis_argument_count(void);
 
-/// The word at an index below aegis_argument_count(). It stays in place while the program runs.
+/// Returns a word of the command line. `index` must be below aegis_argument_count(). The word stays valid while the
+/// program runs.
 const char *aegis_argument(int index);

@@ -1,10 +1,11 @@
-// Memory functions for OpenSSL, in the form of CRYPTO_set_mem_functions(3). They wipe the memory that a thread frees
-// while it handles a key. Other memory is not wiped, since TLS allocates and frees its record buffers with every read.
+// Memory functions for OpenSSL, with the signatures that CRYPTO_set_mem_functions(3) requires. While a thread handles a
+// key, the functions wipe all memory that the thread frees. Other memory is not wiped: TLS frees a record buffer after
+// every read, and wiping each buffer would be slow.
 #ifndef AEGIS_WIPING_MEMORY_H
 #define AEGIS_WIPING_MEMORY_H
 #include <stddef.h>
 
-/// Sets whether this thread's frees are wiped from now on.
+/// Sets whether memory that the calling thread frees from now on is wiped.
 void aegis_set_wiping(int is_wiping);
 
 void *aegis_wiping_malloc(size_t size, const char *file, int line);
