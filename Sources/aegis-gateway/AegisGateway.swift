@@ -7,7 +7,7 @@ import SQLiteState
 import State
 import Synchronization
 
-/// The command-line options and the start of the gateway.
+/// The command line of the gateway.
 @main
 struct AegisGateway: ParsableCommand {
     static func main() { main(ProgramArguments.words) }
@@ -48,7 +48,7 @@ struct AegisGateway: ParsableCommand {
         umask(0o077)
         StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
-        // A write beyond the file size limit must fail with an error instead of ending the process.
+        // A write that exceeds the limit on file sizes must fail with an error, not end the process.
         signal(SIGXFSZ, SIG_IGN)
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
@@ -60,10 +60,10 @@ struct AegisGateway: ParsableCommand {
             statePath: path, log: log,
             openState: { patience in
                 let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience)
-                // A state whose files other users can access is still served, since refusing it would take down running
-                // hosts.
+                // The gateway serves a state even if other users can access its files. Refusing it would take down
+                // running hosts.
                 let exposure = store?.exposure
-                // The store is opened often, so only a change is logged.
+                // The store is opened often, so a warning is logged only when the exposure has changed.
                 let isNews = toldExposure.withLock { told in
                     defer { told = exposure }
                     return told != exposure
@@ -81,8 +81,8 @@ struct AegisGateway: ParsableCommand {
         do {
             let server = try GatewayServer(options)
             let code = server.run()
-            // The process ends without waiting for other threads. They may still wait on the network, but have no work
-            // that must be finished.
+            // `_exit` does not wait for other threads. They may still wait on the network, but have no work that must
+            // be finished.
             _exit(code)
         } catch {
             throw GatewayExit(message: "\(error)")
@@ -92,7 +92,6 @@ struct AegisGateway: ParsableCommand {
 
 extension EventLog.Format: ExpressibleByArgument {}
 
-/// The reason why the gateway could not start.
 struct GatewayExit: Error, CustomStringConvertible {
     let message: String
     var description: String { message }

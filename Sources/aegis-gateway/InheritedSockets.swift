@@ -1,9 +1,9 @@
 import Gateway
 import Glibc
 
-/// Listening sockets that another process passed on.
 enum InheritedSockets {
-    /// The sockets from systemd (sd_listen_fds(3)), or from the earlier gateway process that this one replaces.
+    /// The descriptors of listening sockets that were passed to this process: by the gateway process that this one
+    /// replaces, or by systemd (sd_listen_fds(3)).
     static func find() -> [Int32] {
         if let list = Variable.value(GatewayServer.socketsVariable) {
             return list.split(separator: ",").compactMap { Int32($0) }

@@ -4,11 +4,12 @@ import PKI
 import State
 import SystemPackage
 
-/// Finds the key that seals the secrets of the state.
+/// Finds the key that seals the state's secrets.
 struct KeySource: Sendable {
     let file: String?
 
-    /// Throws if a key is given but can't be read. Called at the start, before the gateway waits for a state.
+    /// Throws if a key is given but can't be read. Called at the start, so that the operator learns of a bad key even
+    /// while there is no state.
     func check() throws {
         do {
             _ = try given()
@@ -17,7 +18,7 @@ struct KeySource: Sendable {
         }
     }
 
-    /// The key from the first place that has one: the file, `AEGIS_SSL_KEY`, the state itself.
+    /// The key comes from the file, else from `AEGIS_SSL_KEY`, else from the state itself.
     func key(for store: any StateStore) throws -> MasterKey {
         if let key = try given() { return key }
         guard let hex = try store.setting(.masterKey) else {

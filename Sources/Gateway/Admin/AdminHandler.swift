@@ -1,11 +1,10 @@
-/// Answers the requests of the admin listener.
 struct AdminHandler: Sendable {
-    /// The hosts that a request may name in Host.
+    /// The host names and addresses that a request may ask for in its Host field. All other requests are refused.
     let hosts: AdminHosts
     let status: GatewayStatus
     let metrics: MetricsSource
 
-    /// The answer for a path; nil for a path without an endpoint.
+    /// Returns nil for a path without an endpoint.
     func answer(_ path: String) -> AdminAnswer? {
         switch path {
         case "/healthz": AdminAnswer(body: Array("ok\n".utf8))
@@ -34,14 +33,13 @@ struct AdminHandler: Sendable {
     }
 }
 
-/// An answer of the admin listener, before it is written as HTTP.
 struct AdminAnswer: Sendable {
     var status = 200
     var type: AdminContentType = .text
     var body: [UInt8] = []
 }
 
-/// The content types of the admin listener's answers: plain text, and the text format of Prometheus.
+/// Plain text, or the text format of Prometheus.
 enum AdminContentType: Sendable {
     case text, metrics
 }

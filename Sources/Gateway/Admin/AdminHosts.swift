@@ -7,7 +7,7 @@ import ConfigModel
 struct AdminHosts: Sendable {
     private let names: Set<String>
 
-    /// Creates the list. `machine` is the machine's name, with or without its domain.
+    /// `machine` is the machine's name, with or without its domain.
     init(machine: String) { names = Set(["localhost"] + Self.names(of: machine)) }
 
     /// The two names of a machine in lower case: its full name, and the first label of the full name. No public site

@@ -13,7 +13,7 @@ struct ByteQueue: ~Copyable {
     var count: Int { end - start }
     var isEmpty: Bool { start == end }
 
-    /// The waiting bytes. Valid until the queue next changes.
+    /// The view is valid until the queue next changes.
     var bytes: Bytes {
         guard let memory = unsafe memory, let base = memory.baseAddress else {
             return unsafe Bytes(Self.nothing, count: 0)
@@ -21,7 +21,7 @@ struct ByteQueue: ~Copyable {
         return unsafe Bytes(UnsafePointer(base) + start, count: count)
     }
 
-    /// Adds bytes at the end. They must not point into this queue's memory.
+    /// The bytes must not point into this queue's memory, which may move.
     mutating func append(_ bytes: Bytes) {
         guard bytes.count > 0 else { return }
         reserve(bytes.count)
@@ -37,7 +37,7 @@ struct ByteQueue: ~Copyable {
         if start == end { clear() }
     }
 
-    /// Removes all bytes and frees the memory.
+    /// Frees the memory too.
     mutating func clear() {
         unsafe memory?.deallocate()
         unsafe memory = nil

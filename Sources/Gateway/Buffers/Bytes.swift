@@ -7,14 +7,14 @@ struct Bytes {
     private let start: UnsafePointer<UInt8>
     let count: Int
 
-    /// Creates a view of memory that must outlive the view.
+    /// The memory must outlive the view.
     @unsafe
     init(_ start: UnsafePointer<UInt8>, count: Int) {
         unsafe self.start = start
         self.count = count
     }
 
-    /// Creates a view of a buffer that must outlive the view.
+    /// The buffer must outlive the view.
     @unsafe
     init(_ buffer: UnsafeBufferPointer<UInt8>) {
         // Only an empty buffer can have no address.
@@ -22,7 +22,7 @@ struct Bytes {
         unsafe self.init(start, count: buffer.count)
     }
 
-    /// Creates a view of a constant text, which is always valid.
+    /// A constant text is always valid.
     init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     var isEmpty: Bool { count == 0 }
@@ -32,13 +32,11 @@ struct Bytes {
         return unsafe start[index]
     }
 
-    /// A view of a part of the same memory.
     subscript(range: Range<Int>) -> Bytes {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "out of bounds")
         return unsafe Bytes(start + range.lowerBound, count: range.count)
     }
 
-    /// The bytes from `offset` to the end.
     func from(_ offset: Int) -> Bytes { self[offset..<count] }
 
     /// The bytes as a span. The compiler keeps the span within this view's lifetime, but can't check that the view is
@@ -50,18 +48,18 @@ struct Bytes {
         }
     }
 
-    /// The bytes as a buffer for calls into C.
+    /// Lends the bytes to a C function.
     @unsafe
     var buffer: UnsafeBufferPointer<UInt8> { unsafe UnsafeBufferPointer(start: start, count: count) }
 
-    /// A copy of the bytes, which the caller may keep.
+    /// Unlike the view, the copy may be kept.
     var copy: [UInt8] { unsafe Array(buffer) }
 
-    /// The bytes as text, for logs.
+    /// The bytes decoded as UTF-8, for logs. Invalid bytes become U+FFFD.
     var text: String { unsafe String(decoding: buffer, as: UTF8.self) }
 
-    /// The items of a comma-separated list (RFC 9110 section 5.6.1), without blanks around them and without empty
-    /// items.
+    /// The items of a comma-separated list (RFC 9110 section 5.6.1). Blanks around the items and empty items are left
+    /// out.
     var listItems: some Sequence<Bytes> {
         var at = 0
         return sequence(state: ()) { _ in
@@ -84,7 +82,7 @@ struct Bytes {
 }
 
 extension String {
-    /// Lends the string's UTF-8 bytes to `body`.
+    /// Lends the string's UTF-8 bytes to `body`, which must not keep the view.
     func lendingBytes<Result>(_ body: (Bytes) -> Result) -> Result {
         var text = self
         return text.withUTF8 { unsafe body(Bytes($0)) }

@@ -1,13 +1,13 @@
-/// A chunk (RFC 9112 section 7.1) that is written at the end of a scratch memory. All body bytes from one read become
-/// one chunk, even if they came in small pieces.
+/// A chunk of a chunked body (RFC 9112 section 7.1), written at the end of a scratch memory. All body bytes from one
+/// read become one chunk, even if they came in small pieces.
 struct OpenChunk {
     /// The offset of the size line; nil while the chunk is empty.
     private var sizeAt: Int?
     private var dataAt = 0
-    /// The size that the size line states.
+    /// The number that the size line states at present. `close` corrects it when more pieces were added.
     private var size = 0
 
-    /// Adds a piece, which must not be empty.
+    /// The piece must not be empty, since a chunk of size 0 would end the body.
     mutating func append(_ piece: Bytes, to scratch: borrowing Scratch) {
         if sizeAt == nil {
             // Usually there is only one piece, so its size is written as the chunk's size. `close` corrects it if more

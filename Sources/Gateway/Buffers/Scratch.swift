@@ -1,5 +1,5 @@
-/// A worker's memory for bytes that are received, decrypted, or being prepared for sending. No contents are kept from
-/// one event to the next. Confined to one thread.
+/// A worker's memory for bytes that are received, decrypted, or being prepared for sending. Its contents are not kept
+/// from one event to the next. Only the worker's thread may use the memory.
 @safe
 struct Scratch: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
@@ -29,7 +29,7 @@ struct Scratch: ~Copyable {
 
     func clear() { unsafe used.pointee = 0 }
 
-    /// Lets `body` write into the free memory. `body` returns how many bytes it wrote.
+    /// Lets `body` write into the free part of the memory. `body` returns how many bytes it wrote.
     @unsafe
     func fill(atMost limit: Int = .max, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
         let free = unsafe UnsafeMutableBufferPointer(rebasing: memory[count..<count + min(room, limit)])
@@ -38,7 +38,7 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += written
     }
 
-    /// Adds bytes. There must be room for them.
+    /// Traps if the bytes don't fit.
     func append(_ bytes: Bytes) {
         precondition(bytes.count <= room, "the scratch memory is full")
         guard bytes.count > 0 else { return }
@@ -47,7 +47,7 @@ struct Scratch: ~Copyable {
         unsafe used.pointee += bytes.count
     }
 
-    /// Adds a constant text. Inlined, so that the compiler writes the text as a few constants.
+    /// Inlined, so that the compiler turns a constant text into a few store instructions.
     @inline(__always)
     func append(_ text: StaticString) {
         precondition(text.utf8CodeUnitCount <= room, "the scratch memory is full")
@@ -81,7 +81,7 @@ struct Scratch: ~Copyable {
 
     func append(hex value: UInt64) { append(number: value, radix: 16) }
 
-    /// Replaces some bytes with a number in hexadecimal digits and moves the bytes after them. The number must have at
+    /// Replaces some bytes with a number in hexadecimal digits and moves the bytes that follow. The number must have at
     /// least as many digits as there are bytes to replace.
     func replace(_ range: Range<Int>, withHex value: UInt64) {
         let end = count
@@ -96,7 +96,7 @@ struct Scratch: ~Copyable {
         unsafe used.pointee = end + more
     }
 
-    /// Adds a number. Inlined, since with a constant radix the compiler divides by multiplying.
+    /// Inlined, since the compiler then knows the radix and replaces the division by a multiplication.
     @inline(__always)
     private func append(number value: UInt64, radix: UInt64) {
         var digits = 1

@@ -1,17 +1,16 @@
 import Dispatch
 import Synchronization
 
-/// Does work on very many values on the threads of libdispatch, while one thread adds the values and takes the results
-/// in their order.
+/// Does work on very many values on the threads of libdispatch. The calling thread adds the values, and receives the
+/// results in the same order.
 ///
 /// Only a few batches exist at a time, so the memory needed does not depend on the number of values.
 struct Batches<Value: Sendable, Result: Sendable> {
-    /// The most values of one batch. The first batches are smaller, so that all threads start early.
+    /// The largest number of values in a batch. The first batches are smaller, so that all threads start early.
     private static var largest: Int { 256 }
-    /// The most batches that wait or are being worked on at a time; enough that the caller seldom waits for one.
+    /// The largest number of batches that exist at a time. Eight are enough that the caller seldom waits for a batch.
     private static var underWay: Int { 8 }
 
-    /// A batch of values and, once it is done, their results.
     private final class Batch: Sendable {
         private let results = Mutex<[Result]>([])
         private let isDone = DispatchSemaphore(value: 0)
@@ -31,13 +30,12 @@ struct Batches<Value: Sendable, Result: Sendable> {
     }
 
     private let work: @Sendable (Value) -> Result
-    /// How many values the next batch gets. At the end the calling thread works on the values that are left over, which
-    /// are fewer.
+    /// The number of values in the next batch. `finish` works on a last, smaller rest in the calling thread.
     private var size = 16
     private var gathered: [Value] = []
     private var running: [Batch] = []
 
-    /// Creates a queue of batches. `work` may run on any thread.
+    /// `work` may run on any thread.
     init(_ work: @escaping @Sendable (Value) -> Result) { self.work = work }
 
     /// Adds a value, and passes the results of earlier values to `take`.

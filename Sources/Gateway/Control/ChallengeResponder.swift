@@ -4,7 +4,7 @@ import Issuers
 import PKI
 import State
 
-/// Answers ACME challenges for an apply while no gateway is running, with one worker that serves no hosts.
+/// Answers ACME challenges for an apply while no gateway is running. Its one worker serves no hosts.
 package final class ChallengeResponder: ChallengeAnswerer {
     private let worker: WorkerHandle
 
@@ -52,7 +52,6 @@ package final class ChallengeResponder: ChallengeAnswerer {
 
     deinit { worker.mailbox.post(.stop) }
 
-    /// Starts answering these challenges, in addition to earlier ones.
     package func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure) {
         var update = TableUpdate()
         for challenge in challenges {
@@ -65,7 +64,6 @@ package final class ChallengeResponder: ChallengeAnswerer {
         worker.mailbox.post(.update(update))
     }
 
-    /// Stops answering the challenges with these tokens.
     package func withdraw(tokens: [String]) {
         var update = TableUpdate()
         update.removedChallenges = tokens.map { Array($0.utf8) }
@@ -74,7 +72,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
 }
 
 extension TableUpdate {
-    /// Adds the answer to a challenge: a text for http-01, a certificate for tls-alpn-01.
+    /// The answer is a text for http-01 and a certificate for tls-alpn-01.
     mutating func add(_ challenge: ACMEChallenge, now: Int64) throws(PKIError) {
         let token = Array(challenge.token.utf8)
         switch challenge.kind {

@@ -1,15 +1,14 @@
 import ConfigModel
 import SystemPackage
 
-/// The destination and the format of the access log.
 struct AccessLogTarget: Equatable {
-    /// The path of the file, or `-` for the standard output; nil for no access log.
+    /// The path of the file, or `-` for the standard output. Nil means that there is no access log.
     var path: String?
     var format = AccessLog.Format.json
 }
 
 extension GatewayServer {
-    /// Applies the settings of the access log. Relative paths start at `base`.
+    /// Relative paths in the settings start at `base`.
     func setAccessLog(_ base: FilePath) {
         var target = AccessLogTarget(format: compiler.settings.accessLog.format)
         switch compiler.settings.accessLog.destination {
@@ -23,7 +22,7 @@ extension GatewayServer {
     }
 
     /// Opens the access log. An open log is opened again, since log rotation may have moved the file. If opening fails,
-    /// lines still go to the old file, and the control side tries again every second.
+    /// workers still write to the old file, and the control side tries again every second.
     func reopenAccessLog() {
         guard let path = accessLogTarget.path else {
             accessLog?.closeLater()
@@ -61,7 +60,7 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.accessLog(accessLog, accessLogTarget.format)) }
     }
 
-    /// Checks once a second that the access log can be written, and reports when it can't.
+    /// Called every second. Opens the access log again if it can't be written or was deleted, and reports lost lines.
     func watchAccessLog(_ now: Int64) {
         if accessLogFailure != nil {
             reopenAccessLog()

@@ -1,8 +1,8 @@
 import State
 
-/// The control side's knowledge of the state's files and of damage in them.
+/// What the control side knows of the state's files and of damage in them.
 struct StateWatch {
-    /// After a check, the next one waits this many times as long as the check took, but at least
+    /// The next check for damage waits this many times as long as the last check took. It waits at least
     /// `leastRestMilliseconds`.
     static let restFactor: Int64 = 20
     static let leastRestMilliseconds: Int64 = 100
@@ -11,13 +11,14 @@ struct StateWatch {
 
     /// The files that the open store reads.
     var opened: StateFiles?
-    /// A store that was closed here but that another thread may still use, and the database file that it reads.
+    /// A store that the control side has closed but another thread may still use, and the database file that the store
+    /// reads.
     weak var former: (any StateStore)?
     var formerDatabase: StateFiles.File?
     /// The files at the start of the last check.
     var checked: StateFiles?
     var isChecking = false
-    /// The earliest time of the next check, and the time when a damaged state is checked even if its files look
+    /// The earliest time of the next check. At `nextRetry` a damaged state is checked again even if its files look
     /// unchanged. Both in milliseconds of the monotonic clock.
     var nextCheck: Int64 = 0
     var nextRetry: Int64 = 0
@@ -25,34 +26,34 @@ struct StateWatch {
     var isDamaged = false
     /// Whether the damage has been reported.
     var isTold = false
-    /// The database file when the state was last put in force.
+    /// The database file at the moment when the state was last put in force.
     var inForce: StateFiles.File?
-    /// Whether the database file had not changed since then when the gateway last closed the state. To close it moves what is
-    /// left of the -wal file into the database, so that a change from then on is the gateway's own.
+    /// When the gateway last closed the state: whether the database file was the same as `inForce` until then. Closing
+    /// moves the rest of the -wal file into the database file, so a later difference comes from the gateway itself.
     var wasUnchangedAtClose = false
-    /// The position of a state that has lost its latest commits.
+    /// The position of a state file that has lost its latest commits. Nil if no commit was lost.
     var lost: StatePosition?
     /// The events that wait until the state can be written again, oldest first.
     var events: [AuditEvent] = []
-    /// Whether other processes keep the state locked: for reads, and for writes.
+    /// Other processes' locks that keep the gateway from reading (`reading`) or writing (`writing`) the state.
     var reading = LockWatch()
     var writing = LockWatch()
 
-    /// How long the control side waits for another process's lock on the state, in milliseconds. Short, since signals
-    /// are not handled meanwhile.
+    /// How long the control side waits for another process's lock on the state, in milliseconds. The time is short,
+    /// since the control side handles no signals while it waits.
     static let controlPatience = 250
     /// How long other threads, such as certificate jobs, wait for another process's lock on the state, in milliseconds.
     static let jobPatience = 10_000
 }
 
-/// Distinguishes a state that is briefly locked by a write from one that stays locked.
+/// Tells a lock that lasts for one write from a lock that stays. Only a lock that stays is reported.
 struct LockWatch {
     /// How long a lock is ignored before it is reported, in seconds.
     static let patienceSeconds: Int64 = 5
 
     private var since: Int64?
 
-    /// Records that the state could be used.
+    /// Records that the state could be used, so no lock is in the way.
     mutating func ended() { since = nil }
 
     /// Whether an error only means that the state is locked, and has been for less than `patienceSeconds`. `uptime` is
@@ -65,21 +66,19 @@ struct LockWatch {
     }
 }
 
-/// The result of checking a state for damage.
 struct StateCheck: Sendable {
-    /// The state's files before the check.
+    /// The state's files as they were before the check.
     let files: StateFiles
     /// The start of the check, in milliseconds of the monotonic clock.
     let startedAt: Int64
     /// The damage found, and advice; nil if there is none.
     var failure: String?
-    /// Whether the state's revision is lower than the one that was in force at the start of the check.
+    /// Whether the state's revision is lower than the revision that was in force when the check started.
     var hasGoneBack = false
 }
 
 extension GatewayServer {
-    /// Looks at the state's files. Starts a check for damage if they changed in a way that commits do not explain.
-    ///
+    /// Looks at the state's files. Starts a check for damage if something other than a commit has changed them.
     /// - Returns: Whether the state may be read.
     func stateMayBeRead() -> Bool {
         let files = StateFiles(path: options.statePath)
@@ -108,7 +107,7 @@ extension GatewayServer {
         NamedThread("state-check") {
             var check = StateCheck(files: files, startedAt: now)
             do {
-                // Opened only for the check: another connection's cached pages would hide damage on disk.
+                // A separate connection, since the cached pages of an open connection would hide damage on disk.
                 if let store = try openState(StateWatch.jobPatience) {
                     try store.check()
                     check.hasGoneBack = try store.position().revision < revision
@@ -129,8 +128,8 @@ extension GatewayServer {
         stateWatch.nextCheck = now + rest
         let wasOpen = store != nil
         if let failure = check.failure {
-            // Only damage found without an open store is real: while a connection is open, SQLite trusts what it has
-            // cached of the files. So the store is closed, and the check repeats at once.
+            // Damage is certain only if it was found while no store was open: SQLite trusts an open connection's cached
+            // data. If a store was open, it is closed here and the check repeats at once.
             stateIsDamaged(wasOpen ? nil : failure)
             stateWatch.nextRetry = now + (wasOpen ? 0 : StateWatch.retryMilliseconds)
             if wasOpen { stateWatch.nextCheck = now }
@@ -142,7 +141,7 @@ extension GatewayServer {
     }
 
     /// Stops reading the state until a check finds no damage. Only the first cause is reported, since closing the store
-    /// may cause later ones. `failure` is nil while the damage is not confirmed.
+    /// may cause further errors. `failure` is nil while the damage is not confirmed.
     private func stateIsDamaged(_ failure: String?) {
         closeState()
         stateWatch.isDamaged = true
@@ -161,7 +160,7 @@ extension GatewayServer {
         return !present.isSameFile(as: former)
     }
 
-    /// Closes the state. The configuration in force stays.
+    /// The configuration in force stays.
     func closeState() {
         stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
@@ -173,7 +172,7 @@ extension GatewayServer {
         stateWatch.opened = nil
     }
 
-    /// Reports that the state can't be read, once for each reason.
+    /// Each reason is reported only once.
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
@@ -184,7 +183,6 @@ extension GatewayServer {
         status.change { $0.stateFailure = reason }
     }
 
-    /// Reports that the state can be read again.
     func stateIsRead() {
         guard loadFailure != nil else { return }
         log.info("the state can be read again")
@@ -194,7 +192,7 @@ extension GatewayServer {
         status.change { $0.stateFailure = nil }
     }
 
-    /// Handles a missing state: waits for the first one, or reports that the present one is gone.
+    /// Before the first state is read, a missing state is normal and the gateway waits. Later it is a failure.
     func stateIsMissing() {
         guard position == .start else {
             return stateFailed("there is no state '\(options.statePath)' any more; \(StateWatch.missingHint)")
@@ -202,8 +200,8 @@ extension GatewayServer {
         waitForState()
     }
 
-    /// Whether the state has gone back to an earlier revision although its database file is unchanged. Then the -wal
-    /// file has lost commits. The last state stays in force until another commit or another file follows.
+    /// Whether the state is at an earlier revision although its database file is unchanged. In that case the -wal file
+    /// has lost commits. The configuration in force stays until another commit or another database file follows.
     func hasLostCommits(at latest: StatePosition) -> Bool {
         if latest.revision < position.revision, isAsPutInForce, stateWatch.lost == nil {
             stateWatch.lost = latest
@@ -219,7 +217,7 @@ extension GatewayServer {
         return true
     }
 
-    /// Whether the database file is the one that was put in force, and nobody but the gateway has changed it since.
+    /// Whether the database file is the file that was put in force, and only the gateway itself has changed it since.
     private var isAsPutInForce: Bool {
         guard let inForce = stateWatch.inForce, let database = StateFiles(path: options.statePath).database else {
             return false
@@ -227,7 +225,7 @@ extension GatewayServer {
         return database == inForce || stateWatch.wasUnchangedAtClose && database.isSameFile(as: inForce)
     }
 
-    /// Queues an event about a failure to read the state; nil means that the state can be read again.
+    /// Queues an audit event. `failure` says why the state can't be read; nil means that it can be read again.
     private func note(_ failure: String?) {
         let event = AuditEvent(
             at: Self.now, actor: "gateway \(node.machine) \(node.process)",
@@ -236,7 +234,7 @@ extension GatewayServer {
         note([event])
     }
 
-    /// Queues events until they can be written to the state.
+    /// The events wait until the state can be written. Only the latest `mostEvents` are kept.
     func note(_ events: [AuditEvent]) {
         stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
     }

@@ -6,22 +6,23 @@ import PKI
 import State
 import SystemPackage
 
-/// The control side's memory of the certificates that the gateway orders and renews.
+/// What the control side remembers of the certificates that the gateway orders and renews.
 struct Issuance {
-    /// The most certificates ordered at the same time. A CA that has no running order may start one more.
+    /// The largest number of certificates ordered at the same time. A CA that has no running order may start one more.
     static let jobsAtOnce = 8
-    /// The most certificates ordered at one CA at the same time while orders at other CAs wait.
+    /// The largest number of certificates ordered at one CA at the same time while orders at other CAs wait.
     static let jobsAtOneCA = 4
-    /// The time between two looks for due renewals, in seconds. The lease for this work lasts longer.
+    /// The time between two searches for due renewals, in seconds. It is shorter than the lease for this work.
     static let lookSeconds: Int64 = 20
-    /// The most certificates whose renewal advice is requested in one look.
+    /// The largest number of certificates whose renewal advice (RFC 9773) is requested after one search.
     static let adviceAtOnce = 10
 
     /// The certificates that are being ordered, and those that wait.
     var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
-    /// Until when handshakes wait for a certificate, by the certificate's name, in milliseconds of the monotonic clock.
+    /// The time until which handshakes wait for a certificate, by the certificate's name. In milliseconds of the
+    /// monotonic clock.
     var waits: [String: Int64] = [:]
-    /// The renewal progress of certificates with a failed attempt or advice from the CA.
+    /// Only certificates with a failed attempt, or with renewal advice from the CA, have an entry.
     var progress: [String: RenewalProgress] = [:]
     var nextLook: Int64 = 0
     var isAsking = false
@@ -30,7 +31,7 @@ struct Issuance {
     /// A separate connection to the state for other threads, so that their commits and the locks that they wait for
     /// never delay the control side.
     var store: (any StateStore)?
-    /// The sources of certificates, and the values that they were created with.
+    /// The sources of certificates, with the settings that they were created from. Changed settings need new sources.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
 }
 
@@ -54,7 +55,7 @@ extension GatewayServer {
         enqueue([name], isUrgent: true)
     }
 
-    /// Whether the stored certificate has all the wanted names and comes from one of the wanted issuers.
+    /// Whether the stored certificate has all the wanted names and was issued by one of the wanted issuers.
     private func isThere(_ certificate: ManagedCertificate) -> Bool {
         compiler.certificates[certificate.name].map { certificate.isMet(by: $0.facts, from: compiler.issuers) } ?? false
     }
@@ -83,14 +84,14 @@ extension GatewayServer {
 
     // MARK: What is due
 
-    /// Looks for renewals that are due. Of several gateways with the same state, only the one that holds the lease does
-    /// this.
+    /// Searches for renewals that are due. Several gateways may share the state; only the gateway that holds the
+    /// maintenance lease does the search.
     func maintain() {
         guard Self.uptime >= issuance.nextLook,
             !(compiler.certificates.isEmpty && compiler.hostCertificates.isEmpty && compiler.edgeCertificates.isEmpty),
             status.current.phase == .ready, !isEnding
         else { return }
-        // No store is open while the state is checked for damage. The next call is a second later.
+        // No store is open while the state is checked for damage. `maintain` is called again a second later.
         guard let store, issuanceStore() != nil else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
         let now = Self.now
@@ -122,7 +123,7 @@ extension GatewayServer {
         }
         for stored in compiler.certificates.values {
             let rests = stored.restsUntil > now
-            // With very many certificates, nearly all are passed over here.
+            // With very many certificates, nearly all of them end here.
             if rests, issuance.progress.isEmpty { continue }
             let name = stored.name
             let progress = issuance.progress[name]
@@ -135,7 +136,7 @@ extension GatewayServer {
         return due.sorted { $0 < $1 }.map(\.name)
     }
 
-    /// Asks CAs when they want their certificates renewed (RFC 9773): about a few certificates at a time, in another
+    /// Asks the CAs when certificates should be renewed (RFC 9773). Each call asks about a few certificates, in another
     /// thread.
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
@@ -161,7 +162,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Revokes certificates that have been replaced, in another thread.
+    /// Revokes certificates that have been replaced. Another thread does so, since the CA may be slow to answer.
     private func revokeSuperseded() {
         guard !issuance.isRevoking, let jobs = issuanceStore(), let tools = issuanceTools(jobs),
             let waiting = try? store?.supersededCertificates(), !waiting.isEmpty
@@ -181,16 +182,17 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Checks the certificate packs that were ordered, in another thread.
+    /// Checks at Cloudflare how the ordered certificate packs stand. Another thread does so, since the API may be slow
+    /// to answer.
     private func followPacks(_ now: Int64) {
         guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let jobs = issuanceStore(),
             let tools = issuanceTools(jobs), let packs = try? store?.edgePacks()
         else { return }
-        // Of several packs of the same certificate, the newest is wanted.
+        // A certificate may have several packs. The gateway wants the newest pack; older packs are deleted later.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
             guard let newest = packs.last, compiler.edgeCertificates[newest.certificate] != nil else { return nil }
-            // While there are older packs, a check is due every 15 minutes. It also tries to delete them, which
-            // Cloudflare does not always allow at once.
+            // While a certificate has older packs, a check is due every 15 minutes. The check also tries to delete the
+            // older packs, which Cloudflare does not always allow at once.
             let isDue = newest.nextCheckAt <= now || packs.count > 1 && newest.checkedAt + 900 <= now
             return isDue ? newest : nil
         }
@@ -212,7 +214,8 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Continues after the CAs' renewal advice has been stored in the state.
+    /// Called when the CAs' renewal advice is in the state. The next search for due renewals is now, since the advice
+    /// may make one due.
     func adviceTaken() {
         issuance.isAsking = false
         issuance.nextLook = 0
@@ -229,7 +232,7 @@ extension GatewayServer {
     }
 
     func startJobs() {
-        // Jobs wait while the state is checked for damage, which takes only a moment.
+        // No store can be opened while the state is checked for damage. `stateChecked` calls this function again.
         if issuance.store == nil, stateWatch.isChecking { return }
         while let name = issuance.queue.next() {
             guard let certificate = compiler.managed(name), let store = issuanceStore(),
@@ -248,7 +251,6 @@ extension GatewayServer {
         }
     }
 
-    /// Handles the outcome of a certificate job, and starts the jobs that wait.
     func certificateDone(_ name: String, _ outcome: CertificateJob.Outcome) {
         issuance.queue.ended(name)
         switch outcome {
@@ -259,7 +261,8 @@ extension GatewayServer {
             for warning in warnings { log.warning("the certificate '\(name)' \(warning)") }
             // Waiting handshakes continue once the certificate is in force, so the state is read now.
             reload()
-            // The certificate that was replaced may have to be revoked, so the next look is now.
+            // The certificate that was replaced may have to be revoked. `maintain` does that in its next search, which
+            // is now due.
             issuance.nextLook = 0
         case .busy:
             // Another process is ordering this certificate and will store it in the state.
@@ -278,13 +281,14 @@ extension GatewayServer {
     // MARK: What jobs need
 
     private func issuanceStore() -> (any StateStore)? {
-        // An open connection to a damaged state would keep SQLite from reading the files again.
+        // SQLite reads the files of a damaged state again only after all connections are closed, so no new one is
+        // opened.
         guard loadFailure == nil else { return nil }
         if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateWatch.jobPatience) }
         return issuance.store
     }
 
-    /// The sources of certificates. They are created again when the state's key or one of the directories has changed.
+    /// Creates the sources of certificates again if the state's key or one of the directories has changed.
     private func certificateSources(_ store: any StateStore) -> CertificateSources? {
         guard let sealer else { return nil }
         let directory = compiler.directory.string
@@ -314,7 +318,8 @@ extension GatewayServer {
         }
     }
 
-    /// The monotonic clock in seconds. Waiting times use it, since setting the system's clock does not change it.
+    /// The monotonic clock in seconds. Waiting times use this clock, since setting the system's clock does not change
+    /// it.
     static var uptime: Int64 { monotonicMilliseconds / 1000 }
 
     static var monotonicMilliseconds: Int64 {

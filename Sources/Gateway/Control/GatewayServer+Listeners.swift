@@ -1,40 +1,40 @@
 import ConfigModel
 import Glibc
 
-/// An address that the gateway listens on, and the role of its connections.
 struct Listening {
     let address: ListenAddress
     var role: ListenerRole
 
-    /// Whether the admin worker accepts the connections, instead of the other workers.
+    /// Whether the admin worker accepts connections at this address. The other workers accept at all other addresses.
     var isAdmin: Bool { role == .admin }
 }
 
 /// An old listening address whose port has moved to another address. Closing it at once would reset clients that are
 /// just connecting, so the gateway keeps listening for a short time.
 struct Retiring {
-    /// How long new connections are still accepted, in milliseconds. With TCP_DEFER_ACCEPT the kernel probes a silent
-    /// client again after a second and then passes its connection on, and this time covers that.
+    /// How long new connections are still accepted, in milliseconds. With TCP_DEFER_ACCEPT the kernel passes on a
+    /// client that sends nothing only after it has probed the client again, a second later. So this time is longer than
+    /// a second.
     static let milliseconds: Int64 = 2500
 
-    /// How long the sockets stay open after new connections are dropped, in milliseconds. Connections that were being
-    /// set up are complete by then.
+    /// How long the sockets stay open after the kernel began to drop new connections, in milliseconds. Handshakes of
+    /// TCP that had already begun are complete by then.
     static let lastMilliseconds: UInt32 = 50
 
     let listening: Listening
     /// The time from which new connections are dropped, in milliseconds of the monotonic clock.
     let end: Int64
-    /// Whether new connections are already dropped.
+    /// Whether the sockets already drop new connections.
     var isLast = false
 }
 
 extension GatewayServer {
-    /// Listens on the default admin address while there is no state.
+    /// Without a state there are no settings, so the admin listener uses its default address.
     func listenWithoutState() {
         if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
     }
 
-    /// Listens on the addresses of the settings and stops listening on all others.
+    /// Addresses that the settings don't name are closed.
     func applyListeners() {
         var wanted: [String: Listening] = [:]
         for address in compiler.settings.http { wanted[address.text] = Listening(address: address, role: .http) }
@@ -62,7 +62,7 @@ extension GatewayServer {
         }
     }
 
-    /// Keeps an address that was being retired and is now wanted again.
+    /// An address that was being retired stays open if the new settings name it again.
     private func takeBack(_ wanted: [String: Listening]) {
         for (text, former) in retiring {
             guard let new = wanted[text], new.isAdmin == former.listening.isAdmin else { continue }
@@ -89,7 +89,8 @@ extension GatewayServer {
         sockets.awaitData(false, at: text)
     }
 
-    /// Starts to drop new connections at retired addresses whose time is over.
+    /// From now on the sockets of retired addresses drop new connections, if the addresses' time is over.
+    /// `closeRetired` closes the sockets a moment later.
     func endRetiring() {
         let now = Self.monotonicMilliseconds
         let ended = retiring.filter { $0.value.end <= now && !$0.value.isLast }.map(\.key)
@@ -140,7 +141,7 @@ extension GatewayServer {
         }
     }
 
-    /// Tries again to listen on addresses that failed before.
+    /// Called every second. Tries again to listen at the addresses that failed before.
     func retryListening() {
         endRetiring()
         guard !listenFailures.isEmpty, !workers.isEmpty else { return }

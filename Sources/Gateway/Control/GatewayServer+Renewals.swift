@@ -1,14 +1,13 @@
 import Issuers
 import State
 
-/// When the next renewal is due, and how many renewals are overdue.
 struct RenewalOutlook: Equatable {
     /// The time of the next renewal, in seconds since 1970; nil if there is none.
     var next: Int64?
     /// The number of renewals that are due and not done, including those whose attempts failed.
     var overdue = 0
 
-    /// Adds a certificate whose renewal is due at `time`.
+    /// `time` is when the renewal of a certificate is due.
     mutating func note(dueAt time: Int64, now: Int64) {
         guard time < .max else { return }
         if time <= now { overdue += 1 } else { next = min(next ?? .max, time) }
@@ -16,12 +15,12 @@ struct RenewalOutlook: Equatable {
 }
 
 extension GatewayServer {
-    /// The time between two calculations, in seconds.
+    /// The time between two calls that look at all certificates, in seconds.
     private static let renewalLookSeconds: Int64 = 60
 
-    /// Calculates when renewals are due, for the metrics. Most certificates are passed over, because they rest until
-    /// after the next due time found so far. The due times of hosts' own certificates are always calculated, since they
-    /// depend on the hosts' settings.
+    /// Calculates when renewals are due, for the metrics. `restsUntil` is a time before which a certificate is
+    /// certainly not due, so most certificates need no calculation. The due times of hosts' own certificates are always
+    /// calculated, since they depend on the hosts' settings.
     func lookAtRenewals(_ uptime: Int64) {
         guard uptime >= nextRenewalLook else { return }
         nextRenewalLook = uptime + Self.renewalLookSeconds

@@ -6,8 +6,8 @@ import State
 import SystemPackage
 
 extension GatewayServer {
-    /// Reads the changes of the state, if there are any, and puts them in force. If the state can't be read, the
-    /// configuration in force stays.
+    /// Puts the state's changes in force, if there are any. If the state can't be read, the configuration in force
+    /// stays.
     func reload() {
         guard !isEnding, heldChange == nil, stateMayBeRead() else { return }
         do {
@@ -37,7 +37,6 @@ extension GatewayServer {
         }
     }
 
-    /// Logs once that there is no state yet.
     func waitForState() {
         guard !isWaiting else { return }
         isWaiting = true
@@ -45,8 +44,8 @@ extension GatewayServer {
         status.change { $0.isWaiting = true }
     }
 
-    /// Tells the service manager that the gateway is running, although there is no state yet. Without this, systemd
-    /// would take a gateway that waits for the first apply for one that hangs, and end it.
+    /// Tells the service manager that the gateway is running, although there is no state yet. Otherwise systemd would
+    /// take a gateway that waits for the first apply for a hanging process, and end it.
     func tellOfWaiting(_ uptime: Int64) {
         guard isWaiting, !isToldOfWaiting, options.readyDescriptor == nil, status.current.phase == .starting,
             uptime >= startedAt + Self.patienceSeconds
@@ -66,15 +65,15 @@ extension GatewayServer {
         let reached: StatePosition
         let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
         if revision == 0 {
-            // A copy, since reading may fail halfway.
+            // Reading may fail halfway, so the new entries are compiled into a copy.
             var compiler = compiler
             compiler.directory = FilePath(directory)
             // For revision 0 `readChanges` always returns a position.
             reached = try compiler.compile(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
-            // All changes are read first, so that the next step can't fail. Then the compiler is changed in place, at
-            // the cost of the changes only.
+            // All changes are read before the compiler is changed, since reading can fail and compiling can't. The
+            // compiler is changed in place, so the cost depends only on the number of changes.
             var changes: [StateChange] = []
             guard let told = try store.readChanges(since: revision, { changes.append($0) }) else {
                 return try load(store, since: 0)
@@ -94,10 +93,8 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the held change in force, once its upstreams' names are resolved or the deadline has passed.
-    ///
-    /// - Returns: Whether a change was put in force. Then the caller should look for changes that arrived in the
-    ///   meantime.
+    /// Puts the held change in force as soon as its upstreams' names are resolved, or when the deadline has passed.
+    /// - Returns: Whether a change was put in force. The caller then looks for changes that arrived in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
@@ -133,7 +130,7 @@ extension GatewayServer {
         return true
     }
 
-    /// The sealer for the state's secrets; created again when the state was sealed with another key.
+    /// Creates a new sealer when the state was sealed with another key.
     private func currentSealer(_ store: any StateStore) throws -> Sealer {
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if let sealer, id == nil || sealer.key.id == id { return sealer }
@@ -166,7 +163,8 @@ extension GatewayServer {
         recordStateEvents()
     }
 
-    /// Prepares the local CA and the access log as the settings say.
+    /// Prepares the local CA and the access log for the settings that are put in force. Relative paths start at
+    /// `directory`.
     private func prepare(_ directory: String) {
         let base = FilePath(directory)
         let cache =
@@ -186,8 +184,8 @@ extension GatewayServer {
         setAccessLog(base)
     }
 
-    /// Updates the admin listener's certificate from the local CA's files. The certificate covers the names that
-    /// clients use for the listener.
+    /// Renews the admin listener's certificate from the local CA if needed. The certificate covers the machine's names
+    /// and the listener's address.
     func prepareAdminCertificate() {
         guard let (authority, former) = localAuthority else { return }
         let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
@@ -221,7 +219,7 @@ extension GatewayServer {
         reportNode()
     }
 
-    /// Called when the gateway serves everything for the first time.
+    /// Called when the gateway first serves the whole configuration.
     func becameReady() {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
@@ -232,7 +230,7 @@ extension GatewayServer {
         sockets.closeUnused()
     }
 
-    /// The present problems, beginning with those that affect most users.
+    /// The present problems. Those that affect most users come first.
     private var problems: [String] {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
@@ -274,16 +272,15 @@ extension GatewayServer {
     }
 }
 
-/// A change of the state that waits until the names of new upstreams are resolved, so that the first request finds an
-/// address. It waits for a limited time.
+/// A change of the state that is read but not yet in force. It waits a limited time until the names of new upstreams
+/// are resolved, so that the first request finds an address.
 struct HeldChange {
-    /// How long a change may wait, in seconds of the monotonic clock.
+    /// The longest time that a change waits, in seconds.
     static let longestSeconds: Int64 = 3
 
     let update: TableUpdate
     let position: StatePosition
     let directory: String
-    /// The time at which reading the change began.
     let started: ContinuousClock.Instant
     /// The host names of the change's new upstreams.
     let names: Set<String>
@@ -291,7 +288,7 @@ struct HeldChange {
     let deadline: Int64
 }
 
-/// The reason why the state's key can't be read, or the ID of the key that the state needs; for the log.
+/// The state's key can't be read, or does not fit the state.
 struct KeyFailure: Error, CustomStringConvertible {
     let description: String
 

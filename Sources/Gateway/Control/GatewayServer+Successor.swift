@@ -7,21 +7,22 @@ struct Successor {
     /// The read end of a pipe. The successor writes a byte when it is ready. The pipe closes if the successor ends
     /// first.
     let ready: Int32
-    /// The time by which the successor must be ready, in seconds of the monotonic clock.
+    /// A successor that is not ready by this time is killed. In seconds of the monotonic clock.
     let deadline: Int64
 }
 
 extension GatewayServer {
     /// How long a successor may take to become ready, in seconds.
     private static let successorSeconds: Int64 = 60
-    /// The number that the first passed socket has in the successor. The other sockets follow it.
+    /// The number of the first passed socket in the successor. The other sockets have the following numbers.
     private static let firstDescriptor: Int32 = 200
     /// The environment variable that lists the passed sockets' descriptors.
     package static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
     /// The environment variable that names the descriptor of the pipe on which the successor reports that it is ready.
     package static let readyVariable = "AEGIS_READY_DESCRIPTOR"
 
-    /// Starts the program on disk again and passes it the listening sockets, so that no connection is lost.
+    /// Starts the program file again and passes the listening sockets to the new process, so that no connection is
+    /// lost.
     func startSuccessor() {
         guard !isEnding, !options.program.isEmpty else { return }
         if let successor {
@@ -45,12 +46,12 @@ extension GatewayServer {
     }
 
     private func spawn(_ descriptors: [Int32]) throws(SystemFailure) -> pid_t {
-        // `actions` is initialized, used and destroyed within this function.
+        // This is safe, since `actions` is initialized, used and destroyed within this function.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        // If this process is a successor itself, its sockets occupy the numbers that the next successor needs. Copies
-        // with higher numbers avoid the overlap.
+        // If this process is itself a successor, its sockets have the very numbers that the next successor needs.
+        // Copies with higher numbers avoid the overlap.
         let above = Self.firstDescriptor + Int32(descriptors.count)
         let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, above) }
         defer { copies.forEach(Socket.close) }
@@ -61,7 +62,7 @@ extension GatewayServer {
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        // The new process must not inherit the signals that this thread blocks.
+        // The signals that this thread blocks would stay blocked in the new process.
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -81,15 +82,15 @@ extension GatewayServer {
         return process
     }
 
-    /// Ends a successor that is not ready in time.
+    /// Kills a successor that is not ready in time.
     func checkSuccessor() {
         guard let successor, Self.uptime >= successor.deadline else { return }
         log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process goes on")
-        // When the successor ends, its pipe closes, and `successorSpoke` handles that.
+        // When the successor ends, its pipe closes. `successorSpoke` handles the closed pipe.
         _ = kill(successor.process, SIGKILL)
     }
 
-    /// Ends a successor that is not ready yet, because an operator who ends the gateway means both processes.
+    /// An operator who ends the gateway means both processes, so a successor that is not ready yet ends too.
     func endSuccessor(by signal: Int32) {
         guard let successor else { return }
         log.info("the successor does not serve yet and is ended too", [("process", "\(successor.process)")])
@@ -98,8 +99,8 @@ extension GatewayServer {
         self.successor = nil
     }
 
-    /// Handles an event of the successor's pipe: a byte means that the successor is ready, a closed pipe that it has
-    /// ended.
+    /// Handles an event of the successor's pipe. A byte means that the successor is ready; a closed pipe means that the
+    /// successor has ended.
     func successorSpoke() {
         guard let successor else { return }
         var byte: UInt8 = 0
@@ -117,12 +118,12 @@ extension GatewayServer {
     }
 }
 
-/// Access to the environment in the form that C functions use.
 enum Environment {
     /// The variables in the form `NAME=value`.
     static var current: [String] {
         var result: [String] = []
-        // `environ` is a list of C strings that ends with nil. Nothing in this process changes it.
+        // This is safe, since `environ` is a list of C strings that ends with nil, and nothing in this process changes
+        // it.
         var entry = unsafe environ
         while let text = unsafe entry.pointee {
             unsafe result.append(String(cString: text))
@@ -135,7 +136,7 @@ enum Environment {
     static func withCStrings<Result>(
         _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
-        // The list has room for a copy of each text and for nil. The list and the copies are freed when `body` is done.
+        // The list has room for a copy of each text and for the final nil. `defer` frees the list and the copies.
         let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
         for (index, text) in texts.enumerated() { unsafe (list + index).initialize(to: strdup(text)) }
         unsafe (list + texts.count).initialize(to: nil)

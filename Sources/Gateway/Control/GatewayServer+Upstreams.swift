@@ -1,6 +1,6 @@
 import ConfigModel
 
-/// The health of an upstream, as its checks have found it.
+/// The health of an upstream according to its health checks.
 struct HealthState {
     var isHealthy = true
     /// How many checks in a row have contradicted `isHealthy`.
@@ -13,12 +13,13 @@ struct HealthState {
 }
 
 extension GatewayServer {
-    /// How often names are resolved again, in seconds. getaddrinfo(3) does not return how long an answer is valid.
+    /// The time between two resolutions of a name, in seconds. getaddrinfo(3) does not return how long an answer is
+    /// valid.
     private static let resolutionSeconds: Int64 = 10
-    /// How often the name of an unreachable upstream is resolved, in seconds.
+    /// The time between two resolutions of an unreachable upstream's name, in seconds.
     private static let urgentResolutionSeconds: Int64 = 1
 
-    /// Sets the addresses of new upstreams in the update, and resets their health.
+    /// Sets the addresses of new upstreams in the update. Removed and new upstreams start without a health record.
     func locateUpstreams(_ update: inout TableUpdate) {
         for number in update.removedUpstreams + update.upstreams.map(\.number) { health[number] = nil }
         update.places = update.upstreams.map { place(of: $0.upstream, $0.number) }
@@ -28,7 +29,7 @@ extension GatewayServer {
         for worker in workers + [admin] { worker.mailbox.post(message) }
     }
 
-    /// The addresses of an upstream that are known now.
+    /// An upstream with a host name has no address until the name was resolved.
     private func place(of upstream: Upstream, _ number: UpstreamNumber) -> UpstreamPlace {
         var place = UpstreamPlace(number: number)
         switch upstream.transport {
@@ -44,7 +45,8 @@ extension GatewayServer {
         return place
     }
 
-    /// Returns the names of new upstreams, and starts resolving those that were never resolved.
+    /// Starts to resolve names of new upstreams that were never resolved.
+    /// - Returns: The names of all new upstreams.
     func askForNames(of update: TableUpdate) -> Set<String> {
         let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
         let unknown = names.filter { resolutions[$0] == nil }
@@ -63,15 +65,14 @@ extension GatewayServer {
         resolver.resolve(Array(names))
     }
 
-    /// Handles a worker's failure to connect to an upstream: the upstream's name is resolved again soon, since the
-    /// addresses may have changed.
+    /// A worker could not connect to this upstream. The upstream's name is resolved again soon, since its addresses may
+    /// have changed.
     func upstreamUnreachable(_ number: UpstreamNumber) {
         guard let name = compiler.upstreams[number]?.nameToResolve else { return }
         urgentNames.insert(name)
         resolveNames(Self.uptime)
     }
 
-    /// Resolves the names of upstreams again when they are due. Names of unreachable upstreams are due sooner.
     func resolveNames(_ now: Int64) {
         let names = Set(compiler.upstreams.names.keys).union(heldChange?.names ?? [])
         for name in resolvedAt.keys where !names.contains(name) {
@@ -86,7 +87,7 @@ extension GatewayServer {
             })
     }
 
-    /// Handles the result of resolving a name. If it failed, the old addresses stay, because they worked before.
+    /// If resolving a name failed, the old addresses stay in use, because they worked before.
     func nameResolved(_ answer: Resolver.Answer) {
         namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]
@@ -104,7 +105,6 @@ extension GatewayServer {
 
     // MARK: Health
 
-    /// Starts the health checks that are due.
     func checkHealth(_ now: Int64) {
         // An upstream that is no longer checked counts as healthy.
         for (number, state) in health where compiler.healthChecks[number] == nil {

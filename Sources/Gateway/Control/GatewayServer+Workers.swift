@@ -4,8 +4,7 @@ import PKI
 import Synchronization
 
 extension GatewayServer {
-    /// Starts the worker of the admin listener. It is separate, so that admin requests and other requests never delay
-    /// each other.
+    /// The admin listener has a worker of its own, so that admin requests and other requests never delay each other.
     func startAdmin() throws {
         let (handle, fallback, tickets) = (admin, fallback, tickets)
         let handler = AdminHandler(hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics)
@@ -18,7 +17,7 @@ extension GatewayServer {
         }
     }
 
-    /// Starts the workers. Their number is set by the first state and does not change later.
+    /// The first state sets the number of workers. The number can't change later in the same process.
     func startWorkers() {
         guard workers.isEmpty else { return }
         let count = compiler.settings.workers ?? SystemName.processors
@@ -39,7 +38,7 @@ extension GatewayServer {
         metrics.workers = workers.map(\.metrics)
     }
 
-    /// The settings for workers, with no more connections than there are descriptors for.
+    /// The number of connections is limited to what the process's descriptors allow.
     func workerSettings() -> WorkerSettings {
         let settings = compiler.settings
         let budget = DescriptorBudget(
@@ -62,7 +61,8 @@ extension GatewayServer {
             "there are \(workers.count) workers: \(wanted) take over with the next start, or upgrade by SIGUSR2")
     }
 
-    /// Tells the admin worker of a change. That worker runs the health checks, so it gets the upstreams but no hosts.
+    /// Tells the admin worker of a change. The admin worker runs the health checks, so it gets the upstreams but no
+    /// hosts.
     func tellAdmin(_ update: TableUpdate) {
         var part = TableUpdate()
         part.revision = update.revision
@@ -73,7 +73,7 @@ extension GatewayServer {
     }
 }
 
-/// The metrics that the admin listener shows. The list of workers is filled after that listener has started.
+/// The metrics that the admin listener shows. The list of workers is filled after the admin listener has started.
 final class MetricsSource: Sendable {
     private let list = Mutex<[WorkerMetrics]>([])
     let traffic = TrafficTotals()

@@ -15,22 +15,23 @@ import SystemPackage
 // schedules health checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
 
 package struct GatewayOptions: Sendable {
-    /// Opens the state; returns nil if there is none yet. Each use of the store waits at most `patienceMilliseconds`
-    /// for other processes' locks.
+    /// Opens the state. Returns nil if there is no state yet. Each use of the store waits at most
+    /// `patienceMilliseconds` for other processes' locks.
     package var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
-    /// The path of the state's database, which is watched for changes.
+    /// The path of the state's database file, which the gateway watches for changes.
     package var statePath: String
-    /// Returns the key that seals the state's secrets. The key may be stored in the state itself.
+    /// Returns the key that seals the state's secrets. The closure gets the store, since the key may be stored in the
+    /// state itself.
     package var masterKey: @Sendable (any StateStore) throws -> MasterKey
-    /// The directory of the local CA's files; nil to use the one of the configuration.
+    /// The directory of the local CA's files. If nil, the configuration names the directory.
     package var cacheDirectory: String?
-    /// How long requests may take to finish when the gateway ends, in milliseconds.
+    /// How long open requests may take to finish after the gateway was told to end, in milliseconds.
     package var drainMilliseconds: Int64 = 30_000
-    /// The sockets passed on by systemd or by the earlier process.
+    /// Listening sockets that systemd or the earlier process passed to this process.
     package var inheritedSockets: [Int32] = []
-    /// The descriptor for the byte that reports readiness to the earlier process.
+    /// The write end of the earlier process's pipe. A byte there tells the earlier process that this process is ready.
     package var readyDescriptor: Int32?
-    /// The program and arguments that start a successor.
+    /// The command line that starts a successor: the program and its arguments.
     package var program: [String] = []
     package var version = ""
     package var log: EventLog
@@ -46,28 +47,24 @@ package struct GatewayOptions: Sendable {
     }
 }
 
-/// An event that other threads report to the control side.
 enum ControlEvent: Sendable {
     /// The state's files may have changed.
     case stateTouched
     /// A check of the state for damage has ended.
     case stateChecked(StateCheck)
-    /// Retired listening addresses can be closed.
+    /// The sockets of retired addresses have dropped new connections long enough, so the sockets can be closed.
     case retired
-    /// A name was resolved, or could not be.
     case resolved(Resolver.Answer)
-    /// A thread's attempt to obtain a certificate has ended.
     case certificateDone(name: String, CertificateJob.Outcome)
-    /// CAs were asked for renewal advice.
+    /// The CAs' answers about renewal times are in the state.
     case adviceTaken
-    /// Replaced certificates were revoked, as far as possible.
+    /// The thread that revokes replaced certificates has ended. Some of them may not be revoked.
     case revocationsDone
-    /// The statuses of the ordered certificate packs were read.
+    /// The thread that checks the ordered certificate packs has ended.
     case packsFollowed
 }
 
-/// The control side of the gateway. Runs on the thread that calls `run`; all its properties are confined to that
-/// thread.
+/// The control side of the gateway. All its properties are used only on the thread that calls `run`.
 package final class GatewayServer {
     let options: GatewayOptions
     let log: EventLog
@@ -89,46 +86,46 @@ package final class GatewayServer {
     var tickets: TicketKeys
     var fallback: FallbackSource
     var fallbackDirectory: FilePath?
-    /// The local CA, if it can be used, and the admin listener's certificate.
+    /// Nil until the local CA can be used; a temporary CA serves until then. `admin` is the admin listener's
+    /// certificate.
     var localAuthority: (authority: LocalAuthority, admin: LocalAuthority.Server?)?
     var accessLog: AccessLogSink?
     var accessLogTarget = AccessLogTarget()
-    /// The reason why the access log can't be opened.
     var accessLogFailure: String?
-    /// The trouble of an access log that is open but loses lines.
+    /// Watches an open access log for failed writes and lost lines.
     var accessLogTrouble = AccessLogTrouble()
     var listening: [String: Listening] = [:]
     var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
     /// A change that waits until the names of upstreams are resolved. No later change is read meanwhile.
     var heldChange: HeldChange?
-    /// The latest revision that each worker has put in force, by the worker's number.
+    /// The latest revision that each worker has put in force. The key is the worker's number.
     var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
-    /// Whether the state can't be used because its key is missing or wrong.
     var lacksKey = false
-    /// Whether the missing state was logged, and whether the service manager was told of it.
+    /// Whether the log has reported that there is no state yet. `isToldOfWaiting`: whether the service manager was told
+    /// so.
     var isWaiting = false
     var isToldOfWaiting = false
     let startedAt = GatewayServer.uptime
-    /// Whether a large change has been read, whose memory should go back to the system.
+    /// Whether a large change was read. Once it is in force, the memory that it freed goes back to the system.
     var mustGiveBackMemory = false
-    /// Whether the next read must cover the whole state instead of the changes.
+    /// Whether the next read covers the whole state instead of only the changes.
     var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]
     var resolvedAt: [String: Int64] = [:]
     var resolutions: [String: Resolver.Answer] = [:]
-    /// The names that are being resolved.
+    /// The names that the resolver's threads work on, or that wait for a thread.
     var namesUnderWay: Set<String> = []
-    /// The names of upstreams that could not be reached.
+    /// The names of upstreams that a worker could not reach. They are resolved again sooner than others.
     var urgentNames: Set<String> = []
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
     var nextRenewalLook: Int64 = 0
-    /// The wanted number of workers that the log has already said needs a restart.
+    /// The number of workers for which the log has already said that it needs a restart.
     var toldWorkerCount: Int?
-    /// The limits of client connections that were last logged.
+    /// The limits of client connections that the log last stated.
     var toldBudget: DescriptorBudget?
     var drained = 0
     var drainDeadline: Int64?
@@ -136,13 +133,13 @@ package final class GatewayServer {
     var issuance = Issuance()
     let metrics = MetricsSource()
     var isEnding = false
-    /// Whether a signal has asked the gateway to end; a second signal ends it at once.
+    /// Whether a signal has already asked the gateway to end. A second signal ends it at once.
     private var isToldToEnd = false
 
-    /// Creates a gateway and starts the admin worker.
+    /// Also starts the admin worker.
     package init(_ options: GatewayOptions) throws {
-        // libdispatch, which the state's library uses, ends the process if it finds no free descriptor at its first
-        // use. So libdispatch is used here, while there are free descriptors.
+        // libdispatch ends the process if no descriptor is free at its first use. The state's library uses libdispatch,
+        // so its first use is here, while descriptors are free.
         DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
         log = options.log
@@ -153,7 +150,7 @@ package final class GatewayServer {
         resolver = try Resolver { events.post(.resolved($0)) }
         sockets = ListeningSockets(inherited: options.inheritedSockets)
         tickets = try TicketKeys()
-        // A temporary CA, until the state names the directory of the local CA.
+        // A temporary CA signs fallback certificates until the state names the local CA's directory.
         let now = Int64(time(nil))
         fallback = try FallbackSource(
             authority: CertificateAuthority.makeRoot(
@@ -167,13 +164,12 @@ package final class GatewayServer {
     }
 
     /// Serves until a signal ends the gateway.
-    ///
-    /// - Returns: The exit code: 0 after an orderly end, 1 if the key does not open the state at the start.
+    /// - Returns: The exit code. 0 after an orderly end; 1 if the key does not open the state at the start.
     package func run() -> Int32 {
         startWatching()
         reload()
-        // At the start a wrong key ends the process, since nothing is served yet and the operator sees why. Later the
-        // configuration in force stays.
+        // At the start nothing is served yet, so a wrong key ends the process and the operator sees why. Later a wrong
+        // key leaves the configuration in force.
         if lacksKey {
             end()
             return 1
@@ -191,13 +187,12 @@ package final class GatewayServer {
         return 0
     }
 
-    /// The time in seconds since 1970.
     static var now: Int64 { Int64(time(nil)) }
 
     private func startWatching() {
         let (path, events) = (FilePath(options.statePath), events)
         NamedThread("state-watch") {
-            // If there are no free descriptors, the state is still read every second.
+            // `StateWatcher` fails if no descriptor is free. The control side reads the state every second anyway.
             guard let watcher = try? StateWatcher(path: path) else { return }
             while watcher.wait() != .stopped { events.post(.stateTouched) }
         }.start()
@@ -208,7 +203,7 @@ package final class GatewayServer {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
-        // A signal or a message ends the wait early. One second is the longest delay of timed work on this thread.
+        // A signal or a message ends the wait early. Timed work on this thread is late by at most one second.
         Poll.wait(for: &descriptors, milliseconds: 1000)
         let drained = events.drain()
         var isTouched = false
@@ -231,17 +226,18 @@ package final class GatewayServer {
             settleWaits()
         }
         for report in reports.drain() { handle(report) }
-        // Before the signals: if the successor is ready, a signal to end must not end the successor too.
+        // Handled before signals. Otherwise a signal to end the gateway would also end a successor that has just become
+        // ready.
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
         while let signal = signals.next() { handle(signal: signal) }
     }
 
     private var lastTick: Int64 = 0
     private var idleMemory = IdleMemory()
-    /// When each shortage may be logged again, in seconds of the monotonic clock; the key nil stands for connections
-    /// that can't be accepted. A shortage occurs so often that it would fill the log.
+    /// The time from which each shortage may be logged again, in seconds of the monotonic clock. Without this limit,
+    /// shortages would fill the log. The key nil stands for connections that can't be accepted.
     var nextComplaints: [Shortage?: Int64] = [:]
-    /// How long before the deadline of a drain the WebSockets are told to close, in seconds.
+    /// How long before the end of a drain the workers tell WebSockets to close, in seconds.
     private static let closingSeconds: Int64 = 5
 
     private func tick() {
@@ -253,7 +249,8 @@ package final class GatewayServer {
         }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
         putHeldChangeInForce()
-        // The watcher may have missed a change, and reading the position is cheap.
+        // The file watcher may miss a change. `reload` only reads the state's position if nothing has changed, which is
+        // cheap.
         reload()
         tellOfWaiting(now)
         if now >= nextHeartbeat { reportNode() }
@@ -333,13 +330,14 @@ package final class GatewayServer {
             isToldToEnd = true
             endSuccessor(by: signal)
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
-            // A gateway that has handed over is already draining, and its requests keep their time.
+            // After a handover to a successor this gateway is already draining. Its requests keep the time that they
+            // were given.
             guard isEnding else { return drain(handedOver: false) }
             for worker in workers { worker.mailbox.post(.closeTunnels) }
         }
     }
 
-    /// Stops accepting connections. The gateway ends when the open connections are done, or at the deadline.
+    /// Stops accepting connections. The gateway ends when the open connections have closed, or at the deadline.
     func drain(handedOver: Bool) {
         isEnding = true
         drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
@@ -348,8 +346,8 @@ package final class GatewayServer {
         reportNode()
         for worker in workers {
             worker.mailbox.post(.drain(handedOver: handedOver))
-            // After a handover WebSockets stay open until the deadline is near, since the new process can't take them
-            // over.
+            // After a handover, WebSockets stay open until shortly before the deadline, since the new process can't
+            // continue them.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
         if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys) + retiring.keys)) }

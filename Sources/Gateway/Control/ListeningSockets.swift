@@ -3,8 +3,8 @@ import ConfigModel
 import Glibc
 
 /// Creates and keeps the listening sockets. Each address has one socket for each worker (SO_REUSEPORT), so the kernel
-/// distributes the connections and no worker waits for another. Sockets passed on by systemd or by an earlier process
-/// are used if their address matches.
+/// distributes the connections and workers never compete for one. Sockets that systemd or an earlier process has passed
+/// on are used if they are bound to a wanted address.
 struct ListeningSockets {
     private struct Inherited {
         let descriptor: Int32
@@ -13,30 +13,31 @@ struct ListeningSockets {
 
     private static let backlog: Int32 = 4096
     private var inherited: [Inherited]
-    /// The descriptors in use, by address. A successor inherits them.
+    /// The sockets in use, by address. A successor inherits all of them.
     private(set) var open: [String: [Int32]] = [:]
     private var ports: [String: Int] = [:]
-    /// The addresses whose sockets belong to this process only.
+    /// The addresses whose sockets this process has created itself, so no other process shares them.
     private var owned: Set<String> = []
 
-    /// Keeps the inherited descriptors that are sockets and ignores the others.
+    /// Descriptors that are not sockets are ignored.
     init(inherited descriptors: [Int32]) {
         inherited = descriptors.compactMap { descriptor in
             Self.name(of: descriptor).map { Inherited(descriptor: descriptor, name: $0) }
         }
     }
 
-    /// Returns the sockets for an address, one for each worker.
+    /// Returns the sockets for an address, at least one for each worker.
     mutating func listen(at address: ListenAddress, workers: Int) throws(SystemFailure) -> [Int32] {
         var descriptors: [Int32] = []
         do {
             let handedOver = inherited.count
-            // If this process already listens on the port, `probe` would only find its own socket.
+            // If this process already listens on the port at another address, `probe` would find this process's own
+            // socket.
             let first = try Self.make(address, adopting: &inherited, probes: !ports.values.contains(address.port))
             if inherited.count == handedOver { owned.insert(address.text) }
             descriptors.append(contentsOf: first.prefix(workers))
-            // Inherited sockets beyond the number of workers go to the last worker, so that connections there are
-            // accepted too.
+            // If there are more inherited sockets than workers, the last worker gets the rest. The kernel sends
+            // connections to each of these sockets, so each must be accepted from.
             let surplus = first.dropFirst(workers)
             let mayShare = !surplus.isEmpty || Self.isShared(first)
             while descriptors.count < workers {
@@ -51,31 +52,32 @@ struct ListeningSockets {
         return descriptors
     }
 
-    /// Forgets an address. The workers close the sockets.
+    /// Does not close the sockets, which the workers still use. The workers close them.
     mutating func forget(_ address: String) {
         (open[address], ports[address]) = (nil, nil)
         owned.remove(address)
     }
 
-    /// Sets whether connections are accepted only after their first bytes have arrived. For a new socket this is on.
+    /// Sets whether the kernel passes on a connection only after the client's first bytes have arrived. New sockets
+    /// start with this setting on.
     func awaitData(_ awaits: Bool, at address: String) {
         for descriptor in open[address] ?? [] { Self.awaitData(awaits, descriptor) }
     }
 
     private static func awaitData(_ awaits: Bool, _ descriptor: Int32) {
-        // TCP_DEFER_ACCEPT: a worker wakes up only once it has something to read.
+        // With TCP_DEFER_ACCEPT a worker wakes up only when a new connection has something to read.
         Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, awaits ? 1 : 0)
     }
 
-    /// Sets whether new connections to an address are dropped, as if the client's first packet was lost. The client
-    /// repeats it after a second and reaches the socket that listens then. Established connections continue. Sockets
-    /// shared with another process are not changed.
+    /// Sets whether the kernel drops new connections to an address, as if the client's first packet was lost. The
+    /// client sends the packet again after a second, and reaches the socket that listens then. Established connections
+    /// are not affected. Sockets shared with another process are left alone.
     func dropNew(_ drops: Bool, at address: String) {
         guard owned.contains(address) else { return }
         for descriptor in open[address] ?? [] { _ = aegis_drop_new(descriptor, drops ? 1 : 0) }
     }
 
-    /// Closes the inherited sockets that no address uses.
+    /// Closes the inherited sockets that no configured address uses.
     mutating func closeUnused() {
         for socket in inherited { Socket.close(socket.descriptor) }
         inherited = []
@@ -98,24 +100,24 @@ struct ListeningSockets {
         return adopted.map(\.descriptor)
     }
 
-    /// Whether the first socket was bound without SO_REUSEPORT. Then no second socket can be bound to its address, and
-    /// the workers share the first.
+    /// Whether the first socket was bound without SO_REUSEPORT. No second socket can be bound to its address then, so
+    /// all workers share the first socket.
     private static func isShared(_ descriptors: [Int32]) -> Bool {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        // `getsockopt` writes a number of this size into `value`.
+        // This is safe, since `getsockopt` writes at most `size` bytes into `value`.
         return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
     }
 
-    /// The addresses to bind. Without a given IP address: all of IPv6, which includes IPv4, or all of IPv4 if the
-    /// machine has no IPv6.
+    /// The addresses to bind, in order of preference. Without a given IP address: `::`, which also accepts IPv4, and
+    /// then `0.0.0.0` for machines without IPv6.
     private static func socketAddresses(of address: ListenAddress) -> [SocketAddress] {
         if let given = address.address { return [SocketAddress(given, port: address.port)] }
         return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
     }
 
-    /// Fails if another process listens on the address. Because of SO_REUSEPORT, binding would succeed beside another
-    /// gateway of the same user, and each would get half of the connections.
+    /// Fails if another process listens on the address. SO_REUSEPORT would let two gateways of the same user bind the
+    /// same address, and each would get half of the connections.
     private static func probe(_ address: ListenAddress) throws(SystemFailure) {
         for candidate in socketAddresses(of: address) {
             guard let descriptor = try? Socket.make(family: candidate.family) else { continue }
@@ -128,7 +130,7 @@ struct ListeningSockets {
         }
     }
 
-    /// The reason why the gateway can't listen on an address, with advice if there is some.
+    /// Includes advice on how to permit the port, if the cause is missing permission.
     static func reason(for failure: SystemFailure, at address: ListenAddress) -> String {
         let text = SystemFailure.text(failure.code)
         // Only privileged processes may bind ports below 1024 (ip(7)).
@@ -144,7 +146,7 @@ struct ListeningSockets {
                 return try bind(candidate)
             } catch {
                 failure = error
-                // IPv4 alone is tried only on a machine without IPv6.
+                // The IPv4 address is tried only if the machine has no IPv6.
                 guard [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.code) else { throw error }
             }
         }
@@ -169,11 +171,13 @@ struct ListeningSockets {
         return descriptor
     }
 
-    /// The address that a socket is bound to, as raw bytes; nil if the descriptor is not a socket.
+    /// The address that a socket is bound to, as the raw bytes of its `sockaddr`. Nil if the descriptor is not a
+    /// socket.
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        // `getsockname` writes at most `size` bytes into `storage` and sets `size` to the length of the address.
+        // This is safe, since `getsockname` writes at most `size` bytes into `storage`. It sets `size` to the length of
+        // the address.
         let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &size)

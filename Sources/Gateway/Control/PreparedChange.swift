@@ -4,19 +4,16 @@ import PKI
 import State
 import Synchronization
 
-/// A change of the state, prepared as far as possible without knowing other changes. This is most of the work, and any
-/// thread can do it.
+/// A change of the state, prepared as far as possible without knowing other changes. The preparation is most of the
+/// work, and any thread can do it.
 ///
-/// Indirect, since hosts are large and the value is passed on several times.
+/// Indirect, since `Host` is a large struct and the value is passed on several times.
 indirect enum PreparedChange: Sendable {
-    /// A host; nil when its record can't be read.
+    /// The host is nil if its record can't be read.
     case host(ItemID, record: [UInt8], Host?)
-    /// A certificate, or the reason why it can't be used.
     case certificate(name: String, Result<CertificateEntry, Failure>)
-    /// A change that needs no preparation.
     case other(StateChange)
 
-    /// The reason why a certificate can't be used.
     struct Failure: Error {
         let reason: String
     }
@@ -26,9 +23,9 @@ struct ChangePreparation: Sendable {
     let sealer: Sealer
     let shared: SharedParts
 
-    /// Prepares a change. Parsing a certificate costs a hundred times as much as checking its seal and fingerprint, so
-    /// a certificate is parsed only on request. The seal proves that the key belongs to the leaf, and apply checked the
-    /// rest before storing it.
+    /// Parsing a certificate costs a hundred times as much as checking its seal and fingerprint, so a certificate is
+    /// parsed here only if `parsesCertificate` is true. The seal proves that the key belongs to the leaf. aegis-apply
+    /// checked the rest before it stored the certificate.
     func prepare(_ change: StateChange, parsesCertificate: Bool) -> PreparedChange {
         switch change {
         case .item(let id, let item) where id.kind == .host:
@@ -55,30 +52,31 @@ struct ChangePreparation: Sendable {
     }
 }
 
-/// The parts that thousands of certificates share, such as intermediates. Each is read and stored once.
+/// Data that thousands of certificates have in common, such as intermediates. Each is parsed and kept only once.
 final class SharedParts: Sendable {
     private let commons = Mutex<[Origin: CertificateEntry.Common]>([:])
     private let intermediates = Mutex<[Text: TLSIntermediates]>([:])
 
-    /// A PEM text. It ends with a signature, so its last bytes are enough for a hash.
+    /// A PEM text, which is hashed by its last bytes only. They belong to the certificate's signature, so different
+    /// texts differ there.
     private struct Text: Hashable {
         let pem: [UInt8]
 
         func hash(into hasher: inout Hasher) {
-            // The bytes are lent to this call only.
+            // This is safe, since the bytes are lent only for this call.
             unsafe pem.suffix(96).withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
         }
     }
 
-    /// The values that two certificates must have in common to share a `Common`.
+    /// Two certificates share a `Common` if all these values are the same.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String
         let keyID: String
     }
 
-    /// The values that all certificates with these intermediates, directory and key share. The first certificate's leaf
-    /// is the base to which the others are compared.
+    /// Returns the `Common` of all certificates with these intermediates, directory and key. The first such
+    /// certificate's leaf becomes the base for the differences of the others.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {
@@ -93,12 +91,12 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// Splits a chain in PEM into the leaf, in DER, and the intermediates.
+    /// Splits a PEM chain into the leaf, in DER, and the intermediates.
     func chain(of pem: [UInt8]) throws(PKIError) -> (leaf: [UInt8], above: TLSIntermediates) {
         let end = PEM.endOfFirstBlock(in: pem) ?? pem.count
         let first = try PEM.certificates(in: Array(pem[..<end]))
         if first.count == 1 { return (first[0], try intermediates(in: Array(pem[end...]))) }
-        // This PEM was not written by apply: its first block contains no certificate or several.
+        // aegis-apply did not write this PEM: its first block contains no certificate, or several.
         let chain = try PEM.certificates(in: pem)
         guard let leaf = chain.first else { throw .malformed("certificate", reason: "its chain has no leaf") }
         return (leaf, try TLSIntermediates(der: chain.dropFirst()))

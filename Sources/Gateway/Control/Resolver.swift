@@ -1,14 +1,13 @@
 import Glibc
 import Synchronization
 
-/// Resolves host names on threads of its own, since getaddrinfo(3) can take many seconds. It keeps no results: callers
-/// ask again and compare the answers to notice a change.
+/// Resolves host names on threads of its own, since getaddrinfo(3) can take many seconds. The resolver keeps no
+/// results. Its callers resolve a name again and compare the addresses to notice a change.
 final class Resolver: Sendable {
-    /// The result of resolving a name.
     struct Answer: Sendable {
         let name: String
         let addresses: [SocketAddress]
-        /// The reason why there is no address.
+        /// The reason why the name has no address; nil if it has one.
         let failure: String?
     }
 
@@ -17,21 +16,21 @@ final class Resolver: Sendable {
         var isEnded = false
     }
 
-    /// How many names are resolved at once. Several, so that a name whose server does not answer does not delay all
-    /// others.
+    /// The number of names resolved at the same time. With several threads, one name whose server does not answer does
+    /// not delay all others.
     private static let threads = 4
     private let work = Mutex(Work())
     private let signal: Mailbox<Void>
     private let deliver: @Sendable (Answer) -> Void
 
-    /// Creates a resolver that calls `deliver` with each answer, on its own threads.
+    /// `deliver` is called with each answer, on one of the resolver's threads.
     init(deliver: @escaping @Sendable (Answer) -> Void) throws(SystemFailure) {
         self.deliver = deliver
         signal = try Mailbox()
         for number in 0..<Self.threads { NamedThread("resolver-\(number)") { [self] in run() }.start() }
     }
 
-    /// Adds names to the queue, except those that are already in it.
+    /// Names that already wait in the queue are not added again.
     func resolve(_ names: [String]) {
         work.withLock { work in
             let waiting = Set(work.names)
@@ -40,7 +39,7 @@ final class Resolver: Sendable {
         signal.post(())
     }
 
-    /// Ends the threads once they are idle.
+    /// Ends each thread after the name that it is resolving. Names that still wait are dropped.
     func end() {
         work.withLock { work in
             work.names = []
@@ -63,16 +62,17 @@ final class Resolver: Sendable {
         }
     }
 
-    /// Resolves a name. The addresses are in the system's order of preference.
+    /// Blocks until the name is resolved. The addresses are in the system's order of preference.
     static func look(up name: String) -> Answer {
-        // `getaddrinfo` reads the name and the hints, and returns a list that is valid until it is freed below.
+        // This is safe, since `getaddrinfo` only reads the name and the hints. Its list is used until `freeaddrinfo`
+        // frees it.
         var hints = unsafe addrinfo(
             ai_flags: AI_ADDRCONFIG, ai_family: AF_UNSPEC, ai_socktype: Int32(SOCK_STREAM.rawValue), ai_protocol: 0,
             ai_addrlen: 0, ai_addr: nil, ai_canonname: nil, ai_next: nil)
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(name, nil, &hints, &list)
         guard code == 0 else {
-            // gai_strerror returns a constant text.
+            // This is safe, since `gai_strerror` returns a constant text.
             let reason = unsafe String(cString: gai_strerror(code))
             return Answer(name: name, addresses: [], failure: "the name '\(name)' can't be resolved: \(reason)")
         }

@@ -6,62 +6,60 @@ import SystemPackage
 
 /// Converts changes of the state into updates for the workers, and keeps the data that later changes need.
 ///
-/// An item that can't be used, such as a certificate whose key can't be opened, becomes a problem, and its previous
-/// version stays in force.
+/// If an item can't be used, such as a certificate whose key can't be opened, its previous version stays in force and
+/// the reason is added to `problems`.
 struct StateCompiler {
-    /// The settings of listeners, limits and logs that are in force.
     private(set) var settings = GatewaySettings()
-    /// The upstreams of all sites.
     private(set) var upstreams = UpstreamRegistry()
-    /// The health checks, by the upstream's number. If several hosts share an upstream, the host whose name sorts first
-    /// decides.
+    /// The health checks, by the upstream's number. If several hosts share an upstream, the check of the host whose
+    /// name sorts first is used.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
     private var checksByHost: [UpstreamNumber: [String: HealthTarget]] = [:]
-    /// The certificates for Cloudflare's edge, by name.
+    /// The certificates for Cloudflare's edge, by name. Cloudflare serves them, not the gateway.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
-    /// The certificates in force, by name.
     private(set) var certificates = NamedTable<CertificateEntry>()
-    /// The earliest expiry of all certificates; nil while unknown.
+    /// The earliest expiry of all certificates, in seconds since 1970. Nil if it must be computed again.
     private var soonestEnd: Int64?
-    /// The certificates that hosts order automatically, by the certificate's name.
+    /// The certificates that the gateway orders for hosts with `ssl_mode: letsencrypt`. The key is the host's domain,
+    /// which is also the certificate's name.
     private(set) var hostCertificates: [String: ManagedCertificate] = [:]
-    /// The issuers of certificates, by name.
     private(set) var issuers: [String: Issuer] = [:]
-    /// The items that could not be put in force, with the reason.
+    /// The items whose latest version could not be put in force, with the reason.
     private(set) var problems: [ItemID: String] = [:]
-    /// The names of certificates that the state has lost but that its hosts still use; they stay in force.
+    /// The names of certificates that are missing from the state although hosts use them. These certificates stay in
+    /// force.
     private var lost: Set<String> = []
     var siteCount: Int { sites.count }
-    /// The reasons why files of upstreams' CAs can't be used, by path.
+    /// The reasons why files of trusted CAs (`ca_file`) can't be used, by path.
     private(set) var trustFailures: [String: String] = [:]
 
-    /// The directory where relative paths of the configuration start.
+    /// Relative paths of the configuration start at this directory.
     var directory = FilePath(".")
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
     private let trusts = UpstreamTrusts()
 
-    /// How many changed certificates are parsed before they are put in force. In a larger change, such as the first
-    /// load, the others are not parsed.
+    /// The largest number of certificates in one change that are parsed before they are put in force. In a larger
+    /// change, such as the first load, the other certificates are not parsed.
     private static let fullChecks = 64
 
-    /// A host's health check, and the host name that it sends.
+    /// A host's health check. `host` is sent in the Host field of the check's requests.
     struct HealthTarget {
         let check: HealthCheck
         let host: String
     }
 
-    /// Compiles the changes that `tell` reports one by one. If `tell` throws, some of the changes that it reported have
-    /// been compiled.
+    /// Compiles the changes that `tell` reports one by one. If `tell` throws, some of these changes may already be
+    /// compiled.
     ///
-    /// With `all`, `tell` reports the whole state: items that it does not report are removed, and files of CAs are read
-    /// again. As always, an item that can't be used stays in its previous version.
+    /// With `all`, `tell` reports the whole state. Items that it does not report are removed, and files of CAs are read
+    /// again.
     /// - Returns: The value that `tell` returns.
     mutating func compile<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
-        // A full read replaces all entries, so the parts that the old ones shared are dropped too.
+        // A full read replaces all entries, so data shared by the old entries is not needed any more.
         if all { shared = SharedParts() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
@@ -92,7 +90,7 @@ struct StateCompiler {
         return told
     }
 
-    /// All items that are in force or have a problem.
+    /// The items that are in force, and those that have a problem.
     private var knownItems: Set<ItemID> {
         var items = Set(problems.keys)
         items.formUnion(sites.values.lazy.map { ItemID(.host, $0.name) })
@@ -104,15 +102,16 @@ struct StateCompiler {
         return items
     }
 
-    /// Removes an item that a full read did not find. Every apply writes the gateway's settings, so if those are
-    /// missing the state has lost them.
+    /// Removes an item that a full read did not find. The gateway's settings are an exception: every apply writes them,
+    /// so the state must have lost them.
     private mutating func lose(_ id: ItemID, _ update: inout TableUpdate) {
         guard id.kind == .gateway else { return apply(.deleted(id), &update) }
         if settings != GatewaySettings() { problems[id] = Self.lossReason }
     }
 
-    /// Handles certificates that are missing from the state. No apply removes a certificate that a host uses, so such a
-    /// certificate was lost and stays in force. Others are removed.
+    /// Handles certificates that are missing from the state. No apply removes a certificate that a host uses. So if a
+    /// host uses a missing certificate, the state has lost it, and it stays in force. Other missing certificates are
+    /// removed.
     private mutating func keepUsed(_ missing: Set<String>, _ update: inout TableUpdate) {
         guard !missing.isEmpty else { return }
         var unused = missing
@@ -151,7 +150,7 @@ struct StateCompiler {
             edgeCertificates[id.name] = certificate
         case .item, .certificate: break
         case .challenge(let challenge):
-            // If a challenge can't be answered, the CA reports the failure to the process that ordered.
+            // If this challenge can't be answered, the CA reports the failure to the process that placed the order.
             try? update.add(challenge, now: GatewayServer.now)
             challenges.insert(challenge.token)
         case .challengeDeleted(let token):
@@ -198,7 +197,8 @@ struct StateCompiler {
         lookAtAll()
     }
 
-    /// Renewal times depend on the issuers, so all certificates are looked at again.
+    /// Renewal times depend on the issuers. When an issuer changes, the renewal time of every certificate is calculated
+    /// again.
     private func lookAtAll() {
         for certificate in certificates.values { certificate.restsUntil = 0 }
     }
@@ -222,7 +222,7 @@ struct StateCompiler {
         let directory = directory
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
-            // A closure that captured `self` would force a copy of the tables when they change.
+            // The closure must not capture `self`, which would force a copy of the tables when they change.
             return upstreams.use(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
@@ -255,8 +255,7 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// How the gateway orders or renews the certificate with this name, which is a host's own or a stored one; nil if
-    /// it does not.
+    /// How the gateway orders or renews the certificate with this name. Nil if the gateway does neither.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
     /// The earliest expiry of all certificates, in seconds since 1970; nil if there are none.
@@ -271,7 +270,7 @@ struct StateCompiler {
     }
 
     private mutating func setCertificate(_ name: String, _ certificate: CertificateEntry?) {
-        // All certificates are compared again only if the one that expires first changes.
+        // The earliest expiry stays known unless it belongs to the certificate that is replaced here.
         if certificates[name]?.expiresAt == soonestEnd { soonestEnd = nil }
         certificates[name] = certificate
         if let certificate { soonestEnd = soonestEnd.map { min($0, certificate.expiresAt) } }

@@ -2,43 +2,42 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Reports when the state in a directory may have changed. It only watches files; the caller reads the state.
+/// Reports when the state in a directory may have changed. The watcher only looks at files; its caller reads the state.
 ///
-/// A write to a file is only the start of a commit: SQLite writes and syncs the -wal file and then makes the commit
-/// visible in shared memory, which causes no event. So after an event the watcher reports at once and then again and
-/// again. Each pause is a quarter longer than the last, up to a second, so a commit is seen late by at most a quarter
-/// of the time it took. The reports then go on once a second. They also cover a directory created later, and changes
-/// without events (network file systems, links, no inotify instance left).
+/// An event comes before the commit can be read: SQLite first writes and syncs the -wal file, and then makes the commit
+/// visible in shared memory, which causes no event. So the watcher reports right after an event and then repeats the
+/// report. Each pause is a quarter longer than the last, up to a second, so a commit is seen late by at most a quarter
+/// of the time it took. After that the watcher reports once a second. These reports also cover a directory that is
+/// created later, and changes without events (network file systems, links, no inotify instance left).
 ///
-/// One thread waits; any thread may wake or stop it.
+/// One thread waits. Any thread may wake or stop the watcher.
 package final class StateWatcher: Sendable {
-    /// The reason why a wait ended.
     package enum Wake: Sendable {
-        /// It is time to read the state.
+        /// The caller should read the state now.
         case look
         /// A thread called `wake`.
         case called
-        /// A thread called `stop`; all later waits end at once.
+        /// A thread called `stop`. All later waits end at once.
         case stopped
     }
 
     /// The longest time between two reports.
     package static let slowPoll = Duration.seconds(1)
-    /// The time from an event to the first report, and from the first report to the second. A commit is many writes, so
-    /// the first report waits for more of them.
+    /// The pause between an event and the first report, and between the first and the second report. A commit consists
+    /// of many writes, so the first report waits for more of them.
     private static let firstPause = Duration.milliseconds(1)
 
     private let directory: FilePath
     /// The names of the files whose changes are reported.
     private let names: Set<String>
-    /// The inotify instance. -1 if there is none; poll(2) ignores that.
+    /// The inotify instance, or -1 if there is none. poll(2) ignores a negative descriptor.
     private let inotify: FileDescriptor
-    /// A pipe; a byte in it wakes the waiting thread.
+    /// A pipe. A byte written into it wakes the waiting thread.
     private let bell: (readEnd: FileDescriptor, writeEnd: FileDescriptor)
     private let isStopped = Atomic(false)
     private let schedule: Mutex<Schedule>
 
-    /// The time of the next report. Only the waiting thread uses it.
+    /// When to report next. Only the waiting thread uses the schedule.
     private struct Schedule {
         var next = ContinuousClock.now + slowPoll
         var pause = slowPoll
@@ -50,10 +49,10 @@ package final class StateWatcher: Sendable {
         }
     }
 
-    /// Watches the state whose database is, or will be, at `path`.
+    /// Watches the state's database at `path`, which need not exist yet.
     ///
-    /// Changes from now on end a wait, so callers should read the state first and then wait.
-    /// - Throws: `Errno` when there are no file descriptors left.
+    /// Changes after this call end a wait, so the caller should create the watcher, read the state, and then wait.
+    /// - Throws: `Errno` if no file descriptor is free.
     package init(path: FilePath) throws(Errno) {
         let parent = path.removingLastComponent()
         directory = parent.isEmpty ? "." : parent
@@ -71,7 +70,7 @@ package final class StateWatcher: Sendable {
         }
     }
 
-    /// Blocks until it is time to read the state, or until a thread calls `wake` or `stop`. A burst of events ends one
+    /// Blocks until the state should be read, or until a thread calls `wake` or `stop`. A burst of events ends only one
     /// wait.
     package func wait() -> Wake {
         schedule.withLock { schedule in
@@ -95,7 +94,7 @@ package final class StateWatcher: Sendable {
         }
     }
 
-    /// Ends the present wait, or the next one. Several calls may end only one wait.
+    /// Ends the present wait or, if no thread waits, the next wait. Several calls may together end only one wait.
     package func wake() {
         // If the pipe is full, the thread is already being woken.
         _ = try? bell.writeEnd.writeAll([0])
@@ -111,14 +110,15 @@ package final class StateWatcher: Sendable {
 // MARK: System calls
 
 extension StateWatcher {
-    /// The events to report: a file is written, created, deleted or moved, or the directory itself is deleted or moved.
+    /// The reported events: a file is written, created, deleted or moved, or the directory itself is deleted or moved.
     private static let mask = [
         IN_MODIFY, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE_SELF, IN_MOVE_SELF, IN_ONLYDIR,
     ].reduce(UInt32(0)) { $0 | UInt32($1) }
 
-    /// Watches the directory that is at the path now. Does nothing if that directory is already watched.
+    /// Watches the directory that is at the path now. If the directory is the same as before, inotify returns the same
+    /// watch.
     private func watchDirectory(_ schedule: inout Schedule) {
-        // The path is lent to this call only.
+        // This is safe, since the path is lent only for this call.
         let watch = unsafe directory.withPlatformString { path in
             unsafe inotify_add_watch(inotify.rawValue, path, Self.mask)
         }
@@ -135,7 +135,7 @@ extension StateWatcher {
         return (entries[0].revents != 0, entries[1].revents != 0)
     }
 
-    /// Waits for a fixed time, in which the rest of a burst of events can arrive. `wake` and `stop` end the wait early.
+    /// Waits while the rest of a burst of events arrives. `wake` and `stop` end the wait early.
     private func poll(for duration: Duration) {
         var entries = [pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0)]
         poll(&entries, for: duration)
@@ -144,11 +144,11 @@ extension StateWatcher {
     private func poll(_ entries: inout [pollfd], for duration: Duration) {
         // Rounded up to whole milliseconds. Otherwise the loop would spin during the last fraction of a millisecond.
         let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
-        // The entries are lent to this call only. A signal ends the call like a timeout; the caller checks the clock.
+        // A signal ends the call early, like a timeout. The caller then looks at the clock.
         Poll.wait(for: &entries, milliseconds: CInt(milliseconds))
     }
 
-    /// Reads all waiting events and returns whether one of them matters.
+    /// Reads all waiting events. Returns whether an event concerns the state's files or the directory.
     private func readEvents() -> Bool {
         var isRelevant = false
         while true {
@@ -160,8 +160,8 @@ extension StateWatcher {
 
     private func read(_ descriptor: FileDescriptor) -> ArraySlice<UInt8> {
         var bytes = [UInt8](repeating: 0, count: 4096)
-        // The buffer is lent to this call only. Reading an empty pipe fails, which here means the same as reading
-        // nothing.
+        // This is safe, since the buffer is lent only for this call. A read from an empty pipe fails, which counts as
+        // reading nothing.
         let count = try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         return bytes.prefix(count ?? 0)
     }
@@ -171,7 +171,8 @@ extension StateWatcher {
 /// with zeros.
 private struct InotifyEvents: Sequence, IteratorProtocol {
     struct Event {
-        /// The file in the watched directory. Empty if the event concerns the directory itself, or if events were lost.
+        /// The file in the watched directory. Empty if the event concerns the directory itself, or if the kernel lost
+        /// events.
         let name: String
     }
 
@@ -182,7 +183,7 @@ private struct InotifyEvents: Sequence, IteratorProtocol {
     mutating func next() -> Event? {
         let header = 16
         guard rest.count >= header else { return nil }
-        // The read is within the slice, whose length was checked.
+        // This is safe, since the slice has at least 16 bytes and these four are at offset 12.
         let length = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self) }
         let name = rest.dropFirst(header).prefix(Int(length))
         rest = rest.dropFirst(header + Int(length))

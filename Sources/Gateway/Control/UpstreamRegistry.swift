@@ -1,14 +1,16 @@
 import ConfigModel
 import PKI
 
-/// An upstream, together with the CAs that are trusted for it.
+/// An upstream together with the CAs that its certificate is checked against. The same upstream with other CAs is
+/// another upstream for the workers.
 struct TrustedUpstream: Hashable {
     let upstream: Upstream
-    /// The file of the CAs; nil for the system's CAs.
+    /// The path of a file with CA certificates. Nil stands for the system's CAs.
     let caFile: String?
 }
 
-/// The upstreams of all sites, each once, by number. A number is reused only when no site uses its upstream any more.
+/// The upstreams of all sites, each with a number. Sites that name the same upstream share a number. A number is reused
+/// when no site uses its upstream any more.
 struct UpstreamRegistry {
     private struct Known {
         let number: UpstreamNumber
@@ -17,21 +19,20 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
-    /// The trusted CAs of upstreams that have a file of CAs.
+    /// The CAs read from files, by the number of the upstream that names the file.
     private var trust: [UpstreamNumber: UpstreamTrust] = [:]
-    /// The names to resolve, with the number of upstreams that have each name.
+    /// How many upstreams have each host name. Each name is resolved once for all of them.
     private(set) var names: [String: Int] = [:]
     private var free: [UpstreamNumber] = []
     private var next: UpstreamNumber = 0
 
-    /// The upstream with this number.
     subscript(number: UpstreamNumber) -> Upstream? { upstreams[number]?.upstream }
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// Adds one user to an upstream and returns its number. The definition of a new upstream is added to the update.
-    ///
-    /// `trust` reads the file of CAs for a new upstream.
+    /// Counts one more user of an upstream. For a new upstream, `trust` reads the file of CAs, and the update gets its
+    /// definition.
+    /// - Returns: The upstream's number.
     mutating func use(
         _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
     ) -> UpstreamNumber {
@@ -57,8 +58,7 @@ struct UpstreamRegistry {
     }
 
     /// Reads the files of CAs again. An upstream whose CAs have changed gets a new definition. If a file can't be used
-    /// any more, its previous CAs stay trusted.
-    ///
+    /// now, its previous CAs stay trusted.
     /// - Returns: The reasons why files can't be used, by path.
     mutating func readTrustAgain(_ update: inout TableUpdate, _ read: (String) -> UpstreamTrust) -> [String: String] {
         var failures: [String: String] = [:]
@@ -74,7 +74,7 @@ struct UpstreamRegistry {
         return failures
     }
 
-    /// Removes one user from an upstream, and the upstream itself with its last user.
+    /// Counts one user less. An upstream without users is removed.
     mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {
@@ -94,7 +94,7 @@ struct UpstreamRegistry {
 }
 
 extension Upstream {
-    /// The IP address, if the upstream has one instead of a name.
+    /// Nil if the upstream has a host name or a Unix socket's path.
     var addressLiteral: IPAddress? {
         switch transport {
         case .unix: nil
@@ -103,7 +103,7 @@ extension Upstream {
         }
     }
 
-    /// The host name to resolve; nil if there is none.
+    /// Nil if the upstream has an IP address or a Unix socket's path.
     var nameToResolve: String? {
         guard addressLiteral == nil else { return nil }
         return switch transport {

@@ -1,8 +1,8 @@
 import PKI
 import SystemPackage
 
-/// The TLS contexts for upstreams. Upstreams with the same CAs share a context, which exists as long as one of them
-/// uses it. Confined to the control side.
+/// The TLS contexts for upstreams. Upstreams with the same CAs share a context. A context exists as long as an upstream
+/// uses it. Only the control side's thread uses this class.
 final class UpstreamTrusts {
     private struct Kept {
         weak var context: TLSClientContext?
@@ -10,7 +10,7 @@ final class UpstreamTrusts {
 
     private var kept: [TLSClientContext.Trust: Kept] = [:]
 
-    /// Reads the CAs of `caFile`, or the system's when it is nil. A missing or faulty file is reported here, before a
+    /// Reads the CAs of `caFile`, or the system's CAs if it is nil. A missing or faulty file is reported here, before a
     /// connection needs it.
     func trust(in caFile: String?, _ directory: FilePath) -> UpstreamTrust {
         let path = caFile.map { directory.pushing(FilePath($0)).string }

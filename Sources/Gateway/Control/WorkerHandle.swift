@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// The control side's access to a worker: its mailbox, its metrics, and whether it has ended.
+/// The control side's access to a worker, which runs on another thread.
 final class WorkerHandle: Sendable {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>
@@ -15,12 +15,11 @@ final class WorkerHandle: Sendable {
         mailbox = try Mailbox()
     }
 
-    /// Starts the worker in a thread of its own.
     func start(_ setup: @escaping @Sendable () -> WorkerSetup) {
         let name = number < 0 ? "admin" : "worker-\(number)"
         NamedThread(name) { [self] in
             do {
-                // The worker is created on the thread that it is confined to.
+                // The worker is created on its own thread, since only this thread may use the worker.
                 try Worker(number: number, setup: setup()).run()
             } catch {
                 EventLog(.text).error("a worker can't start: \(error)")
@@ -29,7 +28,7 @@ final class WorkerHandle: Sendable {
         }.start()
     }
 
-    /// Waits until the worker has ended, at most a second. It must have been told to stop.
+    /// Waits at most a second until the worker has ended. The worker must have been told to stop.
     func wait() {
         for _ in 0..<1000 {
             if ended.withLock({ $0 }) { return }

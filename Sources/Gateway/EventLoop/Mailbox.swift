@@ -16,20 +16,20 @@ final class Mailbox<Message: Sendable>: Sendable {
 
     deinit { _ = close(descriptor) }
 
-    /// Adds a message. Any thread may call this.
+    /// Any thread may call this.
     func post(_ message: Message) {
         let wasEmpty = messages.withLock { messages in
             messages.append(message)
             return messages.count == 1
         }
-        // Adding 1 fails only when the counter has reached 2^64 - 2 without being read.
+        // A write of 1 fails only if the unread counter is near 2^64, which can't happen here.
         if wasEmpty { _ = eventfd_write(descriptor, 1) }
     }
 
     /// Removes and returns all messages, in the order in which they were posted.
     func drain() -> [Message] {
         var value: eventfd_t = 0
-        // `eventfd_read` writes one number into `value`.
+        // This is safe, since `eventfd_read` writes one number into `value`.
         _ = unsafe eventfd_read(descriptor, &value)
         return messages.withLock { messages in
             defer { messages = [] }

@@ -1,15 +1,13 @@
 import CLinux
 import Glibc
 
-/// The events that epoll reports for a descriptor.
 struct Readiness: OptionSet {
     let rawValue: UInt32
 
-    /// Bytes can be read, or the end of the stream.
+    /// There are bytes to read, or the stream has ended.
     static let readable = Readiness(rawValue: aegis_epoll_readable)
-    /// Bytes can be written.
     static let writable = Readiness(rawValue: aegis_epoll_writable)
-    /// The peer will send no more bytes; those that have arrived can still be read.
+    /// The peer will send no more bytes. Bytes that have arrived can still be read.
     static let ended = Readiness(rawValue: aegis_epoll_ended)
     /// The connection is broken, or closed in both directions.
     static let hungUp = Readiness(rawValue: aegis_epoll_hung_up)
@@ -19,13 +17,13 @@ struct Readiness: OptionSet {
 
 /// Waits for events of many descriptors with epoll(7), edge-triggered: each change is reported once.
 ///
-/// A worker waits for the kernel's events only here, so another mechanism than epoll would change only this type.
-/// Confined to one thread.
+/// Only this type uses epoll, so only this type would change if another mechanism replaced epoll. Only one thread may
+/// use a poller.
 @safe
 struct Poller: ~Copyable {
     private static let batch = 512
     private let descriptor: Int32
-    /// Memory for one batch of events. Only this value uses it.
+    /// Memory for one batch of events. This is safe, since only this poller uses the memory and `deinit` frees it.
     private let events: UnsafeMutablePointer<epoll_event>
 
     init() throws(SystemFailure) {
@@ -39,32 +37,34 @@ struct Poller: ~Copyable {
         unsafe events.deallocate()
     }
 
-    /// Watches a descriptor for reading and writing until the descriptor is closed.
+    /// Watches a descriptor for reading and writing, until the descriptor is closed.
     func add(_ watched: Int32, _ token: Token) throws(SystemFailure) {
         try add(watched, token, events: aegis_epoll_all)
     }
 
     /// Watches a descriptor for reading only. The event repeats as long as there is something to read
-    /// (level-triggered).
+    /// (level-triggered). If several pollers watch the same socket, the kernel need not wake all of them
+    /// (EPOLLEXCLUSIVE).
     func addLevelTriggered(_ watched: Int32, _ token: Token) throws(SystemFailure) {
         try add(watched, token, events: aegis_epoll_exclusive)
     }
 
     private func add(_ watched: Int32, _ token: Token, events: UInt32) throws(SystemFailure) {
-        // The kernel copies the event. Its data is a union, of which only `u64` is ever used.
+        // This is safe, since the kernel copies the event during the call. Of the union `data`, only the member `u64`
+        // is ever used.
         var event = unsafe epoll_event(events: events, data: epoll_data_t(u64: token.raw))
         guard unsafe epoll_ctl(descriptor, EPOLL_CTL_ADD, watched, &event) == 0 else {
             throw SystemFailure("epoll_ctl")
         }
     }
 
-    /// Stops watching a descriptor that stays open.
+    /// Used for a descriptor that stays open. Closing a descriptor ends its watch anyway.
     func remove(_ watched: Int32) { _ = epoll_ctl(descriptor, EPOLL_CTL_DEL, watched, nil) }
 
-    /// Waits at most this long (nil: without limit), and calls `body` for each event.
+    /// Waits for events and calls `body` for each. Nil means that the wait has no time limit.
     func wait(milliseconds: Int64?, _ body: (Token, Readiness) -> Void) {
         let timeout = milliseconds.map { Int32(clamping: $0) } ?? -1
-        // The kernel writes at most `batch` events. When a signal interrupts the wait, there are none.
+        // This is safe, since the kernel writes at most `batch` events. A signal ends the wait without events.
         let count = unsafe epoll_wait(descriptor, events, Int32(Self.batch), timeout)
         guard count > 0 else { return }
         for index in 0..<Int(count) {

@@ -1,4 +1,4 @@
-/// The place of an element in a slab. The generation tells the element from earlier ones at the same index.
+/// Identifies an element of a slab. The generation distinguishes the element from earlier elements at the same index.
 struct SlotID: Equatable {
     let index: UInt32
     let generation: UInt32
@@ -8,24 +8,23 @@ struct SlotID: Equatable {
     var isNone: Bool { index == .max }
 }
 
-/// Stores elements at fixed addresses and identifies each by an index and a generation, so that a late event for a
-/// removed element can be recognised. Adding or removing an element costs a push or a pop and counts no references.
+/// Stores elements at fixed addresses. Each has an index and a generation, so a late event for a removed element can be
+/// recognised. Adding or removing an element costs a push or a pop, and no reference counting.
 ///
-/// An element keeps its address while others are added and removed. Confined to one thread.
+/// An element keeps its address while others are added and removed. Only one thread may use a slab.
 @safe
 struct Slab<Element: ~Copyable>: ~Copyable {
     private static var chunkBits: Int { 6 }
     private static var chunkSize: Int { 1 << chunkBits }
 
-    /// The memory of 64 elements with their generations.
     @unsafe
     private struct Chunk {
         let elements: UnsafeMutablePointer<Element>
         let generations: UnsafeMutablePointer<UInt32>
     }
 
-    /// The values that change when elements are added or removed. They have memory of their own, so that one element
-    /// can be used while others are added or removed.
+    /// The values that change when elements are added or removed. They are stored apart from the slab itself, so that
+    /// one element can be in use while others are added or removed.
     private struct Tally {
         var chunkCount = 0
         var free: [UInt32] = []
@@ -38,7 +37,6 @@ struct Slab<Element: ~Copyable>: ~Copyable {
 
     var count: Int { unsafe tally.pointee.count }
 
-    /// Creates a slab for at most `maximum` elements.
     init(maximum: Int) {
         self.maximum = maximum
         unsafe chunks = .allocate(capacity: maximum / Self.chunkSize + 1)
@@ -59,20 +57,20 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         unsafe tally.deallocate()
     }
 
-    /// Adds an element; returns nil when the slab is full.
+    /// Returns nil when the slab is full.
     func insert(_ element: consuming Element) -> SlotID? {
         guard count < maximum else { return nil }
         if unsafe tally.pointee.free.isEmpty { grow() }
         let index = unsafe tally.pointee.free.removeLast()
         let (chunk, offset) = Self.place(index)
-        // The slot is free, so its memory holds no element. An odd generation says that it is in use.
+        // This is safe, since the slot is free, so its memory holds no element. An odd generation marks a slot in use.
         unsafe (chunks[chunk].elements + offset).initialize(to: element)
         unsafe chunks[chunk].generations[offset] &+= 1
         unsafe tally.pointee.count += 1
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// Removes an element, which must exist. Its ID is invalid from then on.
+    /// Traps if the element does not exist. The ID is invalid after this call.
     func remove(_ id: SlotID) -> Element {
         precondition(contains(id), "no such element")
         let (chunk, offset) = Self.place(id.index)
@@ -82,14 +80,13 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe (chunks[chunk].elements + offset).move()
     }
 
-    /// Whether the element still exists.
     func contains(_ id: SlotID) -> Bool {
         let (chunk, offset) = Self.place(id.index)
         return unsafe chunk < tally.pointee.chunkCount && chunks[chunk].generations[offset] == id.generation
             && id.generation & 1 == 1
     }
 
-    /// The identity of the element at an index; nil when the place is free.
+    /// Returns nil when the slot at the index is free.
     func id(at index: UInt32) -> SlotID? {
         let (chunk, offset) = Self.place(index)
         guard unsafe chunk < tally.pointee.chunkCount, unsafe chunks[chunk].generations[offset] & 1 == 1 else {
@@ -98,10 +95,11 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// All indices, also those without an element.
+    /// All indices, including those of free slots.
     var indices: Range<UInt32> { unsafe 0..<UInt32(tally.pointee.chunkCount * Self.chunkSize) }
 
-    /// The element, which must exist. If the element may have been removed, the caller must call `contains` first.
+    /// Traps if the element does not exist. If the element may have been removed, the caller must call `contains`
+    /// first.
     subscript(id: SlotID) -> Element {
         unsafeAddress {
             precondition(contains(id), "no such element")
@@ -127,11 +125,12 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         let chunk = unsafe Chunk(
             elements: .allocate(capacity: Self.chunkSize), generations: .allocate(capacity: Self.chunkSize))
         unsafe chunk.generations.initialize(repeating: 0, count: Self.chunkSize)
-        // There is room for the chunk: `count < maximum`, and all earlier chunks are full.
+        // This is safe, since `count < maximum` and all earlier chunks are full. So the memory for chunks has room for
+        // one more.
         unsafe (chunks + chunkCount).initialize(to: chunk)
         let first = UInt32(chunkCount * Self.chunkSize)
         unsafe tally.pointee.chunkCount += 1
-        // Free indices are taken from the end, so the lowest comes last.
+        // Free indices are taken from the end of the list, so the lowest index is last.
         unsafe tally.pointee.free.append(contentsOf: (first..<first + UInt32(Self.chunkSize)).reversed())
     }
 }

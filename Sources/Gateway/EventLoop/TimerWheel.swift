@@ -1,15 +1,15 @@
 /// A timer wheel for deadlines that are postponed far more often than they are reached.
 ///
-/// Postponing a deadline only stores the new time in its owner, such as a connection; the entry stays in the wheel.
-/// When the entry comes up, the stored time tells whether the deadline is reached or a new entry is needed. Times are
-/// in milliseconds of the monotonic clock. Confined to one thread.
+/// To postpone a deadline, its owner, such as a connection, only stores the new time; the entry in the wheel stays as
+/// it is. When the entry comes up, the stored time tells whether the deadline is reached or needs a new entry. Times
+/// are in milliseconds of the monotonic clock. Only one thread may use a wheel.
 struct TimerWheel: ~Copyable {
-    /// The length of a tick: a deadline comes up at most this much late.
+    /// The length of a tick. A deadline comes up at most this much late.
     static let tickMilliseconds: Int64 = 16
     private static let slots = 4096
     private static let slotsLookedAhead: Int64 = 32
 
-    /// An entry, and the index of the next entry in the same slot or in the free list.
+    /// `next` is the index of the next entry in the same slot, or of the next free entry.
     private struct Entry {
         let token: Token
         let next: Int
@@ -17,22 +17,21 @@ struct TimerWheel: ~Copyable {
 
     private static let none = -1
 
-    /// The entries of all slots in one array. Separate memory for each slot would lie between the memory of connections
-    /// and keep pages in use after connections are gone.
+    /// The entries of all slots in one array. If each slot had memory of its own, this memory would lie between the
+    /// memory of connections and keep pages in use after the connections are gone.
     private var entries: [Entry] = []
     private var first: [Int]
     private var firstFree = Self.none
     private var now: Int64
     private var count = 0
 
-    /// Creates a wheel whose current time is `now`.
     init(now milliseconds: Int64) {
         now = milliseconds / Self.tickMilliseconds
         first = Array(repeating: Self.none, count: Self.slots)
     }
 
-    /// Adds an entry that comes up at a time, or earlier if the time is further away than one turn of the wheel (65 s).
-    ///
+    /// Adds an entry that comes up at the given time. If the time is further away than one turn of the wheel (65 s),
+    /// the entry comes up earlier.
     /// - Returns: The tick at which the entry comes up. An entry is stale if its `Deadline` stores another tick.
     mutating func enter(_ token: Token, at milliseconds: Int64) -> Int64 {
         let due = milliseconds / Self.tickMilliseconds + 1
@@ -51,7 +50,7 @@ struct TimerWheel: ~Copyable {
         return tick
     }
 
-    /// Advances the wheel to a time and appends the entries that have come up, each with its tick, to `due`.
+    /// Advances the wheel to a time. Entries that have come up are appended to `due`, each with its tick.
     mutating func advance(to milliseconds: Int64, _ due: inout [(token: Token, tick: Int64)]) {
         let target = milliseconds / Self.tickMilliseconds
         while now < target {
@@ -73,8 +72,8 @@ struct TimerWheel: ~Copyable {
         }
     }
 
-    /// The longest time to sleep before an entry may come up, in milliseconds. Half a second when no entry is near,
-    /// since looking further ahead costs more than waking up. Nil when there are no entries.
+    /// The time until an entry may come up, in milliseconds. At most half a second, since looking further ahead costs
+    /// more than waking up. Nil when there are no entries.
     func sleepMilliseconds(now milliseconds: Int64) -> Int64? {
         guard count > 0 else { return nil }
         for ahead in 1...Self.slotsLookedAhead where first[Int(now + ahead) & (Self.slots - 1)] != Self.none {
@@ -84,7 +83,7 @@ struct TimerWheel: ~Copyable {
     }
 }
 
-/// One deadline, stored in its owner, such as a connection.
+/// A deadline, stored in its owner, such as a connection.
 struct Deadline {
     /// The time in milliseconds; `never` when no deadline is set.
     fileprivate(set) var milliseconds = Deadline.never
@@ -93,18 +92,18 @@ struct Deadline {
 
     fileprivate static let never = Int64.max
 
-    /// Sets the deadline. A new entry is made only if the time is earlier than the existing entry.
+    /// A new entry in the wheel is needed only if the deadline is earlier than the existing entry.
     mutating func set(_ milliseconds: Int64, for token: Token, in wheel: inout TimerWheel) {
         self.milliseconds = milliseconds
         guard milliseconds / TimerWheel.tickMilliseconds + 1 < tick else { return }
         tick = wheel.enter(token, at: milliseconds)
     }
 
-    /// Removes the deadline. Its entry stays in the wheel and is dropped when it comes up.
+    /// The entry stays in the wheel and is ignored when it comes up.
     mutating func clear() { milliseconds = Deadline.never }
 
-    /// Handles an entry that comes up: returns true when the deadline is reached. Otherwise the entry is stale, or it
-    /// is entered again for the stored time.
+    /// Handles an entry that has come up. Returns true if the deadline is reached. If the deadline was postponed, it
+    /// gets a new entry.
     mutating func isDue(entryAt tick: Int64, now: Int64, for token: Token, in wheel: inout TimerWheel) -> Bool {
         guard tick == self.tick else { return false }
         self.tick = Deadline.never

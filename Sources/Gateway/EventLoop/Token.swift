@@ -1,5 +1,6 @@
-/// Identifies the subject of an event or a timer in the 64 bits that epoll carries: its kind, index and generation. A
-/// descriptor's number would not do, since it can be reused while an event is still queued.
+/// Identifies a connection, listener or other subject in the 64 bits that epoll stores with a descriptor: by kind,
+/// index and generation. The descriptor's number would not do, since the kernel can reuse it while an old event is
+/// still queued.
 struct Token: Equatable {
     enum Kind: UInt8 {
         case listener = 1
@@ -21,7 +22,7 @@ struct Token: Equatable {
     var index: UInt32 { UInt32(truncatingIfNeeded: raw) }
     private var generation: UInt32 { UInt32(truncatingIfNeeded: raw >> 32) & 0xFF_FFFF }
 
-    /// The identity of the element that the token refers to; nil when the element is gone.
+    /// The element that the token refers to. Nil when the element is gone.
     func element<Element: ~Copyable>(in slab: borrowing Slab<Element>) -> SlotID? {
         guard let id = slab.id(at: index), id.generation & 0xFF_FFFF == generation else { return nil }
         return id

@@ -1,9 +1,9 @@
-/// A first-in, first-out queue of tokens that wait for their turn. Its memory is reused.
+/// A first-in, first-out queue of tokens. It keeps its memory for later tokens.
 struct TokenQueue {
     private var tokens: [Token] = []
     private var start = 0
 
-    /// How many removed tokens may precede the waiting ones before the waiting ones are moved to the front.
+    /// After this many removed tokens at the front of the array, the waiting tokens may be moved to the front.
     private static let takenPlaces = 1024
 
     var isEmpty: Bool { start == tokens.count }
@@ -18,7 +18,7 @@ struct TokenQueue {
             tokens.removeAll(keepingCapacity: true)
             start = 0
         } else if start >= Self.takenPlaces, start * 2 >= tokens.count {
-            // At most as many tokens are moved as were removed, so a token is moved about once on average.
+            // At most as many tokens are moved as were removed, so each token is moved about once on average.
             tokens.removeFirst(start)
             start = 0
         }

@@ -3,7 +3,7 @@ import HTTP1
 import PKI
 import State
 
-/// Collects a worker's access log lines and passes them to the sink in batches.
+/// Collects a worker's access log lines. The sink gets them in batches, so that its lock is seldom taken.
 final class AccessLogBuffer {
     private static let size = 64 << 10
     private static let flushMilliseconds: Int64 = 1000
@@ -11,13 +11,13 @@ final class AccessLogBuffer {
     private let sink: AccessLogSink
     private let format: AccessLog.Format
     private let line = Scratch(capacity: 4 << 20)
-    /// The most bytes that a line takes from one text of the client, such as the target. Escaping can make a text six
-    /// times as long, and a line has several texts.
+    /// The most bytes that a line contains of one text from the client, such as the target. Escaping can make a text
+    /// six times as long, and a line has several texts; together they must fit into `line`.
     private static let longestText = 64 << 10
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
     private var dueAt: Int64?
-    /// The last second for which the time was formatted, and its text.
+    /// The second whose time was formatted last, and the formatted text.
     private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
     init(_ sink: AccessLogSink, _ format: AccessLog.Format) {
@@ -26,9 +26,9 @@ final class AccessLogBuffer {
         lines.reserveCapacity(Self.size + 4096)
     }
 
-    /// Starts the line of a request in `queue`. A started JSON line is an object that is not closed yet. In a combined
-    /// line a zero byte marks the place of the values that are known only at the end. `version` is the TLS version; nil
-    /// for plain HTTP.
+    /// Writes the first part of a request's line to `queue`. In the JSON format this part is an object that is not
+    /// closed yet. In the combined format a zero byte marks the place for the values that are known only at the end.
+    /// `version` is the TLS version; nil stands for plain HTTP.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
         _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
@@ -67,7 +67,8 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Adds the reason of a failure to a line that was started in `queue`. A combined line has no place for it.
+    /// Adds the reason of a failure to a line that was started in `queue`. The combined format has no place for a
+    /// reason.
     func add(error reason: StaticString, to queue: inout ByteQueue) {
         guard queue.bytes.starts(with: "{") else { return }
         line.clear()
@@ -77,7 +78,8 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line, in the format in which it was started, and adds it to the batch.
+    /// Completes a line and adds it to the batch. A line keeps the format in which it was started, even if the setting
+    /// has changed.
     func end(
         _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
     ) {
@@ -141,7 +143,7 @@ final class AccessLogBuffer {
 
     // MARK: Parts of lines
 
-    /// Begins a JSON object, up to and including the members `scheme` and `tls_version`.
+    /// Begins a JSON object. The last member written is `scheme`, or `tls_version` after it.
     private func beginObject(
         _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
@@ -160,7 +162,7 @@ final class AccessLogBuffer {
         }
     }
 
-    /// Begins a line of the combined format, up to the request line.
+    /// Begins a line of the combined format, up to the opening quotation mark of the request line.
     private func beginCombined(_ proxied: PeerAddress?, _ peer: PeerAddress, _ clock: LoopClock) {
         if let proxied { proxied.write(to: line) } else { peer.write(to: line) }
         line.append(" - - [")
@@ -168,7 +170,7 @@ final class AccessLogBuffer {
         line.append("] \"")
     }
 
-    /// Adds a text in quotation marks, or `"-"` when there is none.
+    /// Adds a text in quotation marks, or `"-"` if there is no text.
     private func appendQuoted(_ head: Bytes, _ text: ByteRange?) {
         guard let text, !text.isEmpty else { return line.append("\"-\"") }
         line.append("\"")
@@ -176,7 +178,7 @@ final class AccessLogBuffer {
         line.append("\"")
     }
 
-    /// Adds a duration in milliseconds with three decimals.
+    /// Writes three decimals.
     private func appendMilliseconds(_ nanoseconds: UInt64) {
         line.append(decimal: nanoseconds / 1_000_000)
         line.append(".")
@@ -186,7 +188,7 @@ final class AccessLogBuffer {
         line.append(decimal: rest)
     }
 
-    /// Adds a time. Its text is formatted once a second.
+    /// The text of a time is formatted once a second.
     private func append(time seconds: Int64) {
         if time.seconds != seconds {
             let text = format == .json ? UTCTime.rfc3339(seconds) : UTCTime.combinedLog(seconds)
@@ -218,8 +220,9 @@ final class AccessLogBuffer {
         (lineCount, dueAt) = (0, nil)
     }
 
-    /// Adds a text and escapes it, so that the text can't end the quoted string that contains it, in JSON and in the
-    /// combined format. Bytes beyond ASCII are treated as Latin-1.
+    /// Adds a text from the client. Quotation marks, backslashes, control characters and bytes beyond ASCII are
+    /// escaped, so that the text can't end the quoted string that contains it. Bytes beyond ASCII are treated as
+    /// Latin-1.
     private func appendEscaped(_ text: Bytes) {
         defer { if text.count > Self.longestText { line.append("...") } }
         let end = min(text.count, Self.longestText)
@@ -246,16 +249,18 @@ final class AccessLogBuffer {
 }
 
 extension Bytes {
-    /// The offset of the first byte at or after `start` that must be escaped in a log; the count if none is.
+    /// The offset of the first byte at or after `start` that must be escaped in a log. Equal to `count` if there is
+    /// none.
     fileprivate func firstToEscape(from start: Int) -> Int {
         let raw = unsafe span.bytes
         var at = start
         while at + 8 <= count {
-            // Any eight bytes are a valid UInt64, and the loop's condition ensures that they are within the span.
+            // This is safe, since the eight bytes are within the span, as the loop's condition ensures. Any eight bytes
+            // are a valid UInt64.
             let word = unsafe UInt64(
                 littleEndian: raw.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
-            // The top bit of each byte is set if the byte is below 32, above 126, a quotation mark or a backslash. A
-            // borrow can set a wrong bit, but only above a right one, and only the lowest bit counts.
+            // The top bit of a byte in `found` is set if the byte is below 32, above 126, a quotation mark or a
+            // backslash. A borrow can set a wrong bit, but only above a correct bit. Only the lowest set bit is used.
             let low = word &- 0x2020_2020_2020_2020
             let delete = (word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x0101_0101_0101_0101
             let quote = (word ^ 0x2222_2222_2222_2222) &- 0x0101_0101_0101_0101

@@ -1,24 +1,24 @@
 import Glibc
 import Synchronization
 
-/// Writes the access log lines of all workers to a file or the standard output. It has a thread of its own, so that a
-/// slow disk or a full pipe delays no worker.
+/// Writes the access log lines of all workers to a file or the standard output. The sink has a thread of its own, so
+/// that a slow disk or a full pipe delays no worker.
 ///
-/// Lines that can't be written yet are kept, up to 16 MiB, and tried again. Lines beyond that are lost and counted.
+/// Lines that can't be written yet wait, up to 16 MiB, and are tried again. Further lines are lost and counted.
 final class AccessLogSink: Sendable {
-    /// The most bytes that may wait to be written.
     private static let maxWaiting = 16 << 20
-    /// How long to wait after a failed write before trying again, in milliseconds.
+    /// The time between a failed write and the next try, in milliseconds.
     private static let retryMilliseconds: Int32 = 250
-    /// How long closing keeps trying to write the waiting lines, in milliseconds.
+    /// How long a closed sink still tries to write the waiting lines, in milliseconds.
     private static let closingMilliseconds: Int32 = 2000
 
     private struct Shared {
         var file: LogFile
-        /// The file to use from now on, and whether another process left an unfinished line at its end.
+        /// The file that will replace `file`. `endsWithinLine` says whether that file ends with an unfinished line,
+        /// left by another process.
         var next: (file: LogFile, endsWithinLine: Bool)?
         var chunks: [[UInt8]] = []
-        /// The number of waiting bytes, including those that the writing thread has taken.
+        /// The number of bytes that wait to be written, including the bytes that the writing thread holds.
         var bytes = 0
         var failure: Int32?
         var isClosed = false
@@ -29,7 +29,7 @@ final class AccessLogSink: Sendable {
     private let signal: Mailbox<Void>
     private let lost: LostLines
 
-    /// Starts writing to `file`, which the sink closes when it no longer needs it.
+    /// The sink closes `file` when it no longer needs it.
     init(_ file: LogFile, endsWithinLine: Bool, counting lost: LostLines) throws(SystemFailure) {
         shared = Mutex(Shared(file: file))
         self.lost = lost
@@ -37,7 +37,7 @@ final class AccessLogSink: Sendable {
         NamedThread("access-log") { [self] in run(owingLineEnd: endsWithinLine) }.start()
     }
 
-    /// Adds lines to be written, or counts them as lost when too many bytes wait already.
+    /// Lines are lost and counted if the sink is closed, or if too many bytes already wait.
     func enqueue(_ lines: [UInt8], count: UInt64) {
         let isQueued = shared.withLock { shared in
             guard !shared.isClosed, shared.bytes + lines.count <= Self.maxWaiting else { return false }
@@ -48,12 +48,12 @@ final class AccessLogSink: Sendable {
         if isQueued { signal.post(()) } else { lost.add(count) }
     }
 
-    /// The `errno` of the last write; nil when it succeeded.
+    /// The `errno` of the last write; nil if that write succeeded.
     var failure: Int32? { shared.withLock { $0.failure } }
 
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
 
-    /// Switches to another file for all waiting and future lines. The sink closes the file when it no longer needs it.
+    /// Switches to another file, for waiting lines too. The sink closes the file when it no longer needs it.
     func move(to file: LogFile, endsWithinLine: Bool) {
         let superseded = shared.withLock { shared in
             let former = shared.next?.file
@@ -64,7 +64,7 @@ final class AccessLogSink: Sendable {
         signal.post(())
     }
 
-    /// Closes the sink after a delay, so that the workers that still have it can pass on their lines.
+    /// Closes the sink after two seconds, since workers that still use it have lines to pass on.
     func closeLater() {
         NamedThread("access-log-end") { [self] in
             _ = sleep(2)
@@ -72,13 +72,13 @@ final class AccessLogSink: Sendable {
         }.start()
     }
 
-    /// Writes the waiting lines, then closes the file.
+    /// Does not block. The sink's thread writes the waiting lines and then closes the file.
     func close() {
         shared.withLock { $0.isClosed = true }
         signal.post(())
     }
 
-    /// Waits until all lines are written or given up; at most a few seconds.
+    /// Waits a few seconds at most, until all lines are written or given up.
     func waitUntilWritten() {
         for _ in 0..<3000 {
             if shared.withLock({ $0.isDone }) { return }
@@ -104,7 +104,7 @@ final class AccessLogSink: Sendable {
                 move(&lines, to: next.file, endsWithinLine: next.endsWithinLine)
                 outcome = write(&lines)
             }
-            // A closed sink accepts no more lines, so none can follow this check.
+            // A closed sink accepts no more lines, so no line can come after this check.
             guard shared.withLock({ $0.isClosed && $0.chunks.isEmpty && $0.next == nil }) else { continue }
             return finish(&lines)
         }

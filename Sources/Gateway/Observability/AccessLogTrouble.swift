@@ -1,27 +1,27 @@
-/// Decides when to report that the access log loses lines or soon will: at once, every minute while the trouble lasts,
-/// and when it is over. Pure.
+/// Decides when the gateway's log reports that the access log loses lines, or soon will: at once, then every minute
+/// while the trouble lasts, and when the trouble is over. Pure.
 struct AccessLogTrouble {
     /// The time between two reports of the same trouble, in seconds.
     static let repeatSeconds: Int64 = 60
-    /// The time without a loss after which a slow log counts as recovered, in seconds.
+    /// After this time without a lost line the trouble is over, in seconds.
     static let quietSeconds: Int64 = 10
 
-    /// A message for the event log: the trouble lasts, or it is over.
+    /// A message for the gateway's own log.
     enum Word: Equatable {
         case lasts(String)
         case over(String)
     }
 
-    /// The present trouble; nil when there is none.
+    /// The present trouble; nil if there is none.
     private(set) var reason: String?
     private var lost: UInt64 = 0
     private var lostBefore: UInt64 = 0
     private var lostLastAt = Int64.min / 2
     private var nextWordAt: Int64 = 0
 
-    /// Notes the log's condition, and returns what to tell people now; nil for nothing. `failure` is the reason why the
-    /// log can't be written; nil if it can. `total` is the number of lines lost since the process started. `now` is in
-    /// seconds of the monotonic clock.
+    /// Returns the message that should be logged now, or nil. `failure` is the reason why the access log can't be
+    /// written; nil if it can. `total` counts the lines lost since the process started. `now` is in seconds of the
+    /// monotonic clock.
     mutating func look(failure: String?, lost total: UInt64, at now: Int64) -> Word? {
         let before = lost
         if total > lost { (lost, lostLastAt) = (total, now) }

@@ -1,8 +1,7 @@
 import PKI
 
-/// The labels under which metrics count TLS connections that broke after their handshake.
+/// How metrics count TLS connections that broke after their handshake: by the kind of peer and by the reason.
 enum BrokenTLS {
-    /// Whether the connection was with a client or with an upstream.
     enum Peer: String, CaseIterable {
         case client, upstream
     }
@@ -10,7 +9,6 @@ enum BrokenTLS {
     enum Reason: String, CaseIterable {
         /// The peer sent too many records without data, such as key updates, in a row.
         case flood
-        /// The peer sent an alert.
         case alert
         /// The bytes received are not valid TLS.
         case malformed

@@ -1,28 +1,28 @@
-/// The traffic of one name, such as a host, to which more traffic is added.
+/// An amount of traffic that is counted for a name, such as a host.
 protocol Total: Sendable {
     init()
     static func += (total: inout Self, more: Self)
-    /// The amount of traffic that ranks the names.
+    /// Names with more weight are busier.
     var weight: UInt64 { get }
 }
 
-/// Totals by name. The busiest names are reported one by one and the others together, so that the output stays small
-/// however many names there are. Pure.
+/// Totals by name. The busiest names are reported one by one. All other names are reported as one total, so the output
+/// stays small however many names there are. Pure.
 ///
-/// Every reported total only grows, including the total of the others: traffic that was counted with the others stays
-/// there when its name is later reported by itself.
+/// Reported totals never fall. Traffic that was counted in the total of the other names stays there, even if its name
+/// is later reported by itself.
 struct BusiestTotals<Value: Total>: Sendable {
-    /// The most names reported one by one.
+    /// The largest number of names that are reported one by one.
     static var toldCount: Int { 100 }
-    /// The most names remembered. When there are more, the least busy ones are forgotten and start at 0 again.
+    /// The largest number of names with a total. When there are more, the totals of the least busy names are dropped;
+    /// these names start at 0 again.
     static var knownCount: Int { 10_000 }
 
     private var totals: [String: Value] = [:]
     private var told: Set<String> = []
-    /// The traffic of names while they were not reported by themselves.
+    /// The total of all names that were not reported by themselves when their traffic was added.
     private(set) var rest = Value()
 
-    /// Adds traffic to a name's total.
     mutating func add(_ name: String, _ value: Value) {
         totals[name, default: Value()] += value
         if told.contains(name) { return }
@@ -36,13 +36,13 @@ struct BusiestTotals<Value: Total>: Sendable {
 
     var known: Int { totals.count }
 
-    /// The totals of the names that are reported by themselves, sorted by name.
+    /// The names that are reported by themselves, sorted by name.
     var named: [(name: String, total: Value)] {
         told.sorted().compactMap { name in totals[name].map { (name, $0) } }
     }
 
-    /// Reports a name by itself once it is more than twice as busy as a reported one, which it replaces. With a smaller
-    /// difference, names would be exchanged too often.
+    /// Replaces a reported name with another name that is more than twice as busy. With a smaller difference, names
+    /// would be exchanged too often.
     mutating func rank() {
         guard totals.count > told.count else { return }
         let told = told
@@ -57,8 +57,8 @@ struct BusiestTotals<Value: Total>: Sendable {
         }
     }
 
-    /// Forgets the least busy names. Those reported by themselves stay, and so do the busiest others, up to half of
-    /// `knownCount`.
+    /// Drops the totals of the least busy names. The names that are reported by themselves stay. So do the busiest
+    /// other names, up to half of `knownCount`.
     private mutating func forgetLeastBusy() {
         let told = told
         let others = totals.filter { !told.contains($0.key) }.sorted { $0.value.weight > $1.value.weight }

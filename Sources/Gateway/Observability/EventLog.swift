@@ -4,7 +4,8 @@ import Synchronization
 
 /// The gateway's log on the standard error: one line for each event, as text or JSON. Secrets are never logged.
 ///
-/// A reader that is too slow delays no thread: lines for which there is no room are lost and counted.
+/// A slow reader of the standard error delays no thread. If the log has no room for a line, the line is lost and
+/// counted.
 package struct EventLog: Sendable {
     package enum Format: String, Sendable, CaseIterable {
         case text, json
@@ -17,20 +18,21 @@ package struct EventLog: Sendable {
     private let format: Format
     private let output = Output()
 
-    /// Longer lines are cut. This many bytes can be written at once when poll(2) reports room (pipe(7)).
+    /// Longer lines are cut to this length. A pipe accepts this many bytes at once when poll(2) reports room (pipe(7)).
     private static let maximumBytes = 4096
 
-    /// The standard error, shared by all threads.
+    /// All copies of the log share this object, so that lines are written one at a time.
     private final class Output: Sendable {
         private struct State {
             var lost = 0
-            /// Whether the last line could only be written in part, for example because a disk was full.
+            /// Whether the last line was only partly written, for example because a disk was full.
             var isWithinLine = false
         }
 
         private let state = Mutex(State())
 
-        /// Writes a line if there is room. `account` makes the line that reports how many lines were lost before.
+        /// Writes the line if the log has room for it. `account` makes the line that reports how many earlier lines
+        /// were lost.
         func write(_ line: [UInt8], account: (Int) -> [UInt8]) {
             state.withLock { state in
                 if state.lost > 0, Self.writeAtOnce(account(state.lost), &state) { state.lost = 0 }
@@ -46,7 +48,7 @@ package struct EventLog: Sendable {
             let text = state.isWithinLine ? [UInt8(ascii: "\n")] + line : line
             var bytes = text[...]
             while !bytes.isEmpty {
-                // The pointer and the count are those of the slice, which outlives the call.
+                // This is safe, since the pointer and the count are those of the slice, which outlives the call.
                 let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { return false }
@@ -60,7 +62,6 @@ package struct EventLog: Sendable {
     package init(_ format: Format) { self.format = format }
 
     func info(_ message: String, _ fields: [(String, String)] = []) { write(.info, message, fields) }
-    /// Logs an event that an operator should look at.
     package func warning(_ message: String, _ fields: [(String, String)] = []) { write(.warning, message, fields) }
     func error(_ message: String, _ fields: [(String, String)] = []) { write(.error, message, fields) }
 
@@ -86,7 +87,7 @@ package struct EventLog: Sendable {
         return bytes.prefix(Self.maximumBytes - 1) + [UInt8(ascii: "\n")]
     }
 
-    /// The text with control characters replaced, so that it stays on one line.
+    /// Replaces control characters, so that an event stays on one line.
     private static func plain(_ text: String) -> String {
         String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
     }

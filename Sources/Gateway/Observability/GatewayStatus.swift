@@ -1,42 +1,40 @@
 import State
 import Synchronization
 
-/// The status of the gateway, shared between the control side, which writes it, and the admin listener, which reads it.
+/// The status of the gateway. The control side writes it, and the admin listener's thread reads it.
 final class GatewayStatus: Sendable {
     struct Values {
         var phase = GatewayNode.Phase.starting
         var position = StatePosition.start
         var sites = 0
-        /// The most connections that clients may have.
+        /// The largest number of client connections that the gateway allows.
         var connectionLimit = 0
         var reloads = 0
         var failedReloads = 0
         var problems = 0
-        /// Whether there was no state when the gateway started.
+        /// Whether there was no state when the gateway started. It then waits for the first apply.
         var isWaiting = false
-        /// The reason why the state can't be read; the last state stays in force. Nil if the state can be read.
+        /// The reason why the state can't be read; nil if it can. The configuration in force stays meanwhile.
         var stateFailure: String?
         /// The reason why the state can't be written; nil if it can.
         var reportFailure: String?
         /// The earliest expiry of all certificates, in seconds since 1970.
         var firstEnd: Int64?
-        /// The expiry of each certificate by its name, in seconds since 1970. Empty when there are more than
+        /// The expiry of each certificate by its name, in seconds since 1970. Empty if there are more certificates than
         /// `mostExpiries`.
         var expiries: [String: Int64] = [:]
-        /// The result of health checks by upstream: true when healthy.
+        /// The results of health checks by upstream. True means healthy.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0
-        /// The version of the gateway, such as 1.2.3.
         var version = ""
-        /// The certificates ordered since the process started: those obtained, and the attempts that failed.
+        /// Since the process started: the certificates that the gateway has obtained, and its failed attempts.
         var issuances = 0
         var failedIssuances = 0
         var renewals = RenewalOutlook()
-        /// The number of access log lines lost since the process started.
         var lostLogLines: UInt64 = 0
     }
 
-    /// The most certificates whose expiries are kept one by one.
+    /// The largest number of certificates whose expiries are reported one by one.
     static let mostExpiries = 1000
 
     private let values = Mutex(Values())

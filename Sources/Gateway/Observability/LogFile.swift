@@ -1,26 +1,26 @@
 import Glibc
 
-/// The destination of an access log: a file, a pipe or the standard output.
+/// The destination of an access log: a file, a pipe or a terminal.
 struct LogFile: Sendable {
     let descriptor: Int32
-    /// Whether the destination is a regular file. Other destinations can be full for a while, and poll(2) reports when
-    /// they have room.
+    /// Whether the destination is a regular file. A pipe or terminal can be full for a while; poll(2) reports when it
+    /// has room again.
     private let isRegular: Bool
     private let device: UInt64
     private let number: UInt64
 
-    /// How many bytes a pipe is sure to take without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
+    /// A pipe accepts this many bytes without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
     private static let pipeBytes = 4096
 
     static var standardOutput: LogFile { LogFile(STDOUT_FILENO) }
 
-    /// Opens a file for appending and creates it if missing, with mode 0640 less the umask.
+    /// Opens a file for appending. A missing file is created with mode 0640, which the umask may restrict further.
     static func open(path: String) throws(SystemFailure) -> LogFile {
         var status = stat()
-        // The path is lent to the calls only. `status` is read only if `stat` has filled it.
+        // This is safe, since the path is lent only for the call. `status` is read only after `stat` has filled it.
         let isPipe = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
-        // A named pipe is opened for reading too (fifo(7)): opening then needs no reader, and writing goes on when the
-        // reader is gone.
+        // A named pipe is opened for reading as well as writing (fifo(7)). Otherwise opening would wait for a reader,
+        // and writing would fail whenever no reader is there.
         let descriptor = unsafe Glibc.open(
             path, (isPipe ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640)
         guard descriptor >= 0 else { throw SystemFailure("open") }
@@ -30,41 +30,41 @@ struct LogFile: Sendable {
     private init(_ descriptor: Int32) {
         self.descriptor = descriptor
         var status = stat()
-        // The call fills `status`, which stays zero when the call fails.
+        // This is safe, since `fstat` only fills `status`. `status` stays zero if the call fails.
         let isKnown = unsafe fstat(descriptor, &status) == 0
         isRegular = isKnown && status.st_mode & S_IFMT == S_IFREG
         (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
     }
 
-    /// Whether both destinations are the same file, perhaps opened twice.
+    /// Whether both are the same file. Their descriptors may differ, since a file can be opened twice.
     func isSame(as other: LogFile) -> Bool { device == other.device && number == other.number }
 
-    /// Whether the file has been deleted, so that nobody can read what is written to it.
+    /// Whether the file was deleted. Nobody could then read the lines that are written to it.
     var isDeleted: Bool {
         var status = stat()
-        // `status` is read only when the call has filled it.
+        // This is safe, since `status` is read only after `fstat` has filled it.
         return unsafe isRegular && fstat(descriptor, &status) == 0 && status.st_nlink == 0
     }
 
-    /// Whether the last line of the file lacks its line end. A process may have been killed while writing, or the disk
+    /// Whether the file's last line has no line end. A process may have been killed while writing the line, or the disk
     /// was full.
     func endsWithinLine(path: String) -> Bool {
         guard isRegular else { return false }
-        // The path is lent to the call only.
+        // This is safe, since the path is lent only for the call.
         let reader = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard reader >= 0 else { return false }
         defer { _ = Glibc.close(reader) }
         var last = UInt8(ascii: "\n")
         let end = lseek(reader, 0, SEEK_END)
-        // `pread` writes at most one byte, into `last`.
+        // This is safe, since `pread` writes at most one byte, into `last`.
         return unsafe end > 0 && pread(reader, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
-    /// Writes as many lines as there is room for. Never waits for a pipe or a terminal.
+    /// Writes as many lines as the destination has room for. Never waits for a pipe or a terminal.
     func write(_ lines: inout PendingLines) -> PendingLines.Outcome? {
         lines.write(atMost: isRegular ? .max : Self.pipeBytes) { piece in
             if !isRegular, !hasRoom(milliseconds: 0) { return .wouldBlock }
-            // The pointer and the count are those of the slice, which outlives the call.
+            // This is safe, since the pointer and the count are those of the slice, which outlives the call.
             let count = unsafe piece.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 { return count == 0 ? .failed(ENOSPC) : .written(count) }
             let code = errno
@@ -72,13 +72,13 @@ struct LogFile: Sendable {
         }
     }
 
-    /// Waits at most this long for room to write. Returns whether there is room.
+    /// Waits until the destination has room, but at most this long. Returns whether it has room.
     func hasRoom(milliseconds: Int32) -> Bool {
         var file = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
         return Poll.wait(for: &file, milliseconds: milliseconds) != 0
     }
 
-    /// Closes the file. The standard output stays open, since it belongs to the whole process.
+    /// The standard output stays open, since the whole process uses it.
     func close() {
         if descriptor != STDOUT_FILENO { _ = Glibc.close(descriptor) }
     }

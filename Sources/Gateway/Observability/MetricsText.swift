@@ -10,7 +10,8 @@ struct MetricsText {
         let usage: ProcessUsage
     }
 
-    /// The label for all hosts or upstreams that are counted together. No host or upstream can have this name.
+    /// The label of the total for all hosts or upstreams that are not reported by themselves. No host or upstream can
+    /// have this name.
     static let others = "(others)"
 
     private let workers: [WorkerMetrics]
@@ -172,7 +173,7 @@ struct MetricsText {
     private mutating func write(_ usage: ProcessUsage) {
         header("process_cpu_seconds_total", "Time of the processors that the process has used", "counter")
         sample("process_cpu_seconds_total", [], usage.cpuSeconds)
-        // Unknown values are left out, since 0 would be read as a measurement.
+        // A missing value is left out, since 0 would look like a measurement.
         if let bytes = usage.residentBytes {
             gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(bytes)")
         }

@@ -1,47 +1,48 @@
-/// Lines that wait to be written; the first may be written in part. Pure: the caller writes.
+/// Lines that wait to be written. The first line may already be written in part. Pure: the caller does the writing.
 ///
-/// After an interruption, writing continues at the exact byte, so a file never contains a broken line.
+/// A write that was interrupted continues at the next byte, so a file never contains a broken line.
 struct PendingLines {
-    /// The result of a write.
     enum Outcome: Equatable {
         case written(Int)
-        /// There is no room now; poll(2) reports when there is.
+        /// The destination has no room now. poll(2) reports when it has.
         case wouldBlock
-        /// The write failed with this `errno`.
+        /// The value is the `errno`.
         case failed(Int32)
     }
 
     private var chunks: [[UInt8]] = []
-    /// The index of the chunk that is being written.
+    /// The index of the chunk that is written next.
     private var first = 0
-    /// How many bytes of the chunk at `first` are written.
+    /// How many bytes of the chunk at `first` are already written.
     private var offset = 0
     private static let lineEnd = UInt8(ascii: "\n")
 
-    /// Whether to write a line end first, because another process left an unfinished line in the file.
+    /// Whether a line end must be written first, because another process left an unfinished line in the file.
     var owesLineEnd = false
 
     var isEmpty: Bool { first == chunks.count }
 
-    /// The number of waiting bytes.
+    /// The number of bytes that wait to be written.
     private(set) var bytes = 0
 
-    /// The number of lines that are not completely written.
+    /// The number of lines whose end is not written yet.
     var lines: Int {
         guard !isEmpty else { return 0 }
         let rest = chunks[(first + 1)...].reduce(0) { $0 + $1.count { $0 == Self.lineEnd } }
         return rest + chunks[first][offset...].count { $0 == Self.lineEnd }
     }
 
-    /// Adds lines at the end. Each must have its line end.
+    /// Each line must have its line end.
     mutating func append(_ lines: [UInt8]) {
         guard !lines.isEmpty else { return }
         chunks.append(lines)
         bytes += lines.count
     }
 
-    /// Writes until no bytes wait, and then returns nil. If a write fails or would block, returns that outcome at once.
-    /// `limit` is the most bytes of one write. A write of fewer than all bytes ends with a whole line if possible.
+    /// Writes all bytes and returns nil. If a write fails or would block, that outcome is returned at once.
+    ///
+    /// One write gets at most `limit` bytes. If it gets only a part of the bytes, that part ends with a whole line if
+    /// possible.
     mutating func write(atMost limit: Int = .max, _ write: (ArraySlice<UInt8>) -> Outcome) -> Outcome? {
         while !isEmpty {
             let outcome = write(owesLineEnd ? [Self.lineEnd] : piece(atMost: limit))
@@ -51,7 +52,7 @@ struct PendingLines {
         return nil
     }
 
-    /// Returns to the start of a line that is written in part, since the whole line must go to another file.
+    /// Goes back to the start of a partly written line, because another file must get the whole line.
     mutating func restartLine() {
         guard !isEmpty else { return }
         while offset > 0, chunks[first][offset - 1] != Self.lineEnd {
@@ -60,7 +61,7 @@ struct PendingLines {
         }
     }
 
-    /// Drops all lines and returns how many of them were not completely written.
+    /// Drops all lines. Returns the number of lines whose end was not written.
     mutating func giveUp() -> Int {
         defer { self = PendingLines() }
         return lines
@@ -77,7 +78,7 @@ struct PendingLines {
         offset += count
         bytes -= count
         guard offset == chunks[first].count else { return }
-        // The chunk's memory is freed at once, since it may be large.
+        // A chunk may be large, so its memory is freed as soon as the chunk is written.
         chunks[first] = []
         (first, offset) = (first + 1, 0)
         if isEmpty { (chunks, first) = ([], 0) }

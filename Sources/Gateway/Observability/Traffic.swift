@@ -1,8 +1,7 @@
 import Synchronization
 
-/// The responses of a host, counted by the class of their status.
 struct HostTraffic: Total {
-    /// The counts of 1xx to 5xx, in this order.
+    /// The numbers of responses with status 1xx, 2xx, 3xx, 4xx and 5xx, in this order.
     var classes = InlineArray<5, UInt64>(repeating: 0)
 
     static func += (total: inout HostTraffic, more: HostTraffic) {
@@ -14,7 +13,7 @@ struct HostTraffic: Total {
 
 struct UpstreamTraffic: Total {
     var responses: UInt64 = 0
-    /// The total time from sending each request to the head of its response.
+    /// The sum over all responses: the time from sending the request to receiving the response's head.
     var nanoseconds: UInt64 = 0
 
     static func += (total: inout UpstreamTraffic, more: UpstreamTraffic) {
@@ -25,7 +24,7 @@ struct UpstreamTraffic: Total {
     var weight: UInt64 { responses }
 }
 
-/// The traffic that a worker has counted since its last report.
+/// The traffic that a worker has counted since its previous report.
 struct TrafficReport: Sendable {
     var hosts: [(site: Site, traffic: HostTraffic)] = []
     var upstreams: [(upstream: UpstreamDefinition, traffic: UpstreamTraffic)] = []
@@ -33,7 +32,8 @@ struct TrafficReport: Sendable {
     var isEmpty: Bool { hosts.isEmpty && upstreams.isEmpty }
 }
 
-/// The traffic of all workers by host and by upstream. The control side adds to it, and the admin listener reads it.
+/// The traffic of all workers, by host and by upstream. The control side adds the workers' reports, and the admin
+/// listener's thread reads the totals.
 final class TrafficTotals: Sendable {
     struct Values: Sendable {
         var hosts = BusiestTotals<HostTraffic>()
@@ -49,7 +49,7 @@ final class TrafficTotals: Sendable {
         }
     }
 
-    /// The totals to report, ranked anew.
+    /// The totals, after the choice of the names that are reported by themselves was updated.
     var current: Values {
         values.withLock { values in
             values.hosts.rank()

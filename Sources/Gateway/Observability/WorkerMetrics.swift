@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The counters of a worker. Only the worker writes, with plain stores; other threads may read at any time.
+/// The counters of a worker. Only the worker writes them; other threads may read them at any time.
 @safe
 final class WorkerMetrics: Sendable {
     enum Counter: Int, CaseIterable {
@@ -22,15 +22,16 @@ final class WorkerMetrics: Sendable {
         case request, handshake, upstream
     }
 
-    /// The upper limits of a histogram's buckets, in nanoseconds. One more bucket holds the longer durations.
+    /// The upper limits of a histogram's buckets, in nanoseconds. One further bucket counts longer durations.
     static let bucketNanoseconds: [UInt64] = [
         500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,
         500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
     ]
-    /// How many numbers a histogram has: its buckets, the bucket of longer durations, and the sum in nanoseconds.
+    /// The numbers of a histogram: one for each bucket, one for the bucket of longer durations, and the sum in
+    /// nanoseconds.
     private static let histogramSize = bucketNanoseconds.count + 2
 
-    // Sound to share: each place is an atomic, and the memory lives as long as `self`.
+    // This is safe to share between threads: each place is an atomic, and the memory is freed only with `self`.
     private nonisolated(unsafe) let places: UnsafeMutablePointer<Atomic<UInt64>>
     private static let count = Counter.allCases.count + Histogram.allCases.count * histogramSize
 
@@ -67,12 +68,13 @@ final class WorkerMetrics: Sendable {
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
     var openConnections: Int {
-        // `closed` is read first: connections accepted in between make the result too high, never negative.
+        // `closed` is read first. A connection accepted after that makes the result slightly too high; the other order
+        // could make it negative.
         let closed = value(.connectionsClosed)
         return max(0, Int(value(.connectionsAccepted)) - Int(closed))
     }
 
-    /// The buckets of a histogram, each without the counts of lower ones, and the sum in nanoseconds.
+    /// Each bucket has only its own count, without the counts of lower buckets. The sum is in nanoseconds.
     func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
         let values = (0..<Self.histogramSize).map { unsafe places[start + $0].load(ordering: .relaxed) }
@@ -80,7 +82,8 @@ final class WorkerMetrics: Sendable {
     }
 
     private func add(at place: Int, _ amount: UInt64) {
-        // Only the worker writes, so a load and a store suffice. They need no lock prefix, unlike wrappingAdd.
+        // Only the worker's thread writes, so a load and a store suffice. Unlike `wrappingAdd`, they compile to
+        // instructions without a lock prefix.
         unsafe places[place].store(places[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 }

@@ -1,33 +1,33 @@
 import ConfigModel
 
-/// Determines the client of a request that came through trusted proxies.
+/// Finds the client of a request that came through trusted proxies.
 ///
-/// The peer is one of `trusted_proxies` and names its own peer in a header field. If the named address is a trusted
-/// proxy too, the next address counts, and so on from the right of the list to the left. The first address that is not
-/// a trusted proxy is the client; addresses further left are only the client's claim. When an element names no address
-/// (`unknown`, an obfuscated identifier or anything else), the last known address is used as the client.
+/// Each trusted proxy adds the address of its own peer to the right end of a header field. So the addresses are read
+/// from right to left: the first address that is not a trusted proxy is the client. Addresses further left are only
+/// claims of the client. An element without an address (`unknown`, an obfuscated identifier, anything else) ends the
+/// search, and the last address found counts as the client.
 ///
 /// Pure: the caller passes the lines of the field, last line first, until `isDone`.
 struct ClientTrace {
-    /// The most proxies to follow. After that many, the last address found is used as the client.
+    /// The largest number of addresses that are read. After these, the last address counts as the client.
     static let mostProxies = 64
 
-    /// The client; until `isDone` the last address found.
+    /// The client, or until `isDone` the last address found.
     private(set) var client: PeerAddress
-    /// Whether the client is found, so that further lines are not needed.
+    /// Whether the client is found. Further lines are then not needed.
     private(set) var isDone = false
     private let field: ClientAddressField
     private let trusted: [NetworkBlock]
     private var proxies = 0
 
-    /// Starts at a peer that is one of `trusted`.
+    /// `peer` is the address that the request came from, which must be one of `trusted`.
     init(from peer: PeerAddress, by field: ClientAddressField, trusting trusted: [NetworkBlock]) {
         client = peer
         self.field = field
         self.trusted = trusted
     }
 
-    /// Follows the addresses in one line of the field.
+    /// Reads the addresses in one line of the field, from right to left.
     mutating func follow(_ line: Bytes) {
         var elements = ElementsFromEnd(line)
         while !isDone, let element = elements.next() {
@@ -42,18 +42,18 @@ struct ClientTrace {
         }
     }
 
-    /// Reads the only line of a field that holds a single address.
+    /// Reads a field whose whole value is one address, such as X-Real-IP.
     mutating func read(_ value: Bytes) {
         if let address = PeerAddress(node: value) { client = address }
         isDone = true
     }
 }
 
-/// Iterates over the elements of a list-valued field from last to first, without blanks around them and without empty
-/// elements (RFC 9110 section 5.6.1). A comma within a quoted string does not separate elements.
+/// Iterates over the elements of a list-valued field (RFC 9110 section 5.6.1) from last to first. Blanks around
+/// elements and empty elements are left out. A comma within a quoted string does not separate elements.
 ///
-/// Trusted proxies wrote the right end, while an attacker may have written the left. Reading from the right, a
-/// quotation mark that is never closed can't hide the elements that were added after it.
+/// Trusted proxies wrote the right end of the field, but an attacker may have written the left end. An attacker's
+/// quotation mark that is never closed can't hide the elements to its right, since these are read first.
 struct ElementsFromEnd {
     private let value: Bytes
     private var end: Int
@@ -63,7 +63,7 @@ struct ElementsFromEnd {
         end = value.count
     }
 
-    /// The next element to the left; nil after the last one.
+    /// Nil after the leftmost element.
     mutating func next() -> Bytes? {
         while end > 0 {
             var start = end
@@ -81,7 +81,7 @@ struct ElementsFromEnd {
         return nil
     }
 
-    /// Whether an odd number of backslashes precedes the byte.
+    /// Whether a backslash escapes the byte at `index`: an odd number of backslashes precedes it.
     private func isEscaped(_ index: Int) -> Bool {
         var first = index
         while first > 0, value[first - 1] == UInt8(ascii: "\\") { first -= 1 }
@@ -89,10 +89,10 @@ struct ElementsFromEnd {
     }
 }
 
-/// Reads an element of Forwarded: name-value pairs, separated by semicolons (RFC 7239 section 4).
+/// Reads an element of the Forwarded field: pairs of a name and a value, separated by semicolons (RFC 7239 section 4).
 enum ForwardedElement {
-    /// Whether every quotation mark in a field's value is closed. Text added after an open quotation mark would be read
-    /// as part of the quoted string.
+    /// Whether every quotation mark in a field's value is closed. If one were open, text that the gateway adds would
+    /// become part of the quoted string.
     static func hasClosedQuotes(_ value: Bytes) -> Bool {
         var isQuoted = false
         var at = 0
@@ -103,8 +103,8 @@ enum ForwardedElement {
         return !isQuoted && at == value.count
     }
 
-    /// The value of a parameter, such as the node of `for`. Nil if the parameter is missing or repeated, or the element
-    /// is malformed.
+    /// The value of a parameter, such as `for`. Nil if the parameter is missing or repeated, or if the element is
+    /// malformed.
     static func value(of parameter: StaticString, in element: Bytes) -> Bytes? {
         var found: Bytes?
         var at = 0
@@ -128,8 +128,8 @@ enum ForwardedElement {
         }
     }
 
-    /// Reads the value at an offset and returns it without its quotation marks; escapes stay as they are. A value with
-    /// colons and brackets is accepted without quotation marks too, since some proxies omit them.
+    /// Reads the value at offset `at` and returns it without its quotation marks; backslashes stay. A value with colons
+    /// and brackets needs no quotation marks here, since some proxies omit them.
     private static func value(of element: Bytes, _ at: inout Int) -> Bytes? {
         let start = at
         guard at < element.count, element[at] == UInt8(ascii: "\"") else {
@@ -163,8 +163,8 @@ enum ForwardedElement {
 }
 
 extension PeerAddress {
-    /// The address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port after the address,
-    /// even an obfuscated one, is ignored. Nil for anything else, such as a name, `unknown` or an address with a zone.
+    /// Reads the address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port after the
+    /// address is ignored. Nil for anything else, such as a name, `unknown` or an address with a zone.
     init?(node: Bytes) {
         var end = node.count
         if node.starts(with: "[") {
@@ -200,7 +200,8 @@ extension Bytes {
         return nil
     }
 
-    /// Whether the bytes are empty, or a colon with a port: a number, or `_` and an obfuscated port.
+    /// Whether the bytes are empty, or a colon and a port. The port is a number, or `_` and an obfuscated port (RFC
+    /// 7239 section 6.3).
     fileprivate var isPortOrNothing: Bool {
         guard count > 0 else { return true }
         guard count > 1, self[0] == UInt8(ascii: ":") else { return false }

@@ -1,4 +1,4 @@
-/// Writes the answers that the gateway creates itself: small and plain, with the request's ID.
+/// Writes the answers that come from the gateway itself, such as error pages. Error bodies contain the request's ID.
 enum GatewayAnswer {
     /// The reason phrase of a status (RFC 9110 section 15).
     static func reason(_ status: Int) -> StaticString {
@@ -36,7 +36,7 @@ enum GatewayAnswer {
         }
     }
 
-    /// The sentence that explains a status to a person; empty for statuses without one.
+    /// One sentence for the body of an error page. Empty for statuses that need none.
     static func explanation(_ status: Int) -> StaticString {
         switch status {
         case 400: "The request is malformed."
@@ -65,8 +65,8 @@ enum GatewayAnswer {
         output.append("\r\n")
     }
 
-    /// Writes the body of an error answer: a page for browsers, text lines for other clients. `explanation` replaces
-    /// the status's usual sentence.
+    /// Writes the body of an error answer: a page for browsers, lines of text for other clients. If `explanation` is
+    /// given, it replaces the status's usual sentence.
     static func writeBody(
         _ status: Int, _ id: RequestID, html: Bool, _ explanation: StaticString? = nil, to output: borrowing Scratch
     ) {

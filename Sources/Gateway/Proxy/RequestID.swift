@@ -1,14 +1,14 @@
 import Glibc
 
-/// Identifies a request in the logs of the gateway and its upstreams: up to 64 letters, digits, `-` and `_`. The
-/// gateway's own IDs have 32 hexadecimal digits.
+/// Identifies a request in the logs of the gateway and of upstreams. An ID has up to 64 letters, digits, `-` and `_`;
+/// the gateway's own IDs have 32 hexadecimal digits.
 struct RequestID {
     private var bytes = InlineArray<64, UInt8>(repeating: 0)
     private var count: UInt8 = 0
 
     init() {}
 
-    /// The ID that a client or proxy sent; nil when the ID is not of the allowed form.
+    /// Accepts the ID that a client or proxy sent. Nil if the ID is too long or has other characters.
     init?(_ given: Bytes) {
         guard (1...64).contains(given.count) else { return nil }
         for index in 0..<given.count {
@@ -38,8 +38,9 @@ struct RequestID {
     var text: String { String(decoding: (0..<Int(count)).map { bytes[$0] }, as: UTF8.self) }
 }
 
-/// Creates unique request IDs: 64 random bits chosen when the worker starts, then a counter. The counter is mixed so
-/// that consecutive IDs look different (the finalizer of SplitMix64 is a bijection). IDs need not be secret.
+/// Creates unique request IDs: 64 random bits that are chosen when the worker starts, then a counter. The counter is
+/// mixed by the finalizer of SplitMix64, which maps different counts to different values, so that consecutive IDs look
+/// different. IDs need not be secret.
 struct RequestIDSource {
     private let start: UInt64
     private var count: UInt64

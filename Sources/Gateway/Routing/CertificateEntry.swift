@@ -2,19 +2,18 @@ import Issuers
 import PKI
 import State
 
-/// A certificate of the state: the leaf, and the key still sealed. The certificate is parsed when a handshake first
-/// needs it, since the parsed form takes 6 KiB and this form half a KiB, and there may be 100,000. An entry is one
-/// allocation, shared by all workers and the control side.
+/// A certificate of the state, with its leaf and its still sealed key. The certificate is parsed only when a handshake
+/// first needs it: the parsed form takes 6 KiB, this form half a KiB, and there may be 100,000 certificates. All
+/// workers and the control side share an entry, which is one block of memory.
 @safe
 struct CertificateEntry: Named {
-    /// Values that many entries share.
     final class Common: Sendable {
-        /// The certificates above the leaf in the chain.
         let intermediates: TLSIntermediates
-        /// One of the leaves, to which the other leaves are compared. Leaves of one CA are similar.
+        /// One of the leaves. Of the other leaves only the differences from it are stored, since leaves of one CA are
+        /// similar.
         let base: DeltaBase
-        /// The directory of the ACME CA that issued the certificates; empty if another source did, or if it is not
-        /// known.
+        /// The directory URL of the ACME CA that issued the certificates. Empty if another source issued them, or if
+        /// the CA is not known.
         let directory: String
         let sealer: Sealer
 
@@ -26,8 +25,9 @@ struct CertificateEntry: Named {
         }
     }
 
-    /// The values of fixed size, and the end offsets of the bytes after them: the leaf's difference from the base, the
-    /// sealed key, the record, the certificate's name, and its domains.
+    /// The values of fixed size at the start of the entry's memory. After them come five byte sequences, whose end
+    /// offsets are stored here: the leaf's difference from the base, the sealed key, the record, the name, and the
+    /// domains.
     private struct Fixed {
         let common: Common
         let expiresAt: Int64
@@ -71,21 +71,22 @@ struct CertificateEntry: Named {
             ends.append(Int32(bytes.count))
         }
         storage = .create(minimumCapacity: bytes.count) { _ in Fixed(stored, common: common, ends: ends) }
-        // The memory has room for `bytes`, and bytes need no deinitializer.
+        // This is safe, since the memory has room for `bytes`, and bytes need no deinitializer.
         unsafe storage.withUnsafeMutablePointerToElements { start in
             unsafe start.initialize(from: bytes, count: bytes.count)
         }
     }
 
-    // Accessed by address, since an access to `header` would also cover `restsUntil`, which another thread may be
-    // changing.
+    // This is safe, since the storage keeps the memory alive, and only `restsUntil` is ever changed. The field is
+    // accessed through its address: an access to `header` would cover the whole value, also while another thread
+    // changes `restsUntil`.
     private var fixed: Fixed {
         unsafeAddress { unsafe UnsafePointer(storage.withUnsafeMutablePointerToHeader { unsafe $0 }) }
         nonmutating unsafeMutableAddress { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
     }
 
     private func lending<Result>(_ start: Int32, _ end: Int32, _ body: (Bytes) -> Result) -> Result {
-        // The range lies within the bytes that init wrote; the memory lives as long as the storage.
+        // This is safe, since `init` wrote the bytes of this range, and the storage keeps the memory alive.
         unsafe storage.withUnsafeMutablePointerToElements { bytes in
             body(unsafe Bytes(bytes + Int(start), count: Int(end - start)))
         }
@@ -94,11 +95,10 @@ struct CertificateEntry: Named {
     /// The end of the certificate's validity, in seconds since 1970.
     var expiresAt: Int64 { fixed.expiresAt }
 
-    /// The origin of the certificate: its issuer or the operator.
     var source: CertificateFacts.Source { fixed.source }
 
-    /// Until this time, in seconds since 1970, the certificate is not due for renewal and need not be checked, unless
-    /// the CA has given advice about its renewal. Only the control side may use it.
+    /// Before this time, in seconds since 1970, the certificate is certainly not due for renewal, unless its CA has
+    /// advised otherwise. Only the control side may read or set the value.
     var restsUntil: Int64 {
         get { fixed.restsUntil }
         nonmutating set { fixed.restsUntil = newValue }
@@ -110,26 +110,25 @@ struct CertificateEntry: Named {
 
     var name: String { lendingName(\.text) }
 
-    /// Lends the certificate's name in the state to `body`.
     func lendingName<Result>(_ body: (Bytes) -> Result) -> Result {
         lending(fixed.recordEnd, fixed.nameEnd, body)
     }
 
     func isNamed(_ name: Bytes) -> Bool { lendingName { $0.equals(name) } }
 
-    /// Lends the certificate's domains to `body`.
     private func lendingDomains<Result>(_ body: (NameList) -> Result) -> Result {
         lending(fixed.nameEnd, fixed.domainsEnd) { body(NameList($0)) }
     }
 
-    /// The domains of the certificate, in lower case; wildcards as `*.…`.
+    /// The domains are in lower case. A wildcard begins with `*.`.
     var domains: [String] {
         var domains: [String] = []
         lendingDomains { $0.forEach { domains.append($0.text) } }
         return domains
     }
 
-    /// The facts of the certificate, without those that only people read.
+    /// The facts that renewals need. The issuer's name and the exact reason of a loss are left out, since only people
+    /// read them.
     var facts: CertificateFacts {
         CertificateFacts(
             domains: domains, source: source, issuerCommonName: "", notBefore: fixed.notBefore,
@@ -138,7 +137,8 @@ struct CertificateEntry: Named {
             loss: fixed.isLost ? "is no longer good" : nil)
     }
 
-    /// The values needed for a renewal; nil for the operator's own certificates and others that are not renewed.
+    /// The values that a renewal needs. Nil for certificates that the gateway does not renew, such as those that an
+    /// operator provided.
     var managed: ManagedCertificate? {
         guard fixed.autoRenew, source != .custom else { return nil }
         return ManagedCertificate(
@@ -146,27 +146,26 @@ struct CertificateEntry: Named {
             source: source)
     }
 
-    /// Whether the certificate is for this name (`from` is 0), or for the wildcard above it (`from` is the offset of
-    /// the parent's dot).
+    /// Whether the certificate covers the whole name (`start` is 0), or covers it by a wildcard (`start` is the offset
+    /// of the first dot, from where the wildcard must match).
     func isFor(_ key: HostKey, from start: Int) -> Bool {
         lendingDomains { $0.contains(key, from: start) }
     }
 
-    /// Calls `body` with the hash of each domain.
+    /// Calls `body` with the hash of each domain, for a `NameTable`.
     func forEachHash(_ body: (UInt32) -> Void) {
         lendingDomains { $0.forEach { body(NameHash.of($0)) } }
     }
 
-    /// Opens the sealed key. Fails if the key does not belong to this name and leaf; a key sealed by an earlier version
-    /// is not bound to them.
-    ///
+    /// Opens the sealed key. Throws if the key was sealed for another certificate name or leaf. Keys sealed by an
+    /// earlier version are not bound to a name and leaf, so for them this is not checked.
     /// - Parameter fingerprint: SHA-256 of the leaf in lower-case hex.
     func openKey(fingerprint: String) throws -> SecretBytes {
         try fixed.common.sealer.openKey(
             lending(fixed.leafEnd, fixed.keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
     }
 
-    /// Opens the key and parses the chain.
+    /// Opens the key and parses the chain, which costs too much to do for all certificates in advance.
     func credential() throws -> TLSCredential {
         let leaf = leaf
         let key = try PrivateKey(der: openKey(fingerprint: Digest.sha256Text(leaf)))
@@ -174,5 +173,6 @@ struct CertificateEntry: Named {
     }
 }
 
-// Sound to share: after init only `restsUntil` changes, and only the control thread uses it.
+// This is safe to share between threads: after `init` only `restsUntil` changes, and only the control side's thread
+// uses it.
 extension CertificateEntry: @unchecked Sendable {}

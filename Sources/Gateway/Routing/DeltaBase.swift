@@ -1,18 +1,18 @@
-/// A byte sequence that similar ones are compared to, so that only their differences need to be stored.
+/// A byte sequence to which similar sequences are compared, so that only the differences need to be stored.
 ///
 /// A difference is a sequence of steps. Each step has the count of new bytes (one byte), the new bytes, and the count
-/// of bytes to copy from the base (one byte). If bytes are copied, their offset in the base follows (two bytes).
-/// Certificates of one CA shrink to half of their size.
+/// of bytes to copy from the base (one byte). If the second count is not 0, the offset of the copied bytes in the base
+/// follows (two bytes). Certificates of one CA shrink to half of their size.
 struct DeltaBase: Sendable {
     private let bytes: [UInt8]
-    /// The last offset of each sequence of four bytes in the base, by the hash of the sequence.
+    /// A hash table: for the hash of four bytes, the last offset in the base where such four bytes are.
     private let places: [UInt16]
 
     private static let hashBits: UInt32 = 10
-    /// The least count of bytes to copy; a shorter copy costs as much as it saves.
+    /// The smallest number of bytes worth copying. A shorter copy costs as much as it saves.
     private static let leastCommon = 6
 
-    /// Creates a base. Bytes beyond its first 64 KiB are not used.
+    /// Offsets have two bytes, so only the first 64 KiB are used.
     init(_ bytes: [UInt8]) {
         self.bytes = Array(bytes.prefix(1 << 16))
         var places = [UInt16](repeating: 0, count: 1 << Self.hashBits)
@@ -20,7 +20,6 @@ struct DeltaBase: Sendable {
         self.places = places
     }
 
-    /// Encodes `other` as a difference from the base.
     func difference(of other: [UInt8]) -> [UInt8] {
         var difference: [UInt8] = []
         var (start, at) = (0, 0)
@@ -38,7 +37,7 @@ struct DeltaBase: Sendable {
         return difference
     }
 
-    /// Decodes a difference: returns the bytes that it was made from.
+    /// Returns the bytes from which `difference(of:)` made the difference.
     func bytes(from difference: Bytes) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count + difference.count)
@@ -57,7 +56,8 @@ struct DeltaBase: Sendable {
         return result
     }
 
-    /// Finds in the base a sequence that equals the bytes of `other` from `at` on; returns its offset and length.
+    /// Looks in the base for the bytes of `other` that start at `at`. Returns the offset in the base and the number of
+    /// equal bytes, 0 if nothing was found.
     private func common(_ other: [UInt8], _ at: Int) -> (place: Int, count: Int) {
         guard at + 4 <= other.count else { return (0, 0) }
         let place = Int(places[Self.hash(other, at)])

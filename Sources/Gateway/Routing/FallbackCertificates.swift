@@ -1,27 +1,30 @@
 import PKI
 
-/// The CA and the key for certificates of names for which the state has none. All these certificates share the key.
+/// The CA and the key for fallback certificates, which are issued for names that have no certificate in the state. All
+/// fallback certificates share the key.
 struct FallbackSource: Sendable {
     let authority: CertificateAuthority
     let key: PrivateKey
-    /// The certificate for the admin listener, whatever name the client sends. Most clients connect to an address,
-    /// which TLS does not tell the server (RFC 6066 section 3). If nil, the listener gets a certificate as other names
-    /// do.
+    /// The certificate for the admin listener, used for every client. Most clients connect to an IP address, and TLS
+    /// does not tell the server which address a client asked for (RFC 6066 section 3). If nil, the admin listener uses
+    /// fallback certificates too.
     var admin: TLSCredential?
 
-    /// Creates a source with a new key.
+    /// Generates a new key.
     init(authority: CertificateAuthority) throws(PKIError) {
         self.authority = authority
         key = try PrivateKey.generate(.ecdsaP256)
     }
 }
 
-/// The certificates that a worker has issued for names without one in the state. Every handshake gets a certificate;
-/// the client decides whether to trust it. Confined to the worker's thread.
+/// The fallback certificates that a worker has issued, for names that have no certificate in the state. So every
+/// handshake gets a certificate, and the client decides whether to trust it. Only the worker's thread may use this
+/// class.
 final class FallbackCertificates {
-    /// How many certificates are kept. When a new one would exceed this number, all old ones are dropped.
+    /// The largest number of certificates kept. When a new certificate would exceed this number, all old ones are
+    /// dropped.
     private static let limit = 512
-    /// The validity of a certificate, in seconds. A certificate is replaced after half of that time.
+    /// How long a certificate is valid, in seconds. After half of this time a new one is issued.
     private static let lifetimeSeconds: Int64 = 14 * 86_400
 
     let source: FallbackSource
@@ -29,8 +32,8 @@ final class FallbackCertificates {
 
     init(_ source: FallbackSource) { self.source = source }
 
-    /// A certificate for the name, or for `localhost` if there is no name or a certificate can't contain it. Nil when
-    /// issuing fails.
+    /// Returns a certificate for the name. If there is no name, or if a certificate can't contain the name, the
+    /// certificate is for `localhost`. Nil if issuing fails.
     func credential(for key: HostKey?, now: Int64) -> TLSCredential? {
         let name = key.flatMap { $0.isHostName ? $0.text : nil } ?? "localhost"
         if let known = made[name], now - known.at < Self.lifetimeSeconds / 2 { return known.credential }

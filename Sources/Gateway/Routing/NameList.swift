@@ -2,20 +2,20 @@
 struct NameList {
     private let bytes: Bytes
 
-    /// Creates a view of the list that is stored in `bytes`.
+    /// The list must be valid as long as `bytes` are.
     init(_ bytes: Bytes) { self.bytes = bytes }
 
     static var none: NameList { NameList(Bytes("")) }
 
-    /// The first name; empty when the list is empty.
+    /// Empty when the list is empty.
     var first: Bytes { name(at: 0) }
 
-    /// Whether the first name equals `name`, ignoring case.
+    /// Ignores the case of ASCII letters.
     func isFirst(_ name: Bytes) -> Bool {
         name.count < bytes.count && bytes[name.count] == 0 && name.equalsIgnoringCase(bytes[0..<name.count])
     }
 
-    /// Whether the list contains `name`, ignoring case.
+    /// Ignores the case of ASCII letters.
     @inline(__always)
     func contains(_ name: Bytes) -> Bool { !bytes.isEmpty && find(name) }
 
@@ -38,8 +38,8 @@ struct NameList {
         }
     }
 
-    /// Whether the list contains the name (`from` is 0), or the wildcard above it (`from` is the offset of the parent's
-    /// dot).
+    /// Whether the list contains the whole name (`start` is 0), or a wildcard that covers it (`start` is the offset of
+    /// the first dot).
     func contains(_ key: HostKey, from start: Int) -> Bool {
         var position = 0
         while position < bytes.count {

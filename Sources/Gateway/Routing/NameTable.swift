@@ -1,19 +1,19 @@
-/// A hash table from a name's hash to the numbers of the elements with that hash: open addressing, 8 bytes for each
-/// entry. The caller compares the names themselves. Confined to one thread.
+/// A hash table that maps the hash of a name to the numbers of the elements with that hash. It uses open addressing and
+/// 8 bytes for each entry. The caller compares the names themselves. Only one thread may use a table.
 struct NameTable {
     private struct Entry {
         var hash: UInt32 = 0
-        /// The element's number plus one; 0 for an empty place.
+        /// The element's number plus one. 0 marks an empty place.
         var reference: UInt32 = 0
     }
 
     private var entries: [Entry] = Array(repeating: Entry(), count: 16)
     private(set) var count = 0
 
-    /// The first number under `hash` that `matches` accepts.
+    /// Returns the first number with this hash that `matches` accepts.
     func find(_ hash: UInt32, _ matches: (UInt32) -> Bool) -> UInt32? {
         var place = Int(hash) & (entries.count - 1)
-        // The table always has empty places, so the loop ends.
+        // The loop ends, since an eighth of the places is always empty.
         while entries[place].reference != 0 {
             let entry = entries[place]
             if entry.hash == hash, matches(entry.reference - 1) { return entry.reference - 1 }
@@ -22,14 +22,13 @@ struct NameTable {
         return nil
     }
 
-    /// Adds a number under a hash.
     mutating func insert(_ hash: UInt32, _ number: UInt32) {
         if (count + 1) * 8 > entries.count * 7 { grow() }
         put(Entry(hash: hash, reference: number + 1))
         count += 1
     }
 
-    /// Removes a number from a hash; does nothing if it is not there.
+    /// Does nothing if the table does not have the number under this hash.
     mutating func remove(_ hash: UInt32, _ number: UInt32) {
         var place = Int(hash) & (entries.count - 1)
         while entries[place].reference != number + 1 || entries[place].hash != hash {
@@ -37,7 +36,8 @@ struct NameTable {
             place = (place + 1) & (entries.count - 1)
         }
         count -= 1
-        // Entries after the hole move up if a search from their own place would otherwise stop at the hole.
+        // The removed entry leaves a hole, at which a search would stop. So a later entry moves into the hole if its
+        // search begins at the hole or before it.
         var hole = place
         var next = (place + 1) & (entries.count - 1)
         while entries[next].reference != 0 {

@@ -1,10 +1,10 @@
-/// An element that stores its own name, so that a table need not store it again.
+/// An element that stores its own name, so that a table of elements need not store the name again.
 protocol Named {
     func isNamed(_ name: Bytes) -> Bool
 }
 
 /// A table of elements by name. Only the elements store the names, so the table takes a third of the memory of a
-/// dictionary with the names as keys.
+/// dictionary whose keys are the names.
 struct NamedTable<Element: Named> {
     private var places = NameTable()
     private var elements: [Element?] = []
@@ -12,10 +12,10 @@ struct NamedTable<Element: Named> {
 
     var count: Int { places.count }
     var isEmpty: Bool { count == 0 }
-    /// All elements, in no particular order.
+    /// The order is not defined.
     var values: some Sequence<Element> { elements.lazy.compactMap(\.self) }
 
-    /// The element with a name. An element that is set must have that name.
+    /// A new element must have this name.
     subscript(name: String) -> Element? {
         get { place(of: name).flatMap { elements[Int($0)] } }
         set {

@@ -1,15 +1,16 @@
 import ConfigModel
 import PKI
 
-/// A host in the form that workers serve: all values that a request needs, computed once when the host changes.
-/// Immutable and shared by all workers. Requests read a site through `SiteView`, which counts no references.
+/// A host in the form that workers serve. All values that a request needs are computed once, when the host changes. A
+/// site never changes and is shared by all workers. Requests read a site through `SiteView`, so they count no
+/// references.
 @safe
 final class Site: Sendable, Named {
-    // Sound to share: only init writes the memory, and only deinit frees it. The texts lie after the facts, in the same
-    // memory.
+    // This is safe to share between threads: only `init` writes the memory, and only `deinit` frees it. The memory
+    // contains the facts and then the texts.
     private nonisolated(unsafe) let facts: UnsafeMutablePointer<SiteFacts>
 
-    /// The values that requests read. Valid as long as the site exists.
+    /// The view is valid as long as the site exists.
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber]) {
@@ -21,7 +22,7 @@ final class Site: Sendable, Named {
         let memory = unsafe UnsafeMutableRawPointer.allocate(
             byteCount: MemoryLayout<SiteFacts>.size + texts.count, alignment: MemoryLayout<SiteFacts>.alignment)
         unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
-        // The facts and the bytes need no deinitializer.
+        // This is safe, since the memory has room for the facts and the texts. Neither needs a deinitializer.
         unsafe SiteFacts.texts(of: self.facts).initializeMemory(as: UInt8.self, from: texts, count: texts.count)
     }
 
@@ -35,11 +36,11 @@ final class Site: Sendable, Named {
     var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
 }
 
-/// The number of an upstream, the same in all workers.
+/// Identifies an upstream. All workers use the same number for it.
 typealias UpstreamNumber = UInt32
 
-/// The plain values of a site, without references. They are kept small, since there may be 100,000 sites. The texts of
-/// the site lie after them in memory.
+/// The values of a site that have a fixed size and contain no references. They are kept small, since there may be
+/// 100,000 sites. The site's texts follow in the same memory.
 @unsafe
 struct SiteFacts {
     /// The texts of a site, in the order in which they are stored.
@@ -65,7 +66,7 @@ struct SiteFacts {
     let preservesHost: Bool
     let ordersCertificate: Bool
 
-    /// The start of the texts: directly after the facts, since bytes need no alignment.
+    /// The texts start directly after the facts, since bytes need no alignment.
     static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
         unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
     }
@@ -87,7 +88,6 @@ struct SiteFacts {
 }
 
 extension SiteFacts.Text {
-    /// Encodes one text of a host.
     fileprivate func bytes(of host: Host, upstreams: [UpstreamNumber]) -> [UInt8] {
         switch self {
         case .names: Self.list(host.names.map(\.text))
@@ -98,18 +98,19 @@ extension SiteFacts.Text {
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
-        // Protocols that hide requests are left out here too, since a state of an earlier version may list them.
+        // Requests inside some protocols, such as h2c, would pass the gateway unchecked, so these protocols are left
+        // out. aegis-apply refuses them, but an earlier version may have stored them.
         case .upgrades: Self.list(host.upgrade.filter { !UpgradeProtocol.hidesRequests($0) })
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }
 
-    /// Encodes a `NameList`: each text, then a zero byte.
+    /// The form that `NameList` reads: each text, then a zero byte.
     private static func list(_ texts: [String]) -> [UInt8] { texts.flatMap { Array($0.utf8) + [0] } }
 }
 
 extension HSTS {
-    /// The Strict-Transport-Security field with its CRLF.
+    /// The header line of Strict-Transport-Security, with its CRLF.
     fileprivate var fieldLine: String {
         "Strict-Transport-Security: max-age=\(maxAge)\(includeSubdomains ? "; includeSubDomains" : "")"
             + "\(preload ? "; preload" : "")\r\n"
@@ -117,16 +118,16 @@ extension HSTS {
 }
 
 extension HeaderRules.Changes {
-    /// The fields to set, as header lines.
+    /// The header lines that the gateway adds, each with its CRLF.
     fileprivate var lines: [UInt8] { self.set.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) } }
 
-    /// The names in lower case of the fields that are not forwarded: those to remove, and those that the gateway sets
-    /// itself.
+    /// The names, in lower case, of fields that are not forwarded. Fields that the gateway sets itself are among them,
+    /// since it would otherwise add a second line.
     fileprivate var strippedNames: [String] { (remove + self.set.map(\.name)).map { $0.lowercased() } }
 }
 
 extension Duration {
-    /// The duration in whole milliseconds, rounded down.
+    /// Rounded down.
     var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000

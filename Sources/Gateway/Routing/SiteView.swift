@@ -1,8 +1,9 @@
 import ConfigModel
 import PKI
 
-/// A site as a request sees it. The view reads the site's memory through a pointer, so that no reference is counted.
-/// The worker's table keeps the site alive as long as a connection or an exchange uses it.
+/// The values of a site that a request needs. A view reads the site's memory through a pointer, so no reference is
+/// counted. This is safe as long as the site exists: the worker's table keeps a site while a connection or an exchange
+/// uses it.
 @safe
 struct SiteView {
     private let facts: UnsafeMutablePointer<SiteFacts>
@@ -10,7 +11,7 @@ struct SiteView {
     @unsafe
     init(_ facts: UnsafeMutablePointer<SiteFacts>) { unsafe self.facts = facts }
 
-    /// The status of a fixed answer; 0 when upstreams answer.
+    /// The status of the host's fixed answer. 0 means that upstreams answer.
     var respondStatus: Int { unsafe Int(facts.pointee.respondStatus) }
     var respondBody: Bytes { text(.respondBody) }
     var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
@@ -21,9 +22,9 @@ struct SiteView {
     var tlsPolicy: TLSPolicy { unsafe TLSPolicy(scope: facts.pointee.scope, leastVersion: leastVersion) }
     /// The Strict-Transport-Security field with its CRLF; empty when the host sends none.
     var hsts: Bytes { text(.hsts) }
-    /// The header lines to add to requests.
+    /// The header lines that the gateway adds to requests.
     var requestSet: Bytes { text(.requestSet) }
-    /// The header lines to add to responses.
+    /// The header lines that the gateway adds to responses.
     var responseSet: Bytes { text(.responseSet) }
     var connectMilliseconds: Int64 { unsafe Int64(facts.pointee.connectMilliseconds) }
     var readMilliseconds: Int64 { unsafe Int64(facts.pointee.readMilliseconds) }
@@ -31,42 +32,42 @@ struct SiteView {
     var tunnelMilliseconds: Int64 { unsafe Int64(facts.pointee.tunnelMilliseconds) }
     var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
-    /// The upstream at an index, 0 to `upstreamCount` - 1.
+    /// The index must be less than `upstreamCount`.
     func upstream(_ index: Int) -> UpstreamNumber {
         let numbers = text(.upstreams)
         let size = MemoryLayout<UpstreamNumber>.size
         let bytes = numbers[index * size..<(index + 1) * size]
-        // The bytes are an `UpstreamNumber` that `Site` wrote; loadUnaligned needs no alignment.
+        // This is safe, since `Site` wrote an `UpstreamNumber` at this place, and `loadUnaligned` needs no alignment.
         return unsafe UnsafeRawPointer(bytes.buffer.baseAddress.unsafelyUnwrapped).loadUnaligned(
             as: UpstreamNumber.self)
     }
 
-    /// The most bytes of a request's body. 0: no limit; nil: the gateway's limit applies.
+    /// The largest body of a request, in bytes. 0 stands for no limit. Nil stands for the gateway's own limit.
     var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes == .max ? nil : facts.pointee.bodyBytes }
-    /// The name of the certificate that the host uses; empty if none is set.
+    /// The name of the certificate that the host uses. Empty if the configuration names none.
     var certificateName: Bytes { text(.certificateName) }
-    /// Whether the gateway orders the certificate when a handshake needs it and the state has none.
+    /// Whether the gateway orders the host's certificate if a handshake needs it and the state does not have it.
     var ordersCertificate: Bool { unsafe facts.pointee.ordersCertificate }
-    /// The host's domain: the first of the site's names, which identifies the host.
+    /// The first of the site's names. It identifies the host.
     var domain: Bytes {
         names.first
     }
 
     var names: NameList { NameList(text(.names)) }
 
-    /// Whether the site has this name (`from` is 0), or the wildcard above it (`from` is the offset of the parent's
-    /// dot).
+    /// Whether the site has the whole name (`start` is 0), or a wildcard that covers it (`start` is the offset of the
+    /// first dot).
     func has(_ key: HostKey, from start: Int) -> Bool {
         names.contains(key, from: start)
     }
 
-    /// The names of request fields that are not forwarded.
+    /// The names of the request fields that the gateway does not forward.
     var requestStrip: NameList { NameList(text(.requestStrip)) }
 
-    /// The names of response fields that are not forwarded.
+    /// The names of the response fields that the gateway does not forward.
     var responseStrip: NameList { NameList(text(.responseStrip)) }
 
-    /// Whether clients may switch to this protocol (RFC 9110 section 7.8).
+    /// Whether a client of this host may switch to the protocol (RFC 9110 section 7.8). WebSocket is always allowed.
     func passesUpgrade(to name: Bytes) -> Bool {
         name.equalsIgnoringCase("websocket") || NameList(text(.upgrades)).contains(name)
     }
@@ -74,7 +75,7 @@ struct SiteView {
     private func text(_ text: SiteFacts.Text) -> Bytes {
         let start = unsafe text.rawValue == 0 ? 0 : Int(facts.pointee.ends[text.rawValue - 1])
         let end = unsafe Int(facts.pointee.ends[text.rawValue])
-        // `Site` wrote the texts at this address.
+        // This is safe, since `Site` wrote the texts at this address.
         let texts = unsafe SiteFacts.texts(of: facts).assumingMemoryBound(to: UInt8.self)
         return unsafe Bytes(texts + start, count: end - start)
     }
@@ -83,12 +84,11 @@ struct SiteView {
 extension Bytes {
     func equalsIgnoringCase(_ text: StaticString) -> Bool { equalsIgnoringCase(Bytes(text)) }
 
-    /// Whether both texts are equal, ignoring the case of ASCII letters.
     func equalsIgnoringCase(_ other: Bytes) -> Bool {
         guard count == other.count else { return false }
         for index in 0..<count {
             let (byte, another) = (self[index], other[index])
-            // Nearly always both bytes are identical, so they are compared first.
+            // Nearly always the bytes are identical, so the cheap comparison comes first.
             if byte != another, byte.lowercased != another.lowercased { return false }
         }
         return true
@@ -96,6 +96,6 @@ extension Bytes {
 }
 
 extension UInt8 {
-    /// An ASCII letter in lower case; any other byte unchanged.
+    /// Only ASCII letters change.
     fileprivate var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 }

@@ -15,17 +15,16 @@ struct NamedThread {
 
     private let content: Start
 
-    /// Creates a thread that will run `body`.
     init(_ name: String, _ body: @escaping @Sendable () -> Void) { content = Start(name, body) }
 
-    /// Starts the thread, which ends when `body` returns.
+    /// The thread ends when `body` returns. Nobody waits for its end (detached).
     func start() {
-        // The attributes are initialized, used and destroyed within this function.
+        // This is safe, since the attributes are initialized, used and destroyed within this function.
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // The new thread releases the reference that is retained here.
+        // This is safe, since the new thread takes over the reference that is retained here, and releases it.
         let context = unsafe Unmanaged.passRetained(content).toOpaque()
         let result = unsafe pthread_create(
             &thread, &attributes,

@@ -1,13 +1,11 @@
 import Glibc
 
-/// Waiting for descriptors by poll(2).
 enum Poll {
-    /// Waits until a descriptor is ready, a signal arrives or the time is over. A negative time means no limit.
-    ///
-    /// - Returns: How many descriptors are ready; -1 when a signal arrived.
+    /// Waits until a descriptor is ready, a signal arrives, or the time is over. A negative time stands for no limit.
+    /// - Returns: The number of descriptors that are ready; -1 if a signal arrived.
     @discardableResult
     static func wait(for entries: inout [pollfd], milliseconds: Int32) -> Int32 {
-        // poll(2) writes only to the array's entries, whose count it is given.
+        // This is safe, since poll(2) writes only to as many entries as the array has.
         unsafe poll(&entries, nfds_t(entries.count), milliseconds)
     }
 }

@@ -3,13 +3,14 @@ import Glibc
 
 /// Delivers signals through a descriptor (signalfd(2)) instead of signal handlers.
 ///
-/// The signals are blocked in the calling thread and in all threads that it starts afterwards.
+/// Threads inherit blocked signals. So the signals are blocked in the calling thread and in all threads that it starts
+/// later.
 @safe
 final class SignalDescriptor {
     let descriptor: Int32
 
     init(_ signals: [Int32]) throws(SystemFailure) {
-        // Each of these calls uses `set` only until it returns.
+        // This is safe, since each of these calls uses `set` only until it returns.
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }
@@ -20,10 +21,10 @@ final class SignalDescriptor {
 
     deinit { _ = close(descriptor) }
 
-    /// The next signal that has arrived; nil when there is none.
+    /// The number of the next signal that has arrived. Nil if none has.
     func next() -> Int32? {
         var info = signalfd_siginfo()
-        // The kernel writes one whole structure or nothing.
+        // This is safe, since the kernel writes one whole structure or nothing.
         let count = unsafe read(descriptor, &info, MemoryLayout<signalfd_siginfo>.size)
         return count == MemoryLayout<signalfd_siginfo>.size ? Int32(info.ssi_signo) : nil
     }

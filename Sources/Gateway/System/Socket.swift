@@ -1,23 +1,23 @@
 import CLinux
 import Glibc
 
-/// The result of a read or write that does not wait. Would-block is a result, not an error.
+/// The result of a read or write that never waits. Would-block is a result, not an error.
 enum IOResult: Equatable {
-    /// This number of bytes was read or written.
+    /// The number of bytes read or written.
     case bytes(Int)
-    /// Nothing can be read or written now; the poller reports when this changes.
+    /// Nothing can be read or written now. The poller reports when this changes.
     case wouldBlock
-    /// The peer has closed its side: no more bytes will arrive.
+    /// The peer will send no more bytes.
     case ended
-    /// The connection failed with this `errno`.
+    /// The value is the `errno` of the failed call.
     case failed(Int32)
 }
 
-/// The socket calls of the data plane. Calls that a signal interrupts are repeated.
+/// The socket calls of the data plane. A call that a signal interrupts is repeated.
 enum Socket {
     static func receive(_ descriptor: Int32, into buffer: UnsafeMutableBufferPointer<UInt8>) -> IOResult {
         while true {
-            // recv(2) writes at most `buffer.count` bytes.
+            // This is safe, since recv(2) writes at most `buffer.count` bytes into `buffer`.
             let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .ended }
@@ -26,24 +26,24 @@ enum Socket {
         }
     }
 
-    /// Whether the socket has nothing to read: no byte, no end of the stream, no error.
+    /// Whether a read would find nothing: no byte, no end of the stream, and no error.
     static func isSilent(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {
-            // recv(2) writes at most one byte, into `byte`.
+            // This is safe, since recv(2) writes at most one byte, into `byte`.
             let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK))
             if count >= 0 { return false }
             if errno != EINTR { return errno == EAGAIN }
         }
     }
 
-    /// The number of bytes written that the peer has not acknowledged.
+    /// The number of written bytes that the peer has not acknowledged.
     static func untaken(_ descriptor: Int32) -> Int64 { Int64(aegis_untaken(descriptor)) }
 
-    /// Sends as many bytes as the kernel has room for.
+    /// Sends as many bytes as fit into the kernel's send buffer.
     static func send(_ descriptor: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> IOResult {
         while true {
-            // send(2) reads only the bytes of the buffer.
+            // This is safe, since send(2) only reads the bytes of the buffer.
             let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .bytes(count) }
             if errno == EINTR { continue }
@@ -51,14 +51,15 @@ enum Socket {
         }
     }
 
-    /// Accepts a waiting connection; nil when none is waiting.
+    /// Returns nil if no connection waits to be accepted.
     static func accept(_ listener: Int32, peer: inout PeerAddress) throws(SystemFailure) -> Int32? {
         var address = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         while true {
             let descriptor = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-                // The kernel writes at most `size` bytes, and the address begins with its family.
+                // This is safe, since the kernel writes at most `size` bytes into `address`. Every kind of address
+                // begins with its family.
                 unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
                     unsafe accept4(listener, address, &size, flags)
                 }
@@ -68,7 +69,7 @@ enum Socket {
                 return descriptor
             }
             switch errno {
-            // The client closed the connection before it was accepted; the next one may be waiting.
+            // The client closed this connection before it was accepted. Another connection may be waiting.
             case EINTR, ECONNABORTED, EPROTO: continue
             case EAGAIN: return nil
             default: throw SystemFailure("accept")
@@ -84,7 +85,7 @@ enum Socket {
         return descriptor
     }
 
-    /// Starts connecting. Returns true if the connection is established at once, as with Unix sockets.
+    /// Starts a connection. Returns true if it is established at once, as with Unix sockets.
     static func connect(_ descriptor: Int32, to address: SocketAddress) throws(SystemFailure) -> Bool {
         let result = unsafe address.withSockaddr { unsafe Glibc.connect(descriptor, $0, $1) }
         if result == 0 { return true }
@@ -92,33 +93,33 @@ enum Socket {
         throw SystemFailure("connect")
     }
 
-    /// The `errno` of a failed connection attempt; 0 when it did not fail.
+    /// The `errno` of a failed connection attempt; 0 if the attempt has not failed.
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        // getsockopt(2) writes a number of this size into `code`.
+        // This is safe, since getsockopt(2) writes at most `size` bytes into `code`.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { return errno }
         return code
     }
 
-    /// Sets a socket option to a number. Returns whether that succeeded.
+    /// Returns whether the call succeeded.
     @discardableResult
     static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
-        // setsockopt(2) reads a number of this size.
+        // This is safe, since setsockopt(2) only reads as many bytes as the number has.
         return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
-    /// Turns Nagle's algorithm off, so that small writes are sent at once.
+    /// Without Nagle's algorithm small writes are sent at once.
     static func setNoDelay(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
     /// Tells the peer that no more bytes will be sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Makes a later `close` send a reset, so that the peer sees that the stream was cut off.
+    /// A later `close` will send a reset, so the peer sees that the stream was cut off.
     static func resetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
-        // setsockopt(2) reads a structure of this size.
+        // This is safe, since setsockopt(2) only reads as many bytes as the structure has.
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 

@@ -1,20 +1,19 @@
 import ConfigModel
 import Glibc
 
-/// An address to connect to or to listen on.
 package struct SocketAddress: Sendable, Hashable {
-    /// The bytes of a sockaddr_in, sockaddr_in6 or sockaddr_un structure.
+    /// The bytes of a `sockaddr_in`, `sockaddr_in6` or `sockaddr_un` structure.
     let bytes: [UInt8]
     let family: Int32
 
-    /// Creates the address of an IP address and a port.
     init(_ address: IPAddress, port: Int) {
         switch address.family {
         case .v4:
             var value = sockaddr_in()
             value.sin_family = sa_family_t(AF_INET)
             value.sin_port = UInt16(port).bigEndian
-            // An IPv4 address has 4 bytes and an IPv6 address 16, as the fields here and below.
+            // This is safe, since an IPv4 address has 4 bytes and an IPv6 address 16, as many as the two `sin` fields
+            // have.
             unsafe withUnsafeMutableBytes(of: &value.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
             (bytes, family) = (Self.bytes(of: value), AF_INET)
         case .v6:
@@ -26,17 +25,17 @@ package struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// Creates the address of a Unix domain socket. The path has at most 107 bytes.
+    /// The address of a Unix socket. The path has at most 107 bytes.
     init(unixPath path: String) {
         precondition(path.utf8.count <= 107, "the configuration has checked it")
         var value = sockaddr_un()
         value.sun_family = sa_family_t(AF_UNIX)
-        // `sun_path` has 108 bytes, so at least one zero follows the path and ends it.
+        // This is safe, since `sun_path` has 108 bytes. At least one zero byte follows the path and ends it.
         unsafe withUnsafeMutableBytes(of: &value.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
         (bytes, family) = (Self.bytes(of: value), AF_UNIX)
     }
 
-    /// Copies an address that the system returned, of `length` bytes; nil unless it is an IPv4 or IPv6 address.
+    /// Copies `length` bytes of an address that the system returned. Nil if it is neither an IPv4 nor an IPv6 address.
     @unsafe
     init?(_ address: UnsafePointer<sockaddr>, length: Int) {
         family = unsafe Int32(address.pointee.sa_family)
@@ -48,7 +47,7 @@ package struct SocketAddress: Sendable, Hashable {
 
     /// The same address with another port.
     func with(port: Int) -> SocketAddress {
-        // The port directly follows the family in both IPv4 and IPv6 addresses.
+        // In IPv4 and IPv6 addresses the port comes right after the two bytes of the family.
         var changed = bytes
         changed[2] = UInt8(port >> 8)
         changed[3] = UInt8(port & 0xFF)
@@ -60,38 +59,39 @@ package struct SocketAddress: Sendable, Hashable {
         self.family = family
     }
 
-    /// Lends the address to a call into C.
+    /// Lends the address to a C function.
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe bytes.withUnsafeBytes { buffer in
-            // `bytes` is a complete sockaddr of this family, so it is not empty.
+            // This is safe, since `bytes` is a complete sockaddr of its family, and so is not empty.
             unsafe body(
                 buffer.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: sockaddr.self), socklen_t(buffer.count))
         }
     }
 
     private static func bytes<Value>(of value: Value) -> [UInt8] {
-        // Every byte is defined, since the structures begin as zeros and have no padding.
+        // This is safe, since the structures begin as zeros and have no padding, so every byte is defined.
         unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
     }
 }
 
-/// A client's address, small enough to be stored in its connection.
+/// A client's address. It has a fixed size, so a connection stores it without another allocation.
 struct PeerAddress {
-    /// The address in network byte order; IPv4 uses the first four bytes. An IPv4-mapped IPv6 address is stored as
-    /// IPv4.
+    /// The address in network byte order. An IPv4 address has the first four bytes. An IPv4-mapped IPv6 address is
+    /// stored as an IPv4 address.
     private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
     private(set) var isV6 = false
     private(set) var port: UInt16 = 0
     private var text = InlineArray<46, UInt8>(repeating: 0)
     private var textCount: UInt8 = 0
 
-    /// No address, as for clients of Unix sockets.
+    /// No address, as for the client of a Unix socket.
     init() {}
 
     init(_ storage: sockaddr_storage) {
         let family = Int32(storage.ss_family)
         unsafe withUnsafeBytes(of: storage) { raw in
-            // The family tells which kind of address the storage holds.
+            // This is safe, since the family tells which structure the storage contains. Both structures are smaller
+            // than the storage.
             switch family {
             case AF_INET:
                 let address = unsafe raw.loadUnaligned(as: sockaddr_in.self)
@@ -109,16 +109,17 @@ struct PeerAddress {
         writeText()
     }
 
-    /// Parses an address as inet_pton(3) does; nil when the text is not an address.
+    /// Parses an address as inet_pton(3) does. Nil if the text is not an address.
     init?(text: Bytes, isV6: Bool) {
         var source = InlineArray<46, CChar>(repeating: 0)
-        // The last byte stays NUL. A NUL within the text is refused below.
+        // At most 45 bytes are copied, so the last byte of `source` stays NUL. A NUL within the text is refused, since
+        // inet_pton would stop there.
         guard 1..<46 ~= text.count else { return nil }
         for index in 0..<text.count {
             guard text[index] != 0 else { return nil }
             source[index] = CChar(bitPattern: text[index])
         }
-        // inet_pton reads up to the NUL and writes 4 or 16 bytes.
+        // This is safe, since inet_pton reads up to the NUL and writes 4 or 16 bytes, which `bytes` has room for.
         let isAddress = unsafe withUnsafePointer(to: &source) { source in
             unsafe withUnsafeMutablePointer(to: &bytes) { target in
                 unsafe inet_pton(
@@ -139,13 +140,13 @@ struct PeerAddress {
         isV6 = false
     }
 
-    /// Whether both addresses are equal, ignoring the ports.
+    /// Ports are not compared.
     func isSameAddress(as other: PeerAddress) -> Bool {
         isV6 == other.isV6 && (0..<(isV6 ? 16 : 4)).allSatisfy { bytes[$0] == other.bytes[$0] }
     }
 
-    /// Identifies a client for limits: the IPv4 address, or the first 64 bits of the IPv6 address, since a site gets at
-    /// least that much (RFC 6177).
+    /// Identifies a client for the limits. An IPv6 client is identified by the first 64 bits of its address, since one
+    /// network usually has all addresses with these bits (RFC 6177).
     struct Key: Hashable {
         fileprivate let prefix: UInt64
         fileprivate let isV6: Bool
@@ -157,17 +158,17 @@ struct PeerAddress {
         return Key(prefix: prefix, isV6: isV6)
     }
 
-    /// Writes the address as text: dotted decimal, or the form of RFC 5952.
+    /// Writes dotted decimal for IPv4, and the form of RFC 5952 for IPv6.
     func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
 
     var description: String { String(decoding: (0..<Int(textCount)).map { text[$0] }, as: UTF8.self) }
 
-    /// Creates the text once, since all requests of a connection use it.
+    /// The text is made once for a connection, since each of its requests uses it.
     private mutating func writeText() {
         var source = bytes
         var written = InlineArray<46, CChar>(repeating: 0)
         let family = isV6 ? AF_INET6 : AF_INET
-        // inet_ntop reads 4 or 16 bytes and writes at most 46, with the final NUL.
+        // This is safe, since inet_ntop reads 4 or 16 bytes and writes at most 46, including the final NUL.
         let isWritten = unsafe withUnsafePointer(to: &source) { source in
             unsafe withUnsafeMutablePointer(to: &written) { target in
                 unsafe inet_ntop(
@@ -181,14 +182,14 @@ struct PeerAddress {
         }
     }
 
-    /// A hash of the address for `ip_hash`, stable across restarts.
+    /// A hash (FNV-1a) for the balance method `ip_hash`. It must not change when the gateway restarts.
     var hash: UInt32 {
         var hash: UInt32 = 2_166_136_261
         for index in 0..<(isV6 ? 16 : 4) { hash = (hash ^ UInt32(bytes[index])) &* 16_777_619 }
         return hash
     }
 
-    /// Whether the address is in a network. An IPv4 address is in no IPv6 network, nor the reverse.
+    /// An IPv4 address is in no IPv6 network, and an IPv6 address is in no IPv4 network.
     func isIn(_ block: NetworkBlock) -> Bool {
         guard (block.address.family == .v6) == isV6 else { return false }
         var left = block.prefixLength

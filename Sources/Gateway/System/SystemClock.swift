@@ -1,11 +1,10 @@
 import Glibc
 
-/// The clocks of the system (clock_gettime(2)).
 enum SystemClock {
-    /// The present time of a clock, such as CLOCK_MONOTONIC.
+    /// `clock` is a clock of clock_gettime(2), such as CLOCK_MONOTONIC.
     static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
-        // `clock_gettime` fills `time`.
+        // This is safe, since `clock_gettime` only fills `time`.
         _ = unsafe clock_gettime(clock, &time)
         return time
     }

@@ -1,13 +1,12 @@
 import Glibc
 
-/// A failed system call, with its `errno`.
 package struct SystemFailure: Error, Equatable, CustomStringConvertible {
-    /// The name of the call, such as `bind`.
+    /// The name of the system call, such as `bind`.
     package let call: String
-    /// The `errno` that the call set.
+    /// The `errno` that the system call set.
     package let code: Int32
 
-    /// Creates the failure of the call that was just made, from `errno`.
+    /// Must follow the failed call directly, since the next call may change `errno`.
     init(_ call: String) {
         code = errno
         self.call = call
@@ -18,13 +17,12 @@ package struct SystemFailure: Error, Equatable, CustomStringConvertible {
         self.code = code
     }
 
-    /// The call and the system's message for the error.
     package var description: String { "\(call): \(Self.text(code))" }
 
     /// The system's message for an `errno`, such as "Connection refused".
     static func text(_ code: Int32) -> String {
-        // For known codes glibc returns a constant text, for others a text in a buffer of this thread. Both last long
-        // enough to be copied.
+        // This is safe, since the text is copied at once. glibc returns a constant text, or for unknown codes a text in
+        // a buffer of this thread.
         unsafe String(cString: strerror(code))
     }
 }

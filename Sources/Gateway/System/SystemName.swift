@@ -1,11 +1,11 @@
 import Glibc
 
-/// The names and sizes that the system reports about the machine.
 enum SystemName {
-    /// The machine's host name, or `unknown` if the system does not tell it.
+    /// The machine's host name. `unknown` if the system does not report it.
     static var machine: String {
         var name = [CChar](repeating: 0, count: 256)
-        // The call may write one byte less than the array has, so the last byte stays zero.
+        // This is safe, since the call may write one byte less than the array has. So the last byte stays zero and ends
+        // the name.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -1,14 +1,14 @@
 import ConfigModel
 import PKI
 
-/// The CAs that the gateway trusts when it connects to an upstream.
 enum UpstreamTrust: Sendable {
     /// The upstream's certificate must come from a CA of this context.
     case known(TLSClientContext)
-    /// The file of CAs can't be used, for this reason. Connections fail, since trusting other CAs would be unsafe.
+    /// The file of CAs can't be used; the text says why. Connections to the upstream fail, since it would be unsafe to
+    /// trust other CAs instead.
     case unusable(String)
 
-    /// Whether newly read CAs replace these. They must differ, and unusable CAs do not replace usable ones.
+    /// Whether newly read CAs replace the present ones. Unusable CAs never replace usable ones.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(let former), .known(let new)): former.trust != new.trust
@@ -19,18 +19,18 @@ enum UpstreamTrust: Sendable {
     }
 }
 
-/// The definition of an upstream, the same for all workers. Immutable.
+/// The values of an upstream that never change. All workers share a definition.
 struct UpstreamDefinition: Sendable {
     let number: UpstreamNumber
     let upstream: Upstream
-    /// The value of Host in requests, unless the client's Host is kept.
+    /// The value of the Host field in requests, unless the host has `preserve_host`.
     let authority: [UInt8]
-    /// The name or address that the upstream's certificate must be valid for; nil without TLS.
+    /// The name or IP address for which the upstream's certificate must be valid. Nil for an upstream without TLS.
     let serverName: String?
     let trust: UpstreamTrust
-    /// The upstream's text in the access log.
+    /// The upstream as the access log names it.
     let logName: [UInt8]
-    /// Whether the upstream has a host name that must be resolved.
+    /// Whether the upstream has a host name, which must be resolved.
     let hasName: Bool
 
     init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
@@ -53,39 +53,39 @@ struct UpstreamDefinition: Sendable {
     }
 }
 
-/// A worker's connections to one upstream, and the upstream's recent failures.
 struct UpstreamPool: ~Copyable {
-    /// After this many failures in a row an upstream gets no requests for a while.
+    /// After this many failures in a row the upstream is ejected: it gets no requests for a while.
     static let failuresToEject = 3
-    /// How long an upstream gets no requests after `failuresToEject` failures, in milliseconds.
+    /// How long an ejected upstream gets no requests, in milliseconds.
     static let ejectionMilliseconds: Int64 = 10_000
-    /// The most idle connections to keep.
+    /// The largest number of idle connections that are kept.
     static let maxIdle = 256
-    /// How long to keep an idle connection, in milliseconds.
+    /// How long an idle connection is kept, in milliseconds.
     static let idleMilliseconds: Int64 = 60_000
 
     let definition: UpstreamDefinition
-    /// The resolved addresses of the upstream; connections use them in turn.
+    /// The upstream's resolved addresses. New connections use them in turn.
     private(set) var addresses: [SocketAddress] = []
-    /// For each address, the time until which it is skipped because no connection could be made, in milliseconds.
+    /// For each address: until when new connections skip it, because a connection to it failed. In milliseconds of the
+    /// event loop's clock.
     private var skippedUntil: [Int64] = []
     private var nextAddress = 0
     private var nextAsk: Int64 = 0
-    /// The reason why `addresses` is empty.
+    /// The reason why there are no addresses.
     var resolutionFailure = "its name is not resolved yet"
-    /// Whether the health checks succeed; true without health checks.
+    /// Whether the health checks succeed. Always true for an upstream without health checks.
     var isHealthy = true
     var failures = 0
-    /// The time until which the upstream gets no requests, in milliseconds.
+    /// Until when the upstream gets no requests, in milliseconds of the event loop's clock.
     var ejectedUntil: Int64 = 0
-    /// The key-exchange group that the upstream chose last. Offering a key share of another group would cost a second
-    /// ClientHello.
+    /// The group for the key exchange that the upstream chose last. If the gateway offered a key share of another
+    /// group, the handshake would need a second ClientHello.
     var group = TLSGroup.x25519
-    /// The number of exchanges that use the upstream now.
+    /// The number of exchanges that use the upstream at present.
     var active = 0
-    /// The traffic counted since the last report.
+    /// The traffic since the worker's previous report.
     var traffic = UpstreamTraffic()
-    /// Whether the definition has been removed. A retired pool stays until its last exchange is done.
+    /// Whether the state no longer has this upstream's definition. The pool stays until its last exchange has ended.
     var isRetired = false
     var newestIdle = SlotID.none
     var oldestIdle = SlotID.none
@@ -93,8 +93,8 @@ struct UpstreamPool: ~Copyable {
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 
-    /// Sets the addresses; returns false when nothing changed. New addresses reset the failures, which only concern the
-    /// old addresses.
+    /// Sets the addresses. Returns false if they are the same as before. A new address resets the failures, which
+    /// concern only the old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
         if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
@@ -103,33 +103,32 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Whether to resolve the upstream's name after a failure, at most once a second.
+    /// Whether the upstream's name should be resolved again after a failure. True at most once a second.
     mutating func mayAsk(at milliseconds: Int64) -> Bool {
         guard definition.hasName, milliseconds >= nextAsk else { return false }
         nextAsk = milliseconds + 1000
         return true
     }
 
-    /// The index of the next address in turn, passing over skipped ones. There must be at least one address.
+    /// Returns the index of the next address that is not skipped. There must be at least one address.
     mutating func takeTurn(at milliseconds: Int64) -> Int {
         let first = nextAddress % addresses.count
         var turn = first
         while skippedUntil[turn] > milliseconds {
             turn = (turn + 1) % addresses.count
-            // When all addresses are skipped, the next one is used anyway.
+            // All addresses are skipped, so the next one is used anyway.
             if turn == first { break }
         }
         nextAddress = turn + 1
         return turn
     }
 
-    /// Skips an address for `ejectionMilliseconds`, since no connection to it could be made.
+    /// A connection to the address failed. New connections skip the address for `ejectionMilliseconds`.
     mutating func skip(_ turn: Int, at milliseconds: Int64) {
         guard turn < skippedUntil.count else { return }
         skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds
     }
 
-    /// Whether requests may go to the upstream at this time.
     func isAvailable(at milliseconds: Int64) -> Bool {
         isHealthy && ejectedUntil <= milliseconds && !addresses.isEmpty
     }

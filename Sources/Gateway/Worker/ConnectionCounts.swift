@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Counts the client connections of all workers, in total and for each client. The kernel distributes a few connections
-/// unevenly, so limits for each worker would refuse some too early.
+/// Counts the client connections of all workers, in total and for each client. If each worker had limits of its own,
+/// some connections would be refused too early, since the kernel distributes connections unevenly.
 ///
-/// Apart from mailboxes and the access log's sink, this is the only mutable value that workers share. A worker uses it
-/// when a connection begins and when a connection ends.
+/// Workers share no other mutable value, apart from mailboxes and the access log's sink. A worker uses the counts when
+/// a connection begins and when it ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0
@@ -13,18 +13,17 @@ final class ConnectionCounts: Sendable {
 
     private let counts = Mutex(Counts())
 
-    /// The result of asking for one more connection.
     enum Admission {
         case admitted
-        /// The limit of all connections is reached.
+        /// The total limit is reached.
         case full
-        /// The limit of this client's connections is reached.
+        /// The client has as many connections as one client may have.
         case tooManyOfClient
     }
 
     /// Counts one more connection of a client, if the limits allow it.
     ///
-    /// `total` limits all connections, `perClient` those of this client; nil for no limit.
+    /// `total` limits all connections. `perClient` limits the connections of this client; nil stands for no limit.
     func admit(_ client: PeerAddress.Key, total: Int, perClient: Int?) -> Admission {
         counts.withLock { counts in
             let own = counts.byClient[client, default: 0]
@@ -36,7 +35,7 @@ final class ConnectionCounts: Sendable {
         }
     }
 
-    /// Counts the end of a connection that was admitted.
+    /// An admitted connection of the client has ended.
     func leave(_ client: PeerAddress.Key) {
         counts.withLock { counts in
             counts.total -= 1

@@ -1,80 +1,82 @@
 import HTTP1
 
-/// A request and its response, between a client and an upstream. A health check is an exchange without a client.
+/// A request and its response. A health check is an exchange without a client.
 struct Exchange: ~Copyable {
-    /// How the response body is sent to the client.
     enum ResponseFraming {
-        /// Unchanged, without chunks: there is no body, its length is declared, or it ends with the connection.
+        /// The body is sent as it is: there is none, its length is declared, or the end of the connection ends it.
         case plain
         case chunked
     }
 
-    /// The client that sent the request; `none` for a health check.
+    /// The client that sent the request. `none` for a health check.
     let client: SlotID
     var site: SlotID
-    /// The connection that carries the exchange; `none` while there is none.
+    /// The upstream connection that carries the exchange. `none` until there is one.
     var upstream = SlotID.none
-    /// The pool of the upstream that the exchange uses.
+    /// The pool of the upstream that the exchange was assigned to.
     var pool = SlotID.none
 
-    /// A hash of the client's address, for `ip_hash`.
+    /// A hash of the client's address, for the balance method `ip_hash`.
     var clientHash: UInt32 = 0
 
-    // Properties of the request.
+    // MARK: The request
     let method: HTTP1.Method
-    /// The request for the upstream: its head, then the part of its body that was collected.
+    /// The request as the upstream gets it: the head, then the part of the body that was collected.
     var request = ByteQueue()
-    /// The offset in `request` where the upstream's own name is inserted as Host; 0 if the client's Host is kept.
+    /// The offset in `request` where the upstream's own name is inserted as the Host field. 0 if the upstream gets the
+    /// client's Host field.
     var hostOffset = 0
-    /// The range of the Upgrade field's value in `request`; empty without an upgrade.
+    /// The range of the Upgrade field's value in `request`. Empty if the client asks for no upgrade.
     var upgradeRange = 0..<0
-    /// Decodes the request body; nil if there is none or it has arrived completely.
+    /// Decodes the request's body. Nil if the request has no body, or if the whole body has arrived.
     var requestBody: BodyDecoder?
     var sendsChunks = false
     var bodyBytesReceived: UInt64 = 0
-    /// Whether the request body is still being collected, before an upstream is chosen.
+    /// Whether the gateway still collects the first part of the body. An upstream is chosen after that.
     var isCollecting = false
-    /// How many bytes of the body are in `request`.
+    /// How many bytes of the request's body are in `request`.
     var collectedBytes = 0
-    /// Whether `request` holds everything that was sent, so that it can be sent again.
+    /// Whether `request` still has everything that was sent. Only then can the request be sent again.
     var keepsRequest = true
-    /// Whether the upstream accepts no more of the request body. The rest is discarded.
+    /// Whether the upstream reads no more of the request's body. The gateway then discards the rest.
     var discardsRequestBody = false
-    /// Whether the client waits for status 100 before it sends the body.
+    /// Whether the client waits for a response with status 100 before it sends the body.
     var expectsContinue = false
     var clientSpeaksHTTP11 = true
-    /// Whether errors are answered with HTML. Browsers name text/html first in Accept.
+    /// Whether error answers are HTML pages. True if text/html comes first in the request's Accept field, as browsers
+    /// send it.
     var wantsHTML = false
     /// Whether the client's connection stays open after this exchange.
     var keepsClient: Bool
 
-    // Properties of the response.
+    // MARK: The response
     var responseBody: BodyDecoder?
     var responseFraming = ResponseFraming.plain
     var hasResponseHead = false
-    /// How many interim responses have arrived.
+    /// How many interim (1xx) responses the upstream has sent.
     var interimAnswers: UInt16 = 0
-    /// Whether any byte of a response has arrived.
+    /// Whether the upstream has sent any byte of a response.
     var hasResponseBytes = false
-    /// Whether the upstream connection can be reused.
+    /// Whether the upstream connection can carry another exchange.
     var keepsUpstream = false
 
-    /// Follows the frames sent to the client if the tunnel is a WebSocket.
+    /// Follows the frames that the client gets through a WebSocket tunnel. Nil for other protocols.
     var frames: WebSocketFrames?
-    /// Whether the client was sent a close frame. After it, nothing from the upstream is passed on.
+    /// Whether the gateway has sent the client a WebSocket close frame. After that frame, nothing from the upstream is
+    /// passed on.
     var isToldToClose = false
 
-    // Attempts to send the request.
+    // MARK: Attempts to send the request
     var tries = 0
     var retries = 0
-    /// Whether to open a new connection instead of using an idle one, because an idle one was dead.
+    /// Whether the next attempt opens a new connection, because an idle connection turned out to be dead.
     var wantsNewConnection = false
     var nextCandidate = 0
-    /// How many of the upstream's addresses have failed, and the index of the last one tried.
+    /// How many of the upstream's addresses have failed. `address` is the index of the address tried last.
     var addressTries = 0
     var address = 0
 
-    // Values for the log and the metrics.
+    // MARK: Log and metrics
     let startedAt: UInt64
     /// When the request was last sent to an upstream, in nanoseconds of the monotonic clock.
     var sentAt: UInt64 = 0
@@ -83,6 +85,6 @@ struct Exchange: ~Copyable {
     var logLine = ByteQueue()
     var requestID = RequestID()
 
-    /// Whether the request body has arrived completely.
+    /// Whether the whole body of the request has arrived.
     var isRequestComplete: Bool { requestBody == nil }
 }

@@ -1,30 +1,30 @@
 import PKI
 
-/// One end of a TCP or Unix connection, with or without TLS. Owns the descriptor.
+/// The gateway's end of a TCP or Unix connection, with or without TLS. A transport owns its descriptor.
 ///
-/// Bytes that the kernel has no room for wait in `outbox`. While it is not empty, callers should not produce more bytes
-/// to send.
+/// Bytes that don't fit into the kernel's send buffer wait in `outbox`. While bytes wait there, callers should not
+/// produce more.
 struct Transport: ~Copyable {
     let descriptor: Int32
     var tls: TLSConnection?
-    /// Bytes that could not be sent yet; encrypted if the connection uses TLS.
+    /// Bytes that could not be sent yet, in encrypted form if the connection uses TLS.
     private(set) var outbox = ByteQueue()
-    /// Whether there may be something to read. Set by an event, cleared when a read returns less than asked for.
+    /// Whether a read may find something. An event sets this; a read that returns less than it asked for clears it.
     var mayRead = false
-    /// Whether an event has reported the end of the stream. No other event will report it, so reads continue until they
-    /// reach the end.
+    /// Whether an event has reported the end of the stream. No other event will report the end, so reads continue until
+    /// they reach it.
     private var isEnding = false
-    /// Received bytes that TLS has not read yet: the connection's turn was over, or its handshake waits for a
+    /// Received bytes that TLS has not read yet, because the connection's turn was over or its handshake waits for a
     /// certificate.
     private var undecrypted = ByteQueue()
-    /// Whether TLS can return more data without receiving more bytes.
+    /// Whether TLS can return more data before it gets more bytes.
     private var hasMore = false
-    /// The end of the stream, if it arrived together with the last bytes. The next `receive` returns it.
+    /// The end of the stream, if it was found together with the last bytes. The next `receive` returns it.
     private var pendingEnd: Received?
     private var quietRecords = QuietRecords()
-    /// How many unacknowledged bytes the kernel held when this was last checked.
+    /// The number of unacknowledged bytes in the kernel at the last check.
     private var untaken: Int64 = 0
-    /// How many bytes were given to the kernel in total.
+    /// How many bytes the kernel has accepted since the connection began.
     private(set) var sentBytes: Int64 = 0
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
@@ -38,34 +38,33 @@ struct Transport: ~Copyable {
 
     // MARK: Reading
 
-    /// Records an event's readiness for reading.
     mutating func note(_ readiness: Readiness) {
         if readiness.intersects([.readable, .ended]) { mayRead = true }
         if readiness.intersects(.ended) { isEnding = true }
     }
 
-    /// Whether nothing waits to be read, not even an end of the stream that no event has reported yet.
+    /// Whether nothing waits to be read. The end of the stream counts as something, even if no event has reported it
+    /// yet.
     mutating func isSilent() -> Bool {
         pendingEnd == nil && undecrypted.isEmpty && !(tls?.hasPending ?? false) && Socket.isSilent(descriptor)
     }
 
     enum Received {
-        /// Bytes arrived; they are in the worker's `plain` memory. There may be none, if only TLS's own messages
-        /// arrived.
+        /// Bytes have arrived and are in the worker's `plain` memory. Over TLS there may be no data, if only TLS's own
+        /// messages arrived.
         case bytes
-        /// Nothing has arrived.
         case nothing
-        /// The peer ended the stream; over TLS with close_notify.
+        /// The peer ended the stream. Over TLS it sent close_notify.
         case ended
-        /// The TLS stream ended without close_notify, so a part of it may be missing.
+        /// The TLS stream ended without close_notify, so some of its data may be missing.
         case truncated
-        /// The connection is broken.
         case failed(TransportFailure)
     }
 
-    /// Receives once, into `memory.plain`. The end of the stream is returned only after the bytes before it.
-    ///
-    /// - Parameter second: The present time in whole seconds. The records without data are limited for each second.
+    /// Receives once, into `memory.plain`. If bytes and the end of the stream arrive together, the next call returns
+    /// the end.
+    /// - Parameter second: The present time in whole seconds. It limits how many records without data a peer may send
+    ///   each second.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         if let end = pendingEnd {
@@ -88,8 +87,8 @@ struct Transport: ~Copyable {
         }
     }
 
-    /// Lends received bytes to TLS: the bytes kept earlier, or if there are none, the bytes of one read from the
-    /// network.
+    /// Lends received bytes to TLS. If some bytes were kept earlier, TLS gets them first; otherwise it gets what one
+    /// read from the network returns.
     mutating func receiveCiphertext(_ memory: borrowing WorkerMemory) -> IOResult {
         memory.cipher.clear()
         guard undecrypted.isEmpty, !hasMore else {
@@ -97,7 +96,7 @@ struct Transport: ~Copyable {
             return .bytes(undecrypted.count)
         }
         let result = receiveRaw(into: memory.cipher)
-        // The bytes stay in the scratch memory until TLS has read them.
+        // This is safe, since the bytes stay unchanged in the scratch memory until TLS has read them.
         if case .bytes = result {
             unsafe memory.wire.lend(
                 memory.cipher.bytes.buffer.baseAddress.unsafelyUnwrapped, count: memory.cipher.count)
@@ -105,15 +104,15 @@ struct Transport: ~Copyable {
         return result
     }
 
-    /// Lends the bytes that were kept earlier to TLS.
+    /// Lends TLS the bytes that it did not read in an earlier turn.
     func lendUndecrypted(_ wire: TLSWire) {
-        // The bytes stay in the queue until TLS has read them.
+        // This is safe, since the bytes stay unchanged in the queue until TLS has read them.
         unsafe wire.lend(undecrypted.bytes.buffer.baseAddress.unsafelyUnwrapped, count: undecrypted.count)
     }
 
     /// Keeps the lent bytes that TLS has not read, for a later turn.
     mutating func keepUndecrypted(_ wire: TLSWire) {
-        // `unread` lies in the scratch memory or in the queue, and is used before either changes.
+        // This is safe, since `unread` lies in the scratch memory or in the queue, and is used before either changes.
         let unread = unsafe Bytes(wire.unread)
         if undecrypted.isEmpty {
             undecrypted.append(unread)
@@ -124,12 +123,12 @@ struct Transport: ~Copyable {
         if !undecrypted.isEmpty { mayRead = true }
     }
 
-    /// Decrypts the bytes lent to TLS into `memory.plain`.
+    /// Decrypts the bytes lent to TLS. The result is in `memory.plain`.
     mutating func decrypt(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         var end: Received?
         hasMore = false
-        // TLS writes only within the buffer and returns how many bytes it wrote.
+        // This is safe, since TLS writes only within the buffer and returns how many bytes it wrote.
         unsafe memory.plain.fill { buffer in
             guard let result = unsafe tls?.read(into: buffer) else { return 0 }
             switch result.next {
@@ -142,7 +141,7 @@ struct Transport: ~Copyable {
         }
         if hasMore || !undecrypted.isEmpty { keepUndecrypted(memory.wire) }
         if hasMore { mayRead = true }
-        // TLS may have to send a reply to a key update, or an alert.
+        // TLS may have produced an alert, or the reply to a key update.
         if let failure = sendOutput(of: memory.wire) { end = .failed(failure) }
         let quiet = memory.wire.quietRecords
         if quiet > 0, !quietRecords.admits(quiet, second: second, isRead: isFlushed) {
@@ -158,7 +157,7 @@ struct Transport: ~Copyable {
         var result = IOResult.wouldBlock
         let descriptor = descriptor
         var asked = 0
-        // The kernel writes only within the buffer and returns how many bytes it wrote.
+        // This is safe, since the kernel writes only within the buffer and returns how many bytes it wrote.
         unsafe scratch.fill(atMost: WorkerMemory.readBytes) { buffer in
             asked = buffer.count
             result = unsafe Socket.receive(descriptor, into: buffer)
@@ -166,8 +165,8 @@ struct Transport: ~Copyable {
             return 0
         }
         switch result {
-        // A read that returns less than asked for has emptied the socket. A later end of the stream causes another
-        // event.
+        // A read that returns less than it asked for has emptied the socket. If the stream ends later, another event
+        // reports the end.
         case .bytes(let count): if count < asked, !isEnding { mayRead = false }
         case .ended, .wouldBlock, .failed: mayRead = false
         }
@@ -176,15 +175,15 @@ struct Transport: ~Copyable {
 
     // MARK: Writing
 
-    /// Sends bytes, encrypted if the connection uses TLS. Bytes that the kernel has no room for wait in `outbox`.
-    ///
-    /// - Returns: The reason why the connection is broken; nil if it is not.
+    /// Sends bytes, encrypted if the connection uses TLS. Bytes that don't fit into the kernel's send buffer wait in
+    /// `outbox`.
+    /// - Returns: The reason why the connection is broken; nil if it works.
     mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
         guard tls != nil else { return sendRaw(bytes) }
         var offset = 0
         repeat {
             let size = min(bytes.count - offset, WorkerMemory.readBytes)
-            // TLS has read the bytes when the call returns.
+            // This is safe, since TLS has read the bytes when the call returns.
             if let failure = unsafe tls?.write(bytes[offset..<offset + size].buffer) { return .tls(failure) }
             if let failure = sendOutput(of: wire) { return failure }
             offset += size
@@ -192,9 +191,8 @@ struct Transport: ~Copyable {
         return nil
     }
 
-    /// Sends the bytes that TLS has produced.
     mutating func sendOutput(of wire: TLSWire) -> TransportFailure? {
-        // The output stays valid until `takeOutput`.
+        // This is safe, since the output stays valid until `takeOutput`.
         let output = unsafe Bytes(wire.output)
         guard !output.isEmpty else { return nil }
         let failure = sendRaw(output)
@@ -208,7 +206,7 @@ struct Transport: ~Copyable {
             outbox.append(bytes)
             return nil
         }
-        // The kernel has copied the bytes when the call returns.
+        // This is safe, since the kernel has copied the bytes when the call returns.
         switch unsafe Socket.send(descriptor, bytes.buffer) {
         case .bytes(let count):
             sentBytes += Int64(count)
@@ -227,50 +225,51 @@ struct Transport: ~Copyable {
         untaken = Socket.untaken(descriptor)
     }
 
-    /// Whether bytes wait to be sent while the peer has acknowledged at least `count` bytes since the last call, or
-    /// since the kernel last had no room. An event reports room only when a large part of the kernel's buffer is free,
-    /// which may be megabytes. A slow reader needs longer for so many bytes than a deadline allows.
+    /// Whether a slow peer is still reading: bytes wait in `outbox`, and the peer has acknowledged at least `count`
+    /// bytes since the last check. An event does not show this, since it comes only when a large part of the send
+    /// buffer is free. The buffer may have megabytes, and a slow peer needs longer for them than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
         !outbox.isEmpty && newlyTaken() >= count
     }
 
-    /// Whether the peer has yet to acknowledge some of what was sent. Costs a system call.
+    /// Whether the peer has not yet acknowledged all bytes sent. Costs a system call.
     mutating func hasUntaken() -> Bool {
         _ = newlyTaken()
         return untaken > 0
     }
 
-    /// Whether the peer has yet to acknowledge some of what was sent, and has acknowledged at least `count` bytes since the
-    /// last call of this or `hasUntaken`.
+    /// Whether a peer is still receiving: it has acknowledged at least `count` bytes since the last check, but not all.
+    /// Costs a system call.
     mutating func isReceived(atLeast count: Int64) -> Bool {
         newlyTaken() >= count && untaken > 0
     }
 
-    /// How many bytes less the kernel holds than when this was last checked. Costs a system call.
+    /// How many bytes the peer has acknowledged since the last check, if no bytes were sent meanwhile. Costs a system
+    /// call.
     private mutating func newlyTaken() -> Int64 {
         let former = untaken
         untaken = Socket.untaken(descriptor)
         return former - untaken
     }
 
-    /// How many of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
+    /// How much of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
     func taken(of offset: Int64) -> Taken {
         let left = Socket.untaken(descriptor)
         return left == 0 ? .all : left < sentBytes - offset ? .some : .nothing
     }
 
-    /// The part of the bytes that the peer has acknowledged.
     enum Taken {
         case all, some, nothing
     }
 
-    /// Keeps bytes, to be sent together with the next ones. Only for connections without TLS, or before TLS is set up.
+    /// Keeps bytes back, to be sent together with the next bytes. Only for connections without TLS, or before TLS is
+    /// set up.
     mutating func hold(_ bytes: Bytes) { outbox.append(bytes) }
 
-    /// Sends the waiting bytes, as many as the kernel has room for.
+    /// Sends as many of the waiting bytes as fit into the kernel's send buffer.
     mutating func flush() -> TransportFailure? {
         while !outbox.isEmpty {
-            // The kernel has copied the bytes when the call returns.
+            // This is safe, since the kernel has copied the bytes when the call returns.
             switch unsafe Socket.send(descriptor, outbox.bytes.buffer) {
             case .bytes(let count):
                 sentBytes += Int64(count)
@@ -285,14 +284,15 @@ struct Transport: ~Copyable {
         return nil
     }
 
-    /// Handles a failed write: the waiting bytes are dropped. Received bytes can still be read, up to the end of the
-    /// stream.
+    /// A write has failed, so the waiting bytes are dropped. Bytes that have arrived can still be read, up to the end
+    /// of the stream.
     mutating func giveUpWriting() {
         outbox.clear()
         (mayRead, isEnding) = (true, true)
     }
 
-    /// Tells the peer that no more bytes will be sent. The waiting bytes are sent first.
+    /// Tells the peer that no more bytes will follow. Over TLS this is a close_notify. If bytes still wait to be sent,
+    /// the socket stays open for writing.
     mutating func finishWriting(_ wire: TLSWire) {
         if tls != nil {
             tls?.shutDown()
@@ -302,17 +302,17 @@ struct Transport: ~Copyable {
     }
 }
 
-/// Limits how many records without data, such as key updates, a peer may send. Such a record costs more than one with
+/// Limits how many records without data, such as key updates, a peer may send. Such records cost more than records with
 /// data, and some require a reply.
 struct QuietRecords {
-    /// The most such records within a second. Clients need few; servers send session tickets.
+    /// The largest number of such records in a second. Clients need few; servers send session tickets.
     static let limit = 32
 
     private var second: Int64 = 0
     private var count = 0
 
-    /// Counts records; returns false if there are too many. While the peer does not read the replies (`isRead` is
-    /// false), the count is not reset each second, since the replies occupy memory.
+    /// Counts records. Returns false if there are too many. The count restarts each second only if the peer reads the
+    /// replies (`isRead`), since unread replies occupy memory.
     mutating func admits(_ more: Int, second now: Int64, isRead: Bool) -> Bool {
         if now != second, isRead { (second, count) = (now, 0) }
         count += more
@@ -321,7 +321,7 @@ struct QuietRecords {
 }
 
 enum TransportFailure: Error, Equatable {
-    /// A system call failed with this `errno`; 0 if the connection was closed.
+    /// The `errno` of a failed system call. 0 if the peer closed the connection.
     case system(Int32)
     case tls(TLSFailure)
 

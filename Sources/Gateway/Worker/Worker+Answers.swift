@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request without an upstream; the body explains the status. `fields` are further header lines at the
-    /// start of `memory.output`.
+    /// Answers a request without an upstream. The body explains the status. `fields` are further header lines, which
+    /// must be at the start of `memory.output`.
     func answer(_ exchange: SlotID, _ status: Int, fields: Bytes? = nil) {
         let html = exchanges[exchange].wantsHTML
         memory.page.clear()
@@ -21,12 +21,12 @@ extension Worker {
         answer(exchange, 405, fields: memory.output.bytes)
     }
 
-    /// Answers with the fixed answer of the site's configuration.
+    /// Sends the fixed answer that the configuration sets for the site (`respond`).
     func answerFixed(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let method = exchanges[exchange].method
-        // A fixed page (status 2xx) can only be read, so methods other than GET and HEAD are refused. A fixed answer
-        // with another status answers every method.
+        // A fixed answer with status 2xx is a page to read, so only GET and HEAD are allowed. A fixed answer with
+        // another status is sent for every method.
         if 200..<300 ~= view.respondStatus, method != .get, method != .head {
             return refuseMethod(exchange, allowing: "GET, HEAD")
         }
@@ -37,8 +37,8 @@ extension Worker {
             type: isHTML ? "text/html; charset=utf-8" : "text/plain; charset=utf-8", body, addsSiteFields: true)
     }
 
-    /// Redirects a request to the same URL over HTTPS: with 301 for GET and HEAD, else with 308, which keeps method and
-    /// body.
+    /// Redirects a request to the same URL over HTTPS. Status 301 serves GET and HEAD. Other methods get 308, with
+    /// which clients keep the method and the body.
     func redirect(_ head: Bytes, _ exchange: SlotID) {
         let method = exchanges[exchange].method
         memory.page.clear()
@@ -54,15 +54,16 @@ extension Worker {
         }
         writePathAndQuery(head)
         memory.output.append("\r\n")
-        // The target may exceed the memory for the page, so the field stays in `memory.output` and the answer is
-        // written after it.
+        // `memory.page` may be too small for a long target. So the Location field stays in `memory.output`, and the
+        // answer is written after it.
         let location = memory.output.bytes
         answer(
             exchange, status: method == .get || method == .head ? 301 : 308, type: "text/plain; charset=utf-8",
             memory.page.bytes, fields: location)
     }
 
-    /// Answers with a body from the gateway. `fields` are further header lines at the start of `memory.output`.
+    /// Answers with a body that the gateway has made. `fields` are further header lines, which must be at the start of
+    /// `memory.output`.
     func answer(
         _ exchange: SlotID, status: Int, type: StaticString, _ body: Bytes, fields: Bytes? = nil,
         addsSiteFields: Bool = false
@@ -82,7 +83,7 @@ extension Worker {
                 strip = view.responseStrip
             }
         }
-        // Fields that the site sets or removes are left to the site.
+        // The gateway does not add a field that the site's configuration sets or removes.
         func says(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
         if says("date") { memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
@@ -117,11 +118,12 @@ extension Worker {
         conclude(exchange, body, empty: false)
     }
 
-    /// Whether the connection can stay open after an answer that did not wait for the request's body.
+    /// Whether the connection can stay open after this answer, although the request's body may not have arrived.
     private func canKeep(_ exchange: SlotID, _ status: Int) -> Bool {
         guard exchanges[exchange].keepsClient, !isDraining else { return false }
         if exchanges[exchange].isRequestComplete { return true }
-        // A client that waits for status 100 may send its body or not, so the next bytes would be ambiguous.
+        // A client that waits for status 100 may or may not send its body now. The gateway could not tell a body from
+        // the next request.
         return status < 400 && !exchanges[exchange].expectsContinue
     }
 
@@ -135,7 +137,8 @@ extension Worker {
         finish(exchange)
     }
 
-    /// Sends bytes to a client. Returns false if the connection broke; then the client and its exchange are gone.
+    /// Sends bytes to a client. Returns false if the connection is broken. In that case the client and its exchange no
+    /// longer exist.
     func deliver(_ bytes: Bytes, to client: SlotID) -> Bool {
         metrics.add(.bytesSent, UInt64(bytes.count))
         if clients[client].transport.send(bytes, memory.wire) != nil {
@@ -148,12 +151,12 @@ extension Worker {
         return true
     }
 
-    /// Answers a request that can't be processed further, and closes the connection, since the start of the next
-    /// request is unknown.
+    /// Answers a request that can't be processed further, and closes the connection, since the gateway does not know
+    /// where the next request starts.
     ///
-    /// `exchange` is the request's exchange if it has begun; the refusal ends the exchange. `isHead` tells that the
-    /// method is HEAD, whose answers have no body. `explanation` replaces the status's usual sentence for the client.
-    /// `reason` is for the access log.
+    /// If the request already has an `exchange`, the refusal ends it. If `isHead` is true, the method is HEAD and the
+    /// answer has no body. `explanation` replaces the sentence that the client usually gets for the status. `reason` is
+    /// for the access log.
     func refuse(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
@@ -175,7 +178,7 @@ extension Worker {
         linger(client)
     }
 
-    /// Counts and logs a refusal with a body of `bytes` bytes. A refused exchange ends here.
+    /// Counts and logs a refusal. `bytes` is the size of its body. A refused exchange ends here.
     private func recordRefusal(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID, _ id: RequestID, bytes: UInt64
     ) {
@@ -191,14 +194,14 @@ extension Worker {
             status, reason, bytes: bytes, clients[client].peer, clients[client].proof.version, id, clock)
     }
 
-    /// Adds the reason of a request's failure to the request's line in the access log.
+    /// Adds the reason of a failure to the request's line in the access log.
     func logError(_ exchange: SlotID, _ reason: StaticString) {
         accessLog?.add(error: reason, to: &exchanges[exchange].logLine)
     }
 
     // MARK: The end of an exchange
 
-    /// Ends an exchange whose whole response was sent or is waiting to be sent.
+    /// Ends an exchange after its whole response was sent or given to the transport.
     func finish(_ id: SlotID) {
         let client = exchanges[id].client
         let keeps = exchanges[id].keepsClient && (exchanges[id].isRequestComplete || clients[client].discarding != nil)
@@ -214,14 +217,14 @@ extension Worker {
         if !clients[client].inbox.isEmpty || clients[client].transport.mayRead { enqueue(client: client) }
     }
 
-    /// Ends an exchange that can't be completed. The caller must answer or close its client, if there is one.
+    /// Ends an exchange that can't be completed. The caller must then answer the client or close its connection.
     func drop(exchange id: SlotID) {
         exchanges[id].keepsUpstream = false
         record(id)
         release(id)
     }
 
-    /// Removes an exchange. Its upstream connection returns to the pool or is closed.
+    /// Removes an exchange. Its upstream connection goes back to the pool or is closed.
     private func release(_ id: SlotID) {
         let exchange = exchanges.remove(id)
         if exchange.collectedBytes > 0 { collectedBytes -= exchange.collectedBytes }
@@ -237,7 +240,6 @@ extension Worker {
         tables.release(site: exchange.site)
     }
 
-    /// Counts and logs an exchange that ends.
     private func record(_ id: SlotID) {
         let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
         metrics.countResponse(status)

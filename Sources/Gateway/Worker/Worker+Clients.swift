@@ -2,13 +2,13 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// How long a client that is still sending may take to read its answer in all, and how long it may be silent
-    /// meanwhile.
+    /// The limits of the phase `lingering`, in which the gateway discards a client's bytes so that the client can
+    /// receive its answer. The first limits the whole phase, the second limits the time without bytes.
     static let lingerMilliseconds: Int64 = 30_000
     static let lingerSilenceMilliseconds: Int64 = 2000
-    /// How much longer a handshake may take if its time ran out while it was queued, in milliseconds.
+    /// How much longer a handshake may take if its time ran out while it waited for the worker, in milliseconds.
     private static let graceMilliseconds: Int64 = 1000
-    /// How many requests of one connection are started before other connections have their turn.
+    /// How many requests of a connection are started in one turn. Then other connections have their turn.
     private static let headsATurn = 4
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
@@ -22,21 +22,21 @@ extension Worker {
                 setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
             }
         }
-        // While the connection is paused, no read would notice the error.
+        // No read would notice the broken connection, since reading is paused.
         if readiness.intersects(.hungUp), isPaused(id) { return abort(id) }
         pumpClient(id)
     }
 
-    /// Continues a client's connection that has waited for its turn.
+    /// Continues a client's connection whose turn has come.
     func continueClient(_ id: SlotID) {
         if clients[id].phase == .open, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
         if clients.contains(id) { pumpClient(id) }
     }
 
-    /// Reads from a client once, if there may be something to read. Other connections have their turn before the next
-    /// read. One read may return thousands of tiny pieces, and each costs as much as a large one.
+    /// Reads from a client once, if a read may find something. Other connections have their turn before the next read,
+    /// since one read may return thousands of tiny chunks or frames, each of which costs as much as a large one.
     func pumpClient(_ id: SlotID) {
-        // A connection in the queue continues when its turn comes.
+        // A connection in the queue continues when its turn comes, not before.
         guard mayRead(id), !clients[id].isQueued else { return }
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
@@ -47,7 +47,8 @@ extension Worker {
         enqueueIfReadable(id)
     }
 
-    /// Queues a client's connection if there may be something to read. It continues after others have had their turn.
+    /// Queues a client's connection if a read may find something. It continues after other connections have had their
+    /// turn.
     func enqueueIfReadable(_ id: SlotID) {
         guard clients.contains(id), mayRead(id) else { return }
         clients[id].phase == .handshake ? enqueue(handshake: id) : enqueue(client: id)
@@ -55,7 +56,7 @@ extension Worker {
 
     private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
 
-    /// Whether reading from the client is paused.
+    /// Whether the gateway must not read from the client now, for example because it could not pass the bytes on.
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
@@ -65,7 +66,7 @@ extension Worker {
             return !upstreams[upstream].transport.isFlushed
         case .open:
             let exchange = clients[id].exchange
-            // While an answer waits to be sent, no further request is read.
+            // No further request is read while an answer still waits to be sent.
             guard !exchange.isNone else { return !clients[id].transport.isFlushed }
             guard !exchanges[exchange].isRequestComplete else { return true }
             if exchanges[exchange].isCollecting { return false }
@@ -74,7 +75,7 @@ extension Worker {
         }
     }
 
-    /// Handles the result of a read. The bytes are in `memory.plain`.
+    /// Handles what a read from a client returned. Received bytes are in `memory.plain`.
     func handle(_ received: Transport.Received, from id: SlotID) {
         switch received {
         case .nothing: return
@@ -93,7 +94,8 @@ extension Worker {
         }
     }
 
-    /// Handles a failure of TLS. TLS has sent an alert, and the client gets time to receive it.
+    /// Handles a failure of TLS after the handshake. TLS has already sent an alert. The connection lingers, so that the
+    /// client can receive the alert.
     private func tlsFailed(_ id: SlotID, _ failure: TLSFailure) {
         metrics.add(BrokenTLS.counter(.client, BrokenTLS.Reason(failure)), 1)
         abortExchange(of: id)
@@ -115,14 +117,13 @@ extension Worker {
 
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
-        // If a request was refused, the inbox is already empty.
+        // A refused request has changed the phase, and its inbox is already empty.
         if clients.contains(id), clients[id].phase == .open { clients[id].inbox.removeFirst(taken) }
     }
 
-    /// Processes bytes from a client: a head starts an exchange, and a body is passed to its exchange.
-    ///
-    /// - Returns: How many bytes were processed. The caller keeps the rest until more arrive or the connection is no
-    ///   longer paused. After the call the client may be gone.
+    /// Processes bytes from a client. A request head starts an exchange; a request body is passed on to its exchange.
+    /// - Returns: How many bytes were processed. The caller keeps the others for later. After the call the client may
+    ///   no longer exist.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
         var offset = 0
         var heads = 0
@@ -144,7 +145,7 @@ extension Worker {
                 heads += 1
                 switch clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
-                    // The time limit for a head starts at its first byte.
+                    // The client's time to send a head starts with the head's first byte.
                     if clients[id].inbox.isEmpty {
                         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
                     }
@@ -163,7 +164,8 @@ extension Worker {
         return offset
     }
 
-    /// Discards the body of a request that was answered early.
+    /// Skips the body of a request that was answered before the body arrived.
+    /// - Returns: The offset after the skipped bytes.
     private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         var offset = start
         while true {
@@ -186,14 +188,14 @@ extension Worker {
 
     // MARK: Endings
 
-    /// Handles the end of the client's stream, which ends the connection unless a complete request waits for its
-    /// answer.
+    /// Handles the end of the client's stream. The connection ends too, unless the client still waits for the answer to
+    /// a complete request.
     private func clientEnded(_ id: SlotID) {
         switch clients[id].phase {
         case .tunnel: endTunnel(id)
         case .open:
             let exchange = clients[id].exchange
-            // A complete request is still answered, since the client may have closed only its sending side.
+            // The client may have closed only its sending side, so a complete request is still answered.
             if !exchange.isNone, exchanges[exchange].isRequestComplete {
                 exchanges[exchange].keepsClient = false
                 return
@@ -203,7 +205,7 @@ extension Worker {
         }
     }
 
-    /// Called when all bytes for a client have been sent.
+    /// Called when the last bytes that waited for a client were sent.
     func clientFlushed(_ id: SlotID) {
         switch clients[id].phase {
         case .closing: return endWriting(id)
@@ -231,7 +233,7 @@ extension Worker {
             return setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
-        // The handshake waits for the worker, so the client is not late.
+        // The client is not late: its handshake waits for the worker.
         case .handshake where clients[id].isQueued: setDeadline(client: id, inMilliseconds: Self.graceMilliseconds)
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
@@ -250,7 +252,8 @@ extension Worker {
                 return goodbye(id)
             }
             metrics.add(.clientTimeouts, 1)
-            // No other answer can follow an answer that has begun or that the client does not read.
+            // An error can be answered only if no answer has begun and no earlier answer waits for the client to read
+            // it.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
             guard !exchange.isNone else {
@@ -260,19 +263,19 @@ extension Worker {
         }
     }
 
-    /// The least number of bytes that a receiver must acknowledge in this time. The least rate of bodies
-    /// (`bodyMinRate`) applies to both directions.
+    /// The number of bytes that a receiver must at least acknowledge in this time. `bodyMinRate`, in bytes per second,
+    /// applies to both directions.
     func leastTaken(in milliseconds: Int64) -> Int64 { max(1, settings.bodyMinRate * milliseconds / 1000) }
 
-    /// Closes a connection without an exchange in an orderly way.
+    /// Closes a connection that has no exchange, without a reset.
     func goodbye(_ id: SlotID) {
         clients[id].phase = .closing
         endWriting(id, hasAnswered: false)
     }
 
-    /// Closes a connection after the answer was sent. A client that is still sending gets time to read the answer:
-    /// until it closes its side or is silent, but not after `end` (in milliseconds) and not for more than `bytes`
-    /// bytes.
+    /// Ends a connection after its answer was sent, but not at once: the client gets time to receive the answer, while
+    /// the gateway discards what the client still sends. This ends when the client closes its side or is silent, at
+    /// `end` (in milliseconds of the event loop's clock), or after `bytes` bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].transport.finishWriting(memory.wire)
         discardRest(of: id, until: end, atMost: bytes)
@@ -284,7 +287,7 @@ extension Worker {
         clients[id].mayDiscard = bytes
         clients[id].bodyDeadline = min(end, clock.milliseconds + Self.lingerMilliseconds)
         awaitMoreToDiscard(of: id)
-        // No further event reports bytes that arrived before, so the connection is queued.
+        // No event will report bytes that arrived before, so the connection is queued for a read.
         enqueue(client: id)
     }
 
@@ -298,7 +301,7 @@ extension Worker {
         clients[id].mayDiscard < 0 ? close(id) : awaitMoreToDiscard(of: id)
     }
 
-    /// Closes a connection once all bytes are sent.
+    /// Closes a connection as soon as all bytes are sent.
     func closeWhenFlushed(_ id: SlotID) {
         clients[id].phase = .closing
         if clients[id].transport.isFlushed {
@@ -311,20 +314,21 @@ extension Worker {
     private func endWriting(_ id: SlotID, hasAnswered: Bool = true) {
         clients[id].transport.finishWriting(memory.wire)
         guard clients[id].transport.isFlushed else { return }
-        // A client that sends anything after the close, or has sent what was not read, gets a reset, and loses what it has
-        // not received of the answer (RFC 9112 section 9.6).
+        // A close with unread bytes, or bytes that arrive after the close, would make the kernel send a reset. The
+        // client could then lose the part of the answer that it has not received (RFC 9112 section 9.6). So the
+        // connection lingers.
         let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
         hasUnread || hasAnswered && clients[id].transport.hasUntaken() ? discardRest(of: id) : close(id)
     }
 
-    /// Resets the connection of a client that does not read. An orderly close would have to wait until all bytes are
-    /// sent, and the kernel would keep the connection for many minutes.
+    /// Resets the connection of a client that does not read. With an orderly close, the kernel would keep the unsent
+    /// bytes and the connection for many minutes.
     private func cutOff(_ id: SlotID) {
         Socket.resetOnClose(clients[id].transport.descriptor)
         abort(id)
     }
 
-    /// Closes a client's connection at once, together with its exchange.
+    /// Closes a client's connection at once, and ends its exchange.
     func abort(_ id: SlotID) {
         abortExchange(of: id)
         close(id)
@@ -343,7 +347,7 @@ extension Worker {
         drop(exchange: exchange)
     }
 
-    /// Closes a client's connection, which must have no exchange any more.
+    /// Closes a client's connection, whose exchange must already have ended.
     func close(_ id: SlotID) {
         let client = clients.remove(id)
         tables.release(site: client.proof.site)

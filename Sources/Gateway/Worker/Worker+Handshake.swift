@@ -1,7 +1,7 @@
 import PKI
 
 extension Worker {
-    /// Continues a client's TLS handshake when its turn comes.
+    /// Called when the turn of a client in the queue of handshakes has come.
     func takeHandshakeTurn(_ id: SlotID) {
         switch clients[id].phase {
         case .handshake: continueHandshake(id)
@@ -11,7 +11,6 @@ extension Worker {
         enqueueIfReadable(id)
     }
 
-    /// Continues a client's TLS handshake with the bytes that have arrived.
     private func continueHandshake(_ id: SlotID) {
         switch clients[id].transport.receiveCiphertext(memory) {
         case .bytes: if isPlainRequest(memory.cipher.bytes, from: id) { return refusePlainRequest(id) }
@@ -23,7 +22,7 @@ extension Worker {
         advanceHandshake(id)
     }
 
-    /// Continues a handshake as far as the bytes lent to TLS allow.
+    /// Continues a handshake as far as possible with the bytes that were lent to TLS.
     private func advanceHandshake(_ id: SlotID) {
         var isRefused = false
         while true {
@@ -40,7 +39,7 @@ extension Worker {
                 switch chooseCertificate(id) {
                 case .chosen: continue
                 case .awaited(let name): return awaitCertificate(name, id)
-                // The next step sends the alert.
+                // The next call of `handshake` produces the alert.
                 case .none:
                     isRefused = true
                     clients[id].transport.tls?.refuse()
@@ -52,25 +51,25 @@ extension Worker {
         }
     }
 
-    /// How many bytes are read from a client after TLS has failed, at most.
+    /// The largest number of bytes that are read from a client and discarded after TLS has failed.
     static let bytesAfterFailure = 1 << 20
 
-    /// Handles a failed handshake; its alert has been sent. Closing with unread bytes would reset the connection, and
-    /// the client might never see the alert. So the bytes are read and discarded, but not beyond the time limit for
-    /// handshakes.
+    /// Ends a connection whose handshake has failed. TLS has already sent the alert. A close with unread bytes would
+    /// reset the connection, and the client might never see the alert. So the client's bytes are read and discarded,
+    /// until the time for the handshake is over.
     private func failHandshake(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         endTLS(id, reason)
         linger(id, until: clients[id].deadline.milliseconds, atMost: Self.bytesAfterFailure)
     }
 
-    /// Counts a failed handshake and removes TLS from the connection.
+    /// Counts a failed handshake, and sends and receives without TLS from now on.
     private func endTLS(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         metrics.add(reason, 1)
         memory.wire.revoke()
         clients[id].transport.tls = nil
     }
 
-    /// Whether the first bytes are letters of an HTTP method. No TLS record begins with a letter.
+    /// Whether the first bytes are an HTTP method in capital letters. No TLS record begins with a letter.
     private func isPlainRequest(_ bytes: Bytes, from id: SlotID) -> Bool {
         guard clients[id].transport.tls?.isUntouched ?? false else { return false }
         var letters = 0
@@ -78,7 +77,7 @@ extension Worker {
         return letters > 0 && (letters == bytes.count || bytes[letters] == UInt8(ascii: " "))
     }
 
-    /// Answers a client that has sent plain HTTP to the HTTPS port, in plain HTTP.
+    /// Answers, without TLS, a client that has sent plain HTTP to a port for HTTPS.
     private func refusePlainRequest(_ id: SlotID) {
         endTLS(id, .handshakesPlain)
         refuse(
@@ -88,8 +87,8 @@ extension Worker {
 
     // MARK: Certificates that are being ordered
 
-    /// How long a handshake waits for a certificate, in milliseconds. Longer than the largest `on_demand_wait` of an
-    /// issuer.
+    /// The longest time that a handshake waits for a certificate, in milliseconds. It is longer than any
+    /// `on_demand_wait` that the configuration allows, so normally the control side ends the wait.
     private static let longestWaitMilliseconds: Int64 = 65_000
 
     private func awaitCertificate(_ name: String, _ id: SlotID) {
@@ -101,7 +100,7 @@ extension Worker {
         awaitingCertificate[name, default: []].append(id)
     }
 
-    /// Queues the handshakes that have waited for a certificate, whether or not it could be obtained.
+    /// Queues the handshakes that have waited for a certificate. The certificate may or may not have been obtained.
     func goOn(withCertificate name: String) {
         for id in awaitingCertificate.removeValue(forKey: name) ?? [] where clients.contains(id) {
             if clients[id].phase == .awaitingCertificate { enqueue(handshake: id) }
@@ -117,12 +116,11 @@ extension Worker {
 
     // MARK: Choosing
 
-    /// The result of choosing a certificate.
     private enum Choice {
         case chosen
-        /// The client must wait until this certificate has been ordered.
+        /// The handshake must wait until this certificate has been ordered.
         case awaited(name: String)
-        /// There is no certificate, or TLS refuses it.
+        /// No certificate can be used, so the handshake fails.
         case none
     }
 
@@ -180,7 +178,7 @@ extension Worker {
         metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
-        // The first request often arrives together with the client's last handshake message.
+        // The client's first request often arrives together with its last handshake message.
         handle(clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 }

@@ -1,17 +1,17 @@
 import ConfigModel
 import HTTP1
 
-/// A health check to send to an upstream.
+/// A health check that the admin worker sends to an upstream.
 struct HealthProbe: Sendable {
     let upstream: UpstreamNumber
-    /// The request head, with its empty line.
+    /// The request's head, including its empty line.
     let request: [UInt8]
-    /// A site that holds the timeouts of the check.
+    /// This site belongs to no host. It only holds the timeouts of the check.
     let site: Site
 }
 
 extension Worker {
-    /// Sends a health check. Its result is reported to the control side.
+    /// Sends a health check. Its result goes to the control side.
     func checkHealth(_ probe: HealthProbe) {
         guard let pool = tables.pool(probe.upstream) else { return }
         guard let site = tables.insertUnnamed(probe.site) else { return }
@@ -26,7 +26,7 @@ extension Worker {
         connect(id)
     }
 
-    /// Handles the response to a health check: 200 to 399 means healthy.
+    /// A status from 200 to 399 means that the upstream is healthy.
     func healthCheckAnswered(_ exchange: SlotID, _ status: Int) {
         healthCheckEnded(exchange, isHealthy: 200...399 ~= status, "it answered \(status)")
     }

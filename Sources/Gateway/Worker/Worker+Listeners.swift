@@ -1,21 +1,21 @@
 import Glibc
 import PKI
 
-/// A listening socket of one worker.
+/// A listening socket that belongs to one worker.
 struct Listener: Sendable {
     let descriptor: Int32
     var role: ListenerRole
-    /// The listening address as aegis.yaml gives it.
+    /// The listening address as it is written in aegis.yaml.
     let address: String
 }
 
 extension Worker {
-    /// How many connections are accepted in a row before other connections have their turn.
+    /// How many connections a listener accepts in one turn.
     private static let acceptBatch = 64
-    /// How long accepting pauses after it has failed, in milliseconds.
+    /// How long no listener accepts connections after accepting has failed, in milliseconds.
     private static let acceptPauseMilliseconds: Int64 = 100
 
-    /// The most connections to the admin listener.
+    /// The largest number of connections to the admin listener.
     private static let adminConnections = 100
 
     func listen(_ listener: Listener) {
@@ -27,10 +27,10 @@ extension Worker {
         }
     }
 
-    /// Closes listeners. Waiting connections are accepted first if `acceptingWaiting`.
+    /// Closes listeners. If `acceptingWaiting` is true, connections that wait at a listener are accepted first.
     func stopListening(acceptingWaiting: Bool = true, where isAffected: (Listener) -> Bool) {
         for listener in listeners where isAffected(listener) {
-            // The kernel has already established these connections. Closing the listener would reset them.
+            // The kernel has already established the connections that wait. Closing the listener would reset them.
             while acceptingWaiting, accept(at: listener) {}
             poller.remove(listener.descriptor)
             Socket.close(listener.descriptor)
@@ -45,8 +45,8 @@ extension Worker {
         }
     }
 
-    /// Pauses accepting after it has failed. Otherwise the waiting connections would wake the loop again and again,
-    /// although they can't be accepted before a descriptor is free.
+    /// Stops watching the listeners for a moment after accepting has failed. Otherwise the waiting connections would
+    /// wake the event loop again and again, although they can't be accepted before a descriptor is free.
     private func pauseAccepting() {
         guard !isAcceptingPaused else { return }
         isAcceptingPaused = true
@@ -64,7 +64,7 @@ extension Worker {
             listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
     }
 
-    /// Accepts one connection; returns false if none was accepted.
+    /// Accepts one connection. Returns false if no connection waits or accepting has failed.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
         let descriptor: Int32
@@ -90,8 +90,8 @@ extension Worker {
         return true
     }
 
-    /// Counts one more connection of a client, if the limits allow it. If all connections are taken, one that only
-    /// waits is closed to make room.
+    /// Counts one more connection of a client, if the limits allow it. If the total limit is reached, a connection
+    /// without a request under way is closed to make room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let total = role == .admin ? Self.adminConnections : settings.connections
         let perClient = role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
@@ -107,11 +107,11 @@ extension Worker {
         }
     }
 
-    /// Sets up an accepted connection and takes over its descriptor. Returns false if the setup fails; the descriptor
-    /// is closed then.
+    /// Sets up an accepted connection and takes ownership of its descriptor. If the setup fails, the descriptor is
+    /// closed and the result is false.
     private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let isTLS = role != .http
-        // `transport` owns the descriptor from here on.
+        // From here on `transport` owns the descriptor and closes it.
         var transport = Transport(descriptor: descriptor)
         if isTLS {
             guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }

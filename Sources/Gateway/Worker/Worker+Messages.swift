@@ -49,8 +49,8 @@ extension Worker {
 
     // MARK: The end
 
-    /// Stops accepting connections. Open connections end after their exchange, or after a short time without an
-    /// exchange.
+    /// Stops accepting connections. An open connection ends after its exchange. A connection without an exchange ends
+    /// after a short time.
     private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }
@@ -62,13 +62,13 @@ extension Worker {
     }
 
     /// How long a client may take to send its next request, in milliseconds. While draining, the client still gets a
-    /// moment, since it may be about to send on a connection that the gateway had promised to keep.
+    /// moment, since it may just be sending a request on a connection that the gateway had promised to keep.
     var idleMilliseconds: Int64 {
         let usual = settings.idleMilliseconds
         return isDraining ? min(usual, 1000) : usual
     }
 
-    /// Called when the last connection has ended while draining.
+    /// Called when the last connection of a draining worker has ended.
     func finishDraining() {
         reports.post(.drained(worker: number))
         stop()

@@ -1,6 +1,6 @@
 extension Worker {
-    /// Sets an upstream's addresses. Connections to other addresses end: idle ones at once, others after their
-    /// exchange.
+    /// Sets an upstream's addresses. Idle connections to other addresses are closed at once. Active connections to
+    /// other addresses are closed after their exchange.
     func moveUpstream(to place: UpstreamPlace) {
         guard let pool = tables.pool(place.number) else { return }
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
@@ -12,8 +12,7 @@ extension Worker {
         }
     }
 
-    /// Asks the control side to resolve an upstream's name again, since no connection to its known addresses could be
-    /// made.
+    /// No known address of the upstream could be reached. Asks the control side to resolve the upstream's name again.
     func askForPlace(of pool: SlotID) {
         guard tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))

@@ -2,13 +2,15 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// Prepares a request for an upstream of its site.
+    /// Writes the request's head for an upstream. If the request has a body, the first part of the body is collected
+    /// before an upstream is chosen.
     func beginProxying(_ head: Bytes, _ exchange: SlotID) {
         memory.output.clear()
         writeRequestHead(head, exchange)
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
-            // Once the body has been collected, `sender` may belong to another request.
+            // Kept for later: while the body is collected, other requests are read, and `sender` then belongs to
+            // another request.
             exchanges[exchange].clientHash = (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
@@ -20,18 +22,19 @@ extension Worker {
         expectBody(of: client, received: 0)
     }
 
-    /// Chooses an upstream for a request that is ready to be sent.
+    /// Chooses an upstream for a request that is ready to be sent, and connects to it.
     func takeUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].nextCandidate = firstCandidate(
             of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
         guard assign(exchange) else { return answer(exchange, 502) }
-        // From now on the upstream's deadline applies instead of the client's.
+        // From now on the upstream's deadline applies. The client has nothing to do.
         clients[client].deadline.clear()
         connect(exchange)
     }
 
-    /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the client is gone.
+    /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the connection to the
+    /// client is broken.
     private func tellToContinue(_ exchange: SlotID) -> Bool {
         guard exchanges[exchange].expectsContinue else { return true }
         exchanges[exchange].expectsContinue = false
@@ -40,7 +43,7 @@ extension Worker {
 
     // MARK: Choosing
 
-    /// The index of the upstream at which the search begins.
+    /// The index of the upstream that is tried first. The following upstreams are tried after it.
     private func firstCandidate(of site: SlotID, clientHash: UInt32) -> Int {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
@@ -62,8 +65,8 @@ extension Worker {
         }
     }
 
-    /// Assigns the next available upstream to an exchange. If none is available, the next upstream in turn is assigned,
-    /// and the client gets the error that results. Returns false if the site has no known upstream.
+    /// Assigns the first available upstream, starting with `nextCandidate`. If none is available, a known upstream is
+    /// assigned anyway, and the client gets the error that results. Returns false if the site has no known upstream.
     private func assign(_ exchange: SlotID) -> Bool {
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
@@ -77,7 +80,7 @@ extension Worker {
             if isAvailable { break }
         }
         guard let chosen else { return false }
-        // A further attempt uses another upstream.
+        // A second attempt starts with the upstream after this one.
         exchanges[exchange].nextCandidate = (place + 1) % count
         exchanges[exchange].tries += 1
         exchanges[exchange].addressTries = 0
@@ -94,7 +97,7 @@ extension Worker {
 
     // MARK: Connecting
 
-    /// Gets a connection for an exchange: an idle one of the pool, or a new one.
+    /// Gets a connection for an exchange: an idle connection of the pool, or else a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
         if !exchanges[exchange].wantsNewConnection, let idle = takeIdle(from: pool) {
@@ -112,7 +115,7 @@ extension Worker {
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
             let descriptor = try makeUpstreamSocket(family: address.family)
-            // `connection` owns the descriptor from here on.
+            // From here on `connection` owns the descriptor and closes it.
             let connection = UpstreamConnection(
                 transport: Transport(descriptor: descriptor), pool: pool, address: address, phase: .connecting,
                 exchange: exchange)
@@ -134,12 +137,12 @@ extension Worker {
         }
     }
 
-    /// Continues with a connection that is established: TLS handshake if needed, then the request.
+    /// Called when a connection to an upstream is established. The TLS handshake follows if needed, then the request.
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
-            // Bytes that the upstream sent before the request would be taken for the answer, and the real answer would
-            // go to the next request.
+            // If the upstream has sent bytes before the request, they would be taken for the answer to it. The real
+            // answer would then go to the next request. So the connection is not used.
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
@@ -157,18 +160,18 @@ extension Worker {
         }
     }
 
-    /// The reason for not using a connection on which the upstream sent bytes, or which it closed, before the first
-    /// request.
+    /// The reason why a new connection is not used: before the first request, the upstream sent bytes or closed the
+    /// connection.
     static let unasked = "it sent something, or closed the connection, before the request"
 
-    /// Sends the first request on a new connection that is ready.
+    /// Called when a new connection is ready for its first request.
     func sendFirstRequest(on id: SlotID) {
         upstreams[id].phase = .active
         upstreams[id].sentBeforeRequests = upstreams[id].transport.sentBytes
         sendRequest(upstreams[id].exchange)
     }
 
-    /// Sends an exchange's request on its connection, which must be ready.
+    /// Sends an exchange's request on its upstream connection, which must be ready.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = clock.nanoseconds
@@ -191,7 +194,7 @@ extension Worker {
             failure = upstreams[id].transport.send(request, memory.wire)
         }
         if let failure {
-            // A request of one piece is sent by one call, so a failure means that nothing was sent.
+            // A short request is sent by one system call, so a failure means that no byte of it was sent.
             isUntouched = isUntouched && request.count <= WorkerMemory.readBytes / 2
             return upstreamBroke(id, failure.reason, isUntouched: isUntouched)
         }
@@ -205,7 +208,7 @@ extension Worker {
             beginBody(of: client)
             enqueue(client: client)
         } else if upstreams[id].transport.isFlushed {
-            // The client's deadline was cleared when the upstream was chosen.
+            // The client's deadline needs no change: it was cleared when the upstream was chosen.
             let view = tables.sites[exchanges[exchange].site].view
             return setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         }
@@ -214,8 +217,8 @@ extension Worker {
 
     // MARK: Failing
 
-    /// Handles a connection that broke or could not be established. `isUntouched`: no byte of the request was sent on
-    /// the connection. `fault` is for the metrics; nil to derive it from the connection's phase.
+    /// Handles a connection that broke, or could not be established. If `isUntouched` is true, no byte of the request
+    /// was sent on it. `fault` is counted in the metrics; nil derives it from the connection's phase.
     func upstreamBroke(
         _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
     ) {
@@ -232,16 +235,16 @@ extension Worker {
             exchange, reason, fault ?? known, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
     }
 
-    /// Whether a request may be sent a second time: the method is idempotent (RFC 9110 section 9.2.2), no byte of an
-    /// answer has arrived, and the whole request is kept. A request is repeated only once.
+    /// Whether a request may be sent a second time. Its method must be idempotent (RFC 9110 section 9.2.2), no byte of
+    /// a response may have arrived, and the whole request must be kept. A request is repeated only once.
     private func canRepeat(_ exchange: SlotID) -> Bool {
         !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
             && exchanges[exchange].keepsRequest && exchanges[exchange].method.isIdempotent
             && exchanges[exchange].retries == 0
     }
 
-    /// Repeats a request at the same upstream, which has closed an idle connection. Other idle connections may be dead
-    /// too, so a new one is opened.
+    /// Sends a request again to the same upstream, which had closed the idle connection. Other idle connections may be
+    /// closed too, so a new connection is opened.
     private func repeatOnNewConnection(_ exchange: SlotID) {
         exchanges[exchange].retries += 1
         exchanges[exchange].wantsNewConnection = true
@@ -249,7 +252,8 @@ extension Worker {
         connect(exchange)
     }
 
-    /// Tries the next of an upstream's addresses after one could not be reached. Returns false if all were tried.
+    /// An address of the upstream could not be reached, so its next address is tried. Returns false if all addresses
+    /// were tried.
     private func tryNextAddress(_ exchange: SlotID) -> Bool {
         let pool = exchanges[exchange].pool
         let count = tables.pools[pool].addresses.count
@@ -262,10 +266,10 @@ extension Worker {
         return true
     }
 
-    /// Handles the failure of an upstream: another upstream is tried, or the client gets an error.
+    /// Handles the failure of an upstream. Another upstream is tried, or the client gets an error.
     ///
-    /// If `canTryOthers`, nothing was sent and each other upstream may be tried. Else the request may be repeated once,
-    /// if that is safe.
+    /// If `canTryOthers` is true, no byte of the request was sent, so each other upstream may be tried. Otherwise the
+    /// request may be repeated once, if `canRepeat` allows it.
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
         timedOut: Bool = false
@@ -273,7 +277,7 @@ extension Worker {
         if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
-        // A server may close an idle connection at any time. That is no failure of the server.
+        // A server may close an idle connection at any time, so this does not count as a failure of the server.
         if !wasReused { noteFailure(of: pool) }
         let client = exchanges[exchange].client
         guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
@@ -314,14 +318,14 @@ extension Worker {
     }
 }
 
-/// The reason why an upstream did not answer, as a label of metrics.
+/// Why an upstream did not answer. The raw values are label values of metrics.
 enum UpstreamFault: String, CaseIterable {
-    /// The upstream's name has no address.
+    /// The upstream's name could not be resolved to an address.
     case resolve
     case connect, timeout, tls
-    /// The connection ended before the response did.
+    /// The connection ended before the end of the response.
     case closed
-    /// The bytes received are not a response to the request.
+    /// The bytes from the upstream are not a response to the request.
     case malformed
 
     var counter: WorkerMetrics.Counter {
@@ -337,7 +341,7 @@ enum UpstreamFault: String, CaseIterable {
 }
 
 extension HTTP1.Method {
-    /// Whether sending the request twice has the effect of sending it once (RFC 9110 section 9.2.2).
+    /// Whether a request has the same effect if it is sent twice (RFC 9110 section 9.2.2).
     var isIdempotent: Bool {
         switch self {
         case .get, .head, .options, .put, .delete, .trace: true
@@ -347,6 +351,6 @@ extension HTTP1.Method {
 }
 
 extension Bytes {
-    /// The interim response that lets a client send its body.
+    /// Asks a client to send its body (RFC 9110 section 15.2.1).
     static var interimContinue: Bytes { Bytes("HTTP/1.1 100 Continue\r\n\r\n") }
 }

@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Writes the request head for the upstream into `memory.output`. The head is built from the parsed parts only and
-    /// never contains bytes that were not understood.
+    /// Writes the request's head for the upstream into `memory.output`. Only parsed parts are written, so the upstream
+    /// never gets bytes that the gateway did not understand.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTrusted = sender.isTrusted
@@ -33,14 +33,14 @@ extension Worker {
             exchanges[exchange].sendsChunks = true
             memory.output.append("Transfer-Encoding: chunked\r\n")
         }
-        // A request with a body is not upgraded, since the start of the other protocol could not be found.
+        // A request with a body is not upgraded, since the gateway could not find where the other protocol starts.
         if let upgrade = requestHead.upgrade, exchanges[exchange].isRequestComplete {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
     }
 
-    /// Writes Upgrade with those of the client's protocols that the site allows (RFC 9110 section 7.8).
+    /// Writes an Upgrade field with the protocols that the client offers and the site allows (RFC 9110 section 7.8).
     private func writeUpgrade(_ protocols: Bytes, _ exchange: SlotID, _ view: SiteView) {
         var start = 0
         for name in protocols.listItems where view.passesUpgrade(to: name) {
@@ -53,7 +53,7 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Whether a field of the request is passed on unchanged.
+    /// Whether a request field is passed on as it is. The gateway writes some of the other fields itself.
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
@@ -61,16 +61,17 @@ extension Worker {
         case .clientCert, .clientCertChain, .xForwardedClientCert: return false
         // A trusted proxy's fields are passed on even if Connection names them.
         case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
-        // Some servers read '_' as '-', so such a name could pass for one of the gateway's own fields.
+        // Some servers read '_' as '-', so a name with '_' could be mistaken for a field that the gateway writes.
         default: return !field.isHopByHop && !field.hasUnderscore
         }
     }
 
-    /// Writes the fields that tell the upstream who the client is (RFC 7239 and its forerunners). Such fields from the
-    /// client are used only if the client is a trusted proxy.
+    /// Writes the fields that tell the upstream who the client is, such as Forwarded (RFC 7239) and X-Forwarded-For.
+    /// Values that the request already has are used only if a trusted proxy sent it.
     private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool, without strip: NameList) {
         let client = exchanges[exchange].client
-        // Fields that the site sets or removes are not written, nor fields that a trusted proxy has already sent.
+        // The gateway does not write a field that the site's configuration sets or removes, or that a trusted proxy has
+        // already sent.
         func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
             if isTrusted, let id, requestHead.fields.first(id) != nil { return false }
             return !strip.contains(Bytes(name))
@@ -114,9 +115,10 @@ extension Worker {
         }
     }
 
-    /// Writes the addresses before that of a trusted proxy. The proxy vouches for the field that `clientAddress` names,
-    /// so the values of this field are kept. In other fields a client may have written anything, so only the client's
-    /// address is written instead; likewise if Forwarded has an open quotation mark.
+    /// Writes the addresses that come before the trusted proxy's own address. In the field that `clientAddress` names,
+    /// the proxy vouches for the earlier values, so they are kept. In any other field a client may have written
+    /// anything, so only the client's address is written. The same applies to a Forwarded field with an open quotation
+    /// mark.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
         if settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
             return writeEarlier(id, head)
@@ -126,7 +128,7 @@ extension Worker {
         memory.output.append(", ")
     }
 
-    /// Writes an address as the `for` parameter of Forwarded (RFC 7239 section 5.2).
+    /// Writes a `for` parameter of Forwarded (RFC 7239 section 5.2).
     private func writeNode(_ address: borrowing PeerAddress) {
         memory.output.append(address.isV6 ? "for=\"[" : "for=")
         address.write(to: memory.output)
@@ -142,7 +144,7 @@ extension Worker {
         return true
     }
 
-    /// Writes the values of a list-valued field of the request, each followed by a comma.
+    /// Writes the values that the request already has for a list-valued field, each followed by a comma.
     private func writeEarlier(_ id: KnownField, _ head: Bytes) {
         for index in 0..<requestHead.fields.count where requestHead.fields[index].id == id {
             let value = head[requestHead.fields[index].value.range]
@@ -159,7 +161,7 @@ extension Worker {
         memory.output.append(decimal: UInt64(port))
     }
 
-    /// Writes the path and query, percent-encoded where needed.
+    /// Characters that are not allowed in a URI are percent-encoded.
     func writePathAndQuery(_ head: Bytes) {
         guard requestHead.target.needsEncoding else {
             return memory.output.append(head[requestHead.target.pathAndQuery.range])

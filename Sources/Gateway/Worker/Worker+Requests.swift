@@ -4,7 +4,7 @@ import Issuers
 import PKI
 
 extension Worker {
-    /// Starts an exchange for a request whose head is complete.
+    /// Starts an exchange for a request. `head` is the complete head, which is parsed here.
     func beginExchange(_ head: Bytes, from id: SlotID) {
         clients[id].requests &+= 1
         metrics.add(.requests, 1)
@@ -32,7 +32,7 @@ extension Worker {
         route(head, exchangeID, from: id)
     }
 
-    /// The request's ID: the one that a trusted proxy sent, else a new one.
+    /// A trusted proxy may have sent the ID. Otherwise the request gets a new ID.
     private func requestID(_ head: Bytes) -> RequestID {
         if sender.isTrusted, let range = requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
@@ -42,10 +42,11 @@ extension Worker {
         return random.next()
     }
 
-    /// Decides who answers a request: the admin pages, an ACME challenge, the site's fixed answer, or an upstream.
+    /// Decides who answers a request: the admin listener's handler, an ACME challenge, the site's fixed answer, or an
+    /// upstream.
     private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
-        // TRACE echoes the request, so a script could read cookies that it must not see.
+        // A server answers TRACE with a copy of the request, so a script could read cookies that it must not see.
         if exchanges[exchange].method == .trace {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
@@ -69,11 +70,11 @@ extension Worker {
     }
 
     /// Whether a trusted proxy says that it received the request over HTTPS. The proxy says so in Forwarded (RFC 7239
-    /// section 5.4) if `clientAddress` is that field, else in X-Forwarded-Proto.
+    /// section 5.4) if `clientAddress` names Forwarded, and otherwise in X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
         guard sender.isTrusted else { return false }
         if settings.clientAddress == .forwarded {
-            // The last element was written by the peer.
+            // The trusted proxy wrote the last element.
             for index in (0..<requestHead.fields.count).reversed() {
                 let line = requestHead.fields[index]
                 guard line.id == .forwarded else { continue }
@@ -87,10 +88,10 @@ extension Worker {
         return head[scheme.range].equalsIgnoringCase("https")
     }
 
-    /// The reason of a 413 in the access log.
+    /// The reason for status 413 in the access log.
     private static let tooLarge: StaticString = "the body is too large"
 
-    /// The most bytes of a request body for the site.
+    /// The largest body that the site accepts, in bytes.
     private func bodyLimit(_ view: SiteView) -> UInt64 {
         let limit = view.bodyBytes ?? settings.bodyBytes
         return limit == 0 ? .max : limit
@@ -109,16 +110,15 @@ extension Worker {
         return true
     }
 
-    /// The answer for an apply that checks whether challenges would reach this gateway; nil if the token does not come
-    /// from such a check.
+    /// The answer to a check by aegis-apply, which wants to know whether a CA would reach this gateway. Nil if the
+    /// token does not belong to such a check.
     private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
         guard let identity, GatewayProbe.isToken(token) else { return nil }
         return GatewayProbe.answer(to: token, from: identity)
     }
 
-    /// Passes a part of a request body on to the upstream, or collects it.
-    ///
-    /// - Returns: The offset of the next byte to process. The client may be gone.
+    /// Passes a part of a request's body on to the upstream, or collects it.
+    /// - Returns: The offset of the next byte to process. After the call the client may no longer exist.
     func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         let exchange = clients[id].exchange
         if exchanges[exchange].discardsRequestBody { return bytes.count }
@@ -139,7 +139,7 @@ extension Worker {
                 return bytes.count
             }
             exchanges[exchange].bodyBytesReceived += UInt64(piece.count)
-            // A body whose declared length is too large is refused without waiting for it.
+            // If the declared length is too large, the request is refused before the rest of the body arrives.
             let received = exchanges[exchange].bodyBytesReceived
             guard received <= limit, exchanges[exchange].requestBody?.announced ?? 0 <= limit - received else {
                 failRequestBody(exchange, 413, Self.tooLarge)
@@ -174,11 +174,12 @@ extension Worker {
 
     // MARK: Collecting
 
-    /// The most bytes of request bodies that a worker collects. Beyond this, requests are sent to upstreams at once.
+    /// The largest number of body bytes that a worker collects for all its requests. Beyond it, requests are sent to
+    /// upstreams at once.
     private static let mostCollectedBytes = 64 << 20
 
-    /// Adds the body bytes in `memory.output` to the request. Chooses an upstream once the body is complete or large,
-    /// so that a slow client does not occupy an upstream.
+    /// Adds the body bytes in `memory.output` to the request. An upstream is chosen only when the body is complete or
+    /// large, so that a slow client does not occupy an upstream.
     private func collect(_ exchange: SlotID, received: Int, from id: SlotID) {
         exchanges[exchange].request.append(memory.output.bytes)
         exchanges[exchange].collectedBytes += memory.output.count
@@ -192,7 +193,7 @@ extension Worker {
         takeUpstream(exchange)
     }
 
-    /// Frees the bytes of a request that will not be sent again.
+    /// Frees the memory of a request that will not be sent again.
     func forgetRequest(_ exchange: SlotID) {
         if exchanges[exchange].collectedBytes > 0 {
             collectedBytes -= exchanges[exchange].collectedBytes
@@ -204,14 +205,14 @@ extension Worker {
 
     // MARK: Deadlines of bodies
 
-    /// Gives a client the full time for its body, when the body begins or after the gateway had to wait for a slow
-    /// upstream.
+    /// Gives a client the full time to send the next bytes of its body. Called when the body begins, and after the
+    /// gateway had to wait for a slow upstream.
     func beginBody(of id: SlotID) {
         clients[id].bodyDeadline = clock.milliseconds + settings.bodyProgressMilliseconds
     }
 
-    /// Sets the deadline for the next bytes of a body. They must arrive within the progress timeout. In the long run
-    /// the body must also arrive at the least rate (`bodyMinRate`): each received byte moves the deadline.
+    /// Sets the deadline for the next bytes of a body. Each received byte moves the deadline, so that the body must
+    /// arrive at `bodyMinRate` in the long run. In any case the next bytes must arrive within the progress timeout.
     func expectBody(of id: SlotID, received: Int) {
         let latest = clock.milliseconds + settings.bodyProgressMilliseconds
         let rate = settings.bodyMinRate
@@ -220,9 +221,8 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: clients[id].bodyDeadline - clock.milliseconds)
     }
 
-    /// Sets the deadline of the side that must act next: an upstream that does not accept the request, else a client
-    /// whose body is incomplete, else the upstream that owes the answer.
-    ///
+    /// Sets the deadline of the side that must act next. This is the upstream if it does not accept the request's
+    /// bytes, the client if its body is incomplete, and otherwise the upstream, which must answer.
     /// - Parameter received: How many bytes of the body have just arrived.
     func awaitProgress(_ exchange: SlotID, received: Int = 0) {
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
@@ -232,13 +232,13 @@ extension Worker {
             upstreams[upstream].deadline.clear()
             return expectBody(of: client, received: received)
         }
-        // A client that does not read its answer has a deadline for that, which stays.
+        // If the client does not read its answer, its present deadline limits that time, so the deadline stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
-    /// Handles a request body that is malformed, too large or late. The upstream must not take the part that it has
-    /// received for the whole, so its connection is closed.
+    /// Handles a request's body that is malformed, too large or late. The upstream's connection is closed, so that the
+    /// upstream can't mistake the part that it has received for the whole body.
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else {
@@ -250,7 +250,7 @@ extension Worker {
 }
 
 extension Bytes {
-    /// Whether the bytes begin with a HEAD request. An empty line may precede it (RFC 9112 section 2.2).
+    /// Whether the bytes are the beginning of a HEAD request. An empty line may come first (RFC 9112 section 2.2).
     var beginsWithHEAD: Bool { (starts(with: "\r\n") ? from(2) : self).starts(with: "HEAD ") }
 
     func starts(with text: StaticString) -> Bool {

@@ -1,14 +1,14 @@
 import HTTP1
 
 extension Worker {
-    /// Processes bytes of an upstream's answer, which are in `memory.plain`.
+    /// Processes bytes of an upstream's response, which are in `memory.plain`.
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         if !upstreams[id].isReused, !exchanges[exchange].hasResponseBytes, isUnasked(id) {
             return upstreamBroke(id, Self.unasked, .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
-        // While the client still sends its body, the upstream has no deadline.
+        // While the client still sends its body, the client has a deadline and the upstream has none.
         if exchanges[exchange].isRequestComplete {
             setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
         }
@@ -24,7 +24,7 @@ extension Worker {
             }
         } else {
             upstreams[id].inbox.append(memory.plain.bytes)
-            // The inbox is copied into `memory.plain`, where the bytes stay in place while they are processed.
+            // The inbox is copied into `memory.plain`, since the bytes must not move while they are processed.
             memory.plain.clear()
             guard upstreams[id].inbox.count <= memory.plain.capacity else {
                 return upstreamBroke(id, "its answer's head is too large", .malformed)
@@ -39,20 +39,22 @@ extension Worker {
         }
     }
 
-    /// Whether the first bytes on a new connection can't be an answer, because the upstream sent them before it
-    /// received the request. Taken for an answer, they would shift the answers of all later requests. The bytes came
-    /// too early if the upstream's kernel has acknowledged no byte of the request, since each segment that it sends
-    /// acknowledges all bytes received before (RFC 9293 section 3.10.7.4). For a Unix socket the kernel only tells
-    /// whether bytes are unread, not how many.
+    /// Whether the first bytes on a new connection can't be a response, because the upstream sent them before it
+    /// received the request. If they were taken for the response, each later request would get the response to an
+    /// earlier one.
+    ///
+    /// Each segment that the upstream's kernel sends acknowledges all bytes received before (RFC 9293 section
+    /// 3.10.7.4). So the bytes came too early if no byte of the request is acknowledged. For a Unix socket this can't
+    /// be decided, since the kernel only tells whether bytes are unread, not how many.
     private func isUnasked(_ id: SlotID) -> Bool {
         let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
         upstreams[id].isDoubtful = taken != .all
         return taken == .nothing && !upstreams[id].address.isUnix
     }
 
-    /// Reads the heads at the start of an answer. Interim heads are passed on, and the final head starts the response.
-    ///
-    /// - Returns: How many bytes were processed; the rest is an incomplete head. Afterwards the exchange may be over.
+    /// Reads the heads at the start of a response. Interim heads are passed on. The final head starts the response.
+    /// - Returns: How many bytes were processed. The rest is an incomplete head. After the call the exchange may have
+    ///   ended.
     private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
         var offset = 0
         while true {
@@ -88,14 +90,15 @@ extension Worker {
         }
     }
 
-    /// The limits for heads of upstreams. Upstreams may send larger heads than clients.
+    /// Upstreams may send larger heads than clients.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
 
-    /// The most interim responses before the final one. Some servers send one now and then while they work.
+    /// The largest number of interim responses before the final response. Some servers send interim responses as a sign
+    /// of progress.
     private static let mostInterimAnswers = 1000
 
-    /// Passes an interim response on (RFC 9110 section 15.2), except 100, which the gateway never asks an upstream for.
-    /// Returns false if the client is gone.
+    /// Passes on an interim response (RFC 9110 section 15.2). Status 100 is left out, since the gateway never asks an
+    /// upstream for it. Returns false if the connection to the client is broken.
     private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
         let client = exchanges[exchange].client
         guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, responseHead.status != 100 else {
@@ -137,21 +140,21 @@ extension Worker {
         relayResponse(rest, exchange, isBeginning: true)
     }
 
-    /// Whether the request offered to switch to this protocol.
+    /// Whether the request has offered this protocol.
     private func isAsked(_ exchange: SlotID, forProtocol name: Bytes) -> Bool {
         exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems.contains {
             $0.equalsIgnoringCase(name)
         }
     }
 
-    /// Limits how long the connection is kept idle: a second less than the server announced. A request sent just when
-    /// the server closes would be lost.
+    /// The server has announced how long it keeps an idle connection. The gateway keeps the connection a second less,
+    /// since a request would be lost if the server closed the connection at that moment.
     private func limitIdleTime(of id: SlotID, _ exchange: SlotID, toSeconds seconds: UInt32) {
         guard seconds > 1 else { return exchanges[exchange].keepsUpstream = false }
         upstreams[id].idleMilliseconds = min(Int64(seconds - 1) * 1000, UpstreamPool.idleMilliseconds)
     }
 
-    /// Writes the response head for the client into `memory.output`.
+    /// Writes the response's head for the client into `memory.output`.
     private func writeResponseHead(_ head: Bytes, _ exchange: SlotID, _ client: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTLS = clients[client].isTLS
@@ -171,7 +174,7 @@ extension Worker {
                 exchanges[exchange].responseFraming = .chunked
                 memory.output.append("Transfer-Encoding: chunked\r\n")
             } else {
-                // HTTP/1.0 has no chunks (RFC 9112 section 6.1), so the end of the connection ends the body.
+                // HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), so the end of the connection ends the body.
                 exchanges[exchange].keepsClient = false
             }
         }
@@ -211,11 +214,12 @@ extension Worker {
             if strip.contains(name) { continue }
             writeField(name, head[field.value.range])
         }
-        // A recipient that forwards a response without Date adds one (RFC 9110 section 6.6.1).
+        // A proxy adds Date to a response that has none (RFC 9110 section 6.6.1).
         if !hasDate { memory.output.append(clock.dateLine) }
     }
 
-    /// Writes Content-Length for a response to HEAD or with status 304, which has no body (RFC 9110 section 8.6).
+    /// Content-Length is allowed in a response to HEAD, and with status 304, although such responses have no body (RFC
+    /// 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
         let tellsLength = exchanges[exchange].method == .head || responseHead.status == 304
         guard tellsLength, let length = responseHead.contentLength else { return }
@@ -224,8 +228,8 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. With `isBeginning`
-    /// those bytes are the response's head.
+    /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. If `isBeginning` is
+    /// true, the bytes in `memory.output` are the response's head.
     private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
         let isChunked = exchanges[exchange].responseFraming == .chunked
@@ -241,7 +245,7 @@ extension Worker {
                 if isChunked {
                     chunk.append(piece, to: memory.output)
                 } else if memory.output.count == 0, offset == bytes.count {
-                    // If the piece is all that has to be sent, it needs no copy.
+                    // Nothing else has to be sent, so the bytes need not be copied into `memory.output`.
                     guard deliver(piece, to: client) else { return }
                 } else {
                     memory.output.append(piece)
@@ -256,19 +260,19 @@ extension Worker {
                 chunk.close(in: memory.output)
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
-                // No byte of the response was sent yet, so another answer can replace it.
+                // No byte of the response has been sent yet, so the client can get an error response.
                 if isBeginning { takeBackResponse(exchange) }
                 return upstreamBroke(
                     exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)", .malformed)
             }
             break
         }
-        // Bytes after the end of the response belong to no request, so the connection is not reused.
+        // Bytes after the end of the response belong to no request. The connection is not used again.
         if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
         endResponse(exchange)
     }
 
-    /// Discards a response that has begun, so that another answer can replace it.
+    /// Discards a response of which nothing has been sent, so that the client can get an error response.
     private func takeBackResponse(_ exchange: SlotID) {
         exchanges[exchange].hasResponseHead = false
         exchanges[exchange].responseBody = nil
@@ -276,7 +280,7 @@ extension Worker {
         exchanges[exchange].bytesSent = 0
     }
 
-    /// Ends a response; `memory.output` may hold its last bytes.
+    /// Ends a response. Its last bytes may still be in `memory.output`.
     func endResponse(_ exchange: SlotID) {
         if exchanges[exchange].responseFraming == .chunked { memory.output.append("0\r\n\r\n") }
         if memory.output.count > 0 {

@@ -1,19 +1,18 @@
 import Glibc
 
 extension Worker {
-    /// How many places in the slab are examined, and how many connections among them are compared, to find the client
-    /// that has waited longest. A few dozen samples come close to the true longest.
+    /// The limits of the search for a connection to close: the number of places in the slab that are examined, and the
+    /// number of waiting connections that are compared. The longest wait among some dozens is close to the longest of
+    /// all.
     private static let placesLookedAt = 1024
     private static let candidates = 64
-    /// The least time that a client must have waited with its handshake or head, in milliseconds. Before that, the
-    /// client's bytes may have arrived without being read yet.
+    /// The minimum time that a client must have waited with its handshake or head, in milliseconds. If it has waited
+    /// less, its bytes may have arrived and not been read yet.
     private static let leastWaitMilliseconds: Int64 = 20
 
-    /// Closes one connection without a request in progress, so that another client can connect. Of a sample, it closes
-    /// the connection that has used up the largest part of its time for the handshake, the head, a small body or the
-    /// next request.
-    ///
-    /// - Parameter politely: Whether an idle client is sent an orderly end, which uses the worker's memory.
+    /// Closes a connection that has no request in progress, so that another client can connect. Of a sample, it chooses
+    /// the connection that has used most of the time allowed for its handshake, head, body or next request.
+    /// - Parameter politely: Whether an idle connection is closed in an orderly way, which uses the worker's memory.
     /// - Returns: Whether a connection was closed.
     func makeRoom(politely: Bool) -> Bool {
         var chosen: SlotID?
@@ -32,7 +31,7 @@ extension Worker {
         return true
     }
 
-    /// The part of its allowed time that a waiting client has used, in millionths; nil for clients that do not wait.
+    /// How much of its allowed time a client has waited, in millionths. Nil for a connection that must not be closed.
     private func shareWaited(_ id: SlotID) -> Int64? {
         let allowed: Int64
         var isIdle = false
@@ -41,7 +40,7 @@ extension Worker {
             let waited = Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
             return Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open where isCollecting(id):
-            // The request was not sent to an upstream yet.
+            // No byte of this request was sent to an upstream yet.
             allowed = settings.bodyProgressMilliseconds
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
@@ -55,7 +54,7 @@ extension Worker {
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
         let left = deadline - clock.milliseconds
-        // The clock stands still within a turn, so an idle client may have waited longer than the clock shows.
+        // The clock does not advance within a turn, so an idle client may have waited longer than the clock shows.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
@@ -68,7 +67,8 @@ extension Worker {
         waited < least ? nil : waited * 1_000_000 / max(1, allowed)
     }
 
-    /// Frees a descriptor: closes an idle connection to an upstream, or else a client's connection that only waits.
+    /// Frees a descriptor. Closes an idle connection to an upstream, or else a client's connection without a request in
+    /// progress.
     private func freeDescriptor(politely: Bool) -> Bool {
         report(Shortage.descriptors)
         for _ in 0..<min(Self.placesLookedAt, upstreams.indices.count) {
@@ -80,19 +80,19 @@ extension Worker {
         return makeRoom(politely: politely)
     }
 
-    /// Creates a socket for a connection to an upstream. Closes another connection if there are too few descriptors.
+    /// Creates a socket for a connection to an upstream. If there are too few descriptors, another connection is
+    /// closed.
     func makeUpstreamSocket(family: Int32) throws(SystemFailure) -> Int32 {
-        // Not politely: an exchange may be using this worker's memory.
+        // Not `politely`, since an exchange may be using the worker's memory.
         let made = try withinDescriptors(politely: false) { () throws(SystemFailure) in try Socket.make(family: family)
         }
         guard let made else { throw SystemFailure("socket", code: EMFILE) }
         return made
     }
 
-    /// Creates a descriptor for a connection. The highest numbers are reserved, since libraries end the process if they
-    /// find no free descriptor. If only reserved numbers are free, a connection that only waits is closed to make room;
-    /// if there is none, creating fails.
-    ///
+    /// Creates a descriptor for a connection. The highest numbers are kept free for libraries, some of which end the
+    /// process if they find no descriptor. If the new descriptor has such a number, another connection is closed. If no
+    /// other connection can be closed, the call throws EMFILE.
     /// - Parameter politely: As for `makeRoom`.
     func withinDescriptors(politely: Bool, _ make: () throws(SystemFailure) -> Int32?) throws(SystemFailure) -> Int32? {
         var made: Int32?
@@ -102,7 +102,7 @@ extension Worker {
             guard [EMFILE, ENFILE].contains(error.code), freeDescriptor(politely: politely) else { throw error }
             made = try make()
         }
-        // The kernel returns the lowest free number, so a high number shows that few are free.
+        // The kernel returns the lowest free number. So a number above the ceiling shows that few are free.
         guard let descriptor = made, descriptor >= settings.descriptorCeiling else { return made }
         guard freeDescriptor(politely: politely) else {
             Socket.close(descriptor)

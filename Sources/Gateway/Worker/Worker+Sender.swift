@@ -1,23 +1,23 @@
 import ConfigModel
 import HTTP1
 
-/// What a trusted proxy tells about the client of the request in `requestHead`.
+/// The sender of the request in `requestHead`, as a trusted proxy describes it.
 struct RequestSender {
-    /// Whether the peer is a trusted proxy, which may name the client in header fields.
+    /// Whether the request came from a trusted proxy, whose header fields may name the client.
     var isTrusted = false
-    /// The client for which a trusted proxy passed the request on; nil if the client is the peer itself.
+    /// The client that a trusted proxy names. Nil if the peer itself is the client.
     var proxied: PeerAddress?
 }
 
 extension Worker {
-    /// Whether a peer is a trusted proxy, which may name the client in header fields.
+    /// Whether the peer is a trusted proxy, whose header fields may name the client.
     func isTrusted(_ peer: PeerAddress) -> Bool {
         guard !settings.trustedProxies.isEmpty else { return false }
         return peer.isIn(anyOf: settings.trustedProxies)
     }
 
-    /// Finds the client of the request in `requestHead`. This is done once; forwarding fields, log and balancing use
-    /// the result.
+    /// Finds the client of the request in `requestHead`. The result is kept in `sender` for the forwarding fields, the
+    /// access log and the choice of an upstream.
     func findSender(_ head: Bytes, of id: SlotID) {
         guard !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
         sender = RequestSender()
@@ -35,7 +35,7 @@ extension Worker {
             }
         case .xRealIP, .cfConnectingIP:
             let lines = (0..<requestHead.fields.count).filter { requestHead.fields[$0].id == field.id }
-            // If the field occurs twice, it is unknown which one the proxy wrote, so neither is used.
+            // If the field occurs twice, it is unknown which of the two the proxy wrote. So neither is used.
             if let line = lines.first, lines.count == 1 {
                 trace.read(head[requestHead.fields[line].value.range])
             }
@@ -45,7 +45,6 @@ extension Worker {
 }
 
 extension ClientAddressField {
-    /// The field's case in `KnownField`.
     var id: KnownField {
         switch self {
         case .xForwardedFor: .xForwardedFor

@@ -1,18 +1,19 @@
 extension Worker {
-    /// Counts an answer to a client, by site. Health checks have no client and are not counted.
+    /// Counts an answer for the site's metrics. Health checks have no client and are not counted.
     func countAnswer(_ exchange: SlotID, status: Int) {
         let site = exchanges[exchange].site
         if !site.isNone, !exchanges[exchange].client.isNone { tables.count(site: site, status: status) }
     }
 
-    /// Counts an upstream's response when its head has arrived.
+    /// Counts a response of an upstream, at the time when its head has arrived.
     func countResponse(_ exchange: SlotID) {
         let nanoseconds = clock.nanoseconds - exchanges[exchange].sentAt
         metrics.observe(.upstream, nanoseconds: nanoseconds)
         tables.count(upstream: exchanges[exchange].pool, nanoseconds: nanoseconds)
     }
 
-    /// Reports the counts since the last report to the control side: every second, and before an upstream is removed.
+    /// Sends the counts since the previous report to the control side. Called every second, and before an upstream is
+    /// removed.
     func reportTraffic() {
         let traffic = tables.takeTraffic()
         if !traffic.isEmpty { reports.post(.traffic(traffic)) }

@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Starts to pass bytes on in both directions, once the upstream has agreed to switch protocols (RFC 9110 section
-    /// 7.8). Until then the client's bytes are HTTP.
+    /// Called when the upstream has agreed to switch protocols (RFC 9110 section 7.8). From now on bytes are passed on
+    /// in both directions.
     func beginTunnel(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].status = 101
@@ -19,7 +19,7 @@ extension Worker {
         for index in 0..<responseHead.fields.count {
             let field = responseHead.fields[index]
             let name = head[field.name.range]
-            // Upgrade is a hop-by-hop field, but here it tells the client which protocol was agreed on.
+            // Upgrade is a hop-by-hop field, but the client must learn which protocol the upstream has chosen.
             guard field.id == .upgrade || !field.isHopByHop, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
         }
@@ -45,7 +45,7 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Passes the client's bytes in `memory.plain` on to the upstream.
+    /// Passes the client's bytes, which are in `memory.plain`, on to the upstream.
     func relayToUpstream(_ client: SlotID) {
         let exchange = clients[client].exchange
         let upstream = exchanges[exchange].upstream
@@ -56,7 +56,7 @@ extension Worker {
         keepTunnelAlive(exchange)
     }
 
-    /// Passes the upstream's bytes in `memory.plain` on to the client.
+    /// Passes the upstream's bytes, which are in `memory.plain`, on to the client.
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
         guard !exchanges[exchange].isToldToClose else { return }
@@ -67,26 +67,27 @@ extension Worker {
         if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
-    /// Sets the deadline of a tunnel. The tunnel ends after a time without bytes, or earlier if one side does not read.
+    /// Renews the deadline of a tunnel. A tunnel ends after some time without bytes, and earlier if one side does not
+    /// read.
     func keepTunnelAlive(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
-        // A client that does not read has a deadline for that, which stays.
+        // If the client does not read, its present deadline limits that time, so the deadline stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(
             upstream: upstream,
             inMilliseconds: upstreams[upstream].transport.isFlushed ? view.tunnelMilliseconds : view.writeMilliseconds)
     }
 
-    /// Ends a tunnel. Bytes already received are still sent to the client; then both connections close.
+    /// Ends a tunnel. The client still gets the bytes that have already arrived. Then both connections close.
     func endTunnel(_ client: SlotID) {
         let exchange = clients[client].exchange
         guard !exchange.isNone else { return close(client) }
         finish(exchange)
     }
 
-    /// Sends a close frame to the client of a WebSocket, at the end of a frame. The client's reply is passed on, so the
-    /// upstream learns of the end too. Other tunnels stay open until the drain ends.
+    /// Sends a close frame to the client of a WebSocket, between two frames. The client's reply goes to the upstream,
+    /// so the upstream learns of the end too. Tunnels of other protocols stay open until the drain ends.
     func tellTunnelToClose(_ exchange: SlotID) {
         guard !exchanges[exchange].isToldToClose, exchanges[exchange].frames?.isAtBoundary == true else { return }
         exchanges[exchange].isToldToClose = true
@@ -95,7 +96,7 @@ extension Worker {
         _ = deliver(memory.output.bytes, to: exchanges[exchange].client)
     }
 
-    /// Sends a close frame to the clients of all WebSockets.
+    /// Asks the clients of all WebSockets to close.
     func closeTunnels() {
         isClosingTunnels = true
         forEachClient { id in

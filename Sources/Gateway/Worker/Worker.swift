@@ -4,12 +4,12 @@ import HTTP1
 import PKI
 import State
 
-/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While requests are
-/// served, workers share and lock only the count of connections, mailboxes and the access log's sink. The control side
+/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While they serve
+/// requests, workers share only the counts of connections, mailboxes and the access log's sink. The control side
 /// changes a worker by messages (`WorkerMessage`).
 ///
 /// The parts of the worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
-/// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Confined to its thread.
+/// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Only the worker's own thread uses it.
 final class Worker {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>
@@ -24,47 +24,49 @@ final class Worker {
     let memory: WorkerMemory
     let tables: WorkerTables
 
-    // Swift would check at each use of these properties that no other access is changing the same property. The check
-    // costs instructions and can't fail: only one thread uses a worker, and no call that changes such a property in
-    // place calls back into the worker. So `unchecked` turns the check off, which is `@safe` here.
+    // `@exclusivity(unchecked)` turns off a check at each use of the property: that no other access is changing the
+    // property at that moment. Without the check this is safe, so the properties are `@safe`: only one thread uses a
+    // worker, and no call that changes such a property in place calls back into the worker. The check would cost
+    // instructions.
     @safe @exclusivity(unchecked) var wheel: TimerWheel
     @safe @exclusivity(unchecked) var requestHead = RequestHead()
     @safe @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// What a trusted proxy says about the client of the request in `requestHead`. While a request waits for its body,
-    /// other heads are read: afterwards `sender` and `requestHead` may belong to another request.
+    /// The sender of the request in `requestHead`, as a trusted proxy describes it. While a request waits for its body,
+    /// other requests may be read. Then `sender` and `requestHead` belong to one of these.
     @safe @exclusivity(unchecked) var sender = RequestSender()
     @safe @exclusivity(unchecked) var settings: WorkerSettings
     @safe @exclusivity(unchecked) var clock: LoopClock
     @safe @exclusivity(unchecked) var random: RequestIDSource
 
-    /// Connections that could continue at once but let others go first.
+    /// Connections that can continue, but must let other connections have their turn first.
     @safe @exclusivity(unchecked) private var queue: [Token] = []
     @safe @exclusivity(unchecked) private var turn: [Token] = []
-    /// The clients whose TLS handshakes can continue.
+    /// The clients whose TLS handshake can continue.
     @safe @exclusivity(unchecked) private var handshakes = TokenQueue()
     @safe @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
     var listeners: [Listener] = []
-    /// The clients whose handshakes wait for a certificate, by the certificate's name. Some clients may be gone.
+    /// The clients whose handshakes wait for a certificate, by the certificate's name. Some of these clients may no
+    /// longer exist.
     var awaitingCertificate: [String: [SlotID]] = [:]
-    /// Whether accepting is paused, because no connection can be accepted.
+    /// Whether no listener accepts connections for a moment, because accepting has failed.
     var isAcceptingPaused = false
-    /// The indices at which the last searches for connections to close have ended.
+    /// Where in the slabs the last search for a connection to close has ended. The next search continues there.
     var clientHand: UInt32 = 0
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    /// The gateway's ID in the state.
+    /// The gateway's ID in the state. It is part of the answers to checks by aegis-apply (`GatewayProbe`).
     let identity: String?
     var reportAllowance = reportsASecond
-    /// The shortages reported in this second.
+    /// The shortages that were already reported in this second.
     var toldShortages: Set<Shortage> = []
-    /// How many bytes of request bodies are held, because they are being collected or may be sent again.
+    /// How many bytes of request bodies the worker holds, because they are being collected or may be sent again.
     var collectedBytes = 0
-    /// Whether the worker accepts no connections and ends when the open ones are done.
+    /// Whether the worker accepts no connections any more, and ends when its last connection has ended.
     var isDraining = false
-    /// Whether the gateway is ending, so that WebSockets get a close frame at the next frame boundary.
+    /// Whether WebSockets get a close frame at their next frame boundary, because the gateway is ending.
     var isClosingTunnels = false
     private var isStopped = false
 
@@ -105,8 +107,8 @@ final class Worker {
             clock.update()
             takeTurns()
             goOnWithHandshakes()
-            // If this round took long, bytes that arrived meanwhile are still unread. Their senders must not be treated
-            // as late, so the earlier time is used.
+            // If this round took long, clients' bytes may have arrived meanwhile and are still unread. These clients
+            // must not count as late, so timers use the time at the start of the round.
             fireTimers(now: heardUntil ?? clock.milliseconds)
             accessLog?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
@@ -127,29 +129,29 @@ final class Worker {
 
     func stop() { isStopped = true }
 
-    /// Queues a client's connection, which continues after others have had their turn.
+    /// The connection continues after the other connections have had their turn.
     func enqueue(client id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
         queue.append(Token(.client, id))
     }
 
-    /// Queues an upstream's connection, which continues after others have had their turn.
+    /// The connection continues after the other connections have had their turn.
     func enqueue(upstream id: SlotID) {
         guard !upstreams[id].isQueued else { return }
         upstreams[id].isQueued = true
         queue.append(Token(.upstream, id))
     }
 
-    /// Queues a client's TLS handshake, which continues after the open connections have had their turn.
+    /// The handshake continues after the open connections have had their turn.
     func enqueue(handshake id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
         handshakes.append(Token(.client, id))
     }
 
-    /// The most TLS handshakes that continue in one round. A signature takes as long as twenty requests, so more
-    /// handshakes at once would delay all connected clients.
+    /// The largest number of TLS handshakes that continue in one round. A signature takes as long as twenty requests,
+    /// so more handshakes in a round would delay all connected clients.
     private static let handshakesARound = 2
 
     private func goOnWithHandshakes() {
@@ -215,10 +217,10 @@ final class Worker {
 
     // MARK: Reports
 
-    /// The most reports in a second. Further ones are only counted.
+    /// The largest number of reports in a second. Further reports are only counted.
     static let reportsASecond = 100
 
-    /// Reports an event that operators should know of to the control side.
+    /// Sends the control side an event that operators should know of.
     func report(_ report: @autoclosure () -> WorkerReport) {
         guard reportAllowance > 0 else {
             metrics.add(.suppressedReports, 1)
@@ -228,31 +230,31 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Reports a shortage, at most once a second. A shortage may occur with every connection, so its reports do not use
-    /// the allowance of other reports.
+    /// Reports a shortage, at most once a second. Each new connection may meet the shortage, so these reports don't
+    /// count against `reportAllowance`.
     func report(_ shortage: Shortage, client: PeerAddress? = nil) {
         guard toldShortages.insert(shortage).inserted else { return }
         reports.post(.short(shortage, client: client?.description ?? ""))
     }
 }
 
-/// The time of the last batch of events. The clock is read once for each batch, not for each request.
+/// The time when the present round of events began. The clock is read once in each round, not for each request.
 struct LoopClock {
-    /// The monotonic clock in milliseconds.
+    /// Milliseconds of the monotonic clock.
     private(set) var milliseconds: Int64 = 0
-    /// The monotonic clock in nanoseconds.
+    /// Nanoseconds of the monotonic clock.
     private(set) var nanoseconds: UInt64 = 0
-    /// The time in seconds since 1970.
+    /// Seconds since 1970.
     private(set) var seconds: Int64 = 0
-    /// The Date field for this second with its CRLF (RFC 9110 section 5.6.7): 37 bytes.
+    /// The line of the Date field (RFC 9110 section 5.6.7), with its CRLF. It has 37 bytes and changes once a second.
     private(set) var dateLine: [UInt8] = []
 
     init() { update() }
 
     mutating func update() {
         var time = timespec()
-        // `clock_gettime` fills `time`. It is called without `SystemClock`, since this is done for each round of
-        // events.
+        // This is safe, since `clock_gettime` only fills `time`. `SystemClock` is not used, to save a call in each
+        // round of events.
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         milliseconds = Int64(nanoseconds / 1_000_000)

@@ -1,26 +1,27 @@
 import PKI
 
-/// A worker's memory for the event that it handles. Idle connections have no memory of their own.
+/// The memory in which a worker handles an event. All its connections use the same memory, so an idle connection needs
+/// none.
 struct WorkerMemory: ~Copyable {
-    /// How many bytes are received at once. With 16 KiB, large bodies cost almost twice as much.
+    /// How many bytes are received at once. With 16 KiB, large bodies would cost almost twice as much.
     static let readBytes = 64 << 10
 
-    /// Bytes from the network, still encrypted.
+    /// Bytes from the network, in encrypted form.
     let cipher = Scratch(capacity: readBytes)
-    /// Received bytes, decrypted if the connection uses TLS: the bytes of one read, and the rest of a record that TLS
-    /// had kept.
+    /// Received bytes, decrypted if the connection uses TLS. There is room for the bytes of one read, and for the rest
+    /// of a record that TLS has kept from earlier reads.
     let plain = Scratch(capacity: readBytes + 32 << 10)
-    /// Bytes to be sent: a head, a part of a body, or a head with the first bytes of its body.
+    /// Bytes that will be sent: a head, a part of a body, or both.
     let output: Scratch
-    /// The body of an answer of the gateway itself.
+    /// The body of an answer that the gateway itself writes, such as an error page.
     let page = Scratch(capacity: 8 << 10)
-    /// Passes bytes between TLS and the network.
+    /// TLS reads received bytes from this object, and writes the bytes to send into it.
     let wire = TLSWire()
 
-    /// Creates memory for heads of at most `headBytes` bytes.
+    /// A head that is received has at most `headBytes` bytes.
     init(headBytes: Int) {
-        // The gateway adds fields to a head, and a target can grow to three times its size when it is percent-encoded.
-        // The bytes of a body's read are written after the head.
+        // Room for a head and for the body bytes of a read behind it. The gateway adds fields to a head, and
+        // percent-encoding can make a target three times as long.
         output = Scratch(capacity: 3 * headBytes + (64 << 10) + Self.readBytes * 2)
     }
 }

@@ -2,44 +2,42 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// A message from the control side to a worker.
 enum WorkerMessage: Sendable {
     case update(TableUpdate)
-    /// Starts listening on a socket, which the worker owns from now on.
+    /// Starts accepting connections at a socket. From now on the worker owns the socket.
     case listen(Listener)
-    /// Changes the role of a listening address; its connections are not affected.
+    /// Changes the role of a listening address for new connections.
     case setRole(ListenerRole, address: String)
-    /// Stops listening on these addresses, after the waiting connections are accepted.
+    /// Stops listening at these addresses. Connections that wait there are accepted first.
     case stopListening([String])
-    /// Sets the addresses of an upstream, whose name was resolved again.
+    /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
-    /// Sets whether an upstream is healthy. Unhealthy ones get no requests while others are available.
+    /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
     /// Runs a health check and reports its result. Only the admin worker gets this message.
     case checkHealth(HealthProbe)
-    /// Sets the source of certificates for names for which the state has none.
+    /// Sets the source of fallback certificates, which are issued for names that have no certificate in the state.
     case fallback(FallbackSource)
-    /// A certificate that handshakes wait for has arrived, or will not arrive in time.
+    /// Handshakes need not wait for this certificate any longer: it is in force, or could not be obtained in time.
     case certificateSettled(name: String)
-    /// Sets new keys for session tickets.
+    /// Sets the keys that encrypt TLS session tickets.
     case tickets(TicketKeys)
-    /// Sets the destination and the format of the access log.
     case accessLog(AccessLogSink?, AccessLog.Format)
-    /// A second has passed: the allowance of reports starts anew, and traffic is reported.
+    /// A second has passed. The worker may send reports again, and it sends the traffic that it has counted.
     case tick
-    /// Stops accepting connections, and ends the worker when the open ones are done.
+    /// Stops accepting connections, and ends the worker when its last connection has ended.
     ///
-    /// When the listening sockets are `handedOver`, another process accepts the waiting connections.
+    /// If the listening sockets are `handedOver`, another process accepts the waiting connections.
     case drain(handedOver: Bool)
-    /// Sends a close frame to the clients of all WebSockets.
+    /// Asks the clients of all WebSockets to close.
     case closeTunnels
-    /// Ends the worker at once.
+    /// Ends the worker at once. Open connections are cut off.
     case stop
 }
 
-/// A change of the state in the form that workers need. All workers share one value.
+/// A change of the state in the form that workers need. All workers get the same value.
 struct TableUpdate: Sendable {
-    /// The revision that the tables have after this change.
+    /// The state's revision after this change. The worker reports it when the change is in force.
     var revision = 0
     var generation = 0
     var settings: WorkerSettings?
@@ -48,7 +46,7 @@ struct TableUpdate: Sendable {
     var certificates: [CertificateEntry] = []
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
-    /// The known addresses of the upstreams in `upstreams`.
+    /// The addresses of the new upstreams, as far as they are known.
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
@@ -56,59 +54,57 @@ struct TableUpdate: Sendable {
     var removedChallenges: [[UInt8]] = []
 }
 
-/// The answer to a tls-alpn-01 challenge (RFC 8737).
+/// The certificate that answers a tls-alpn-01 challenge (RFC 8737).
 struct ChallengeEntry: Sendable {
     let token: [UInt8]
-    /// The server name that the CA sends, in lower case.
+    /// The server name in the CA's handshake, in lower case.
     let serverName: String
     let credential: TLSCredential
 }
 
-/// The addresses of an upstream, or the reason why there are none.
 struct UpstreamPlace: Sendable {
     let number: UpstreamNumber
-    /// The addresses; empty if the name is not resolved yet or can't be.
+    /// Empty if the name is not resolved yet, or can't be resolved.
     var addresses: [SocketAddress] = []
-    /// The reason why the name can't be resolved; nil if it can.
+    /// The reason why the name can't be resolved. Nil if it can.
     var failure: String?
 }
 
-/// A message from a worker to the control side.
 enum WorkerReport: Sendable {
-    /// A change of the state is in force in this worker.
+    /// A change of the state is now in force in this worker.
     case applied(worker: Int, revision: Int)
-    /// No upstream answered a request, for this reason.
+    /// No upstream could answer a request.
     case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
-    /// No connection could be made to an upstream with a host name, whose addresses may have changed.
+    /// No connection to this upstream could be made. Its name should be resolved again, since its addresses may have
+    /// changed.
     case upstreamUnreachable(UpstreamNumber)
-    /// The result of a health check.
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
-    /// An upstream failed several times in a row and gets no requests for this many seconds.
+    /// An upstream has failed several times in a row. It gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)
-    /// A handshake waits for a certificate that does not exist yet.
+    /// A handshake waits for a certificate that must first be ordered.
     case certificateWanted(name: String)
-    /// The traffic since the worker's last report, by host and by upstream.
+    /// The traffic since the worker's previous report, by host and by upstream.
     case traffic(TrafficReport)
-    /// Clients meet a shortage; `client` is the address of the client concerned, or empty.
+    /// Clients meet a shortage. `client` is the address of the client that has too many connections, or empty.
     case short(Shortage, client: String)
-    /// No connection can be accepted, because of this `errno`.
+    /// No connection can be accepted. The value is the `errno`.
     case acceptFailed(Int32)
-    /// The worker has drained: all its connections have ended.
+    /// The worker was told to drain, and its last connection has ended.
     case drained(worker: Int)
 }
 
-/// A resource that clients have used up.
+/// A resource that connections have used up.
 enum Shortage: Sendable {
     case descriptors
-    /// All client connections that the limit allows are taken.
+    /// There are as many client connections as the limit allows.
     case connections
-    /// One client has as many connections as its limit allows.
+    /// One client has as many connections as the limit for one client allows.
     case connectionsOfClient
 }
 
-/// The values that a worker is created with.
+/// The values from which a worker is created. It gets later changes by messages.
 struct WorkerSetup {
     let mailbox: Mailbox<WorkerMessage>
     let reports: Mailbox<WorkerReport>
@@ -117,12 +113,12 @@ struct WorkerSetup {
     let settings: WorkerSettings
     let tickets: TicketKeys
     let fallback: FallbackSource
-    /// The gateway's ID in the state; nil for a worker that answers no probes of challenges.
+    /// The gateway's ID in the state. Nil for a worker that answers no challenge checks (`GatewayProbe`).
     var identity: String?
     var adminHandler: AdminHandler?
 }
 
-/// The gateway's settings in the form that workers need.
+/// The part of the gateway's settings that workers need.
 struct WorkerSettings: Sendable {
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []
@@ -132,24 +128,25 @@ struct WorkerSettings: Sendable {
     var headMilliseconds: Int64 = 10_000
     var bodyProgressMilliseconds: Int64 = 30_000
     var idleMilliseconds: Int64 = 60_000
-    /// How many bytes of a request body are collected before an upstream is chosen.
+    /// How many bytes of a request's body are collected before an upstream is chosen.
     var bodyBufferBytes = 64 << 10
-    /// The least rate of bodies, in bytes a second; 0 for no limit.
+    /// The lowest rate at which a body may arrive or be read, in bytes per second. 0 stands for no limit.
     var bodyMinRate: Int64 = 240
-    /// The most bytes of a request body if the host sets no limit; 0 for no limit.
+    /// The largest body of a request, in bytes, if the host sets no limit. 0 stands for no limit.
     var bodyBytes: UInt64 = 10 << 20
-    /// The most client connections of all workers together.
+    /// The largest number of client connections of all workers together.
     var connections = 50_000
-    /// Connections to clients and upstreams get only descriptors below this number.
+    /// If the descriptor of a new connection is not below this number, another connection is closed to free a
+    /// descriptor.
     var descriptorCeiling = Int32.max
-    /// The most connections of one client; nil when only `connections` limits them.
+    /// The largest number of connections from one client. Nil means that only `connections` limits them.
     var connectionsPerClient: Int?
-    /// The port that redirects to HTTPS name; nil for 443.
+    /// The port in the URLs of redirects to HTTPS. Nil stands for 443.
     var redirectPort: Int?
 
     init() {}
 
-    /// Creates the settings from those of the state and the budget of descriptors.
+    /// The limits of connections come from the budget, which may be lower than the settings.
     init(_ settings: GatewaySettings, _ budget: DescriptorBudget) {
         let limits = settings.limits
         headLimits = HeadLimits(
@@ -171,6 +168,7 @@ struct WorkerSettings: Sendable {
 }
 
 extension HeadLimits {
-    /// The largest limit that aegis.yaml may set for a head. A worker's memory is made for heads of this size.
+    /// The largest limit that aegis.yaml may set for a head, in bytes. The worker's memory is made for heads of this
+    /// size.
     static let largest = 1 << 20
 }

@@ -1,16 +1,17 @@
 import ConfigModel
 import PKI
 
-/// A site in a worker's table, with values that only this worker has.
+/// A site in a worker's table, with the data that only this worker has.
 struct SiteSlot: ~Copyable {
     let site: Site
     let view: SiteView
-    /// How many connections and exchanges use the site. A site removed from the state stays until there are none.
+    /// How many connections and exchanges use the site. If the state no longer has the site, it stays in the table
+    /// until nothing uses it.
     var users: Int32 = 0
-    /// The index of the upstream whose turn it was last.
+    /// The index of the upstream that was chosen last by round robin.
     private var turn: UInt16 = 0
     var isRetired = false
-    /// One more than the site's index in `hostTraffic`; 0 if no answer of the site was counted since the last report.
+    /// The site's index in `hostTraffic` plus one. 0 if no answer of the site was counted since the previous report.
     var trafficPlace: UInt32 = 0
 
     init(site: Site) {
@@ -18,7 +19,7 @@ struct SiteSlot: ~Copyable {
         view = site.view
     }
 
-    /// Moves on to the next upstream and returns its index.
+    /// Chooses the next upstream by round robin and returns its index.
     mutating func takeTurn(of count: Int) -> Int {
         turn = UInt16(truncatingIfNeeded: (Int(turn) + 1) % count)
         return Int(turn)
@@ -27,16 +28,18 @@ struct SiteSlot: ~Copyable {
 
 struct CertificateSlot: ~Copyable {
     let entry: CertificateEntry
-    /// The parsed certificate, once a handshake has needed it.
+    /// The parsed certificate. Nil until a handshake needs it.
     var credential: TLSCredential?
-    /// The number of this worker's latest handshake that needed the certificate.
+    /// The number of the latest handshake that needed this certificate. The worker numbers its handshakes.
     var lastUse: UInt64 = 0
 }
 
-/// A worker's copy of the state: sites and certificates by name, ACME challenges, and upstreams. Messages change it
-/// between events, at the cost of the change. Confined to the worker's thread.
+/// A worker's copy of the state: sites and certificates by name, ACME challenges, and upstreams. Messages change the
+/// tables between two events, at a cost that depends only on the size of the change. Only the worker's thread uses the
+/// tables.
 final class WorkerTables {
-    /// How many certificates a worker keeps parsed. Each takes 8 KiB, with the allocator's overhead.
+    /// The largest number of certificates that a worker keeps in parsed form. Each takes 8 KiB, with the allocator's
+    /// overhead.
     static let parsedLimit = 768
 
     let sites = Slab<SiteSlot>(maximum: 1 << 21)
@@ -51,7 +54,8 @@ final class WorkerTables {
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
-    /// The sites with answers and the upstreams with responses since the last report, and the sites' counts.
+    /// The answers by site since the previous report, and the upstreams with responses since then. The pools count the
+    /// responses. Unchecked exclusivity is safe: only one thread uses the tables, and no change calls back into them.
     @safe @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
     @safe @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
@@ -59,14 +63,14 @@ final class WorkerTables {
 
     // MARK: Looking up
 
-    /// The site of a name: the exact name, else the wildcard above it.
+    /// The site with exactly this name, or else the site with a wildcard that covers the name.
     func site(for key: HostKey) -> SlotID? {
         if let exact = site(key, from: 0) { return exact }
         guard let parent = key.parentStart else { return nil }
         return site(key, from: parent)
     }
 
-    /// The site of a name that is probably `id`. If the guess is right, only the first name of that site is compared.
+    /// The site of a name. `id` is a guess; if it is right, only the first name of that site is compared.
     func site(of name: Bytes, likely id: SlotID) -> SlotID? {
         if !id.isNone, !sites[id].isRetired, sites[id].view.names.isFirst(name) { return id }
         return HostKey(name).flatMap { site(for: $0) }
@@ -87,8 +91,8 @@ final class WorkerTables {
         if sites[id].isRetired, sites[id].users == 0 { _ = sites.remove(id) }
     }
 
-    /// The certificate of the state for a handshake: the site's own, else another one for the name. `failure` gets the
-    /// reason if a certificate could not be used.
+    /// The state's certificate for a handshake: the site's own certificate, or else another one that covers the name.
+    /// If a certificate could not be used, `failure` gets its name and the reason.
     func credential(
         site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
@@ -104,8 +108,8 @@ final class WorkerTables {
         return nil
     }
 
-    /// Whether the site's own certificate exists, but no certificate is for this name. Then the site's certificate was
-    /// issued for fewer names than the site has now.
+    /// Whether the site has its own certificate, but no certificate covers this name. This happens when the site got a
+    /// new name after its certificate was issued.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
@@ -114,7 +118,7 @@ final class WorkerTables {
         return !isCovered && certificate(for: key) == nil
     }
 
-    /// The certificate for a tls-alpn-01 challenge of this name; nil if there is no challenge.
+    /// The certificate that answers a tls-alpn-01 challenge for this name. Nil if there is no such challenge.
     func challengeCredential(for key: HostKey) -> TLSCredential? {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
@@ -154,7 +158,7 @@ final class WorkerTables {
         }
     }
 
-    /// Frees the parsed form of the quarter of certificates whose last use is oldest.
+    /// Frees the parsed form of a quarter of the certificates, those that were used least recently.
     private func forgetLeastUsed() {
         parsed.removeAll { !certificates.contains($0) }
         parsed.sort { certificates[$0].lastUse > certificates[$1].lastUse }
@@ -165,7 +169,7 @@ final class WorkerTables {
 
     // MARK: Counting
 
-    /// Counts an answer of a site. The site stays in the table until the count is reported.
+    /// Counts an answer of a site. The site stays in the table at least until the count is reported.
     func count(site id: SlotID, status: Int) {
         if sites[id].trafficPlace == 0 {
             hostTraffic.append((id, HostTraffic()))
@@ -176,14 +180,15 @@ final class WorkerTables {
         hostTraffic[place].traffic.classes[min(max(status / 100, 1), 5) - 1] &+= 1
     }
 
-    /// Counts an upstream's response and the time from sending the request to its head.
+    /// Counts a response of an upstream. `nanoseconds` is the time from sending the request to receiving the response's
+    /// head.
     func count(upstream id: SlotID, nanoseconds: UInt64) {
         if pools[id].traffic.responses == 0 { busyPools.append(id) }
         pools[id].traffic.responses &+= 1
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
-    /// Returns the counts since the last call and resets them.
+    /// Returns the counts since the previous call, and starts again at 0.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
         for (id, traffic) in hostTraffic {
@@ -226,8 +231,7 @@ final class WorkerTables {
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
-    /// Adds a site that can't be found by name, for a health check. The site is removed with the only exchange that
-    /// uses it.
+    /// Adds a site without names, for a health check. It is removed as soon as the check's exchange ends.
     func insertUnnamed(_ site: Site) -> SlotID? {
         let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }
@@ -260,14 +264,14 @@ final class WorkerTables {
 
     // MARK: Upstreams
 
-    /// The pool of an upstream; nil if the upstream is unknown.
+    /// Nil if the upstream is unknown.
     func pool(_ number: UpstreamNumber) -> SlotID? {
         guard Int(number) < poolByNumber.count else { return nil }
         let id = poolByNumber[Int(number)]
         return id.isNone ? nil : id
     }
 
-    /// Adds the pool of an upstream, in place of the pool that had the same number.
+    /// Adds a pool for an upstream. A former pool with the same number can no longer be found by it.
     func insert(_ definition: UpstreamDefinition) -> SlotID? {
         guard let id = pools.insert(UpstreamPool(definition)) else { return nil }
         let number = Int(definition.number)
@@ -276,7 +280,7 @@ final class WorkerTables {
         return id
     }
 
-    /// Removes an upstream's number. The pool stays until the last exchange that uses it is done.
+    /// The pool can no longer be found by its number. It stays until the last exchange that uses it has ended.
     func forget(_ number: UpstreamNumber) { poolByNumber[Int(number)] = .none }
 }
 
