@@ -7,7 +7,6 @@ import SQLiteState
 import State
 import Synchronization
 
-/// The command line of the gateway.
 @main
 struct AegisGateway: ParsableCommand {
     static func main() { main(ProgramArguments.words) }
@@ -48,7 +47,7 @@ struct AegisGateway: ParsableCommand {
         umask(0o077)
         StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
-        // A write that exceeds the limit on file sizes must fail with an error, not end the process.
+        // If a file reaches the size limit, a write must fail with an error instead of ending the process.
         signal(SIGXFSZ, SIG_IGN)
         DescriptorLimit.raise()
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
@@ -60,10 +59,10 @@ struct AegisGateway: ParsableCommand {
             statePath: path, log: log,
             openState: { patience in
                 let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience)
-                // The gateway serves a state even if other users can access its files. Refusing it would take down
-                // running hosts.
+                // If other users can access the state's files, the gateway still serves the state. Refusing the state
+                // would take down running hosts.
                 let exposure = store?.exposure
-                // The store is opened often, so a warning is logged only when the exposure has changed.
+                // The store is opened often, so a warning is logged only if the exposure has changed.
                 let isNews = toldExposure.withLock { told in
                     defer { told = exposure }
                     return told != exposure
@@ -81,8 +80,8 @@ struct AegisGateway: ParsableCommand {
         do {
             let server = try GatewayServer(options)
             let code = server.run()
-            // `_exit` does not wait for other threads. They may still wait on the network, but have no work that must
-            // be finished.
+            // `_exit` does not wait for other threads. Other threads may be waiting on the network, but have no work
+            // that must be finished.
             _exit(code)
         } catch {
             throw GatewayExit(message: "\(error)")

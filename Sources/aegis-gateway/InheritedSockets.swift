@@ -2,8 +2,8 @@ import Gateway
 import Glibc
 
 enum InheritedSockets {
-    /// The descriptors of listening sockets that were passed to this process: by the gateway process that this one
-    /// replaces, or by systemd (sd_listen_fds(3)).
+    /// Finds the listening sockets that were passed to this process, by the gateway process that this one replaces or
+    /// by systemd (sd_listen_fds(3)).
     static func find() -> [Int32] {
         if let list = Variable.value(GatewayServer.socketsVariable) {
             return list.split(separator: ",").compactMap { Int32($0) }

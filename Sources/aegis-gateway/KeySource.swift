@@ -9,7 +9,7 @@ struct KeySource: Sendable {
     let file: String?
 
     /// Throws if a key is given but can't be read. Called at the start, so that the operator learns of a bad key even
-    /// while there is no state.
+    /// if there is no state yet.
     func check() throws {
         do {
             _ = try given()

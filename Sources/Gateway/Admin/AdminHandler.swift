@@ -14,8 +14,9 @@ struct AdminHandler: Sendable {
         }
     }
 
-    /// An unreadable state does not change the HTTP status. A 503 would take all gateways that share the state out of
-    /// service, although they still serve the last state that they read. The body names the problem.
+    /// An unreadable state does not change the HTTP status. With a 503, load balancers would take all gateways that
+    /// share the state out of service, although the gateways still serve the last state that they read. The body names
+    /// the problem.
     private func readiness(_ current: GatewayStatus.Values) -> AdminAnswer {
         let isWaiting = current.isWaiting && current.phase == .starting && current.stateFailure == nil
         let lines = [
@@ -39,7 +40,6 @@ struct AdminAnswer: Sendable {
     var body: [UInt8] = []
 }
 
-/// Plain text, or the text format of Prometheus.
 enum AdminContentType: Sendable {
     case text, metrics
 }

@@ -10,15 +10,15 @@ struct AdminHosts: Sendable {
     /// `machine` is the machine's name, with or without its domain.
     init(machine: String) { names = Set(["localhost"] + Self.names(of: machine)) }
 
-    /// The two names of a machine in lower case: its full name, and the first label of the full name. No public site
-    /// has a name of one label.
+    /// The two names of a machine in lower case: its full name, and the first label of the full name. Both may be the
+    /// same.
     static func names(of machine: String) -> [String] {
         let machine = machine.lowercased()
         return [machine, String(machine.prefix { $0 != "." })]
     }
 
-    /// Whether a request may name this well-formed host. An empty host comes from HTTP/1.0 without Host, which browsers
-    /// never send.
+    /// Whether a request may name this host. The host is empty if an HTTP/1.0 client sends no Host field, which
+    /// browsers always send.
     func contains(_ host: String) -> Bool {
         host.isEmpty || host.hasPrefix("[") || IPAddress(host) != nil || names.contains(host.lowercased())
     }

@@ -1,5 +1,5 @@
-/// Bytes that must wait, such as an incomplete head or output that a slow receiver can't accept yet. An empty queue
-/// usually has no memory.
+/// Bytes that must wait, such as an incomplete head, or output that a slow receiver can't accept yet. An empty queue
+/// frees its memory, unless `clear(keepingAtMost:)` keeps it.
 @safe
 struct ByteQueue: ~Copyable {
     private var memory: UnsafeMutableBufferPointer<UInt8>?
@@ -21,12 +21,12 @@ struct ByteQueue: ~Copyable {
         return unsafe Bytes(UnsafePointer(base) + start, count: count)
     }
 
-    /// The bytes must not point into this queue's memory, which may move.
+    /// The bytes must not point into this queue's own memory, which may move.
     mutating func append(_ bytes: Bytes) {
         guard bytes.count > 0 else { return }
         reserve(bytes.count)
         guard let memory = unsafe memory, let base = memory.baseAddress else { return }
-        // `reserve` has made room for the bytes behind `end`.
+        // This is safe, since `reserve` has made room for the bytes behind `end`.
         unsafe (base + end).update(from: bytes.buffer.baseAddress.unsafelyUnwrapped, count: bytes.count)
         end += bytes.count
     }
@@ -58,7 +58,7 @@ struct ByteQueue: ~Copyable {
         if end + more <= memory.count { return }
         let needed = count + more
         if needed <= memory.count, start > 0 {
-            // Both ranges lie within the memory. They may overlap, which `update` allows.
+            // This is safe, since the source and the target lie within the memory. `update` allows them to overlap.
             unsafe base.update(from: base + start, count: count)
         } else {
             let larger = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: max(needed, memory.count * 2))
@@ -69,6 +69,7 @@ struct ByteQueue: ~Copyable {
         (start, end) = (0, count)
     }
 
-    /// A valid address for views of an empty queue.
+    /// A queue without memory uses this address for its views. This is safe, since no byte is ever read or written
+    /// there.
     private nonisolated(unsafe) static let nothing: UnsafeMutablePointer<UInt8> = .allocate(capacity: 1)
 }

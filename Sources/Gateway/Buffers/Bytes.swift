@@ -1,20 +1,20 @@
-/// A view of bytes in a buffer of the data plane: a worker's scratch memory or a connection's queue.
+/// A view of bytes in a buffer of the data plane, such as a worker's scratch memory.
 ///
-/// A view is valid until its buffer is next written to, so views are passed down and never kept. Access is checked
-/// against the view's bounds.
+/// A view is valid until its buffer is next written to. So a view is passed down to other functions and never stored.
+/// An access outside of the view traps.
 @safe
 struct Bytes {
     private let start: UnsafePointer<UInt8>
     let count: Int
 
-    /// The memory must outlive the view.
+    /// The caller must keep the memory valid as long as the view is used.
     @unsafe
     init(_ start: UnsafePointer<UInt8>, count: Int) {
         unsafe self.start = start
         self.count = count
     }
 
-    /// The buffer must outlive the view.
+    /// The caller must keep the buffer valid as long as the view is used.
     @unsafe
     init(_ buffer: UnsafeBufferPointer<UInt8>) {
         // Only an empty buffer can have no address.
@@ -22,7 +22,7 @@ struct Bytes {
         unsafe self.init(start, count: buffer.count)
     }
 
-    /// A constant text is always valid.
+    /// The view is always valid, since a constant text is never freed.
     init(_ text: StaticString) { unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     var isEmpty: Bool { count == 0 }
@@ -39,8 +39,7 @@ struct Bytes {
 
     func from(_ offset: Int) -> Bytes { self[offset..<count] }
 
-    /// The bytes as a span. The compiler keeps the span within this view's lifetime, but can't check that the view is
-    /// still valid.
+    /// The compiler keeps the span within this view's lifetime, but can't check that the view is still valid.
     var span: Span<UInt8> {
         @_lifetime(borrow self) get {
             let span = unsafe Span(_unsafeStart: start, count: count)
@@ -48,7 +47,7 @@ struct Bytes {
         }
     }
 
-    /// Lends the bytes to a C function.
+    /// For calls of C functions, which must not keep the address.
     @unsafe
     var buffer: UnsafeBufferPointer<UInt8> { unsafe UnsafeBufferPointer(start: start, count: count) }
 
@@ -96,7 +95,7 @@ extension Array<UInt8> {
     }
 
     mutating func append(contentsOf bytes: Bytes) {
-        // `append` copies the bytes before it returns.
+        // This is safe, since `append` copies the bytes before it returns.
         unsafe append(contentsOf: bytes.buffer)
     }
 }

@@ -4,14 +4,14 @@ struct OpenChunk {
     /// The offset of the size line; nil while the chunk is empty.
     private var sizeAt: Int?
     private var dataAt = 0
-    /// The number that the size line states at present. `close` corrects it when more pieces were added.
+    /// The number that the size line states. If `append` has added more pieces since, `close` corrects the number.
     private var size = 0
 
     /// The piece must not be empty, since a chunk of size 0 would end the body.
     mutating func append(_ piece: Bytes, to scratch: borrowing Scratch) {
         if sizeAt == nil {
-            // Usually there is only one piece, so its size is written as the chunk's size. `close` corrects it if more
-            // pieces follow.
+            // Usually there is only one piece, so the chunk's size is first written as the size of this piece. `close`
+            // corrects the size if more pieces follow.
             (sizeAt, size) = (scratch.count, piece.count)
             scratch.append(hex: UInt64(size))
             scratch.append("\r\n")

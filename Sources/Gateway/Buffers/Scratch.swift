@@ -29,7 +29,7 @@ struct Scratch: ~Copyable {
 
     func clear() { unsafe used.pointee = 0 }
 
-    /// Lets `body` write into the free part of the memory. `body` returns how many bytes it wrote.
+    /// Lets `body` write into the free part of the memory. `body` returns how many bytes it has written.
     @unsafe
     func fill(atMost limit: Int = .max, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
         let free = unsafe UnsafeMutableBufferPointer(rebasing: memory[count..<count + min(room, limit)])
@@ -85,18 +85,18 @@ struct Scratch: ~Copyable {
     /// least as many digits as there are bytes to replace.
     func replace(_ range: Range<Int>, withHex value: UInt64) {
         let end = count
-        // Each hexadecimal digit stands for four bits.
+        // How many digits more than replaced bytes there are. Each digit stands for four bits.
         let more = max(1, (67 - value.leadingZeroBitCount) / 4) - range.count
         precondition(range.lowerBound >= 0 && range.upperBound <= end && more >= 0 && more <= room)
         let follows = unsafe memory.baseAddress.unsafelyUnwrapped + range.upperBound
-        // Both ranges lie within the memory. They may overlap, which `update` allows.
+        // This is safe, since the source and the target lie within the memory. `update` allows them to overlap.
         unsafe (follows + more).update(from: follows, count: end - range.upperBound)
         unsafe used.pointee = range.lowerBound
         append(hex: value)
         unsafe used.pointee = end + more
     }
 
-    /// Inlined, since the compiler then knows the radix and replaces the division by a multiplication.
+    /// Inlined, since the compiler then knows the radix and turns the division into a multiplication.
     @inline(__always)
     private func append(number value: UInt64, radix: UInt64) {
         var digits = 1
@@ -112,7 +112,7 @@ struct Scratch: ~Copyable {
         while at > start {
             at &-= 1
             let digit = UInt8(truncatingIfNeeded: rest % radix)
-            // `at` lies within the room that was checked above.
+            // This is safe, since `at` lies within the room that was checked above.
             unsafe memory[at] = digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
             rest /= radix
         }

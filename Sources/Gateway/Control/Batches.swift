@@ -1,14 +1,15 @@
 import Dispatch
 import Synchronization
 
-/// Does work on very many values on the threads of libdispatch. The calling thread adds the values, and receives the
-/// results in the same order.
+/// Applies a function to very many values, on the threads of libdispatch. The calling thread adds the values, and gets
+/// the results in the same order.
 ///
 /// Only a few batches exist at a time, so the memory needed does not depend on the number of values.
 struct Batches<Value: Sendable, Result: Sendable> {
     /// The largest number of values in a batch. The first batches are smaller, so that all threads start early.
     private static var largest: Int { 256 }
-    /// The largest number of batches that exist at a time. Eight are enough that the caller seldom waits for a batch.
+    /// The largest number of batches that exist at a time. With eight batches, the caller seldom has to wait for a
+    /// batch.
     private static var underWay: Int { 8 }
 
     private final class Batch: Sendable {
@@ -30,7 +31,8 @@ struct Batches<Value: Sendable, Result: Sendable> {
     }
 
     private let work: @Sendable (Value) -> Result
-    /// The number of values in the next batch. `finish` works on a last, smaller rest in the calling thread.
+    /// The number of values in the next batch. At the end, values that don't fill a batch are processed by the calling
+    /// thread.
     private var size = 16
     private var gathered: [Value] = []
     private var running: [Batch] = []
@@ -38,7 +40,7 @@ struct Batches<Value: Sendable, Result: Sendable> {
     /// `work` may run on any thread.
     init(_ work: @escaping @Sendable (Value) -> Result) { self.work = work }
 
-    /// Adds a value, and passes the results of earlier values to `take`.
+    /// Adds a value. `take` gets the results of earlier values that are ready.
     mutating func add(_ value: Value, _ take: (Result) -> Void) {
         gathered.append(value)
         guard gathered.count == size else { return }
@@ -48,7 +50,7 @@ struct Batches<Value: Sendable, Result: Sendable> {
         if running.count == Self.underWay { running.removeFirst().wait().forEach(take) }
     }
 
-    /// Waits for the remaining results and passes them to `take`.
+    /// Waits for the remaining results, and passes them to `take`.
     mutating func finish(_ take: (Result) -> Void) {
         for batch in running { batch.wait().forEach(take) }
         running = []

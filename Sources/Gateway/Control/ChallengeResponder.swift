@@ -4,14 +4,14 @@ import Issuers
 import PKI
 import State
 
-/// Answers ACME challenges for an apply while no gateway is running. Its one worker serves no hosts.
+/// Answers ACME challenges for an apply while no gateway is running. It has one worker, which serves no hosts.
 package final class ChallengeResponder: ChallengeAnswerer {
     private let worker: WorkerHandle
 
     /// Listens on the gateway's addresses.
     ///
-    /// - Throws: `IssuanceFailure` if it can't listen, for example because another process uses an address or the user
-    ///   may not listen there.
+    /// - Throws: `IssuanceFailure` if listening fails, for example because another process uses an address or the user
+    ///   may not use the port.
     package init(_ settings: GatewaySettings) throws(IssuanceFailure) {
         do {
             let reports = try Mailbox<WorkerReport>()
@@ -90,8 +90,8 @@ extension TableUpdate {
 }
 
 extension SubjectName {
-    /// The server name that a CA sends to validate this name. For an address it is the name in the reverse zone (RFC
-    /// 8738 section 6).
+    /// The server name that a CA sends when it validates this name. For an IP address, that is the address's name in
+    /// the reverse zone (RFC 8738 section 6).
     var challengeServerName: String {
         guard case .ip(let text) = self, let address = IPAddress(text) else { return self.text }
         if address.family == .v4 {

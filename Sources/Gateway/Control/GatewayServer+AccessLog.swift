@@ -21,8 +21,8 @@ extension GatewayServer {
         reopenAccessLog()
     }
 
-    /// Opens the access log. An open log is opened again, since log rotation may have moved the file. If opening fails,
-    /// workers still write to the old file, and the control side tries again every second.
+    /// Opens the access log. If the log is open, it is opened again, since log rotation may have moved the file. If
+    /// opening fails, workers still write to the old file, and the control side tries again every second.
     func reopenAccessLog() {
         guard let path = accessLogTarget.path else {
             accessLog?.closeLater()
@@ -60,7 +60,8 @@ extension GatewayServer {
         for worker in workers { worker.mailbox.post(.accessLog(accessLog, accessLogTarget.format)) }
     }
 
-    /// Called every second. Opens the access log again if it can't be written or was deleted, and reports lost lines.
+    /// Called every second. Opens the access log again if the log can't be written or was deleted, and reports lost
+    /// lines.
     func watchAccessLog(_ now: Int64) {
         if accessLogFailure != nil {
             reopenAccessLog()

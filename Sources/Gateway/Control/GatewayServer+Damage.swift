@@ -1,8 +1,8 @@
 import State
 
-/// What the control side knows of the state's files and of damage in them.
+/// What the control side knows of the state's files, and of damage to the state.
 struct StateWatch {
-    /// The next check for damage waits this many times as long as the last check took. It waits at least
+    /// The pause before the next check for damage is this many times as long as the last check, but at least
     /// `leastRestMilliseconds`.
     static let restFactor: Int64 = 20
     static let leastRestMilliseconds: Int64 = 100
@@ -19,45 +19,46 @@ struct StateWatch {
     var checked: StateFiles?
     var isChecking = false
     /// The earliest time of the next check. At `nextRetry` a damaged state is checked again even if its files look
-    /// unchanged. Both in milliseconds of the monotonic clock.
+    /// unchanged. Both times are in milliseconds of the monotonic clock.
     var nextCheck: Int64 = 0
     var nextRetry: Int64 = 0
-    /// Whether the last check found damage. Then nothing is read from the state until a check finds none.
+    /// Whether the last check found damage. If so, nothing is read from the state until a later check finds none.
     var isDamaged = false
-    /// Whether the damage has been reported.
+    /// Whether the log has reported the damage.
     var isTold = false
     /// The database file at the moment when the state was last put in force.
     var inForce: StateFiles.File?
-    /// When the gateway last closed the state: whether the database file was the same as `inForce` until then. Closing
-    /// moves the rest of the -wal file into the database file, so a later difference comes from the gateway itself.
+    /// Whether the database file still equalled `inForce` when the gateway last closed the state. Closing moves the
+    /// rest of the -wal file into the database file. So if the file was unchanged then, later differences come from the
+    /// gateway itself.
     var wasUnchangedAtClose = false
-    /// The position of a state file that has lost its latest commits. Nil if no commit was lost.
+    /// The position of a state that has lost its latest commits. Nil if no commits were lost.
     var lost: StatePosition?
     /// The events that wait until the state can be written again, oldest first.
     var events: [AuditEvent] = []
-    /// Other processes' locks that keep the gateway from reading (`reading`) or writing (`writing`) the state.
+    /// How long other processes have locked the state: for reading, and for writing.
     var reading = LockWatch()
     var writing = LockWatch()
 
     /// How long the control side waits for another process's lock on the state, in milliseconds. The time is short,
-    /// since the control side handles no signals while it waits.
+    /// since the control side handles no signals meanwhile.
     static let controlPatience = 250
     /// How long other threads, such as certificate jobs, wait for another process's lock on the state, in milliseconds.
     static let jobPatience = 10_000
 }
 
-/// Tells a lock that lasts for one write from a lock that stays. Only a lock that stays is reported.
+/// Distinguishes a lock that lasts for one write from a lock that stays. Only a lock that stays is reported.
 struct LockWatch {
-    /// How long a lock is ignored before it is reported, in seconds.
+    /// How long a lock may last before it is reported, in seconds.
     static let patienceSeconds: Int64 = 5
 
     private var since: Int64?
 
-    /// Records that the state could be used, so no lock is in the way.
+    /// Called when the state could be used, so no other process has locked the state.
     mutating func ended() { since = nil }
 
-    /// Whether an error only means that the state is locked, and has been for less than `patienceSeconds`. `uptime` is
-    /// in seconds.
+    /// Whether the error only means that another process has locked the state, for less than `patienceSeconds` so far.
+    /// `uptime` is in seconds of the monotonic clock.
     mutating func isPassing(_ error: any Error, at uptime: Int64) -> Bool {
         guard case .busy? = error as? StateError else { return false }
         let begin = since ?? uptime
@@ -71,25 +72,27 @@ struct StateCheck: Sendable {
     let files: StateFiles
     /// The start of the check, in milliseconds of the monotonic clock.
     let startedAt: Int64
-    /// The damage found, and advice; nil if there is none.
+    /// Describes the damage and gives advice. Nil if there is no damage.
     var failure: String?
     /// Whether the state's revision is lower than the revision that was in force when the check started.
     var hasGoneBack = false
 }
 
 extension GatewayServer {
-    /// Looks at the state's files. Starts a check for damage if something other than a commit has changed them.
+    /// Looks at the state's files. Starts a check for damage if the files have changed and a commit does not explain
+    /// the change.
+    ///
     /// - Returns: Whether the state may be read.
     func stateMayBeRead() -> Bool {
         let files = StateFiles(path: options.statePath)
-        // A different database at the path, such as a restored one, has a different history.
+        // The store still reads the old database, but another database is now at the path, for example a restored one.
         if let opened = stateWatch.opened, !files.areStill(opened) { closeState() }
         if files.database?.bytes == 0, !stateWatch.isDamaged {
             stateWatch.checked = files
             stateIsDamaged(Self.text(of: StateError.unreadable(path: options.statePath, reason: "the file is empty")))
         }
         startCheck(files)
-        // Commits only make the -wal file longer, so a longer one is not a reason for a check.
+        // A commit only makes the -wal file longer. So a longer file is noted here and is no reason for a later check.
         if let length = files.wal?.bytes, length > stateWatch.checked?.wal?.bytes ?? 0 {
             stateWatch.checked?.wal = files.wal
         }
@@ -107,7 +110,8 @@ extension GatewayServer {
         NamedThread("state-check") {
             var check = StateCheck(files: files, startedAt: now)
             do {
-                // A separate connection, since the cached pages of an open connection would hide damage on disk.
+                // The check opens a connection of its own, since an open connection would not read its cached pages
+                // from the disk again.
                 if let store = try openState(StateWatch.jobPatience) {
                     try store.check()
                     check.hasGoneBack = try store.position().revision < revision
@@ -128,8 +132,8 @@ extension GatewayServer {
         stateWatch.nextCheck = now + rest
         let wasOpen = store != nil
         if let failure = check.failure {
-            // Damage is certain only if it was found while no store was open: SQLite trusts an open connection's cached
-            // data. If a store was open, it is closed here and the check repeats at once.
+            // Damage is certain only if it was found while no store was open, since SQLite trusts the cached data of an
+            // open connection. If a store was open, the store is closed here, and the check is repeated at once.
             stateIsDamaged(wasOpen ? nil : failure)
             stateWatch.nextRetry = now + (wasOpen ? 0 : StateWatch.retryMilliseconds)
             if wasOpen { stateWatch.nextCheck = now }
@@ -150,8 +154,8 @@ extension GatewayServer {
         stateFailed(failure)
     }
 
-    /// Whether the state may be opened again. SQLite shares cached data of a database file among all connections of a
-    /// process, so connections to a damaged file must be closed first.
+    /// Whether the state may be opened now. All connections of this process to a database file share cached data in
+    /// SQLite. So the state is opened only after all connections to a damaged file were closed.
     func mayOpenState() -> Bool {
         guard !stateWatch.isChecking, !stateWatch.isDamaged else { return false }
         guard stateWatch.former != nil, let former = stateWatch.formerDatabase,
@@ -160,7 +164,7 @@ extension GatewayServer {
         return !present.isSameFile(as: former)
     }
 
-    /// The configuration in force stays.
+    /// The gateway goes on with the configuration in force.
     func closeState() {
         stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
@@ -172,7 +176,7 @@ extension GatewayServer {
         stateWatch.opened = nil
     }
 
-    /// Each reason is reported only once.
+    /// Logs each reason only once.
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
@@ -192,7 +196,8 @@ extension GatewayServer {
         status.change { $0.stateFailure = nil }
     }
 
-    /// Before the first state is read, a missing state is normal and the gateway waits. Later it is a failure.
+    /// Before the first state is read, a missing state is normal and the gateway waits. After that, a missing state is
+    /// a failure.
     func stateIsMissing() {
         guard position == .start else {
             return stateFailed("there is no state '\(options.statePath)' any more; \(StateWatch.missingHint)")
@@ -200,8 +205,8 @@ extension GatewayServer {
         waitForState()
     }
 
-    /// Whether the state is at an earlier revision although its database file is unchanged. In that case the -wal file
-    /// has lost commits. The configuration in force stays until another commit or another database file follows.
+    /// Whether the state is at an earlier revision although its database file is unchanged. This means that the -wal
+    /// file has lost commits. The configuration in force stays until there is another commit or another database file.
     func hasLostCommits(at latest: StatePosition) -> Bool {
         if latest.revision < position.revision, isAsPutInForce, stateWatch.lost == nil {
             stateWatch.lost = latest
@@ -217,7 +222,7 @@ extension GatewayServer {
         return true
     }
 
-    /// Whether the database file is the file that was put in force, and only the gateway itself has changed it since.
+    /// Whether the database file is the file that was put in force, and no other process has changed this file since.
     private var isAsPutInForce: Bool {
         guard let inForce = stateWatch.inForce, let database = StateFiles(path: options.statePath).database else {
             return false
@@ -225,7 +230,8 @@ extension GatewayServer {
         return database == inForce || stateWatch.wasUnchangedAtClose && database.isSameFile(as: inForce)
     }
 
-    /// Queues an audit event. `failure` says why the state can't be read; nil means that it can be read again.
+    /// Queues an audit event. `failure` is the reason why the state can't be read; nil means that the state can be read
+    /// again.
     private func note(_ failure: String?) {
         let event = AuditEvent(
             at: Self.now, actor: "gateway \(node.machine) \(node.process)",
@@ -234,7 +240,7 @@ extension GatewayServer {
         note([event])
     }
 
-    /// The events wait until the state can be written. Only the latest `mostEvents` are kept.
+    /// The events wait until the state can be written. If too many wait, the oldest are dropped.
     func note(_ events: [AuditEvent]) {
         stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
     }
@@ -244,7 +250,7 @@ extension GatewayServer {
         if (try? store.record(events: stateWatch.events)) != nil { stateWatch.events = [] }
     }
 
-    /// The description of an error of the state, with a hint if there is one.
+    /// A `StateError` may have a hint, which is added to the text.
     static func text(of error: any Error) -> String {
         (error as? StateError)?.hint.map { "\(error); \($0)" } ?? "\(error)"
     }

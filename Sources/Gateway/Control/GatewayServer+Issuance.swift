@@ -8,42 +8,45 @@ import SystemPackage
 
 /// What the control side remembers of the certificates that the gateway orders and renews.
 struct Issuance {
-    /// The largest number of certificates ordered at the same time. A CA that has no running order may start one more.
+    /// The largest number of certificates that are ordered at the same time. Even beyond this number, a CA without a
+    /// running order may start one.
     static let jobsAtOnce = 8
-    /// The largest number of certificates ordered at one CA at the same time while orders at other CAs wait.
+    /// The largest number of certificates ordered at one CA at the same time, if orders at other CAs wait.
     static let jobsAtOneCA = 4
-    /// The time between two searches for due renewals, in seconds. It is shorter than the lease for this work.
+    /// The time between two searches for due renewals, in seconds. The lease for this work lasts longer.
     static let lookSeconds: Int64 = 20
-    /// The largest number of certificates whose renewal advice (RFC 9773) is requested after one search.
+    /// The largest number of certificates for which CAs are asked for renewal advice (RFC 9773) at a time.
     static let adviceAtOnce = 10
 
-    /// The certificates that are being ordered, and those that wait.
+    /// The certificates that are being ordered, and the certificates that wait for their turn.
     var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
-    /// The time until which handshakes wait for a certificate, by the certificate's name. In milliseconds of the
-    /// monotonic clock.
+    /// Until when handshakes wait for a certificate. The key is the certificate's name; times are in milliseconds of
+    /// the monotonic clock.
     var waits: [String: Int64] = [:]
-    /// Only certificates with a failed attempt, or with renewal advice from the CA, have an entry.
+    /// A certificate has an entry if an attempt has failed, or if its CA has given renewal advice.
     var progress: [String: RenewalProgress] = [:]
     var nextLook: Int64 = 0
     var isAsking = false
     var isRevoking = false
     var isFollowing = false
-    /// A separate connection to the state for other threads, so that their commits and the locks that they wait for
-    /// never delay the control side.
+    /// A connection to the state for other threads. If other threads used the control side's own connection, their
+    /// commits and waits for locks would delay the control side.
     var store: (any StateStore)?
-    /// The sources of certificates, with the settings that they were created from. Changed settings need new sources.
+    /// The sources of certificates, and the settings from which the sources were created. When a setting changes, new
+    /// sources are needed.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
 }
 
 extension GatewayServer {
     // MARK: Handshakes that wait
 
-    /// Handles a handshake that needs a missing certificate: orders the certificate, unless an attempt failed recently.
+    /// Handles a report that a handshake needs a missing certificate. The certificate is ordered, unless an attempt has
+    /// failed recently.
     func certificateWanted(_ name: String) {
         guard let certificate = compiler.managed(name), status.current.phase == .ready, !isEnding else {
             return settle(name)
         }
-        // The certificate may have arrived while the worker's report was on its way.
+        // The certificate may have come into force while the worker's report was on its way.
         if isThere(certificate) { return settle(name) }
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
@@ -55,7 +58,7 @@ extension GatewayServer {
         enqueue([name], isUrgent: true)
     }
 
-    /// Whether the stored certificate has all the wanted names and was issued by one of the wanted issuers.
+    /// Whether the certificate in force has all the wanted names and was issued by one of the wanted issuers.
     private func isThere(_ certificate: ManagedCertificate) -> Bool {
         compiler.certificates[certificate.name].map { certificate.isMet(by: $0.facts, from: compiler.issuers) } ?? false
     }
@@ -68,13 +71,13 @@ extension GatewayServer {
         return waits.max() ?? 0
     }
 
-    /// Resumes the handshakes that wait for a certificate, whether or not it could be obtained.
+    /// Resumes the handshakes that wait for a certificate. The certificate may or may not have been obtained.
     private func settle(_ name: String) {
         issuance.waits[name] = nil
         for worker in workers { worker.mailbox.post(.certificateSettled(name: name)) }
     }
 
-    /// Resumes the handshakes whose certificate has arrived or whose waiting time is over.
+    /// Resumes the handshakes whose certificate has come into force, or whose waiting time is over.
     func settleWaits() {
         guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
@@ -84,14 +87,14 @@ extension GatewayServer {
 
     // MARK: What is due
 
-    /// Searches for renewals that are due. Several gateways may share the state; only the gateway that holds the
-    /// maintenance lease does the search.
+    /// Searches for renewals that are due. If several gateways share the state, only the gateway that holds the
+    /// maintenance lease searches.
     func maintain() {
         guard Self.uptime >= issuance.nextLook,
             !(compiler.certificates.isEmpty && compiler.hostCertificates.isEmpty && compiler.edgeCertificates.isEmpty),
             status.current.phase == .ready, !isEnding
         else { return }
-        // No store is open while the state is checked for damage. `maintain` is called again a second later.
+        // While the state is checked for damage, no store can be opened. `maintain` is called again a second later.
         guard let store, issuanceStore() != nil else { return }
         issuance.nextLook = Self.uptime + Issuance.lookSeconds
         let now = Self.now
@@ -115,7 +118,8 @@ extension GatewayServer {
         var due: [(endsAt: Int64, name: String)] = []
         for (name, certificate) in compiler.hostCertificates {
             let (stored, progress) = (compiler.certificates[name], issuance.progress[name])
-            // A certificate that was never obtained waits for a handshake, unless an attempt has failed.
+            // A certificate that was never obtained is usually ordered when a handshake needs it. If such an order has
+            // failed, the next attempt starts here.
             guard stored != nil || progress?.nextTryAt != nil,
                 certificate.dueAt(stored?.facts, from: compiler.issuers, after: progress) <= now
             else { continue }
@@ -123,7 +127,7 @@ extension GatewayServer {
         }
         for stored in compiler.certificates.values {
             let rests = stored.restsUntil > now
-            // With very many certificates, nearly all of them end here.
+            // If there are very many certificates, nearly all certificates are skipped here.
             if rests, issuance.progress.isEmpty { continue }
             let name = stored.name
             let progress = issuance.progress[name]
@@ -162,7 +166,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Revokes certificates that have been replaced. Another thread does so, since the CA may be slow to answer.
+    /// Revokes certificates that have been replaced. Another thread does the work, since the CA may be slow to answer.
     private func revokeSuperseded() {
         guard !issuance.isRevoking, let jobs = issuanceStore(), let tools = issuanceTools(jobs),
             let waiting = try? store?.supersededCertificates(), !waiting.isEmpty
@@ -182,13 +186,13 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Checks at Cloudflare how the ordered certificate packs stand. Another thread does so, since the API may be slow
-    /// to answer.
+    /// Asks Cloudflare for the status of the ordered certificate packs. Another thread does the work, since Cloudflare
+    /// may be slow to answer.
     private func followPacks(_ now: Int64) {
         guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let jobs = issuanceStore(),
             let tools = issuanceTools(jobs), let packs = try? store?.edgePacks()
         else { return }
-        // A certificate may have several packs. The gateway wants the newest pack; older packs are deleted later.
+        // A certificate may have several packs. Only the newest pack is followed; older packs will be deleted.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
             guard let newest = packs.last, compiler.edgeCertificates[newest.certificate] != nil else { return nil }
             // While a certificate has older packs, a check is due every 15 minutes. The check also tries to delete the
@@ -214,8 +218,8 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Called when the CAs' renewal advice is in the state. The next search for due renewals is now, since the advice
-    /// may make one due.
+    /// The CAs' renewal advice is now in the state. Another search follows at once, since the advice may make a renewal
+    /// due.
     func adviceTaken() {
         issuance.isAsking = false
         issuance.nextLook = 0
@@ -232,7 +236,8 @@ extension GatewayServer {
     }
 
     func startJobs() {
-        // No store can be opened while the state is checked for damage. `stateChecked` calls this function again.
+        // While the state is checked for damage, no store can be opened. After the check, `stateChecked` calls this
+        // function again.
         if issuance.store == nil, stateWatch.isChecking { return }
         while let name = issuance.queue.next() {
             guard let certificate = compiler.managed(name), let store = issuanceStore(),
@@ -259,10 +264,11 @@ extension GatewayServer {
             issuance.progress[name] = nil
             log.info("the certificate '\(name)' is there")
             for warning in warnings { log.warning("the certificate '\(name)' \(warning)") }
-            // Waiting handshakes continue once the certificate is in force, so the state is read now.
+            // The new certificate is in the state. `reload` puts the certificate in force, so that the waiting
+            // handshakes can continue.
             reload()
-            // The certificate that was replaced may have to be revoked. `maintain` does that in its next search, which
-            // is now due.
+            // The replaced certificate may have to be revoked. `maintain` revokes certificates during a search, so a
+            // search is due now.
             issuance.nextLook = 0
         case .busy:
             // Another process is ordering this certificate and will store it in the state.
@@ -281,14 +287,14 @@ extension GatewayServer {
     // MARK: What jobs need
 
     private func issuanceStore() -> (any StateStore)? {
-        // SQLite reads the files of a damaged state again only after all connections are closed, so no new one is
-        // opened.
+        // As long as any connection is open, SQLite does not read the files of a damaged state again. So no connection
+        // is opened here.
         guard loadFailure == nil else { return nil }
         if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateWatch.jobPatience) }
         return issuance.store
     }
 
-    /// Creates the sources of certificates again if the state's key or one of the directories has changed.
+    /// Creates new sources if the state's key or one of the directories has changed.
     private func certificateSources(_ store: any StateStore) -> CertificateSources? {
         guard let sealer else { return nil }
         let directory = compiler.directory.string

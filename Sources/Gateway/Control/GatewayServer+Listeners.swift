@@ -5,26 +5,26 @@ struct Listening {
     let address: ListenAddress
     var role: ListenerRole
 
-    /// Whether the admin worker accepts connections at this address. The other workers accept at all other addresses.
+    /// Whether the admin worker listens at this address. The other workers listen at all other addresses.
     var isAdmin: Bool { role == .admin }
 }
 
-/// An old listening address whose port has moved to another address. Closing it at once would reset clients that are
-/// just connecting, so the gateway keeps listening for a short time.
+/// An old listening address whose port has moved to another address. The gateway keeps the old address for a short
+/// time, since closing it at once would reset clients that are just connecting.
 struct Retiring {
-    /// How long new connections are still accepted, in milliseconds. With TCP_DEFER_ACCEPT the kernel passes on a
-    /// client that sends nothing only after it has probed the client again, a second later. So this time is longer than
-    /// a second.
+    /// How long new connections are still accepted, in milliseconds. If a client sends nothing, TCP_DEFER_ACCEPT makes
+    /// the kernel probe the client again after a second and only then pass on the connection. So this time is longer
+    /// than a second.
     static let milliseconds: Int64 = 2500
 
-    /// How long the sockets stay open after the kernel began to drop new connections, in milliseconds. Handshakes of
-    /// TCP that had already begun are complete by then.
+    /// How long the sockets stay open after the kernel has begun to drop new connections, in milliseconds. TCP
+    /// handshakes that had already begun are complete by then.
     static let lastMilliseconds: UInt32 = 50
 
     let listening: Listening
-    /// The time from which new connections are dropped, in milliseconds of the monotonic clock.
+    /// When the kernel begins to drop new connections, in milliseconds of the monotonic clock.
     let end: Int64
-    /// Whether the sockets already drop new connections.
+    /// Whether the kernel already drops new connections.
     var isLast = false
 }
 
@@ -34,7 +34,7 @@ extension GatewayServer {
         if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
     }
 
-    /// Addresses that the settings don't name are closed.
+    /// Listens at all addresses of the settings, and stops listening at all other addresses.
     func applyListeners() {
         var wanted: [String: Listening] = [:]
         for address in compiler.settings.http { wanted[address.text] = Listening(address: address, role: .http) }
@@ -45,7 +45,7 @@ extension GatewayServer {
         for (text, new) in wanted { giveRole(new.role, to: text) }
         let gone = listening.filter { wanted[$0.key]?.role != $0.value.role }
         let fresh = wanted.values.filter { listening[$0.address.text]?.role != $0.role }
-        // If a port moves to another address, the new address is opened before the old one is closed.
+        // If a port moves to another address, the new address is opened before the old address is closed.
         let (moving, ended) = gone.reduce(into: ([Listening](), [String]())) { parts, entry in
             let (text, former) = entry
             let goesOn = fresh.contains { $0.address.port == former.address.port && $0.isAdmin == former.isAdmin }
@@ -55,14 +55,14 @@ extension GatewayServer {
         listenFailures = listenFailures.filter { wanted[$0.key] != nil }
         for new in fresh.sorted(by: { $0.address.text < $1.address.text }) { listen(at: new.address, new.role) }
         for former in moving {
-            // If the new address can't be opened, the old one stays.
+            // If the new address can't be opened, the old address stays open.
             let port = former.address.port
             guard fresh.allSatisfy({ $0.address.port != port || listening[$0.address.text] != nil }) else { continue }
             retire(former)
         }
     }
 
-    /// An address that was being retired stays open if the new settings name it again.
+    /// A retiring address that the new settings name again stays open.
     private func takeBack(_ wanted: [String: Listening]) {
         for (text, former) in retiring {
             guard let new = wanted[text], new.isAdmin == former.listening.isAdmin else { continue }
@@ -74,7 +74,8 @@ extension GatewayServer {
         }
     }
 
-    /// Changes the role of an address if the same workers accept for both roles. Connections are not affected.
+    /// Changes the role of an address, if the workers that accept connections there stay the same. Open connections
+    /// keep their role.
     private func giveRole(_ role: ListenerRole, to text: String) {
         guard let former = listening[text], former.role != role, role != .admin, !former.isAdmin else { return }
         listening[text]?.role = role
@@ -89,8 +90,8 @@ extension GatewayServer {
         sockets.awaitData(false, at: text)
     }
 
-    /// From now on the sockets of retired addresses drop new connections, if the addresses' time is over.
-    /// `closeRetired` closes the sockets a moment later.
+    /// If the time of retiring addresses is over, the kernel drops new connections from now on. `closeRetired` closes
+    /// the sockets a moment later.
     func endRetiring() {
         let now = Self.monotonicMilliseconds
         let ended = retiring.filter { $0.value.end <= now && !$0.value.isLast }.map(\.key)
@@ -106,7 +107,7 @@ extension GatewayServer {
         }.start()
     }
 
-    /// Closes the retired addresses that already drop new connections.
+    /// Closes the addresses at which the kernel already drops new connections.
     func closeRetired() {
         let ended = retiring.filter(\.value.isLast).map(\.key)
         for text in ended { retiring[text] = nil }

@@ -4,10 +4,10 @@ import State
 struct RenewalOutlook: Equatable {
     /// The time of the next renewal, in seconds since 1970; nil if there is none.
     var next: Int64?
-    /// The number of renewals that are due and not done, including those whose attempts failed.
+    /// The number of renewals that are overdue. Renewals whose attempts have failed are included.
     var overdue = 0
 
-    /// `time` is when the renewal of a certificate is due.
+    /// Counts a certificate whose renewal is due at `time`.
     mutating func note(dueAt time: Int64, now: Int64) {
         guard time < .max else { return }
         if time <= now { overdue += 1 } else { next = min(next ?? .max, time) }
@@ -15,12 +15,12 @@ struct RenewalOutlook: Equatable {
 }
 
 extension GatewayServer {
-    /// The time between two calls that look at all certificates, in seconds.
+    /// The time between two calculations, in seconds.
     private static let renewalLookSeconds: Int64 = 60
 
-    /// Calculates when renewals are due, for the metrics. `restsUntil` is a time before which a certificate is
-    /// certainly not due, so most certificates need no calculation. The due times of hosts' own certificates are always
-    /// calculated, since they depend on the hosts' settings.
+    /// Calculates when renewals are due, for the metrics. No certificate is due before its `restsUntil`, so most
+    /// certificates need no calculation. The due times of hosts' own certificates are always calculated, since they
+    /// depend on the hosts' settings.
     func lookAtRenewals(_ uptime: Int64) {
         guard uptime >= nextRenewalLook else { return }
         nextRenewalLook = uptime + Self.renewalLookSeconds
@@ -31,14 +31,14 @@ extension GatewayServer {
             let ofHost = compiler.hostCertificates[name]
             guard ofHost != nil || stored.restsUntil < outlook.next ?? .max, let certificate = ofHost ?? stored.managed
             else { continue }
-            // The CA's advice counts here, but the waiting time after a failed attempt does not.
+            // The metrics consider the CA's advice, but not the waiting time after a failed attempt.
             var progress = issuance.progress[name]
             progress?.nextTryAt = nil
             let dueAt = certificate.dueAt(stored.facts, from: compiler.issuers, after: progress)
             if ofHost == nil, progress == nil { stored.restsUntil = dueAt }
             outlook.note(dueAt: dueAt, now: now)
         }
-        // Certificates that could never be obtained count as overdue.
+        // A certificate counts as overdue if all attempts to obtain it have failed.
         for (name, progress) in issuance.progress
         where progress.failures > 0 && compiler.certificates[name] == nil && compiler.managed(name) != nil {
             outlook.note(dueAt: 0, now: now)

@@ -1,7 +1,7 @@
 extension GatewayServer {
     private static let complaintSeconds: Int64 = 10
 
-    /// Whether enough time has passed to log this shortage again. Nil stands for a failure to accept connections.
+    /// Whether enough time has passed to log this shortage again. Nil stands for connections that can't be accepted.
     func mayComplain(of shortage: Shortage?) -> Bool {
         guard Self.uptime >= nextComplaints[shortage, default: 0] else { return false }
         nextComplaints[shortage] = Self.uptime + Self.complaintSeconds

@@ -6,8 +6,8 @@ import State
 import SystemPackage
 
 extension GatewayServer {
-    /// Puts the state's changes in force, if there are any. If the state can't be read, the configuration in force
-    /// stays.
+    /// Reads the state's changes, if there are any, and puts them in force. If the state can't be read, the
+    /// configuration in force stays.
     func reload() {
         guard !isEnding, heldChange == nil, stateMayBeRead() else { return }
         do {
@@ -18,9 +18,9 @@ extension GatewayServer {
             guard let store else { return stateIsMissing() }
             let latest = try store.position()
             stateWatch.reading.ended()
-            // Only now has SQLite created all the files that it works with.
+            // SQLite may create files when it first reads the state. So the files are recorded only after a read.
             if stateWatch.opened == nil { stateWatch.opened = StateFiles(path: options.statePath) }
-            // At revision 0 there are tables but no configuration: the first apply has not finished.
+            // At revision 0 the database has tables but no configuration, since the first apply has not finished.
             guard latest.revision > 0 else { return stateIsMissing() }
             guard latest != position || loadFailure != nil || mustReadAll else { return }
             guard !hasLostCommits(at: latest) else { return }
@@ -29,8 +29,8 @@ extension GatewayServer {
             stateIsRead()
         } catch {
             if stateWatch.reading.isPassing(error, at: Self.uptime) { return }
-            // After an error of the state itself, the next try opens the state afresh. After other errors, such as a
-            // missing key, the state stays open, so that the node's row and events can still be written.
+            // After an error of the state itself, the next call opens the state again. After other errors, such as a
+            // missing key, the state stays open, so that the gateway can still write its row and events.
             if error is StateError { closeState() }
             lacksKey = error is KeyFailure
             stateFailed(Self.text(of: error))
@@ -45,7 +45,7 @@ extension GatewayServer {
     }
 
     /// Tells the service manager that the gateway is running, although there is no state yet. Otherwise systemd would
-    /// take a gateway that waits for the first apply for a hanging process, and end it.
+    /// mistake a gateway that waits for the first apply for a hanging process, and end it.
     func tellOfWaiting(_ uptime: Int64) {
         guard isWaiting, !isToldOfWaiting, options.readyDescriptor == nil, status.current.phase == .starting,
             uptime >= startedAt + Self.patienceSeconds
@@ -65,15 +65,15 @@ extension GatewayServer {
         let reached: StatePosition
         let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
         if revision == 0 {
-            // Reading may fail halfway, so the new entries are compiled into a copy.
+            // Reading may fail halfway, so the new entries are compiled into a copy of the compiler.
             var compiler = compiler
             compiler.directory = FilePath(directory)
             // For revision 0 `readChanges` always returns a position.
             reached = try compiler.compile(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
             self.compiler = compiler
         } else {
-            // All changes are read before the compiler is changed, since reading can fail and compiling can't. The
-            // compiler is changed in place, so the cost depends only on the number of changes.
+            // Reading can fail, but compiling can't. So all changes are read first. Then the compiler is changed in
+            // place, at a cost that depends only on the number of changes.
             var changes: [StateChange] = []
             guard let told = try store.readChanges(since: revision, { changes.append($0) }) else {
                 return try load(store, since: 0)
@@ -93,8 +93,9 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the held change in force as soon as its upstreams' names are resolved, or when the deadline has passed.
-    /// - Returns: Whether a change was put in force. The caller then looks for changes that arrived in the meantime.
+    /// Puts the held change in force as soon as its upstreams' names are resolved, or when its deadline has passed.
+    ///
+    /// - Returns: Whether a change was put in force. If so, the caller looks for changes that arrived in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
@@ -130,7 +131,7 @@ extension GatewayServer {
         return true
     }
 
-    /// Creates a new sealer when the state was sealed with another key.
+    /// Creates a new sealer if the state is sealed with another key than before.
     private func currentSealer(_ store: any StateStore) throws -> Sealer {
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if let sealer, id == nil || sealer.key.id == id { return sealer }
@@ -184,8 +185,8 @@ extension GatewayServer {
         setAccessLog(base)
     }
 
-    /// Renews the admin listener's certificate from the local CA if needed. The certificate covers the machine's names
-    /// and the listener's address.
+    /// Renews the admin listener's certificate, which the local CA issues, if needed. The certificate covers the
+    /// machine's names and the listener's address.
     func prepareAdminCertificate() {
         guard let (authority, former) = localAuthority else { return }
         let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
@@ -200,7 +201,7 @@ extension GatewayServer {
         }
     }
 
-    /// Called when all workers have put the present position in force.
+    /// Called when all workers have put the present revision in force.
     func inForce() {
         guard status.current.position != position else { return }
         let position = position
@@ -223,14 +224,14 @@ extension GatewayServer {
     func becameReady() {
         ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
-            // `write` reads one byte of a constant text.
+            // This is safe, since `write` reads one byte of a constant text.
             _ = unsafe write(descriptor, "1", 1)
             _ = close(descriptor)
         }
         sockets.closeUnused()
     }
 
-    /// The present problems. Those that affect most users come first.
+    /// The present problems. The most serious problems come first.
     private var problems: [String] {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
@@ -238,7 +239,7 @@ extension GatewayServer {
             + Array(compiler.trustFailures.values)
     }
 
-    /// Writes this gateway's row into the state.
+    /// Writes this gateway's row into the state, so that aegis-apply sees what the gateway serves.
     func reportNode() {
         nextHeartbeat = Self.uptime + GatewayNode.heartbeatSeconds
         let problems = problems
@@ -252,7 +253,7 @@ extension GatewayServer {
         row.problems = problems.count
         row.lastProblem = loadFailure ?? problems.first
         do {
-            // If a report fails, the next heartbeat repeats it.
+            // If writing the row fails, the next heartbeat tries again.
             try store.report(row)
             recordStateEvents()
             stateWatch.writing.ended()
@@ -272,8 +273,8 @@ extension GatewayServer {
     }
 }
 
-/// A change of the state that is read but not yet in force. It waits a limited time until the names of new upstreams
-/// are resolved, so that the first request finds an address.
+/// A change of the state that was read but is not in force yet. The change waits for the names of new upstreams to be
+/// resolved, so that the first request finds an address. The waiting time is limited.
 struct HeldChange {
     /// The longest time that a change waits, in seconds.
     static let longestSeconds: Int64 = 3
@@ -284,11 +285,11 @@ struct HeldChange {
     let started: ContinuousClock.Instant
     /// The host names of the change's new upstreams.
     let names: Set<String>
-    /// The time at which the change is put in force in any case, in seconds of the monotonic clock.
+    /// At this time the change is put in force even if names are not resolved. In seconds of the monotonic clock.
     let deadline: Int64
 }
 
-/// The state's key can't be read, or does not fit the state.
+/// The state's key can't be read, or is not the key that sealed the state.
 struct KeyFailure: Error, CustomStringConvertible {
     let description: String
 

@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// A new process of the gateway, perhaps of a newer version, that is about to take over the listening sockets.
+/// A new process of the gateway, perhaps of a newer version, that will take over the listening sockets.
 struct Successor {
     let process: pid_t
-    /// The read end of a pipe. The successor writes a byte when it is ready. The pipe closes if the successor ends
-    /// first.
+    /// The read end of a pipe. The successor writes a byte into the pipe when it is ready. If the successor ends before
+    /// that, the pipe closes.
     let ready: Int32
     /// A successor that is not ready by this time is killed. In seconds of the monotonic clock.
     let deadline: Int64
@@ -14,22 +14,22 @@ struct Successor {
 extension GatewayServer {
     /// How long a successor may take to become ready, in seconds.
     private static let successorSeconds: Int64 = 60
-    /// The number of the first passed socket in the successor. The other sockets have the following numbers.
+    /// The descriptor of the first passed socket in the successor. The other sockets have the next numbers.
     private static let firstDescriptor: Int32 = 200
-    /// The environment variable that lists the passed sockets' descriptors.
+    /// The environment variable that lists the descriptors of the passed sockets.
     package static let socketsVariable = "AEGIS_INHERITED_SOCKETS"
-    /// The environment variable that names the descriptor of the pipe on which the successor reports that it is ready.
+    /// The environment variable with the descriptor of the pipe through which the successor reports that it is ready.
     package static let readyVariable = "AEGIS_READY_DESCRIPTOR"
 
-    /// Starts the program file again and passes the listening sockets to the new process, so that no connection is
-    /// lost.
+    /// Starts the program again, perhaps in a newer version, and passes the listening sockets to the new process. So no
+    /// connection is lost.
     func startSuccessor() {
         guard !isEnding, !options.program.isEmpty else { return }
         if let successor {
             return log.warning("a successor is starting already", [("process", "\(successor.process)")])
         }
         var pipe: [Int32] = [0, 0]
-        // `pipe2` writes two descriptors, for which the array has room.
+        // This is safe, since `pipe2` writes two descriptors, for which the array has room.
         guard unsafe pipe2(&pipe, O_CLOEXEC) == 0 else { return log.error("no successor: \(SystemFailure("pipe2"))") }
         let descriptors = sockets.open.values.flatMap { $0 } + [pipe[1]]
         do {
@@ -50,19 +50,20 @@ extension GatewayServer {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        // If this process is itself a successor, its sockets have the very numbers that the next successor needs.
+        // If this process is itself a successor, its sockets already have the numbers that the next successor needs.
         // Copies with higher numbers avoid the overlap.
         let above = Self.firstDescriptor + Int32(descriptors.count)
         let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, above) }
         defer { copies.forEach(Socket.close) }
         for (index, copy) in copies.enumerated() {
-            // The new program inherits the numbers that adddup2 creates; the copies close on exec.
+            // The new process inherits the descriptors that `adddup2` creates there. The copies in this process have
+            // close-on-exec set.
             unsafe posix_spawn_file_actions_adddup2(&actions, copy, Self.firstDescriptor + Int32(index))
         }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        // The signals that this thread blocks would stay blocked in the new process.
+        // Otherwise the signals that this thread blocks would stay blocked in the new process.
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -90,7 +91,7 @@ extension GatewayServer {
         _ = kill(successor.process, SIGKILL)
     }
 
-    /// An operator who ends the gateway means both processes, so a successor that is not ready yet ends too.
+    /// An operator who ends the gateway means both processes. So a successor that is not ready yet ends too.
     func endSuccessor(by signal: Int32) {
         guard let successor else { return }
         log.info("the successor does not serve yet and is ended too", [("process", "\(successor.process)")])
@@ -104,7 +105,7 @@ extension GatewayServer {
     func successorSpoke() {
         guard let successor else { return }
         var byte: UInt8 = 0
-        // `read` writes at most one byte, into `byte`.
+        // This is safe, since `read` writes at most one byte, into `byte`.
         let count = unsafe read(successor.ready, &byte, 1)
         _ = close(successor.ready)
         self.successor = nil
@@ -136,7 +137,8 @@ enum Environment {
     static func withCStrings<Result>(
         _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
-        // The list has room for a copy of each text and for the final nil. `defer` frees the list and the copies.
+        // This is safe, since the list has room for a copy of each text and for the final nil. `defer` frees the list
+        // and the copies.
         let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
         for (index, text) in texts.enumerated() { unsafe (list + index).initialize(to: strdup(text)) }
         unsafe (list + texts.count).initialize(to: nil)

@@ -1,25 +1,23 @@
 import ConfigModel
 
-/// The health of an upstream according to its health checks.
 struct HealthState {
     var isHealthy = true
-    /// How many checks in a row have contradicted `isHealthy`.
+    /// How many checks in a row have disagreed with `isHealthy`.
     var streak = 0
     var nextCheck: Int64 = 0
     var isRunning = false
 
-    /// How many checks in a row must contradict `isHealthy` to change it.
+    /// How many checks in a row must disagree with `isHealthy` before it changes.
     static let checksToChange = 2
 }
 
 extension GatewayServer {
-    /// The time between two resolutions of a name, in seconds. getaddrinfo(3) does not return how long an answer is
-    /// valid.
+    /// How often a name is resolved again, in seconds. getaddrinfo(3) does not return how long an answer is valid.
     private static let resolutionSeconds: Int64 = 10
-    /// The time between two resolutions of an unreachable upstream's name, in seconds.
+    /// How often the name of an unreachable upstream is resolved again, in seconds.
     private static let urgentResolutionSeconds: Int64 = 1
 
-    /// Sets the addresses of new upstreams in the update. Removed and new upstreams start without a health record.
+    /// Adds the known addresses of new upstreams to the update. The health of new and removed upstreams is forgotten.
     func locateUpstreams(_ update: inout TableUpdate) {
         for number in update.removedUpstreams + update.upstreams.map(\.number) { health[number] = nil }
         update.places = update.upstreams.map { place(of: $0.upstream, $0.number) }
@@ -29,7 +27,7 @@ extension GatewayServer {
         for worker in workers + [admin] { worker.mailbox.post(message) }
     }
 
-    /// An upstream with a host name has no address until the name was resolved.
+    /// The known addresses of an upstream. There are none if the upstream's host name was never resolved.
     private func place(of upstream: Upstream, _ number: UpstreamNumber) -> UpstreamPlace {
         var place = UpstreamPlace(number: number)
         switch upstream.transport {
@@ -46,6 +44,7 @@ extension GatewayServer {
     }
 
     /// Starts to resolve names of new upstreams that were never resolved.
+    ///
     /// - Returns: The names of all new upstreams.
     func askForNames(of update: TableUpdate) -> Set<String> {
         let names = Set(update.upstreams.compactMap(\.upstream.nameToResolve))
@@ -65,8 +64,8 @@ extension GatewayServer {
         resolver.resolve(Array(names))
     }
 
-    /// A worker could not connect to this upstream. The upstream's name is resolved again soon, since its addresses may
-    /// have changed.
+    /// A worker could not connect to this upstream. The upstream's addresses may have changed, so its name is resolved
+    /// again soon.
     func upstreamUnreachable(_ number: UpstreamNumber) {
         guard let name = compiler.upstreams[number]?.nameToResolve else { return }
         urgentNames.insert(name)
@@ -87,7 +86,7 @@ extension GatewayServer {
             })
     }
 
-    /// If resolving a name failed, the old addresses stay in use, because they worked before.
+    /// If a name can't be resolved now, its old addresses stay in use, because they worked before.
     func nameResolved(_ answer: Resolver.Answer) {
         namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]

@@ -38,7 +38,7 @@ extension GatewayServer {
         metrics.workers = workers.map(\.metrics)
     }
 
-    /// The number of connections is limited to what the process's descriptors allow.
+    /// The number of connections in the settings is reduced if the process may not open enough descriptors.
     func workerSettings() -> WorkerSettings {
         let settings = compiler.settings
         let budget = DescriptorBudget(
@@ -52,7 +52,8 @@ extension GatewayServer {
         return WorkerSettings(settings, budget)
     }
 
-    /// Logs that a changed number of workers takes effect only in a new process.
+    /// The number of workers can't change in a running process. If the settings have another number, this is logged
+    /// once.
     func tellOfWorkerCount() {
         let wanted = compiler.settings.workers ?? SystemName.processors
         guard wanted != workers.count, wanted != toldWorkerCount else { return }
@@ -61,7 +62,7 @@ extension GatewayServer {
             "there are \(workers.count) workers: \(wanted) take over with the next start, or upgrade by SIGUSR2")
     }
 
-    /// Tells the admin worker of a change. The admin worker runs the health checks, so it gets the upstreams but no
+    /// Tells the admin worker of a change. The admin worker gets the upstreams, since it runs the health checks, but no
     /// hosts.
     func tellAdmin(_ update: TableUpdate) {
         var part = TableUpdate()

@@ -15,21 +15,21 @@ import SystemPackage
 // schedules health checks, and handles signals. `Observability/` has metrics and logs, `Admin/` the admin listener.
 
 package struct GatewayOptions: Sendable {
-    /// Opens the state. Returns nil if there is no state yet. Each use of the store waits at most
-    /// `patienceMilliseconds` for other processes' locks.
+    /// Opens the state. Returns nil if there is no state yet. When another process has locked the state, each use of
+    /// the store waits at most `patienceMilliseconds`.
     package var openState: @Sendable (_ patienceMilliseconds: Int) throws -> (any StateStore)?
     /// The path of the state's database file, which the gateway watches for changes.
     package var statePath: String
-    /// Returns the key that seals the state's secrets. The closure gets the store, since the key may be stored in the
-    /// state itself.
+    /// Returns the key that seals the state's secrets. The key may be in the state itself, so the closure gets the
+    /// store.
     package var masterKey: @Sendable (any StateStore) throws -> MasterKey
-    /// The directory of the local CA's files. If nil, the configuration names the directory.
+    /// The directory of the local CA's files. Nil means that the configuration names the directory.
     package var cacheDirectory: String?
     /// How long open requests may take to finish after the gateway was told to end, in milliseconds.
     package var drainMilliseconds: Int64 = 30_000
     /// Listening sockets that systemd or the earlier process passed to this process.
     package var inheritedSockets: [Int32] = []
-    /// The write end of the earlier process's pipe. A byte there tells the earlier process that this process is ready.
+    /// The write end of a pipe to the earlier process. A byte in the pipe reports that this process is ready.
     package var readyDescriptor: Int32?
     /// The command line that starts a successor: the program and its arguments.
     package var program: [String] = []
@@ -48,17 +48,15 @@ package struct GatewayOptions: Sendable {
 }
 
 enum ControlEvent: Sendable {
-    /// The state's files may have changed.
     case stateTouched
     /// A check of the state for damage has ended.
     case stateChecked(StateCheck)
-    /// The sockets of retired addresses have dropped new connections long enough, so the sockets can be closed.
+    /// The retired addresses can be closed now.
     case retired
     case resolved(Resolver.Answer)
     case certificateDone(name: String, CertificateJob.Outcome)
-    /// The CAs' answers about renewal times are in the state.
     case adviceTaken
-    /// The thread that revokes replaced certificates has ended. Some of them may not be revoked.
+    /// The thread that revokes replaced certificates has ended. Some certificates may not be revoked.
     case revocationsDone
     /// The thread that checks the ordered certificate packs has ended.
     case packsFollowed
@@ -86,8 +84,8 @@ package final class GatewayServer {
     var tickets: TicketKeys
     var fallback: FallbackSource
     var fallbackDirectory: FilePath?
-    /// Nil until the local CA can be used; a temporary CA serves until then. `admin` is the admin listener's
-    /// certificate.
+    /// The local CA and the admin listener's certificate. Nil until the local CA can be used. Until then a temporary CA
+    /// issues certificates.
     var localAuthority: (authority: LocalAuthority, admin: LocalAuthority.Server?)?
     var accessLog: AccessLogSink?
     var accessLogTarget = AccessLogTarget()
@@ -97,35 +95,36 @@ package final class GatewayServer {
     var listening: [String: Listening] = [:]
     var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
-    /// A change that waits until the names of upstreams are resolved. No later change is read meanwhile.
+    /// A change that waits until the names of upstreams are resolved. No later change is read while it waits.
     var heldChange: HeldChange?
     /// The latest revision that each worker has put in force. The key is the worker's number.
     var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
     var lacksKey = false
-    /// Whether the log has reported that there is no state yet. `isToldOfWaiting`: whether the service manager was told
-    /// so.
+    /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
     var isWaiting = false
     var isToldOfWaiting = false
     let startedAt = GatewayServer.uptime
-    /// Whether a large change was read. Once it is in force, the memory that it freed goes back to the system.
+    /// Whether a large change was read. When the change is in force, memory that is no longer used goes back to the
+    /// system.
     var mustGiveBackMemory = false
-    /// Whether the next read covers the whole state instead of only the changes.
+    /// Whether the next read covers the whole state, not only the changes.
     var mustReadAll = true
     var health: [UpstreamNumber: HealthState] = [:]
     var resolvedAt: [String: Int64] = [:]
     var resolutions: [String: Resolver.Answer] = [:]
-    /// The names that the resolver's threads work on, or that wait for a thread.
+    /// The names that are being resolved, and the names that wait for a thread of the resolver.
     var namesUnderWay: Set<String> = []
-    /// The names of upstreams that a worker could not reach. They are resolved again sooner than others.
+    /// The host names of upstreams that a worker could not reach. These names are resolved again sooner than other
+    /// names.
     var urgentNames: Set<String> = []
     var nextHeartbeat: Int64 = 0
     var nextRotation: Int64 = 0
     var nextRenewalLook: Int64 = 0
-    /// The number of workers for which the log has already said that it needs a restart.
+    /// The number of workers for which the log already says that a restart is needed.
     var toldWorkerCount: Int?
-    /// The limits of client connections that the log last stated.
+    /// The limits on client connections that were logged last.
     var toldBudget: DescriptorBudget?
     var drained = 0
     var drainDeadline: Int64?
@@ -133,13 +132,12 @@ package final class GatewayServer {
     var issuance = Issuance()
     let metrics = MetricsSource()
     var isEnding = false
-    /// Whether a signal has already asked the gateway to end. A second signal ends it at once.
+    /// Whether a signal has already asked the gateway to end. A second such signal ends the gateway at once.
     private var isToldToEnd = false
 
-    /// Also starts the admin worker.
     package init(_ options: GatewayOptions) throws {
-        // libdispatch ends the process if no descriptor is free at its first use. The state's library uses libdispatch,
-        // so its first use is here, while descriptors are free.
+        // The state's library uses libdispatch. libdispatch ends the process if no descriptor is free at its first use.
+        // So the first use is here, while descriptors are free.
         DispatchQueue.global().asyncAfter(deadline: .now()) {}
         self.options = options
         log = options.log
@@ -150,7 +148,7 @@ package final class GatewayServer {
         resolver = try Resolver { events.post(.resolved($0)) }
         sockets = ListeningSockets(inherited: options.inheritedSockets)
         tickets = try TicketKeys()
-        // A temporary CA signs fallback certificates until the state names the local CA's directory.
+        // A temporary CA issues the fallback certificates until the state names the directory of the local CA.
         let now = Int64(time(nil))
         fallback = try FallbackSource(
             authority: CertificateAuthority.makeRoot(
@@ -164,12 +162,13 @@ package final class GatewayServer {
     }
 
     /// Serves until a signal ends the gateway.
-    /// - Returns: The exit code. 0 after an orderly end; 1 if the key does not open the state at the start.
+    ///
+    /// - Returns: The exit code: 0 after an orderly end, 1 if the key does not open the state at the start.
     package func run() -> Int32 {
         startWatching()
         reload()
-        // At the start nothing is served yet, so a wrong key ends the process and the operator sees why. Later a wrong
-        // key leaves the configuration in force.
+        // At the start nothing is served yet. So a wrong key ends the process, and the operator sees why. If the key is
+        // wrong later, the configuration in force stays.
         if lacksKey {
             end()
             return 1
@@ -192,7 +191,8 @@ package final class GatewayServer {
     private func startWatching() {
         let (path, events) = (FilePath(options.statePath), events)
         NamedThread("state-watch") {
-            // `StateWatcher` fails if no descriptor is free. The control side reads the state every second anyway.
+            // `StateWatcher` fails if no descriptor is free. That does little harm, since the control side reads the
+            // state every second anyway.
             guard let watcher = try? StateWatcher(path: path) else { return }
             while watcher.wait() != .stopped { events.post(.stateTouched) }
         }.start()
@@ -203,7 +203,7 @@ package final class GatewayServer {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
-        // A signal or a message ends the wait early. Timed work on this thread is late by at most one second.
+        // A signal or a message ends the wait early. Timed work on this thread is at most one second late.
         Poll.wait(for: &descriptors, milliseconds: 1000)
         let drained = events.drain()
         var isTouched = false
@@ -226,16 +226,16 @@ package final class GatewayServer {
             settleWaits()
         }
         for report in reports.drain() { handle(report) }
-        // Handled before signals. Otherwise a signal to end the gateway would also end a successor that has just become
-        // ready.
+        // The successor's pipe is read before signals are handled. Otherwise a signal to end the gateway would also end
+        // a successor that has just become ready.
         if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
         while let signal = signals.next() { handle(signal: signal) }
     }
 
     private var lastTick: Int64 = 0
     private var idleMemory = IdleMemory()
-    /// The time from which each shortage may be logged again, in seconds of the monotonic clock. Without this limit,
-    /// shortages would fill the log. The key nil stands for connections that can't be accepted.
+    /// When each shortage may be logged again, in seconds of the monotonic clock. Without this limit, shortages would
+    /// fill the log. The key nil stands for connections that can't be accepted.
     var nextComplaints: [Shortage?: Int64] = [:]
     /// How long before the end of a drain the workers tell WebSockets to close, in seconds.
     private static let closingSeconds: Int64 = 5
@@ -249,8 +249,8 @@ package final class GatewayServer {
         }
         for worker in workers + [admin] { worker.mailbox.post(.tick) }
         putHeldChangeInForce()
-        // The file watcher may miss a change. `reload` only reads the state's position if nothing has changed, which is
-        // cheap.
+        // The file watcher may miss a change. If nothing has changed, this call only reads the state's position, which
+        // is cheap.
         reload()
         tellOfWaiting(now)
         if now >= nextHeartbeat { reportNode() }
@@ -330,8 +330,7 @@ package final class GatewayServer {
             isToldToEnd = true
             endSuccessor(by: signal)
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
-            // After a handover to a successor this gateway is already draining. Its requests keep the time that they
-            // were given.
+            // This gateway has handed over to a successor and is already draining. Its requests keep their deadline.
             guard isEnding else { return drain(handedOver: false) }
             for worker in workers { worker.mailbox.post(.closeTunnels) }
         }
@@ -346,8 +345,8 @@ package final class GatewayServer {
         reportNode()
         for worker in workers {
             worker.mailbox.post(.drain(handedOver: handedOver))
-            // After a handover, WebSockets stay open until shortly before the deadline, since the new process can't
-            // continue them.
+            // After a handover, WebSockets stay open until shortly before the deadline, since they can't move to the
+            // new process.
             if !handedOver { worker.mailbox.post(.closeTunnels) }
         }
         if handedOver { admin.mailbox.post(.stopListening(Array(listening.keys) + retiring.keys)) }

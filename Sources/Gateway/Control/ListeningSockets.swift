@@ -3,8 +3,8 @@ import ConfigModel
 import Glibc
 
 /// Creates and keeps the listening sockets. Each address has one socket for each worker (SO_REUSEPORT), so the kernel
-/// distributes the connections and workers never compete for one. Sockets that systemd or an earlier process has passed
-/// on are used if they are bound to a wanted address.
+/// distributes the connections among the workers. A socket that systemd or an earlier process has passed on is used if
+/// its address is wanted.
 struct ListeningSockets {
     private struct Inherited {
         let descriptor: Int32
@@ -16,7 +16,7 @@ struct ListeningSockets {
     /// The sockets in use, by address. A successor inherits all of them.
     private(set) var open: [String: [Int32]] = [:]
     private var ports: [String: Int] = [:]
-    /// The addresses whose sockets this process has created itself, so no other process shares them.
+    /// The addresses whose sockets were created by this process. No other process shares these sockets.
     private var owned: Set<String> = []
 
     /// Descriptors that are not sockets are ignored.
@@ -31,13 +31,13 @@ struct ListeningSockets {
         var descriptors: [Int32] = []
         do {
             let handedOver = inherited.count
-            // If this process already listens on the port at another address, `probe` would find this process's own
+            // If this process already listens on the port, at another address, `probe` could find this process's own
             // socket.
             let first = try Self.make(address, adopting: &inherited, probes: !ports.values.contains(address.port))
             if inherited.count == handedOver { owned.insert(address.text) }
             descriptors.append(contentsOf: first.prefix(workers))
             // If there are more inherited sockets than workers, the last worker gets the rest. The kernel sends
-            // connections to each of these sockets, so each must be accepted from.
+            // connections to all these sockets, so each socket needs a worker that accepts.
             let surplus = first.dropFirst(workers)
             let mayShare = !surplus.isEmpty || Self.isShared(first)
             while descriptors.count < workers {
@@ -52,26 +52,26 @@ struct ListeningSockets {
         return descriptors
     }
 
-    /// Does not close the sockets, which the workers still use. The workers close them.
+    /// Forgets an address without closing its sockets. The workers close the sockets.
     mutating func forget(_ address: String) {
         (open[address], ports[address]) = (nil, nil)
         owned.remove(address)
     }
 
-    /// Sets whether the kernel passes on a connection only after the client's first bytes have arrived. New sockets
-    /// start with this setting on.
+    /// Sets whether the kernel holds back a new connection until the client's first bytes have arrived. For new
+    /// sockets, the kernel does so.
     func awaitData(_ awaits: Bool, at address: String) {
         for descriptor in open[address] ?? [] { Self.awaitData(awaits, descriptor) }
     }
 
     private static func awaitData(_ awaits: Bool, _ descriptor: Int32) {
-        // With TCP_DEFER_ACCEPT a worker wakes up only when a new connection has something to read.
+        // TCP_DEFER_ACCEPT avoids waking up a worker for a connection that has nothing to read yet.
         Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, awaits ? 1 : 0)
     }
 
-    /// Sets whether the kernel drops new connections to an address, as if the client's first packet was lost. The
-    /// client sends the packet again after a second, and reaches the socket that listens then. Established connections
-    /// are not affected. Sockets shared with another process are left alone.
+    /// Sets whether the kernel drops the first packet of new connections to an address. The client sends the packet
+    /// again after a second, and reaches the socket that listens then. Established connections are not affected.
+    /// Sockets shared with another process are left alone.
     func dropNew(_ drops: Bool, at address: String) {
         guard owned.contains(address) else { return }
         for descriptor in open[address] ?? [] { _ = aegis_drop_new(descriptor, drops ? 1 : 0) }
@@ -100,8 +100,8 @@ struct ListeningSockets {
         return adopted.map(\.descriptor)
     }
 
-    /// Whether the first socket was bound without SO_REUSEPORT. No second socket can be bound to its address then, so
-    /// all workers share the first socket.
+    /// Whether the first socket was bound without SO_REUSEPORT. If so, no second socket can be bound to the same
+    /// address, and all workers share the first socket.
     private static func isShared(_ descriptors: [Int32]) -> Bool {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
@@ -109,14 +109,14 @@ struct ListeningSockets {
         return unsafe getsockopt(descriptors[0], SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value == 0
     }
 
-    /// The addresses to bind, in order of preference. Without a given IP address: `::`, which also accepts IPv4, and
-    /// then `0.0.0.0` for machines without IPv6.
+    /// The addresses to bind, in order of preference. If no IP address is given, these are `::`, which also accepts
+    /// IPv4, and then `0.0.0.0` for machines without IPv6.
     private static func socketAddresses(of address: ListenAddress) -> [SocketAddress] {
         if let given = address.address { return [SocketAddress(given, port: address.port)] }
         return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
     }
 
-    /// Fails if another process listens on the address. SO_REUSEPORT would let two gateways of the same user bind the
+    /// Fails if another process listens on the address. With SO_REUSEPORT, two gateways of the same user could bind the
     /// same address, and each would get half of the connections.
     private static func probe(_ address: ListenAddress) throws(SystemFailure) {
         for candidate in socketAddresses(of: address) {
@@ -130,7 +130,7 @@ struct ListeningSockets {
         }
     }
 
-    /// Includes advice on how to permit the port, if the cause is missing permission.
+    /// If a permission is missing, the reason includes advice.
     static func reason(for failure: SystemFailure, at address: ListenAddress) -> String {
         let text = SystemFailure.text(failure.code)
         // Only privileged processes may bind ports below 1024 (ip(7)).
@@ -171,8 +171,7 @@ struct ListeningSockets {
         return descriptor
     }
 
-    /// The address that a socket is bound to, as the raw bytes of its `sockaddr`. Nil if the descriptor is not a
-    /// socket.
+    /// The address of a socket, as the raw bytes of its `sockaddr`. Nil if the descriptor is not a socket.
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)

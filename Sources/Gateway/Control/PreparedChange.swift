@@ -4,12 +4,12 @@ import PKI
 import State
 import Synchronization
 
-/// A change of the state, prepared as far as possible without knowing other changes. The preparation is most of the
-/// work, and any thread can do it.
+/// A change of the state, prepared as far as possible without knowing other changes. Any thread can do the preparation,
+/// which is most of the work.
 ///
-/// Indirect, since `Host` is a large struct and the value is passed on several times.
+/// The enum is indirect, since `Host` is a large struct and the value is passed on several times.
 indirect enum PreparedChange: Sendable {
-    /// The host is nil if its record can't be read.
+    /// `Host` is nil if the record can't be read.
     case host(ItemID, record: [UInt8], Host?)
     case certificate(name: String, Result<CertificateEntry, Failure>)
     case other(StateChange)
@@ -23,9 +23,9 @@ struct ChangePreparation: Sendable {
     let sealer: Sealer
     let shared: SharedParts
 
-    /// Parsing a certificate costs a hundred times as much as checking its seal and fingerprint, so a certificate is
-    /// parsed here only if `parsesCertificate` is true. The seal proves that the key belongs to the leaf. aegis-apply
-    /// checked the rest before it stored the certificate.
+    /// Prepares a change. A certificate is parsed only if `parsesCertificate` is true, since parsing costs a hundred
+    /// times as much as checking the seal and the fingerprint. The seal proves that the key belongs to the leaf.
+    /// aegis-apply has checked the rest.
     func prepare(_ change: StateChange, parsesCertificate: Bool) -> PreparedChange {
         switch change {
         case .item(let id, let item) where id.kind == .host:
@@ -52,13 +52,13 @@ struct ChangePreparation: Sendable {
     }
 }
 
-/// Data that thousands of certificates have in common, such as intermediates. Each is parsed and kept only once.
+/// Data that thousands of certificates have in common, such as intermediates. Each piece is parsed and kept only once.
 final class SharedParts: Sendable {
     private let commons = Mutex<[Origin: CertificateEntry.Common]>([:])
     private let intermediates = Mutex<[Text: TLSIntermediates]>([:])
 
-    /// A PEM text, which is hashed by its last bytes only. They belong to the certificate's signature, so different
-    /// texts differ there.
+    /// A PEM text. Only its last bytes are hashed. These bytes belong to the last certificate's signature, so they
+    /// differ between texts.
     private struct Text: Hashable {
         let pem: [UInt8]
 
@@ -68,15 +68,15 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// Two certificates share a `Common` if all these values are the same.
+    /// Two certificates share a `Common` if they have all these values in common.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String
         let keyID: String
     }
 
-    /// Returns the `Common` of all certificates with these intermediates, directory and key. The first such
-    /// certificate's leaf becomes the base for the differences of the others.
+    /// Returns the `Common` for certificates with these intermediates, directory and key. The leaf of the first such
+    /// certificate becomes the base of the `Common`.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

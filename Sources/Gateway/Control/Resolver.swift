@@ -7,7 +7,7 @@ final class Resolver: Sendable {
     struct Answer: Sendable {
         let name: String
         let addresses: [SocketAddress]
-        /// The reason why the name has no address; nil if it has one.
+        /// The reason why there is no address; nil if there are addresses.
         let failure: String?
     }
 
@@ -16,8 +16,8 @@ final class Resolver: Sendable {
         var isEnded = false
     }
 
-    /// The number of names resolved at the same time. With several threads, one name whose server does not answer does
-    /// not delay all others.
+    /// How many names are resolved at the same time. A name whose server does not answer must not delay all other
+    /// names.
     private static let threads = 4
     private let work = Mutex(Work())
     private let signal: Mailbox<Void>
@@ -39,7 +39,7 @@ final class Resolver: Sendable {
         signal.post(())
     }
 
-    /// Ends each thread after the name that it is resolving. Names that still wait are dropped.
+    /// The threads end as soon as they have no name to resolve. Names that still wait are dropped.
     func end() {
         work.withLock { work in
             work.names = []
@@ -64,8 +64,8 @@ final class Resolver: Sendable {
 
     /// Blocks until the name is resolved. The addresses are in the system's order of preference.
     static func look(up name: String) -> Answer {
-        // This is safe, since `getaddrinfo` only reads the name and the hints. Its list is used until `freeaddrinfo`
-        // frees it.
+        // This is safe, since `getaddrinfo` only reads the name and the hints. The returned list is used until
+        // `freeaddrinfo` frees it.
         var hints = unsafe addrinfo(
             ai_flags: AI_ADDRCONFIG, ai_family: AF_UNSPEC, ai_socktype: Int32(SOCK_STREAM.rawValue), ai_protocol: 0,
             ai_addrlen: 0, ai_addr: nil, ai_canonname: nil, ai_next: nil)

@@ -20,11 +20,11 @@ struct StateCompiler {
     private(set) var certificates = NamedTable<CertificateEntry>()
     /// The earliest expiry of all certificates, in seconds since 1970. Nil if it must be computed again.
     private var soonestEnd: Int64?
-    /// The certificates that the gateway orders for hosts with `ssl_mode: letsencrypt`. The key is the host's domain,
-    /// which is also the certificate's name.
+    /// The certificates that the gateway orders for hosts with `ssl_mode: letsencrypt`. The key is the certificate's
+    /// name, which is the host's domain.
     private(set) var hostCertificates: [String: ManagedCertificate] = [:]
     private(set) var issuers: [String: Issuer] = [:]
-    /// The items whose latest version could not be put in force, with the reason.
+    /// The items whose latest version can't be used, with the reason.
     private(set) var problems: [ItemID: String] = [:]
     /// The names of certificates that are missing from the state although hosts use them. These certificates stay in
     /// force.
@@ -41,7 +41,7 @@ struct StateCompiler {
     private let trusts = UpstreamTrusts()
 
     /// The largest number of certificates in one change that are parsed before they are put in force. In a larger
-    /// change, such as the first load, the other certificates are not parsed.
+    /// change, such as the first load, the further certificates are not parsed.
     private static let fullChecks = 64
 
     /// A host's health check. `host` is sent in the Host field of the check's requests.
@@ -50,16 +50,16 @@ struct StateCompiler {
         let host: String
     }
 
-    /// Compiles the changes that `tell` reports one by one. If `tell` throws, some of these changes may already be
-    /// compiled.
+    /// Compiles the changes that `tell` reports one by one. If `tell` throws, some changes may already be compiled.
     ///
-    /// With `all`, `tell` reports the whole state. Items that it does not report are removed, and files of CAs are read
-    /// again.
+    /// With `all`, `tell` reports the whole state. Items that `tell` does not report are removed, and files of CAs are
+    /// read again.
+    ///
     /// - Returns: The value that `tell` returns.
     mutating func compile<Told>(
         _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
-        // A full read replaces all entries, so data shared by the old entries is not needed any more.
+        // A full read replaces all entries, so the data that the old entries share is no longer needed.
         if all { shared = SharedParts() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
@@ -90,7 +90,7 @@ struct StateCompiler {
         return told
     }
 
-    /// The items that are in force, and those that have a problem.
+    /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {
         var items = Set(problems.keys)
         items.formUnion(sites.values.lazy.map { ItemID(.host, $0.name) })
@@ -102,16 +102,16 @@ struct StateCompiler {
         return items
     }
 
-    /// Removes an item that a full read did not find. The gateway's settings are an exception: every apply writes them,
-    /// so the state must have lost them.
+    /// Removes an item that a full read did not find. The gateway's settings stay in force: every apply writes the
+    /// settings, so if the settings are missing, the state has lost them.
     private mutating func lose(_ id: ItemID, _ update: inout TableUpdate) {
         guard id.kind == .gateway else { return apply(.deleted(id), &update) }
         if settings != GatewaySettings() { problems[id] = Self.lossReason }
     }
 
     /// Handles certificates that are missing from the state. No apply removes a certificate that a host uses. So if a
-    /// host uses a missing certificate, the state has lost it, and it stays in force. Other missing certificates are
-    /// removed.
+    /// host uses a missing certificate, the state has lost it, and the certificate stays in force. The other missing
+    /// certificates are removed.
     private mutating func keepUsed(_ missing: Set<String>, _ update: inout TableUpdate) {
         guard !missing.isEmpty else { return }
         var unused = missing
@@ -150,7 +150,7 @@ struct StateCompiler {
             edgeCertificates[id.name] = certificate
         case .item, .certificate: break
         case .challenge(let challenge):
-            // If this challenge can't be answered, the CA reports the failure to the process that placed the order.
+            // An error is ignored: if the challenge can't be answered, the CA tells the process that placed the order.
             try? update.add(challenge, now: GatewayServer.now)
             challenges.insert(challenge.token)
         case .challengeDeleted(let token):
@@ -197,8 +197,7 @@ struct StateCompiler {
         lookAtAll()
     }
 
-    /// Renewal times depend on the issuers. When an issuer changes, the renewal time of every certificate is calculated
-    /// again.
+    /// When an issuer changes, all renewal times must be calculated again, since they depend on the issuers.
     private func lookAtAll() {
         for certificate in certificates.values { certificate.restsUntil = 0 }
     }
@@ -222,7 +221,8 @@ struct StateCompiler {
         let directory = directory
         let numbers = host.upstreams.map { upstream in
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
-            // The closure must not capture `self`, which would force a copy of the tables when they change.
+            // A closure that captured `self` would force a copy of the tables when they change, so the closure captures
+            // only `trusts`.
             return upstreams.use(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
@@ -255,7 +255,7 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// How the gateway orders or renews the certificate with this name. Nil if the gateway does neither.
+    /// How the gateway orders or renews the certificate with this name. Nil if the gateway does not order or renew it.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
     /// The earliest expiry of all certificates, in seconds since 1970; nil if there are none.
@@ -270,7 +270,7 @@ struct StateCompiler {
     }
 
     private mutating func setCertificate(_ name: String, _ certificate: CertificateEntry?) {
-        // The earliest expiry stays known unless it belongs to the certificate that is replaced here.
+        // If the certificate that expires first is replaced, the earliest expiry must be computed again.
         if certificates[name]?.expiresAt == soonestEnd { soonestEnd = nil }
         certificates[name] = certificate
         if let certificate { soonestEnd = soonestEnd.map { min($0, certificate.expiresAt) } }

@@ -2,18 +2,18 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Reports when the state in a directory may have changed. The watcher only looks at files; its caller reads the state.
+/// Reports when the state in a directory may have changed. The watcher only watches files; its caller reads the state.
 ///
-/// An event comes before the commit can be read: SQLite first writes and syncs the -wal file, and then makes the commit
-/// visible in shared memory, which causes no event. So the watcher reports right after an event and then repeats the
-/// report. Each pause is a quarter longer than the last, up to a second, so a commit is seen late by at most a quarter
-/// of the time it took. After that the watcher reports once a second. These reports also cover a directory that is
-/// created later, and changes without events (network file systems, links, no inotify instance left).
+/// SQLite first writes a commit into the -wal file, which causes an event. Then SQLite makes the commit visible in
+/// shared memory, which causes no event. So after an event the watcher reports again and again, with pauses that grow
+/// by a quarter, up to a second. The caller sees the commit late by at most a quarter of the time that the commit took.
+/// After that the watcher reports once a second. These reports also cover a directory that is created later, and
+/// changes without events (network file systems, links, no inotify instance left).
 ///
 /// One thread waits. Any thread may wake or stop the watcher.
 package final class StateWatcher: Sendable {
     package enum Wake: Sendable {
-        /// The caller should read the state now.
+        /// It is time to read the state.
         case look
         /// A thread called `wake`.
         case called
@@ -24,20 +24,20 @@ package final class StateWatcher: Sendable {
     /// The longest time between two reports.
     package static let slowPoll = Duration.seconds(1)
     /// The pause between an event and the first report, and between the first and the second report. A commit consists
-    /// of many writes, so the first report waits for more of them.
+    /// of many writes, so the first report waits for further writes.
     private static let firstPause = Duration.milliseconds(1)
 
     private let directory: FilePath
     /// The names of the files whose changes are reported.
     private let names: Set<String>
-    /// The inotify instance, or -1 if there is none. poll(2) ignores a negative descriptor.
+    /// The inotify instance; -1 if there is none. poll(2) ignores negative descriptors.
     private let inotify: FileDescriptor
     /// A pipe. A byte written into it wakes the waiting thread.
     private let bell: (readEnd: FileDescriptor, writeEnd: FileDescriptor)
     private let isStopped = Atomic(false)
     private let schedule: Mutex<Schedule>
 
-    /// When to report next. Only the waiting thread uses the schedule.
+    /// The time of the next report. Only the waiting thread uses the schedule.
     private struct Schedule {
         var next = ContinuousClock.now + slowPoll
         var pause = slowPoll
@@ -52,6 +52,7 @@ package final class StateWatcher: Sendable {
     /// Watches the state's database at `path`, which need not exist yet.
     ///
     /// Changes after this call end a wait, so the caller should create the watcher, read the state, and then wait.
+    ///
     /// - Throws: `Errno` if no file descriptor is free.
     package init(path: FilePath) throws(Errno) {
         let parent = path.removingLastComponent()
@@ -96,7 +97,7 @@ package final class StateWatcher: Sendable {
 
     /// Ends the present wait or, if no thread waits, the next wait. Several calls may together end only one wait.
     package func wake() {
-        // If the pipe is full, the thread is already being woken.
+        // A full pipe already has a byte that wakes the thread, so a failed write does no harm.
         _ = try? bell.writeEnd.writeAll([0])
     }
 
@@ -135,14 +136,15 @@ extension StateWatcher {
         return (entries[0].revents != 0, entries[1].revents != 0)
     }
 
-    /// Waits while the rest of a burst of events arrives. `wake` and `stop` end the wait early.
+    /// Waits for the rest of a burst of events. `wake` and `stop` end the wait early.
     private func poll(for duration: Duration) {
         var entries = [pollfd(fd: bell.readEnd.rawValue, events: Int16(POLLIN), revents: 0)]
         poll(&entries, for: duration)
     }
 
     private func poll(_ entries: inout [pollfd], for duration: Duration) {
-        // Rounded up to whole milliseconds. Otherwise the loop would spin during the last fraction of a millisecond.
+        // The time is rounded up to whole milliseconds. Otherwise the loop would spin during the last fraction of a
+        // millisecond.
         let milliseconds = max(0, (duration + .microseconds(999)) / .milliseconds(1))
         // A signal ends the call early, like a timeout. The caller then looks at the clock.
         Poll.wait(for: &entries, milliseconds: CInt(milliseconds))
@@ -167,12 +169,11 @@ extension StateWatcher {
     }
 }
 
-/// Parses the events that inotify returns (inotify(7)): watch, mask, cookie, length of the name, and the name padded
-/// with zeros.
+/// Parses the events that inotify returns (inotify(7)). An event consists of watch, mask, cookie, length of the name,
+/// and the name padded with zeros.
 private struct InotifyEvents: Sequence, IteratorProtocol {
     struct Event {
-        /// The file in the watched directory. Empty if the event concerns the directory itself, or if the kernel lost
-        /// events.
+        /// The name of the file. Empty if the event concerns the directory itself, or if the kernel has lost events.
         let name: String
     }
 
@@ -183,7 +184,7 @@ private struct InotifyEvents: Sequence, IteratorProtocol {
     mutating func next() -> Event? {
         let header = 16
         guard rest.count >= header else { return nil }
-        // This is safe, since the slice has at least 16 bytes and these four are at offset 12.
+        // This is safe, since the slice has at least 16 bytes, and the four bytes of the length start at offset 12.
         let length = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self) }
         let name = rest.dropFirst(header).prefix(Int(length))
         rest = rest.dropFirst(header + Int(length))

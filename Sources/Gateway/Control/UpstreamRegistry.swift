@@ -1,8 +1,8 @@
 import ConfigModel
 import PKI
 
-/// An upstream together with the CAs that its certificate is checked against. The same upstream with other CAs is
-/// another upstream for the workers.
+/// An upstream, together with the CAs that may issue its certificate. The same upstream with other CAs counts as
+/// another upstream.
 struct TrustedUpstream: Hashable {
     let upstream: Upstream
     /// The path of a file with CA certificates. Nil stands for the system's CAs.
@@ -19,9 +19,10 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
-    /// The CAs read from files, by the number of the upstream that names the file.
+    /// The CAs of upstreams that have a file of CAs.
     private var trust: [UpstreamNumber: UpstreamTrust] = [:]
-    /// How many upstreams have each host name. Each name is resolved once for all of them.
+    /// The host names of upstreams, with the number of upstreams that have the name. Upstreams with the same name share
+    /// one resolution.
     private(set) var names: [String: Int] = [:]
     private var free: [UpstreamNumber] = []
     private var next: UpstreamNumber = 0
@@ -30,8 +31,9 @@ struct UpstreamRegistry {
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// Counts one more user of an upstream. For a new upstream, `trust` reads the file of CAs, and the update gets its
-    /// definition.
+    /// Adds a user to an upstream. For a new upstream, `trust` reads the file of CAs, and the update gets the
+    /// upstream's definition.
+    ///
     /// - Returns: The upstream's number.
     mutating func use(
         _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
@@ -59,6 +61,7 @@ struct UpstreamRegistry {
 
     /// Reads the files of CAs again. An upstream whose CAs have changed gets a new definition. If a file can't be used
     /// now, its previous CAs stay trusted.
+    ///
     /// - Returns: The reasons why files can't be used, by path.
     mutating func readTrustAgain(_ update: inout TableUpdate, _ read: (String) -> UpstreamTrust) -> [String: String] {
         var failures: [String: String] = [:]
@@ -74,7 +77,7 @@ struct UpstreamRegistry {
         return failures
     }
 
-    /// Counts one user less. An upstream without users is removed.
+    /// Removes a user from an upstream. Without users, the upstream itself is removed.
     mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {

@@ -1,7 +1,7 @@
 import PKI
 import SystemPackage
 
-/// The TLS contexts for upstreams. Upstreams with the same CAs share a context. A context exists as long as an upstream
+/// The TLS contexts for upstreams. Upstreams with the same CAs share a context, which exists as long as an upstream
 /// uses it. Only the control side's thread uses this class.
 final class UpstreamTrusts {
     private struct Kept {
@@ -10,8 +10,8 @@ final class UpstreamTrusts {
 
     private var kept: [TLSClientContext.Trust: Kept] = [:]
 
-    /// Reads the CAs of `caFile`, or the system's CAs if it is nil. A missing or faulty file is reported here, before a
-    /// connection needs it.
+    /// Reads the CAs in `caFile`; nil stands for the system's CAs. A missing or faulty file is reported here, before a
+    /// connection needs the CAs.
     func trust(in caFile: String?, _ directory: FilePath) -> UpstreamTrust {
         let path = caFile.map { directory.pushing(FilePath($0)).string }
         do {

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// The control side's access to a worker, which runs on another thread.
+/// The control side's access to a worker. The worker runs on another thread.
 final class WorkerHandle: Sendable {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>

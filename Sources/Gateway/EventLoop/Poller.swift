@@ -23,7 +23,8 @@ struct Readiness: OptionSet {
 struct Poller: ~Copyable {
     private static let batch = 512
     private let descriptor: Int32
-    /// Memory for one batch of events. This is safe, since only this poller uses the memory and `deinit` frees it.
+    /// Memory for one batch of events. This is safe, since only this poller uses the memory, and `deinit` frees the
+    /// memory.
     private let events: UnsafeMutablePointer<epoll_event>
 
     init() throws(SystemFailure) {
@@ -58,13 +59,13 @@ struct Poller: ~Copyable {
         }
     }
 
-    /// Used for a descriptor that stays open. Closing a descriptor ends its watch anyway.
+    /// Needed only for a descriptor that stays open. When a descriptor is closed, the kernel stops watching it.
     func remove(_ watched: Int32) { _ = epoll_ctl(descriptor, EPOLL_CTL_DEL, watched, nil) }
 
-    /// Waits for events and calls `body` for each. Nil means that the wait has no time limit.
+    /// Waits for events and calls `body` for each event. If `milliseconds` is nil, the wait has no time limit.
     func wait(milliseconds: Int64?, _ body: (Token, Readiness) -> Void) {
         let timeout = milliseconds.map { Int32(clamping: $0) } ?? -1
-        // This is safe, since the kernel writes at most `batch` events. A signal ends the wait without events.
+        // This is safe, since the kernel writes at most `batch` events. If a signal ends the wait, there are no events.
         let count = unsafe epoll_wait(descriptor, events, Int32(Self.batch), timeout)
         guard count > 0 else { return }
         for index in 0..<Int(count) {

@@ -8,8 +8,8 @@ struct SlotID: Equatable {
     var isNone: Bool { index == .max }
 }
 
-/// Stores elements at fixed addresses. Each has an index and a generation, so a late event for a removed element can be
-/// recognised. Adding or removing an element costs a push or a pop, and no reference counting.
+/// Stores elements at fixed addresses. Each element has an index and a generation, so a late event for a removed
+/// element can be recognised. Adding or removing an element costs a push or a pop, and no reference counting.
 ///
 /// An element keeps its address while others are added and removed. Only one thread may use a slab.
 @safe
@@ -23,8 +23,8 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         let generations: UnsafeMutablePointer<UInt32>
     }
 
-    /// The values that change when elements are added or removed. They are stored apart from the slab itself, so that
-    /// one element can be in use while others are added or removed.
+    /// The values that change when elements are added or removed. The values have memory of their own, so that one
+    /// element can be in use while others are added or removed.
     private struct Tally {
         var chunkCount = 0
         var free: [UInt32] = []
@@ -95,7 +95,7 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe SlotID(index: index, generation: chunks[chunk].generations[offset])
     }
 
-    /// All indices, including those of free slots.
+    /// All indices, including those without an element.
     var indices: Range<UInt32> { unsafe 0..<UInt32(tally.pointee.chunkCount * Self.chunkSize) }
 
     /// Traps if the element does not exist. If the element may have been removed, the caller must call `contains`

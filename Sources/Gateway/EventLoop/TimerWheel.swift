@@ -4,7 +4,7 @@
 /// it is. When the entry comes up, the stored time tells whether the deadline is reached or needs a new entry. Times
 /// are in milliseconds of the monotonic clock. Only one thread may use a wheel.
 struct TimerWheel: ~Copyable {
-    /// The length of a tick. A deadline comes up at most this much late.
+    /// The length of a tick. A deadline is noticed at most this much late.
     static let tickMilliseconds: Int64 = 16
     private static let slots = 4096
     private static let slotsLookedAhead: Int64 = 32
@@ -17,8 +17,8 @@ struct TimerWheel: ~Copyable {
 
     private static let none = -1
 
-    /// The entries of all slots in one array. If each slot had memory of its own, this memory would lie between the
-    /// memory of connections and keep pages in use after the connections are gone.
+    /// The entries of all slots, in one array. If each slot had its own memory, that memory would lie between
+    /// connections and keep pages in use after the connections are gone.
     private var entries: [Entry] = []
     private var first: [Int]
     private var firstFree = Self.none
@@ -32,6 +32,7 @@ struct TimerWheel: ~Copyable {
 
     /// Adds an entry that comes up at the given time. If the time is further away than one turn of the wheel (65 s),
     /// the entry comes up earlier.
+    ///
     /// - Returns: The tick at which the entry comes up. An entry is stale if its `Deadline` stores another tick.
     mutating func enter(_ token: Token, at milliseconds: Int64) -> Int64 {
         let due = milliseconds / Self.tickMilliseconds + 1
@@ -50,7 +51,7 @@ struct TimerWheel: ~Copyable {
         return tick
     }
 
-    /// Advances the wheel to a time. Entries that have come up are appended to `due`, each with its tick.
+    /// Moves the wheel forward to a time. Entries that come up are appended to `due`, each with its tick.
     mutating func advance(to milliseconds: Int64, _ due: inout [(token: Token, tick: Int64)]) {
         let target = milliseconds / Self.tickMilliseconds
         while now < target {
@@ -72,8 +73,8 @@ struct TimerWheel: ~Copyable {
         }
     }
 
-    /// The time until an entry may come up, in milliseconds. At most half a second, since looking further ahead costs
-    /// more than waking up. Nil when there are no entries.
+    /// How long the worker may sleep before an entry comes up, in milliseconds. At most half a second, since a search
+    /// further ahead would cost more than waking up. Nil when there are no entries.
     func sleepMilliseconds(now milliseconds: Int64) -> Int64? {
         guard count > 0 else { return nil }
         for ahead in 1...Self.slotsLookedAhead where first[Int(now + ahead) & (Self.slots - 1)] != Self.none {
@@ -92,18 +93,18 @@ struct Deadline {
 
     fileprivate static let never = Int64.max
 
-    /// A new entry in the wheel is needed only if the deadline is earlier than the existing entry.
+    /// Sets the deadline. A new entry is added to the wheel only if the existing entry comes up too late.
     mutating func set(_ milliseconds: Int64, for token: Token, in wheel: inout TimerWheel) {
         self.milliseconds = milliseconds
         guard milliseconds / TimerWheel.tickMilliseconds + 1 < tick else { return }
         tick = wheel.enter(token, at: milliseconds)
     }
 
-    /// The entry stays in the wheel and is ignored when it comes up.
+    /// Removes the deadline. Its entry stays in the wheel and is ignored when it comes up.
     mutating func clear() { milliseconds = Deadline.never }
 
-    /// Handles an entry that has come up. Returns true if the deadline is reached. If the deadline was postponed, it
-    /// gets a new entry.
+    /// Handles an entry that has come up. Returns true if the deadline is reached. If the deadline was postponed, a new
+    /// entry is added.
     mutating func isDue(entryAt tick: Int64, now: Int64, for token: Token, in wheel: inout TimerWheel) -> Bool {
         guard tick == self.tick else { return false }
         self.tick = Deadline.never

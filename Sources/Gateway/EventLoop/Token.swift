@@ -1,6 +1,6 @@
-/// Identifies a connection, listener or other subject in the 64 bits that epoll stores with a descriptor: by kind,
-/// index and generation. The descriptor's number would not do, since the kernel can reuse it while an old event is
-/// still queued.
+/// Identifies the subject of an event, such as a connection, in the 64 bits that epoll stores with a descriptor. A
+/// token has the subject's kind, index and generation. The descriptor itself would not be enough, since the kernel can
+/// reuse its number while an old event is still queued.
 struct Token: Equatable {
     enum Kind: UInt8 {
         case listener = 1
@@ -22,7 +22,7 @@ struct Token: Equatable {
     var index: UInt32 { UInt32(truncatingIfNeeded: raw) }
     private var generation: UInt32 { UInt32(truncatingIfNeeded: raw >> 32) & 0xFF_FFFF }
 
-    /// The element that the token refers to. Nil when the element is gone.
+    /// Returns nil if the element no longer exists.
     func element<Element: ~Copyable>(in slab: borrowing Slab<Element>) -> SlotID? {
         guard let id = slab.id(at: index), id.generation & 0xFF_FFFF == generation else { return nil }
         return id

@@ -1,9 +1,9 @@
-/// A first-in, first-out queue of tokens. It keeps its memory for later tokens.
+/// A first-in, first-out queue of tokens. Its memory is kept for later tokens.
 struct TokenQueue {
     private var tokens: [Token] = []
     private var start = 0
 
-    /// After this many removed tokens at the front of the array, the waiting tokens may be moved to the front.
+    /// How many tokens must have been removed before the waiting tokens are moved to the front of the array.
     private static let takenPlaces = 1024
 
     var isEmpty: Bool { start == tokens.count }
@@ -18,7 +18,7 @@ struct TokenQueue {
             tokens.removeAll(keepingCapacity: true)
             start = 0
         } else if start >= Self.takenPlaces, start * 2 >= tokens.count {
-            // At most as many tokens are moved as were removed, so each token is moved about once on average.
+            // At most as many tokens are moved as were removed. So on average each token is moved about once.
             tokens.removeFirst(start)
             start = 0
         }

@@ -3,7 +3,7 @@ import HTTP1
 import PKI
 import State
 
-/// Collects a worker's access log lines. The sink gets them in batches, so that its lock is seldom taken.
+/// Collects a worker's access log lines. The sink gets the lines in batches, so that workers seldom wait for its lock.
 final class AccessLogBuffer {
     private static let size = 64 << 10
     private static let flushMilliseconds: Int64 = 1000
@@ -11,13 +11,13 @@ final class AccessLogBuffer {
     private let sink: AccessLogSink
     private let format: AccessLog.Format
     private let line = Scratch(capacity: 4 << 20)
-    /// The most bytes that a line contains of one text from the client, such as the target. Escaping can make a text
-    /// six times as long, and a line has several texts; together they must fit into `line`.
+    /// The most bytes that a line takes from one text of the client, such as the target. Escaping can make a text six
+    /// times as long, and the line's buffer must have room for several texts.
     private static let longestText = 64 << 10
     private var lines: [UInt8] = []
     private var lineCount: UInt64 = 0
     private var dueAt: Int64?
-    /// The second whose time was formatted last, and the formatted text.
+    /// The formatted time, and the second for which it was formatted.
     private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
     init(_ sink: AccessLogSink, _ format: AccessLog.Format) {
@@ -27,7 +27,7 @@ final class AccessLogBuffer {
     }
 
     /// Writes the first part of a request's line to `queue`. In the JSON format this part is an object that is not
-    /// closed yet. In the combined format a zero byte marks the place for the values that are known only at the end.
+    /// closed yet. In the combined format a zero byte marks the place for the values that are known only later.
     /// `version` is the TLS version; nil stands for plain HTTP.
     func begin(
         _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
@@ -78,8 +78,8 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line and adds it to the batch. A line keeps the format in which it was started, even if the setting
-    /// has changed.
+    /// Completes a line and adds it to the batch. The line keeps the format in which it was started, since the setting
+    /// may have changed meanwhile.
     func end(
         _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
     ) {
@@ -112,7 +112,7 @@ final class AccessLogBuffer {
         add()
     }
 
-    /// Adds a line for a request that was refused before its exchange began.
+    /// Adds a line for a request that was refused before it had an exchange.
     func recordRefusal(
         _ status: Int, _ reason: StaticString, bytes: UInt64, _ peer: PeerAddress, _ version: TLSConnection.Version?,
         _ id: RequestID, _ clock: LoopClock
@@ -143,7 +143,7 @@ final class AccessLogBuffer {
 
     // MARK: Parts of lines
 
-    /// Begins a JSON object. The last member written is `scheme`, or `tls_version` after it.
+    /// Begins a JSON object. The next member follows `scheme` or `tls_version`.
     private func beginObject(
         _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
@@ -178,7 +178,7 @@ final class AccessLogBuffer {
         line.append("\"")
     }
 
-    /// Writes three decimals.
+    /// Writes the duration in milliseconds, with three decimals.
     private func appendMilliseconds(_ nanoseconds: UInt64) {
         line.append(decimal: nanoseconds / 1_000_000)
         line.append(".")
@@ -188,7 +188,7 @@ final class AccessLogBuffer {
         line.append(decimal: rest)
     }
 
-    /// The text of a time is formatted once a second.
+    /// The text is formatted only when the second changes.
     private func append(time seconds: Int64) {
         if time.seconds != seconds {
             let text = format == .json ? UTCTime.rfc3339(seconds) : UTCTime.combinedLog(seconds)

@@ -7,15 +7,15 @@ import Synchronization
 /// Lines that can't be written yet wait, up to 16 MiB, and are tried again. Further lines are lost and counted.
 final class AccessLogSink: Sendable {
     private static let maxWaiting = 16 << 20
-    /// The time between a failed write and the next try, in milliseconds.
+    /// How long the sink waits after a failed write before it tries again, in milliseconds.
     private static let retryMilliseconds: Int32 = 250
     /// How long a closed sink still tries to write the waiting lines, in milliseconds.
     private static let closingMilliseconds: Int32 = 2000
 
     private struct Shared {
         var file: LogFile
-        /// The file that will replace `file`. `endsWithinLine` says whether that file ends with an unfinished line,
-        /// left by another process.
+        /// The file to use from now on. `endsWithinLine` is true if the file ends with an unfinished line of another
+        /// process.
         var next: (file: LogFile, endsWithinLine: Bool)?
         var chunks: [[UInt8]] = []
         /// The number of bytes that wait to be written, including the bytes that the writing thread holds.
@@ -53,7 +53,7 @@ final class AccessLogSink: Sendable {
 
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
 
-    /// Switches to another file, for waiting lines too. The sink closes the file when it no longer needs it.
+    /// Switches to another file, also for lines that already wait. The sink closes the file when it no longer needs it.
     func move(to file: LogFile, endsWithinLine: Bool) {
         let superseded = shared.withLock { shared in
             let former = shared.next?.file
@@ -64,7 +64,7 @@ final class AccessLogSink: Sendable {
         signal.post(())
     }
 
-    /// Closes the sink after two seconds, since workers that still use it have lines to pass on.
+    /// Closes the sink after two seconds. Until then, workers that still use the sink can pass on their lines.
     func closeLater() {
         NamedThread("access-log-end") { [self] in
             _ = sleep(2)
@@ -72,13 +72,13 @@ final class AccessLogSink: Sendable {
         }.start()
     }
 
-    /// Does not block. The sink's thread writes the waiting lines and then closes the file.
+    /// Returns at once. The sink's thread writes the waiting lines and then closes the file.
     func close() {
         shared.withLock { $0.isClosed = true }
         signal.post(())
     }
 
-    /// Waits a few seconds at most, until all lines are written or given up.
+    /// Waits until all lines are written or given up, but only a few seconds.
     func waitUntilWritten() {
         for _ in 0..<3000 {
             if shared.withLock({ $0.isDone }) { return }
@@ -104,7 +104,7 @@ final class AccessLogSink: Sendable {
                 move(&lines, to: next.file, endsWithinLine: next.endsWithinLine)
                 outcome = write(&lines)
             }
-            // A closed sink accepts no more lines, so no line can come after this check.
+            // A closed sink accepts no lines, so no further line can come after this check.
             guard shared.withLock({ $0.isClosed && $0.chunks.isEmpty && $0.next == nil }) else { continue }
             return finish(&lines)
         }
@@ -158,7 +158,7 @@ final class AccessLogSink: Sendable {
     }
 }
 
-/// The number of access log lines lost since the process started.
+/// The number of access log lines that were lost since the process started.
 final class LostLines: Sendable {
     private let total = Atomic<UInt64>(0)
 

@@ -1,9 +1,9 @@
-/// Decides when the gateway's log reports that the access log loses lines, or soon will: at once, then every minute
-/// while the trouble lasts, and when the trouble is over. Pure.
+/// Decides when the gateway's own log reports trouble with the access log: lines are lost, or soon will be. Trouble is
+/// reported when it begins, every minute while it lasts, and when it is over. This type does no I/O.
 struct AccessLogTrouble {
     /// The time between two reports of the same trouble, in seconds.
     static let repeatSeconds: Int64 = 60
-    /// After this time without a lost line the trouble is over, in seconds.
+    /// If no line was lost for this time, in seconds, the trouble is over.
     static let quietSeconds: Int64 = 10
 
     /// A message for the gateway's own log.

@@ -1,6 +1,6 @@
 import PKI
 
-/// How metrics count TLS connections that broke after their handshake: by the kind of peer and by the reason.
+/// The labels under which metrics count TLS connections that broke after their handshake.
 enum BrokenTLS {
     enum Peer: String, CaseIterable {
         case client, upstream

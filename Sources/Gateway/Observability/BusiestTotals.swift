@@ -7,20 +7,20 @@ protocol Total: Sendable {
 }
 
 /// Totals by name. The busiest names are reported one by one. All other names are reported as one total, so the output
-/// stays small however many names there are. Pure.
+/// stays small however many names there are.
 ///
 /// Reported totals never fall. Traffic that was counted in the total of the other names stays there, even if its name
 /// is later reported by itself.
 struct BusiestTotals<Value: Total>: Sendable {
     /// The largest number of names that are reported one by one.
     static var toldCount: Int { 100 }
-    /// The largest number of names with a total. When there are more, the totals of the least busy names are dropped;
-    /// these names start at 0 again.
+    /// The largest number of names that have a total. Beyond this number, the totals of the least busy names are
+    /// dropped, and these names start at 0 again.
     static var knownCount: Int { 10_000 }
 
     private var totals: [String: Value] = [:]
     private var told: Set<String> = []
-    /// The total of all names that were not reported by themselves when their traffic was added.
+    /// The total of all names while they were not reported by themselves.
     private(set) var rest = Value()
 
     mutating func add(_ name: String, _ value: Value) {
@@ -41,8 +41,8 @@ struct BusiestTotals<Value: Total>: Sendable {
         told.sorted().compactMap { name in totals[name].map { (name, $0) } }
     }
 
-    /// Replaces a reported name with another name that is more than twice as busy. With a smaller difference, names
-    /// would be exchanged too often.
+    /// Replaces a reported name with another name if the other name is more than twice as busy. With a smaller factor,
+    /// names would be exchanged too often.
     mutating func rank() {
         guard totals.count > told.count else { return }
         let told = told
@@ -57,8 +57,8 @@ struct BusiestTotals<Value: Total>: Sendable {
         }
     }
 
-    /// Drops the totals of the least busy names. The names that are reported by themselves stay. So do the busiest
-    /// other names, up to half of `knownCount`.
+    /// Drops the totals of the least busy names. Two groups keep their totals: names that are reported by themselves,
+    /// and of the other names the busiest `knownCount` / 2.
     private mutating func forgetLeastBusy() {
         let told = told
         let others = totals.filter { !told.contains($0.key) }.sorted { $0.value.weight > $1.value.weight }

@@ -4,8 +4,7 @@ import Synchronization
 
 /// The gateway's log on the standard error: one line for each event, as text or JSON. Secrets are never logged.
 ///
-/// A slow reader of the standard error delays no thread. If the log has no room for a line, the line is lost and
-/// counted.
+/// The log never waits. If the standard error has no room for a line, the line is lost and counted.
 package struct EventLog: Sendable {
     package enum Format: String, Sendable, CaseIterable {
         case text, json
@@ -18,21 +17,22 @@ package struct EventLog: Sendable {
     private let format: Format
     private let output = Output()
 
-    /// Longer lines are cut to this length. A pipe accepts this many bytes at once when poll(2) reports room (pipe(7)).
+    /// Longer lines are cut to this length. When poll(2) reports room in a pipe, the pipe accepts at least this many
+    /// bytes (pipe(7)).
     private static let maximumBytes = 4096
 
     /// All copies of the log share this object, so that lines are written one at a time.
     private final class Output: Sendable {
         private struct State {
             var lost = 0
-            /// Whether the last line was only partly written, for example because a disk was full.
+            /// Whether the last line was written only in part, for example because a disk was full.
             var isWithinLine = false
         }
 
         private let state = Mutex(State())
 
-        /// Writes the line if the log has room for it. `account` makes the line that reports how many earlier lines
-        /// were lost.
+        /// Writes the line if the standard error has room. If earlier lines were lost, `account` makes a line that
+        /// reports their number.
         func write(_ line: [UInt8], account: (Int) -> [UInt8]) {
             state.withLock { state in
                 if state.lost > 0, Self.writeAtOnce(account(state.lost), &state) { state.lost = 0 }
@@ -87,12 +87,12 @@ package struct EventLog: Sendable {
         return bytes.prefix(Self.maximumBytes - 1) + [UInt8(ascii: "\n")]
     }
 
-    /// Replaces control characters, so that an event stays on one line.
+    /// Replaces control characters with `?`, so that each event stays on one line.
     private static func plain(_ text: String) -> String {
         String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
     }
 
-    /// The text as a JSON string (RFC 8259 section 7).
+    /// The text as a JSON string, with its quotation marks (RFC 8259 section 7).
     static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

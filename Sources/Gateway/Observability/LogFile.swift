@@ -1,26 +1,26 @@
 import Glibc
 
-/// The destination of an access log: a file, a pipe or a terminal.
+/// The destination of the access log: a file, a pipe or a terminal.
 struct LogFile: Sendable {
     let descriptor: Int32
-    /// Whether the destination is a regular file. A pipe or terminal can be full for a while; poll(2) reports when it
-    /// has room again.
+    /// Whether the destination is a regular file. A pipe or a terminal can be full for a while; poll(2) reports when it
+    /// has room.
     private let isRegular: Bool
     private let device: UInt64
     private let number: UInt64
 
-    /// A pipe accepts this many bytes without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
+    /// When poll(2) reports room in a pipe, a write of this many bytes does not block (PIPE_BUF, pipe(7)).
     private static let pipeBytes = 4096
 
     static var standardOutput: LogFile { LogFile(STDOUT_FILENO) }
 
-    /// Opens a file for appending. A missing file is created with mode 0640, which the umask may restrict further.
+    /// Opens a file for appending. A missing file is created with mode 0640, reduced by the umask.
     static func open(path: String) throws(SystemFailure) -> LogFile {
         var status = stat()
         // This is safe, since the path is lent only for the call. `status` is read only after `stat` has filled it.
         let isPipe = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
-        // A named pipe is opened for reading as well as writing (fifo(7)). Otherwise opening would wait for a reader,
-        // and writing would fail whenever no reader is there.
+        // A named pipe is opened for reading too (fifo(7)). Otherwise opening would wait for a reader, and writing
+        // would fail without a reader.
         let descriptor = unsafe Glibc.open(
             path, (isPipe ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640)
         guard descriptor >= 0 else { throw SystemFailure("open") }
@@ -39,15 +39,15 @@ struct LogFile: Sendable {
     /// Whether both are the same file. Their descriptors may differ, since a file can be opened twice.
     func isSame(as other: LogFile) -> Bool { device == other.device && number == other.number }
 
-    /// Whether the file was deleted. Nobody could then read the lines that are written to it.
+    /// Whether the file was deleted. If so, nobody can read the lines that are written to it.
     var isDeleted: Bool {
         var status = stat()
         // This is safe, since `status` is read only after `fstat` has filled it.
         return unsafe isRegular && fstat(descriptor, &status) == 0 && status.st_nlink == 0
     }
 
-    /// Whether the file's last line has no line end. A process may have been killed while writing the line, or the disk
-    /// was full.
+    /// Whether the file's last line is incomplete, because a process was killed while it wrote the line, or because the
+    /// disk was full.
     func endsWithinLine(path: String) -> Bool {
         guard isRegular else { return false }
         // This is safe, since the path is lent only for the call.
@@ -60,7 +60,7 @@ struct LogFile: Sendable {
         return unsafe end > 0 && pread(reader, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
-    /// Writes as many lines as the destination has room for. Never waits for a pipe or a terminal.
+    /// Writes as many lines as the destination has room for. A full pipe or terminal never blocks the call.
     func write(_ lines: inout PendingLines) -> PendingLines.Outcome? {
         lines.write(atMost: isRegular ? .max : Self.pipeBytes) { piece in
             if !isRegular, !hasRoom(milliseconds: 0) { return .wouldBlock }
@@ -72,13 +72,13 @@ struct LogFile: Sendable {
         }
     }
 
-    /// Waits until the destination has room, but at most this long. Returns whether it has room.
+    /// Waits for room in the destination, but only for the given time. Returns whether there is room.
     func hasRoom(milliseconds: Int32) -> Bool {
         var file = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
         return Poll.wait(for: &file, milliseconds: milliseconds) != 0
     }
 
-    /// The standard output stays open, since the whole process uses it.
+    /// The standard output is not closed, since the whole process uses it.
     func close() {
         if descriptor != STDOUT_FILENO { _ = Glibc.close(descriptor) }
     }

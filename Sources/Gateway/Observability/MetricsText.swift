@@ -173,7 +173,7 @@ struct MetricsText {
     private mutating func write(_ usage: ProcessUsage) {
         header("process_cpu_seconds_total", "Time of the processors that the process has used", "counter")
         sample("process_cpu_seconds_total", [], usage.cpuSeconds)
-        // A missing value is left out, since 0 would look like a measurement.
+        // If a value is unknown, its metric is left out. A value of 0 would look like a measurement.
         if let bytes = usage.residentBytes {
             gauge("process_resident_memory_bytes", "Memory of the process in the machine's", "\(bytes)")
         }

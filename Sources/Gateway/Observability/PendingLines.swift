@@ -1,23 +1,24 @@
-/// Lines that wait to be written. The first line may already be written in part. Pure: the caller does the writing.
+/// Lines that wait to be written. The first line may already be written in part. This type does no I/O; its caller
+/// writes.
 ///
-/// A write that was interrupted continues at the next byte, so a file never contains a broken line.
+/// After an interruption, writing continues at the next byte, so a file never contains a broken line.
 struct PendingLines {
     enum Outcome: Equatable {
         case written(Int)
-        /// The destination has no room now. poll(2) reports when it has.
+        /// The destination has no room now. poll(2) reports when there is room.
         case wouldBlock
-        /// The value is the `errno`.
+        /// The write has failed with this `errno`.
         case failed(Int32)
     }
 
     private var chunks: [[UInt8]] = []
     /// The index of the chunk that is written next.
     private var first = 0
-    /// How many bytes of the chunk at `first` are already written.
+    /// How many bytes of the chunk at `first` were already written.
     private var offset = 0
     private static let lineEnd = UInt8(ascii: "\n")
 
-    /// Whether a line end must be written first, because another process left an unfinished line in the file.
+    /// Whether a line end must be written first, because the file ends with an unfinished line of another process.
     var owesLineEnd = false
 
     var isEmpty: Bool { first == chunks.count }
@@ -25,24 +26,23 @@ struct PendingLines {
     /// The number of bytes that wait to be written.
     private(set) var bytes = 0
 
-    /// The number of lines whose end is not written yet.
+    /// The number of lines that are not completely written.
     var lines: Int {
         guard !isEmpty else { return 0 }
         let rest = chunks[(first + 1)...].reduce(0) { $0 + $1.count { $0 == Self.lineEnd } }
         return rest + chunks[first][offset...].count { $0 == Self.lineEnd }
     }
 
-    /// Each line must have its line end.
+    /// Each line must end with a line end.
     mutating func append(_ lines: [UInt8]) {
         guard !lines.isEmpty else { return }
         chunks.append(lines)
         bytes += lines.count
     }
 
-    /// Writes all bytes and returns nil. If a write fails or would block, that outcome is returned at once.
+    /// Writes all bytes and returns nil. If a write fails or would block, this outcome is returned at once.
     ///
-    /// One write gets at most `limit` bytes. If it gets only a part of the bytes, that part ends with a whole line if
-    /// possible.
+    /// A write gets at most `limit` bytes. If not all bytes fit, the write ends after a whole line if possible.
     mutating func write(atMost limit: Int = .max, _ write: (ArraySlice<UInt8>) -> Outcome) -> Outcome? {
         while !isEmpty {
             let outcome = write(owesLineEnd ? [Self.lineEnd] : piece(atMost: limit))
@@ -52,7 +52,8 @@ struct PendingLines {
         return nil
     }
 
-    /// Goes back to the start of a partly written line, because another file must get the whole line.
+    /// Goes back to the start of a partly written line. Needed before another file is used, which must get the whole
+    /// line.
     mutating func restartLine() {
         guard !isEmpty else { return }
         while offset > 0, chunks[first][offset - 1] != Self.lineEnd {
@@ -61,7 +62,7 @@ struct PendingLines {
         }
     }
 
-    /// Drops all lines. Returns the number of lines whose end was not written.
+    /// Drops all lines. Returns how many lines were not completely written.
     mutating func giveUp() -> Int {
         defer { self = PendingLines() }
         return lines
@@ -78,7 +79,7 @@ struct PendingLines {
         offset += count
         bytes -= count
         guard offset == chunks[first].count else { return }
-        // A chunk may be large, so its memory is freed as soon as the chunk is written.
+        // The memory of a written chunk is freed at once, since a chunk may be large.
         chunks[first] = []
         (first, offset) = (first + 1, 0)
         if isEmpty { (chunks, first) = ([], 0) }

@@ -13,7 +13,8 @@ struct HostTraffic: Total {
 
 struct UpstreamTraffic: Total {
     var responses: UInt64 = 0
-    /// The sum over all responses: the time from sending the request to receiving the response's head.
+    /// How long the responses took in total. For each response, the time from sending the request to receiving the
+    /// response's head counts.
     var nanoseconds: UInt64 = 0
 
     static func += (total: inout UpstreamTraffic, more: UpstreamTraffic) {
@@ -49,7 +50,7 @@ final class TrafficTotals: Sendable {
         }
     }
 
-    /// The totals, after the choice of the names that are reported by themselves was updated.
+    /// Updates the choice of names that are reported by themselves, and returns the totals.
     var current: Values {
         values.withLock { values in
             values.hosts.rank()

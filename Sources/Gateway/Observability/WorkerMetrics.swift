@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The counters of a worker. Only the worker writes them; other threads may read them at any time.
+/// The counters of a worker. Only this worker's thread writes them. Other threads may read them at any time.
 @safe
 final class WorkerMetrics: Sendable {
     enum Counter: Int, CaseIterable {
@@ -22,16 +22,16 @@ final class WorkerMetrics: Sendable {
         case request, handshake, upstream
     }
 
-    /// The upper limits of a histogram's buckets, in nanoseconds. One further bucket counts longer durations.
+    /// The upper limits of a histogram's buckets, in nanoseconds. Longer durations are counted in one further bucket.
     static let bucketNanoseconds: [UInt64] = [
         500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,
         500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
     ]
-    /// The numbers of a histogram: one for each bucket, one for the bucket of longer durations, and the sum in
-    /// nanoseconds.
+    /// How many numbers a histogram consists of: one for each bucket, one for the bucket of longer durations, and the
+    /// sum.
     private static let histogramSize = bucketNanoseconds.count + 2
 
-    // This is safe to share between threads: each place is an atomic, and the memory is freed only with `self`.
+    // This is safe to share between threads: each counter is an atomic, and only `deinit` frees the memory.
     private nonisolated(unsafe) let places: UnsafeMutablePointer<Atomic<UInt64>>
     private static let count = Counter.allCases.count + Histogram.allCases.count * histogramSize
 
@@ -68,13 +68,13 @@ final class WorkerMetrics: Sendable {
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
     var openConnections: Int {
-        // `closed` is read first. A connection accepted after that makes the result slightly too high; the other order
-        // could make it negative.
+        // `closed` is read before `accepted`. In the other order, a connection that begins and ends between the two
+        // reads would make the result too low.
         let closed = value(.connectionsClosed)
         return max(0, Int(value(.connectionsAccepted)) - Int(closed))
     }
 
-    /// Each bucket has only its own count, without the counts of lower buckets. The sum is in nanoseconds.
+    /// The count of each bucket does not include lower buckets. The sum is in nanoseconds.
     func values(_ histogram: Histogram) -> (buckets: [UInt64], sum: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize
         let values = (0..<Self.histogramSize).map { unsafe places[start + $0].load(ordering: .relaxed) }
@@ -82,8 +82,8 @@ final class WorkerMetrics: Sendable {
     }
 
     private func add(at place: Int, _ amount: UInt64) {
-        // Only the worker's thread writes, so a load and a store suffice. Unlike `wrappingAdd`, they compile to
-        // instructions without a lock prefix.
+        // Only the worker's thread writes, so a load and a store are enough. `wrappingAdd` would need a slower, locked
+        // instruction.
         unsafe places[place].store(places[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 }

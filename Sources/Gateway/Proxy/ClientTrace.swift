@@ -2,25 +2,25 @@ import ConfigModel
 
 /// Finds the client of a request that came through trusted proxies.
 ///
-/// Each trusted proxy adds the address of its own peer to the right end of a header field. So the addresses are read
-/// from right to left: the first address that is not a trusted proxy is the client. Addresses further left are only
-/// claims of the client. An element without an address (`unknown`, an obfuscated identifier, anything else) ends the
-/// search, and the last address found counts as the client.
+/// Each proxy adds the address of its own peer to the right end of a header field. So the addresses are read from right
+/// to left. The first address that is not a trusted proxy is the client. Addresses further left may be invented by the
+/// client. If an element has no address (`unknown`, an obfuscated identifier, anything else), the search ends and the
+/// last address found counts as the client.
 ///
-/// Pure: the caller passes the lines of the field, last line first, until `isDone`.
+/// This type does no I/O: the caller passes the lines of the field, last line first, until `isDone`.
 struct ClientTrace {
-    /// The largest number of addresses that are read. After these, the last address counts as the client.
+    /// The largest number of addresses that are read. After that, the last address counts as the client.
     static let mostProxies = 64
 
-    /// The client, or until `isDone` the last address found.
+    /// The client. Until `isDone`, the last address found.
     private(set) var client: PeerAddress
-    /// Whether the client is found. Further lines are then not needed.
+    /// Whether the client is found. If so, no further lines are needed.
     private(set) var isDone = false
     private let field: ClientAddressField
     private let trusted: [NetworkBlock]
     private var proxies = 0
 
-    /// `peer` is the address that the request came from, which must be one of `trusted`.
+    /// `peer` is the address from which the request came, and is one of `trusted`.
     init(from peer: PeerAddress, by field: ClientAddressField, trusting trusted: [NetworkBlock]) {
         client = peer
         self.field = field
@@ -52,8 +52,8 @@ struct ClientTrace {
 /// Iterates over the elements of a list-valued field (RFC 9110 section 5.6.1) from last to first. Blanks around
 /// elements and empty elements are left out. A comma within a quoted string does not separate elements.
 ///
-/// Trusted proxies wrote the right end of the field, but an attacker may have written the left end. An attacker's
-/// quotation mark that is never closed can't hide the elements to its right, since these are read first.
+/// Trusted proxies add to the right end of the field, while an attacker may have written the left end. Reading starts
+/// at the right, so an attacker's unclosed quotation mark can't hide what proxies have added.
 struct ElementsFromEnd {
     private let value: Bytes
     private var end: Int
@@ -63,7 +63,7 @@ struct ElementsFromEnd {
         end = value.count
     }
 
-    /// Nil after the leftmost element.
+    /// Returns nil after the leftmost element.
     mutating func next() -> Bytes? {
         while end > 0 {
             var start = end
@@ -81,7 +81,7 @@ struct ElementsFromEnd {
         return nil
     }
 
-    /// Whether a backslash escapes the byte at `index`: an odd number of backslashes precedes it.
+    /// Whether a backslash escapes the byte at `index`. This is so if an odd number of backslashes precedes the byte.
     private func isEscaped(_ index: Int) -> Bool {
         var first = index
         while first > 0, value[first - 1] == UInt8(ascii: "\\") { first -= 1 }
@@ -91,8 +91,8 @@ struct ElementsFromEnd {
 
 /// Reads an element of the Forwarded field: pairs of a name and a value, separated by semicolons (RFC 7239 section 4).
 enum ForwardedElement {
-    /// Whether every quotation mark in a field's value is closed. If one were open, text that the gateway adds would
-    /// become part of the quoted string.
+    /// Whether every quotation mark in a field's value is closed. Otherwise an element that the gateway adds would
+    /// become part of a quoted string.
     static func hasClosedQuotes(_ value: Bytes) -> Bool {
         var isQuoted = false
         var at = 0
@@ -103,8 +103,8 @@ enum ForwardedElement {
         return !isQuoted && at == value.count
     }
 
-    /// The value of a parameter, such as `for`. Nil if the parameter is missing or repeated, or if the element is
-    /// malformed.
+    /// Returns the value of a parameter, such as `for`. Returns nil if the parameter is missing or repeated, or if the
+    /// element is malformed.
     static func value(of parameter: StaticString, in element: Bytes) -> Bytes? {
         var found: Bytes?
         var at = 0
@@ -128,8 +128,8 @@ enum ForwardedElement {
         }
     }
 
-    /// Reads the value at offset `at` and returns it without its quotation marks; backslashes stay. A value with colons
-    /// and brackets needs no quotation marks here, since some proxies omit them.
+    /// Reads the value that starts at offset `at`, and returns it without its quotation marks. Backslashes are kept.
+    /// Some proxies omit the quotation marks around an address with colons and brackets, so such a value is accepted.
     private static func value(of element: Bytes, _ at: inout Int) -> Bytes? {
         let start = at
         guard at < element.count, element[at] == UInt8(ascii: "\"") else {
@@ -164,7 +164,7 @@ enum ForwardedElement {
 
 extension PeerAddress {
     /// Reads the address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port after the
-    /// address is ignored. Nil for anything else, such as a name, `unknown` or an address with a zone.
+    /// address is ignored. Everything else gives nil, such as a name, `unknown` or an address with a zone.
     init?(node: Bytes) {
         var end = node.count
         if node.starts(with: "[") {

@@ -36,7 +36,7 @@ enum GatewayAnswer {
         }
     }
 
-    /// One sentence for the body of an error page. Empty for statuses that need none.
+    /// A sentence for the body of an error page. Empty if the status needs none.
     static func explanation(_ status: Int) -> StaticString {
         switch status {
         case 400: "The request is malformed."
@@ -65,8 +65,8 @@ enum GatewayAnswer {
         output.append("\r\n")
     }
 
-    /// Writes the body of an error answer: a page for browsers, lines of text for other clients. If `explanation` is
-    /// given, it replaces the status's usual sentence.
+    /// Writes the body of an error answer: a page for browsers, lines of text for other clients. `explanation` replaces
+    /// the sentence that belongs to the status.
     static func writeBody(
         _ status: Int, _ id: RequestID, html: Bool, _ explanation: StaticString? = nil, to output: borrowing Scratch
     ) {

@@ -8,7 +8,8 @@ struct RequestID {
 
     init() {}
 
-    /// Accepts the ID that a client or proxy sent. Nil if the ID is too long or has other characters.
+    /// Uses the ID that a client or proxy sent. Returns nil if the ID is too long or has characters that are not
+    /// allowed.
     init?(_ given: Bytes) {
         guard (1...64).contains(given.count) else { return nil }
         for index in 0..<given.count {
@@ -38,9 +39,9 @@ struct RequestID {
     var text: String { String(decoding: (0..<Int(count)).map { bytes[$0] }, as: UTF8.self) }
 }
 
-/// Creates unique request IDs: 64 random bits that are chosen when the worker starts, then a counter. The counter is
-/// mixed by the finalizer of SplitMix64, which maps different counts to different values, so that consecutive IDs look
-/// different. IDs need not be secret.
+/// Creates unique request IDs. An ID has 64 random bits, chosen when the worker starts, and 64 bits of a counter. The
+/// counter is mixed by the finalizer of SplitMix64, so that consecutive IDs look different. The finalizer maps
+/// different counts to different values. IDs need not be secret.
 struct RequestIDSource {
     private let start: UInt64
     private var count: UInt64

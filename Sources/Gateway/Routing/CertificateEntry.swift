@@ -2,15 +2,15 @@ import Issuers
 import PKI
 import State
 
-/// A certificate of the state, with its leaf and its still sealed key. The certificate is parsed only when a handshake
-/// first needs it: the parsed form takes 6 KiB, this form half a KiB, and there may be 100,000 certificates. All
-/// workers and the control side share an entry, which is one block of memory.
+/// A certificate of the state. Until a handshake needs the certificate, its leaf is not parsed and its key stays
+/// sealed. The parsed form takes 6 KiB and this form half a KiB, and there may be 100,000 certificates. An entry is one
+/// block of memory, which all workers and the control side share.
 @safe
 struct CertificateEntry: Named {
     final class Common: Sendable {
         let intermediates: TLSIntermediates
-        /// One of the leaves. Of the other leaves only the differences from it are stored, since leaves of one CA are
-        /// similar.
+        /// One of the leaves. The other leaves of the same CA are similar, so only their differences from this leaf are
+        /// stored.
         let base: DeltaBase
         /// The directory URL of the ACME CA that issued the certificates. Empty if another source issued them, or if
         /// the CA is not known.
@@ -25,9 +25,8 @@ struct CertificateEntry: Named {
         }
     }
 
-    /// The values of fixed size at the start of the entry's memory. After them come five byte sequences, whose end
-    /// offsets are stored here: the leaf's difference from the base, the sealed key, the record, the name, and the
-    /// domains.
+    /// The values of fixed size. Five byte sequences follow in memory: the leaf's difference from the base, the sealed
+    /// key, the record, the name, and the domains. The offset at which each of the five ends is stored here.
     private struct Fixed {
         let common: Common
         let expiresAt: Int64
@@ -77,9 +76,8 @@ struct CertificateEntry: Named {
         }
     }
 
-    // This is safe, since the storage keeps the memory alive, and only `restsUntil` is ever changed. The field is
-    // accessed through its address: an access to `header` would cover the whole value, also while another thread
-    // changes `restsUntil`.
+    // This is safe, since the storage keeps the memory alive, and after `init` only `restsUntil` changes. `header` is
+    // not used: an access to it would cover the whole value, also while another thread changes `restsUntil`.
     private var fixed: Fixed {
         unsafeAddress { unsafe UnsafePointer(storage.withUnsafeMutablePointerToHeader { unsafe $0 }) }
         nonmutating unsafeMutableAddress { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }
@@ -127,8 +125,7 @@ struct CertificateEntry: Named {
         return domains
     }
 
-    /// The facts that renewals need. The issuer's name and the exact reason of a loss are left out, since only people
-    /// read them.
+    /// The facts that a renewal needs. Texts that only people read are left out or shortened.
     var facts: CertificateFacts {
         CertificateFacts(
             domains: domains, source: source, issuerCommonName: "", notBefore: fixed.notBefore,
@@ -137,7 +134,7 @@ struct CertificateEntry: Named {
             loss: fixed.isLost ? "is no longer good" : nil)
     }
 
-    /// The values that a renewal needs. Nil for certificates that the gateway does not renew, such as those that an
+    /// The values that a renewal needs. Nil for a certificate that the gateway does not renew, such as one that an
     /// operator provided.
     var managed: ManagedCertificate? {
         guard fixed.autoRenew, source != .custom else { return nil }
@@ -146,8 +143,8 @@ struct CertificateEntry: Named {
             source: source)
     }
 
-    /// Whether the certificate covers the whole name (`start` is 0), or covers it by a wildcard (`start` is the offset
-    /// of the first dot, from where the wildcard must match).
+    /// Whether one of the certificate's domains is the whole name (`start` is 0), or is the wildcard `*` plus the bytes
+    /// of the name from `start` (`start` is the offset of the first dot).
     func isFor(_ key: HostKey, from start: Int) -> Bool {
         lendingDomains { $0.contains(key, from: start) }
     }
@@ -157,15 +154,16 @@ struct CertificateEntry: Named {
         lendingDomains { $0.forEach { body(NameHash.of($0)) } }
     }
 
-    /// Opens the sealed key. Throws if the key was sealed for another certificate name or leaf. Keys sealed by an
-    /// earlier version are not bound to a name and leaf, so for them this is not checked.
+    /// Opens the sealed key. Throws if the key was sealed for another certificate name or leaf. A key that an earlier
+    /// version has sealed is not bound to a name and leaf, so such a key is not checked.
+    ///
     /// - Parameter fingerprint: SHA-256 of the leaf in lower-case hex.
     func openKey(fingerprint: String) throws -> SecretBytes {
         try fixed.common.sealer.openKey(
             lending(fixed.leafEnd, fixed.keyEnd, \.copy), ofCertificate: name, fingerprint: fingerprint)
     }
 
-    /// Opens the key and parses the chain, which costs too much to do for all certificates in advance.
+    /// Opens the key and parses the chain. This is too expensive to be done for all certificates in advance.
     func credential() throws -> TLSCredential {
         let leaf = leaf
         let key = try PrivateKey(der: openKey(fingerprint: Digest.sha256Text(leaf)))
@@ -174,5 +172,5 @@ struct CertificateEntry: Named {
 }
 
 // This is safe to share between threads: after `init` only `restsUntil` changes, and only the control side's thread
-// uses it.
+// uses `restsUntil`.
 extension CertificateEntry: @unchecked Sendable {}

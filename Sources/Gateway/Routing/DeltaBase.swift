@@ -1,18 +1,19 @@
-/// A byte sequence to which similar sequences are compared, so that only the differences need to be stored.
+/// A byte sequence. Of sequences that are similar to it, only the difference is stored. So certificates of one CA
+/// shrink to half of their size.
 ///
 /// A difference is a sequence of steps. Each step has the count of new bytes (one byte), the new bytes, and the count
 /// of bytes to copy from the base (one byte). If the second count is not 0, the offset of the copied bytes in the base
-/// follows (two bytes). Certificates of one CA shrink to half of their size.
+/// follows (two bytes).
 struct DeltaBase: Sendable {
     private let bytes: [UInt8]
-    /// A hash table: for the hash of four bytes, the last offset in the base where such four bytes are.
+    /// A hash table. Each entry is the last offset in the base at which four bytes with this hash start.
     private let places: [UInt16]
 
     private static let hashBits: UInt32 = 10
-    /// The smallest number of bytes worth copying. A shorter copy costs as much as it saves.
+    /// The smallest number of bytes worth copying from the base. A shorter copy saves no space.
     private static let leastCommon = 6
 
-    /// Offsets have two bytes, so only the first 64 KiB are used.
+    /// An offset has two bytes, so only the first 64 KiB are used.
     init(_ bytes: [UInt8]) {
         self.bytes = Array(bytes.prefix(1 << 16))
         var places = [UInt16](repeating: 0, count: 1 << Self.hashBits)
@@ -37,7 +38,7 @@ struct DeltaBase: Sendable {
         return difference
     }
 
-    /// Returns the bytes from which `difference(of:)` made the difference.
+    /// Returns the original bytes of a difference.
     func bytes(from difference: Bytes) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count + difference.count)
@@ -56,8 +57,8 @@ struct DeltaBase: Sendable {
         return result
     }
 
-    /// Looks in the base for the bytes of `other` that start at `at`. Returns the offset in the base and the number of
-    /// equal bytes, 0 if nothing was found.
+    /// Compares the bytes of `other` from `at` on with a similar part of the base. Returns the offset of that part and
+    /// the number of equal bytes.
     private func common(_ other: [UInt8], _ at: Int) -> (place: Int, count: Int) {
         guard at + 4 <= other.count else { return (0, 0) }
         let place = Int(places[Self.hash(other, at)])

@@ -1,13 +1,13 @@
 import PKI
 
-/// The CA and the key for fallback certificates, which are issued for names that have no certificate in the state. All
-/// fallback certificates share the key.
+/// The CA and the key of fallback certificates. A fallback certificate is issued for a name that has no certificate in
+/// the state. All fallback certificates have the same key.
 struct FallbackSource: Sendable {
     let authority: CertificateAuthority
     let key: PrivateKey
-    /// The certificate for the admin listener, used for every client. Most clients connect to an IP address, and TLS
-    /// does not tell the server which address a client asked for (RFC 6066 section 3). If nil, the admin listener uses
-    /// fallback certificates too.
+    /// The admin listener uses this certificate for every client. Most clients connect to an IP address, and TLS does
+    /// not tell the server which address a client has used (RFC 6066 section 3). If nil, the admin listener uses
+    /// fallback certificates.
     var admin: TLSCredential?
 
     /// Generates a new key.
@@ -17,14 +17,13 @@ struct FallbackSource: Sendable {
     }
 }
 
-/// The fallback certificates that a worker has issued, for names that have no certificate in the state. So every
-/// handshake gets a certificate, and the client decides whether to trust it. Only the worker's thread may use this
+/// The fallback certificates that a worker has issued. If a name has no certificate in the state, its handshakes get a
+/// fallback certificate, and the client decides whether to trust the certificate. Only the worker's thread may use this
 /// class.
 final class FallbackCertificates {
-    /// The largest number of certificates kept. When a new certificate would exceed this number, all old ones are
-    /// dropped.
+    /// The largest number of certificates kept. A certificate beyond this number replaces all old certificates.
     private static let limit = 512
-    /// How long a certificate is valid, in seconds. After half of this time a new one is issued.
+    /// How long a certificate is valid, in seconds. After half of this time a new certificate is issued.
     private static let lifetimeSeconds: Int64 = 14 * 86_400
 
     let source: FallbackSource
@@ -32,8 +31,8 @@ final class FallbackCertificates {
 
     init(_ source: FallbackSource) { self.source = source }
 
-    /// Returns a certificate for the name. If there is no name, or if a certificate can't contain the name, the
-    /// certificate is for `localhost`. Nil if issuing fails.
+    /// Returns a certificate for the name, or for `localhost` if there is no name or the name can't be in a
+    /// certificate. Returns nil if issuing fails.
     func credential(for key: HostKey?, now: Int64) -> TLSCredential? {
         let name = key.flatMap { $0.isHostName ? $0.text : nil } ?? "localhost"
         if let known = made[name], now - known.at < Self.lifetimeSeconds / 2 { return known.credential }

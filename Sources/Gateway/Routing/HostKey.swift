@@ -6,15 +6,15 @@ struct HostKey {
     private(set) var bytes = InlineArray<255, UInt8>(repeating: 0)
     private(set) var count = 0
 
-    /// Nil if the name is empty or longer than 255 bytes.
+    /// Returns nil if the name is empty or longer than 255 bytes.
     init?(_ name: Bytes) {
         guard name.count > 0, name.count <= 255 else { return nil }
         for index in 0..<name.count { append(name[index]) }
         dropFinalDot()
     }
 
-    /// The key of the server name in a ClientHello. Nil if the client sent no name, or sent an IP address, which RFC
-    /// 6066 section 3 forbids but some clients do.
+    /// The key of the server name in a ClientHello. Returns nil if the client sent no name or an IP address. RFC 6066
+    /// section 3 forbids IP addresses there, but some clients send them.
     init?(_ hello: ClientHello) {
         guard hello.serverNameCount > 0 else { return nil }
         for index in 0..<hello.serverNameCount { append(hello[index]) }
@@ -22,8 +22,8 @@ struct HostKey {
         if isAddress { return nil }
     }
 
-    /// Whether the name is written like an IP address: its last label is a number, or it contains a colon. Host names
-    /// have neither.
+    /// Whether the name is written like an IP address: the last label is a number, or there is a colon. Host names have
+    /// neither.
     private var isAddress: Bool {
         var isNumeric = true
         for index in 0..<count {
@@ -46,8 +46,8 @@ struct HostKey {
         if count > 1, bytes[count - 1] == UInt8(ascii: ".") { count -= 1 }
     }
 
-    /// The offset of the first dot. A `*` and the bytes from this offset are the wildcard that covers the name. Nil for
-    /// a name of one label.
+    /// The offset of the first dot. A `*` plus the bytes from this offset is the wildcard that covers the name. Nil if
+    /// the name has only one label.
     var parentStart: Int? {
         for index in 0..<count where bytes[index] == UInt8(ascii: ".") { return index > 0 ? index : nil }
         return nil
@@ -67,8 +67,8 @@ struct HostKey {
 
     var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
 
-    /// The hash of the whole name if `start` is 0. Otherwise the hash of a wildcard: a `*`, then the bytes from
-    /// `start`, which is the offset of the first dot.
+    /// The hash of the whole name (`start` is 0), or of the wildcard `*` plus the bytes from `start` (`start` is the
+    /// offset of the first dot).
     func hash(from start: Int) -> UInt32 {
         var hash = NameHash()
         if start > 0 { hash.add(UInt8(ascii: "*")) }
@@ -76,8 +76,8 @@ struct HostKey {
         return hash.value
     }
 
-    /// Whether a stored name equals the whole name (`start` is 0), or equals a wildcard: a `*`, then the bytes from
-    /// `start`, which is the offset of the first dot.
+    /// Whether a stored name is this whole name (`start` is 0), or is the wildcard `*` plus the bytes from `start`
+    /// (`start` is the offset of the first dot).
     func equals(_ name: Bytes, from start: Int) -> Bool {
         let prefix = start > 0 ? 1 : 0
         guard name.count == count - start + prefix else { return false }
@@ -87,8 +87,8 @@ struct HostKey {
     }
 }
 
-/// The hash of a name: FNV-1a with a final mixing step. Only the operator chooses the names in a table, so an attacker
-/// can't fill the table with names of equal hash.
+/// The hash of a name: FNV-1a with a final mixing step. The operator chooses the names in a table. So an attacker can't
+/// fill a table with names of the same hash.
 struct NameHash {
     private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 

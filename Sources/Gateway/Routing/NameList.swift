@@ -1,21 +1,21 @@
-/// A list of lower-case names, stored one after the other with a zero byte after each.
+/// A list of lower-case names. The names are stored one after the other, with a zero byte after each.
 struct NameList {
     private let bytes: Bytes
 
-    /// The list must be valid as long as `bytes` are.
+    /// The bytes must stay valid as long as the list is used.
     init(_ bytes: Bytes) { self.bytes = bytes }
 
     static var none: NameList { NameList(Bytes("")) }
 
-    /// Empty when the list is empty.
+    /// Returns no bytes if the list is empty.
     var first: Bytes { name(at: 0) }
 
-    /// Ignores the case of ASCII letters.
+    /// Whether the first name equals `name`. The case of ASCII letters is ignored.
     func isFirst(_ name: Bytes) -> Bool {
         name.count < bytes.count && bytes[name.count] == 0 && name.equalsIgnoringCase(bytes[0..<name.count])
     }
 
-    /// Ignores the case of ASCII letters.
+    /// The case of ASCII letters is ignored.
     @inline(__always)
     func contains(_ name: Bytes) -> Bool { !bytes.isEmpty && find(name) }
 
@@ -38,8 +38,8 @@ struct NameList {
         }
     }
 
-    /// Whether the list contains the whole name (`start` is 0), or a wildcard that covers it (`start` is the offset of
-    /// the first dot).
+    /// Whether the list has the whole name (`start` is 0), or the wildcard `*` plus the bytes of the name from `start`
+    /// (`start` is the offset of the first dot).
     func contains(_ key: HostKey, from start: Int) -> Bool {
         var position = 0
         while position < bytes.count {

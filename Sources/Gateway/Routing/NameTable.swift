@@ -1,5 +1,5 @@
-/// A hash table that maps the hash of a name to the numbers of the elements with that hash. It uses open addressing and
-/// 8 bytes for each entry. The caller compares the names themselves. Only one thread may use a table.
+/// A hash table from the hash of a name to the numbers of the elements with this hash. It uses open addressing, with 8
+/// bytes for each entry. The caller compares the names themselves. Only one thread may use a table.
 struct NameTable {
     private struct Entry {
         var hash: UInt32 = 0
@@ -10,7 +10,7 @@ struct NameTable {
     private var entries: [Entry] = Array(repeating: Entry(), count: 16)
     private(set) var count = 0
 
-    /// Returns the first number with this hash that `matches` accepts.
+    /// Returns the first number under this hash for which `matches` is true.
     func find(_ hash: UInt32, _ matches: (UInt32) -> Bool) -> UInt32? {
         var place = Int(hash) & (entries.count - 1)
         // The loop ends, since an eighth of the places is always empty.
@@ -28,7 +28,7 @@ struct NameTable {
         count += 1
     }
 
-    /// Does nothing if the table does not have the number under this hash.
+    /// Does nothing if the table has no such entry.
     mutating func remove(_ hash: UInt32, _ number: UInt32) {
         var place = Int(hash) & (entries.count - 1)
         while entries[place].reference != number + 1 || entries[place].hash != hash {
@@ -36,8 +36,8 @@ struct NameTable {
             place = (place + 1) & (entries.count - 1)
         }
         count -= 1
-        // The removed entry leaves a hole, at which a search would stop. So a later entry moves into the hole if its
-        // search begins at the hole or before it.
+        // A search stops at an empty place. So after a removal, a later entry moves into the empty place if a search
+        // for the later entry passes that place.
         var hole = place
         var next = (place + 1) & (entries.count - 1)
         while entries[next].reference != 0 {

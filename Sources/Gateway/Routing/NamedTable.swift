@@ -3,8 +3,8 @@ protocol Named {
     func isNamed(_ name: Bytes) -> Bool
 }
 
-/// A table of elements by name. Only the elements store the names, so the table takes a third of the memory of a
-/// dictionary whose keys are the names.
+/// A table of elements by name. Only the elements store the names. A dictionary would store the names a second time and
+/// take three times the memory.
 struct NamedTable<Element: Named> {
     private var places = NameTable()
     private var elements: [Element?] = []
@@ -12,10 +12,10 @@ struct NamedTable<Element: Named> {
 
     var count: Int { places.count }
     var isEmpty: Bool { count == 0 }
-    /// The order is not defined.
+    /// The elements are in no particular order.
     var values: some Sequence<Element> { elements.lazy.compactMap(\.self) }
 
-    /// A new element must have this name.
+    /// When an element is set, its own name must be `name`.
     subscript(name: String) -> Element? {
         get { place(of: name).flatMap { elements[Int($0)] } }
         set {

@@ -1,13 +1,12 @@
 import ConfigModel
 import PKI
 
-/// A host in the form that workers serve. All values that a request needs are computed once, when the host changes. A
-/// site never changes and is shared by all workers. Requests read a site through `SiteView`, so they count no
-/// references.
+/// A host in the form that workers serve. All values that a request needs are computed once, when the host changes. All
+/// workers share a site, which never changes. Requests read a site through `SiteView`, so no reference is counted.
 @safe
 final class Site: Sendable, Named {
     // This is safe to share between threads: only `init` writes the memory, and only `deinit` frees it. The memory
-    // contains the facts and then the texts.
+    // starts with the facts; the texts follow.
     private nonisolated(unsafe) let facts: UnsafeMutablePointer<SiteFacts>
 
     /// The view is valid as long as the site exists.
@@ -28,7 +27,7 @@ final class Site: Sendable, Named {
 
     deinit { unsafe UnsafeMutableRawPointer(facts).deallocate() }
 
-    /// The host's domain, which identifies the host.
+    /// The host's first domain, which identifies the host.
     var name: String { view.domain.text }
 
     func isNamed(_ name: Bytes) -> Bool { view.domain.equals(name) }
@@ -36,11 +35,11 @@ final class Site: Sendable, Named {
     var upstreams: [UpstreamNumber] { (0..<view.upstreamCount).map(view.upstream) }
 }
 
-/// Identifies an upstream. All workers use the same number for it.
+/// The number of an upstream, which is the same in all workers.
 typealias UpstreamNumber = UInt32
 
-/// The values of a site that have a fixed size and contain no references. They are kept small, since there may be
-/// 100,000 sites. The site's texts follow in the same memory.
+/// The values of a site that have a fixed size and contain no references. There may be 100,000 sites, so the values are
+/// kept small. The site's texts follow in the same memory.
 @unsafe
 struct SiteFacts {
     /// The texts of a site, in the order in which they are stored.
@@ -66,7 +65,7 @@ struct SiteFacts {
     let preservesHost: Bool
     let ordersCertificate: Bool
 
-    /// The texts start directly after the facts, since bytes need no alignment.
+    /// The texts follow directly after the facts, since bytes need no alignment.
     static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
         unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
     }
@@ -98,14 +97,14 @@ extension SiteFacts.Text {
         case .requestStrip: Self.list(host.headers.request.strippedNames)
         case .responseSet: host.headers.response.lines
         case .responseStrip: Self.list(host.headers.response.strippedNames)
-        // Requests inside some protocols, such as h2c, would pass the gateway unchecked, so these protocols are left
-        // out. aegis-apply refuses them, but an earlier version may have stored them.
+        // Some protocols, such as h2c, would carry requests past the gateway's checks. So these protocols are left out.
+        // aegis-apply refuses them now, but an earlier version may have stored them.
         case .upgrades: Self.list(host.upgrade.filter { !UpgradeProtocol.hidesRequests($0) })
         case .respondBody: Array((host.respond?.body ?? "").utf8)
         }
     }
 
-    /// The form that `NameList` reads: each text, then a zero byte.
+    /// Encodes a `NameList`: each text, then a zero byte.
     private static func list(_ texts: [String]) -> [UInt8] { texts.flatMap { Array($0.utf8) + [0] } }
 }
 
@@ -121,8 +120,8 @@ extension HeaderRules.Changes {
     /// The header lines that the gateway adds, each with its CRLF.
     fileprivate var lines: [UInt8] { self.set.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) } }
 
-    /// The names, in lower case, of fields that are not forwarded. Fields that the gateway sets itself are among them,
-    /// since it would otherwise add a second line.
+    /// The names of fields that are not forwarded, in lower case. A field that the gateway sets itself is included;
+    /// otherwise there would be two such fields.
     fileprivate var strippedNames: [String] { (remove + self.set.map(\.name)).map { $0.lowercased() } }
 }
 

@@ -2,8 +2,7 @@ import ConfigModel
 import PKI
 
 /// The values of a site that a request needs. A view reads the site's memory through a pointer, so no reference is
-/// counted. This is safe as long as the site exists: the worker's table keeps a site while a connection or an exchange
-/// uses it.
+/// counted. This is safe: the worker's table keeps the site as long as a connection or an exchange uses it.
 @safe
 struct SiteView {
     private let facts: UnsafeMutablePointer<SiteFacts>
@@ -11,7 +10,7 @@ struct SiteView {
     @unsafe
     init(_ facts: UnsafeMutablePointer<SiteFacts>) { unsafe self.facts = facts }
 
-    /// The status of the host's fixed answer. 0 means that upstreams answer.
+    /// The status of the host's fixed answer. 0 if upstreams answer.
     var respondStatus: Int { unsafe Int(facts.pointee.respondStatus) }
     var respondBody: Bytes { text(.respondBody) }
     var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
@@ -32,39 +31,39 @@ struct SiteView {
     var tunnelMilliseconds: Int64 { unsafe Int64(facts.pointee.tunnelMilliseconds) }
     var upstreamCount: Int { text(.upstreams).count / MemoryLayout<UpstreamNumber>.size }
 
-    /// The index must be less than `upstreamCount`.
+    /// The index must be below `upstreamCount`.
     func upstream(_ index: Int) -> UpstreamNumber {
         let numbers = text(.upstreams)
         let size = MemoryLayout<UpstreamNumber>.size
         let bytes = numbers[index * size..<(index + 1) * size]
-        // This is safe, since `Site` wrote an `UpstreamNumber` at this place, and `loadUnaligned` needs no alignment.
+        // This is safe, since `Site` wrote an `UpstreamNumber` at this place, and `loadUnaligned` works at any address.
         return unsafe UnsafeRawPointer(bytes.buffer.baseAddress.unsafelyUnwrapped).loadUnaligned(
             as: UpstreamNumber.self)
     }
 
-    /// The largest body of a request, in bytes. 0 stands for no limit. Nil stands for the gateway's own limit.
+    /// The largest body of a request, in bytes. 0 stands for no limit, and nil for the gateway's own limit.
     var bodyBytes: UInt64? { unsafe facts.pointee.bodyBytes == .max ? nil : facts.pointee.bodyBytes }
-    /// The name of the certificate that the host uses. Empty if the configuration names none.
+    /// The name of the host's certificate in the state. Empty if the host has none.
     var certificateName: Bytes { text(.certificateName) }
     /// Whether the gateway orders the host's certificate if a handshake needs it and the state does not have it.
     var ordersCertificate: Bool { unsafe facts.pointee.ordersCertificate }
-    /// The first of the site's names. It identifies the host.
+    /// The first of the site's names, which identifies the host.
     var domain: Bytes {
         names.first
     }
 
     var names: NameList { NameList(text(.names)) }
 
-    /// Whether the site has the whole name (`start` is 0), or a wildcard that covers it (`start` is the offset of the
-    /// first dot).
+    /// Whether the site has the whole name (`start` is 0), or the wildcard `*` plus the bytes of the name from `start`
+    /// (`start` is the offset of the first dot).
     func has(_ key: HostKey, from start: Int) -> Bool {
         names.contains(key, from: start)
     }
 
-    /// The names of the request fields that the gateway does not forward.
+    /// The names of request fields that the gateway does not forward.
     var requestStrip: NameList { NameList(text(.requestStrip)) }
 
-    /// The names of the response fields that the gateway does not forward.
+    /// The names of response fields that the gateway does not forward.
     var responseStrip: NameList { NameList(text(.responseStrip)) }
 
     /// Whether a client of this host may switch to the protocol (RFC 9110 section 7.8). WebSocket is always allowed.
@@ -88,7 +87,7 @@ extension Bytes {
         guard count == other.count else { return false }
         for index in 0..<count {
             let (byte, another) = (self[index], other[index])
-            // Nearly always the bytes are identical, so the cheap comparison comes first.
+            // Nearly always the two bytes are identical, so this cheap comparison comes first.
             if byte != another, byte.lowercased != another.lowercased { return false }
         }
         return true
@@ -96,6 +95,6 @@ extension Bytes {
 }
 
 extension UInt8 {
-    /// Only ASCII letters change.
+    /// Letters other than ASCII letters are not changed.
     fileprivate var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 }

@@ -2,44 +2,43 @@ import ConfigModel
 
 /// How many clients may be connected at the same time, given the process's limit of open descriptors.
 package struct DescriptorBudget: Equatable {
-    /// Descriptors kept for other uses than proxying: files, the state, name resolution, calls to CAs, and admin
+    /// How many descriptors are kept for other uses: files, the state, name resolution, calls to CAs, and admin
     /// requests.
     static let kept = 256
-    /// Descriptors that each worker needs for its own use, such as its event loop and its mailbox.
+    /// How many descriptors each worker needs for its own use, such as its event loop and its mailbox.
     private static let eachWorker = 4
 
-    /// The number of descriptors that the process may have open.
+    /// How many descriptors the process may have open.
     let descriptors: Int
     /// The limit of client connections that aegis.yaml sets.
     let wanted: Int
-    /// The limit of client connections in force, which may be lower than `wanted`.
+    /// The limit of client connections in force. It may be lower than `wanted`.
     package let connections: Int
     /// The largest number of connections from one client. Nil means that only `connections` limits them.
     package let perClient: Int?
-    /// Whether the limit for one client in aegis.yaml has no effect, because it is not lower than the limit for all
-    /// clients.
+    /// Whether the limit for one client in aegis.yaml has no effect, because it is not below the limit for all clients.
     private let isMoot: Bool
-    /// If the descriptor of a new connection is not below this number, another connection is closed to free a
-    /// descriptor.
+    /// If a new connection's descriptor is not below this number, another connection is closed to free a descriptor.
     package let ceiling: Int
 
-    /// The default limit for one client is a quarter of all connections, and at most 1000. So a single client can't use
-    /// up all connections.
+    /// By default one client may have a quarter of all connections, but at most 1000. So a single client can't use up
+    /// all connections.
     private static let clientsAtLeast = 4
     private static let mostPerClient = 1000
 
     /// Divides the descriptors between client connections and other uses.
+    ///
     /// - Parameters:
-    /// - perClient: The limit for one client in aegis.yaml. Nil if it is not set; 0 for no limit.
-    /// - listeners: The number of listening addresses. Each takes a socket in every worker, and a second one during a
-    ///   handover.
+    ///   - perClient: The limit for one client in aegis.yaml. Nil if it is not set; 0 for no limit.
+    ///   - listeners: The number of listening addresses. Each needs a socket in every worker, and two during a
+    ///     handover.
     package init(descriptors: Int, wanted: Int, perClient: Int? = nil, workers: Int, listeners: Int) {
         self.descriptors = descriptors
         self.wanted = wanted
-        // If the process may have only few descriptors, half of them still go to connections.
+        // If the process may have only few descriptors open, half of them are still for connections.
         let kept = min(Self.kept + workers * (Self.eachWorker + 2 * listeners), descriptors / 2)
-        // Each client connection may need a second descriptor for an upstream connection. Idle upstream connections may
-        // use half of `kept`.
+        // Each client connection may need a second descriptor, for a connection to an upstream. Idle connections to
+        // upstreams may use half of `kept`.
         connections = max(1, min(wanted, (descriptors - kept) / 2))
         ceiling = descriptors - kept / 2
         let share = max(1, min(Self.mostPerClient, connections / Self.clientsAtLeast))
@@ -49,7 +48,7 @@ package struct DescriptorBudget: Equatable {
 }
 
 extension DescriptorBudget {
-    /// Takes the wanted limits from aegis.yaml.
+    /// Uses the limits that aegis.yaml sets.
     init(descriptors: Int, _ limits: GatewayLimits, workers: Int, listeners: Int) {
         self.init(
             descriptors: descriptors, wanted: limits.connections, perClient: limits.connectionsPerClient,
@@ -58,7 +57,7 @@ extension DescriptorBudget {
 }
 
 extension DescriptorBudget: CustomStringConvertible {
-    /// States the limits for the log, and why they are lower than wanted.
+    /// The limits in force for the log, with the reason if they are lower than wanted.
     package var description: String {
         var text = "at most \(connections) connections of clients at once"
         if connections < wanted {
@@ -74,6 +73,6 @@ extension DescriptorBudget: CustomStringConvertible {
         return text
     }
 
-    /// Whether a limit in aegis.yaml can't be put in force as it is written.
+    /// Whether a limit in aegis.yaml could not be put in force as it is written.
     package var isShort: Bool { connections < wanted || isMoot }
 }

@@ -1,8 +1,8 @@
 import Glibc
 
 package enum DescriptorLimit {
-    /// Raises the limit to the highest value that the process may set. Each client connection takes one descriptor, or
-    /// two when a request goes to an upstream. If raising fails, the old limit remains.
+    /// Raises the limit to the highest value that the process may set. A client connection takes a descriptor, and a
+    /// second descriptor while an upstream answers. If raising fails, the old limit remains.
     package static func raise() {
         guard var limit else { return }
         limit.rlim_cur = limit.rlim_max
@@ -17,6 +17,6 @@ package enum DescriptorLimit {
         return unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? limit : nil
     }
 
-    /// The soft limit, which is the number of descriptors that the process may have open. 1024 if it can't be read.
+    /// How many descriptors the process may have open (the soft limit). 1024 if the limit can't be read.
     static var current: Int { limit.map { Int(clamping: $0.rlim_cur) } ?? 1024 }
 }

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A POSIX thread with a name that `top` shows.
+/// A POSIX thread with a name that tools such as `top` show.
 struct NamedThread {
     private final class Start {
         let name: String
@@ -17,14 +17,14 @@ struct NamedThread {
 
     init(_ name: String, _ body: @escaping @Sendable () -> Void) { content = Start(name, body) }
 
-    /// The thread ends when `body` returns. Nobody waits for its end (detached).
+    /// The thread ends when `body` returns. The thread is detached, since nobody waits for its end.
     func start() {
         // This is safe, since the attributes are initialized, used and destroyed within this function.
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // This is safe, since the new thread takes over the reference that is retained here, and releases it.
+        // This is safe, since the new thread takes over the retained reference and releases it.
         let context = unsafe Unmanaged.passRetained(content).toOpaque()
         let result = unsafe pthread_create(
             &thread, &attributes,

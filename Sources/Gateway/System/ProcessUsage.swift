@@ -4,7 +4,8 @@ import Glibc
 /// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics).
 struct ProcessUsage {
     let cpuSeconds: Double
-    /// All mapped memory, and the part that is resident. In bytes; nil if /proc is not available.
+    /// The size of all mapped memory. `residentBytes` is the part that is in RAM. Both are in bytes, and nil if /proc
+    /// is not available.
     let virtualBytes: Int?
     let residentBytes: Int?
     /// Nil if /proc is not available.
@@ -30,7 +31,7 @@ struct ProcessUsage {
         defer { unsafe closedir(directory) }
         var count = 0
         while unsafe readdir(directory) != nil { count += 1 }
-        // Three entries don't count: ".", "..", and the descriptor of the directory itself.
+        // The entries ".", ".." and the descriptor of the directory itself don't count.
         return max(0, count - 3)
     }
 }

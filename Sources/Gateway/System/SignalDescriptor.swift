@@ -3,8 +3,8 @@ import Glibc
 
 /// Delivers signals through a descriptor (signalfd(2)) instead of signal handlers.
 ///
-/// Threads inherit blocked signals. So the signals are blocked in the calling thread and in all threads that it starts
-/// later.
+/// The signals are blocked in the calling thread, and in all threads that it starts later, since a new thread inherits
+/// the blocked signals.
 @safe
 final class SignalDescriptor {
     let descriptor: Int32
@@ -21,7 +21,7 @@ final class SignalDescriptor {
 
     deinit { _ = close(descriptor) }
 
-    /// The number of the next signal that has arrived. Nil if none has.
+    /// Returns the number of the next signal that has arrived, or nil if there is none.
     func next() -> Int32? {
         var info = signalfd_siginfo()
         // This is safe, since the kernel writes one whole structure or nothing.

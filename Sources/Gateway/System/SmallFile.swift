@@ -1,6 +1,6 @@
 import Glibc
 
-/// Reads small files as a whole.
+/// Reads whole files of at most 1 MiB.
 enum SmallFile {
     private static let limit = 1 << 20
 

@@ -7,9 +7,9 @@ enum IOResult: Equatable {
     case bytes(Int)
     /// Nothing can be read or written now. The poller reports when this changes.
     case wouldBlock
-    /// The peer will send no more bytes.
+    /// The peer has closed its side, so no more bytes will arrive.
     case ended
-    /// The value is the `errno` of the failed call.
+    /// The call has failed with this `errno`.
     case failed(Int32)
 }
 
@@ -26,7 +26,7 @@ enum Socket {
         }
     }
 
-    /// Whether a read would find nothing: no byte, no end of the stream, and no error.
+    /// Whether the socket has nothing to read: no bytes, no end of the stream, and no error.
     static func isSilent(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {
@@ -37,7 +37,7 @@ enum Socket {
         }
     }
 
-    /// The number of written bytes that the peer has not acknowledged.
+    /// How many of the written bytes the peer has not acknowledged.
     static func untaken(_ descriptor: Int32) -> Int64 { Int64(aegis_untaken(descriptor)) }
 
     /// Sends as many bytes as fit into the kernel's send buffer.
@@ -69,7 +69,7 @@ enum Socket {
                 return descriptor
             }
             switch errno {
-            // The client closed this connection before it was accepted. Another connection may be waiting.
+            // The client has already closed this connection. Another connection may wait to be accepted.
             case EINTR, ECONNABORTED, EPROTO: continue
             case EAGAIN: return nil
             default: throw SystemFailure("accept")
@@ -85,7 +85,7 @@ enum Socket {
         return descriptor
     }
 
-    /// Starts a connection. Returns true if it is established at once, as with Unix sockets.
+    /// Starts to connect. Returns true if the connection is established at once, which is usual for Unix sockets.
     static func connect(_ descriptor: Int32, to address: SocketAddress) throws(SystemFailure) -> Bool {
         let result = unsafe address.withSockaddr { unsafe Glibc.connect(descriptor, $0, $1) }
         if result == 0 { return true }
@@ -102,7 +102,6 @@ enum Socket {
         return code
     }
 
-    /// Returns whether the call succeeded.
     @discardableResult
     static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
@@ -110,13 +109,13 @@ enum Socket {
         return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
-    /// Without Nagle's algorithm small writes are sent at once.
+    /// Turns off Nagle's algorithm, so that small writes are sent at once.
     static func setNoDelay(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
-    /// Tells the peer that no more bytes will be sent.
+    /// The peer sees the end of the stream after the bytes that were sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// A later `close` will send a reset, so the peer sees that the stream was cut off.
+    /// Makes a later `close` send a reset, so that the peer knows that the stream was cut off.
     static func resetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
         // This is safe, since setsockopt(2) only reads as many bytes as the structure has.

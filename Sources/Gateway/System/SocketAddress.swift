@@ -12,8 +12,8 @@ package struct SocketAddress: Sendable, Hashable {
             var value = sockaddr_in()
             value.sin_family = sa_family_t(AF_INET)
             value.sin_port = UInt16(port).bigEndian
-            // This is safe, since an IPv4 address has 4 bytes and an IPv6 address 16, as many as the two `sin` fields
-            // have.
+            // This is safe, since an IPv4 address has 4 bytes and an IPv6 address has 16, and so have the fields
+            // `sin_addr` and `sin6_addr`.
             unsafe withUnsafeMutableBytes(of: &value.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
             (bytes, family) = (Self.bytes(of: value), AF_INET)
         case .v6:
@@ -25,7 +25,7 @@ package struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// The address of a Unix socket. The path has at most 107 bytes.
+    /// The path of a Unix socket has at most 107 bytes.
     init(unixPath path: String) {
         precondition(path.utf8.count <= 107, "the configuration has checked it")
         var value = sockaddr_un()
@@ -35,7 +35,8 @@ package struct SocketAddress: Sendable, Hashable {
         (bytes, family) = (Self.bytes(of: value), AF_UNIX)
     }
 
-    /// Copies `length` bytes of an address that the system returned. Nil if it is neither an IPv4 nor an IPv6 address.
+    /// Copies an address of `length` bytes that the system has returned. Returns nil for families other than IPv4 and
+    /// IPv6.
     @unsafe
     init?(_ address: UnsafePointer<sockaddr>, length: Int) {
         family = unsafe Int32(address.pointee.sa_family)
@@ -45,7 +46,6 @@ package struct SocketAddress: Sendable, Hashable {
 
     var isUnix: Bool { family == AF_UNIX }
 
-    /// The same address with another port.
     func with(port: Int) -> SocketAddress {
         // In IPv4 and IPv6 addresses the port comes right after the two bytes of the family.
         var changed = bytes
@@ -59,7 +59,7 @@ package struct SocketAddress: Sendable, Hashable {
         self.family = family
     }
 
-    /// Lends the address to a C function.
+    /// Lends the address to a C function, for the time of the call.
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe bytes.withUnsafeBytes { buffer in
             // This is safe, since `bytes` is a complete sockaddr of its family, and so is not empty.
@@ -74,7 +74,7 @@ package struct SocketAddress: Sendable, Hashable {
     }
 }
 
-/// A client's address. It has a fixed size, so a connection stores it without another allocation.
+/// A client's address. It has a fixed size, so a connection contains the address without another allocation.
 struct PeerAddress {
     /// The address in network byte order. An IPv4 address has the first four bytes. An IPv4-mapped IPv6 address is
     /// stored as an IPv4 address.
@@ -84,7 +84,7 @@ struct PeerAddress {
     private var text = InlineArray<46, UInt8>(repeating: 0)
     private var textCount: UInt8 = 0
 
-    /// No address, as for the client of a Unix socket.
+    /// A client of a Unix socket has no address.
     init() {}
 
     init(_ storage: sockaddr_storage) {
@@ -109,11 +109,11 @@ struct PeerAddress {
         writeText()
     }
 
-    /// Parses an address as inet_pton(3) does. Nil if the text is not an address.
+    /// Parses an address as inet_pton(3) does. Returns nil if the text is not an address.
     init?(text: Bytes, isV6: Bool) {
         var source = InlineArray<46, CChar>(repeating: 0)
-        // At most 45 bytes are copied, so the last byte of `source` stays NUL. A NUL within the text is refused, since
-        // inet_pton would stop there.
+        // At most 45 bytes are copied, so the last byte of `source` stays NUL. A text with a NUL is refused, since
+        // inet_pton would only read the part before it.
         guard 1..<46 ~= text.count else { return nil }
         for index in 0..<text.count {
             guard text[index] != 0 else { return nil }
@@ -140,13 +140,13 @@ struct PeerAddress {
         isV6 = false
     }
 
-    /// Ports are not compared.
+    /// The ports are not compared.
     func isSameAddress(as other: PeerAddress) -> Bool {
         isV6 == other.isV6 && (0..<(isV6 ? 16 : 4)).allSatisfy { bytes[$0] == other.bytes[$0] }
     }
 
-    /// Identifies a client for the limits. An IPv6 client is identified by the first 64 bits of its address, since one
-    /// network usually has all addresses with these bits (RFC 6177).
+    /// Identifies a client for the limits. Only the first 64 bits of an IPv6 address are used, since one customer
+    /// usually has all addresses that begin with the same 64 bits (RFC 6177).
     struct Key: Hashable {
         fileprivate let prefix: UInt64
         fileprivate let isV6: Bool
@@ -158,12 +158,12 @@ struct PeerAddress {
         return Key(prefix: prefix, isV6: isV6)
     }
 
-    /// Writes dotted decimal for IPv4, and the form of RFC 5952 for IPv6.
+    /// Writes an IPv4 address in dotted decimal, and an IPv6 address in the form of RFC 5952.
     func write(to output: borrowing Scratch) { output.append(text.span.extracting(first: Int(textCount))) }
 
     var description: String { String(decoding: (0..<Int(textCount)).map { text[$0] }, as: UTF8.self) }
 
-    /// The text is made once for a connection, since each of its requests uses it.
+    /// Makes the text only once, since all requests of a connection use it.
     private mutating func writeText() {
         var source = bytes
         var written = InlineArray<46, CChar>(repeating: 0)
@@ -182,7 +182,7 @@ struct PeerAddress {
         }
     }
 
-    /// A hash (FNV-1a) for the balance method `ip_hash`. It must not change when the gateway restarts.
+    /// A hash of the address (FNV-1a), for the balance method `ip_hash`. A restart does not change it.
     var hash: UInt32 {
         var hash: UInt32 = 2_166_136_261
         for index in 0..<(isV6 ? 16 : 4) { hash = (hash ^ UInt32(bytes[index])) &* 16_777_619 }

@@ -1,12 +1,12 @@
 import Glibc
 
-/// The identity and size of a state's files: the database, and the -wal and -shm files that SQLite keeps beside the
-/// open database (https://sqlite.org/walformat.html).
+/// The identity and size of a state's files: the database, and the -wal and -shm files that SQLite keeps beside an open
+/// database (https://sqlite.org/walformat.html).
 ///
-/// Only stat(2) is used. If this process opened and closed one of the files, it would release the locks that SQLite
-/// holds on the file (fcntl(2)).
+/// The values come from stat(2). The files are not opened, since closing a file would release the locks that SQLite
+/// holds on it in this process (fcntl(2)).
 struct StateFiles: Equatable {
-    /// The values of stat(2) that show whether a path still leads to the same, unchanged file.
+    /// The values of stat(2) that show whether a file is still the same file and unchanged.
     struct File: Equatable {
         var device: UInt64
         var number: UInt64
@@ -18,7 +18,7 @@ struct StateFiles: Equatable {
         func isSameFile(as other: File) -> Bool { device == other.device && number == other.number }
     }
 
-    /// A file is nil if it does not exist or can't be examined.
+    /// Each of the three files is nil if it does not exist or stat(2) fails.
     var database: File?
     var wal: File?
     var sharedMemory: File?
@@ -26,28 +26,28 @@ struct StateFiles: Equatable {
     /// Whether these are still the files that a store has opened. If not, the store no longer sees what other processes
     /// write.
     ///
-    /// SQLite never replaces a file of an open database, so another program must have replaced it. A process that keeps
+    /// SQLite never replaces the files of an open database, so another program has replaced them. A process that keeps
     /// using the old files misses commits, and may overwrite some.
     func areStill(_ opened: StateFiles) -> Bool {
         Self.isSame(database, opened.database) && Self.isSame(wal, opened.wal)
             && Self.isSame(sharedMemory, opened.sharedMemory)
     }
 
-    /// Whether something other than a plain commit has changed the files since `former`. A commit only makes the -wal
-    /// file longer. The cause may be damage, or SQLite itself moving commits into the database file.
+    /// Whether something other than a plain commit has changed the files since `former`, since a commit only makes the
+    /// -wal file longer. The cause may be damage, or SQLite itself, which moves commits into the database file.
     func mayBeDamaged(since former: StateFiles) -> Bool {
         database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
     }
 
     private static func isSame(_ file: File?, _ opened: File?) -> Bool {
-        // A file that did not exist when the store was opened may have been created later.
+        // A file that did not exist when the store was opened may exist now.
         guard let opened else { return true }
         return file?.isSameFile(as: opened) ?? false
     }
 }
 
 extension StateFiles {
-    /// `path` is the database's path. The other files are beside the database.
+    /// `path` leads to the database. The -wal and -shm files are beside it.
     init(path: String) {
         database = File(path: path)
         wal = File(path: path + "-wal")

@@ -1,7 +1,7 @@
 import Glibc
 
 enum SystemClock {
-    /// `clock` is a clock of clock_gettime(2), such as CLOCK_MONOTONIC.
+    /// Reads a clock of clock_gettime(2), such as CLOCK_MONOTONIC.
     static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         // This is safe, since `clock_gettime` only fills `time`.

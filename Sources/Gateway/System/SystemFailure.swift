@@ -6,7 +6,7 @@ package struct SystemFailure: Error, Equatable, CustomStringConvertible {
     /// The `errno` that the system call set.
     package let code: Int32
 
-    /// Must follow the failed call directly, since the next call may change `errno`.
+    /// Must be called right after the failed call, since the next call may change `errno`.
     init(_ call: String) {
         code = errno
         self.call = call
@@ -21,8 +21,8 @@ package struct SystemFailure: Error, Equatable, CustomStringConvertible {
 
     /// The system's message for an `errno`, such as "Connection refused".
     static func text(_ code: Int32) -> String {
-        // This is safe, since the text is copied at once. glibc returns a constant text, or for unknown codes a text in
-        // a buffer of this thread.
+        // This is safe, since the text is copied at once. glibc returns a constant text for known codes, and a buffer
+        // of this thread for other codes.
         unsafe String(cString: strerror(code))
     }
 }

@@ -1,11 +1,11 @@
 import Glibc
 
 enum SystemName {
-    /// The machine's host name. `unknown` if the system does not report it.
+    /// The machine's host name, or `unknown` if the system does not report a name.
     static var machine: String {
         var name = [CChar](repeating: 0, count: 256)
-        // This is safe, since the call may write one byte less than the array has. So the last byte stays zero and ends
-        // the name.
+        // This is safe, since `gethostname` may write one byte less than the array has. The last byte stays zero and
+        // ends the name.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

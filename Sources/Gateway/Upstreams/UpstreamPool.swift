@@ -4,11 +4,12 @@ import PKI
 enum UpstreamTrust: Sendable {
     /// The upstream's certificate must come from a CA of this context.
     case known(TLSClientContext)
-    /// The file of CAs can't be used; the text says why. Connections to the upstream fail, since it would be unsafe to
-    /// trust other CAs instead.
+    /// The file of CAs can't be used, for this reason. All connections to the upstream fail, since it would be unsafe
+    /// to trust other CAs instead.
     case unusable(String)
 
-    /// Whether newly read CAs replace the present ones. Unusable CAs never replace usable ones.
+    /// `present` are the CAs as they were just read. Returns whether `present` replaces the earlier CAs. Unusable CAs
+    /// never replace usable CAs.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(let former), .known(let new)): former.trust != new.trust
@@ -19,18 +20,18 @@ enum UpstreamTrust: Sendable {
     }
 }
 
-/// The values of an upstream that never change. All workers share a definition.
+/// The properties of an upstream that never change. All workers share a definition.
 struct UpstreamDefinition: Sendable {
     let number: UpstreamNumber
     let upstream: Upstream
-    /// The value of the Host field in requests, unless the host has `preserve_host`.
+    /// The value of the Host field in requests to the upstream, unless the host has `preserve_host`.
     let authority: [UInt8]
     /// The name or IP address for which the upstream's certificate must be valid. Nil for an upstream without TLS.
     let serverName: String?
     let trust: UpstreamTrust
-    /// The upstream as the access log names it.
+    /// How the access log names the upstream.
     let logName: [UInt8]
-    /// Whether the upstream has a host name, which must be resolved.
+    /// Whether the upstream has a host name that must be resolved.
     let hasName: Bool
 
     init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
@@ -66,19 +67,19 @@ struct UpstreamPool: ~Copyable {
     let definition: UpstreamDefinition
     /// The upstream's resolved addresses. New connections use them in turn.
     private(set) var addresses: [SocketAddress] = []
-    /// For each address: until when new connections skip it, because a connection to it failed. In milliseconds of the
+    /// For each address, the time until which new connections avoid the address after a failure. In milliseconds of the
     /// event loop's clock.
     private var skippedUntil: [Int64] = []
     private var nextAddress = 0
     private var nextAsk: Int64 = 0
-    /// The reason why there are no addresses.
+    /// The reason why `addresses` is empty.
     var resolutionFailure = "its name is not resolved yet"
     /// Whether the health checks succeed. Always true for an upstream without health checks.
     var isHealthy = true
     var failures = 0
     /// Until when the upstream gets no requests, in milliseconds of the event loop's clock.
     var ejectedUntil: Int64 = 0
-    /// The group for the key exchange that the upstream chose last. If the gateway offered a key share of another
+    /// The group that the upstream chose for the last key exchange. If the gateway offered a key share of another
     /// group, the handshake would need a second ClientHello.
     var group = TLSGroup.x25519
     /// The number of exchanges that use the upstream at present.
@@ -93,8 +94,8 @@ struct UpstreamPool: ~Copyable {
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 
-    /// Sets the addresses. Returns false if they are the same as before. A new address resets the failures, which
-    /// concern only the old addresses.
+    /// Sets the addresses. Returns false if they have not changed. If there is a new address, the upstream is no longer
+    /// ejected, since its failures concern the old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
         if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
@@ -103,7 +104,7 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Whether the upstream's name should be resolved again after a failure. True at most once a second.
+    /// Whether the upstream's name should be resolved again after a failure. This is true at most once a second.
     mutating func mayAsk(at milliseconds: Int64) -> Bool {
         guard definition.hasName, milliseconds >= nextAsk else { return false }
         nextAsk = milliseconds + 1000
@@ -116,14 +117,14 @@ struct UpstreamPool: ~Copyable {
         var turn = first
         while skippedUntil[turn] > milliseconds {
             turn = (turn + 1) % addresses.count
-            // All addresses are skipped, so the next one is used anyway.
+            // If all addresses are skipped, the next address is used anyway.
             if turn == first { break }
         }
         nextAddress = turn + 1
         return turn
     }
 
-    /// A connection to the address failed. New connections skip the address for `ejectionMilliseconds`.
+    /// Called when a connection to the address failed. New connections skip the address for `ejectionMilliseconds`.
     mutating func skip(_ turn: Int, at milliseconds: Int64) {
         guard turn < skippedUntil.count else { return }
         skippedUntil[turn] = milliseconds + Self.ejectionMilliseconds

@@ -6,9 +6,9 @@ struct ClientConnection: ~Copyable {
         case handshake
         /// The TLS handshake waits for a certificate that is being ordered. Nothing is read from the client meanwhile.
         case awaitingCertificate
-        /// The gateway reads and answers requests.
+        /// The gateway reads requests and answers them.
         case open
-        /// After an upgrade to another protocol, bytes are passed on in both directions.
+        /// After an upgrade to another protocol, the gateway passes bytes on in both directions.
         case tunnel
         /// The gateway has sent the last answer. It reads and discards the client's bytes, so that the client has time
         /// to receive the answer.
@@ -31,13 +31,14 @@ struct ClientConnection: ~Copyable {
     /// Received bytes that are not yet processed: a part of a head, or requests that wait for their turn.
     var inbox = ByteQueue()
     var scanner = HeadScanner.request
-    /// Reads the rest of a request's body after an early answer, so that the rest can be discarded.
+    /// The client's request was answered before its body arrived. This decoder finds the end of the body, so that the
+    /// body can be discarded.
     var discarding: BodyDecoder?
     /// How many more bytes the phase `lingering` may discard.
     var mayDiscard = Int.max
     var deadline = Deadline()
-    /// The latest time for the next bytes of the request's body, in milliseconds of the event loop's clock. Each byte
-    /// that arrives moves this time. In the phase `lingering`: when the phase ends.
+    /// When the next bytes of the request's body must have arrived, in milliseconds of the event loop's clock. Each
+    /// byte that arrives postpones this time. In the phase `lingering`, this is the end of the phase.
     var bodyDeadline: Int64 = 0
     var requests: UInt32 = 0
     /// Whether the connection is in the worker's queue of connections that wait for their turn.

@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Counts the client connections of all workers, in total and for each client. If each worker had limits of its own,
-/// some connections would be refused too early, since the kernel distributes connections unevenly.
+/// Counts the client connections of all workers, in total and for each client. The kernel distributes connections
+/// unevenly. So if each worker had a limit of its own, some connections would be refused too early.
 ///
-/// Workers share no other mutable value, apart from mailboxes and the access log's sink. A worker uses the counts when
-/// a connection begins and when it ends.
+/// Apart from this object, workers share only mailboxes and the access log's sink. A worker uses the counts only when a
+/// connection begins and when it ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0
@@ -23,7 +23,7 @@ final class ConnectionCounts: Sendable {
 
     /// Counts one more connection of a client, if the limits allow it.
     ///
-    /// `total` limits all connections. `perClient` limits the connections of this client; nil stands for no limit.
+    /// `total` limits all connections, and `perClient` the connections of this client. Nil stands for no limit.
     func admit(_ client: PeerAddress.Key, total: Int, perClient: Int?) -> Admission {
         counts.withLock { counts in
             let own = counts.byClient[client, default: 0]
@@ -35,7 +35,7 @@ final class ConnectionCounts: Sendable {
         }
     }
 
-    /// An admitted connection of the client has ended.
+    /// Called when an admitted connection has ended.
     func leave(_ client: PeerAddress.Key) {
         counts.withLock { counts in
             counts.total -= 1

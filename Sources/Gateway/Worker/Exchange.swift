@@ -3,7 +3,8 @@ import HTTP1
 /// A request and its response. A health check is an exchange without a client.
 struct Exchange: ~Copyable {
     enum ResponseFraming {
-        /// The body is sent as it is: there is none, its length is declared, or the end of the connection ends it.
+        /// The body is sent unchanged. Either there is no body, or the head declares its length, or the end of the
+        /// connection ends the body.
         case plain
         case chunked
     }
@@ -23,8 +24,8 @@ struct Exchange: ~Copyable {
     let method: HTTP1.Method
     /// The request as the upstream gets it: the head, then the part of the body that was collected.
     var request = ByteQueue()
-    /// The offset in `request` where the upstream's own name is inserted as the Host field. 0 if the upstream gets the
-    /// client's Host field.
+    /// The offset in `request` at which the upstream's own name is inserted, as the value of the Host field. 0 if the
+    /// client's Host is kept.
     var hostOffset = 0
     /// The range of the Upgrade field's value in `request`. Empty if the client asks for no upgrade.
     var upgradeRange = 0..<0
@@ -32,19 +33,18 @@ struct Exchange: ~Copyable {
     var requestBody: BodyDecoder?
     var sendsChunks = false
     var bodyBytesReceived: UInt64 = 0
-    /// Whether the gateway still collects the first part of the body. An upstream is chosen after that.
+    /// Whether the first part of the body is still being collected. An upstream is chosen after that.
     var isCollecting = false
     /// How many bytes of the request's body are in `request`.
     var collectedBytes = 0
-    /// Whether `request` still has everything that was sent. Only then can the request be sent again.
+    /// Whether `request` still holds everything that was sent, so that the request can be sent again.
     var keepsRequest = true
-    /// Whether the upstream reads no more of the request's body. The gateway then discards the rest.
+    /// Whether the upstream no longer reads the request's body. The gateway discards the rest of the body.
     var discardsRequestBody = false
     /// Whether the client waits for a response with status 100 before it sends the body.
     var expectsContinue = false
     var clientSpeaksHTTP11 = true
-    /// Whether error answers are HTML pages. True if text/html comes first in the request's Accept field, as browsers
-    /// send it.
+    /// Whether errors are answered with HTML. Browsers send an Accept field that begins with text/html.
     var wantsHTML = false
     /// Whether the client's connection stays open after this exchange.
     var keepsClient: Bool
@@ -60,19 +60,19 @@ struct Exchange: ~Copyable {
     /// Whether the upstream connection can carry another exchange.
     var keepsUpstream = false
 
-    /// Follows the frames that the client gets through a WebSocket tunnel. Nil for other protocols.
+    /// Finds the ends of the frames that the client gets through a WebSocket. Nil for other protocols.
     var frames: WebSocketFrames?
-    /// Whether the gateway has sent the client a WebSocket close frame. After that frame, nothing from the upstream is
-    /// passed on.
+    /// Whether the client was sent a WebSocket close frame. After this frame, the client gets no bytes of the upstream.
     var isToldToClose = false
 
     // MARK: Attempts to send the request
     var tries = 0
     var retries = 0
-    /// Whether the next attempt opens a new connection, because an idle connection turned out to be dead.
+    /// Whether the next attempt must open a new connection, because an idle connection was dead.
     var wantsNewConnection = false
     var nextCandidate = 0
-    /// How many of the upstream's addresses have failed. `address` is the index of the address tried last.
+    /// How many of the upstream's addresses have failed for this request. `address` is the index of the address that
+    /// was tried last.
     var addressTries = 0
     var address = 0
 
@@ -85,6 +85,6 @@ struct Exchange: ~Copyable {
     var logLine = ByteQueue()
     var requestID = RequestID()
 
-    /// Whether the whole body of the request has arrived.
+    /// Whether the whole body of the request has arrived. Also true if the request has no body.
     var isRequestComplete: Bool { requestBody == nil }
 }

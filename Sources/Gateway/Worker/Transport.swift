@@ -1,30 +1,31 @@
 import PKI
 
-/// The gateway's end of a TCP or Unix connection, with or without TLS. A transport owns its descriptor.
+/// The gateway's end of a connection over TCP or a Unix socket, with or without TLS. A transport owns its descriptor.
 ///
-/// Bytes that don't fit into the kernel's send buffer wait in `outbox`. While bytes wait there, callers should not
-/// produce more.
+/// Bytes that don't fit into the kernel's send buffer wait in `outbox`. While bytes wait, the caller should not send
+/// more.
 struct Transport: ~Copyable {
     let descriptor: Int32
     var tls: TLSConnection?
     /// Bytes that could not be sent yet, in encrypted form if the connection uses TLS.
     private(set) var outbox = ByteQueue()
-    /// Whether a read may find something. An event sets this; a read that returns less than it asked for clears it.
+    /// Whether there may be something to read. An event sets `mayRead`. A read that returns fewer bytes than requested
+    /// clears it.
     var mayRead = false
-    /// Whether an event has reported the end of the stream. No other event will report the end, so reads continue until
-    /// they reach it.
+    /// Whether an event has reported the end of the stream. No other event will report the end, so reading continues
+    /// until the end is reached.
     private var isEnding = false
-    /// Received bytes that TLS has not read yet, because the connection's turn was over or its handshake waits for a
+    /// Received bytes that TLS has not read yet. Either the connection's turn was over, or the handshake waits for a
     /// certificate.
     private var undecrypted = ByteQueue()
-    /// Whether TLS can return more data before it gets more bytes.
+    /// Whether TLS can return more data without receiving more bytes.
     private var hasMore = false
-    /// The end of the stream, if it was found together with the last bytes. The next `receive` returns it.
+    /// The end of the stream, if it arrived together with the last bytes. The next `receive` returns it.
     private var pendingEnd: Received?
     private var quietRecords = QuietRecords()
-    /// The number of unacknowledged bytes in the kernel at the last check.
+    /// How many bytes the peer had not acknowledged at the last check.
     private var untaken: Int64 = 0
-    /// How many bytes the kernel has accepted since the connection began.
+    /// How many bytes the kernel has accepted in total.
     private(set) var sentBytes: Int64 = 0
 
     init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
@@ -43,28 +44,29 @@ struct Transport: ~Copyable {
         if readiness.intersects(.ended) { isEnding = true }
     }
 
-    /// Whether nothing waits to be read. The end of the stream counts as something, even if no event has reported it
-    /// yet.
+    /// Whether there is nothing to read. The end of the stream also counts as something to read, even if no event has
+    /// reported it yet.
     mutating func isSilent() -> Bool {
         pendingEnd == nil && undecrypted.isEmpty && !(tls?.hasPending ?? false) && Socket.isSilent(descriptor)
     }
 
     enum Received {
-        /// Bytes have arrived and are in the worker's `plain` memory. Over TLS there may be no data, if only TLS's own
-        /// messages arrived.
+        /// Bytes have arrived and are in the worker's memory `plain`. `plain` is empty if only TLS's own messages have
+        /// arrived.
         case bytes
         case nothing
-        /// The peer ended the stream. Over TLS it sent close_notify.
+        /// The peer ended the stream. Over TLS, the peer sent close_notify.
         case ended
-        /// The TLS stream ended without close_notify, so some of its data may be missing.
+        /// The TLS stream ended without close_notify, so a part of the stream may be missing.
         case truncated
         case failed(TransportFailure)
     }
 
-    /// Receives once, into `memory.plain`. If bytes and the end of the stream arrive together, the next call returns
+    /// Receives once, into `memory.plain`. If the end of the stream arrives together with bytes, the next call returns
     /// the end.
-    /// - Parameter second: The present time in whole seconds. It limits how many records without data a peer may send
-    ///   each second.
+    ///
+    /// - Parameter second: The present time in whole seconds. A peer may send only a limited number of records without
+    ///   data each second.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         if let end = pendingEnd {
@@ -87,8 +89,8 @@ struct Transport: ~Copyable {
         }
     }
 
-    /// Lends received bytes to TLS. If some bytes were kept earlier, TLS gets them first; otherwise it gets what one
-    /// read from the network returns.
+    /// Lends received bytes to TLS. Bytes that were kept earlier are lent first. Without such bytes, the call reads
+    /// from the network once.
     mutating func receiveCiphertext(_ memory: borrowing WorkerMemory) -> IOResult {
         memory.cipher.clear()
         guard undecrypted.isEmpty, !hasMore else {
@@ -104,15 +106,16 @@ struct Transport: ~Copyable {
         return result
     }
 
-    /// Lends TLS the bytes that it did not read in an earlier turn.
+    /// Lends TLS the bytes that were kept earlier.
     func lendUndecrypted(_ wire: TLSWire) {
         // This is safe, since the bytes stay unchanged in the queue until TLS has read them.
         unsafe wire.lend(undecrypted.bytes.buffer.baseAddress.unsafelyUnwrapped, count: undecrypted.count)
     }
 
-    /// Keeps the lent bytes that TLS has not read, for a later turn.
+    /// Keeps the bytes that TLS has not read, for a later turn.
     mutating func keepUndecrypted(_ wire: TLSWire) {
-        // This is safe, since `unread` lies in the scratch memory or in the queue, and is used before either changes.
+        // This is safe, since `unread` lies in the scratch memory or in the queue, and is used before either of them
+        // changes.
         let unread = unsafe Bytes(wire.unread)
         if undecrypted.isEmpty {
             undecrypted.append(unread)
@@ -123,7 +126,7 @@ struct Transport: ~Copyable {
         if !undecrypted.isEmpty { mayRead = true }
     }
 
-    /// Decrypts the bytes lent to TLS. The result is in `memory.plain`.
+    /// Decrypts the bytes that were lent to TLS. The decrypted bytes are in `memory.plain`.
     mutating func decrypt(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
         memory.plain.clear()
         var end: Received?
@@ -141,7 +144,7 @@ struct Transport: ~Copyable {
         }
         if hasMore || !undecrypted.isEmpty { keepUndecrypted(memory.wire) }
         if hasMore { mayRead = true }
-        // TLS may have produced an alert, or the reply to a key update.
+        // TLS may have to send an alert, or the reply to a key update.
         if let failure = sendOutput(of: memory.wire) { end = .failed(failure) }
         let quiet = memory.wire.quietRecords
         if quiet > 0, !quietRecords.admits(quiet, second: second, isRead: isFlushed) {
@@ -165,8 +168,8 @@ struct Transport: ~Copyable {
             return 0
         }
         switch result {
-        // A read that returns less than it asked for has emptied the socket. If the stream ends later, another event
-        // reports the end.
+        // A read that returns fewer bytes than requested has emptied the socket. If the stream ends later, another
+        // event reports the end.
         case .bytes(let count): if count < asked, !isEnding { mayRead = false }
         case .ended, .wouldBlock, .failed: mayRead = false
         }
@@ -177,7 +180,8 @@ struct Transport: ~Copyable {
 
     /// Sends bytes, encrypted if the connection uses TLS. Bytes that don't fit into the kernel's send buffer wait in
     /// `outbox`.
-    /// - Returns: The reason why the connection is broken; nil if it works.
+    ///
+    /// - Returns: The reason why the connection is broken; nil if it is not broken.
     mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
         guard tls != nil else { return sendRaw(bytes) }
         var offset = 0
@@ -225,34 +229,35 @@ struct Transport: ~Copyable {
         untaken = Socket.untaken(descriptor)
     }
 
-    /// Whether a slow peer is still reading: bytes wait in `outbox`, and the peer has acknowledged at least `count`
-    /// bytes since the last check. An event does not show this, since it comes only when a large part of the send
-    /// buffer is free. The buffer may have megabytes, and a slow peer needs longer for them than a deadline allows.
+    /// Whether a slow peer still reads: bytes wait in `outbox`, and the peer has acknowledged at least `count` bytes
+    /// since the last check. Events don't show this, since they report room only when a large part of the send buffer
+    /// is free. That part may be megabytes, for which a slow peer needs longer than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
         !outbox.isEmpty && newlyTaken() >= count
     }
 
-    /// Whether the peer has not yet acknowledged all bytes sent. Costs a system call.
+    /// Whether the peer has not acknowledged all bytes yet. Costs a system call.
     mutating func hasUntaken() -> Bool {
         _ = newlyTaken()
         return untaken > 0
     }
 
-    /// Whether a peer is still receiving: it has acknowledged at least `count` bytes since the last check, but not all.
-    /// Costs a system call.
+    /// Whether the peer still receives: since the last check, the peer has acknowledged at least `count` bytes, but not
+    /// all. Costs a system call.
     mutating func isReceived(atLeast count: Int64) -> Bool {
         newlyTaken() >= count && untaken > 0
     }
 
-    /// How many bytes the peer has acknowledged since the last check, if no bytes were sent meanwhile. Costs a system
-    /// call.
+    /// How many bytes the peer has acknowledged since the last check. Bytes that were sent since then reduce the
+    /// result. Costs a system call.
     private mutating func newlyTaken() -> Int64 {
         let former = untaken
         untaken = Socket.untaken(descriptor)
         return former - untaken
     }
 
-    /// How much of the bytes sent after the first `offset` bytes the peer has acknowledged. Costs a system call.
+    /// Whether the peer has acknowledged all, some or none of the bytes that were sent after the first `offset` bytes.
+    /// Costs a system call.
     func taken(of offset: Int64) -> Taken {
         let left = Socket.untaken(descriptor)
         return left == 0 ? .all : left < sentBytes - offset ? .some : .nothing
@@ -262,8 +267,7 @@ struct Transport: ~Copyable {
         case all, some, nothing
     }
 
-    /// Keeps bytes back, to be sent together with the next bytes. Only for connections without TLS, or before TLS is
-    /// set up.
+    /// Keeps bytes back until the next bytes are sent. Only for connections without TLS, or before TLS is set up.
     mutating func hold(_ bytes: Bytes) { outbox.append(bytes) }
 
     /// Sends as many of the waiting bytes as fit into the kernel's send buffer.
@@ -284,15 +288,15 @@ struct Transport: ~Copyable {
         return nil
     }
 
-    /// A write has failed, so the waiting bytes are dropped. Bytes that have arrived can still be read, up to the end
-    /// of the stream.
+    /// Called when a write has failed. The bytes that wait to be sent are dropped. Bytes that have arrived can still be
+    /// read, up to the end of the stream.
     mutating func giveUpWriting() {
         outbox.clear()
         (mayRead, isEnding) = (true, true)
     }
 
-    /// Tells the peer that no more bytes will follow. Over TLS this is a close_notify. If bytes still wait to be sent,
-    /// the socket stays open for writing.
+    /// Tells the peer that no more bytes will follow. With TLS, close_notify is sent. The socket's sending side is
+    /// closed too, unless bytes still wait to be sent.
     mutating func finishWriting(_ wire: TLSWire) {
         if tls != nil {
             tls?.shutDown()
@@ -302,17 +306,17 @@ struct Transport: ~Copyable {
     }
 }
 
-/// Limits how many records without data, such as key updates, a peer may send. Such records cost more than records with
-/// data, and some require a reply.
+/// Limits how many records without data, such as key updates, a peer may send. Such a record costs more than a record
+/// with data, and may require a reply.
 struct QuietRecords {
-    /// The largest number of such records in a second. Clients need few; servers send session tickets.
+    /// The largest number of such records in a second. Clients need only a few, and servers send session tickets.
     static let limit = 32
 
     private var second: Int64 = 0
     private var count = 0
 
-    /// Counts records. Returns false if there are too many. The count restarts each second only if the peer reads the
-    /// replies (`isRead`), since unread replies occupy memory.
+    /// Counts records. Returns false if there are too many. Each second the count starts again, but only if the peer
+    /// reads the replies (`isRead`), since unread replies take memory.
     mutating func admits(_ more: Int, second now: Int64, isRead: Bool) -> Bool {
         if now != second, isRead { (second, count) = (now, 0) }
         count += more
@@ -321,11 +325,10 @@ struct QuietRecords {
 }
 
 enum TransportFailure: Error, Equatable {
-    /// The `errno` of a failed system call. 0 if the peer closed the connection.
+    /// A system call has failed with this `errno`. 0 if the peer has closed the connection.
     case system(Int32)
     case tls(TLSFailure)
 
-    /// The reason in words, for the log.
     var reason: String {
         switch self {
         case .system(0): "the connection was closed"

@@ -8,31 +8,31 @@ struct UpstreamConnection: ~Copyable {
         case active
         /// The connection waits in its pool for an exchange.
         case idle
-        /// After an upgrade to another protocol, bytes are passed on in both directions.
+        /// After an upgrade to another protocol, the gateway passes bytes on in both directions.
         case tunnel
     }
 
     var transport: Transport
     let pool: SlotID
     let address: SocketAddress
-    /// Whether the upstream's name no longer resolves to this address. The connection then closes after its exchange.
+    /// Whether this address no longer belongs to the upstream's name. If so, the connection closes after its exchange.
     var isOutdated = false
-    /// Whether the first bytes from the upstream came before it had received the whole first request. The bytes may not
-    /// be a response to this request, and the next request could get a wrong response. So the connection closes after
-    /// its exchange.
+    /// Whether the upstream sent its first bytes before the whole first request had reached it. These bytes may not be
+    /// a response to the request, and the next request could get a wrong response. So the connection closes after its
+    /// exchange.
     var isDoubtful = false
     var phase: Phase
     var exchange: SlotID
-    /// Received bytes of a response head that is not complete yet.
+    /// Received bytes of a response head that is still incomplete.
     var inbox = ByteQueue()
     var scanner = HeadScanner.response
     var deadline = Deadline()
-    /// How many bytes were sent before the first request, for the TLS handshake.
+    /// How many bytes the TLS handshake sent, before the first request.
     var sentBeforeRequests: Int64 = 0
     var isReused = false
     /// How long the connection may stay idle, in milliseconds.
     var idleMilliseconds = UpstreamPool.idleMilliseconds
-    /// The neighbours in the pool's list of idle connections: the next newer connection and the next older one.
+    /// The next newer idle connection in the pool. `older` is the next older idle connection.
     var newer = SlotID.none
     var older = SlotID.none
     var isQueued = false

@@ -1,9 +1,9 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request to the admin listener. If the Host field names another machine, the answer is 421. The path is
-    /// compared byte by byte as the client sent it. So no other spelling of a path can bypass a filter in front of the
-    /// listener.
+    /// Answers a request to the admin listener. If the Host field names another machine, the answer is 421. The path
+    /// must be spelled exactly as in `AdminHandler`. So a client can't bypass a filter in front of the listener by
+    /// another spelling.
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }

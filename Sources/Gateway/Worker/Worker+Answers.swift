@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request without an upstream. The body explains the status. `fields` are further header lines, which
-    /// must be at the start of `memory.output`.
+    /// Answers a request without an upstream, with a body that explains the status. `fields` are further header lines.
+    /// The caller must have written these lines to the start of `memory.output`.
     func answer(_ exchange: SlotID, _ status: Int, fields: Bytes? = nil) {
         let html = exchanges[exchange].wantsHTML
         memory.page.clear()
@@ -21,12 +21,12 @@ extension Worker {
         answer(exchange, 405, fields: memory.output.bytes)
     }
 
-    /// Sends the fixed answer that the configuration sets for the site (`respond`).
+    /// Sends the fixed answer of the site (`respond` in aegis.yaml).
     func answerFixed(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let method = exchanges[exchange].method
-        // A fixed answer with status 2xx is a page to read, so only GET and HEAD are allowed. A fixed answer with
-        // another status is sent for every method.
+        // A fixed answer with status 2xx is a page, which can only be read. So methods other than GET and HEAD are
+        // refused. A fixed answer with another status is sent for every method.
         if 200..<300 ~= view.respondStatus, method != .get, method != .head {
             return refuseMethod(exchange, allowing: "GET, HEAD")
         }
@@ -37,8 +37,8 @@ extension Worker {
             type: isHTML ? "text/html; charset=utf-8" : "text/plain; charset=utf-8", body, addsSiteFields: true)
     }
 
-    /// Redirects a request to the same URL over HTTPS. Status 301 serves GET and HEAD. Other methods get 308, with
-    /// which clients keep the method and the body.
+    /// Redirects a request to the same URL over HTTPS. GET and HEAD get status 301. Other methods get 308, so that
+    /// clients keep the method and the body.
     func redirect(_ head: Bytes, _ exchange: SlotID) {
         let method = exchanges[exchange].method
         memory.page.clear()
@@ -54,16 +54,16 @@ extension Worker {
         }
         writePathAndQuery(head)
         memory.output.append("\r\n")
-        // `memory.page` may be too small for a long target. So the Location field stays in `memory.output`, and the
-        // answer is written after it.
+        // A long target may not fit into `memory.page`. So the Location field stays in `memory.output`, and the answer
+        // is written after it.
         let location = memory.output.bytes
         answer(
             exchange, status: method == .get || method == .head ? 301 : 308, type: "text/plain; charset=utf-8",
             memory.page.bytes, fields: location)
     }
 
-    /// Answers with a body that the gateway has made. `fields` are further header lines, which must be at the start of
-    /// `memory.output`.
+    /// Answers with a body that the gateway has made. `fields` are further header lines. The caller must have written
+    /// these lines to the start of `memory.output`.
     func answer(
         _ exchange: SlotID, status: Int, type: StaticString, _ body: Bytes, fields: Bytes? = nil,
         addsSiteFields: Bool = false
@@ -83,7 +83,7 @@ extension Worker {
                 strip = view.responseStrip
             }
         }
-        // The gateway does not add a field that the site's configuration sets or removes.
+        // If the site's configuration sets or removes a field, the gateway does not add that field itself.
         func says(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
         if says("date") { memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
@@ -118,12 +118,12 @@ extension Worker {
         conclude(exchange, body, empty: false)
     }
 
-    /// Whether the connection can stay open after this answer, although the request's body may not have arrived.
+    /// Whether the connection can stay open after this answer, even if the request's body has not arrived yet.
     private func canKeep(_ exchange: SlotID, _ status: Int) -> Bool {
         guard exchanges[exchange].keepsClient, !isDraining else { return false }
         if exchanges[exchange].isRequestComplete { return true }
-        // A client that waits for status 100 may or may not send its body now. The gateway could not tell a body from
-        // the next request.
+        // A client that waits for status 100 may send its body later or not at all. The gateway could not distinguish a
+        // late body from the next request.
         return status < 400 && !exchanges[exchange].expectsContinue
     }
 
@@ -137,8 +137,8 @@ extension Worker {
         finish(exchange)
     }
 
-    /// Sends bytes to a client. Returns false if the connection is broken. In that case the client and its exchange no
-    /// longer exist.
+    /// Sends bytes to a client. Returns false if the connection is broken. The client and its exchange then no longer
+    /// exist.
     func deliver(_ bytes: Bytes, to client: SlotID) -> Bool {
         metrics.add(.bytesSent, UInt64(bytes.count))
         if clients[client].transport.send(bytes, memory.wire) != nil {
@@ -151,12 +151,11 @@ extension Worker {
         return true
     }
 
-    /// Answers a request that can't be processed further, and closes the connection, since the gateway does not know
-    /// where the next request starts.
+    /// Answers a request that can't be processed further, and closes the connection, since the start of the next
+    /// request is unknown.
     ///
-    /// If the request already has an `exchange`, the refusal ends it. If `isHead` is true, the method is HEAD and the
-    /// answer has no body. `explanation` replaces the sentence that the client usually gets for the status. `reason` is
-    /// for the access log.
+    /// If the request has an `exchange`, the exchange ends. With `isHead`, the answer has no body, as the method HEAD
+    /// requires. `explanation` replaces the sentence that belongs to the status. `reason` is for the access log.
     func refuse(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
@@ -178,7 +177,8 @@ extension Worker {
         linger(client)
     }
 
-    /// Counts and logs a refusal. `bytes` is the size of its body. A refused exchange ends here.
+    /// Counts and logs a refusal. `bytes` is the size of the answer's body. If the request has an exchange, the
+    /// exchange ends here.
     private func recordRefusal(
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID, _ id: RequestID, bytes: UInt64
     ) {
@@ -201,7 +201,7 @@ extension Worker {
 
     // MARK: The end of an exchange
 
-    /// Ends an exchange after its whole response was sent or given to the transport.
+    /// Ends an exchange whose whole response was sent, or waits in the transport.
     func finish(_ id: SlotID) {
         let client = exchanges[id].client
         let keeps = exchanges[id].keepsClient && (exchanges[id].isRequestComplete || clients[client].discarding != nil)
@@ -217,7 +217,7 @@ extension Worker {
         if !clients[client].inbox.isEmpty || clients[client].transport.mayRead { enqueue(client: client) }
     }
 
-    /// Ends an exchange that can't be completed. The caller must then answer the client or close its connection.
+    /// Ends an exchange that can't be completed. The caller must answer the client or close its connection.
     func drop(exchange id: SlotID) {
         exchanges[id].keepsUpstream = false
         record(id)

@@ -2,13 +2,14 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// The limits of the phase `lingering`, in which the gateway discards a client's bytes so that the client can
-    /// receive its answer. The first limits the whole phase, the second limits the time without bytes.
+    /// The longest time of the phase `lingering`. In this phase the gateway discards what a client sends, so that the
+    /// client can receive its answer. `lingerSilenceMilliseconds` is the longest time without bytes from the client.
     static let lingerMilliseconds: Int64 = 30_000
     static let lingerSilenceMilliseconds: Int64 = 2000
-    /// How much longer a handshake may take if its time ran out while it waited for the worker, in milliseconds.
+    /// A handshake whose time ran out while the client waited for the worker gets this much more time, in milliseconds.
     private static let graceMilliseconds: Int64 = 1000
-    /// How many requests of a connection are started in one turn. Then other connections have their turn.
+    /// The largest number of requests that a connection may start in one turn. Other connections have their turn after
+    /// that.
     private static let headsATurn = 4
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
@@ -22,7 +23,7 @@ extension Worker {
                 setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
             }
         }
-        // No read would notice the broken connection, since reading is paused.
+        // Reading is paused, so no read would notice that the connection is broken.
         if readiness.intersects(.hungUp), isPaused(id) { return abort(id) }
         pumpClient(id)
     }
@@ -33,10 +34,10 @@ extension Worker {
         if clients.contains(id) { pumpClient(id) }
     }
 
-    /// Reads from a client once, if a read may find something. Other connections have their turn before the next read,
-    /// since one read may return thousands of tiny chunks or frames, each of which costs as much as a large one.
+    /// Reads from a client once, if there may be something to read. Other connections have their turn before the next
+    /// read: one read may return thousands of tiny chunks or frames, and each costs as much as a large one.
     func pumpClient(_ id: SlotID) {
-        // A connection in the queue continues when its turn comes, not before.
+        // A connection in the queue must wait for its turn.
         guard mayRead(id), !clients[id].isQueued else { return }
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
@@ -47,8 +48,8 @@ extension Worker {
         enqueueIfReadable(id)
     }
 
-    /// Queues a client's connection if a read may find something. It continues after other connections have had their
-    /// turn.
+    /// Queues a client's connection if there may be something to read. The connection continues after other connections
+    /// have had their turn.
     func enqueueIfReadable(_ id: SlotID) {
         guard clients.contains(id), mayRead(id) else { return }
         clients[id].phase == .handshake ? enqueue(handshake: id) : enqueue(client: id)
@@ -56,7 +57,7 @@ extension Worker {
 
     private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
 
-    /// Whether the gateway must not read from the client now, for example because it could not pass the bytes on.
+    /// Whether the gateway must not read from the client now. Usually earlier bytes could not be passed on yet.
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
@@ -66,7 +67,7 @@ extension Worker {
             return !upstreams[upstream].transport.isFlushed
         case .open:
             let exchange = clients[id].exchange
-            // No further request is read while an answer still waits to be sent.
+            // While an answer waits to be sent, no further request is read.
             guard !exchange.isNone else { return !clients[id].transport.isFlushed }
             guard !exchanges[exchange].isRequestComplete else { return true }
             if exchanges[exchange].isCollecting { return false }
@@ -75,7 +76,7 @@ extension Worker {
         }
     }
 
-    /// Handles what a read from a client returned. Received bytes are in `memory.plain`.
+    /// Handles the result of a read from a client. The bytes are in `memory.plain`.
     func handle(_ received: Transport.Received, from id: SlotID) {
         switch received {
         case .nothing: return
@@ -94,8 +95,8 @@ extension Worker {
         }
     }
 
-    /// Handles a failure of TLS after the handshake. TLS has already sent an alert. The connection lingers, so that the
-    /// client can receive the alert.
+    /// Handles a failure of TLS after the handshake. TLS has already sent an alert. The connection stays open for a
+    /// while, so that the client can receive the alert.
     private func tlsFailed(_ id: SlotID, _ failure: TLSFailure) {
         metrics.add(BrokenTLS.counter(.client, BrokenTLS.Reason(failure)), 1)
         abortExchange(of: id)
@@ -117,13 +118,15 @@ extension Worker {
 
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
-        // A refused request has changed the phase, and its inbox is already empty.
+        // If a request was refused, the phase is no longer `open`, and the inbox is already empty.
         if clients.contains(id), clients[id].phase == .open { clients[id].inbox.removeFirst(taken) }
     }
 
-    /// Processes bytes from a client. A request head starts an exchange; a request body is passed on to its exchange.
-    /// - Returns: How many bytes were processed. The caller keeps the others for later. After the call the client may
-    ///   no longer exist.
+    /// Processes bytes from a client. A request's head starts an exchange, and a request's body is passed to its
+    /// exchange.
+    ///
+    /// - Returns: How many bytes were processed. The caller keeps the other bytes for later. After the call the client
+    ///   may no longer exist.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
         var offset = 0
         var heads = 0
@@ -145,7 +148,7 @@ extension Worker {
                 heads += 1
                 switch clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
-                    // The client's time to send a head starts with the head's first byte.
+                    // The time limit for a head starts with the head's first byte.
                     if clients[id].inbox.isEmpty {
                         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
                     }
@@ -164,8 +167,9 @@ extension Worker {
         return offset
     }
 
-    /// Skips the body of a request that was answered before the body arrived.
-    /// - Returns: The offset after the skipped bytes.
+    /// Skips the body of a request that was answered before its body arrived.
+    ///
+    /// - Returns: The offset of the next byte to process.
     private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         var offset = start
         while true {
@@ -188,8 +192,8 @@ extension Worker {
 
     // MARK: Endings
 
-    /// Handles the end of the client's stream. The connection ends too, unless the client still waits for the answer to
-    /// a complete request.
+    /// Handles the end of the client's stream. The connection ends, unless a complete request still waits for its
+    /// answer.
     private func clientEnded(_ id: SlotID) {
         switch clients[id].phase {
         case .tunnel: endTunnel(id)
@@ -233,7 +237,7 @@ extension Worker {
             return setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
-        // The client is not late: its handshake waits for the worker.
+        // The client is not late. Its handshake waits for the worker.
         case .handshake where clients[id].isQueued: setDeadline(client: id, inMilliseconds: Self.graceMilliseconds)
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
@@ -252,8 +256,7 @@ extension Worker {
                 return goodbye(id)
             }
             metrics.add(.clientTimeouts, 1)
-            // An error can be answered only if no answer has begun and no earlier answer waits for the client to read
-            // it.
+            // An error can be answered only if no answer has begun, and if the client has received all earlier answers.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
             guard !exchange.isNone else {
@@ -263,18 +266,18 @@ extension Worker {
         }
     }
 
-    /// The number of bytes that a receiver must at least acknowledge in this time. `bodyMinRate`, in bytes per second,
-    /// applies to both directions.
+    /// How many bytes a receiver must acknowledge within this time. The minimum rate of bodies (`bodyMinRate`, in bytes
+    /// per second) applies to both directions.
     func leastTaken(in milliseconds: Int64) -> Int64 { max(1, settings.bodyMinRate * milliseconds / 1000) }
 
-    /// Closes a connection that has no exchange, without a reset.
+    /// Closes a connection that has no exchange. The client gets an orderly end, not a reset.
     func goodbye(_ id: SlotID) {
         clients[id].phase = .closing
         endWriting(id, hasAnswered: false)
     }
 
-    /// Ends a connection after its answer was sent, but not at once: the client gets time to receive the answer, while
-    /// the gateway discards what the client still sends. This ends when the client closes its side or is silent, at
+    /// Ends a connection after its answer was sent. The client gets time to receive the answer, while the gateway
+    /// discards what the client still sends. The connection closes when the client closes its side or is silent, at
     /// `end` (in milliseconds of the event loop's clock), or after `bytes` bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
         clients[id].transport.finishWriting(memory.wire)
@@ -287,7 +290,7 @@ extension Worker {
         clients[id].mayDiscard = bytes
         clients[id].bodyDeadline = min(end, clock.milliseconds + Self.lingerMilliseconds)
         awaitMoreToDiscard(of: id)
-        // No event will report bytes that arrived before, so the connection is queued for a read.
+        // No event will report bytes that have already arrived, so the connection is queued for a read.
         enqueue(client: id)
     }
 
@@ -314,21 +317,21 @@ extension Worker {
     private func endWriting(_ id: SlotID, hasAnswered: Bool = true) {
         clients[id].transport.finishWriting(memory.wire)
         guard clients[id].transport.isFlushed else { return }
-        // A close with unread bytes, or bytes that arrive after the close, would make the kernel send a reset. The
-        // client could then lose the part of the answer that it has not received (RFC 9112 section 9.6). So the
-        // connection lingers.
+        // If the gateway closed the connection with unread bytes, or if bytes arrived after that, the kernel would send
+        // a reset. The client could then lose the last part of its answer (RFC 9112 section 9.6). So the rest is read
+        // and discarded first.
         let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
         hasUnread || hasAnswered && clients[id].transport.hasUntaken() ? discardRest(of: id) : close(id)
     }
 
-    /// Resets the connection of a client that does not read. With an orderly close, the kernel would keep the unsent
+    /// Resets the connection of a client that does not read. After an orderly close, the kernel would keep the unsent
     /// bytes and the connection for many minutes.
     private func cutOff(_ id: SlotID) {
         Socket.resetOnClose(clients[id].transport.descriptor)
         abort(id)
     }
 
-    /// Closes a client's connection at once, and ends its exchange.
+    /// Closes a client's connection at once. Its exchange ends too.
     func abort(_ id: SlotID) {
         abortExchange(of: id)
         close(id)
@@ -339,7 +342,7 @@ extension Worker {
         guard !exchange.isNone else { return }
         exchanges[exchange].keepsClient = false
         metrics.add(.clientAborts, 1)
-        // An HTTP/1.0 client would take an orderly close for the end of a complete answer. A reset shows that the
+        // An HTTP/1.0 client would mistake an orderly close for the end of a complete answer. A reset shows that the
         // answer was cut off.
         if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
             Socket.resetOnClose(clients[id].transport.descriptor)
@@ -347,7 +350,7 @@ extension Worker {
         drop(exchange: exchange)
     }
 
-    /// Closes a client's connection, whose exchange must already have ended.
+    /// Closes a client's connection. Its exchange must already have ended.
     func close(_ id: SlotID) {
         let client = clients.remove(id)
         tables.release(site: client.proof.site)

@@ -1,7 +1,7 @@
 import PKI
 
 extension Worker {
-    /// Called when the turn of a client in the queue of handshakes has come.
+    /// Called when a client in the queue of handshakes has its turn.
     func takeHandshakeTurn(_ id: SlotID) {
         switch clients[id].phase {
         case .handshake: continueHandshake(id)
@@ -22,7 +22,7 @@ extension Worker {
         advanceHandshake(id)
     }
 
-    /// Continues a handshake as far as possible with the bytes that were lent to TLS.
+    /// Continues a handshake as far as the bytes that were lent to TLS allow.
     private func advanceHandshake(_ id: SlotID) {
         var isRefused = false
         while true {
@@ -39,7 +39,7 @@ extension Worker {
                 switch chooseCertificate(id) {
                 case .chosen: continue
                 case .awaited(let name): return awaitCertificate(name, id)
-                // The next call of `handshake` produces the alert.
+                // The next call of `handshake` sends the alert.
                 case .none:
                     isRefused = true
                     clients[id].transport.tls?.refuse()
@@ -51,25 +51,25 @@ extension Worker {
         }
     }
 
-    /// The largest number of bytes that are read from a client and discarded after TLS has failed.
+    /// After TLS has failed, at most this many bytes are read from the client and discarded.
     static let bytesAfterFailure = 1 << 20
 
-    /// Ends a connection whose handshake has failed. TLS has already sent the alert. A close with unread bytes would
-    /// reset the connection, and the client might never see the alert. So the client's bytes are read and discarded,
-    /// until the time for the handshake is over.
+    /// Ends a connection whose handshake has failed. TLS has already sent an alert. Closing a connection with unread
+    /// bytes would reset the connection, and the client might never see the alert. So the client's bytes are read and
+    /// discarded, until the time for the handshake is over.
     private func failHandshake(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         endTLS(id, reason)
         linger(id, until: clients[id].deadline.milliseconds, atMost: Self.bytesAfterFailure)
     }
 
-    /// Counts a failed handshake, and sends and receives without TLS from now on.
+    /// Counts a failed handshake. From now on the connection has no TLS.
     private func endTLS(_ id: SlotID, _ reason: WorkerMetrics.Counter) {
         metrics.add(reason, 1)
         memory.wire.revoke()
         clients[id].transport.tls = nil
     }
 
-    /// Whether the first bytes are an HTTP method in capital letters. No TLS record begins with a letter.
+    /// Whether the client's first bytes are an HTTP method in capital letters. A TLS record never begins with a letter.
     private func isPlainRequest(_ bytes: Bytes, from id: SlotID) -> Bool {
         guard clients[id].transport.tls?.isUntouched ?? false else { return false }
         var letters = 0
@@ -77,7 +77,7 @@ extension Worker {
         return letters > 0 && (letters == bytes.count || bytes[letters] == UInt8(ascii: " "))
     }
 
-    /// Answers, without TLS, a client that has sent plain HTTP to a port for HTTPS.
+    /// The client has sent plain HTTP to a port for HTTPS. The answer is plain HTTP too.
     private func refusePlainRequest(_ id: SlotID) {
         endTLS(id, .handshakesPlain)
         refuse(
@@ -87,8 +87,8 @@ extension Worker {
 
     // MARK: Certificates that are being ordered
 
-    /// The longest time that a handshake waits for a certificate, in milliseconds. It is longer than any
-    /// `on_demand_wait` that the configuration allows, so normally the control side ends the wait.
+    /// The longest time that a handshake waits for a certificate, in milliseconds. Every `on_demand_wait` in aegis.yaml
+    /// is shorter, so normally the control side ends the wait.
     private static let longestWaitMilliseconds: Int64 = 65_000
 
     private func awaitCertificate(_ name: String, _ id: SlotID) {
@@ -118,9 +118,9 @@ extension Worker {
 
     private enum Choice {
         case chosen
-        /// The handshake must wait until this certificate has been ordered.
+        /// The client must wait until this certificate was ordered.
         case awaited(name: String)
-        /// No certificate can be used, so the handshake fails.
+        /// No certificate can be used. The handshake fails.
         case none
     }
 

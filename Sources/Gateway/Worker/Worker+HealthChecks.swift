@@ -6,12 +6,12 @@ struct HealthProbe: Sendable {
     let upstream: UpstreamNumber
     /// The request's head, including its empty line.
     let request: [UInt8]
-    /// This site belongs to no host. It only holds the timeouts of the check.
+    /// Has the timeouts of the check. This site belongs to no host.
     let site: Site
 }
 
 extension Worker {
-    /// Sends a health check. Its result goes to the control side.
+    /// Sends a health check. The result is reported to the control side.
     func checkHealth(_ probe: HealthProbe) {
         guard let pool = tables.pool(probe.upstream) else { return }
         guard let site = tables.insertUnnamed(probe.site) else { return }

@@ -12,7 +12,7 @@ struct Listener: Sendable {
 extension Worker {
     /// How many connections a listener accepts in one turn.
     private static let acceptBatch = 64
-    /// How long no listener accepts connections after accepting has failed, in milliseconds.
+    /// After accepting has failed, no listener accepts connections for this time, in milliseconds.
     private static let acceptPauseMilliseconds: Int64 = 100
 
     /// The largest number of connections to the admin listener.
@@ -27,10 +27,11 @@ extension Worker {
         }
     }
 
-    /// Closes listeners. If `acceptingWaiting` is true, connections that wait at a listener are accepted first.
+    /// Closes listeners. With `acceptingWaiting`, connections that wait at a listener are accepted first.
     func stopListening(acceptingWaiting: Bool = true, where isAffected: (Listener) -> Bool) {
         for listener in listeners where isAffected(listener) {
-            // The kernel has already established the connections that wait. Closing the listener would reset them.
+            // The kernel has already established the waiting connections. Closing the listener would reset these
+            // connections.
             while acceptingWaiting, accept(at: listener) {}
             poller.remove(listener.descriptor)
             Socket.close(listener.descriptor)
@@ -46,7 +47,7 @@ extension Worker {
     }
 
     /// Stops watching the listeners for a moment after accepting has failed. Otherwise the waiting connections would
-    /// wake the event loop again and again, although they can't be accepted before a descriptor is free.
+    /// wake the event loop again and again, although no descriptor is free for them.
     private func pauseAccepting() {
         guard !isAcceptingPaused else { return }
         isAcceptingPaused = true
@@ -64,7 +65,7 @@ extension Worker {
             listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
     }
 
-    /// Accepts one connection. Returns false if no connection waits or accepting has failed.
+    /// Accepts one connection. Returns false if no connection waits or if accepting fails.
     private func accept(at listener: Listener) -> Bool {
         var peer = PeerAddress()
         let descriptor: Int32
@@ -91,7 +92,7 @@ extension Worker {
     }
 
     /// Counts one more connection of a client, if the limits allow it. If the total limit is reached, a connection
-    /// without a request under way is closed to make room.
+    /// without a request in progress is closed to make room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let total = role == .admin ? Self.adminConnections : settings.connections
         let perClient = role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
@@ -107,8 +108,8 @@ extension Worker {
         }
     }
 
-    /// Sets up an accepted connection and takes ownership of its descriptor. If the setup fails, the descriptor is
-    /// closed and the result is false.
+    /// Sets up an accepted connection, which owns the descriptor from then on. Returns false if the setup fails; the
+    /// descriptor is then closed.
     private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
         let isTLS = role != .http
         // From here on `transport` owns the descriptor and closes it.

@@ -49,7 +49,7 @@ extension Worker {
 
     // MARK: The end
 
-    /// Stops accepting connections. An open connection ends after its exchange. A connection without an exchange ends
+    /// Stops accepting connections. A connection with an exchange ends after the exchange. Any other connection ends
     /// after a short time.
     private func drain(handedOver: Bool) {
         isDraining = true
@@ -61,8 +61,8 @@ extension Worker {
         }
     }
 
-    /// How long a client may take to send its next request, in milliseconds. While draining, the client still gets a
-    /// moment, since it may just be sending a request on a connection that the gateway had promised to keep.
+    /// How long a client may take to send its next request, in milliseconds. While the worker drains, the client still
+    /// gets a moment: the gateway had promised to keep the connection, and a request may already be on its way.
     var idleMilliseconds: Int64 {
         let usual = settings.idleMilliseconds
         return isDraining ? min(usual, 1000) : usual

@@ -12,7 +12,8 @@ extension Worker {
         }
     }
 
-    /// No known address of the upstream could be reached. Asks the control side to resolve the upstream's name again.
+    /// Called when no known address of the upstream could be reached. The control side then resolves the upstream's
+    /// name again.
     func askForPlace(of pool: SlotID) {
         guard tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))

@@ -2,15 +2,15 @@ import HTTP1
 import PKI
 
 extension Worker {
-    /// Writes the request's head for an upstream. If the request has a body, the first part of the body is collected
-    /// before an upstream is chosen.
+    /// Writes the request's head for an upstream. The first part of the request's body, if there is a body, is
+    /// collected before an upstream is chosen.
     func beginProxying(_ head: Bytes, _ exchange: SlotID) {
         memory.output.clear()
         writeRequestHead(head, exchange)
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
-            // Kept for later: while the body is collected, other requests are read, and `sender` then belongs to
-            // another request.
+            // The hash is computed now. While the body is collected, other requests are read, and `sender` then belongs
+            // to one of them.
             exchanges[exchange].clientHash = (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
@@ -22,19 +22,19 @@ extension Worker {
         expectBody(of: client, received: 0)
     }
 
-    /// Chooses an upstream for a request that is ready to be sent, and connects to it.
+    /// Chooses an upstream for a request that is ready to be sent, and connects to the upstream.
     func takeUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].nextCandidate = firstCandidate(
             of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
         guard assign(exchange) else { return answer(exchange, 502) }
-        // From now on the upstream's deadline applies. The client has nothing to do.
+        // The upstream must act next. So its own deadline applies, and the client's deadline is cleared.
         clients[client].deadline.clear()
         connect(exchange)
     }
 
-    /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the connection to the
-    /// client is broken.
+    /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the client's
+    /// connection is broken.
     private func tellToContinue(_ exchange: SlotID) -> Bool {
         guard exchanges[exchange].expectsContinue else { return true }
         exchanges[exchange].expectsContinue = false
@@ -43,7 +43,7 @@ extension Worker {
 
     // MARK: Choosing
 
-    /// The index of the upstream that is tried first. The following upstreams are tried after it.
+    /// The index of the upstream that is tried first. If that upstream is not available, the next upstreams are tried.
     private func firstCandidate(of site: SlotID, clientHash: UInt32) -> Int {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
@@ -65,8 +65,9 @@ extension Worker {
         }
     }
 
-    /// Assigns the first available upstream, starting with `nextCandidate`. If none is available, a known upstream is
-    /// assigned anyway, and the client gets the error that results. Returns false if the site has no known upstream.
+    /// Assigns the first available upstream, starting with `nextCandidate`. If no upstream is available, an unavailable
+    /// upstream is assigned, and the client gets the error that results. Returns false if the site has no known
+    /// upstream.
     private func assign(_ exchange: SlotID) -> Bool {
         let site = exchanges[exchange].site
         let count = tables.sites[site].view.upstreamCount
@@ -80,7 +81,7 @@ extension Worker {
             if isAvailable { break }
         }
         guard let chosen else { return false }
-        // A second attempt starts with the upstream after this one.
+        // If this attempt fails, the next attempt starts with the following upstream.
         exchanges[exchange].nextCandidate = (place + 1) % count
         exchanges[exchange].tries += 1
         exchanges[exchange].addressTries = 0
@@ -97,7 +98,7 @@ extension Worker {
 
     // MARK: Connecting
 
-    /// Gets a connection for an exchange: an idle connection of the pool, or else a new one.
+    /// Gets a connection for an exchange: an idle connection of the pool, or a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
         if !exchanges[exchange].wantsNewConnection, let idle = takeIdle(from: pool) {
@@ -137,12 +138,12 @@ extension Worker {
         }
     }
 
-    /// Called when a connection to an upstream is established. The TLS handshake follows if needed, then the request.
+    /// Called when a connection to an upstream is established. A TLS handshake follows if needed, and then the request.
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
-            // If the upstream has sent bytes before the request, they would be taken for the answer to it. The real
-            // answer would then go to the next request. So the connection is not used.
+            // Bytes that the upstream sent before this request would be taken for the response. The real response would
+            // then go to the next request. So the connection is not used.
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
@@ -160,7 +161,7 @@ extension Worker {
         }
     }
 
-    /// The reason why a new connection is not used: before the first request, the upstream sent bytes or closed the
+    /// The reason why a new connection is not used: before the request, the upstream sent bytes or closed the
     /// connection.
     static let unasked = "it sent something, or closed the connection, before the request"
 
@@ -171,7 +172,7 @@ extension Worker {
         sendRequest(upstreams[id].exchange)
     }
 
-    /// Sends an exchange's request on its upstream connection, which must be ready.
+    /// Sends an exchange's request on its upstream connection. The connection must be ready.
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = clock.nanoseconds
@@ -194,7 +195,7 @@ extension Worker {
             failure = upstreams[id].transport.send(request, memory.wire)
         }
         if let failure {
-            // A short request is sent by one system call, so a failure means that no byte of it was sent.
+            // A short request is sent by one system call. If that call fails, no byte of the request was sent.
             isUntouched = isUntouched && request.count <= WorkerMemory.readBytes / 2
             return upstreamBroke(id, failure.reason, isUntouched: isUntouched)
         }
@@ -208,7 +209,7 @@ extension Worker {
             beginBody(of: client)
             enqueue(client: client)
         } else if upstreams[id].transport.isFlushed {
-            // The client's deadline needs no change: it was cleared when the upstream was chosen.
+            // The client's deadline was already cleared when the upstream was chosen.
             let view = tables.sites[exchanges[exchange].site].view
             return setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         }
@@ -217,8 +218,8 @@ extension Worker {
 
     // MARK: Failing
 
-    /// Handles a connection that broke, or could not be established. If `isUntouched` is true, no byte of the request
-    /// was sent on it. `fault` is counted in the metrics; nil derives it from the connection's phase.
+    /// Handles a connection that has broken, or could not be established. With `isUntouched`, no byte of the request
+    /// was sent on the connection. `fault` is counted in the metrics; if nil, the connection's phase determines it.
     func upstreamBroke(
         _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
     ) {
@@ -235,8 +236,8 @@ extension Worker {
             exchange, reason, fault ?? known, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
     }
 
-    /// Whether a request may be sent a second time. Its method must be idempotent (RFC 9110 section 9.2.2), no byte of
-    /// a response may have arrived, and the whole request must be kept. A request is repeated only once.
+    /// Whether a request may be sent a second time. The method must be idempotent (RFC 9110 section 9.2.2), no byte of
+    /// a response may have arrived, and `request` must still hold the whole request. A request is repeated only once.
     private func canRepeat(_ exchange: SlotID) -> Bool {
         !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
             && exchanges[exchange].keepsRequest && exchanges[exchange].method.isIdempotent
@@ -244,7 +245,7 @@ extension Worker {
     }
 
     /// Sends a request again to the same upstream, which had closed the idle connection. Other idle connections may be
-    /// closed too, so a new connection is opened.
+    /// closed too, so the request uses a new connection.
     private func repeatOnNewConnection(_ exchange: SlotID) {
         exchanges[exchange].retries += 1
         exchanges[exchange].wantsNewConnection = true
@@ -252,8 +253,8 @@ extension Worker {
         connect(exchange)
     }
 
-    /// An address of the upstream could not be reached, so its next address is tried. Returns false if all addresses
-    /// were tried.
+    /// Tries the next address of an upstream after an address could not be reached. Returns false if all addresses were
+    /// tried.
     private func tryNextAddress(_ exchange: SlotID) -> Bool {
         let pool = exchanges[exchange].pool
         let count = tables.pools[pool].addresses.count
@@ -268,8 +269,8 @@ extension Worker {
 
     /// Handles the failure of an upstream. Another upstream is tried, or the client gets an error.
     ///
-    /// If `canTryOthers` is true, no byte of the request was sent, so each other upstream may be tried. Otherwise the
-    /// request may be repeated once, if `canRepeat` allows it.
+    /// With `canTryOthers`, no byte of the request was sent, so each other upstream may be tried. Otherwise the request
+    /// may be repeated once, if `canRepeat` allows it.
     func upstreamFailed(
         _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
         timedOut: Bool = false
@@ -277,7 +278,7 @@ extension Worker {
         if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
-        // A server may close an idle connection at any time, so this does not count as a failure of the server.
+        // A server may close an idle connection at any time. This does not count as a failure of the server.
         if !wasReused { noteFailure(of: pool) }
         let client = exchanges[exchange].client
         guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
@@ -318,14 +319,14 @@ extension Worker {
     }
 }
 
-/// Why an upstream did not answer. The raw values are label values of metrics.
+/// Why an upstream did not answer. The metrics use these names as labels.
 enum UpstreamFault: String, CaseIterable {
     /// The upstream's name could not be resolved to an address.
     case resolve
     case connect, timeout, tls
     /// The connection ended before the end of the response.
     case closed
-    /// The bytes from the upstream are not a response to the request.
+    /// The upstream has sent bytes that are not a response to the request.
     case malformed
 
     var counter: WorkerMetrics.Counter {
@@ -341,7 +342,7 @@ enum UpstreamFault: String, CaseIterable {
 }
 
 extension HTTP1.Method {
-    /// Whether a request has the same effect if it is sent twice (RFC 9110 section 9.2.2).
+    /// Whether sending the request twice has the same effect as sending it once (RFC 9110 section 9.2.2).
     var isIdempotent: Bool {
         switch self {
         case .get, .head, .options, .put, .delete, .trace: true
@@ -351,6 +352,6 @@ extension HTTP1.Method {
 }
 
 extension Bytes {
-    /// Asks a client to send its body (RFC 9110 section 15.2.1).
+    /// The interim response that asks a client to send its body (RFC 9110 section 15.2.1).
     static var interimContinue: Bytes { Bytes("HTTP/1.1 100 Continue\r\n\r\n") }
 }

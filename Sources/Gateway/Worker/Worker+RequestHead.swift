@@ -2,7 +2,7 @@ import HTTP1
 
 extension Worker {
     /// Writes the request's head for the upstream into `memory.output`. Only parsed parts are written, so the upstream
-    /// never gets bytes that the gateway did not understand.
+    /// never gets bytes that the gateway has not understood.
     func writeRequestHead(_ head: Bytes, _ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let isTrusted = sender.isTrusted
@@ -53,7 +53,7 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Whether a request field is passed on as it is. The gateway writes some of the other fields itself.
+    /// Whether a request field is passed on unchanged.
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
@@ -67,11 +67,11 @@ extension Worker {
     }
 
     /// Writes the fields that tell the upstream who the client is, such as Forwarded (RFC 7239) and X-Forwarded-For.
-    /// Values that the request already has are used only if a trusted proxy sent it.
+    /// Values that are already in the request are used only if a trusted proxy sent it.
     private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool, without strip: NameList) {
         let client = exchanges[exchange].client
-        // The gateway does not write a field that the site's configuration sets or removes, or that a trusted proxy has
-        // already sent.
+        // A field is not written if the site's configuration sets or removes that field, or if a trusted proxy has
+        // already sent it.
         func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
             if isTrusted, let id, requestHead.fields.first(id) != nil { return false }
             return !strip.contains(Bytes(name))
@@ -115,9 +115,9 @@ extension Worker {
         }
     }
 
-    /// Writes the addresses that come before the trusted proxy's own address. In the field that `clientAddress` names,
-    /// the proxy vouches for the earlier values, so they are kept. In any other field a client may have written
-    /// anything, so only the client's address is written. The same applies to a Forwarded field with an open quotation
+    /// Writes the addresses that come before the trusted proxy's own address. The proxy vouches for the values of the
+    /// field that `clientAddress` names, so these values are kept. In any other field a client may have written
+    /// anything, so only the client's address is written. The same applies if a Forwarded field has an open quotation
     /// mark.
     private func writeStepsBefore(_ id: KnownField, _ head: Bytes) {
         if settings.clientAddress.id == id, id != .forwarded || hasClosedQuotes(id, head) {
@@ -144,7 +144,7 @@ extension Worker {
         return true
     }
 
-    /// Writes the values that the request already has for a list-valued field, each followed by a comma.
+    /// Writes the request's own values of a list-valued field, each followed by a comma.
     private func writeEarlier(_ id: KnownField, _ head: Bytes) {
         for index in 0..<requestHead.fields.count where requestHead.fields[index].id == id {
             let value = head[requestHead.fields[index].value.range]
@@ -161,7 +161,7 @@ extension Worker {
         memory.output.append(decimal: UInt64(port))
     }
 
-    /// Characters that are not allowed in a URI are percent-encoded.
+    /// If needed, characters that a URI can't contain are percent-encoded.
     func writePathAndQuery(_ head: Bytes) {
         guard requestHead.target.needsEncoding else {
             return memory.output.append(head[requestHead.target.pathAndQuery.range])

@@ -32,7 +32,7 @@ extension Worker {
         route(head, exchangeID, from: id)
     }
 
-    /// A trusted proxy may have sent the ID. Otherwise the request gets a new ID.
+    /// If a trusted proxy sent an ID, the request keeps it. Otherwise the request gets a new ID.
     private func requestID(_ head: Bytes) -> RequestID {
         if sender.isTrusted, let range = requestHead.fields.first(.xRequestID),
             let given = RequestID(head[range.range])
@@ -46,7 +46,7 @@ extension Worker {
     /// upstream.
     private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
-        // A server answers TRACE with a copy of the request, so a script could read cookies that it must not see.
+        // The answer to TRACE contains the request, so a script could read cookies that it must not see.
         if exchanges[exchange].method == .trace {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
@@ -69,12 +69,12 @@ extension Worker {
         beginProxying(head, exchange)
     }
 
-    /// Whether a trusted proxy says that it received the request over HTTPS. The proxy says so in Forwarded (RFC 7239
-    /// section 5.4) if `clientAddress` names Forwarded, and otherwise in X-Forwarded-Proto.
+    /// Whether a trusted proxy has received the request over HTTPS. The proxy says so in Forwarded (RFC 7239 section
+    /// 5.4) if `clientAddress` names that field, and otherwise in X-Forwarded-Proto.
     private func cameByHTTPS(_ head: Bytes) -> Bool {
         guard sender.isTrusted else { return false }
         if settings.clientAddress == .forwarded {
-            // The trusted proxy wrote the last element.
+            // The trusted proxy has written the last element.
             for index in (0..<requestHead.fields.count).reversed() {
                 let line = requestHead.fields[index]
                 guard line.id == .forwarded else { continue }
@@ -88,7 +88,7 @@ extension Worker {
         return head[scheme.range].equalsIgnoringCase("https")
     }
 
-    /// The reason for status 413 in the access log.
+    /// The reason that the access log gives for status 413.
     private static let tooLarge: StaticString = "the body is too large"
 
     /// The largest body that the site accepts, in bytes.
@@ -110,14 +110,15 @@ extension Worker {
         return true
     }
 
-    /// The answer to a check by aegis-apply, which wants to know whether a CA would reach this gateway. Nil if the
-    /// token does not belong to such a check.
+    /// aegis-apply checks whether a CA would reach this gateway, by sending a request with a token. This is the answer,
+    /// or nil if the token does not come from such a check.
     private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
         guard let identity, GatewayProbe.isToken(token) else { return nil }
         return GatewayProbe.answer(to: token, from: identity)
     }
 
     /// Passes a part of a request's body on to the upstream, or collects it.
+    ///
     /// - Returns: The offset of the next byte to process. After the call the client may no longer exist.
     func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
         let exchange = clients[id].exchange
@@ -139,7 +140,7 @@ extension Worker {
                 return bytes.count
             }
             exchanges[exchange].bodyBytesReceived += UInt64(piece.count)
-            // If the declared length is too large, the request is refused before the rest of the body arrives.
+            // If the declared length is too large, the request is refused at once, before the whole body arrives.
             let received = exchanges[exchange].bodyBytesReceived
             guard received <= limit, exchanges[exchange].requestBody?.announced ?? 0 <= limit - received else {
                 failRequestBody(exchange, 413, Self.tooLarge)
@@ -174,8 +175,8 @@ extension Worker {
 
     // MARK: Collecting
 
-    /// The largest number of body bytes that a worker collects for all its requests. Beyond it, requests are sent to
-    /// upstreams at once.
+    /// The largest number of body bytes that a worker collects for all its requests. Beyond this number, a request is
+    /// sent to an upstream without collecting more of its body.
     private static let mostCollectedBytes = 64 << 20
 
     /// Adds the body bytes in `memory.output` to the request. An upstream is chosen only when the body is complete or
@@ -205,14 +206,14 @@ extension Worker {
 
     // MARK: Deadlines of bodies
 
-    /// Gives a client the full time to send the next bytes of its body. Called when the body begins, and after the
-    /// gateway had to wait for a slow upstream.
+    /// Gives a client the full time to send the next bytes of its body. Called when the body begins, and when the
+    /// gateway has waited for a slow upstream.
     func beginBody(of id: SlotID) {
         clients[id].bodyDeadline = clock.milliseconds + settings.bodyProgressMilliseconds
     }
 
-    /// Sets the deadline for the next bytes of a body. Each received byte moves the deadline, so that the body must
-    /// arrive at `bodyMinRate` in the long run. In any case the next bytes must arrive within the progress timeout.
+    /// Sets the deadline for the next bytes of a body. Each received byte postpones the deadline, so that on average
+    /// the body must arrive at `bodyMinRate`. The next bytes must always arrive within the progress timeout.
     func expectBody(of id: SlotID, received: Int) {
         let latest = clock.milliseconds + settings.bodyProgressMilliseconds
         let rate = settings.bodyMinRate
@@ -221,8 +222,10 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: clients[id].bodyDeadline - clock.milliseconds)
     }
 
-    /// Sets the deadline of the side that must act next. This is the upstream if it does not accept the request's
-    /// bytes, the client if its body is incomplete, and otherwise the upstream, which must answer.
+    /// Sets the deadline of the side that must act next. If the upstream does not accept the request's bytes, the
+    /// upstream must act. Otherwise, the client must act while its body is incomplete. After that, the upstream must
+    /// answer.
+    ///
     /// - Parameter received: How many bytes of the body have just arrived.
     func awaitProgress(_ exchange: SlotID, received: Int = 0) {
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
@@ -232,13 +235,13 @@ extension Worker {
             upstreams[upstream].deadline.clear()
             return expectBody(of: client, received: received)
         }
-        // If the client does not read its answer, its present deadline limits that time, so the deadline stays.
+        // A client that does not read its answer already has a deadline for reading, which stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }
 
-    /// Handles a request's body that is malformed, too large or late. The upstream's connection is closed, so that the
-    /// upstream can't mistake the part that it has received for the whole body.
+    /// Handles a request's body that is malformed, too large or late. The upstream's connection is closed. Otherwise
+    /// the upstream could mistake the received part for the whole body.
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else {

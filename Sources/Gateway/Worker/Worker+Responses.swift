@@ -8,7 +8,7 @@ extension Worker {
             return upstreamBroke(id, Self.unasked, .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
-        // While the client still sends its body, the client has a deadline and the upstream has none.
+        // While the client still sends its body, the client has a deadline, and the upstream has none.
         if exchanges[exchange].isRequestComplete {
             setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
         }
@@ -39,13 +39,13 @@ extension Worker {
         }
     }
 
-    /// Whether the first bytes on a new connection can't be a response, because the upstream sent them before it
-    /// received the request. If they were taken for the response, each later request would get the response to an
-    /// earlier one.
+    /// Whether the first bytes on a new connection can't be a response, because the upstream sent them before the
+    /// request had reached it. If they counted as the response, each later request would get the response to an earlier
+    /// one.
     ///
     /// Each segment that the upstream's kernel sends acknowledges all bytes received before (RFC 9293 section
-    /// 3.10.7.4). So the bytes came too early if no byte of the request is acknowledged. For a Unix socket this can't
-    /// be decided, since the kernel only tells whether bytes are unread, not how many.
+    /// 3.10.7.4). So if no byte of the request is acknowledged, the bytes came too early. For a Unix socket the kernel
+    /// only tells whether bytes are unread, not how many, so the question can't be decided.
     private func isUnasked(_ id: SlotID) -> Bool {
         let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
         upstreams[id].isDoubtful = taken != .all
@@ -53,8 +53,9 @@ extension Worker {
     }
 
     /// Reads the heads at the start of a response. Interim heads are passed on. The final head starts the response.
-    /// - Returns: How many bytes were processed. The rest is an incomplete head. After the call the exchange may have
-    ///   ended.
+    ///
+    /// - Returns: How many bytes were processed. The other bytes are an incomplete head. After the call the exchange
+    ///   may have ended.
     private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
         var offset = 0
         while true {
@@ -90,15 +91,15 @@ extension Worker {
         }
     }
 
-    /// Upstreams may send larger heads than clients.
+    /// The limits for the heads of responses. Upstreams may send larger heads than clients.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
 
-    /// The largest number of interim responses before the final response. Some servers send interim responses as a sign
-    /// of progress.
+    /// The largest number of interim responses before the final response. Some servers send interim responses to show
+    /// progress.
     private static let mostInterimAnswers = 1000
 
     /// Passes on an interim response (RFC 9110 section 15.2). Status 100 is left out, since the gateway never asks an
-    /// upstream for it. Returns false if the connection to the client is broken.
+    /// upstream for it. Returns false if the client's connection is broken.
     private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
         let client = exchanges[exchange].client
         guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, responseHead.status != 100 else {
@@ -140,15 +141,15 @@ extension Worker {
         relayResponse(rest, exchange, isBeginning: true)
     }
 
-    /// Whether the request has offered this protocol.
+    /// Whether the request has offered to switch to this protocol.
     private func isAsked(_ exchange: SlotID, forProtocol name: Bytes) -> Bool {
         exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems.contains {
             $0.equalsIgnoringCase(name)
         }
     }
 
-    /// The server has announced how long it keeps an idle connection. The gateway keeps the connection a second less,
-    /// since a request would be lost if the server closed the connection at that moment.
+    /// Keeps the connection idle for a second less than the server has announced. If the server closed the connection
+    /// while a request was on its way, the request would be lost.
     private func limitIdleTime(of id: SlotID, _ exchange: SlotID, toSeconds seconds: UInt32) {
         guard seconds > 1 else { return exchanges[exchange].keepsUpstream = false }
         upstreams[id].idleMilliseconds = min(Int64(seconds - 1) * 1000, UpstreamPool.idleMilliseconds)
@@ -174,7 +175,7 @@ extension Worker {
                 exchanges[exchange].responseFraming = .chunked
                 memory.output.append("Transfer-Encoding: chunked\r\n")
             } else {
-                // HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), so the end of the connection ends the body.
+                // HTTP/1.0 has no chunked coding (RFC 9112 section 6.1). The body ends when the connection ends.
                 exchanges[exchange].keepsClient = false
             }
         }
@@ -218,8 +219,8 @@ extension Worker {
         if !hasDate { memory.output.append(clock.dateLine) }
     }
 
-    /// Content-Length is allowed in a response to HEAD, and with status 304, although such responses have no body (RFC
-    /// 9110 section 8.6).
+    /// Writes the Content-Length of a response to HEAD or with status 304. Such a response has no body, but may have
+    /// this field (RFC 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
         let tellsLength = exchanges[exchange].method == .head || responseHead.status == 304
         guard tellsLength, let length = responseHead.contentLength else { return }
@@ -245,7 +246,7 @@ extension Worker {
                 if isChunked {
                     chunk.append(piece, to: memory.output)
                 } else if memory.output.count == 0, offset == bytes.count {
-                    // Nothing else has to be sent, so the bytes need not be copied into `memory.output`.
+                    // Nothing else must be sent, so the bytes are not copied into `memory.output` first.
                     guard deliver(piece, to: client) else { return }
                 } else {
                     memory.output.append(piece)
@@ -260,19 +261,19 @@ extension Worker {
                 chunk.close(in: memory.output)
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
-                // No byte of the response has been sent yet, so the client can get an error response.
+                // No byte of the response was sent yet, so the client can get an error response instead.
                 if isBeginning { takeBackResponse(exchange) }
                 return upstreamBroke(
                     exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)", .malformed)
             }
             break
         }
-        // Bytes after the end of the response belong to no request. The connection is not used again.
+        // Bytes after the end of the response belong to no request, so the connection is not used again.
         if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
         endResponse(exchange)
     }
 
-    /// Discards a response of which nothing has been sent, so that the client can get an error response.
+    /// Discards a response of which no byte was sent, so that the client can get an error response instead.
     private func takeBackResponse(_ exchange: SlotID) {
         exchanges[exchange].hasResponseHead = false
         exchanges[exchange].responseBody = nil

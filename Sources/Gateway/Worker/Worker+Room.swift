@@ -1,18 +1,19 @@
 import Glibc
 
 extension Worker {
-    /// The limits of the search for a connection to close: the number of places in the slab that are examined, and the
-    /// number of waiting connections that are compared. The longest wait among some dozens is close to the longest of
-    /// all.
+    /// How many places in the slab are searched for a connection to close. Of the waiting connections found there,
+    /// `candidates` are compared. The longest wait among some dozens is close to the longest of all.
     private static let placesLookedAt = 1024
     private static let candidates = 64
-    /// The minimum time that a client must have waited with its handshake or head, in milliseconds. If it has waited
-    /// less, its bytes may have arrived and not been read yet.
+    /// The minimum time that a client must have waited with its handshake or head before its connection may be closed,
+    /// in milliseconds. Before that, bytes from the client may have arrived without having been read.
     private static let leastWaitMilliseconds: Int64 = 20
 
-    /// Closes a connection that has no request in progress, so that another client can connect. Of a sample, it chooses
-    /// the connection that has used most of the time allowed for its handshake, head, body or next request.
+    /// Closes a connection that has no request in progress, so that another client can connect. Some connections are
+    /// compared. The connection that has used most of the time for its handshake, head, body or next request is closed.
+    ///
     /// - Parameter politely: Whether an idle connection is closed in an orderly way, which uses the worker's memory.
+    ///
     /// - Returns: Whether a connection was closed.
     func makeRoom(politely: Bool) -> Bool {
         var chosen: SlotID?
@@ -40,7 +41,7 @@ extension Worker {
             let waited = Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
             return Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open where isCollecting(id):
-            // No byte of this request was sent to an upstream yet.
+            // The connection may be closed, since no byte of its request was sent to an upstream.
             allowed = settings.bodyProgressMilliseconds
         case .open:
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
@@ -54,7 +55,7 @@ extension Worker {
         let deadline = clients[id].deadline.milliseconds
         guard deadline != .max else { return nil }
         let left = deadline - clock.milliseconds
-        // The clock does not advance within a turn, so an idle client may have waited longer than the clock shows.
+        // The clock does not advance during a turn, so an idle client may have waited longer than the clock shows.
         return Self.share(
             max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
@@ -67,8 +68,8 @@ extension Worker {
         waited < least ? nil : waited * 1_000_000 / max(1, allowed)
     }
 
-    /// Frees a descriptor. Closes an idle connection to an upstream, or else a client's connection without a request in
-    /// progress.
+    /// Frees a descriptor. An idle connection to an upstream is closed, or else a client's connection without a request
+    /// in progress.
     private func freeDescriptor(politely: Bool) -> Bool {
         report(Shortage.descriptors)
         for _ in 0..<min(Self.placesLookedAt, upstreams.indices.count) {
@@ -83,16 +84,17 @@ extension Worker {
     /// Creates a socket for a connection to an upstream. If there are too few descriptors, another connection is
     /// closed.
     func makeUpstreamSocket(family: Int32) throws(SystemFailure) -> Int32 {
-        // Not `politely`, since an exchange may be using the worker's memory.
+        // `politely` is false, since an exchange may be using the worker's memory.
         let made = try withinDescriptors(politely: false) { () throws(SystemFailure) in try Socket.make(family: family)
         }
         guard let made else { throw SystemFailure("socket", code: EMFILE) }
         return made
     }
 
-    /// Creates a descriptor for a connection. The highest numbers are kept free for libraries, some of which end the
-    /// process if they find no descriptor. If the new descriptor has such a number, another connection is closed. If no
-    /// other connection can be closed, the call throws EMFILE.
+    /// Creates a descriptor for a connection. The highest numbers are kept free for libraries, since some libraries end
+    /// the process if no descriptor is free. If the new descriptor has such a number, another connection is closed. If
+    /// there is none to close, the call throws EMFILE.
+    ///
     /// - Parameter politely: As for `makeRoom`.
     func withinDescriptors(politely: Bool, _ make: () throws(SystemFailure) -> Int32?) throws(SystemFailure) -> Int32? {
         var made: Int32?
@@ -102,7 +104,7 @@ extension Worker {
             guard [EMFILE, ENFILE].contains(error.code), freeDescriptor(politely: politely) else { throw error }
             made = try make()
         }
-        // The kernel returns the lowest free number. So a number above the ceiling shows that few are free.
+        // The kernel returns the lowest free number. So a high number shows that few descriptors are free.
         guard let descriptor = made, descriptor >= settings.descriptorCeiling else { return made }
         guard freeDescriptor(politely: politely) else {
             Socket.close(descriptor)

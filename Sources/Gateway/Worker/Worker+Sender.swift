@@ -1,7 +1,7 @@
 import ConfigModel
 import HTTP1
 
-/// The sender of the request in `requestHead`, as a trusted proxy describes it.
+/// Who sent the request in `requestHead`, according to a trusted proxy.
 struct RequestSender {
     /// Whether the request came from a trusted proxy, whose header fields may name the client.
     var isTrusted = false
@@ -16,7 +16,7 @@ extension Worker {
         return peer.isIn(anyOf: settings.trustedProxies)
     }
 
-    /// Finds the client of the request in `requestHead`. The result is kept in `sender` for the forwarding fields, the
+    /// Finds the client of the request in `requestHead`. `sender` keeps the result for the forwarding fields, the
     /// access log and the choice of an upstream.
     func findSender(_ head: Bytes, of id: SlotID) {
         guard !settings.trustedProxies.isEmpty || sender.isTrusted else { return }
@@ -35,7 +35,7 @@ extension Worker {
             }
         case .xRealIP, .cfConnectingIP:
             let lines = (0..<requestHead.fields.count).filter { requestHead.fields[$0].id == field.id }
-            // If the field occurs twice, it is unknown which of the two the proxy wrote. So neither is used.
+            // If the field occurs twice, it is unknown which line the proxy wrote. So neither line is used.
             if let line = lines.first, lines.count == 1 {
                 trace.read(head[requestHead.fields[line].value.range])
             }

@@ -1,11 +1,12 @@
 extension Worker {
-    /// Counts an answer for the site's metrics. Health checks have no client and are not counted.
+    /// Counts an answer in the site's metrics. Health checks have no client and are not counted.
     func countAnswer(_ exchange: SlotID, status: Int) {
         let site = exchanges[exchange].site
         if !site.isNone, !exchanges[exchange].client.isNone { tables.count(site: site, status: status) }
     }
 
-    /// Counts a response of an upstream, at the time when its head has arrived.
+    /// Called when the head of an upstream's response has arrived. Counts the response, and the time since the request
+    /// was sent.
     func countResponse(_ exchange: SlotID) {
         let nanoseconds = clock.nanoseconds - exchanges[exchange].sentAt
         metrics.observe(.upstream, nanoseconds: nanoseconds)

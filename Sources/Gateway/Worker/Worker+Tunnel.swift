@@ -1,8 +1,8 @@
 import HTTP1
 
 extension Worker {
-    /// Called when the upstream has agreed to switch protocols (RFC 9110 section 7.8). From now on bytes are passed on
-    /// in both directions.
+    /// Called when the upstream has agreed to switch protocols (RFC 9110 section 7.8). From now on the gateway passes
+    /// bytes on in both directions.
     func beginTunnel(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].status = 101
@@ -19,7 +19,8 @@ extension Worker {
         for index in 0..<responseHead.fields.count {
             let field = responseHead.fields[index]
             let name = head[field.name.range]
-            // Upgrade is a hop-by-hop field, but the client must learn which protocol the upstream has chosen.
+            // Upgrade is a hop-by-hop field. It is still passed on, since it tells the client which protocol the
+            // upstream has chosen.
             guard field.id == .upgrade || !field.isHopByHop, !strip.contains(name) else { continue }
             writeField(name, head[field.value.range])
         }
@@ -45,7 +46,7 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Passes the client's bytes, which are in `memory.plain`, on to the upstream.
+    /// Passes the bytes in `memory.plain` on to the upstream.
     func relayToUpstream(_ client: SlotID) {
         let exchange = clients[client].exchange
         let upstream = exchanges[exchange].upstream
@@ -56,7 +57,7 @@ extension Worker {
         keepTunnelAlive(exchange)
     }
 
-    /// Passes the upstream's bytes, which are in `memory.plain`, on to the client.
+    /// Passes the bytes in `memory.plain` on to the client.
     func relayToClient(_ upstream: SlotID) {
         let exchange = upstreams[upstream].exchange
         guard !exchanges[exchange].isToldToClose else { return }
@@ -67,27 +68,28 @@ extension Worker {
         if isClosingTunnels { tellTunnelToClose(exchange) }
     }
 
-    /// Renews the deadline of a tunnel. A tunnel ends after some time without bytes, and earlier if one side does not
+    /// Renews the deadline of a tunnel. A tunnel ends after some time without bytes, or earlier if one side does not
     /// read.
     func keepTunnelAlive(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
-        // If the client does not read, its present deadline limits that time, so the deadline stays.
+        // A client that does not read already has a deadline for reading, which stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(
             upstream: upstream,
             inMilliseconds: upstreams[upstream].transport.isFlushed ? view.tunnelMilliseconds : view.writeMilliseconds)
     }
 
-    /// Ends a tunnel. The client still gets the bytes that have already arrived. Then both connections close.
+    /// Ends a tunnel. The client still gets the bytes that have arrived. Then both connections close.
     func endTunnel(_ client: SlotID) {
         let exchange = clients[client].exchange
         guard !exchange.isNone else { return close(client) }
         finish(exchange)
     }
 
-    /// Sends a close frame to the client of a WebSocket, between two frames. The client's reply goes to the upstream,
-    /// so the upstream learns of the end too. Tunnels of other protocols stay open until the drain ends.
+    /// Sends a WebSocket close frame to a client, if the bytes sent so far end with a whole frame. The client's reply
+    /// goes to the upstream, so the upstream learns of the end too. Tunnels of other protocols stay open until the
+    /// drain ends.
     func tellTunnelToClose(_ exchange: SlotID) {
         guard !exchanges[exchange].isToldToClose, exchanges[exchange].frames?.isAtBoundary == true else { return }
         exchanges[exchange].isToldToClose = true
@@ -96,7 +98,7 @@ extension Worker {
         _ = deliver(memory.output.bytes, to: exchanges[exchange].client)
     }
 
-    /// Asks the clients of all WebSockets to close.
+    /// Sends a close frame to the clients of all WebSockets.
     func closeTunnels() {
         isClosingTunnels = true
         forEachClient { id in

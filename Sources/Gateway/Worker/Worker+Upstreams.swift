@@ -26,15 +26,15 @@ extension Worker {
         pumpUpstream(id)
     }
 
-    /// Handles an upstream that reads no more of a request's body. The upstream may have sent a response before it
-    /// closed the connection (RFC 9112 section 9.5), so the gateway reads until reading fails.
+    /// Called when the upstream no longer reads the request's body. The upstream may have sent a response before it
+    /// closed the connection (RFC 9112 section 9.5). So the gateway reads until reading fails.
     func awaitEarlyAnswer(_ id: SlotID) {
         exchanges[upstreams[id].exchange].discardsRequestBody = true
         upstreams[id].transport.giveUpWriting()
         enqueue(upstream: id)
     }
 
-    /// Called when no bytes wait for an upstream any more. The client may then send more of its body.
+    /// Called when all bytes for an upstream were sent. The client may send more of its body now.
     private func upstreamFlushed(_ id: SlotID) {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return }
         let client = exchanges[upstreams[id].exchange].client
@@ -46,7 +46,7 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Called when some of the bytes that wait for an upstream were sent. The upstream's deadline is renewed.
+    /// Called when some of the bytes that waited for an upstream were sent. The upstream's deadline is renewed.
     private func upstreamTookSome(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel, !exchanges[exchange].client.isNone
@@ -54,8 +54,8 @@ extension Worker {
         upstreams[id].phase == .tunnel ? keepTunnelAlive(exchange) : awaitProgress(exchange)
     }
 
-    /// Reads from an upstream once, if a read may find something. Other connections have their turn before the next
-    /// read.
+    /// Reads from an upstream once, if there may be something to read. Other connections have their turn before the
+    /// next read.
     func pumpUpstream(_ id: SlotID) {
         guard mayRead(upstream: id) else { return }
         switch upstreams[id].phase {
@@ -70,12 +70,12 @@ extension Worker {
 
     private func mayRead(upstream id: SlotID) -> Bool { upstreams[id].transport.mayRead && !isPaused(upstream: id) }
 
-    /// Whether reading from an upstream is paused, because its client has not accepted earlier bytes yet.
+    /// Whether reading from an upstream is paused, because its client has not received earlier bytes yet.
     private func isPaused(upstream id: SlotID) -> Bool {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
         let client = exchanges[upstreams[id].exchange].client
         guard !client.isNone, !clients[client].transport.isFlushed else { return false }
-        // The upstream is not late, since its client must act first. The client has a deadline of its own.
+        // The client must act next. The client's own deadline applies, so the upstream has none.
         upstreams[id].deadline.clear()
         return true
     }
@@ -89,7 +89,7 @@ extension Worker {
             case .failed(let code): return upstreamBroke(id, SystemFailure.text(code))
             }
         } else {
-            // `wire` may still refer to bytes of another connection whose TLS has failed.
+            // `wire` may still refer to bytes of another connection, whose TLS has failed.
             memory.wire.revoke()
         }
         while true {
@@ -104,8 +104,8 @@ extension Worker {
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
-                // Session tickets may arrive now. A response can't, since no request was sent, so other bytes end the
-                // connection.
+                // Session tickets may have arrived. A response can't have arrived, since no request was sent. So with
+                // any other bytes the connection is not used.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)
@@ -115,7 +115,7 @@ extension Worker {
         }
     }
 
-    /// Whether nothing but TLS's own messages has arrived.
+    /// Whether only TLS's own messages have arrived, and no data.
     private func isQuiet(_ id: SlotID) -> Bool {
         switch upstreams[id].transport.receive(memory, second: clock.seconds) {
         case .nothing: true
@@ -124,7 +124,7 @@ extension Worker {
         }
     }
 
-    /// Handles what a read from an upstream returned. Received bytes are in `memory.plain`.
+    /// Handles the result of a read from an upstream. The bytes are in `memory.plain`.
     private func handle(_ received: Transport.Received, fromUpstream id: SlotID) {
         switch received {
         case .nothing: return
@@ -141,14 +141,14 @@ extension Worker {
         }
     }
 
-    /// Handles the end of an upstream's stream. It may be the regular end of a response's body.
+    /// Handles the end of an upstream's stream, which may also be the end of a response's body.
     private func upstreamEnded(_ id: SlotID, isTruncated: Bool) {
         let exchange = upstreams[id].exchange
         if upstreams[id].phase == .tunnel { return endTunnel(exchanges[exchange].client) }
         guard exchanges[exchange].hasResponseHead else {
             return upstreamBroke(id, "the connection was closed before an answer")
         }
-        // The end of the stream is a valid end of the body only if no length or chunk defines the end. With TLS, the
+        // The end of the stream ends the body only if the body has no declared length and is not chunked. With TLS, the
         // upstream must also have sent close_notify.
         guard !isTruncated, exchanges[exchange].responseBody?.isComplete ?? true else {
             return upstreamBroke(id, "the connection was closed within the answer")
@@ -181,8 +181,8 @@ extension Worker {
     /// Puts a connection back into its pool after its exchange.
     func park(_ id: SlotID) {
         let pool = upstreams[id].pool
-        // A connection that is not in a clean state is closed. With unread bytes, for example, the next request could
-        // get a wrong response.
+        // A doubtful connection is closed. If it had unread bytes, for example, the next request could get a wrong
+        // response.
         guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
             !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining
         else { return close(upstream: id) }
@@ -201,9 +201,9 @@ extension Worker {
         if upstreams[id].transport.mayRead { enqueue(upstream: id) }
     }
 
-    /// Takes the newest idle connection out of the pool. A connection with unread bytes is closed, since they would be
-    /// taken for the next response. The socket is checked at each reuse, since the event that reports such bytes may
-    /// still be waiting.
+    /// Takes the newest idle connection out of the pool. A connection with unread bytes is closed, since the bytes
+    /// would be taken for the next response. The socket is checked each time, since the event that reports such bytes
+    /// may still be waiting.
     func takeIdle(from pool: SlotID) -> SlotID? {
         while true {
             let id = tables.pools[pool].newestIdle
@@ -231,10 +231,10 @@ extension Worker {
         close(upstream: id)
     }
 
-    /// The connection must not be in its pool's list of idle connections.
+    /// Closes a connection that is not in the pool's list of idle connections.
     func close(upstream id: SlotID) { _ = upstreams.remove(id) }
 
-    /// Removes a pool whose upstream is gone. If exchanges still use the pool, the last of them removes it.
+    /// Removes a pool whose upstream is gone. If exchanges still use the pool, the end of the last exchange removes it.
     func retire(pool: SlotID) {
         tables.pools[pool].isRetired = true
         while !tables.pools[pool].newestIdle.isNone { closeIdle(tables.pools[pool].newestIdle) }

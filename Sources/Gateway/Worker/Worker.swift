@@ -4,12 +4,12 @@ import HTTP1
 import PKI
 import State
 
-/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While they serve
-/// requests, workers share only the counts of connections, mailboxes and the access log's sink. The control side
-/// changes a worker by messages (`WorkerMessage`).
+/// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While requests are
+/// served, workers share only the counts of connections, mailboxes and the access log's sink. The control side changes
+/// a worker by messages (`WorkerMessage`).
 ///
-/// The parts of the worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
-/// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Only the worker's own thread uses it.
+/// The parts of a worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
+/// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Only the worker's own thread may use a worker.
 final class Worker {
     let number: Int
     let mailbox: Mailbox<WorkerMessage>
@@ -24,49 +24,48 @@ final class Worker {
     let memory: WorkerMemory
     let tables: WorkerTables
 
-    // `@exclusivity(unchecked)` turns off a check at each use of the property: that no other access is changing the
-    // property at that moment. Without the check this is safe, so the properties are `@safe`: only one thread uses a
-    // worker, and no call that changes such a property in place calls back into the worker. The check would cost
-    // instructions.
+    // By default Swift checks at each use of a property that nothing else is changing the property. The check costs
+    // instructions, so `unchecked` turns it off. This is safe: only one thread uses a worker, and no call that changes
+    // such a property in place calls back into the worker.
     @safe @exclusivity(unchecked) var wheel: TimerWheel
     @safe @exclusivity(unchecked) var requestHead = RequestHead()
     @safe @exclusivity(unchecked) var responseHead = ResponseHead()
-    /// The sender of the request in `requestHead`, as a trusted proxy describes it. While a request waits for its body,
-    /// other requests may be read. Then `sender` and `requestHead` belong to one of these.
+    /// Who sent the request in `requestHead`, according to a trusted proxy. While a request waits for its body, other
+    /// requests are read, and `sender` and `requestHead` then belong to one of them.
     @safe @exclusivity(unchecked) var sender = RequestSender()
     @safe @exclusivity(unchecked) var settings: WorkerSettings
     @safe @exclusivity(unchecked) var clock: LoopClock
     @safe @exclusivity(unchecked) var random: RequestIDSource
 
-    /// Connections that can continue, but must let other connections have their turn first.
+    /// Connections that could continue at once, but first let other connections have their turn.
     @safe @exclusivity(unchecked) private var queue: [Token] = []
     @safe @exclusivity(unchecked) private var turn: [Token] = []
-    /// The clients whose TLS handshake can continue.
+    /// The clients whose TLS handshakes wait for their turn.
     @safe @exclusivity(unchecked) private var handshakes = TokenQueue()
     @safe @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
     var listeners: [Listener] = []
-    /// The clients whose handshakes wait for a certificate, by the certificate's name. Some of these clients may no
+    /// The clients whose handshakes wait for a certificate. The key is the certificate's name. Some clients may no
     /// longer exist.
     var awaitingCertificate: [String: [SlotID]] = [:]
-    /// Whether no listener accepts connections for a moment, because accepting has failed.
+    /// Whether accepting connections is paused for a moment after a failure.
     var isAcceptingPaused = false
-    /// Where in the slabs the last search for a connection to close has ended. The next search continues there.
+    /// Where the last search for a connection to close has ended. The next search continues there.
     var clientHand: UInt32 = 0
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    /// The gateway's ID in the state. It is part of the answers to checks by aegis-apply (`GatewayProbe`).
+    /// The gateway's ID in the state, which is part of the answers to checks by aegis-apply (`GatewayProbe`).
     let identity: String?
     var reportAllowance = reportsASecond
-    /// The shortages that were already reported in this second.
+    /// The shortages that were reported in this second.
     var toldShortages: Set<Shortage> = []
-    /// How many bytes of request bodies the worker holds, because they are being collected or may be sent again.
+    /// How many bytes of request bodies the worker keeps, because they are being collected or may be sent again.
     var collectedBytes = 0
-    /// Whether the worker accepts no connections any more, and ends when its last connection has ended.
+    /// Whether the worker accepts no more connections, and ends when its last connection has ended.
     var isDraining = false
-    /// Whether WebSockets get a close frame at their next frame boundary, because the gateway is ending.
+    /// Whether the gateway is ending. If so, each WebSocket gets a close frame after the present frame.
     var isClosingTunnels = false
     private var isStopped = false
 
@@ -107,8 +106,8 @@ final class Worker {
             clock.update()
             takeTurns()
             goOnWithHandshakes()
-            // If this round took long, clients' bytes may have arrived meanwhile and are still unread. These clients
-            // must not count as late, so timers use the time at the start of the round.
+            // This round may have taken long, and bytes that arrived meanwhile are not read yet. Clients that sent such
+            // bytes are not late. So the timers use the time at the start of the round.
             fireTimers(now: heardUntil ?? clock.milliseconds)
             accessLog?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
@@ -217,7 +216,7 @@ final class Worker {
 
     // MARK: Reports
 
-    /// The largest number of reports in a second. Further reports are only counted.
+    /// The largest number of reports in a second. Further reports are only counted in the metrics.
     static let reportsASecond = 100
 
     /// Sends the control side an event that operators should know of.
@@ -230,7 +229,7 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Reports a shortage, at most once a second. Each new connection may meet the shortage, so these reports don't
+    /// Reports a shortage, at most once a second. Every new connection may cause such a report, so the report does not
     /// count against `reportAllowance`.
     func report(_ shortage: Shortage, client: PeerAddress? = nil) {
         guard toldShortages.insert(shortage).inserted else { return }
@@ -238,7 +237,7 @@ final class Worker {
     }
 }
 
-/// The time when the present round of events began. The clock is read once in each round, not for each request.
+/// The time at which the present round of events began. The clock is read once for each round, not for each request.
 struct LoopClock {
     /// Milliseconds of the monotonic clock.
     private(set) var milliseconds: Int64 = 0
@@ -246,14 +245,14 @@ struct LoopClock {
     private(set) var nanoseconds: UInt64 = 0
     /// Seconds since 1970.
     private(set) var seconds: Int64 = 0
-    /// The line of the Date field (RFC 9110 section 5.6.7), with its CRLF. It has 37 bytes and changes once a second.
+    /// The line of the Date field (RFC 9110 section 5.6.7), with its CRLF. It has 37 bytes.
     private(set) var dateLine: [UInt8] = []
 
     init() { update() }
 
     mutating func update() {
         var time = timespec()
-        // This is safe, since `clock_gettime` only fills `time`. `SystemClock` is not used, to save a call in each
+        // This is safe, since `clock_gettime` only fills `time`. `SystemClock` is not used, which saves a call in each
         // round of events.
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

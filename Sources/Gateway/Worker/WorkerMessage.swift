@@ -6,7 +6,7 @@ enum WorkerMessage: Sendable {
     case update(TableUpdate)
     /// Starts accepting connections at a socket. From now on the worker owns the socket.
     case listen(Listener)
-    /// Changes the role of a listening address for new connections.
+    /// Changes the role of a listening address. Open connections keep their role.
     case setRole(ListenerRole, address: String)
     /// Stops listening at these addresses. Connections that wait there are accepted first.
     case stopListening([String])
@@ -18,26 +18,26 @@ enum WorkerMessage: Sendable {
     case checkHealth(HealthProbe)
     /// Sets the source of fallback certificates, which are issued for names that have no certificate in the state.
     case fallback(FallbackSource)
-    /// Handshakes need not wait for this certificate any longer: it is in force, or could not be obtained in time.
+    /// The certificate is in force, or could not be obtained in time. Waiting handshakes continue.
     case certificateSettled(name: String)
     /// Sets the keys that encrypt TLS session tickets.
     case tickets(TicketKeys)
     case accessLog(AccessLogSink?, AccessLog.Format)
-    /// A second has passed. The worker may send reports again, and it sends the traffic that it has counted.
+    /// Sent every second. The worker reports its traffic, and may report events again after reaching `reportsASecond`.
     case tick
     /// Stops accepting connections, and ends the worker when its last connection has ended.
     ///
     /// If the listening sockets are `handedOver`, another process accepts the waiting connections.
     case drain(handedOver: Bool)
-    /// Asks the clients of all WebSockets to close.
+    /// Sends a close frame to the clients of all WebSockets.
     case closeTunnels
     /// Ends the worker at once. Open connections are cut off.
     case stop
 }
 
-/// A change of the state in the form that workers need. All workers get the same value.
+/// A change of the state, in the form that workers need. All workers get the same value.
 struct TableUpdate: Sendable {
-    /// The state's revision after this change. The worker reports it when the change is in force.
+    /// The state's revision after this change. The worker reports the revision when the change is in force.
     var revision = 0
     var generation = 0
     var settings: WorkerSettings?
@@ -46,7 +46,7 @@ struct TableUpdate: Sendable {
     var certificates: [CertificateEntry] = []
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
-    /// The addresses of the new upstreams, as far as they are known.
+    /// The known addresses of the upstreams in `upstreams`.
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
     var challenges: [([UInt8], [UInt8])] = []
@@ -57,16 +57,16 @@ struct TableUpdate: Sendable {
 /// The certificate that answers a tls-alpn-01 challenge (RFC 8737).
 struct ChallengeEntry: Sendable {
     let token: [UInt8]
-    /// The server name in the CA's handshake, in lower case.
+    /// The server name that the CA sends in its handshake, in lower case.
     let serverName: String
     let credential: TLSCredential
 }
 
 struct UpstreamPlace: Sendable {
     let number: UpstreamNumber
-    /// Empty if the name is not resolved yet, or can't be resolved.
+    /// Empty if the name is not resolved yet or can't be resolved.
     var addresses: [SocketAddress] = []
-    /// The reason why the name can't be resolved. Nil if it can.
+    /// The reason why the name can't be resolved; nil if there is no failure.
     var failure: String?
 }
 
@@ -75,27 +75,28 @@ enum WorkerReport: Sendable {
     case applied(worker: Int, revision: Int)
     /// No upstream could answer a request.
     case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
-    /// No connection to this upstream could be made. Its name should be resolved again, since its addresses may have
-    /// changed.
+    /// No connection to this upstream could be made. The control side resolves the upstream's name again, since its
+    /// addresses may have changed.
     case upstreamUnreachable(UpstreamNumber)
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
-    /// An upstream has failed several times in a row. It gets no requests for this many seconds.
+    /// An upstream has failed several times in a row, and gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)
-    /// A handshake waits for a certificate that must first be ordered.
+    /// A handshake waits for a certificate, which must be ordered first.
     case certificateWanted(name: String)
     /// The traffic since the worker's previous report, by host and by upstream.
     case traffic(TrafficReport)
-    /// Clients meet a shortage. `client` is the address of the client that has too many connections, or empty.
+    /// Clients have used up a resource. `client` is the address of the client that has too many connections; empty for
+    /// other shortages.
     case short(Shortage, client: String)
-    /// No connection can be accepted. The value is the `errno`.
+    /// Accepting connections fails with this `errno`.
     case acceptFailed(Int32)
-    /// The worker was told to drain, and its last connection has ended.
+    /// The worker has drained: its last connection has ended.
     case drained(worker: Int)
 }
 
-/// A resource that connections have used up.
+/// A resource of which connections have used all.
 enum Shortage: Sendable {
     case descriptors
     /// There are as many client connections as the limit allows.
@@ -104,7 +105,7 @@ enum Shortage: Sendable {
     case connectionsOfClient
 }
 
-/// The values from which a worker is created. It gets later changes by messages.
+/// The values that a new worker gets. Messages bring later changes.
 struct WorkerSetup {
     let mailbox: Mailbox<WorkerMessage>
     let reports: Mailbox<WorkerReport>
@@ -113,7 +114,7 @@ struct WorkerSetup {
     let settings: WorkerSettings
     let tickets: TicketKeys
     let fallback: FallbackSource
-    /// The gateway's ID in the state. Nil for a worker that answers no challenge checks (`GatewayProbe`).
+    /// The gateway's ID in the state. Nil if the worker does not answer checks by aegis-apply (`GatewayProbe`).
     var identity: String?
     var adminHandler: AdminHandler?
 }
@@ -130,23 +131,22 @@ struct WorkerSettings: Sendable {
     var idleMilliseconds: Int64 = 60_000
     /// How many bytes of a request's body are collected before an upstream is chosen.
     var bodyBufferBytes = 64 << 10
-    /// The lowest rate at which a body may arrive or be read, in bytes per second. 0 stands for no limit.
+    /// The minimum rate at which a peer must send or read a body, in bytes per second. 0 stands for no limit.
     var bodyMinRate: Int64 = 240
     /// The largest body of a request, in bytes, if the host sets no limit. 0 stands for no limit.
     var bodyBytes: UInt64 = 10 << 20
     /// The largest number of client connections of all workers together.
     var connections = 50_000
-    /// If the descriptor of a new connection is not below this number, another connection is closed to free a
-    /// descriptor.
+    /// If a new connection's descriptor is not below this number, another connection is closed to free a descriptor.
     var descriptorCeiling = Int32.max
     /// The largest number of connections from one client. Nil means that only `connections` limits them.
     var connectionsPerClient: Int?
-    /// The port in the URLs of redirects to HTTPS. Nil stands for 443.
+    /// The port in redirects to HTTPS. Nil stands for the default port 443.
     var redirectPort: Int?
 
     init() {}
 
-    /// The limits of connections come from the budget, which may be lower than the settings.
+    /// The limits of connections come from `budget`, since the settings may allow more than there are descriptors for.
     init(_ settings: GatewaySettings, _ budget: DescriptorBudget) {
         let limits = settings.limits
         headLimits = HeadLimits(
@@ -168,7 +168,7 @@ struct WorkerSettings: Sendable {
 }
 
 extension HeadLimits {
-    /// The largest limit that aegis.yaml may set for a head, in bytes. The worker's memory is made for heads of this
+    /// The largest limit that aegis.yaml may set for a head, in bytes. The worker's memory has room for heads of this
     /// size.
     static let largest = 1 << 20
 }

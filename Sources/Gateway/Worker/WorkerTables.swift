@@ -5,13 +5,13 @@ import PKI
 struct SiteSlot: ~Copyable {
     let site: Site
     let view: SiteView
-    /// How many connections and exchanges use the site. If the state no longer has the site, it stays in the table
-    /// until nothing uses it.
+    /// How many connections and exchanges use the site. A site that was removed from the state stays in the table until
+    /// this is 0.
     var users: Int32 = 0
-    /// The index of the upstream that was chosen last by round robin.
+    /// The index of the upstream that round robin chose last.
     private var turn: UInt16 = 0
     var isRetired = false
-    /// The site's index in `hostTraffic` plus one. 0 if no answer of the site was counted since the previous report.
+    /// The site's index in `hostTraffic`, plus one. 0 if the site had no answers since the previous report.
     var trafficPlace: UInt32 = 0
 
     init(site: Site) {
@@ -19,7 +19,7 @@ struct SiteSlot: ~Copyable {
         view = site.view
     }
 
-    /// Chooses the next upstream by round robin and returns its index.
+    /// Chooses the next upstream in turn and returns its index.
     mutating func takeTurn(of count: Int) -> Int {
         turn = UInt16(truncatingIfNeeded: (Int(turn) + 1) % count)
         return Int(turn)
@@ -30,16 +30,16 @@ struct CertificateSlot: ~Copyable {
     let entry: CertificateEntry
     /// The parsed certificate. Nil until a handshake needs it.
     var credential: TLSCredential?
-    /// The number of the latest handshake that needed this certificate. The worker numbers its handshakes.
+    /// The number of the last handshake that needed this certificate. The worker numbers its handshakes.
     var lastUse: UInt64 = 0
 }
 
 /// A worker's copy of the state: sites and certificates by name, ACME challenges, and upstreams. Messages change the
-/// tables between two events, at a cost that depends only on the size of the change. Only the worker's thread uses the
+/// tables between two events. The cost depends only on the size of the change. Only the worker's thread may use the
 /// tables.
 final class WorkerTables {
-    /// The largest number of certificates that a worker keeps in parsed form. Each takes 8 KiB, with the allocator's
-    /// overhead.
+    /// The largest number of certificates that a worker keeps in parsed form. Each of them takes 8 KiB, including the
+    /// allocator's overhead.
     static let parsedLimit = 768
 
     let sites = Slab<SiteSlot>(maximum: 1 << 21)
@@ -54,8 +54,9 @@ final class WorkerTables {
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
-    /// The answers by site since the previous report, and the upstreams with responses since then. The pools count the
-    /// responses. Unchecked exclusivity is safe: only one thread uses the tables, and no change calls back into them.
+    /// The answers of each site since the previous report. `busyPools` are the upstreams with responses since then.
+    /// `unchecked` is safe here: only one thread uses the tables, and no change of these arrays calls back into the
+    /// tables.
     @safe @exclusivity(unchecked) private var hostTraffic: [(site: SlotID, traffic: HostTraffic)] = []
     @safe @exclusivity(unchecked) private var busyPools: [SlotID] = []
 
@@ -63,14 +64,14 @@ final class WorkerTables {
 
     // MARK: Looking up
 
-    /// The site with exactly this name, or else the site with a wildcard that covers the name.
+    /// The site with exactly this name, or else the site whose wildcard covers the name.
     func site(for key: HostKey) -> SlotID? {
         if let exact = site(key, from: 0) { return exact }
         guard let parent = key.parentStart else { return nil }
         return site(key, from: parent)
     }
 
-    /// The site of a name. `id` is a guess; if it is right, only the first name of that site is compared.
+    /// The site of a name. `id` is a guess. If the guess is right, only the first name of that site is compared.
     func site(of name: Bytes, likely id: SlotID) -> SlotID? {
         if !id.isNone, !sites[id].isRetired, sites[id].view.names.isFirst(name) { return id }
         return HostKey(name).flatMap { site(for: $0) }
@@ -91,8 +92,8 @@ final class WorkerTables {
         if sites[id].isRetired, sites[id].users == 0 { _ = sites.remove(id) }
     }
 
-    /// The state's certificate for a handshake: the site's own certificate, or else another one that covers the name.
-    /// If a certificate could not be used, `failure` gets its name and the reason.
+    /// Returns the state's certificate for a handshake: the site's own certificate, or else another certificate that
+    /// covers the name. If a certificate can't be used, `failure` is set to the certificate's name and the reason.
     func credential(
         site: SlotID?, key: HostKey?, failure: inout (name: String, reason: String)?
     ) -> TLSCredential? {
@@ -108,8 +109,8 @@ final class WorkerTables {
         return nil
     }
 
-    /// Whether the site has its own certificate, but no certificate covers this name. This happens when the site got a
-    /// new name after its certificate was issued.
+    /// Whether the site has its own certificate, but no certificate covers this name. That happens if the site got the
+    /// name after its certificate was issued.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
@@ -158,7 +159,7 @@ final class WorkerTables {
         }
     }
 
-    /// Frees the parsed form of a quarter of the certificates, those that were used least recently.
+    /// Frees the parsed form of the certificates that were used least recently, a quarter of all.
     private func forgetLeastUsed() {
         parsed.removeAll { !certificates.contains($0) }
         parsed.sort { certificates[$0].lastUse > certificates[$1].lastUse }
@@ -169,7 +170,7 @@ final class WorkerTables {
 
     // MARK: Counting
 
-    /// Counts an answer of a site. The site stays in the table at least until the count is reported.
+    /// Counts an answer of a site. The site stays in the table until the count is reported.
     func count(site id: SlotID, status: Int) {
         if sites[id].trafficPlace == 0 {
             hostTraffic.append((id, HostTraffic()))
@@ -188,7 +189,7 @@ final class WorkerTables {
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
-    /// Returns the counts since the previous call, and starts again at 0.
+    /// Returns the counts since the previous call. Counting starts again at 0.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
         for (id, traffic) in hostTraffic {
@@ -231,7 +232,7 @@ final class WorkerTables {
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
-    /// Adds a site without names, for a health check. It is removed as soon as the check's exchange ends.
+    /// Adds a site that has no names, for a health check. The site is removed when the check's exchange ends.
     func insertUnnamed(_ site: Site) -> SlotID? {
         let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }
@@ -264,14 +265,14 @@ final class WorkerTables {
 
     // MARK: Upstreams
 
-    /// Nil if the upstream is unknown.
+    /// Returns nil if the upstream is unknown.
     func pool(_ number: UpstreamNumber) -> SlotID? {
         guard Int(number) < poolByNumber.count else { return nil }
         let id = poolByNumber[Int(number)]
         return id.isNone ? nil : id
     }
 
-    /// Adds a pool for an upstream. A former pool with the same number can no longer be found by it.
+    /// Adds a pool for an upstream, instead of the pool that had the same number before.
     func insert(_ definition: UpstreamDefinition) -> SlotID? {
         guard let id = pools.insert(UpstreamPool(definition)) else { return nil }
         let number = Int(definition.number)
@@ -280,7 +281,7 @@ final class WorkerTables {
         return id
     }
 
-    /// The pool can no longer be found by its number. It stays until the last exchange that uses it has ended.
+    /// Removes an upstream's number. The pool itself stays until the last exchange that uses it has ended.
     func forget(_ number: UpstreamNumber) { poolByNumber[Int(number)] = .none }
 }
 
