@@ -85,7 +85,7 @@ struct Scratch: ~Copyable {
     /// least as many digits as there are bytes to replace.
     func replace(_ range: Range<Int>, withHex value: UInt64) {
         let end = count
-        // How many digits more than replaced bytes there are. Each digit stands for four bits.
+        // The number of bytes by which the contents grow. Each digit stands for four bits of `value`.
         let more = max(1, (67 - value.leadingZeroBitCount) / 4) - range.count
         precondition(range.lowerBound >= 0 && range.upperBound <= end && more >= 0 && more <= room)
         let follows = unsafe memory.baseAddress.unsafelyUnwrapped + range.upperBound

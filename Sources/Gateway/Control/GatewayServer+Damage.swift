@@ -9,13 +9,13 @@ struct StateWatch {
     /// How often to check a damaged state again while its files look unchanged, in milliseconds.
     static let retryMilliseconds: Int64 = 5000
 
-    /// The files that the open store reads.
+    /// The state's files that the open store reads.
     var opened: StateFiles?
     /// A store that the control side has closed but another thread may still use, and the database file that the store
     /// reads.
     weak var former: (any StateStore)?
     var formerDatabase: StateFiles.File?
-    /// The files at the start of the last check.
+    /// The state's files at the start of the last check.
     var checked: StateFiles?
     var isChecking = false
     /// The earliest time of the next check. At `nextRetry` a damaged state is checked again even if its files look
@@ -36,7 +36,8 @@ struct StateWatch {
     var lost: StatePosition?
     /// The events that wait until the state can be written again, oldest first.
     var events: [AuditEvent] = []
-    /// How long other processes have locked the state: for reading, and for writing.
+    /// Watches for locks of other processes. `reading` is for locks that keep the gateway from reading the state,
+    /// `writing` for locks that keep it from writing.
     var reading = LockWatch()
     var writing = LockWatch()
 
@@ -164,7 +165,7 @@ extension GatewayServer {
         return !present.isSameFile(as: former)
     }
 
-    /// The gateway goes on with the configuration in force.
+    /// The configuration in force stays in use.
     func closeState() {
         stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
@@ -205,8 +206,9 @@ extension GatewayServer {
         waitForState()
     }
 
-    /// Whether the state is at an earlier revision although its database file is unchanged. This means that the -wal
-    /// file has lost commits. The configuration in force stays until there is another commit or another database file.
+    /// Whether the state's revision is lower than the revision in force although the database file is unchanged. This
+    /// means that the -wal file has lost commits. The configuration in force stays until there is another commit or
+    /// another database file.
     func hasLostCommits(at latest: StatePosition) -> Bool {
         if latest.revision < position.revision, isAsPutInForce, stateWatch.lost == nil {
             stateWatch.lost = latest

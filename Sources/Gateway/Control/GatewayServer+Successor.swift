@@ -56,14 +56,14 @@ extension GatewayServer {
         let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, above) }
         defer { copies.forEach(Socket.close) }
         for (index, copy) in copies.enumerated() {
-            // The new process inherits the descriptors that `adddup2` creates there. The copies in this process have
-            // close-on-exec set.
+            // In the new process, `adddup2` creates a descriptor with the wanted number. The copy itself has
+            // close-on-exec set, so the new process does not keep the copy.
             unsafe posix_spawn_file_actions_adddup2(&actions, copy, Self.firstDescriptor + Int32(index))
         }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        // Otherwise the signals that this thread blocks would stay blocked in the new process.
+        // Without this empty mask, the signals that this thread blocks would stay blocked in the new process.
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)

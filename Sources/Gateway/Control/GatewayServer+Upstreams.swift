@@ -7,7 +7,7 @@ struct HealthState {
     var nextCheck: Int64 = 0
     var isRunning = false
 
-    /// How many checks in a row must disagree with `isHealthy` before it changes.
+    /// How many checks in a row must disagree with `isHealthy` to change it.
     static let checksToChange = 2
 }
 

@@ -56,7 +56,7 @@ enum ControlEvent: Sendable {
     case resolved(Resolver.Answer)
     case certificateDone(name: String, CertificateJob.Outcome)
     case adviceTaken
-    /// The thread that revokes replaced certificates has ended. Some certificates may not be revoked.
+    /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
     case revocationsDone
     /// The thread that checks the ordered certificate packs has ended.
     case packsFollowed

@@ -175,8 +175,8 @@ struct ListeningSockets {
     private static func name(of descriptor: Int32) -> [UInt8]? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        // This is safe, since `getsockname` writes at most `size` bytes into `storage`. It sets `size` to the length of
-        // the address.
+        // This is safe, since `getsockname` writes at most `size` bytes into `storage`. The call sets `size` to the
+        // length of the address.
         let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &size)

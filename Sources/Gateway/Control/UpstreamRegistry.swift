@@ -31,8 +31,8 @@ struct UpstreamRegistry {
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// Adds a user to an upstream. For a new upstream, `trust` reads the file of CAs, and the update gets the
-    /// upstream's definition.
+    /// Counts one more site that uses an upstream. For a new upstream, `trust` reads the file of CAs, and the update
+    /// gets the upstream's definition.
     ///
     /// - Returns: The upstream's number.
     mutating func use(
@@ -77,7 +77,7 @@ struct UpstreamRegistry {
         return failures
     }
 
-    /// Removes a user from an upstream. Without users, the upstream itself is removed.
+    /// Counts one site less that uses an upstream. An upstream that no site uses is removed.
     mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {

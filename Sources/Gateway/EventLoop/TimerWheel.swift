@@ -4,7 +4,7 @@
 /// it is. When the entry comes up, the stored time tells whether the deadline is reached or needs a new entry. Times
 /// are in milliseconds of the monotonic clock. Only one thread may use a wheel.
 struct TimerWheel: ~Copyable {
-    /// The length of a tick. A deadline is noticed at most this much late.
+    /// The length of a tick. A deadline is noticed up to one tick late.
     static let tickMilliseconds: Int64 = 16
     private static let slots = 4096
     private static let slotsLookedAhead: Int64 = 32

@@ -143,7 +143,7 @@ final class AccessLogBuffer {
 
     // MARK: Parts of lines
 
-    /// Begins a JSON object. The next member follows `scheme` or `tls_version`.
+    /// Writes the start of a JSON object. The last member is `scheme`, or for TLS `tls_version`.
     private func beginObject(
         _ proxied: PeerAddress?, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {

@@ -7,7 +7,7 @@ enum BrokenTLS {
     }
 
     enum Reason: String, CaseIterable {
-        /// The peer sent too many records without data, such as key updates, in a row.
+        /// The peer sent too many records without data, such as key updates.
         case flood
         case alert
         /// The bytes received are not valid TLS.

@@ -20,7 +20,7 @@ struct BusiestTotals<Value: Total>: Sendable {
 
     private var totals: [String: Value] = [:]
     private var told: Set<String> = []
-    /// The total of all names while they were not reported by themselves.
+    /// The traffic of all names from the time when they were not reported by themselves.
     private(set) var rest = Value()
 
     mutating func add(_ name: String, _ value: Value) {

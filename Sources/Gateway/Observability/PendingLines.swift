@@ -52,8 +52,7 @@ struct PendingLines {
         return nil
     }
 
-    /// Goes back to the start of a partly written line. Needed before another file is used, which must get the whole
-    /// line.
+    /// Goes back to the start of a partly written line, so that another file gets the whole line.
     mutating func restartLine() {
         guard !isEmpty else { return }
         while offset > 0, chunks[first][offset - 1] != Self.lineEnd {

@@ -13,8 +13,8 @@ struct HostTraffic: Total {
 
 struct UpstreamTraffic: Total {
     var responses: UInt64 = 0
-    /// How long the responses took in total. For each response, the time from sending the request to receiving the
-    /// response's head counts.
+    /// The sum of the times that the responses took. A response's time runs from sending the request to receiving the
+    /// response's head.
     var nanoseconds: UInt64 = 0
 
     static func += (total: inout UpstreamTraffic, more: UpstreamTraffic) {

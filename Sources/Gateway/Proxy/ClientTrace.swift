@@ -164,7 +164,7 @@ enum ForwardedElement {
 
 extension PeerAddress {
     /// Reads the address of a node (RFC 7239 section 6): IPv4, or IPv6 with or without brackets. A port after the
-    /// address is ignored. Everything else gives nil, such as a name, `unknown` or an address with a zone.
+    /// address is ignored. Returns nil for anything else, such as a name, `unknown` or an address with a zone.
     init?(node: Bytes) {
         var end = node.count
         if node.starts(with: "[") {

@@ -1,5 +1,5 @@
-/// A byte sequence. Of sequences that are similar to it, only the difference is stored. So certificates of one CA
-/// shrink to half of their size.
+/// A byte sequence that serves as the base for similar sequences: of a similar sequence, only the difference from the
+/// base is stored. Certificates of one CA shrink to half of their size.
 ///
 /// A difference is a sequence of steps. Each step has the count of new bytes (one byte), the new bytes, and the count
 /// of bytes to copy from the base (one byte). If the second count is not 0, the offset of the copied bytes in the base
@@ -38,7 +38,7 @@ struct DeltaBase: Sendable {
         return difference
     }
 
-    /// Returns the original bytes of a difference.
+    /// Returns the byte sequence from which the difference was made.
     func bytes(from difference: Bytes) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count + difference.count)

@@ -17,9 +17,8 @@ struct FallbackSource: Sendable {
     }
 }
 
-/// The fallback certificates that a worker has issued. If a name has no certificate in the state, its handshakes get a
-/// fallback certificate, and the client decides whether to trust the certificate. Only the worker's thread may use this
-/// class.
+/// The fallback certificates that a worker has issued. A handshake gets a fallback certificate if the state has no
+/// certificate for the name, and the client decides whether to trust it. Only the worker's thread may use this class.
 final class FallbackCertificates {
     /// The largest number of certificates kept. A certificate beyond this number replaces all old certificates.
     private static let limit = 512

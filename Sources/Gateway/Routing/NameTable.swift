@@ -28,7 +28,7 @@ struct NameTable {
         count += 1
     }
 
-    /// Does nothing if the table has no such entry.
+    /// Does nothing if the table does not have this number under this hash.
     mutating func remove(_ hash: UInt32, _ number: UInt32) {
         var place = Int(hash) & (entries.count - 1)
         while entries[place].reference != number + 1 || entries[place].hash != hash {

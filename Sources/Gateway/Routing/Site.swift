@@ -126,7 +126,7 @@ extension HeaderRules.Changes {
 }
 
 extension Duration {
-    /// Rounded down.
+    /// The duration is rounded down.
     var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000

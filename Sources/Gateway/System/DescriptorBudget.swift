@@ -2,8 +2,8 @@ import ConfigModel
 
 /// How many clients may be connected at the same time, given the process's limit of open descriptors.
 package struct DescriptorBudget: Equatable {
-    /// How many descriptors are kept for other uses: files, the state, name resolution, calls to CAs, and admin
-    /// requests.
+    /// How many descriptors are kept for uses other than connections to clients and upstreams: files, the state, name
+    /// resolution, calls to CAs, and admin requests.
     static let kept = 256
     /// How many descriptors each worker needs for its own use, such as its event loop and its mailbox.
     private static let eachWorker = 4
@@ -57,7 +57,7 @@ extension DescriptorBudget {
 }
 
 extension DescriptorBudget: CustomStringConvertible {
-    /// The limits in force for the log, with the reason if they are lower than wanted.
+    /// Describes the limits in force, for the log. If a limit is lower than wanted, the reason is included.
     package var description: String {
         var text = "at most \(connections) connections of clients at once"
         if connections < wanted {

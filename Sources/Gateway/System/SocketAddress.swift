@@ -76,7 +76,7 @@ package struct SocketAddress: Sendable, Hashable {
 
 /// A client's address. It has a fixed size, so a connection contains the address without another allocation.
 struct PeerAddress {
-    /// The address in network byte order. An IPv4 address has the first four bytes. An IPv4-mapped IPv6 address is
+    /// The address in network byte order. An IPv4 address occupies the first four bytes. An IPv4-mapped IPv6 address is
     /// stored as an IPv4 address.
     private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
     private(set) var isV6 = false
@@ -113,7 +113,7 @@ struct PeerAddress {
     init?(text: Bytes, isV6: Bool) {
         var source = InlineArray<46, CChar>(repeating: 0)
         // At most 45 bytes are copied, so the last byte of `source` stays NUL. A text with a NUL is refused, since
-        // inet_pton would only read the part before it.
+        // inet_pton would only read the part before the NUL.
         guard 1..<46 ~= text.count else { return nil }
         for index in 0..<text.count {
             guard text[index] != 0 else { return nil }

@@ -23,11 +23,11 @@ struct StateFiles: Equatable {
     var wal: File?
     var sharedMemory: File?
 
-    /// Whether these are still the files that a store has opened. If not, the store no longer sees what other processes
-    /// write.
+    /// Whether these are still the files that a store has opened. Only another program can have replaced them, since
+    /// SQLite never replaces the files of an open database.
     ///
-    /// SQLite never replaces the files of an open database, so another program has replaced them. A process that keeps
-    /// using the old files misses commits, and may overwrite some.
+    /// A store with replaced files no longer sees what other processes write. A process that goes on using such a store
+    /// misses commits, and may overwrite some.
     func areStill(_ opened: StateFiles) -> Bool {
         Self.isSame(database, opened.database) && Self.isSame(wal, opened.wal)
             && Self.isSame(sharedMemory, opened.sharedMemory)

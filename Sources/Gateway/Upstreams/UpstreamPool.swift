@@ -77,7 +77,7 @@ struct UpstreamPool: ~Copyable {
     /// Whether the health checks succeed. Always true for an upstream without health checks.
     var isHealthy = true
     var failures = 0
-    /// Until when the upstream gets no requests, in milliseconds of the event loop's clock.
+    /// The time until which the upstream gets no requests, in milliseconds of the event loop's clock.
     var ejectedUntil: Int64 = 0
     /// The group that the upstream chose for the last key exchange. If the gateway offered a key share of another
     /// group, the handshake would need a second ClientHello.

@@ -17,9 +17,9 @@ struct UpstreamConnection: ~Copyable {
     let address: SocketAddress
     /// Whether this address no longer belongs to the upstream's name. If so, the connection closes after its exchange.
     var isOutdated = false
-    /// Whether the upstream sent its first bytes before the whole first request had reached it. These bytes may not be
-    /// a response to the request, and the next request could get a wrong response. So the connection closes after its
-    /// exchange.
+    /// Whether the upstream sent its first bytes before the whole first request had reached it. These bytes are perhaps
+    /// not a response to the request, and the next request could get a wrong response. So the connection closes after
+    /// its exchange.
     var isDoubtful = false
     var phase: Phase
     var exchange: SlotID

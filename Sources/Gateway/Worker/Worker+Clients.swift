@@ -35,7 +35,7 @@ extension Worker {
     }
 
     /// Reads from a client once, if there may be something to read. Other connections have their turn before the next
-    /// read: one read may return thousands of tiny chunks or frames, and each costs as much as a large one.
+    /// read, since one read may return thousands of tiny chunks or frames, and each takes as long as a large one.
     func pumpClient(_ id: SlotID) {
         // A connection in the queue must wait for its turn.
         guard mayRead(id), !clients[id].isQueued else { return }
@@ -318,8 +318,8 @@ extension Worker {
         clients[id].transport.finishWriting(memory.wire)
         guard clients[id].transport.isFlushed else { return }
         // If the gateway closed the connection with unread bytes, or if bytes arrived after that, the kernel would send
-        // a reset. The client could then lose the last part of its answer (RFC 9112 section 9.6). So the rest is read
-        // and discarded first.
+        // a reset. The client could then lose the last part of its answer (RFC 9112 section 9.6). So the client's bytes
+        // are read and discarded first.
         let hasUnread = !clients[id].inbox.isEmpty || clients[id].transport.mayRead
         hasUnread || hasAnswered && clients[id].transport.hasUntaken() ? discardRest(of: id) : close(id)
     }

@@ -9,8 +9,7 @@ extension Worker {
         writeRequestHead(head, exchange)
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
-            // The hash is computed now. While the body is collected, other requests are read, and `sender` then belongs
-            // to one of them.
+            // When the body has been collected, `sender` may belong to another request. So the hash is computed now.
             exchanges[exchange].clientHash = (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
         guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
@@ -244,8 +243,8 @@ extension Worker {
             && exchanges[exchange].retries == 0
     }
 
-    /// Sends a request again to the same upstream, which had closed the idle connection. Other idle connections may be
-    /// closed too, so the request uses a new connection.
+    /// Sends a request again on a new connection to the same upstream, which had closed the idle connection. Other idle
+    /// connections may be closed too, so none is used.
     private func repeatOnNewConnection(_ exchange: SlotID) {
         exchanges[exchange].retries += 1
         exchanges[exchange].wantsNewConnection = true

@@ -66,8 +66,8 @@ extension Worker {
         }
     }
 
-    /// Writes the fields that tell the upstream who the client is, such as Forwarded (RFC 7239) and X-Forwarded-For.
-    /// Values that are already in the request are used only if a trusted proxy sent it.
+    /// Writes the fields that tell the upstream who the client is, such as Forwarded (RFC 7239) and X-Forwarded-For. If
+    /// the request already has values of these fields, they are used only if a trusted proxy sent the request.
     private func writeForwarding(_ head: Bytes, _ exchange: SlotID, isTrusted: Bool, without strip: NameList) {
         let client = exchanges[exchange].client
         // A field is not written if the site's configuration sets or removes that field, or if a trusted proxy has
@@ -161,7 +161,7 @@ extension Worker {
         memory.output.append(decimal: UInt64(port))
     }
 
-    /// If needed, characters that a URI can't contain are percent-encoded.
+    /// Writes the path and the query. Characters that a URI can't contain are percent-encoded.
     func writePathAndQuery(_ head: Bytes) {
         guard requestHead.target.needsEncoding else {
             return memory.output.append(head[requestHead.target.pathAndQuery.range])

@@ -110,8 +110,8 @@ extension Worker {
         return true
     }
 
-    /// aegis-apply checks whether a CA would reach this gateway, by sending a request with a token. This is the answer,
-    /// or nil if the token does not come from such a check.
+    /// Answers a check by aegis-apply, which sends a token to learn whether a CA would reach this gateway. Returns nil
+    /// if the token does not come from such a check.
     private func probeAnswer(to token: [UInt8]) -> [UInt8]? {
         guard let identity, GatewayProbe.isToken(token) else { return nil }
         return GatewayProbe.answer(to: token, from: identity)
@@ -235,7 +235,7 @@ extension Worker {
             upstreams[upstream].deadline.clear()
             return expectBody(of: client, received: received)
         }
-        // A client that does not read its answer already has a deadline for reading, which stays.
+        // If the client does not read its answer, its deadline for reading is already set, and stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(upstream: upstream, inMilliseconds: isFlushed ? view.readMilliseconds : view.writeMilliseconds)
     }

@@ -1,7 +1,7 @@
 import HTTP1
 
 extension Worker {
-    /// Processes bytes of an upstream's response, which are in `memory.plain`.
+    /// Processes the bytes in `memory.plain`, which an upstream has sent as a response.
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         if !upstreams[id].isReused, !exchanges[exchange].hasResponseBytes, isUnasked(id) {
@@ -273,7 +273,7 @@ extension Worker {
         endResponse(exchange)
     }
 
-    /// Discards a response of which no byte was sent, so that the client can get an error response instead.
+    /// Discards a response before any byte of it was sent, so that the client can get an error response instead.
     private func takeBackResponse(_ exchange: SlotID) {
         exchanges[exchange].hasResponseHead = false
         exchanges[exchange].responseBody = nil

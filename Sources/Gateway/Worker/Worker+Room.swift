@@ -1,12 +1,12 @@
 import Glibc
 
 extension Worker {
-    /// How many places in the slab are searched for a connection to close. Of the waiting connections found there,
-    /// `candidates` are compared. The longest wait among some dozens is close to the longest of all.
+    /// How many places in the slab are searched for a connection to close. At most `candidates` waiting connections
+    /// among them are compared. Some dozens are enough to find a connection that has waited almost longest.
     private static let placesLookedAt = 1024
     private static let candidates = 64
     /// The minimum time that a client must have waited with its handshake or head before its connection may be closed,
-    /// in milliseconds. Before that, bytes from the client may have arrived without having been read.
+    /// in milliseconds. A client that has waited less may have sent bytes that are not read yet.
     private static let leastWaitMilliseconds: Int64 = 20
 
     /// Closes a connection that has no request in progress, so that another client can connect. Some connections are

@@ -73,7 +73,7 @@ extension Worker {
     func keepTunnelAlive(_ exchange: SlotID) {
         let view = tables.sites[exchanges[exchange].site].view
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
-        // A client that does not read already has a deadline for reading, which stays.
+        // If the client does not read, its deadline for reading is already set, and stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }
         setDeadline(
             upstream: upstream,
@@ -98,7 +98,7 @@ extension Worker {
         _ = deliver(memory.output.bytes, to: exchanges[exchange].client)
     }
 
-    /// Sends a close frame to the clients of all WebSockets.
+    /// Sends a close frame to the client of each WebSocket, as soon as the bytes sent to it end with a whole frame.
     func closeTunnels() {
         isClosingTunnels = true
         forEachClient { id in

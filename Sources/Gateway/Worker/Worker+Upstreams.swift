@@ -104,8 +104,8 @@ extension Worker {
             case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
-                // Session tickets may have arrived. A response can't have arrived, since no request was sent. So with
-                // any other bytes the connection is not used.
+                // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if
+                // there are any other bytes, the connection is not used.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
                     return upstreamBroke(id, Self.unasked, .malformed)

@@ -87,8 +87,8 @@ enum WorkerReport: Sendable {
     case certificateWanted(name: String)
     /// The traffic since the worker's previous report, by host and by upstream.
     case traffic(TrafficReport)
-    /// Clients have used up a resource. `client` is the address of the client that has too many connections; empty for
-    /// other shortages.
+    /// Connections have reached a limit. `client` is the address of the client that has too many connections; empty for
+    /// other limits.
     case short(Shortage, client: String)
     /// Accepting connections fails with this `errno`.
     case acceptFailed(Int32)
@@ -96,7 +96,7 @@ enum WorkerReport: Sendable {
     case drained(worker: Int)
 }
 
-/// A resource of which connections have used all.
+/// A limit that connections have reached.
 enum Shortage: Sendable {
     case descriptors
     /// There are as many client connections as the limit allows.
