@@ -153,7 +153,8 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// A certificate that is in force or kept. Throws a CommandFailure when there is none of that name.
+    /// Returns the certificate with this name, in force or else kept (`KeptCertificate`). Throws a `CommandFailure` if
+    /// there is neither.
     func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
         let snapshot = try snapshot()

@@ -7,7 +7,7 @@ enum PackStatus {
     case active
     /// The validation timed out. It can be restarted.
     case validationTimedOut
-    /// The pack will never become active.
+    /// The pack is not active, and will not become active any more.
     case dead
     /// The pack is deleted or being deleted.
     case gone
