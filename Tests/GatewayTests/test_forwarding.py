@@ -190,6 +190,29 @@ def test_forwarded_says_whether_the_client_came_by_https(run, origin, fields, st
         assert client.get("app.test", "/", *fields).status == status
 
 
+@pytest.mark.parametrize("field, lines, schemes", [
+    ("forwarded", ["Forwarded: for=8.8.8.8;proto=https"], ["https"]),
+    ("forwarded", ["Forwarded: for=8.8.8.8;proto=HTTPS", "X-Forwarded-Proto: http"], ["https"]),
+    ("forwarded", ["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], ["http"]),
+    ("forwarded", ["Forwarded: for=1.1.1.1;proto=https, for=8.8.8.8;proto=http"], ["http"]),
+    ("forwarded", ["Forwarded: for=8.8.8.8;proto=https", "Connection: X-Forwarded-Proto"], ["https"]),
+    # Where it says nothing of the scheme, the other field counts, and goes on as it came.
+    ("forwarded", ["Forwarded: for=8.8.8.8", "X-Forwarded-Proto: https"], ["https"]),
+    ("forwarded", ["Forwarded: for=8.8.8.8;proto=gopher", "X-Forwarded-Proto: https"], ["https"]),
+    ("forwarded", ["Forwarded: for=8.8.8.8"], ["http"]),
+    # Another field than the named one counts for nothing.
+    ("x-forwarded-for", ["Forwarded: for=8.8.8.8;proto=https"], ["http"]),
+    ("x-real-ip", ["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], ["https"]),
+])
+def test_upstreams_are_told_the_scheme_of_the_client(trusting_in, origin, field, lines, schemes):
+    with Client(trusting_in(field).http) as connection:
+        assert connection.get("app.test", "/", *lines).status == 200
+        assert origin.last.all("X-Forwarded-Proto") == schemes
+        # The next request of the connection is another client's.
+        assert connection.get().status == 200
+    assert origin.last.all("X-Forwarded-Proto") == ["http"]
+
+
 @pytest.mark.parametrize("before, passed", [
     (['for="a, for=8.8.8.8'], None),
     (['for=8.8.8.8;by="a\\"'], None),

@@ -60,7 +60,8 @@ extension Worker {
         // Only this gateway says which certificate the client has shown (RFC 9440 section 2.4).
         case .clientCert, .clientCertChain, .xForwardedClientCert: return false
         // A trusted proxy's fields are passed on even if Connection names them.
-        case .xForwardedHost, .xForwardedProto, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
+        case .xForwardedProto: return isTrusted && sender.forwardedHTTPS == nil
+        case .xForwardedHost, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted
         // Some servers read '_' as '-', so a name with '_' could be mistaken for a field that the gateway writes.
         default: return !field.isHopByHop && !field.hasUnderscore
         }
@@ -82,9 +83,9 @@ extension Worker {
             clients[client].peer.write(to: memory.output)
             memory.output.append("\r\n")
         }
-        if says("x-forwarded-proto", unless: .xForwardedProto) {
+        if says("x-forwarded-proto", unless: sender.forwardedHTTPS == nil ? .xForwardedProto : nil) {
             memory.output.append("X-Forwarded-Proto: ")
-            memory.output.append(clients[client].isTLS ? "https\r\n" : "http\r\n")
+            memory.output.append(sender.forwardedHTTPS ?? clients[client].isTLS ? "https\r\n" : "http\r\n")
         }
         if says("x-forwarded-host", unless: .xForwardedHost) {
             memory.output.append("X-Forwarded-Host: ")

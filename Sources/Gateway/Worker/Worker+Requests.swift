@@ -58,7 +58,7 @@ extension Worker {
         let view = tables.sites[site].view
         exchanges[exchange].site = site
         tables.use(site: site)
-        if view.forcesHTTPS, !clients[id].isTLS, !cameByHTTPS(head) {
+        if view.forcesHTTPS, !clients[id].isTLS, !sender.cameByHTTPS {
             return redirect(head, exchange)
         }
         if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
@@ -67,25 +67,6 @@ extension Worker {
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
         beginProxying(head, exchange)
-    }
-
-    /// Whether a trusted proxy has received the request over HTTPS. The proxy says so in Forwarded (RFC 7239 section
-    /// 5.4) if `clientAddress` names that field, and otherwise in X-Forwarded-Proto.
-    private func cameByHTTPS(_ head: Bytes) -> Bool {
-        guard sender.isTrusted else { return false }
-        if settings.clientAddress == .forwarded {
-            // The trusted proxy has written the last element.
-            for index in (0..<requestHead.fields.count).reversed() {
-                let line = requestHead.fields[index]
-                guard line.id == .forwarded else { continue }
-                var elements = ElementsFromEnd(head[line.value.range])
-                guard let element = elements.next() else { continue }
-                guard let scheme = ForwardedElement.value(of: "proto", in: element) else { break }
-                return scheme.equalsIgnoringCase("https")
-            }
-        }
-        guard let scheme = requestHead.fields.first(.xForwardedProto) else { return false }
-        return head[scheme.range].equalsIgnoringCase("https")
     }
 
     /// The reason that the access log gives for status 413.

@@ -7,6 +7,11 @@ struct RequestSender {
     var isTrusted = false
     /// The client that a trusted proxy names. Nil if the peer itself is the client.
     var proxied: PeerAddress?
+    /// Whether the trusted proxy says in Forwarded that it received the request over HTTPS. Nil if it does not say
+    /// there how, or if `clientAddress` is another field: then a client may have written what is in Forwarded.
+    var forwardedHTTPS: Bool?
+    /// Whether the trusted proxy says that it received the request over HTTPS: in Forwarded, else in X-Forwarded-Proto.
+    var cameByHTTPS = false
 }
 
 extension Worker {
@@ -41,6 +46,24 @@ extension Worker {
             }
         }
         if !trace.client.isSameAddress(as: clients[id].peer) { sender.proxied = trace.client }
+        if field == .forwarded { sender.forwardedHTTPS = forwardedHTTPS(head) }
+        let scheme = requestHead.fields.first(.xForwardedProto)
+        let saysHTTPS = scheme.map { head[$0.range].equalsIgnoringCase("https") } ?? false
+        sender.cameByHTTPS = sender.forwardedHTTPS ?? saysHTTPS
+    }
+
+    /// What the last element of Forwarded, which the peer wrote, says of its scheme (RFC 7239 section 5.4).
+    private func forwardedHTTPS(_ head: Bytes) -> Bool? {
+        for index in (0..<requestHead.fields.count).reversed() {
+            let line = requestHead.fields[index]
+            guard line.id == .forwarded else { continue }
+            var elements = ElementsFromEnd(head[line.value.range])
+            guard let element = elements.next() else { continue }
+            guard let scheme = ForwardedElement.value(of: "proto", in: element) else { return nil }
+            if scheme.equalsIgnoringCase("https") { return true }
+            return scheme.equalsIgnoringCase("http") ? false : nil
+        }
+        return nil
     }
 }
 
