@@ -40,6 +40,8 @@ struct ClientConnection: ~Copyable {
     /// When the next bytes of the request's body must have arrived, in milliseconds of the event loop's clock. Each
     /// byte that arrives postpones this time. In the phase `lingering`, this is the end of the phase.
     var bodyDeadline: Int64 = 0
+    /// How much time a TLS handshake had left when it was last queued, in milliseconds.
+    var timeLeft: Int64 = 0
     var requests: UInt32 = 0
     /// Whether the connection is in the worker's queue of connections that wait for their turn.
     var isQueued = false

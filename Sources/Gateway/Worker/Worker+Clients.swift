@@ -6,8 +6,8 @@ extension Worker {
     /// client can receive its answer. `lingerSilenceMilliseconds` is the longest time without bytes from the client.
     static let lingerMilliseconds: Int64 = 30_000
     static let lingerSilenceMilliseconds: Int64 = 2000
-    /// A handshake whose time ran out while the client waited for the worker gets this much more time, in milliseconds.
-    private static let graceMilliseconds: Int64 = 1000
+    /// When to look again at a handshake whose time ran out while it waited for the worker, in milliseconds.
+    private static let queueMilliseconds: Int64 = 1000
     /// The largest number of requests that a connection may start in one turn. Other connections have their turn after
     /// that.
     private static let headsATurn = 4
@@ -237,8 +237,9 @@ extension Worker {
             return setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
         }
         switch clients[id].phase {
-        // The client is not late. Its handshake waits for the worker.
-        case .handshake where clients[id].isQueued: setDeadline(client: id, inMilliseconds: Self.graceMilliseconds)
+        // The client is not late. Its handshake waits for the worker, and has `timeLeft` when its turn comes.
+        case .handshake where clients[id].isQueued, .awaitingCertificate where clients[id].isQueued:
+            setDeadline(client: id, inMilliseconds: Self.queueMilliseconds)
         case .handshake, .awaitingCertificate:
             metrics.add(.handshakesTimedOut, 1)
             close(id)

@@ -4,7 +4,10 @@ extension Worker {
     /// Called when a client in the queue of handshakes has its turn.
     func takeHandshakeTurn(_ id: SlotID) {
         switch clients[id].phase {
-        case .handshake: continueHandshake(id)
+        case .handshake:
+            // The client's time does not run while the client waits for its turn.
+            setDeadline(client: id, inMilliseconds: clients[id].timeLeft)
+            continueHandshake(id)
         case .awaitingCertificate: endWait(id)
         case .open, .tunnel, .lingering, .closing: break
         }

@@ -146,6 +146,7 @@ final class Worker {
     func enqueue(handshake id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
+        clients[id].timeLeft = clients[id].deadline.milliseconds - clock.milliseconds
         handshakes.append(Token(.client, id))
     }
 
