@@ -9,6 +9,7 @@ import pytest
 
 from client import Client, tls_context
 from gateway import eventually
+from tls_records import ALERT, VERSIONS, RawTLS
 
 SIZE = 1 << 20
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + bytes(SIZE)
@@ -74,6 +75,37 @@ def test_an_answer_is_whole_whatever_comes_after_its_end(gateway, origin, over, 
         client.send(more)
         assert len(client.response("POST").body) == size
         assert client.to_end() == b""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize("size, is_sent", [(300_000, True), (8 << 20, False)], ids=["behind it", "within it"])
+@pytest.mark.parametrize("has_fin", [False, True], ids=["close_notify alone", "FIN too"])
+def test_an_answer_is_whole_for_who_says_goodbye_before_reading_it(
+        gateway, origin, version, connection, size, is_sent, has_fin):
+    """With close_notify a client ends what it sends itself, and no more (RFC 8446 section 6.1)."""
+    origin.answers["/late"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    before = len(lines(gateway))
+    with RawTLS(gateway.https, version=VERSIONS[version]) as client:
+        if is_sent:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
+        client.socket.sendall(client.data(ASK.replace(b"close", connection.encode())))
+        if is_sent:
+            # The gateway is done with it, and most of it is still on its way.
+            eventually("the answer's line", lambda: len(lines(gateway)) > before)
+        else:
+            assert client.receive()
+        client.socket.sendall(client.record(ALERT, b"\1\0"))
+        if has_fin:
+            client.socket.shutdown(socket.SHUT_WR)
+        taken = bytearray()
+        while True:
+            while piece := client.read():
+                taken += piece
+            if not client.receive():
+                break
+        head, _, body = taken.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ") and len(body) == size
 
 
 def pace(end, step):
