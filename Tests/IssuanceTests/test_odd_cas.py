@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from hosts import host, nothing_is_left, rows
-from scripted_ca import Authority, pem
+from scripted_ca import Answer, Authority, pem
 from test_faults import tried
 from twists import (
     NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, gave_up, has_one_certificate, leave_out, missing,
@@ -312,6 +312,43 @@ def test_one_stale_look_at_an_order_costs_no_certificate(odd):
     assert code == 3 and "orderNotReady" in said, said
     ca.twist = lambda kind, answer: None
     has_one_certificate(gateway, ca, gateway.apply())
+
+
+@pytest.mark.parametrize("error, words", [
+    ({"type": "urn:ietf:params:acme:error:caa", "detail": "not by us"}, "caa: not by us"), (None, "it does not say why"),
+])
+def test_an_order_that_ends_behind_a_proxy_that_gave_up_is_told_with_its_reason(odd, error, words):
+    def twist(kind, answer):
+        if kind == "finalize":
+            order, = ca.orders.values()
+            order.update(status="invalid", **({"error": error} if error else {}))
+            del order["certificate"]
+            gave_up(answer)
+
+    gateway, ca = odd(twist)
+    code, said = tried(gateway)
+    assert code == 3, said
+    line, = [line for line in said.splitlines() if "issue failed" in line]
+    assert words in line and "the answer to its request was lost: the CA refuses (HTTP 504)" in line
+    assert ca.calls["finalize"] == 1 and nothing_is_left(gateway)
+
+
+def test_a_certificate_request_is_repeated_while_its_order_is_ready(odd):
+    """The CA has not seen those that failed."""
+    gateway, ca = odd()
+    carry_out, failed = ca._finalize, []
+
+    def finalize(number, payload):
+        if not failed:
+            failed.append(number)
+            answer = Answer()
+            answer.problem("serverInternal", status=503)
+            return answer
+        return carry_out(number, payload)
+
+    ca._finalize = finalize
+    has_one_certificate(gateway, ca, gateway.apply())
+    assert ca.calls["finalize"] == 2
 
 
 def test_an_order_without_finalize_is_placed_anew_once(odd):

@@ -89,18 +89,54 @@ extension ACMEClient {
     @discardableResult
     package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
         guard let url = order.finalize else { throw ACMEError.malformed("order", reason: "'finalize' is missing") }
-        do {
-            let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
-            return Self.oddity(of: try post(payload, to: url, isRepeatable: false).body, "answer to a request")
-        } catch let error as ACMEError where error.isLasting {
-            guard try self.order(at: order.url).isBeingIssued else { throw error }
-            return Self.done(error)
-        } catch let error where (error as? any ACMEEdgeError)?.mayHaveArrived ?? (error is ACMEError) {
-            // A proxy may have ended the connection although the CA continues to issue. If the order does not show that
-            // yet, the caller's next try will see it.
-            let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url)
-            guard let current, current.isBeingIssued else { throw error }
-            return "the answer to its request was lost: \(error)"
+        let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
+        var backoff = Backoff(budget: patience)
+        while true {
+            let begun = now()
+            do {
+                let body = try post(payload, to: url, isRepeatable: false, isSentOnce: true).body
+                return Self.oddity(of: body, "answer to a request")
+            } catch let error as ACMEError where error.isLasting {
+                guard try self.order(at: order.url).isBeingIssued else { throw error }
+                return Self.done(error)
+            } catch {
+                backoff.note(.seconds(now() - begun))
+                guard try isStillReady(order, after: error, &backoff) else {
+                    return "the answer to its request was lost: \(error)"
+                }
+            }
+        }
+    }
+
+    /// Whether an order still waits for its certificate request, after the request has failed with this error. Returns
+    /// when the request can be sent again.
+    ///
+    /// A proxy may have ended the connection although the CA continues to issue. So the order is read first, and again
+    /// until the CA shows it.
+    ///
+    /// - Throws: `error` if another try can't help, or the time for tries is over.
+    private func isStillReady(_ order: ACMEOrder, after error: any Error, _ backoff: inout Backoff) throws -> Bool {
+        var isReady = (error as? any ACMEEdgeError).map { !$0.mayHaveArrived } ?? false
+        while true {
+            let begun = now()
+            if !isReady, let current = try? self.order(read(order.url, isWish: true), at: order.url, from: order.url) {
+                guard current.status == .ready else { return false }
+                isReady = true
+            }
+            backoff.note(.seconds(now() - begun))
+            let wish = (error as? ACMEError)?.retryAfter
+            guard Self.mayPass(error), let delay = backoff.delay(retryAfter: wish) else { throw error }
+            try wait(delay)
+            if isReady { return true }
+        }
+    }
+
+    /// Whether the same request may succeed soon.
+    private static func mayPass(_ error: any Error) -> Bool {
+        switch error {
+        case let error as any ACMEEdgeError: error.isTransient
+        case ACMEError.refused(_, let status, _): status == 429 || 500...599 ~= status
+        default: false
         }
     }
 

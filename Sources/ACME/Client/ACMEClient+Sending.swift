@@ -26,12 +26,13 @@ extension ACMEClient {
         }
     }
 
-    /// Sends a signed request. With `isWish`, the request is sent only once and with a shorter time limit.
+    /// Sends a signed request. With `isSentOnce`, the request is sent only once, unless the CA refuses its nonce. With
+    /// `isWish`, it is also sent only once, and with a shorter time limit.
     func post(
         _ payload: [UInt8], to url: ACMEURL, by author: Author = .account, accept: String? = nil,
-        isRepeatable: Bool = true, isWish: Bool = false
+        isRepeatable: Bool = true, isSentOnce: Bool = false, isWish: Bool = false
     ) throws -> ACMEHTTPResponse {
-        var backoff = Backoff(budget: isWish ? .zero : patience)
+        var backoff = Backoff(budget: isSentOnce || isWish ? .zero : patience)
         var refusedNonces = 0
         var fresh: String?
         while true {

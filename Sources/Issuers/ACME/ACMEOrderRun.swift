@@ -94,6 +94,8 @@ struct ACMEOrderRun {
         var published: [Published] = []
         defer { published.forEach(withdraw) }
         var machine = OrderMachine(answering: settings.challenge.type)
+        /// What was odd about the CA's answer to the certificate request.
+        var oddity: String?
         while true {
             let (order, authorizations) = try view.look()
             switch machine.next(order: order, authorizations: authorizations, now: now()) {
@@ -105,7 +107,9 @@ struct ACMEOrderRun {
                 }
             case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
             case .finalize where order.finalize == nil: throw try giveUpUseless(order, begun)
-            case .finalize: try finalize(order, &pending, &view)
+            case .finalize:
+                oddity = try finalize(order, &pending, client)
+                view.note(oddity)
             case .download:
                 do {
                     var material = try download(order, pending, client)
@@ -124,7 +128,7 @@ struct ACMEOrderRun {
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
                 if begun.url != nil, published.isEmpty { throw FailedBefore() }
-                throw IssuanceFailure("\(failure)")
+                throw IssuanceFailure((["\(failure)"] + [oddity].compactMap(\.self)).joined(separator: "; "))
             }
         }
     }
@@ -149,11 +153,13 @@ struct ACMEOrderRun {
     /// Sends the certificate request. The journal first marks the order as finalized, since the CA may issue even if
     /// its answer is lost. If the CA refuses the request, the mark is removed, so that the next try may replace the
     /// order.
-    private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ view: inout OrderView) throws {
+    ///
+    /// - Returns: A line for the operator about the answer, or nil.
+    private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ client: ACMEClient) throws -> String? {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
         do {
-            view.note(try view.client.finalize(order, csr: pending.request))
+            return try client.finalize(order, csr: pending.request)
         } catch let error as ACMEError where error.isLasting {
             pending.isFinalized = false
             try store.putOrder(pending, by: holder)
