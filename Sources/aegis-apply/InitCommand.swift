@@ -70,20 +70,10 @@ struct InitCommand: ParsableCommand {
                     hint: "name another file with --out FILE, or move that one away")
             }
             let starter = try starter(Questions())
-            try refuseFaults(of: starter)
             guard out != "-" else { return try Terminal.print(starter.text) }
             try write(starter.text)
             try Terminal.print("Wrote \(out.printable).\n\n\(nextSteps(starter))")
         }
-    }
-
-    /// Throws when the file would be invalid: some rules depend on several answers.
-    private func refuseFaults(of starter: StarterFile) throws {
-        let parsed = Configuration.parse(SourceText(name: out, bytes: Array(starter.text.utf8)))
-        guard parsed.configuration == nil, let fault = parsed.diagnostics.first(where: { $0.severity == .error }) else {
-            return
-        }
-        throw CommandFailure(message: fault.message, hint: fault.hint, status: ExitStatus.invalidFile)
     }
 
     private func write(_ text: String) throws {
@@ -124,24 +114,61 @@ struct InitCommand: ParsableCommand {
             upstream, "--upstream", "The server behind it", standard: "http://127.0.0.1:3000",
             read: Upstream.parse)
         let names = Source.allCases.map(\.rawValue)
-        let certificates = try questions.answer(
+        /// The file with an answer. Throws when it would be invalid, so that the question is asked again.
+        func file(_ source: StarterFile.CertificateSource) throws(ValueFault) -> StarterFile {
+            let file = StarterFile(domain: domain, upstream: upstream, source: source)
+            if let fault = fault(of: file) { throw fault }
+            return file
+        }
+        let (source, example) = try questions.answer(
             certificates?.rawValue, "--certificates",
             "Certificates from local (a CA of its own), letsencrypt, cloudflare or files", standard: "local"
-        ) { (text) throws(ValueFault) -> Source in
-            if let source = Source(rawValue: text) { return source }
-            throw ValueFault("there is no source '\(text.printable)'", hint: "one of \(names.joined(separator: ", "))")
-        }
-        let source: StarterFile.CertificateSource =
-            switch certificates {
-            case .local: .local
-            case .letsencrypt:
-                .letsencrypt(email: try questions.answer(email, "--email", "Whom Let's Encrypt may write to"))
-            case .cloudflare: .cloudflare(zone: try questions.answer(zone, "--zone", "The zone's identifier"))
-            case .files:
-                .files(
-                    certificate: try questions.answer(cert, "--cert", "The file of the certificate and intermediates"),
-                    key: try questions.answer(key, "--key", "The file of the private key"))
+        ) { (text) throws(ValueFault) in
+            guard let source = Source(rawValue: text) else {
+                throw ValueFault(
+                    "there is no source '\(text.printable)'", hint: "one of \(names.joined(separator: ", "))")
             }
-        return StarterFile(domain: domain, upstream: upstream, source: source)
+            // Not every source has certificates for every name.
+            return (source, try file(source.example))
+        }
+        switch source {
+        case .local: return example
+        case .letsencrypt:
+            return try questions.answer(email, "--email", "Whom Let's Encrypt may write to") {
+                (text) throws(ValueFault) in try file(.letsencrypt(email: text))
+            }
+        case .cloudflare:
+            return try questions.answer(zone, "--zone", "The zone's identifier") {
+                (text) throws(ValueFault) in try file(.cloudflare(zone: text))
+            }
+        case .files:
+            let certificate = try questions.answer(cert, "--cert", "The file of the certificate and intermediates") {
+                (text) throws(ValueFault) in
+                _ = try file(.files(certificate: text, key: "key.pem"))
+                return text
+            }
+            return try questions.answer(key, "--key", "The file of the private key") {
+                (text) throws(ValueFault) in try file(.files(certificate: certificate, key: text))
+            }
+        }
+    }
+
+    /// The first rule that a file breaks.
+    private func fault(of file: StarterFile) -> ValueFault? {
+        let parsed = Configuration.parse(SourceText(name: out, bytes: Array(file.text.utf8)))
+        guard parsed.configuration == nil else { return nil }
+        return parsed.diagnostics.first { $0.severity == .error }.map { ValueFault($0.message, hint: $0.hint) }
+    }
+}
+
+extension InitCommand.Source {
+    /// This source with answers that can't be wrong.
+    fileprivate var example: StarterFile.CertificateSource {
+        switch self {
+        case .local: .local
+        case .letsencrypt: .letsencrypt(email: "ops@example.com")
+        case .cloudflare: .cloudflare(zone: String(repeating: "0", count: 32))
+        case .files: .files(certificate: "cert.pem", key: "key.pem")
+        }
     }
 }

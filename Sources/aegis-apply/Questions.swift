@@ -37,9 +37,4 @@ struct Questions {
             }
         }
     }
-
-    /// The answer for an option that takes any text.
-    func answer(_ given: String?, _ option: String, _ question: String) throws -> String {
-        try answer(given, option, question) { $0 }
-    }
 }

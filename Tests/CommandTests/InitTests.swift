@@ -101,20 +101,51 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
-    @Test("At a terminal it asks, and asks again for what it can't take")
-    func asked() throws {
-        let answers = "a b\\napp.test\\n\\nlocl\\nlocal\\n"
+    /// Answers at a terminal, some of which can't be taken.
+    struct Answers: CustomTestStringConvertible {
+        let lines: [String]
+        /// What is said meanwhile, in this order.
+        let said: [String]
+        let written: String
+        var testDescription: String { lines.joined(separator: ", ") }
+    }
+
+    @Test(
+        "At a terminal it asks, and asks again for what it can't take",
+        arguments: [
+            Answers(
+                lines: ["a b", "app.test", "", "locl", "local"],
+                said: [
+                    "The host's name, such as app.example.com: ", "bad host name 'a b'", "[http://127.0.0.1:3000]: ",
+                    "there is no source 'locl'", "Wrote aegis.yaml.",
+                ], written: "upstreams: [\"http://127.0.0.1:3000\"]"),
+            Answers(
+                lines: ["app.example.com", "", "letsencrypt", "nobody", "ops@example.com"],
+                said: ["Whom Let's Encrypt may write to: ", "bad", "Whom Let's Encrypt may write to: ", "Wrote"],
+                written: "email: \"ops@example.com\""),
+            Answers(
+                lines: ["app.example.com", "", "cloudflare", "x", "0123456789abcdef0123456789abcdef"],
+                said: ["The zone's identifier: ", "bad", "The zone's identifier: ", "Wrote"],
+                written: "zone_id: \"0123456789abcdef0123456789abcdef\""),
+            Answers(
+                lines: ["*.example.com", "", "letsencrypt", "local"],
+                said: [
+                    "letsencrypt, cloudflare or files [local]: ", "wildcard '*.example.com' needs challenge dns-01",
+                    "letsencrypt, cloudflare or files [local]: ", "Wrote",
+                ], written: "type: local_ca"),
+        ])
+    func asked(_ answers: Answers) throws {
+        let input = answers.lines.map { $0 + "\\n" }.joined()
         let command = "cd \(folder.path) && \(ApplyProgram.path) init"
         // The terminal's input is the answers; script gives one to the program.
-        let process = try Tool.run("sh", "-c", "printf '\(answers)' | script -qec '\(command)' /dev/null")
+        let process = try Tool.run("sh", "-c", "printf '\(input)' | script -qec '\(command)' /dev/null")
         #expect(process.status == 0)
-        for text in [
-            "The host's name, such as app.example.com: ", "bad host name 'a b'", "[http://127.0.0.1:3000]: ",
-            "there is no source 'locl'", "Wrote aegis.yaml.",
-        ] {
-            #expect(process.output.contains(text))
+        var rest = process.output[...]
+        for text in answers.said {
+            let range = try #require(rest.firstRange(of: text), "\(text): \(process.output)")
+            rest = rest[range.upperBound...]
         }
         let text = try String(contentsOfFile: folder.path("aegis.yaml"), encoding: .utf8)
-        #expect(text.contains("upstreams: [\"http://127.0.0.1:3000\"]"))
+        #expect(text.contains(answers.written))
     }
 }
