@@ -109,10 +109,14 @@ struct ExportCertificate: ParsableCommand {
     @Flag(help: "Write the private key too, in plain text.")
     var withKey = false
 
+    @Flag(help: "Replace the file if it exists, as a script does that exports after each renewal.")
+    var force = false
+
     @OptionGroup var options: StateOptions
 
     func run() throws {
         try reporting {
+            try refuseExistingFile()
             let known = try options.configuration()
             let store = try options.openForReading(known)
             let certificate = try store.required(name)
@@ -121,8 +125,16 @@ struct ExportCertificate: ParsableCommand {
         }
     }
 
+    private var isOutput: Bool { ["-", "/dev/stdout"].contains(out) }
+
+    /// Throws when the file exists and may not be replaced: it may hold the only copy of a private key.
+    private func refuseExistingFile() throws {
+        guard !force, !isOutput, let type = try? FilePath(out).stat(followTargetSymlink: false).type, type == .regular
+        else { return }
+        throw CommandFailure(message: "'\(out.printable)' exists", hint: "--force replaces it")
+    }
+
     private func write(_ content: SecretBytes) throws {
-        let isOutput = ["-", "/dev/stdout"].contains(out)
         if isOutput, withKey, isatty(STDOUT_FILENO) == 1 {
             throw CommandFailure(
                 message: "a private key is not shown on a terminal", hint: "name a file, or pass it on by a pipe")

@@ -62,6 +62,32 @@ extension ApplyTests {
                 == "aegis-apply: cannot write 'link': it is no regular file\n")
     }
 
+    @Test("An export replaces a file only if it is told to, with its key or without", arguments: [[], ["--with-key"]])
+    func replacingExport(_ more: [String]) throws {
+        try makeOwn()
+        try write(Self.twoHosts)
+        #expect(try apply().status == 0)
+        let key = try String(contentsOfFile: folder.path("own.key"), encoding: .utf8)
+        _ = try folder.file("only.key", key)
+        let export = ["certificates", "export", "own", "--out", "only.key"] + more
+        let refused = try ApplyProgram.run(export, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
+        #expect(refused.errors == "aegis-apply: 'only.key' exists\nhint: --force replaces it\n")
+        #expect(refused.status == 1)
+        #expect(try String(contentsOfFile: folder.path("only.key"), encoding: .utf8) == key)
+        for _ in 0..<2 {
+            let forced = try ApplyProgram.run(
+                export + ["--force"], in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
+            #expect(forced.status == 0, "\(forced.errors)")
+        }
+        let text = try String(contentsOfFile: folder.path("only.key"), encoding: .utf8)
+        #expect(text.hasPrefix("-----BEGIN CERTIFICATE-----") && text.contains("PRIVATE") == !more.isEmpty)
+        // What exists is no matter where nothing is replaced.
+        let shown = try ApplyProgram.run(
+            ["certificates", "export", "own", "--out", "/dev/stdout"], in: folder.path,
+            environment: ["AEGIS_SSL_KEY": Self.key])
+        #expect(shown.output.hasPrefix("-----BEGIN CERTIFICATE-----"))
+    }
+
     @Test(
         "An export that is killed before its file is whole leaves nothing, or what the next one takes away",
         .enabled(if: !ApplyProgram.isSanitized), arguments: [true, false])
@@ -76,7 +102,7 @@ extension ApplyTests {
             let refusal = paths + ["-e", "inject=openat:error=EOPNOTSUPP:when=1"]
             let rules = (hasFilesWithoutName ? [] : refusal) + faults.flatMap { ["-e", $0] }
             return try ApplyProgram.run(
-                ["certificates", "export", "own", "--out", "out/own.pem", "--with-key"], in: folder.path,
+                ["certificates", "export", "own", "--out", "out/own.pem", "--with-key", "--force"], in: folder.path,
                 environment: ["AEGIS_SSL_KEY": Self.key],
                 under: ["strace", "-f", "-qq", "-o", folder.path("trace"), "-e", "trace=openat,fsync,linkat"] + rules)
         }
