@@ -19,8 +19,10 @@ struct ManagedState {
     private var disabledHosts: Set<String> = []
     /// The issued certificates with `auto_renew: false`, by name. Only an operator's command renews them.
     private var unrenewed: [String: ManagedCertificate] = [:]
+    private let store: SQLiteStateStore
 
     init(_ store: SQLiteStateStore) throws {
+        self.store = store
         progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
         try store.readChanges(since: 0) { change in
             switch change {
@@ -61,18 +63,34 @@ struct ManagedState {
         if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
             if let certificate = certificates[name] ?? (forced ? unrenewed[name] : nil) { return certificate }
-            if stored[name] != nil {
-                throw CommandFailure(
-                    message: "the certificate '\(name)' is not renewed by Aegis",
-                    hint: unrenewed[name] == nil
-                        ? "your own certificates are replaced by an apply"
-                        : "its auto_renew is false; --force has it reissued")
-            }
-            let near = Suggestion.nearest(to: name, in: certificates.keys.sorted().prefix(10_000))
-            throw CommandFailure(
-                message: "there is no certificate '\(name)'",
-                hint: near.map { "did you mean '\($0)'?" } ?? "'aegis-apply certificates' lists them")
+            throw try obstacle(to: name)
         }
+    }
+
+    /// Why no certificate of that name can be renewed.
+    private func obstacle(to name: String) throws -> CommandFailure {
+        if let facts = stored[name] {
+            if disabledHosts.contains(name), facts.source != .custom {
+                return CommandFailure(
+                    message: "the host '\(name)' is disabled, so its certificate is not renewed",
+                    hint: "it is renewed, if it is due, when the host is enabled again")
+            }
+            return CommandFailure(
+                message: "the certificate '\(name)' is not renewed by Aegis",
+                hint: unrenewed[name] == nil
+                    ? "your own certificates are replaced by an apply"
+                    : "its auto_renew is false; --force has it reissued")
+        }
+        guard try store.keptCertificate(named: name) == nil else {
+            return CommandFailure(
+                message:
+                    "the certificate '\(name)' is only kept: nothing in the file refers to it, so it is not renewed",
+                hint: "an apply uses it again, and renews it if it is due, when the file declares it again")
+        }
+        let near = Suggestion.nearest(to: name, in: certificates.keys.sorted().prefix(10_000))
+        return CommandFailure(
+            message: "there is no certificate '\(name)'",
+            hint: near.map { "did you mean '\($0)'?" } ?? "'aegis-apply certificates' lists them")
     }
 
     func isDue(_ certificate: ManagedCertificate, now: Int64) -> Bool {

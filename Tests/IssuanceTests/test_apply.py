@@ -148,6 +148,10 @@ def test_certificates_are_renewed_on_request(site):
     assert done.returncode == 1
     assert "there is no certificate 'app.tset'" in done.stderr and "did you mean 'app.test'?" in done.stderr
     assert shown(gateway, ca, "app.test") == "app.test"
+    gateway.config["hosts"][0]["enabled"] = False
+    gateway.apply()
+    done = renew(gateway, "app.test", "--force")
+    assert done.returncode == 1 and "the host 'app.test' is disabled, so its certificate is not renewed" in done.stderr
 
 
 def aegis(gateway, *arguments):

@@ -160,6 +160,9 @@ def test_what_is_kept_can_be_named_shown_exported_and_revoked(site):
     assert "kept_until" in aegis_apply(gateway, "certificates", "show", "app.test")
     aegis_apply(gateway, "certificates", "export", "app.test", "--out", "app.pem", "--with-key")
     assert "PRIVATE KEY" in (gateway.folder / "app.pem").read_text()
+    for force in [], ["--force"]:
+        said = aegis_apply(gateway, "renew", "app.test", *force, expect=1)
+        assert "the certificate 'app.test' is only kept: nothing in the file refers to it" in said and "mean" not in said
     said = aegis_apply(gateway, "certificates", "revoke", "app.test", "--reason", "superseded")
     assert said.startswith("Revoked 'app.test', serial ") and said.endswith("only kept: it is not used again.\n")
     assert "was revoked on " in aegis_apply(gateway, "certificates", "list")
