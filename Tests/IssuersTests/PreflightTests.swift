@@ -158,7 +158,7 @@ import Testing
         let needs = (0..<52).map { number in
             (
                 need: WantedCertificate(name: "c\(number)", names: ["n\(number).example.com"], issuers: [issuer]),
-                origin: SourceOrigin.none, isHad: false
+                origin: SourceOrigin.none, isRenewal: false
             )
         }
         let warnings = try checks([]).limitWarnings(needs, with: [])

@@ -198,17 +198,17 @@ package final class PreflightChecks: Sendable {
     /// Returns a warning for each certificate that a CA's rate limits would delay if all certificates are ordered in
     /// sequence.
     ///
-    /// `isHad` marks renewals, which do not count if the CA recognizes them.
+    /// `isRenewal` marks renewals, which do not count if the CA recognizes them.
     package func limitWarnings(
-        _ needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)], with authorities: [CA]
+        _ needs: [(need: WantedCertificate, origin: SourceOrigin, isRenewal: Bool)], with authorities: [CA]
     ) -> [Diagnostic] {
         let directories = Dictionary(authorities.map { ($0.issuer.name, $0.findings.directory) }) { first, _ in first }
         var ledgers: [String: RateLimitLedger?] = [:]
-        return needs.compactMap { need, origin, isHad in
+        return needs.compactMap { need, origin, isRenewal in
             guard let issuer = need.issuers.first, let names = try? need.names.map({ try SubjectName($0) }) else {
                 return nil
             }
-            if isHad, directories[issuer.name]??.renewalInfo != nil { return nil }
+            if isRenewal, directories[issuer.name]??.renewalInfo != nil { return nil }
             // Rate limits apply per directory, even if several issuers use the same directory.
             let key = issuer.settings.directory.text
             if ledgers[key] == nil {

@@ -15,7 +15,7 @@ package struct Preflight {
     }
 
     private let issuers: [Issuer]
-    private let needs: [(need: WantedCertificate, origin: SourceOrigin, isHad: Bool)]
+    private let needs: [(need: WantedCertificate, origin: SourceOrigin, isRenewal: Bool)]
 
     /// Checks for the certificates that the plan orders from ACME CAs. `snapshot` is the state that the plan was made
     /// from.
@@ -25,8 +25,8 @@ package struct Preflight {
                 let need = WantedCertificate(
                     configuration.value(of: item), named: change.item.name, from: configuration.issuers)
             else { return nil }
-            let isHad = snapshot.items[change.item]?.certificate?.source == .letsencrypt
-            return (need, configuration.origin(of: item), isHad)
+            let isRenewal = snapshot.items[change.item]?.certificate?.source == .letsencrypt
+            return (need, configuration.origin(of: item), isRenewal)
         }
         let used = Set(needs.flatMap { $0.need.issuers.map(\.name) })
         issuers = configuration.issuers.filter { used.contains($0.name) }
