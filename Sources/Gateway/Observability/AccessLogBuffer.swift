@@ -9,7 +9,8 @@ final class AccessLogBuffer {
     private static let flushMilliseconds: Int64 = 1000
 
     private let sink: AccessLogSink
-    private let format: AccessLog.Format
+    /// The format of the lines that are started here. A line that was started before a reload may have another one.
+    let format: AccessLog.Format
     private let line = Scratch(capacity: 4 << 20)
     /// The most bytes that a line takes from one text of the client, such as the target. Escaping can make a text six
     /// times as long, and the line's buffer must have room for several texts.
@@ -67,10 +68,10 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Adds the reason of a failure to a line that was started in `queue`. The combined format has no place for a
-    /// reason.
-    func add(error reason: StaticString, to queue: inout ByteQueue) {
-        guard queue.bytes.starts(with: "{") else { return }
+    /// Adds the reason of a failure to a line that was started in `queue`, in this format. The combined format has no
+    /// place for a reason.
+    func add(error reason: StaticString, to queue: inout ByteQueue, _ format: AccessLog.Format) {
+        guard format == .json, !queue.isEmpty else { return }
         line.clear()
         line.append(",\"error\":\"")
         line.append(reason)
@@ -81,10 +82,12 @@ final class AccessLogBuffer {
     /// Completes a line and adds it to the batch. The line keeps the format in which it was started, since the setting
     /// may have changed meanwhile.
     func end(
-        _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID, upstream: [UInt8]?
+        _ start: Bytes, _ format: AccessLog.Format, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID,
+        upstream: [UInt8]?
     ) {
         line.clear()
-        if start.starts(with: "{") {
+        switch format {
+        case .json:
             line.append(start)
             line.append(",\"status\":")
             line.append(decimal: UInt64(status))
@@ -99,7 +102,7 @@ final class AccessLogBuffer {
                 line.append(upstream)
             }
             line.append("\"}\n")
-        } else {
+        case .combined:
             var split = 0
             while split < start.count, start[split] != 0 { split += 1 }
             line.append(start[0..<split])

@@ -1,3 +1,4 @@
+import ConfigModel
 import HTTP1
 
 /// A request and its response. A health check is an exchange without a client.
@@ -83,6 +84,8 @@ struct Exchange: ~Copyable {
     var status: UInt16 = 0
     var bytesSent: UInt64 = 0
     var logLine = ByteQueue()
+    /// The format of `logLine`.
+    var logFormat = AccessLog.Format.json
     var requestID = RequestID()
 
     /// Whether the whole body of the request has arrived. Also true if the request has no body.

@@ -196,7 +196,7 @@ extension Worker {
 
     /// Adds the reason of a failure to the request's line in the access log.
     func logError(_ exchange: SlotID, _ reason: StaticString) {
-        accessLog?.add(error: reason, to: &exchanges[exchange].logLine)
+        accessLog?.add(error: reason, to: &exchanges[exchange].logLine, exchanges[exchange].logFormat)
     }
 
     // MARK: The end of an exchange
@@ -248,7 +248,7 @@ extension Worker {
         guard let accessLog, !exchanges[id].logLine.isEmpty else { return }
         let pool = exchanges[id].pool
         accessLog.end(
-            exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
+            exchanges[id].logLine.bytes, exchanges[id].logFormat, status: status, bytes: exchanges[id].bytesSent,
             nanoseconds: clock.nanoseconds - exchanges[id].startedAt, exchanges[id].requestID,
             upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
     }
