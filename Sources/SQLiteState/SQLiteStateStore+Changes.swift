@@ -25,12 +25,18 @@ extension SQLiteStateStore {
     /// The kind in `deletions` of a deleted challenge, which is not an item.
     static let challengeKind = "challenge"
 
-    /// A number that differs after another connection has committed. This store's own commits do not change it.
-    ///
-    /// Read this number before the changes: then a commit in between is noticed the next time. Takes a few microseconds
-    /// (https://sqlite.org/pragma.html#pragma_data_version).
-    package func dataVersion() throws(StateError) -> Int {
-        try readStatement { try Int.fetchOne($0.cachedStatement(sql: "PRAGMA data_version")) ?? 0 }
+    package func dataVersion() throws(StateError) -> Int { try readStatement(Self.dataVersion) }
+
+    package func settledDataVersion() throws(StateError) -> Int? {
+        do throws(StateError) {
+            return try whileNobodyWrites(Self.dataVersion)
+        } catch .busy {
+            return nil
+        }
+    }
+
+    private static func dataVersion(in database: Database) throws -> Int {
+        try Int.fetchOne(database.cachedStatement(sql: "PRAGMA data_version")) ?? 0
     }
 }
 

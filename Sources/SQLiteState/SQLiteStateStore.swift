@@ -155,6 +155,28 @@ package final class SQLiteStateStore: StateStore {
         }
     }
 
+    /// Reads under the lock for writing, without a wait.
+    ///
+    /// - Throws: `StateError.busy` when another connection is writing.
+    func whileNobodyWrites<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
+        try Self.translating(path, 0) {
+            try database.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA busy_timeout = 0")
+                let outcome = Result {
+                    var value: Value?
+                    try database.inTransaction(.immediate) {
+                        value = try reading { try body(database) }
+                        return .rollback
+                    }
+                    return value
+                }
+                try database.execute(sql: "PRAGMA busy_timeout = \(patience)")
+                guard let value = try outcome.get() else { preconditionFailure("a transaction that has not run") }
+                return value
+            }
+        }
+    }
+
     /// Writes without waiting for the disk: a crash of the machine may lose the change. A later synced write also syncs
     /// the change.
     func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {

@@ -15,6 +15,18 @@ package protocol StateStore: IssuanceJournal {
     /// The current revision and generation. The call is cheap.
     func position() throws(StateError) -> StatePosition
 
+    /// A number that differs after another connection has committed. This store's own commits do not change it.
+    ///
+    /// Read this number before the changes: then a commit in between is noticed the next time. Takes a few microseconds
+    /// (https://sqlite.org/pragma.html#pragma_data_version).
+    func dataVersion() throws(StateError) -> Int
+
+    /// The data version at a moment when nobody writes. Nil at once when another connection is writing.
+    ///
+    /// All that commits have written to the files before the call shows in this number. Without this, a commit may have
+    /// written to them already and be visible only later.
+    func settledDataVersion() throws(StateError) -> Int?
+
     /// Calls `body` with all changes since a revision, read in one transaction. The cost is proportional to their
     /// number.
     ///

@@ -108,6 +108,17 @@ def texts_zeroed(gateway):
     zero_page_of(gateway, "generation_texts")
 
 
+def frame_zeroed(gateway):
+    """A commit in the -wal file (https://sqlite.org/fileformat2.html#walformat), written over in its place."""
+    with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+        page, = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'items'").fetchone()
+        size, = database.execute("PRAGMA page_size").fetchone()
+    wal = state(gateway, "-wal")
+    data = wal.read_bytes()
+    frames = [place for place in range(32, len(data), 24 + size) if int.from_bytes(data[place:place + 4]) == page]
+    put(wal, bytes(size), frames[-1] + 24)
+
+
 def certificates_zeroed(gateway):
     fold(gateway)
     zero_page_of(gateway, "certificates")
@@ -159,7 +170,7 @@ def await_recovery(gateway):
     (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"),
     (garbage_in_front, "not a database"), (settings_zeroed, "'settings' is damaged"),
     (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
-    (texts_zeroed, "'generation_texts' is damaged"), (no_database, "not a database"), (removed, "no state"),
+    (texts_zeroed, "'generation_texts' is damaged"), (frame_zeroed, "'items' is damaged"), (no_database, "not a database"), (removed, "no state"),
 ])
 def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):
     backup = back_up(gateway)

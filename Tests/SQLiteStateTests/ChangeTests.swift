@@ -153,6 +153,31 @@ import Testing
         #expect(try following.changes(since: 0) == [item(host)])
     }
 
+    @Test("The settled data version is told where nobody writes, without a wait, and writes nothing")
+    func settledDataVersion() throws {
+        let applying = try store()
+        let following = try #require(try SQLiteStateStore(following: path))
+        try following.record(events: [])
+        let version = try following.dataVersion()
+        #expect(try following.settledDataVersion() == version)
+        try applying.database.writeWithoutTransaction { database in
+            try database.inTransaction(.immediate) {
+                let (settled, present) = (try following.settledDataVersion(), try following.dataVersion())
+                #expect(settled == nil && present == version)
+                return .rollback
+            }
+        }
+        #expect(try following.settledDataVersion() == version)
+        #expect(try following.dataVersion() == version)
+        try applying.commit([put(host)], by: me)
+        let wal = FileManager.default.contents(atPath: path + "-wal")
+        #expect(try following.settledDataVersion() != version)
+        #expect(FileManager.default.contents(atPath: path + "-wal") == wal)
+        // It waits for locks again.
+        let patience = try following.database.read { try Int.fetchOne($0, sql: "PRAGMA busy_timeout") }
+        #expect(patience == SQLiteStateStore.usualPatience)
+    }
+
     @Test("Who follows a state finds none before an apply has made it, and makes no file")
     func following() throws {
         #expect(try SQLiteStateStore(following: path) == nil)

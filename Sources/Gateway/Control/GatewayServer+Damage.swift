@@ -17,6 +17,7 @@ struct StateWatch {
     var formerDatabase: StateFiles.File?
     /// The state's files at the start of the last check.
     var checked: StateFiles?
+    var wal = WALWatch()
     var isChecking = false
     /// The earliest time of the next check. At `nextRetry` a damaged state is checked again even if its files look
     /// unchanged. Both times are in milliseconds of the monotonic clock.
@@ -92,6 +93,7 @@ extension GatewayServer {
             stateWatch.checked = files
             stateIsDamaged(Self.text(of: StateError.unreadable(path: options.statePath, reason: "the file is empty")))
         }
+        if let store { stateWatch.wal.look(at: options.statePath, store) }
         startCheck(files)
         // A commit only makes the -wal file longer. So a longer file is noted here and is no reason for a later check.
         if let length = files.wal?.bytes, length > stateWatch.checked?.wal?.bytes ?? 0 {
@@ -102,11 +104,13 @@ extension GatewayServer {
 
     private func startCheck(_ files: StateFiles) {
         let now = Self.monotonicMilliseconds
-        let looksNew = stateWatch.checked.map { files.mayBeDamaged(since: $0) } ?? (store != nil)
+        let looksNew =
+            stateWatch.wal.isOverwritten || stateWatch.checked.map { files.mayBeDamaged(since: $0) } ?? (store != nil)
         guard !stateWatch.isChecking, files.database != nil, now >= stateWatch.nextCheck,
             looksNew || stateWatch.isDamaged && now >= stateWatch.nextRetry
         else { return }
         stateWatch.isChecking = true
+        stateWatch.wal.isOverwritten = false
         let (events, openState, revision) = (events, options.openState, position.revision)
         NamedThread("state-check") {
             var check = StateCheck(files: files, startedAt: now)
@@ -171,6 +175,7 @@ extension GatewayServer {
         stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
         stateWatch.formerDatabase = stateWatch.opened?.database
+        stateWatch.wal.forget()
         store = nil
         mustReadAll = true
         issuance.store = nil
@@ -249,8 +254,20 @@ extension GatewayServer {
     }
 
     func recordStateEvents() {
-        guard let store, loadFailure == nil, !stateWatch.events.isEmpty else { return }
-        if (try? store.record(events: stateWatch.events)) != nil { stateWatch.events = [] }
+        guard loadFailure == nil, !stateWatch.events.isEmpty else { return }
+        let events = stateWatch.events
+        if (try? writeState { (store) throws(StateError) in try store.record(events: events) }) ?? false {
+            stateWatch.events = []
+        }
+    }
+
+    /// Writes to the state, if it is open, and says whether it is. All that the control side writes passes here, so that
+    /// it is not taken for damage.
+    @discardableResult
+    func writeState(_ body: (any StateStore) throws(StateError) -> Void) throws(StateError) -> Bool {
+        guard let store else { return false }
+        try stateWatch.wal.write(to: options.statePath, store) { () throws(StateError) in try body(store) }
+        return true
     }
 
     /// A `StateError` may have a hint, which is added to the text.

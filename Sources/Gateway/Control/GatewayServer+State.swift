@@ -244,7 +244,7 @@ extension GatewayServer {
         nextHeartbeat = Self.uptime + GatewayNode.heartbeatSeconds
         let problems = problems
         status.change { $0.problems = problems.count }
-        guard let store else { return }
+        guard store != nil else { return }
         var row = node
         let current = status.current
         row.heartbeatAt = Self.now
@@ -254,7 +254,7 @@ extension GatewayServer {
         row.lastProblem = loadFailure ?? problems.first
         do {
             // If writing the row fails, the next heartbeat tries again.
-            try store.report(row)
+            try writeState { (store) throws(StateError) in try store.report(row) }
             recordStateEvents()
             stateWatch.writing.ended()
             if status.current.reportFailure != nil { log.info("the state can be written again") }

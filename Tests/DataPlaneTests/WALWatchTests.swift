@@ -1,0 +1,99 @@
+import Foundation
+import SQLiteState
+import State
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// Looks at the -wal files of real states.
+@Suite struct WALWatchTests {
+    private let folder: TemporaryFolder
+    private let path: String
+    private let others: SQLiteStateStore
+    private let own: SQLiteStateStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        path = folder.path("state/state.db")
+        others = try SQLiteStateStore(path: path)
+        own = try #require(try SQLiteStateStore(following: path))
+    }
+
+    private func node(_ id: String) -> GatewayNode {
+        GatewayNode(id: id, machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: 0)
+    }
+
+    private func report(_ watch: inout WALWatch) throws {
+        try watch.write(to: path, own) { () throws(StateError) in try own.report(node("own")) }
+    }
+
+    private func look(_ watch: inout WALWatch) {
+        let isKnown = watch.look(at: path, own)
+        #expect(isKnown)
+    }
+
+    /// Has SQLite write the file from its beginning again at the next commit, so that it keeps its length.
+    private func fold() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path, "PRAGMA wal_checkpoint(RESTART)"]
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+
+    /// Writes over a part of the file, again until its time of writing differs: the system's clock for it is coarse.
+    private func overwrite() throws {
+        let before = StateFiles(path: path).wal
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path + "-wal"))
+        repeat {
+            try file.seek(toOffset: 100)
+            try file.write(contentsOf: Data(count: 200))
+        } while StateFiles(path: path).wal == before
+        try file.close()
+        #expect(StateFiles(path: path).wal?.bytes == before?.bytes)
+    }
+
+    @Test("Reports of gateways do not look like damage, whether they make the file longer or not")
+    func reports() throws {
+        var watch = WALWatch()
+        try others.report(node("other"))
+        look(&watch)
+        for round in 0..<30 {
+            if round % 10 == 5 { try fold() }
+            let length = StateFiles(path: path).wal?.bytes
+            if round % 2 == 0 { try others.report(node("other")) } else { try report(&watch) }
+            if round % 3 == 0 { look(&watch) }
+            if round == 15 { #expect(StateFiles(path: path).wal?.bytes == length) }
+        }
+        look(&watch)
+        #expect(!watch.isOverwritten)
+    }
+
+    @Test("What is written over in its place is noticed once, also when the gateway itself writes next")
+    func overwritten() throws {
+        var watch = WALWatch()
+        try report(&watch)
+        try overwrite()
+        look(&watch)
+        #expect(watch.isOverwritten)
+        watch.isOverwritten = false
+        look(&watch)
+        #expect(!watch.isOverwritten)
+        try overwrite()
+        try report(&watch)
+        #expect(watch.isOverwritten)
+    }
+
+    @Test("A file that was written to while the state was closed is not judged")
+    func reopened() throws {
+        var watch = WALWatch()
+        try report(&watch)
+        watch.forget()
+        try overwrite()
+        look(&watch)
+        #expect(!watch.isOverwritten)
+    }
+}
