@@ -152,7 +152,11 @@ struct ApplyRun {
             report.tell(.started(item, .order, at: certificate.baseURL.text))
         }
         let workers = ParallelWork(count: 8, stop: stop)
-        try workers.run(certificates, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { certificate, tell in
+        let tellWaiting = { (queued: Int, waits: [(input: EdgeCertificate, reason: String)]) in
+            let waits = waits.map { (ItemID(.edgeCertificate, $0.input.displayName), $0.reason) }
+            report.tell(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
+        }
+        try workers.run(certificates, stillWaiting: tellWaiting) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
                 let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)

@@ -148,7 +148,7 @@ struct ManagedState {
         let round = AdviceRound(tools)
         let issuers = self.issuers
         let all = Array(issuers.values)
-        let tellWaiting = { (_: Int) in
+        let tellWaiting = { (_: Int, _: [(input: ManagedCertificate, reason: String)]) in
             Terminal.complain("  still asking CAs when they would have certificates renewed\n")
         }
         try ParallelWork(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {

@@ -5,8 +5,10 @@ func tellingOfWaits<Result: Sendable>(
     for others: String, _ work: @escaping @Sendable () throws -> Result
 ) throws -> Result {
     let since = ContinuousClock.now
-    let tell = { (_: Int) in
-        Terminal.complain("  still waiting for \(others) (\((ContinuousClock.now - since).components.seconds) s)\n")
+    let tell = { (_: Int, waits: [(input: Void, reason: String)]) in
+        let time = "\((ContinuousClock.now - since).components.seconds) s"
+        let reason = waits.first.map { ": \($0.reason)" } ?? ""
+        Terminal.complain("  still waiting for \(others) (\(time)\(reason))\n")
     }
     var result: Swift.Result<Result, any Error>?
     try ParallelWork(count: 1).run([()], stillWaiting: tell) { _, tell in

@@ -16,6 +16,8 @@ final class ProgressReport {
         let action: Action
         let place: String
         let since: ContinuousClock.Instant
+        /// What it waits for, as it was last told; nil where that is not known.
+        var wait: String?
     }
 
     private let isTerminal = Terminal.wantsColour(.standardError)
@@ -32,7 +34,9 @@ final class ProgressReport {
         case .started(let item, let action, let place):
             running.append(Running(item: item, action: action, place: place, since: .now))
             if isTerminal { show([]) }
-        case .stillWaiting(let queued): show(isTerminal ? [] : waiting(queued))
+        case .stillWaiting(let queued, let waits):
+            for index in running.indices { running[index].wait = waits[running[index].item] }
+            show(isTerminal ? [] : waiting(queued))
         case .finished(let item, let action):
             end(item)
             if item.kind == .certificate || item.kind == .edgeCertificate { show(["  \(name(item)): \(action.past)"]) }
@@ -61,7 +65,9 @@ final class ProgressReport {
     private func waiting(_ queued: Int) -> [String] {
         guard !running.isEmpty else { return [] }
         let named = running.prefix(Self.maxNames).map { running in
-            "\(name(running.item)) (\(running.place.isEmpty ? "" : "\(running.place), ")\(seconds(running)) s)"
+            let place = running.place.isEmpty ? "" : "\(running.place), "
+            let wait = running.wait.map { ": \($0)" } ?? ""
+            return "\(name(running.item)) (\(place)\(seconds(running)) s\(wait))"
         }
         let others = running.count - named.count + queued
         return ["  still waiting for " + named.joined(separator: ", ") + (others > 0 ? " and \(others) more" : "")]
@@ -72,8 +78,9 @@ final class ProgressReport {
     private func liveLine(_ running: Running) -> String {
         let seconds = seconds(running)
         let time = seconds < 1 ? "" : " \(seconds) s"
-        let place = running.place.isEmpty ? "" : " (\(running.place))"
-        let line = "  (\(count)/\(total)) \(name(running.item)): \(running.action.rawValue) …\(time)\(place)"
+        let reason = running.wait ?? running.place
+        let suffix = reason.isEmpty ? "" : " (\(reason))"
+        let line = "  (\(count)/\(total)) \(name(running.item)): \(running.action.rawValue) …\(time)\(suffix)"
         return String(line.prefix(Self.maxWidth))
     }
 

@@ -28,8 +28,10 @@ struct Refresh {
         let check = CloudflareDrift(secrets)
         var reasons: [ItemID: String] = [:]
         var warnings: [Diagnostic] = []
-        let tellWaiting = { (_: Int) in Terminal.complain("  still asking Cloudflare what it has\n") }
-        try ParallelWork(count: 8).run(try certificates() + packs(), stillWaiting: tellWaiting) { question, tell in
+        let questions = try certificates() + packs()
+        try ParallelWork(count: 8).run(
+            questions, stillWaiting: { _, _ in Terminal.complain("  still asking Cloudflare what it has\n") }
+        ) { question, tell in
             do throws(IssuanceFailure) {
                 if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }
             } catch {

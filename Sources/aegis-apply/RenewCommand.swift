@@ -91,16 +91,20 @@ struct RenewCommand: ParsableCommand {
         return givenUp
     }
 
+    private typealias Entry = (name: String, place: String, job: CertificateJob)
+
     /// Runs the jobs, several at once, and prints the result of each. Returns how many jobs failed. Ends the program if
     /// a signal stopped the work.
-    private func carryOut(
-        _ jobs: [(name: String, place: String, job: CertificateJob)], _ signals: StopSignals
-    ) throws -> Int {
+    private func carryOut(_ jobs: [Entry], _ signals: StopSignals) throws -> Int {
         let report = ProgressReport(total: jobs.count)
         var failures = 0
         var left = Set(jobs.map(\.name))
         let workers = ParallelWork(count: 8, stop: signals.request)
-        try workers.run(jobs, at: \.place, stillWaiting: { report.tell(.stillWaiting(queued: $0)) }) { entry, tell in
+        let tellWaiting = { (queued: Int, waits: [(input: Entry, reason: String)]) in
+            let waits = waits.map { (ItemID(.certificate, $0.input.name), $0.reason) }
+            report.tell(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
+        }
+        try workers.run(jobs, at: \.place, stillWaiting: tellWaiting) { entry, tell in
             tell((entry.name, entry.place, nil))
             tell((entry.name, entry.place, entry.job.run()))
         } receive: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in

@@ -147,6 +147,27 @@ def test_who_waits_is_told_for_what(stand, silence):
                 re.fullmatch(rf"  still waiting for {named} and 2 more\n", line), said
 
 
+def busy(kind, answer):
+    if kind == "new-order":
+        answer.problem("serverInternal", status=503)
+        answer.fields["Retry-After"] = "50"
+
+
+def issuing(kind, answer):
+    if kind == "order":
+        answer.body["status"] = "processing"
+
+
+@pytest.mark.parametrize("twist, reason", [
+    (busy, "the CA has given no usable answer, and is asked again after 50 s"), (issuing, "the CA is issuing it")])
+def test_who_waits_is_told_why_where_that_is_known(odd, twist, reason):
+    gateway, ca = odd(twist)
+    with applying(gateway) as apply:
+        place = re.escape(ca.url("directory"))
+        line = apply.stderr.readline()
+        assert re.fullmatch(rf"  still waiting for certificate app\.test \({place}, \d+ s: {reason}\)\n", line), line
+
+
 def test_those_that_wait_for_their_turn_are_counted_too(stand, silence):
     gateway = stand.gateway([host(f"app{number}.test") for number in range(20)])
     stand.proxy.arm(None, silence, "/dir")

@@ -133,7 +133,8 @@ final class ACMEAccounts: Sendable {
         return ACMEClient(
             directory: try ACMEURL(id.directory, of: "directory"), key: try PrivateKey(der: der),
             account: try url.map { (text) throws(ACMEError) in try ACMEURL(text, of: "account") },
-            edge: try ACMEConnection(settings, secrets: secrets), wait: Pause.wait, now: now)
+            edge: try ACMEConnection(settings, secrets: secrets), wait: WaitNote.beforeRepeating(to: "the CA"), now: now
+        )
     }
 
     /// Whether the CA has an account with this key.

@@ -105,7 +105,8 @@ struct ACMEOrderRun {
                     view.note(try client.answer(answer))
                     machine.answered(answer.challenge)
                 }
-            case .await(_, let delay), .awaitIssuance(let delay): Pause.wait(delay)
+            case .await(_, let delay): WaitNote.during("the CA validates its names") { Pause.wait(delay) }
+            case .awaitIssuance(let delay): WaitNote.during("the CA is issuing it") { Pause.wait(delay) }
             case .finalize where order.finalize == nil: throw try giveUpUseless(order, begun)
             case .finalize:
                 oddity = try finalize(order, &pending, client)

@@ -56,7 +56,7 @@ package final class ChallengeBoard: Sendable {
                     // A gateway that is starting may already occupy the address. It will soon be live, so the loop
                     // tries again.
                     guard waited < Self.startMilliseconds else { throw error }
-                    pause(&waited)
+                    pause(&waited, since: "no gateway answers its challenges yet")
                     continue
                 }
             }
@@ -66,12 +66,13 @@ package final class ChallengeBoard: Sendable {
                     "the gateway on \(late.machine) (process \(late.process)) does not follow the state\(problem)",
                     hint: "look into its log")
             }
-            pause(&waited)
+            let place = "\(late.machine) (process \(late.process))"
+            pause(&waited, since: "the gateway on \(place) does not answer its challenges yet")
         }
     }
 
-    private func pause(_ waited: inout Int) {
-        Pause.wait(.milliseconds(Self.pauseMilliseconds))
+    private func pause(_ waited: inout Int, since reason: String) {
+        WaitNote.during(reason) { Pause.wait(.milliseconds(Self.pauseMilliseconds)) }
         waited += Self.pauseMilliseconds
     }
 

@@ -83,7 +83,7 @@ struct DNSPropagation: Sendable {
                     "the TXT record at '\(name)' is not seen after \(seconds) s: \(objection)",
                     hint: "'propagation_timeout' says how long it may take")
             }
-            wait(pause)
+            WaitNote.during("the TXT record at '\(name)' is not seen yet: \(objection)") { wait(pause) }
             pause = min(pause * 2, Self.longestPause)
         }
     }

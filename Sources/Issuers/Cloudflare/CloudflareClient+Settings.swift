@@ -42,7 +42,7 @@ extension CloudflareClient {
                 let answer = try client.send(request)
                 return HTTPResponse(
                     status: answer.status, fields: answer.fields, body: mask.hiding(in: answer.body))
-            }, wait: Pause.wait,
+            }, wait: WaitNote.beforeRepeating(to: "Cloudflare"),
             now: { Int64(time(nil)) })
     }
 }

@@ -46,8 +46,11 @@ struct SoleIssuance {
                     throw IssuanceFailure(
                         "process \(other.process) on \(other.machine) is having it since"
                             + " \(UTCTime.text(held.lease.since))")
-                } catch is LeaseKeeper.Held {
-                    Pause.wait(.milliseconds(250))
+                } catch let held as LeaseKeeper.Held {
+                    let other = held.lease.holder
+                    WaitNote.during("process \(other.process) on \(other.machine) is obtaining it") {
+                        Pause.wait(.milliseconds(250))
+                    }
                 }
             }
         } catch let failure as IssuanceFailure {

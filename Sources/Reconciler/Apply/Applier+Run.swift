@@ -149,7 +149,11 @@ extension Applier {
             guard !orders.isEmpty, !applier.stop.isMade else { return }
             let progress = applier.progress
             try ParallelWork(count: Applier.certificatesAtOnce, stop: applier.stop).run(
-                orders, at: \.place, isNeeded: isNeeded, stillWaiting: { progress(.stillWaiting(queued: $0)) },
+                orders, at: \.place, isNeeded: isNeeded,
+                stillWaiting: { queued, waits in
+                    let waits = waits.map { ($0.input.change.item, $0.reason) }
+                    progress(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
+                },
                 work: { order, tell in
                     tell(.started(order))
                     work(order, tell)

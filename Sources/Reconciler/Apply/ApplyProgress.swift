@@ -5,8 +5,9 @@ import State
 package enum ApplyProgress: Sendable {
     /// Obtaining a certificate has begun. `at` is the address of the CA; empty for the local CA and for files.
     case started(ItemID, Action, at: String)
-    /// Work in progress takes long, and `queued` more items have not begun. Sent every few seconds.
-    case stillWaiting(queued: Int)
+    /// Work in progress takes long, and `queued` more items have not begun. `waits` says what items wait for, as far as
+    /// that is known. Sent every few seconds.
+    case stillWaiting(queued: Int, waits: [ItemID: String])
     /// A change is in force.
     case finished(ItemID, Action)
     /// A change failed; the other changes continue.

@@ -26,6 +26,8 @@ package struct ParallelWork: Sendable {
         var isGivenUp = false
         var isStopped = false
         var events: [Event] = []
+        /// What inputs under way wait for, by their indices.
+        var waits: [Int: String] = [:]
 
         /// How many inputs have not begun.
         var queued: Int
@@ -55,10 +57,11 @@ package struct ParallelWork: Sendable {
     /// After a request to stop, nothing more begins either, and this call waits only for running inputs that `isNeeded`
     /// selects. Other running work continues unobserved, so the program must end soon.
     ///
-    /// `stillWaiting` is called every five seconds with the number of inputs that have not begun.
+    /// `stillWaiting` is called every five seconds with the number of inputs that have not begun, and with what those
+    /// under way wait for (`WaitNote`), as far as that is known.
     package func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
-        stillWaiting: (_ queued: Int) -> Void = { _ in },
+        stillWaiting: (_ queued: Int, _ waits: [(input: Input, reason: String)]) -> Void = { _, _ in },
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
         receive: ([Event]) throws -> Void
     ) throws {
@@ -75,7 +78,9 @@ package struct ParallelWork: Sendable {
                 // take its remaining inputs.
                 var done: Int?
                 while let index = shared.state.withLock({ $0.takeInput(after: done) }) {
-                    work(inputs[index]) { event in shared.update { $0.events.append(event) } }
+                    WaitNote.$receiver.withValue({ reason in shared.state.withLock { $0.waits[index] = reason } }) {
+                        work(inputs[index]) { event in shared.update { $0.events.append(event) } }
+                    }
                     done = index
                 }
                 shared.update { $0.running -= 1 }
@@ -86,7 +91,8 @@ package struct ParallelWork: Sendable {
         var patience = DispatchTime.now() + Self.patience
         while isRunning {
             guard shared.news.wait(timeout: patience) == .success else {
-                stillWaiting(shared.state.withLock { $0.queued })
+                let (queued, waits) = shared.state.withLock { ($0.queued, $0.waits) }
+                stillWaiting(queued, waits.map { (inputs[$0.key], $0.value) })
                 patience = .now() + Self.patience
                 continue
             }
