@@ -50,11 +50,6 @@ let package = Package(
         .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
         .target(name: "State", swiftSettings: house),
-        .target(
-            name: "PrivateFiles",
-            dependencies: [.product(name: "SystemPackage", package: "swift-system")],
-            swiftSettings: house
-        ),
         .target(name: "CMappedIndex"),
         .target(
             name: "SQLiteState",
@@ -68,6 +63,11 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CWipingMemory"),
         .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
+        .target(
+            name: "PrivateFiles",
+            dependencies: ["PKI", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: house
+        ),
         .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
         .target(name: "Remote", swiftSettings: house),
         .target(name: "ACME", dependencies: ["CPSL", "PKI", "Remote"], swiftSettings: house),

@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 
-// PrivateFiles: directories that only their owner may read.
+// PrivateFiles: directories and files that only their owner may read.
 
 package enum PrivateDirectory {
     /// Makes a directory that only its owner may use, and any missing parents.

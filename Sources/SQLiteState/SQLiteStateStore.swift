@@ -112,7 +112,7 @@ package final class SQLiteStateStore: StateStore {
     /// The advice for the operator when users other than the file's owner can read or write the file; nil when they
     /// can't. An apply refuses such a file; a gateway serves it and warns.
     package var exposure: String? {
-        (try? FilePath(path).stat().permissions).flatMap { StateFile.exposure($0, path) }
+        (try? FilePath(path).stat().permissions).flatMap { PrivateFile.exposure($0, path) }
     }
 
     private enum Purpose { case making, following, reading }

@@ -28,7 +28,7 @@ enum StateFile {
                 try rename(new, to: file)
             }
             let mode = try file.stat().permissions
-            if let exposure = exposure(mode, path) { throw StateError.failed(path: path, reason: exposure) }
+            if let exposure = PrivateFile.exposure(mode, path) { throw StateError.failed(path: path, reason: exposure) }
         } catch let error as Errno {
             throw StateError.failed(path: path, reason: "\(error)")
         }
@@ -40,13 +40,6 @@ enum StateFile {
             unsafe new.withPlatformString { new in unsafe Glibc.rename(old, new) }
         }
         guard result == 0 else { throw Errno(rawValue: errno) }
-    }
-
-    /// The advice for the operator when users other than the file's owner can read or write the file; nil when they
-    /// can't.
-    static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
-        guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
-        return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
     }
 
     /// The address by which SQLite reads the state without creating files; nil when there is no state.

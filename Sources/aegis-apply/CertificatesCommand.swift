@@ -3,6 +3,7 @@ import ConfigModel
 import Glibc
 import Issuers
 import PKI
+import PrivateFiles
 import Reconciler
 import SQLiteState
 import State

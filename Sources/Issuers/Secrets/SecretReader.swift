@@ -1,6 +1,7 @@
 import ConfigModel
 import Glibc
 import PKI
+import PrivateFiles
 import State
 import SystemPackage
 

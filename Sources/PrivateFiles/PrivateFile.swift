@@ -8,7 +8,7 @@ package enum PrivateFile {
     package static let maxBytes = 1 << 20
 
     /// Reads at most the first `maxBytes` of a file. Returns nil if the file does not exist.
-    static func read(_ path: FilePath) throws -> SecretBytes? {
+    package static func read(_ path: FilePath) throws -> SecretBytes? {
         do {
             let descriptor = try open(path)
             return try descriptor.closeAfter { try readAll(descriptor, atMost: maxBytes) }
@@ -19,10 +19,15 @@ package enum PrivateFile {
 
     /// Opens a file for reading. Throws unless it is a regular file, since reading another kind could block forever.
     /// Paths of open descriptors are accepted, such as `/dev/fd/63` from a shell's `<(…)`.
-    static func open(_ path: FilePath) throws -> FileDescriptor {
+    package static func open(_ path: FilePath) throws -> FileDescriptor {
         if path == "/dev/stdin" || ["/dev/fd", "/proc/self/fd"].contains(path.removingLastComponent()) {
             return try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
         }
+        return try openRegular(path)
+    }
+
+    /// Opens a regular file for reading. Throws for anything else, paths of open descriptors included.
+    package static func openRegular(_ path: FilePath) throws -> FileDescriptor {
         // Without `nonBlocking`, opening a named pipe would block.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         do {
@@ -35,7 +40,7 @@ package enum PrivateFile {
     }
 
     /// Reads the rest of a file, but at most `limit` bytes. All intermediate buffers are wiped.
-    static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
+    package static func readAll(_ descriptor: FileDescriptor, atMost limit: Int) throws -> SecretBytes {
         var buffer = [UInt8](repeating: 0, count: min(limit, 16 << 10))
         defer { wipe(&buffer) }
         var count = 0
@@ -131,6 +136,13 @@ package enum PrivateFile {
             // The span's memory stays valid until the closure returns, and writeAll(_:) only reads it.
             _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
         }
+    }
+
+    /// The advice for the operator when users other than the file's owner can read or write the file; nil when they
+    /// can't.
+    package static func exposure(_ mode: FilePermissions, _ path: String) -> String? {
+        guard !mode.isDisjoint(with: .groupReadWriteExecute.union(.otherReadWriteExecute)) else { return nil }
+        return "others can read or write it, and keys are in it; run: chmod 600 '\(path)'"
     }
 
     private static func checkIsFile(_ type: FileType) throws {
