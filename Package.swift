@@ -68,6 +68,11 @@ let package = Package(
             dependencies: ["PKI", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
+        .target(
+            name: "Materials",
+            dependencies: ["PKI", "PrivateFiles", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: house
+        ),
         .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
         .target(name: "Remote", swiftSettings: house),
         .target(name: "ACME", dependencies: ["CPSL", "PKI", "Remote"], swiftSettings: house),
@@ -102,7 +107,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "PKI", "State",
+                "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "Materials", "PKI", "PrivateFiles", "State",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Needed for `Bytes.span`, which declares that the span lives no longer than its view.
@@ -158,6 +163,13 @@ let package = Package(
             dependencies: [
                 "ACME", "ConfigModel", "DNS", "HTTPClient", "Issuers", "PKI", "State", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "MaterialsTests",
+            dependencies: [
+                "Materials", "PKI", "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),

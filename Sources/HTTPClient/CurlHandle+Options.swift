@@ -35,7 +35,7 @@ extension CurlHandle {
                 return CURLE_OK
             })
         // With the system's CAs, a chain must end in a root. In `authorities`, each certificate is trusted by itself,
-        // even if it is no root (as in TLSClientContext).
+        // even if it is no root (as in PeerTrust).
         guard let authorities else { return try set(CURLOPT_SSL_OPTIONS, Int(CURLSSLOPT_NO_PARTIALCHAIN)) }
         // curl copies the bytes, so `authorities` need not outlive the call.
         try check(unsafe aegis_curl_set_bytes(handle, CURLOPT_CAINFO_BLOB, authorities, authorities.count))

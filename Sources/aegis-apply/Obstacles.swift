@@ -169,7 +169,7 @@ enum TrustFile {
             return reader.resolve(path).exists ? .bad(failure) : .missing(failure)
         }
         do throws(PKIError) {
-            _ = try TLSClientContext(trust: .authorities(pem.plainCopy()))
+            _ = try PeerRules(serversOf: pem.plainCopy())
             return .good
         } catch {
             return .bad(IssuanceFailure("the CAs in '\(path)' can't be used: \(error)"))

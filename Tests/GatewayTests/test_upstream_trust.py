@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from authority import CLIENT, SERVER, Holder, pem
 from client import Client
 from gateway import eventually
@@ -34,6 +36,7 @@ root = Holder("root", is_ca=True)
 issuing = Holder("issuing", root, is_ca=True)
 leaf = Holder("leaf", issuing, names=[HOST], purposes=[SERVER])
 other_root = Holder("other root", is_ca=True)
+weak = Holder("weak", root, is_ca=True, key=ec.generate_private_key(ec.SECP224R1()))
 no_authority = Holder("no authority", root, names=["elsewhere.test"])
 
 
@@ -91,6 +94,10 @@ UNTRUSTED = {
     "the end of a label as a wildcard": Case(named("*p.two.test"), (issuing,), [root], refusal="hostname mismatch"),
     "a wildcard for two labels": Case(named("*.test"), (issuing,), [root], refusal="hostname mismatch"),
     "a NUL behind the name": Case(named(f"{HOST}\0.evil.test"), (issuing,), [root], refusal="hostname mismatch"),
+    "an issuer with a weak key": Case(
+        Holder("leaf", weak, names=[HOST]), (weak,), [root], refusal="CA certificate key too weak"),
+    "a trusted issuer with a weak key": Case(
+        Holder("leaf", weak, names=[HOST]), (weak,), [weak], refusal="CA certificate key too weak"),
     "a certificate for clients": Case(
         Holder("leaf", issuing, names=[HOST], purposes=[CLIENT]), (issuing,), [issuing],
         refusal="certificate purpose"),

@@ -63,7 +63,7 @@ extension GatewayServer {
         let directory = try store.directory() ?? "."
         var update = TableUpdate()
         let reached: StatePosition
-        let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
+        let (problems, trustFailures) = (compiler.problems, compiler.upstreams.trustFailures)
         if revision == 0 {
             // Reading may fail halfway, so the new entries are compiled into a copy of the compiler.
             var compiler = compiler
@@ -86,7 +86,7 @@ extension GatewayServer {
         update.generation = reached.generation
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: problems)
-        for (path, reason) in compiler.trustFailures where trustFailures[path] != reason { log.error(reason) }
+        tellOfTrust(before: trustFailures)
         heldChange = HeldChange(
             update: update, position: reached, directory: directory, started: started,
             names: askForNames(of: update), deadline: Self.uptime + HeldChange.longestSeconds)
@@ -236,7 +236,7 @@ extension GatewayServer {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
             + Array(compiler.problems.values)
-            + Array(compiler.trustFailures.values)
+            + Array(compiler.upstreams.trustFailures.values)
     }
 
     /// Writes this gateway's row into the state, so that aegis-apply sees what the gateway serves.
@@ -279,7 +279,7 @@ struct HeldChange {
     /// The longest time that a change waits, in seconds.
     static let longestSeconds: Int64 = 3
 
-    let update: TableUpdate
+    var update: TableUpdate
     let position: StatePosition
     let directory: String
     let started: ContinuousClock.Instant

@@ -204,7 +204,7 @@ package final class GatewayServer {
         }
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
         // A signal or a message ends the wait early. Timed work on this thread is at most one second late.
-        Poll.wait(for: &descriptors, milliseconds: 1000)
+        Poll.wait(for: &descriptors, milliseconds: compiler.filesAreChanging ? 100 : 1000)
         let drained = events.drain()
         var isTouched = false
         for event in drained {
@@ -242,6 +242,7 @@ package final class GatewayServer {
 
     private func tick() {
         let now = Self.uptime
+        if now != lastTick || compiler.filesAreChanging { lookAtFiles() }
         guard now != lastTick else { return }
         lastTick = now
         if let drainDeadline, now >= drainDeadline - Self.closingSeconds {
@@ -315,6 +316,7 @@ package final class GatewayServer {
         case SIGHUP:
             log.info("reading the state anew and reopening logs")
             reopenAccessLog()
+            lookAtFiles(isForced: true)
             mustReadAll = true
             reload()
         case SIGUSR2: startSuccessor()

@@ -1,5 +1,6 @@
 import ConfigModel
 import Issuers
+import Materials
 import PKI
 import State
 import SystemPackage
@@ -30,15 +31,17 @@ struct StateCompiler {
     /// force.
     private var lost: Set<String> = []
     var siteCount: Int { sites.count }
-    /// The reasons why files of trusted CAs (`ca_file`) can't be used, by path.
-    private(set) var trustFailures: [String: String] = [:]
 
     /// Relative paths of the configuration start at this directory.
-    var directory = FilePath(".")
+    var directory: FilePath {
+        get { files.directory }
+        set { files.directory = newValue }
+    }
+    /// The files of trusted CAs (`ca_file`).
+    private var files = WatchedFiles()
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
-    private let trusts = UpstreamTrusts()
 
     /// The largest number of certificates in one change that are parsed before they are put in force. In a larger
     /// change, such as the first load, the further certificates are not parsed.
@@ -83,12 +86,20 @@ struct StateCompiler {
         for id in items where id.kind != .certificate { lose(id, &update) }
         keepUsed(missing, &update)
         for token in challenges { apply(.challengeDeleted(token: token), &update) }
-        if all {
-            let directory = directory
-            trustFailures = upstreams.readTrustAgain(&update) { [trusts] in trusts.trust(in: $0, directory) }
-        }
         return told
     }
+
+    /// Looks at the files of upstreams' CAs.
+    ///
+    /// - Parameter isForced: Read the files whether they have changed or not.
+    /// - Returns: The upstreams that trust other CAs from now on.
+    mutating func lookAtFiles(isForced: Bool) -> [UpstreamNumber: UpstreamTrust] {
+        let changed = files.look(isForced: isForced)
+        return changed.isEmpty ? [:] : upstreams.renewTrust(in: changed, files)
+    }
+
+    /// Whether `lookAtFiles` should be called again soon.
+    var filesAreChanging: Bool { files.isChanging }
 
     /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {
@@ -218,12 +229,10 @@ struct StateCompiler {
         hostCertificates[id.name] = ManagedCertificate(host, record: record)
         let former = sites[id.name]
         guard host.enabled else { return removeSite(id.name, &update) }
-        let directory = directory
-        let numbers = host.upstreams.map { upstream in
+        var numbers: [UpstreamNumber] = []
+        for upstream in host.upstreams {
             let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
-            // A closure that captured `self` would force a copy of the tables when they change, so the closure captures
-            // only `trusts`.
-            return upstreams.use(trusted, &update) { [trusts] in trusts.trust(in: $0, directory) }
+            numbers.append(upstreams.use(trusted, &update, &files))
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
@@ -250,7 +259,7 @@ struct StateCompiler {
     }
 
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
-        upstreams.release(number, &update)
+        upstreams.release(number, &update, &files)
     }
 
     // MARK: Certificates

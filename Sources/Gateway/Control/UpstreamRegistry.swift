@@ -1,5 +1,5 @@
 import ConfigModel
-import PKI
+import Materials
 
 /// An upstream, together with the CAs that may issue its certificate. The same upstream with other CAs counts as
 /// another upstream.
@@ -19,8 +19,7 @@ struct UpstreamRegistry {
 
     private var known: [TrustedUpstream: Known] = [:]
     private var upstreams: [UpstreamNumber: TrustedUpstream] = [:]
-    /// The CAs of upstreams that have a file of CAs.
-    private var trust: [UpstreamNumber: UpstreamTrust] = [:]
+    private var trusts = UpstreamTrusts()
     /// The host names of upstreams, with the number of upstreams that have the name. Upstreams with the same name share
     /// one resolution.
     private(set) var names: [String: Int] = [:]
@@ -31,12 +30,14 @@ struct UpstreamRegistry {
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// Counts one more site that uses an upstream. For a new upstream, `trust` reads the file of CAs, and the update
-    /// gets the upstream's definition.
+    /// The files of CAs that can't be used now, with the reason for the log.
+    var trustFailures: [String: String] { trusts.failures }
+
+    /// Counts one more site that uses an upstream. The update gets the definition of a new upstream.
     ///
     /// - Returns: The upstream's number.
     mutating func use(
-        _ upstream: TrustedUpstream, _ update: inout TableUpdate, trust: (String?) -> UpstreamTrust
+        _ upstream: TrustedUpstream, _ update: inout TableUpdate, _ files: inout WatchedFiles
     ) -> UpstreamNumber {
         if let number = known[upstream]?.number {
             known[upstream]?.users += 1
@@ -53,32 +54,25 @@ struct UpstreamRegistry {
         upstreams[number] = upstream
         if let name = upstream.upstream.nameToResolve { names[name, default: 0] += 1 }
         update.removedUpstreams.removeAll { $0 == number }
-        let trust = trust(upstream.caFile)
-        if upstream.caFile != nil { self.trust[number] = trust }
+        let trust = upstream.upstream.isTLS ? trusts.use(upstream.caFile, &files) : nil
         update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust))
         return number
     }
 
-    /// Reads the files of CAs again. An upstream whose CAs have changed gets a new definition. If a file can't be used
-    /// now, its previous CAs stay trusted.
+    /// Follows changes of files of CAs.
     ///
-    /// - Returns: The reasons why files can't be used, by path.
-    mutating func readTrustAgain(_ update: inout TableUpdate, _ read: (String) -> UpstreamTrust) -> [String: String] {
-        var failures: [String: String] = [:]
-        for (number, former) in trust {
-            guard let upstream = upstreams[number], let path = upstream.caFile else { continue }
-            let present = read(path)
-            if case .unusable(let reason) = present { failures[path] = reason }
-            guard former.mayBecome(present) else { continue }
-            trust[number] = present
-            update.upstreams.removeAll { $0.number == number }
-            update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream.upstream, trust: present))
-        }
-        return failures
+    /// - Returns: The upstreams that trust other CAs from now on.
+    mutating func renewTrust(in caFiles: [String], _ files: WatchedFiles) -> [UpstreamNumber: UpstreamTrust] {
+        var renewed: [String: UpstreamTrust] = [:]
+        for caFile in caFiles { renewed[caFile] = trusts.renew(caFile, files) }
+        guard !renewed.isEmpty else { return [:] }
+        return upstreams.compactMapValues { $0.caFile.flatMap { renewed[$0] } }
     }
 
     /// Counts one site less that uses an upstream. An upstream that no site uses is removed.
-    mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
+    mutating func release(
+        _ number: UpstreamNumber, _ update: inout TableUpdate, _ files: inout WatchedFiles
+    ) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {
             known[upstream]?.users = users - 1
@@ -86,7 +80,7 @@ struct UpstreamRegistry {
         }
         known[upstream] = nil
         upstreams[number] = nil
-        trust[number] = nil
+        if upstream.upstream.isTLS { trusts.release(upstream.caFile, &files) }
         if let name = upstream.upstream.nameToResolve, let others = names[name].map({ $0 - 1 }) {
             names[name] = others > 0 ? others : nil
         }

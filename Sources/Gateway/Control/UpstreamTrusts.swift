@@ -1,31 +1,82 @@
+import Materials
 import PKI
-import SystemPackage
 
-/// The TLS contexts for upstreams. Upstreams with the same CAs share a context, which exists as long as an upstream
-/// uses it. Only the control side's thread uses this class.
-final class UpstreamTrusts {
-    private struct Kept {
-        weak var context: TLSClientContext?
+/// Whom the gateway trusts as upstreams: the CAs of files, and the system's. Each file has one entry, which exists as
+/// long as an upstream uses it.
+struct UpstreamTrusts {
+    private struct Entry {
+        var users = 1
+        var trust: UpstreamTrust
     }
 
-    private var kept: [TLSClientContext.Trust: Kept] = [:]
+    /// The entries by `ca_file`, as the state has it; nil stands for the system's CAs.
+    private var entries: [String?: Entry] = [:]
+    /// The files that can't be used now, with the reason for the log.
+    private(set) var failures: [String: String] = [:]
+    /// The context of connections that trust the CAs of a file.
+    private var context: TLSClientContext?
 
-    /// Reads the CAs in `caFile`; nil stands for the system's CAs. A missing or faulty file is reported here, before a
-    /// connection needs the CAs.
-    func trust(in caFile: String?, _ directory: FilePath) -> UpstreamTrust {
-        let path = caFile.map { directory.pushing(FilePath($0)).string }
+    /// Adds an upstream whose CAs are in this file. For the first one the file is read.
+    mutating func use(_ caFile: String?, _ files: inout WatchedFiles) -> UpstreamTrust {
+        if let trust = entries[caFile]?.trust {
+            entries[caFile]?.users += 1
+            return trust
+        }
+        let trust: UpstreamTrust
+        if let caFile {
+            files.use(caFile)
+            trust = made(from: caFile, files)
+            failures[caFile] = trust.failure
+        } else {
+            trust = Self.systemTrust
+        }
+        entries[caFile] = Entry(trust: trust)
+        return trust
+    }
+
+    /// Removes an upstream.
+    mutating func release(_ caFile: String?, _ files: inout WatchedFiles) {
+        guard let users = entries[caFile]?.users else { return }
+        if users > 1 {
+            entries[caFile]?.users = users - 1
+            return
+        }
+        entries[caFile] = nil
+        guard let caFile else { return }
+        failures[caFile] = nil
+        files.release(caFile)
+    }
+
+    /// Follows a change of a file. If it can't be used any more, its former CAs stay trusted.
+    ///
+    /// - Returns: The new trust, if it differs from the former one.
+    mutating func renew(_ caFile: String, _ files: WatchedFiles) -> UpstreamTrust? {
+        guard let former = entries[caFile]?.trust else { return nil }
+        let present = made(from: caFile, files)
+        failures[caFile] = present.failure.map { former.failure == nil ? "\($0); the former ones stay trusted" : $0 }
+        guard former.mayBecome(present) else { return nil }
+        entries[caFile]?.trust = present
+        return present
+    }
+
+    private mutating func made(from caFile: String, _ files: WatchedFiles) -> UpstreamTrust {
+        let file = files[caFile]
         do {
-            return .known(try context(path.map { .authorities(try SmallFile.read($0)) } ?? .system))
+            if let failure = file.failure { throw failure }
+            let rules = try PeerRules(serversOf: file.content?.plainCopy() ?? [])
+            let context = try context ?? TLSClientContext(trust: .nobody)
+            self.context = context
+            return .known(context, try PeerTrust(rules: rules, now: { GatewayServer.now }))
         } catch {
-            return .unusable("the CAs in \(path.map { "'\($0)'" } ?? "the system") can't be used: \(error)")
+            return .unusable("the CAs in '\(files.place(of: caFile))' can't be used: \(error)")
         }
     }
 
-    private func context(_ trust: TLSClientContext.Trust) throws(PKIError) -> TLSClientContext {
-        if let context = kept[trust]?.context { return context }
-        kept = kept.filter { $0.value.context != nil }
-        let context = try TLSClientContext(trust: trust)
-        kept[trust] = Kept(context: context)
-        return context
+    private static var systemTrust: UpstreamTrust {
+        do {
+            return .known(try TLSClientContext(trust: .system), nil)
+        } catch {
+            return .unusable("the CAs of the system can't be used: \(error)")
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import PrivateFiles
 
 /// The resources that this process uses, for the standard process metrics of Prometheus
 /// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics).
@@ -15,8 +16,10 @@ struct ProcessUsage {
     static var current: ProcessUsage {
         let time = SystemClock.read(CLOCK_PROCESS_CPUTIME_ID)
         // /proc/self/statm begins with the total size and the resident size, in pages (proc_pid_statm(5)).
-        let memory = (try? SmallFile.read("/proc/self/statm")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let pages = memory.split(separator: " ").prefix(2).compactMap {
+        let memory = (try? PrivateFile.read("/proc/self/statm")).map {
+            String(decoding: $0.plainCopy(), as: UTF8.self)
+        }
+        let pages = (memory ?? "").split(separator: " ").prefix(2).compactMap {
             Int($0).map { $0 * sysconf(Int32(_SC_PAGESIZE)) }
         }
         return ProcessUsage(

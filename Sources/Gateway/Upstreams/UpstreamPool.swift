@@ -2,8 +2,8 @@ import ConfigModel
 import PKI
 
 enum UpstreamTrust: Sendable {
-    /// The upstream's certificate must come from a CA of this context.
-    case known(TLSClientContext)
+    /// The upstream's certificate must obey these rules; without rules it must come from a CA of the context.
+    case known(TLSClientContext, PeerTrust?)
     /// The file of CAs can't be used, for this reason. All connections to the upstream fail, since it would be unsafe
     /// to trust other CAs instead.
     case unusable(String)
@@ -12,15 +12,23 @@ enum UpstreamTrust: Sendable {
     /// never replace usable CAs.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
-        case (.known(let former), .known(let new)): former.trust != new.trust
+        case (.known(_, let former), .known(_, let new)): former?.rules.digest != new?.rules.digest
         case (.known, .unusable): false
         case (.unusable(let former), .unusable(let new)): former != new
         case (.unusable, .known): true
         }
     }
+
+    /// The reason why the CAs can't be used; nil if they can.
+    var failure: String? {
+        switch self {
+        case .known: nil
+        case .unusable(let reason): reason
+        }
+    }
 }
 
-/// The properties of an upstream that never change. All workers share a definition.
+/// The properties of an upstream. All workers have the same.
 struct UpstreamDefinition: Sendable {
     let number: UpstreamNumber
     let upstream: Upstream
@@ -28,13 +36,14 @@ struct UpstreamDefinition: Sendable {
     let authority: [UInt8]
     /// The name or IP address for which the upstream's certificate must be valid. Nil for an upstream without TLS.
     let serverName: String?
-    let trust: UpstreamTrust
+    /// Whom connections trust, which changes with the file of CAs. Nil for an upstream without TLS.
+    var trust: UpstreamTrust?
     /// How the access log names the upstream.
     let logName: [UInt8]
     /// Whether the upstream has a host name that must be resolved.
     let hasName: Bool
 
-    init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust) {
+    init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust?) {
         self.number = number
         self.upstream = upstream
         self.trust = trust
@@ -64,7 +73,7 @@ struct UpstreamPool: ~Copyable {
     /// How long an idle connection is kept, in milliseconds.
     static let idleMilliseconds: Int64 = 60_000
 
-    let definition: UpstreamDefinition
+    var definition: UpstreamDefinition
     /// The upstream's resolved addresses. New connections use them in turn.
     private(set) var addresses: [SocketAddress] = []
     /// For each address, the time until which new connections avoid the address after a failure. In milliseconds of the
@@ -98,11 +107,14 @@ struct UpstreamPool: ~Copyable {
     /// ejected, since its failures concern the old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
-        if !places.allSatisfy(addresses.contains) { (failures, ejectedUntil) = (0, 0) }
+        if !places.allSatisfy(addresses.contains) { forgetFailures() }
         addresses = places
         skippedUntil = Array(repeating: 0, count: places.count)
         return true
     }
+
+    /// Lets the upstream have requests again, whatever its failures were.
+    mutating func forgetFailures() { (failures, ejectedUntil) = (0, 0) }
 
     /// Whether the upstream's name should be resolved again after a failure. This is true at most once a second.
     mutating func mayAsk(at milliseconds: Int64) -> Bool {

@@ -5,10 +5,26 @@ extension Worker {
         guard let pool = tables.pool(place.number) else { return }
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
         guard tables.pools[pool].place(at: place.addresses) else { return }
+        endConnections(of: pool) { !place.addresses.contains($0) }
+    }
+
+    /// Sets whom connections to an upstream trust from now on. Its present connections end like those to a former
+    /// address.
+    func setTrust(of number: UpstreamNumber, _ trust: UpstreamTrust) {
+        guard let pool = tables.pool(number) else { return }
+        tables.pools[pool].definition.trust = trust
+        // The failures may have been about the former CAs.
+        tables.pools[pool].forgetFailures()
+        endConnections(of: pool) { _ in true }
+    }
+
+    /// Ends connections of a pool to some addresses: idle ones at once, others after their exchange.
+    private func endConnections(of pool: SlotID, to isAddressed: (SocketAddress) -> Bool) {
         for index in upstreams.indices {
-            guard let id = upstreams.id(at: index), upstreams[id].pool == pool else { continue }
-            upstreams[id].isOutdated = !place.addresses.contains(upstreams[id].address)
-            if upstreams[id].isOutdated, upstreams[id].phase == .idle { closeIdle(id) }
+            guard let id = upstreams.id(at: index), upstreams[id].pool == pool, isAddressed(upstreams[id].address)
+            else { continue }
+            upstreams[id].isOutdated = true
+            if upstreams[id].phase == .idle { closeIdle(id) }
         }
     }
 

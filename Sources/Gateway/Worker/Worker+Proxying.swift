@@ -146,13 +146,16 @@ extension Worker {
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
-        guard case .known(let context) = tables.pools[pool].definition.trust else {
-            if case .unusable(let reason) = tables.pools[pool].definition.trust { upstreamBroke(id, reason, .tls) }
-            return
+        guard case .known(let context, let rules)? = tables.pools[pool].definition.trust else {
+            return upstreamBroke(id, tables.pools[pool].definition.trust?.failure ?? "nobody is trusted", .tls)
         }
         do throws(PKIError) {
-            upstreams[id].transport.tls = try TLSConnection(
+            let connection = try TLSConnection(
                 client: context, wire: memory.wire, serverName: serverName, group: tables.pools[pool].group)
+            if let rules, !connection.verify(by: rules) {
+                return upstreamBroke(id, "OpenSSL can't verify by the CAs of ca_file", .tls)
+            }
+            upstreams[id].transport.tls = consume connection
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
         } catch {

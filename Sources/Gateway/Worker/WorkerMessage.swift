@@ -12,6 +12,8 @@ enum WorkerMessage: Sendable {
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
+    /// Sets whom connections to upstreams trust, whose file of CAs has changed.
+    case trust([UpstreamNumber: UpstreamTrust])
     /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
     /// Runs a health check and reports its result. Only the admin worker gets this message.

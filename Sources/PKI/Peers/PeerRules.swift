@@ -73,6 +73,13 @@ package struct PeerRules: Sendable {
             ])
     }
 
+    /// Makes the rules for servers whose certificates must come from the CAs of a text in PEM.
+    ///
+    /// - Throws: `PKIError` when the text has no certificate, or one that can't be read.
+    package init(serversOf authorities: [UInt8]) throws(PKIError) {
+        try self.init(purpose: .server, authorities: PEM.certificates(in: authorities))
+    }
+
     /// Verifies a list if its CA is in `authorities`. Other lists are verified in handshakes, when a peer sends the
     /// CA's certificate.
     private static func check(_ list: RevocationList, against authorities: [CertificateHandle]) throws(PKIError) {
