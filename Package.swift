@@ -70,7 +70,7 @@ let package = Package(
         ),
         .target(
             name: "Materials",
-            dependencies: ["PKI", "PrivateFiles", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: house
         ),
         .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),

@@ -55,8 +55,7 @@ struct StateCompiler {
 
     /// Compiles the changes that `tell` reports one by one. If `tell` throws, some changes may already be compiled.
     ///
-    /// With `all`, `tell` reports the whole state. Items that `tell` does not report are removed, and files of CAs are
-    /// read again.
+    /// With `all`, `tell` reports the whole state. Items that `tell` does not report are removed.
     ///
     /// - Returns: The value that `tell` returns.
     mutating func compile<Told>(

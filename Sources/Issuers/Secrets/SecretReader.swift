@@ -1,5 +1,4 @@
 import ConfigModel
-import Glibc
 import PKI
 import PrivateFiles
 import State
@@ -52,7 +51,7 @@ package struct SecretReader: Sendable {
             }
             throw IssuanceFailure("the secret stood in a file that is not at hand")
         case .environment(let name):
-            guard let value = Self.variable(name) else {
+            guard let value = SecretBytes(variable: name) else {
                 throw IssuanceFailure("the variable \(name) is not set")
             }
             return value
@@ -80,15 +79,6 @@ package struct SecretReader: Sendable {
             return SecretBytes(capacity: end) { output in
                 for index in 0..<end { output.append(bytes[index]) }
             }
-        }
-    }
-
-    private static func variable(_ name: String) -> SecretBytes? {
-        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-        // The pointer is valid: no code in this program changes the environment.
-        let bytes = unsafe UnsafeRawBufferPointer(start: value, count: strlen(value))
-        return SecretBytes(capacity: bytes.count) { output in
-            for index in bytes.indices { unsafe output.append(bytes[index]) }
         }
     }
 }

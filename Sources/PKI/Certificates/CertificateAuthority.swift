@@ -34,12 +34,14 @@ package struct CertificateAuthority: Sendable {
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
     }
 
-    /// Issues a server certificate for the public half of `key`. Its validity starts five minutes before `now` and
+    /// Issues a server certificate for the public half of `key`; with `isForClients` clients may show it too. Its validity starts five minutes before `now` and
     /// lasts until `lifetimeSeconds` after `now`, but at most 397 days and not beyond the root's validity.
     package func issue(
-        for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
+        for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64, isForClients: Bool = false
     ) throws(PKIError) -> Certificate {
-        try issue(key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds)
+        try issue(
+            key.publicKeyDER(), key.keyKind, names: names, now: now, lifetimeSeconds: lifetimeSeconds,
+            isForClients: isForClients)
     }
 
     /// Issues a server certificate for a request's public key. The certificate gets the given names; the names in the
@@ -51,7 +53,8 @@ package struct CertificateAuthority: Sendable {
     }
 
     private func issue(
-        _ publicKeyDER: [UInt8], _ kind: KeyKind, names: [SubjectName], now: Int64, lifetimeSeconds: Int64
+        _ publicKeyDER: [UInt8], _ kind: KeyKind, names: [SubjectName], now: Int64, lifetimeSeconds: Int64,
+        isForClients: Bool = false
     ) throws(PKIError) -> Certificate {
         let notBefore = try max(certificate.notBefore, Self.checked(now) - Self.backdatingSeconds)
         let notAfter = try min(
@@ -66,7 +69,7 @@ package struct CertificateAuthority: Sendable {
             commonName: commonName, issuer: certificate, publicKeyDER: publicKeyDER,
             notBefore: notBefore, notAfter: notAfter,
             extensions: [
-                .endEntity, .usage(usage), .serverAuthentication,
+                .endEntity, .usage(usage), .authentication(ofClients: isForClients),
                 try .names(names, isCritical: commonName == nil),
             ])
         return try template.signed(by: key)

@@ -15,10 +15,14 @@ struct CertificateExtension {
     static let endEntity = CertificateExtension(
         identifier: "2.5.29.19", isCritical: true, value: DER.sequence([]))
 
-    static let serverAuthentication = CertificateExtension(
-        identifier: "2.5.29.37", isCritical: false,
-        // The object identifier 1.3.6.1.5.5.7.3.1 (id-kp-serverAuth).
-        value: DER.sequence([DER.value(tag: 0x06, [0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01])]))
+    /// The extended key usages of servers, and with `ofClients` of clients too.
+    static func authentication(ofClients: Bool) -> CertificateExtension {
+        // The object identifiers 1.3.6.1.5.5.7.3.1 (id-kp-serverAuth) and 1.3.6.1.5.5.7.3.2 (id-kp-clientAuth).
+        let usages = (ofClients ? [1, 2] : [1]).map { (usage: UInt8) in
+            DER.value(tag: 0x06, [0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, usage])
+        }
+        return CertificateExtension(identifier: "2.5.29.37", isCritical: false, value: DER.sequence(usages))
+    }
 
     static func usage(_ usage: KeyUsage) -> CertificateExtension {
         let value = DER.namedBits(UInt8(truncatingIfNeeded: usage.rawValue))

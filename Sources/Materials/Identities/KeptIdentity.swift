@@ -1,0 +1,69 @@
+import PKI
+import PrivateFiles
+import SystemPackage
+
+/// An identity that follows its source. What can't be used leaves the last good one in force, and is tried again each
+/// second. Confined to one thread.
+package struct KeptIdentity: Sendable {
+    package let source: IdentitySource
+    /// The last good identity; nil while there was none. It may have expired since.
+    package private(set) var identity: Identity?
+    /// Why the source can't be used now; nil when it can.
+    package private(set) var failure: MaterialFailure?
+
+    private var readAgainAt: Int64 = .max
+
+    /// Reads an identity. `now` is in seconds since 1970. `variable` looks a variable of the environment up.
+    ///
+    /// Call `release` when the identity is not used any more.
+    package init(
+        _ source: IdentitySource, _ files: inout WatchedFiles, now: Int64,
+        variable: (String) -> SecretBytes? = { SecretBytes(variable: $0) }
+    ) {
+        self.source = source
+        source.paths.forEach { files.use($0) }
+        _ = read(files, now: now, variable)
+    }
+
+    /// Follows the source; to be called each second.
+    ///
+    /// - Parameter changed: What `WatchedFiles.look` has returned.
+    /// - Returns: Whether identity or failure have changed.
+    package mutating func look(_ changed: [String], _ files: WatchedFiles, now: Int64) -> Bool {
+        // Variables don't change.
+        if case .variables = source { return false }
+        guard failure != nil || now >= readAgainAt || changed.contains(where: { source.paths.contains($0) }) else {
+            return false
+        }
+        return read(files, now: now) { _ in nil }
+    }
+
+    /// Ends the use of its files.
+    package func release(_ files: inout WatchedFiles) { source.paths.forEach { files.release($0) } }
+
+    /// What operators should know of an identity in force; each text continues a sentence whose subject is its
+    /// certificate.
+    package func warnings(now: Int64) -> [String] {
+        var warnings = identity?.warnings(now: now) ?? []
+        if case .development(let directory, _, _) = source {
+            warnings.append(
+                "is for development alone: whoever reads '\(directory)' can make certificates that its peers trust")
+        }
+        return warnings
+    }
+
+    private mutating func read(
+        _ files: WatchedFiles, now: Int64, _ variable: (String) -> SecretBytes?
+    ) -> Bool {
+        do throws(IdentityFault) {
+            let (present, next) = try source.read(files, now: now, variable: variable)
+            let isChanged = failure != nil || present.version != identity?.version
+            (identity, failure, readAgainAt) = (present, nil, next)
+            return isChanged
+        } catch {
+            guard failure?.reason != error.description else { return false }
+            failure = MaterialFailure(error.description, since: failure?.since ?? now)
+            return true
+        }
+    }
+}
