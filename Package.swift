@@ -25,7 +25,7 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
         fuzzTarget("FuzzPEM", ["PKI"]),
-        fuzzTarget("FuzzPeerCertificate", ["PKI"]),
+        fuzzTarget("FuzzPeerCertificate", ["PKI", "PeerNames"]),
         fuzzTarget("FuzzDNSAnswer", ["DNS", "PKI"]),
     ]
 
@@ -48,7 +48,8 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
-        .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2"], swiftSettings: house),
+        .target(name: "PeerNames", swiftSettings: house),
+        .target(name: "ConfigModel", dependencies: ["CYAML", "CIDN2", "PeerNames"], swiftSettings: house),
         .target(name: "State", swiftSettings: house),
         .target(name: "CMappedIndex"),
         .target(
@@ -62,7 +63,7 @@ let package = Package(
         ),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CWipingMemory"),
-        .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory"], swiftSettings: house),
+        .target(name: "PKI", dependencies: ["COpenSSL", "CWipingMemory", "PeerNames"], swiftSettings: house),
         .target(
             name: "PrivateFiles",
             dependencies: ["PKI", .product(name: "SystemPackage", package: "swift-system")],
@@ -173,7 +174,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .testTarget(name: "PKITests", dependencies: ["COpenSSL", "PKI"], swiftSettings: house),
+        .testTarget(name: "PKITests", dependencies: ["COpenSSL", "PKI", "PeerNames"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
             dependencies: ["ConfigModel", "Reconciler", "State", "TestSupport"],

@@ -1,6 +1,7 @@
 import Foundation
 import FuzzDriver
 import PKI
+import PeerNames
 
 // Any bytes as a certificate that a peer shows, as what it sends with a good one, and as a revocation list.
 

@@ -1,3 +1,4 @@
+import PeerNames
 import Testing
 
 @testable import PKI
@@ -155,7 +156,7 @@ import Testing
             #expect(certificate.covers(host.host) == host.isCovered, "\(host.host)")
             // The tool takes no trailing dot, and takes an empty or dotted name for a pattern.
             guard !host.host.hasSuffix("."), !host.host.hasPrefix("."), !host.host.isEmpty else { continue }
-            let isAddress = SubjectName.addressBytes(host.host) != nil
+            let isAddress = AddressText.bytes(of: host.host) != nil
             let said = try OpenSSLTool.text(
                 "x509", "-in", file, "-noout", isAddress ? "-checkip" : "-checkhost", host.host)
             #expect(said.contains("does match") == host.isCovered, "\(host.host)")

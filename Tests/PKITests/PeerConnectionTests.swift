@@ -1,3 +1,4 @@
+import PeerNames
 import Testing
 
 @testable import PKI

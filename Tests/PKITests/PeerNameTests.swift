@@ -1,13 +1,9 @@
 import PKI
+import PeerNames
 import Testing
 
 /// By which names of its certificate a peer is known.
 @Suite struct PeerNameTests {
-    private static func pattern(_ text: String) -> PeerNamePattern? {
-        PeerNamePattern(address: text) ?? PeerNamePattern(uri: text) ?? PeerNamePattern(email: text)
-            ?? PeerNamePattern(hostName: text)
-    }
-
     @Test(
         "A pattern means one name, or those that differ in what its wildcard stands for",
         arguments: [
@@ -92,5 +88,26 @@ import Testing
             "spiffe://a/b*",
             "spiffe://a/*b/c", "spiffe://a.*/b", "spiffe://a/**", "*@a.test",
         ])
-    func wildcards(text: String) { #expect(Self.pattern(text) == nil) }
+    func wildcards(text: String) { #expect(PeerNamePattern(text) == nil) }
+
+    @Test(
+        "A text tells its kind, and its canonical form is read as the same pattern",
+        arguments: [
+            ("App.TEST", "DNS:app.test"), ("*.App.test", "DNS:*.app.test"),
+            ("under_score.test", "DNS:under_score.test"),
+            ("10.0.0.5", "IP:10.0.0.5"), ("2001:DB8:0::1", "IP:2001:db8::1"),
+            ("SPIFFE://Example.com/ns/*/sa/Web", "URI:spiffe://example.com/ns/*/sa/Web"),
+            ("https://a.test/user@b", "URI:https://a.test/user@b"), ("Ops@Example.com", "email:Ops@example.com"),
+        ])
+    func kinds(text: String, labeled: String) throws {
+        let pattern = try #require(PeerNamePattern(text))
+        #expect(pattern.labeledText == labeled)
+        #expect(PeerNamePattern(pattern.text) == pattern)
+        #expect((pattern.name == nil) == text.contains("*"))
+    }
+
+    @Test(
+        "A mistyped address is no host name",
+        arguments: ["10.0.0.256", "10.0.0", "10", "*.10", "10.0.0.0/8", "::1::", "1.2.3.4.5"])
+    func mistypedAddresses(text: String) { #expect(PeerNamePattern(text) == nil) }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import PeerNames
 import Testing
 
 @testable import PKI

@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 @testable import PKI
 

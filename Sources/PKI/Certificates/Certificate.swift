@@ -1,3 +1,5 @@
+import PeerNames
+
 /// An X.509 certificate (RFC 5280). Its fields are parsed once, when it is read. Certificates with equal DER are equal.
 package struct Certificate: Sendable {
     /// The certificate in DER, unchanged.
@@ -86,10 +88,10 @@ extension Certificate {
     /// IP address must be the same address. If `host` is itself a wildcard, the certificate must contain the same
     /// wildcard.
     package func covers(_ host: String) -> Bool {
-        if let address = SubjectName.addressBytes(host) {
-            return names.contains(.ip(SubjectName.addressText(address)))
+        if let address = AddressText.bytes(of: host) {
+            return names.contains(.ip(AddressText.text(of: address)))
         }
-        var host = SubjectName.lowercased(host)
+        var host = AddressText.lowercased(host)
         if host.utf8.last == UInt8(ascii: ".") { host.removeLast() }
         guard !host.isEmpty else { return false }
         if names.contains(.dns(host)) { return true }

@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// Reads the extensions of a certificate or a request. The certificate or request must outlive the reader.
 @unsafe
@@ -90,12 +91,12 @@ enum SubjectNameReader {
             guard bytes.count == 4 || bytes.count == 16 else {
                 throw .malformed(owner, reason: "an address among its names has \(bytes.count) bytes")
             }
-            return .ip(SubjectName.addressText(bytes))
+            return .ip(AddressText.text(of: bytes))
         case GEN_DNS:
             guard !bytes.isEmpty, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 throw .malformed(owner, reason: "a host name among its names is empty or not plain ASCII")
             }
-            return .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
+            return .dns(AddressText.lowercased(String(decoding: bytes, as: UTF8.self)))
         default: return nil
         }
     }

@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// Facts about a peer's certificate for logs and events. A stranger may have made the certificate, so each text is
 /// limited to one line of printable ASCII and to `maximumTextBytes`.

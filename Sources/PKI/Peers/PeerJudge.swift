@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// Decides whether peers' certificates follow the rules. OpenSSL calls the judge during handshakes. The `X509_STORE` of
 /// a `PeerTrust` holds a reference to the judge, so the judge lives as long as any connection with that store.

@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// The rules for peers' certificates. All threads share one value.
 ///

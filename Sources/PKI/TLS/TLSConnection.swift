@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// A TLS connection without a socket. It reads and writes the buffers of the thread's `TLSWire`, and owns OpenSSL's
 /// `SSL`.
@@ -37,7 +38,7 @@ package struct TLSConnection: ~Copyable {
             // The context's own list begins with x25519, so only another group needs a list for this connection.
             guard unsafe group == .x25519 || TLSGroups.client(first: group).set(for: ssl) else { return false }
             // The extension server_name must not contain an IP address (RFC 6066 section 3).
-            return SubjectName.addressBytes(serverName) == nil
+            return AddressText.bytes(of: serverName) == nil
                 ? unsafe aegis_set_server_name(ssl, serverName) == 1 && SSL_set1_host(ssl, serverName) == 1
                 : unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1
         }

@@ -1,4 +1,7 @@
-import COpenSSL
+// PeerNames: names in certificates, by which peers are identified, and the patterns that a configuration requires.
+//
+// Pure, and without OpenSSL: PKI reads such names from certificates, ConfigModel reads such patterns from the file. So
+// there is one grammar.
 
 /// A name that identifies a peer, from its certificate's subject alternative names (RFC 5280 section 4.2.1.6).
 ///
@@ -21,13 +24,13 @@ package enum PeerName: Sendable, Hashable {
     /// Reads a host name. Returns nil for a wildcard and for other bytes.
     package init?(hostName bytes: [UInt8]) {
         guard Self.isHostName(bytes) else { return nil }
-        self = .dns(SubjectName.lowercased(String(decoding: bytes, as: UTF8.self)))
+        self = .dns(AddressText.lowercased(String(decoding: bytes, as: UTF8.self)))
     }
 
     /// Reads an IP address. Returns nil unless there are 4 or 16 bytes.
     package init?(address bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
-        self = .ip(SubjectName.addressText(bytes))
+        self = .ip(AddressText.text(of: bytes))
     }
 
     /// Reads a URI (RFC 3986) with a scheme and an authority. Returns nil for other bytes, and for an authority with a
@@ -45,7 +48,7 @@ package enum PeerName: Sendable, Hashable {
         guard let authority = parts.first, !authority.isEmpty, !authority.contains("@") else { return nil }
         guard parts.dropFirst().allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else { return nil }
         let path = rest[authority.endIndex...]
-        self = .uri(SubjectName.lowercased("\(scheme)://\(authority)") + path)
+        self = .uri(AddressText.lowercased("\(scheme)://\(authority)") + path)
     }
 
     /// Reads an e-mail address (Mailbox in RFC 5321, but without quotes). Returns nil for other bytes.
@@ -55,7 +58,7 @@ package enum PeerName: Sendable, Hashable {
         guard !local.isEmpty, local.allSatisfy({ Self.isAtom($0) }), Self.isHostName(domain) else { return nil }
         self = .email(
             String(decoding: local, as: UTF8.self) + "@"
-                + SubjectName.lowercased(String(decoding: domain, as: UTF8.self)))
+                + AddressText.lowercased(String(decoding: domain, as: UTF8.self)))
     }
 
     /// The name without its kind.
@@ -66,25 +69,12 @@ package enum PeerName: Sendable, Hashable {
     }
 
     /// The name with its kind, such as `DNS:app.test`.
-    var labeledText: String {
+    package var labeledText: String {
         switch self {
         case .dns(let text): "DNS:\(text)"
         case .ip(let text): "IP:\(text)"
         case .uri(let text): "URI:\(text)"
         case .email(let text): "email:\(text)"
-        }
-    }
-
-    /// Reads the names in a certificate or request. Throws if there are too many names or the extension can't be read.
-    static func names(of reader: X509ExtensionReader) throws(PKIError) -> [PeerName] {
-        try unsafe SubjectNameReader.contents(of: reader).compactMap { content in
-            switch content.kind {
-            case GEN_DNS: PeerName(hostName: content.bytes)
-            case GEN_IPADD: PeerName(address: content.bytes)
-            case GEN_URI: PeerName(uri: content.bytes)
-            case GEN_EMAIL: PeerName(email: content.bytes)
-            default: nil
-            }
         }
     }
 
@@ -116,71 +106,4 @@ package enum PeerName: Sendable, Hashable {
 
     private static func isLetter(_ byte: UInt8) -> Bool { 0x61...0x7A ~= byte | 0x20 }
     private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
-}
-
-/// A pattern that matches one or more names of peers.
-///
-/// In a host name, a leading `*.` stands for one label. In the path of a URI, `*` stands for one whole segment. IP
-/// addresses and e-mail addresses can't have wildcards.
-package struct PeerNamePattern: Sendable, Hashable {
-    /// The name to match, perhaps with wildcards (`*`).
-    private let pattern: PeerName
-    private let segments: [Substring]
-    private let hasWildcard: Bool
-
-    /// Reads a host name that may begin with `*.`. Returns nil for any other text.
-    package init?(hostName text: String) {
-        let isWildcard = text.hasPrefix("*.")
-        guard case .dns(let name)? = PeerName(hostName: Array((isWildcard ? String(text.dropFirst(2)) : text).utf8))
-        else {
-            return nil
-        }
-        self.init(.dns(isWildcard ? "*." + name : name), separator: ".", hasWildcard: isWildcard)
-    }
-
-    /// Reads a URI in whose path whole segments may be `*`. Returns nil for any other text.
-    package init?(uri text: String) {
-        guard let name = PeerName(uri: Array(text.utf8)) else { return nil }
-        let segments = name.text.split(separator: "/", omittingEmptySubsequences: false)
-        // The first three segments are the scheme, an empty text between the slashes, and the authority. Wildcards are
-        // allowed only after these.
-        guard segments.prefix(3).allSatisfy({ !$0.contains("*") }),
-            segments.allSatisfy({ $0 == "*" || !$0.contains("*") })
-        else { return nil }
-        self.init(name, separator: "/", hasWildcard: segments.contains("*"))
-    }
-
-    /// Reads an IP address. Returns nil for any other text.
-    package init?(address text: String) {
-        guard let bytes = SubjectName.addressBytes(text), let name = PeerName(address: bytes) else { return nil }
-        self.init(name, separator: "/", hasWildcard: false)
-    }
-
-    /// Reads an e-mail address. Returns nil for any other text.
-    package init?(email text: String) {
-        guard !text.contains("*"), let name = PeerName(email: Array(text.utf8)) else { return nil }
-        self.init(name, separator: "/", hasWildcard: false)
-    }
-
-    private init(_ pattern: PeerName, separator: Character, hasWildcard: Bool) {
-        self.pattern = pattern
-        self.hasWildcard = hasWildcard
-        segments = hasWildcard ? pattern.text.split(separator: separator, omittingEmptySubsequences: false) : []
-    }
-
-    /// The pattern with its kind. Patterns that match the same names have the same text.
-    var labeledText: String { pattern.labeledText }
-
-    package func matches(_ name: PeerName) -> Bool {
-        guard hasWildcard else { return name == pattern }
-        let separator: Character
-        switch (pattern, name) {
-        case (.dns, .dns): separator = "."
-        case (.uri, .uri): separator = "/"
-        default: return false
-        }
-        let parts = name.text.split(separator: separator, omittingEmptySubsequences: false)
-        return parts.count == segments.count
-            && zip(segments, parts).allSatisfy { segment, part in segment == "*" || segment == part }
-    }
 }
