@@ -10,11 +10,16 @@ package enum PrivateFile {
     /// Reads at most the first `maxBytes` of a file. Returns nil if the file does not exist.
     package static func read(_ path: FilePath) throws -> SecretBytes? {
         do {
-            let descriptor = try open(path)
-            return try descriptor.closeAfter { try readAll(descriptor, atMost: maxBytes) }
+            return try content(of: path, atMost: maxBytes)
         } catch Errno.noSuchFileOrDirectory {
             return nil
         }
+    }
+
+    /// Reads at most the first `limit` bytes of a file.
+    package static func content(of path: FilePath, atMost limit: Int) throws -> SecretBytes {
+        let descriptor = try open(path)
+        return try descriptor.closeAfter { try readAll(descriptor, atMost: limit) }
     }
 
     /// Opens a file for reading. Throws unless it is a regular file, since reading another kind could block forever.

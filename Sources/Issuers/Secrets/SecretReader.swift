@@ -62,10 +62,7 @@ package struct SecretReader: Sendable {
     private func readFile(_ path: String) throws(IssuanceFailure) -> SecretBytes {
         let content: SecretBytes
         do {
-            let descriptor = try PrivateFile.open(resolve(path))
-            content = try descriptor.closeAfter {
-                try PrivateFile.readAll(descriptor, atMost: PrivateFile.maxBytes + 1)
-            }
+            content = try PrivateFile.content(of: resolve(path), atMost: PrivateFile.maxBytes + 1)
         } catch {
             throw IssuanceFailure("cannot read '\(path)': \(error)")
         }
