@@ -1,12 +1,24 @@
-/// The kinds of items in the state. An item refers only to items of earlier kinds.
+/// The kinds of items in the state. An item refers only to items of earlier kinds. One exception: a Vault may refer to
+/// the identity that is shown to it.
 package enum ItemKind: String, Sendable, CaseIterable, Comparable {
     case gateway
+    /// A Vault that identities come from.
+    case vault
+    /// Who the gateway is to its peers.
+    case identity
     case issuer
+    /// This gateway among others.
+    case node
+    /// When and where it is told that certificates expire.
+    case alerts
     /// A certificate, declared by name or for a host.
     case certificate
     /// A certificate pack at Cloudflare's edge.
     case edgeCertificate = "edge_certificate"
     case host
+
+    /// Whether the state has at most one item of the kind. It is called as the kind is.
+    package var isSingle: Bool { [.gateway, .node, .alerts].contains(self) }
 
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
@@ -23,6 +35,9 @@ package struct ItemID: Sendable, Hashable {
         self.kind = kind
         self.name = name
     }
+
+    /// The one item of its kind.
+    package init(single kind: ItemKind) { self.init(kind, kind.rawValue) }
 
     /// Hashes only the name: items of different kinds rarely share a name, and hashing a kind would hash its text.
     package func hash(into hasher: inout Hasher) { hasher.combine(name) }

@@ -30,8 +30,8 @@ package protocol StateStore: IssuanceJournal {
     /// Calls `body` with all changes since a revision, read in one transaction. The cost is proportional to their
     /// number.
     ///
-    /// Each item comes once, with its current value, in the order gateway, issuers, certificates, edge certificates,
-    /// hosts, challenges, and deletions last. With revision 0, `body` gets all items and no deletions. Other processes
+    /// Each item comes once, with its current value, in the order of `ItemKind`. Then come challenges, and deletions last.
+    /// With revision 0, `body` gets all items and no deletions. Other processes
     /// can write meanwhile; `body` must not use this store.
     ///
     /// - Returns: The position after these changes. Nil when the changes are not known, because deletions since then

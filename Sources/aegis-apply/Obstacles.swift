@@ -189,7 +189,7 @@ struct UpstreamTrustFiles {
         var known: [String: TrustFile] = [:]
         // The loop uses indices, since iterating would copy each of very many hosts.
         for index in configuration.hosts.indices {
-            guard let path = configuration.hosts[index].caFile else { continue }
+            guard let path = configuration.hosts[index].upstreamTLS?.caFile else { continue }
             let host = configuration.hosts[index]
             guard host.upstreams.contains(where: \.isTLS) else { continue }
             let content = known[path] ?? TrustFile.read(path, in: file.directory)

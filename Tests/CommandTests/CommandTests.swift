@@ -197,7 +197,7 @@ import Testing
 
     @Test(
         "The examples are valid, without a warning about themselves",
-        arguments: ["aegis.yaml", "cloudflare.yaml", "production.yaml"])
+        arguments: ["aegis.yaml", "cloudflare.yaml", "mtls.yaml", "production.yaml"])
     func examples(_ name: String) throws {
         let outcome = try ApplyProgram.run(["validate", Repository.path("examples/\(name)")])
         #expect(outcome.status == 0)

@@ -4,7 +4,8 @@ import Testing
 
 /// What the state keeps of an item reads back as the same item.
 @Suite struct RecordTests {
-    private static let samples = Sample.valid + [Sample(path: Repository.path("examples/production.yaml"))]
+    private static let samples =
+        Sample.valid + ["production.yaml", "mtls.yaml"].map { Sample(path: Repository.path("examples/\($0)")) }
 
     @Test("Records read back as what they were made of", arguments: samples)
     func roundTrip(_ sample: Sample) throws {
@@ -13,6 +14,10 @@ import Testing
         try check(configuration.gateway)
         try configuration.hosts.forEach(check)
         try configuration.hosts.compactMap(HostCertificate.init).forEach(check)
+        if let node = configuration.node { try check(node) }
+        try configuration.identities.forEach(check)
+        try configuration.vaults.forEach(check)
+        if let alerts = configuration.alerts { try check(alerts) }
         try configuration.issuers.forEach(check)
         try configuration.certificates.forEach(check)
         try configuration.edgeCertificates.forEach(check)
@@ -31,6 +36,16 @@ import Testing
         let configuration = try #require(Configuration.parse(SourceText(name: "x", text)).configuration)
         let record = String(decoding: configuration.hosts[0].record(.compact).json(), as: UTF8.self)
         #expect(record == #"{"domain":"a.example.com","respond":{}}"#)
+    }
+
+    @Test("An earlier state's record with the former key of upstreams' CAs is read as the present key")
+    func formerKey() throws {
+        let former = #"{"domain":"a.example.com","upstreams":["https://10.0.0.1"],"ca_file":"ca.pem"}"#
+        let host = try #require(Host(record: Array(former.utf8)))
+        #expect(host.upstreamTLS?.caFile == "ca.pem")
+        let present =
+            #"{"domain":"a.example.com","upstreams":["https://10.0.0.1"],"upstream_tls":{"ca_file":"ca.pem"}}"#
+        #expect(String(decoding: host.record(.compact).json(), as: UTF8.self) == present)
     }
 
     @Test("What is no record is not read", arguments: ["", "{", "[]", "{\"domain\":1}", "{\"foo\":1}", "null"])

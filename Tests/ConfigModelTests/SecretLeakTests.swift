@@ -80,6 +80,13 @@ import Testing
             directory: https://x.example.com/d?token=\(canary)
             challenge: dns-01
             dns: { provider: webhook, url: "https://d.example.com", token: \(canary) }
+        vaults:
+          one: { address: "https://v.example.com", auth: { method: token, token: \(canary) } }
+          two:
+            address: https://v.example.com
+            auth: { method: approle, role_id: '\(canary)', secret_id: "\(canary)" }
+          six: { address: "https://v.example.com", auth: { method: jwt, role: r, token: \(canary) } }
+        alerts: { webhook: { url: "https://a.example.com/?token=\(canary)", token: \(canary) } }
         certificates:
           shop:
             source: custom

@@ -30,6 +30,34 @@ import Testing
         } record: {
             $0.gateway.record($1)
         },
+        Kind(item: ItemID(.vault, "x"), path: ["vaults", "additionalProperties"]) { json, configuration in
+            guard var value = VaultServer(record: json) else { return false }
+            value.name = "x"
+            configuration.vaults = [value]
+            return true
+        } record: {
+            $0.vaults[0].record($1)
+        },
+        Kind(item: ItemID(.identity, "x"), path: ["identities", "additionalProperties"]) { json, configuration in
+            guard var value = NamedIdentity(record: json) else { return false }
+            value.name = "x"
+            configuration.identities = [value]
+            return true
+        } record: {
+            $0.identities[0].record($1)
+        },
+        Kind(item: ItemID(.node, "node"), path: ["node"]) { json, configuration in
+            configuration.node = NodeSettings(record: json)
+            return configuration.node != nil
+        } record: {
+            $0.node?.record($1) ?? .null
+        },
+        Kind(item: ItemID(.alerts, "alerts"), path: ["alerts"]) { json, configuration in
+            configuration.alerts = AlertSettings(record: json)
+            return configuration.alerts != nil
+        } record: {
+            $0.alerts?.record($1) ?? .null
+        },
         Kind(item: ItemID(.issuer, "x"), path: ["issuers", "additionalProperties"]) { json, configuration in
             guard var value = Issuer(record: json) else { return false }
             value.name = "x"
@@ -58,7 +86,7 @@ import Testing
         },
         Kind(
             item: ItemID(.host, "x.example.com"), path: ["hosts", "items"],
-            fixed: [("domain", .string("x.example.com"))], alternatives: ["issuer"]
+            fixed: [("domain", .string("x.example.com"))], alternatives: ["issuer", "ca_file"]
         ) { json, configuration in
             guard let value = Host(record: json) else { return false }
             configuration.hosts = [value]
@@ -159,7 +187,7 @@ import Testing
 
     /// Whether lines tell of two values as of different ones.
     private static func shows(_ lines: [Substring], _ before: Any?, _ after: Any?) -> Bool {
-        if let old = before as? [String], let new = after as? [String], !old.isEmpty, !new.isEmpty {
+        if let old = items(before), let new = items(after), !old.isEmpty, !new.isEmpty {
             let (removed, added) = (Set(old).subtracting(new), Set(new).subtracting(old))
             let isMoved = old.filter(Set(new).contains) != new.filter(Set(old).contains)
             return lines.count { $0.hasPrefix("- ") } == removed.count
@@ -173,6 +201,14 @@ import Testing
             && (1..<parts.count).allSatisfy {
                 parts[..<$0].joined(separator: " → ") != parts[$0...].joined(separator: " → ")
             }
+    }
+
+    /// The items of a list, as texts that are equal for equal items; nil when it is no list.
+    private static func items(_ value: Any?) -> [String]? {
+        (value as? [Any])?.map { item in
+            let json = try? JSONSerialization.data(withJSONObject: item, options: [.fragmentsAllowed, .sortedKeys])
+            return String(decoding: json ?? Data(), as: UTF8.self)
+        }
     }
 
     /// The paths of all keys that can change and are recorded.

@@ -9,6 +9,15 @@ import Testing
 @Suite struct PlannerTests {
     static let file = """
         version: 1
+        node:
+          address: "edge-1.example.com:8444"
+          identity: mesh
+          allow: [{ san: "*.ci.example.com", scope: write }]
+        identities:
+          mesh: { source: vault, vault: main, pki: { role: node, common_name: edge-1.example.com } }
+        vaults:
+          main: { address: "https://vault.example.com", auth: { method: token, token: canary } }
+        alerts: { webhook: { url: "https://alerts.example.com", token: canary } }
         issuers:
           letsencrypt: { type: acme, directory: "https://ca.example.com/dir" }
           lan: { type: local_ca }
@@ -27,6 +36,7 @@ import Testing
             upstreams: ["http://127.0.0.1:4000"]
             ssl_mode: custom
             certificate: shop
+            client_auth: { identity: mesh, crl_files: [clients.crl] }
         """
 
     static func configuration(_ text: String = file) throws -> Configuration {
@@ -72,6 +82,11 @@ import Testing
             .replacing("file: shop.pem", with: "env: SHOP_PEM")
             .replacing("[nas.internal]", with: "[nas.internal, nas2.internal]")
             .replacing("hosts: [example.com]", with: "hosts: [example.com, \"*.example.com\"]")
+            .replacing("token: canary }", with: "token: canary2 }")
+            .replacing("scope: write }", with: "scope: read }")
+            .replacing("role: node,", with: "role: node, ttl: 12h,")
+            .replacing("alerts: {", with: "alerts: { expiry: [14d],")
+            .replacing("crl_files: [clients.crl]", with: "required_sans: [a.example.com]")
         let before = Self.snapshot(of: try Self.configuration())
         try Self.golden(Planner(Self.configuration(text), against: before, now: 0).plan(), "changes")
     }
@@ -294,14 +309,21 @@ import Testing
         #expect(changes.map(\.action) == [.upload])
     }
 
-    @Test("A certificate that another host still uses is left")
+    @Test("A certificate, an identity and its Vault that another host still uses are left")
     func certificateInUse() throws {
         var before = try Self.snapshotWithCertificates()
-        let host = Array(#"{"domain":"api.example.com","respond":{},"ssl_mode":"custom","certificate":"nas"}"#.utf8)
-        before.items[ItemID(.host, "api.example.com")] = StoredItem(owner: .api, record: host)
+        let record = """
+            {"domain":"api.example.com","respond":{},"ssl_mode":"custom","certificate":"nas",\
+            "client_auth":{"identity":"mesh"}}
+            """
+        let used = [
+            ItemID(.vault, "main"), ItemID(.identity, "mesh"), ItemID(.certificate, "nas"),
+            ItemID(.host, "api.example.com"),
+        ]
+        before.items[used[3]] = StoredItem(owner: .api, record: Array(record.utf8))
         let plan = Planner(try Self.configuration("version: 1\n"), against: before, now: 0).plan()
-        #expect(!plan.changes.contains { $0.item == ItemID(.certificate, "nas") })
-        #expect(plan.unmanaged == [ItemID(.certificate, "nas"), ItemID(.host, "api.example.com")])
+        #expect(!plan.changes.contains { used.contains($0.item) })
+        #expect(plan.unmanaged == used)
     }
 
     // MARK: Certificates that are kept

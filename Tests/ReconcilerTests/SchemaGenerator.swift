@@ -201,6 +201,12 @@ struct SchemaGenerator {
         case ("app.example.com", _), ("example.com", _): return "n\(number).example.com"
         case ("http://127.0.0.1:3000", _):
             return numbers.once(in: 3) ? "unix:/run/\(freeText(long: false))" : "http://10.0.0.\(number):3000"
+        case ("node.example.com", _): return numbers.once(in: 2) ? "n\(number).internal" : "10.0.0.\(number)"
+        case ("*.clients.example.com", _):
+            return numbers.once(in: 2) ? "*.n\(number).internal" : "spiffe://n\(number).internal/ns/*/sa/web"
+        case ("edge-1.example.com:8444", _): return "n\(number).example.com:8444"
+        case ("app.internal", _): return "n\(number).internal"
+        case ("team/pki", _): return "team-\(number)/pki"
         case ("127.0.0.1:53", _): return "127.0.0.\(number):53"
         case ("ops@example.com", _): return "ops\(number)@example.com"
         case ("/healthz", _): return "/healthz/\(number)"

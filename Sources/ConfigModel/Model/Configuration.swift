@@ -12,6 +12,14 @@ package struct Configuration: Sendable, Equatable {
     /// The source of the key that seals private keys; nil: `AEGIS_SSL_KEY`, or a key made on the first run.
     package var encryptionKey: Secret?
     package var gateway = GatewaySettings()
+    /// This gateway among others; nil: it has no node listener.
+    package var node: NodeSettings?
+    /// Who this gateway is to its peers, in the order of the file.
+    package var identities: [NamedIdentity] = []
+    /// The Vaults that identities come from, in the order of the file.
+    package var vaults: [VaultServer] = []
+    /// When and where it is told that certificates expire; nil: the file does not say.
+    package var alerts: AlertSettings?
     /// The certificate issuers, in the order of the file.
     package var issuers: [Issuer] = []
     /// Certificates that hosts refer to by name, in the order of the file.
@@ -108,6 +116,15 @@ extension Configuration {
                         )
                     ])),
             .defaulted("gateway", \.gateway, GatewaySettings.shape.shape, "How the gateway listens, limits and logs"),
+            .optional("node", \.node, NodeSettings.shape.shape, "This gateway among others"),
+            .defaulted(
+                "identities", \.identities, .named(NamedIdentity.shape, "identities"),
+                "Certificates, keys and CAs for mutual TLS, by name"),
+            .defaulted(
+                "vaults", \.vaults, .named(VaultServer.shape.shape, "vaults"),
+                "Servers of HashiCorp Vault or OpenBao, by name"),
+            .optional(
+                "alerts", \.alerts, AlertSettings.shape.shape, "When and where it is told that certificates expire"),
             .defaulted("issuers", \.issuers, .named(Issuer.shape, "issuers"), "Who issues certificates, by name"),
             .defaulted(
                 "certificates", \.certificates, .named(NamedCertificate.shape, "certificates"),

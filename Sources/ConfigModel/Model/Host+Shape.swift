@@ -9,9 +9,9 @@ extension Host {
                 "upstreams", \.upstreams, .list(of: .upstream, atMost: 1000, "upstreams"),
                 "Who its requests are passed on to"),
             .optional(
-                "ca_file", \.caFile, .path,
-                "Trusted for https:// upstreams, in PEM: roots, issuing CAs or their own certificates; else the system's"
-            ),
+                "upstream_tls", \.upstreamTLS, UpstreamTLS.shape.shape,
+                "How the gateway and https:// upstreams show each other who they are"),
+            .formerCAFile("ca_file"),
             .optional(
                 "respond", \.respond, FixedResponse.shape.shape,
                 "An answer that the gateway gives itself, in place of upstreams"),
@@ -28,6 +28,9 @@ extension Host {
             .defaulted("force_https", \.forceHTTPS, .flag, "Whether plain HTTP is redirected to HTTPS"),
             .optional("hsts", \.hsts, HSTS.shape.shape, "HTTP Strict Transport Security (RFC 6797)"),
             .defaulted("tls_min_version", \.tlsMinVersion, .tlsVersion, "The lowest version of TLS that it speaks"),
+            .optional(
+                "client_auth", \.clientAuth, ClientAuthSettings.shape.shape,
+                "The certificates that its clients are asked for (mutual TLS)"),
             .defaulted(
                 "headers", \.headers, HeaderRules.shape.shape, "Headers changed on the way to upstreams and back"),
             .defaulted(
@@ -152,6 +155,24 @@ extension Field where Root == Host {
             read: { node, host, reader in
                 guard let name = ValueShape<String>.name.read(node, &reader) else { return false }
                 host[keyPath: path] = [name]
+                return true
+            })
+    }
+
+    /// The field `ca_file: x`, the former place of `upstream_tls: { ca_file: x }`. Records of earlier states have it.
+    fileprivate static func formerCAFile(_ key: String) -> Field {
+        .alternative(
+            key,
+            ValueShape<String>.path.schema.adding([
+                ("description", .string("Write upstream_tls: { ca_file: … }")), ("deprecated", .bool(true)),
+            ]),
+            read: { node, host, reader in
+                guard let path = ValueShape<String>.path.read(node, &reader) else { return false }
+                reader.warn(
+                    node, "'ca_file' of a host has moved to 'upstream_tls'", hint: "write upstream_tls: { ca_file: … }")
+                var settings = host.upstreamTLS ?? UpstreamTLS()
+                settings.caFile = path
+                host.upstreamTLS = settings
                 return true
             })
     }

@@ -32,9 +32,9 @@ package struct Host: Sendable, Equatable {
     package var aliases: [DomainName] = []
     package var enabled = true
     package var upstreams: [Upstream] = []
-    /// A PEM file that `https://` upstreams' certificates are verified against: CAs, or the upstreams' own
-    /// certificates; nil: the system's CAs. A relative path is relative to the configuration file.
-    package var caFile: String?
+    /// How the gateway and `https://` upstreams show each other who they are; nil: upstreams are verified by the system's
+    /// CAs, and shown no certificate.
+    package var upstreamTLS: UpstreamTLS?
     /// An answer that the gateway gives itself, instead of an upstream.
     package var respond: FixedResponse?
     package var balance = Balance.roundRobin
@@ -50,6 +50,8 @@ package struct Host: Sendable, Equatable {
     /// The HSTS policy (RFC 6797); nil: none.
     package var hsts: HSTS?
     package var tlsMinVersion = TLSVersion.v1_2
+    /// The certificates that clients are asked for; nil: none.
+    package var clientAuth: ClientAuthSettings?
     /// Changes to header fields on the way to upstreams and back.
     package var headers = HeaderRules()
     /// Whether the gateway sends upstreams the client's Host header, instead of the upstream's own name.

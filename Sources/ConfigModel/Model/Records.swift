@@ -18,6 +18,46 @@ extension GatewaySettings: Recorded {
     }
 }
 
+extension NodeSettings: Recorded {
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+
+    package init?(record: [UInt8]) {
+        guard let value = Self.shape.shape.decode(record) else { return nil }
+        self = value
+    }
+}
+
+extension AlertSettings: Recorded {
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+
+    package init?(record: [UInt8]) {
+        guard let value = Self.shape.shape.decode(record) else { return nil }
+        self = value
+    }
+}
+
+extension NamedIdentity: Recorded {
+    /// The record, without the identity's name.
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+
+    /// Reads a record; the identity's name stays empty.
+    package init?(record: [UInt8]) {
+        guard let value = Self.shape.decode(record) else { return nil }
+        self = value
+    }
+}
+
+extension VaultServer: Recorded {
+    /// The record, without the Vault's name.
+    package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }
+
+    /// Reads a record; the Vault's name stays empty.
+    package init?(record: [UInt8]) {
+        guard let value = Self.shape.shape.decode(record) else { return nil }
+        self = value
+    }
+}
+
 extension Issuer: Recorded {
     /// The record, without the issuer's name.
     package func record(_ style: RecordStyle) -> PlainValue { Self.shape.write(self, style) }

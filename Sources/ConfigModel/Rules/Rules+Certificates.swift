@@ -20,15 +20,7 @@ extension Rules {
     }
 
     mutating func reportUnknownIssuer(_ name: String, in node: NodeID?) {
-        guard !name.isEmpty, !reader.faultyNames.contains(name), !isFaultySection("issuers") else { return }
-        let hint = suggestion(for: name, among: configuration.issuers.map(\.name), in: "issuers")
-        report(.error, in: node, "unknown issuer '\(name)'", hint: hint)
-    }
-
-    /// Whether a section could not be read at all, so that its contents are unknown.
-    func isFaultySection(_ key: String) -> Bool {
-        guard let section = reader.value(of: key, in: root) else { return reader.hasUnknownKeys(root) }
-        return reader.document.kind(of: section) != .mapping
+        reportUnknown("issuer", name, among: configuration.issuers, in: "issuers", at: node)
     }
 
     mutating func warnOfRepeats<Value: Hashable>(

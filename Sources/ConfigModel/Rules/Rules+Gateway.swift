@@ -41,7 +41,8 @@ extension Rules {
 }
 
 extension ListenAddress {
-    fileprivate func clashes(with other: ListenAddress) -> Bool {
+    /// Whether both can't be listened on at once.
+    func clashes(with other: ListenAddress) -> Bool {
         port == other.port && (address == nil || other.address == nil || address == other.address)
     }
 }

@@ -5,6 +5,8 @@ extension Rules {
             checkPolicy(of: host)
             checkHeaders(of: host)
             checkUpgrades(of: host)
+            checkClientAuth(of: host)
+            checkUpstreamTLS(of: host)
             switch host.sslMode {
             case .none: checkWithoutCertificate(host)
             case .letsencrypt: checkIssuers(of: host)
@@ -29,9 +31,6 @@ extension Rules {
         case (true, .some) where host.healthCheck != nil:
             report(.warning, "health_check", in: node, "'health_check' has no effect without upstreams")
         default: break
-        }
-        if host.caFile != nil, !host.upstreams.contains(where: \.isTLS) {
-            report(.warning, "ca_file", in: node, "'ca_file' has no effect without an https:// upstream")
         }
         warnOfRepeats(host.upstreams, in: "upstreams", of: node, text: \.text)
     }
@@ -180,9 +179,8 @@ extension Rules {
             return
         }
         guard let certificate = certificates[name] else {
-            guard !reader.faultyNames.contains(name), !isFaultySection("certificates") else { return }
-            let hint = suggestion(for: name, among: configuration.certificates.map(\.name), in: "certificates")
-            report(.error, "certificate", in: node, "unknown certificate '\(name)'", hint: hint)
+            let place = reader.value(of: "certificate", in: node)
+            reportUnknown("certificate", name, among: configuration.certificates, in: "certificates", at: place)
             return
         }
         guard let domains = certificate.knownDomains, let owner = certificate.origin.node else { return }

@@ -8,6 +8,8 @@ struct Rules {
     var reader: ModelReader
     let issuers: [String: Issuer]
     let certificates: [String: NamedCertificate]
+    let identities: [String: NamedIdentity]
+    let vaults: [String: VaultServer]
     /// The names of each certificate by the certificate's name, collected when the first host refers to it.
     var coveredNames: [String: Set<String>] = [:]
     private var comparisonsLeft = 20_000
@@ -15,6 +17,10 @@ struct Rules {
     static func check(_ configuration: Configuration, _ root: NodeID, _ reader: inout ModelReader) {
         var rules = Rules(configuration, root, reader)
         rules.checkGateway()
+        rules.checkNode()
+        rules.checkIdentities()
+        rules.checkVaults()
+        rules.checkAlerts()
         rules.checkIssuers()
         rules.checkCertificates()
         rules.checkEdgeCertificates()
@@ -27,9 +33,14 @@ struct Rules {
         self.configuration = configuration
         self.root = root
         self.reader = reader
-        issuers = Dictionary(configuration.issuers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        certificates = Dictionary(
-            configuration.certificates.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        issuers = Self.byName(configuration.issuers)
+        certificates = Self.byName(configuration.certificates)
+        identities = Self.byName(configuration.identities)
+        vaults = Self.byName(configuration.vaults)
+    }
+
+    private static func byName<Value: NamedValue>(_ values: [Value]) -> [String: Value] {
+        Dictionary(values.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     // MARK: Reporting faults
@@ -82,7 +93,23 @@ struct Rules {
         return index < items.count ? items[index] : nil
     }
 
-    // MARK: Suggestions
+    // MARK: Names
+
+    /// Reports a name that a section of the file doesn't define. Reports nothing when it may be defined in a part that
+    /// could not be read.
+    mutating func reportUnknown<Value: NamedValue>(
+        _ noun: String, _ name: String, among known: [Value], in section: String, at node: NodeID?
+    ) {
+        guard !name.isEmpty, !reader.faultyNames.contains(name), !isFaultySection(section) else { return }
+        let hint = suggestion(for: name, among: known.map(\.name), in: section)
+        report(.error, in: node, "unknown \(noun) '\(name)'", hint: hint)
+    }
+
+    /// Whether a section could not be read at all, so that its contents are unknown.
+    func isFaultySection(_ key: String) -> Bool {
+        guard let section = reader.value(of: key, in: root) else { return reader.hasUnknownKeys(root) }
+        return reader.document.kind(of: section) != .mapping
+    }
 
     /// A suggestion for an unknown name. When `comparisonsLeft` is too low, a list of known names instead: comparing
     /// thousands of unknown names with thousands of known names would take too long.

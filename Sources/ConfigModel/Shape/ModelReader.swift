@@ -10,7 +10,8 @@ struct ModelReader {
     /// Whether the document is a record of the state, in which inline secrets are fingerprints.
     let readsRecords: Bool
     var diagnostics = DiagnosticList()
-    /// Names of issuers and certificates that could not be read. A reference to such a name is not reported as unknown.
+    /// Names of issuers, certificates, identities and Vaults that could not be read. A reference to such a name is not
+    /// reported as unknown.
     var faultyNames: Set<String> = []
     /// Values that were reported, or that contain a reported value. Rules ignore them.
     private var faulty: Set<NodeID> = []

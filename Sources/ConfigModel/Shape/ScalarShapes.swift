@@ -80,7 +80,7 @@ extension ValueShape where Value == String {
             format: { $0 })
     }
 
-    /// The name of an issuer or a certificate.
+    /// A name such as that of an issuer: letters, digits, '-', '_' and '.'.
     static let name = string(
         "a name", lengths: 1...100, pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
         check: { (text) throws(ValueFault) in

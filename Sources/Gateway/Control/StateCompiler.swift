@@ -181,6 +181,7 @@ struct StateCompiler {
                 issuers[id.name] = nil
                 lookAtAll()
             case .edgeCertificate: edgeCertificates[id.name] = nil
+            case .vault, .identity, .node, .alerts: break
             }
         }
     }
@@ -230,7 +231,7 @@ struct StateCompiler {
         guard host.enabled else { return removeSite(id.name, &update) }
         var numbers: [UpstreamNumber] = []
         for upstream in host.upstreams {
-            let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.caFile : nil)
+            let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.upstreamTLS?.caFile : nil)
             numbers.append(upstreams.use(trusted, &update, &files))
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }

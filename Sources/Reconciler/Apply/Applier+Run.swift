@@ -105,16 +105,9 @@ extension Applier {
             }
         }
 
-        /// Seals the secrets that the file itself contains for changed issuers and edge certificates.
+        /// Seals the secrets that the file itself contains for changed items.
         private func secrets(of changes: [Change]) throws -> [StateMutation] {
-            let secrets = changes.flatMap { (change) -> [Secret] in
-                switch change.declared?.place {
-                case .issuer(let index): configuration.issuers[index].secrets
-                case .edgeCertificate(let index): [configuration.edgeCertificates[index].apiToken]
-                default: []
-                }
-            }
-            return try applier.sealer.sealed(secrets)
+            try applier.sealer.sealed(changes.compactMap(\.declared).flatMap(configuration.secrets))
         }
 
         /// Adds changed hosts to a batch. A host that is refused, or whose custom certificate does not cover it, stays
@@ -203,15 +196,16 @@ extension Applier {
         /// meant to replace them.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
-            // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last.
-            let dependent = changes.filter { $0.item.kind != .issuer && $0.item.kind != .gateway }
+            // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last, with the
+            // items that they depend on.
+            let dependent = changes.filter { $0.item.kind > .issuer }
             try commit(deletions(of: dependent.filter { $0.retirement == nil }))
             try retire(dependent.filter { $0.retirement != nil })
             guard outcome.failures == 0, !applier.stop.isMade else { return }
-            var rest = deletions(of: changes.filter { $0.item.kind == .issuer || $0.item.kind == .gateway })
-            // Changed issuers and edge certificates may no longer use a secret that the state stores.
-            let hasChangedSecrets = changed.contains { $0.item.kind == .issuer || $0.item.kind == .edgeCertificate }
-            guard !rest.mutations.isEmpty || hasChangedSecrets else { return }
+            var rest = deletions(of: changes.filter { $0.item.kind <= .issuer })
+            // Changed and deleted items may no longer use a secret that the state stores.
+            let mayFreeSecrets = (all + changed).contains { $0.item.kind.hasSecrets }
+            guard !rest.mutations.isEmpty || mayFreeSecrets else { return }
             rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
             try commit(rest)
         }
@@ -300,10 +294,17 @@ extension StateStore {
     }
 }
 
+extension ItemKind {
+    /// Whether settings of the kind may have secrets.
+    fileprivate var hasSecrets: Bool { [.vault, .issuer, .alerts, .edgeCertificate].contains(self) }
+}
+
 extension Configuration {
     /// The fingerprints of the secrets to keep in the state, for gateways and commands that do not read the file.
     fileprivate var secretFingerprints: [String] {
-        (issuers.flatMap(\.secrets) + edgeCertificates.map(\.apiToken)).map(\.fingerprint)
+        var fingerprints: [String] = []
+        forEachItemBeforeHosts(materials: [:]) { fingerprints += secrets(of: $0).map(\.fingerprint) }
+        return fingerprints
     }
 
     /// The names of the hosts that use a certificate, by the certificate's name.

@@ -74,7 +74,7 @@ package struct Applier {
         let orders = changes.filter { $0.item.kind == .edgeCertificate && $0.action != .update }
         try run.putFirst(
             changes.filter {
-                [.gateway, .issuer].contains($0.item.kind) || $0.isAtHand
+                $0.item.kind < .certificate || $0.isAtHand
                     || $0.item.kind == .edgeCertificate && $0.action == .update
             } + plan.changes.filter(\.isPassedOn), announcing: orders.filter { !$0.exists },
             besides: atHand.standIns)

@@ -7,7 +7,11 @@ struct DeclaredItem: Sendable, Equatable {
     /// values are needed.
     enum Place: Sendable, Equatable {
         case gateway
+        case vault(Int)
+        case identity(Int)
         case issuer(Int)
+        case node(NodeSettings)
+        case alerts(AlertSettings)
         case certificate(Int)
         /// The certificate of the host at this index.
         case hostCertificate(Int)
@@ -42,8 +46,12 @@ extension Configuration {
 
     /// Calls `visit` for all items but the hosts, each after the items that it depends on.
     func forEachItemBeforeHosts(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
-        visit(plain(ItemID(.gateway, "gateway"), .gateway))
+        visit(plain(ItemID(single: .gateway), .gateway))
+        for index in vaults.indices { visit(plain(ItemID(.vault, vaults[index].name), .vault(index))) }
+        for index in identities.indices { visit(plain(ItemID(.identity, identities[index].name), .identity(index))) }
         for index in issuers.indices { visit(plain(ItemID(.issuer, issuers[index].name), .issuer(index))) }
+        if let node { visit(plain(ItemID(single: .node), .node(node))) }
+        if let alerts { visit(plain(ItemID(single: .alerts), .alerts(alerts))) }
         for index in certificates.indices { visit(declaredCertificate(index, materials)) }
         for index in hosts.indices where hosts[index].sslMode == .letsencrypt {
             visit(
@@ -67,7 +75,11 @@ extension Configuration {
     func value(of item: DeclaredItem) -> any Recorded {
         switch item.place {
         case .gateway: gateway
+        case .vault(let index): vaults[index]
+        case .identity(let index): identities[index]
         case .issuer(let index): issuers[index]
+        case .node(let node): node
+        case .alerts(let alerts): alerts
         case .certificate(let index): certificates[index]
         case .hostCertificate(let index): HostCertificate(for: hosts[index])
         case .edgeCertificate(let index): edgeCertificates[index]
@@ -83,7 +95,18 @@ extension Configuration {
         case .certificate(let index):
             if case .issued(let issued) = certificates[index].source { return [issued.issuer] }
             return []
-        case .gateway, .issuer, .edgeCertificate, .host: return []
+        default: return []
+        }
+    }
+
+    /// The secrets in an item's settings.
+    func secrets(of item: DeclaredItem) -> [Secret] {
+        switch item.place {
+        case .vault(let index): vaults[index].secrets
+        case .issuer(let index): issuers[index].secrets
+        case .alerts(let alerts): alerts.secrets
+        case .edgeCertificate(let index): [edgeCertificates[index].apiToken]
+        case .gateway, .identity, .node, .certificate, .hostCertificate, .host: []
         }
     }
 
@@ -109,7 +132,7 @@ extension Configuration {
         case .certificate(let index):
             guard case .issued(let issued) = certificates[index].source else { return [] }
             return issued.domains.map(\.text)
-        case .gateway, .issuer, .edgeCertificate, .host: return []
+        default: return []
         }
     }
 

@@ -47,7 +47,7 @@ extension Planner {
         case .certificate(let index): return Self.order(of: configuration.certificates[index], from: issuer)
         case .hostCertificate(let index):
             return Self.order(of: HostCertificate(for: configuration.hosts[index]), from: issuer)
-        case .gateway, .issuer, .edgeCertificate, .host: return nil
+        default: return nil
         }
     }
 

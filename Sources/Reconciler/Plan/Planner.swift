@@ -61,7 +61,7 @@ package struct Planner: Sendable {
         // With very many items the search takes long. It is skipped in the usual case, in which the file declares every
         // item of the state.
         let others = known == snapshot.items.count ? [:] : undeclared()
-        let kept = certificatesInUse(by: others)
+        let kept = itemsInUse(by: others)
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
         passOn(&changes)
         useKept(&changes)
@@ -210,11 +210,19 @@ package struct Planner: Sendable {
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// Certificates that must stay, since hosts that came by the admin API use them.
-    private func certificatesInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
+    /// Certificates, identities and Vaults that must stay, since hosts that came by the admin API use them.
+    private func itemsInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
         let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
-        let names = hosts.compactMap { Host(record: $0.value.record)?.certificate }
-        return Set(names.map { ItemID(.certificate, $0) })
+        return hosts.values.reduce(into: []) { used, item in
+            guard let host = Host(record: item.record) else { return }
+            if let certificate = host.certificate { used.insert(ItemID(.certificate, certificate)) }
+            for name in [host.clientAuth?.identity, host.upstreamTLS?.identity].compactMap(\.self) {
+                let id = ItemID(.identity, name)
+                used.insert(id)
+                let identity = others[id].flatMap { NamedIdentity(record: $0.record) }
+                if let vault = identity?.vaultName { used.insert(ItemID(.vault, vault)) }
+            }
+        }
     }
 
     private func deletions(of others: [ItemID: StoredItem]) -> [Change] {
@@ -270,7 +278,7 @@ package struct Planner: Sendable {
                 settings.onRemoval == .revoke
             else { return nil }
             return .revoke(settings)
-        case .gateway, .issuer, .host: return nil
+        case .gateway, .vault, .identity, .issuer, .node, .alerts, .host: return nil
         }
     }
 

@@ -69,7 +69,7 @@ package struct PlanTextRenderer {
     }
 
     private func title(_ item: ItemID) -> String {
-        item.kind == .gateway ? "gateway" : "\(item.kind.rawValue) \(item.name)"
+        item.kind.isSingle ? item.kind.rawValue : "\(item.kind.rawValue) \(item.name)"
     }
 
     private func paint(_ text: String, _ code: String) -> String {

@@ -1,0 +1,39 @@
+/// When and where Aegis tells of certificates that expire.
+package struct AlertSettings: Sendable, Equatable {
+    /// A web service that is told.
+    package struct Webhook: Sendable, Equatable {
+        package var url = ServiceURL("")
+        /// The Bearer token for the service; nil: none.
+        package var token: Secret?
+        /// A PEM file of CAs trusted for the service; nil: the system's.
+        package var caFile: String?
+    }
+
+    /// The times left at which Aegis tells of a certificate, in the order of the file.
+    package var expiry: [Duration] = [.seconds(30 * 86_400), .seconds(7 * 86_400), .seconds(86_400)]
+    /// Nil: events, logs and metrics tell alone.
+    package var webhook: Webhook?
+
+    static let shape = ObjectShape<AlertSettings>(
+        "alerts", "When and where it is told that certificates expire", initial: AlertSettings(),
+        fields: [
+            .defaulted(
+                "expiry", \.expiry,
+                .list(
+                    of: .duration(in: .seconds(60) ... .seconds(3650 * 86_400)), allowsEmpty: false, atMost: 20,
+                    "durations"),
+                "The times left at which it is told"),
+            .optional("webhook", \.webhook, webhook.shape, "A web service that is told"),
+        ])
+
+    private static let webhook = ObjectShape<Webhook>(
+        "a webhook", "A web service that is told", initial: Webhook(),
+        fields: [
+            .required("url", \.url, .webhookURL, "Where it is called"),
+            .optional("token", \.token, .secret, "The Bearer token it is called with"),
+            .optional("ca_file", \.caFile, .path, "CAs trusted for it, in PEM; else the system's"),
+        ])
+
+    /// All secrets in the settings.
+    package var secrets: [Secret] { [webhook?.token].compactMap(\.self) }
+}

@@ -1,0 +1,75 @@
+import PeerNames
+
+/// Rules for the certificates that clients and upstreams of a host show.
+extension Rules {
+    // MARK: Clients
+
+    mutating func checkClientAuth(of host: Host) {
+        guard let settings = host.clientAuth, let node = host.origin.node,
+            let section = reader.value(of: "client_auth", in: node)
+        else { return }
+        if host.sslMode == .none {
+            report(
+                .error, "client_auth", in: node, unlessFaulty: ["ssl_mode"],
+                "client_auth needs TLS, and ssl_mode is none", hint: "set ssl_mode: letsencrypt or custom")
+        }
+        checkTrust(settings, section)
+        if settings.allowsExpired == true {
+            report(
+                .warning, "allow_expired", in: section, "expired certificates of clients are accepted",
+                hint: Self.laxityHint)
+        }
+        if settings.overdueLists == .accept, settings.revocationLists.isEmpty {
+            report(
+                .warning, "crl_expired", in: section, unlessFaulty: ["crl_files"],
+                "'crl_expired' has no effect without 'crl_files'")
+        }
+        if settings.forwarding != .none, host.upstreams.isEmpty, host.respond != nil {
+            report(.warning, "forward", in: section, "'forward' has no effect without upstreams")
+        }
+        warnOfRepeats(settings.revocationLists, in: "crl_files", of: section, text: \.self)
+        warnOfRepeats(settings.requiredSANs ?? [], in: "required_sans", of: section, text: \.text)
+    }
+
+    private mutating func checkTrust(_ settings: ClientAuthSettings, _ section: NodeID) {
+        let place = reader.value(of: "identity", in: section)
+        switch (settings.caFile, settings.identity) {
+        case (nil, nil):
+            reportMissing(
+                "ca_file", in: section, unlessFaulty: ["identity"],
+                "client_auth needs 'ca_file' or 'identity', to verify clients by",
+                hint: "ca_file: clients-ca.pem, or identity: NAME for that identity's CAs")
+        case (.some, .some):
+            report(
+                .error, in: place, "client_auth has ca_file or identity, not both", hint: "remove one of them")
+        case (nil, let name?):
+            if let identity = identity(named: name, at: place) {
+                requireAuthorities(of: identity, at: place)
+            }
+        case (.some, nil): break
+        }
+    }
+
+    // MARK: Upstreams
+
+    mutating func checkUpstreamTLS(of host: Host) {
+        guard let settings = host.upstreamTLS, let node = host.origin.node else { return }
+        let section = reader.value(of: "upstream_tls", in: node)
+        // The former key, which is read into the same settings.
+        let former = reader.value(of: "ca_file", in: node)
+        if section != nil, former != nil {
+            return report(
+                .error, "ca_file", in: node, "a host has ca_file or upstream_tls, not both",
+                hint: "move it: upstream_tls: { ca_file: … }")
+        }
+        let key = section == nil ? "ca_file" : "upstream_tls"
+        if !host.upstreams.contains(where: \.isTLS) {
+            report(
+                .warning, key, in: node, unlessFaulty: ["upstreams"],
+                "'\(key)' has no effect without an https:// upstream")
+        }
+        guard let section else { return }
+        if let name = settings.identity { _ = identity(named: name, at: reader.value(of: "identity", in: section)) }
+        warnOfRepeats(settings.requiredSANs ?? [], in: "required_sans", of: section, text: \.text)
+    }
+}
