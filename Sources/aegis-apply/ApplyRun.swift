@@ -90,7 +90,7 @@ struct ApplyRun {
         let changed = Set(plan.changes.map(\.item))
         let pending = try pendingPacks(store).filter { !changed.contains(ItemID(.edgeCertificate, $0.displayName)) }
         var lost = 0
-        let refused = UpstreamTrustFiles(plan, of: configuration, in: file).refused
+        let refused = PeerFiles(plan, of: configuration, in: file).refused
         let first = isFirst ? source.mutations : []
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
             // Former packs may be deleted once the pack that replaces them is active.
@@ -233,7 +233,7 @@ struct ApplyRun {
             configuration, against: snapshot, materials: materials, localCA: localCA, drift: drift,
             now: currentTime()
         ).plan()
-        return (plan, warnings + UpstreamTrustFiles(plan, of: configuration, in: file).warnings)
+        return (plan, warnings + PeerFiles(plan, of: configuration, in: file).warnings)
     }
 }
 

@@ -37,7 +37,7 @@ struct DryRun {
         let keys =
             MasterKeySource.warnings(configuration, store)
             + MasterKeySource.refusal(configuration, SecretReader(directory: file.directory), store)
-        let trusts = UpstreamTrustFiles(plan, of: configuration, in: file)
+        let trusts = PeerFiles(plan, of: configuration, in: file)
         let obstacles =
             trusts.errors + trusts.warnings
             + Obstacles(file: file, configuration: configuration, plan: plan, store: store).found()

@@ -118,6 +118,9 @@ struct Obstacles {
             + configuration.edgeCertificates.compactMap {
                 missing($0.apiToken, of: "edge certificate '\($0.displayName)'")
             }
+            + configuration.vaults.flatMap { vault in
+                vault.secrets.compactMap { missing($0, of: "Vault '\(vault.name)'") }
+            } + (configuration.alerts?.secrets ?? []).compactMap { missing($0, of: "the webhook of alerts") }
     }
 
     private func secrets(of issuer: Issuer) -> [Secret] {
@@ -141,74 +144,5 @@ struct Obstacles {
 
     private func secret(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         try SecretReader(directory: file.directory).read(secret)
-    }
-}
-
-/// The result of checking a file of trusted CA certificates, by which the server of an upstream or of a CA is verified.
-enum TrustFile {
-    case good
-    /// The file does not exist here; a gateway on another machine may have it.
-    case missing(IssuanceFailure)
-    case bad(IssuanceFailure)
-
-    var failure: IssuanceFailure? {
-        switch self {
-        case .good: nil
-        case .missing(let failure), .bad(let failure): failure
-        }
-    }
-
-    /// Reads and checks a file; `path` is relative to `directory`.
-    static func read(_ path: String, in directory: FilePath) -> TrustFile {
-        let pem: SecretBytes
-        let reader = SecretReader(directory: directory)
-        do throws(IssuanceFailure) {
-            pem = try reader.read(Secret(.file(path)))
-        } catch {
-            let failure = IssuanceFailure("the CAs to trust: \(error.reason)")
-            return reader.resolve(path).exists ? .bad(failure) : .missing(failure)
-        }
-        do throws(PKIError) {
-            _ = try PeerRules(serversOf: pem.plainCopy())
-            return .good
-        } catch {
-            return .bad(IssuanceFailure("the CAs in '\(path)' can't be used: \(error)"))
-        }
-    }
-}
-
-/// Checks the `ca_file`s of hosts, which are for verifying upstreams.
-struct UpstreamTrustFiles {
-    /// The changed hosts that are refused, and why.
-    private(set) var refused: [ItemID: IssuanceFailure] = [:]
-    /// Errors and warnings, at the positions of the hosts that name the files.
-    private(set) var errors: [Diagnostic] = []
-    private(set) var warnings: [Diagnostic] = []
-
-    init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
-        var known: [String: TrustFile] = [:]
-        // The loop uses indices, since iterating would copy each of very many hosts.
-        for index in configuration.hosts.indices {
-            guard let path = configuration.hosts[index].upstreamTLS?.caFile else { continue }
-            let host = configuration.hosts[index]
-            guard host.upstreams.contains(where: \.isTLS) else { continue }
-            let content = known[path] ?? TrustFile.read(path, in: file.directory)
-            known[path] = content
-            switch content {
-            case .good: break
-            case .missing(let failure):
-                warnings.append(
-                    .warning(
-                        at: host.origin, "host '\(host.domain.text)': \(failure.reason)",
-                        hint: "the gateway needs it: until it has it, these upstreams are not connected to"))
-            case .bad(let failure):
-                refused[ItemID(.host, host.domain.text)] = IssuanceFailure(
-                    failure.reason, hint: "the host stays as it was; ca_file names certificates in PEM")
-                errors.append(
-                    .error(
-                        at: host.origin, "host '\(host.domain.text)' will be refused: \(failure.reason)",
-                        hint: "ca_file names certificates in PEM"))
-            }
-        }
     }
 }

@@ -51,7 +51,7 @@ import Testing
         version: 1
         state: { path: state.db }
         hosts:
-          - { domain: a.test, upstreams: ["https://127.0.0.1:1"], ca_file: \(caFile) }
+          - { domain: a.test, upstreams: ["https://127.0.0.1:1"], upstream_tls: { ca_file: \(caFile) } }
           - { domain: b.test, respond: {} }
 
         """
@@ -292,5 +292,70 @@ import Testing
         let apply = try run()
         #expect(apply.status == 0)
         #expect(apply.errors.contains("warning: host 'a.test': the CAs to trust: cannot read 'none.pem'"))
+    }
+
+    // MARK: Clients
+
+    /// A host that verifies its clients by files.
+    private static func clients(_ keys: String) -> String {
+        local.replacing("certificate: x }", with: "certificate: x, client_auth: { \(keys) } }")
+    }
+
+    @Test(
+        "A host whose CAs of clients or revocation lists are garbage is refused",
+        arguments: [
+            ("ca_file: garbage.pem", "the CAs in 'garbage.pem' can't be used: "),
+            ("ca_file: good.pem, crl_files: [good.crl, garbage.pem]", "the revocation lists in 'garbage.pem' can't be"),
+            ("ca_file: good.pem, crl_files: [good.pem]", "the revocation lists in 'good.pem' can't be used: "),
+            ("ca_file: good.pem, crl_files: [.]", "the revocation lists to trust: cannot read '.': "),
+        ])
+    func clientTrust(keys: String, reason: String) throws {
+        try makeTrust()
+        try write(Self.clients(keys))
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        #expect(
+            plan.errors.contains("aegis.yaml:8:5: error: host 'a.internal' will be refused: \(reason)"),
+            "\(plan.errors)")
+        let apply = try run()
+        #expect(apply.status == 3)
+        #expect(apply.errors.contains("host a.internal: create failed: \(reason)"), "\(apply.errors)")
+    }
+
+    @Test("Good CAs and lists stand in nobody's way, and missing ones may be where the gateway runs")
+    func goodAndMissingTrust() throws {
+        try makeTrust()
+        try write(Self.clients("ca_file: good.pem, crl_files: [good.crl, good.der]"))
+        let good = try run("--dry-run")
+        #expect(good.status == 0 && !good.errors.contains("client"), "\(good.errors)")
+        try write(Self.clients("ca_file: none.pem, crl_files: [none.crl]"))
+        let missing = try run("--dry-run")
+        #expect(missing.status == 0)
+        for reason in [
+            "the CAs to trust: cannot read 'none.pem'", "the revocation lists to trust: cannot read 'none.crl'",
+        ] {
+            #expect(
+                missing.errors.contains("aegis.yaml:8:5: warning: host 'a.internal': \(reason)"), "\(missing.errors)")
+        }
+        #expect(missing.errors.contains("until it has it, this host is not served"))
+    }
+
+    /// Makes a CA, its list in PEM and in DER, and a file that is neither.
+    private func makeTrust() throws {
+        _ = try folder.file("garbage.pem", "this is no certificate\n")
+        _ = try folder.file("index.txt", "")
+        _ = try folder.file(
+            "ca.cnf",
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder.path("index.txt"))\ndefault_md=sha256\ndefault_crl_days=9\n")
+        let key = folder.path("good.key")
+        _ = try Tool.run(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+            "-out", folder.path("good.pem"), "-subj", "/CN=Clients", "-days", "9", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign")
+        _ = try Tool.run(
+            "openssl", "ca", "-config", folder.path("ca.cnf"), "-gencrl", "-keyfile", key, "-cert",
+            folder.path("good.pem"), "-out", folder.path("good.crl"))
+        _ = try Tool.run(
+            "openssl", "crl", "-in", folder.path("good.crl"), "-outform", "DER", "-out", folder.path("good.der"))
     }
 }
