@@ -71,7 +71,7 @@ def gateway(run_once, actor, files, tmp_path_factory):
     for (name, server), listener in itertools.product(real.items(), LISTENERS):
         urls[f"{name}, {listener}"] = server.url(listener)
     yield run_once(
-        [{"domain": domain(name), "upstreams": [url]} | ({"ca_file": str(files[0])} if "https" in url else {})
+        [{"domain": domain(name), "upstreams": [url]} | ({"upstream_tls": {"ca_file": str(files[0])}} if "https" in url else {})
          for name, url in urls.items()],
         gateway={"workers": 1})
     for server in [*real.values(), *raw.values()]:

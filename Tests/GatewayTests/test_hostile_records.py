@@ -71,7 +71,7 @@ def gateway(run_once, module_origin, upstreams, files):
     return run_once(
         [
             {"domain": "app.test", "upstreams": [module_origin.url]}, HONEST,
-            *({"domain": domain(name), "upstreams": [server.url], "ca_file": str(files[0])}
+            *({"domain": domain(name), "upstreams": [server.url], "upstream_tls": {"ca_file": str(files[0])}}
               for name, server in upstreams.items()),
         ],
         gateway={"workers": 1, "limits": PATIENT})

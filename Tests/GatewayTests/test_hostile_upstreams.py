@@ -36,7 +36,7 @@ def upstream(request, files):
 @pytest.fixture(scope="module")
 def gateway(run_once, upstream, files):
     return run_once(
-        [{"domain": "app.test", "upstreams": [upstream.url], "ca_file": str(files[0])}], gateway={"workers": 1})
+        [{"domain": "app.test", "upstreams": [upstream.url], "upstream_tls": {"ca_file": str(files[0])}}], gateway={"workers": 1})
 
 
 # Ends over TLS.
@@ -129,7 +129,7 @@ def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
     """Over TLS 1.2, where a server's last word comes before the request."""
     server = TLSServer(*files, lambda peer: peer.request(), VERSIONS["TLS 1.2"])
     server.greeting = OK
-    gateway = run([{"domain": "app.test", "upstreams": [server.url], "ca_file": str(files[0])}], gateway={"workers": 1})
+    gateway = run([{"domain": "app.test", "upstreams": [server.url], "upstream_tls": {"ca_file": str(files[0])}}], gateway={"workers": 1})
     with Client(gateway.http) as client:
         for _ in range(5):
             assert client.get().status == 502
@@ -196,7 +196,7 @@ def server(request, files):
 
 @pytest.fixture(scope="module")
 def front(run_once, server, files):
-    trust = {"ca_file": str(files[0])} if server.context else {}
+    trust = {"upstream_tls": {"ca_file": str(files[0])}} if server.context else {}
     return run_once(
         [{"domain": "app.test", "upstreams": [server.url], **trust}],
         gateway={"workers": 1, "limits": {"body_buffer_bytes": "0B"}})

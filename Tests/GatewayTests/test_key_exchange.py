@@ -84,7 +84,7 @@ def start(run):
     def start(version, upstream=None, authority=None):
         hosts = [{"domain": "one.test", "respond": {"status": 200, "body": "one"}}]
         if upstream:
-            hosts.append({"domain": "app.test", "upstreams": [upstream], "ca_file": str(authority)})
+            hosts.append({"domain": "app.test", "upstreams": [upstream], "upstream_tls": {"ca_file": str(authority)}})
         return run(hosts, wrapper=version, gateway={"workers": 1})
 
     return start
@@ -146,7 +146,7 @@ def test_what_an_upstream_chooses_counts_for_itself_alone(run, make_origin, tmp_
             origin.answers["/"] = CLOSING
             taps.append(stack.enter_context(Tap(origin.port)))
             url = f"https://127.0.0.1:{taps[-1].port}"
-            hosts.append({"domain": f"{number}.test", "upstreams": [url], "ca_file": str(authority)})
+            hosts.append({"domain": f"{number}.test", "upstreams": [url], "upstream_tls": {"ca_file": str(authority)}})
         gateway = run(hosts, gateway={"workers": 1})
         with Client(gateway.http) as client:
             for number in (0, 1, 0, 1):

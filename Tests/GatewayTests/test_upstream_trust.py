@@ -137,7 +137,7 @@ def stand(run_once, tmp_path_factory, module_names):
             (folder / f"trusted{number}.pem").write_bytes(case.file())
         domains[title] = f"case{number}.test"
         hosts.append({
-            "domain": domains[title], "ca_file": str(folder / f"trusted{number}.pem"),
+            "domain": domains[title], "upstream_tls": {"ca_file": str(folder / f"trusted{number}.pem")},
             "upstreams": [f"https://{case.place}:{origins[title].port}"]})
     gateway = run_once(hosts)
     for number, (title, case) in enumerate(cases.items()):
@@ -184,7 +184,7 @@ def test_health_checks_believe_whom_requests_do(run, make_origin, tmp_path):
     bad = make_origin(tls=Holder("127.0.0.1", issuing).server(tmp_path / "bad.pem"))
     (tmp_path / "ca.pem").write_bytes(pem(issuing.certificate))
     gateway = run([{
-        "domain": "app.test", "upstreams": [good.url, bad.url], "ca_file": str(tmp_path / "ca.pem"),
+        "domain": "app.test", "upstreams": [good.url, bad.url], "upstream_tls": {"ca_file": str(tmp_path / "ca.pem")},
         "health_check": {"path": "/healthz", "interval": "1s"}}])
     gateway.await_log("is not well", bad.url, "IP address mismatch")
     eventually("a check of the good one", lambda: any(request.target == "/healthz" for request in good.requests))

@@ -389,7 +389,7 @@ def test_an_https_upstream_whose_certificate_is_not_trusted_is_502(run, make_ori
 
 def test_an_https_upstream_of_a_ca_of_the_host_is_trusted(run, make_origin):
     origin, root = secure_origin(run, make_origin, "127.0.0.1")
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}])
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}])
     with Client(gateway.http) as client:
         for _ in range(2):
             assert client.get().status == 200
@@ -398,7 +398,7 @@ def test_an_https_upstream_of_a_ca_of_the_host_is_trusted(run, make_origin):
 
 def test_a_kept_connection_with_half_a_record_on_it_is_not_used_again(run, make_origin):
     origin, root = secure_origin(run, make_origin, "127.0.0.1")
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}], gateway={"workers": 1})
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}], gateway={"workers": 1})
 
     def half_a_record_more(connection, request):
         # In one segment: TLS takes both from the socket, and can give only the answer.
@@ -415,7 +415,7 @@ def test_a_kept_connection_with_half_a_record_on_it_is_not_used_again(run, make_
 
 def test_an_https_upstream_with_another_name_is_502(run, make_origin):
     origin, root = secure_origin(run, make_origin, "other.test")
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}])
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}])
     with Client(gateway.http) as client:
         assert client.get().status == 502
     gateway.await_log("no answer from", origin.url, "IP address mismatch")
@@ -423,7 +423,7 @@ def test_an_https_upstream_with_another_name_is_502(run, make_origin):
 
 def test_what_a_broken_client_has_sent_reaches_no_upstream(run, make_origin):
     origin, root = secure_origin(run, make_origin, "127.0.0.1")
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(root)}], gateway={"workers": 1})
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}], gateway={"workers": 1})
     with Client(gateway.https) as broken:
         broken.send(b"this is no TLS, but there is much of it")
         assert broken.is_closed()
@@ -433,7 +433,7 @@ def test_what_a_broken_client_has_sent_reaches_no_upstream(run, make_origin):
 
 def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
     origin, _ = secure_origin(run, make_origin, "127.0.0.1")
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": "missing.pem"}])
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": "missing.pem"}}])
     with Client(gateway.http) as client:
         assert client.get().status == 502
     gateway.await_log("no answer from", "missing.pem")
@@ -445,7 +445,7 @@ def test_a_full_read_keeps_the_cas_of_a_file_that_can_not_be_used_any_more(run, 
     _, other = secure_origin(run, make_origin, "127.0.0.1")
     file = tmp_path / "cas.pem"
     file.write_bytes(root.read_bytes())
-    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(file)}])
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(file)}}])
     # Each request needs a connection of its own.
     origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
