@@ -26,6 +26,7 @@ struct Rules {
         rules.checkEdgeCertificates()
         rules.checkHosts()
         rules.checkNames()
+        rules.warnOfUnusedSettings()
         reader = rules.reader
     }
 

@@ -1,0 +1,20 @@
+/// Warnings about settings that the file may have and the state records, but that no part of this version acts on.
+extension Rules {
+    mutating func warnOfUnusedSettings() {
+        // Beside errors these would only distract.
+        guard !reader.diagnostics.hasErrors else { return }
+        if configuration.node?.address != nil {
+            report(
+                .warning, "node", "address", in: root, "this version opens no node listener",
+                hint: "the address is used for the certificate of a development identity alone")
+        }
+        if configuration.alerts != nil {
+            report(.warning, "alerts", in: root, "this version sends no alerts")
+        }
+        for identity in configuration.identities where identity.vaultName != nil {
+            report(
+                .warning, "source", in: identity.origin.node, "this version reads no identities from Vault",
+                hint: "hosts that use identity '\(identity.name)' are not served")
+        }
+    }
+}
