@@ -15,8 +15,8 @@ public struct RequestHead: ~Copyable {
     public private(set) var target = RequestTarget()
     /// The version that the client speaks.
     public private(set) var version = HTTPVersion.http11
-    /// The host of an absolute target, or else of the Host field: a name (one trailing dot is left out), an IPv4
-    /// address, or an IPv6 address in brackets. Its case is kept, so comparisons must ignore case. Empty for HTTP/1.0 without Host,
+    /// The host of the absolute target, else of the Host field: a name without one trailing dot, an IPv4 address, or an
+    /// IPv6 address in brackets. Its case is kept, so comparisons must ignore case. Empty for HTTP/1.0 without Host,
     /// and for names that can't be a host, such as `a,b`, `a%2eb` or `a..b`; no site has an empty name.
     public private(set) var host = ByteRange()
     /// The port given with the host, 1 to 65535; nil if none is given.

@@ -70,7 +70,7 @@ extension Certificate {
         return nil
     }
 
-    /// How messages call the issuer: by its common name in quotes, or `its issuer` if it has none.
+    /// The issuer's common name in quotes, for messages.
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 

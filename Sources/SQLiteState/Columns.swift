@@ -35,8 +35,8 @@ struct Columns {
     /// Calls `body` with the bytes of a text or blob. SQLite keeps the bytes valid until the statement's next step,
     /// which happens after `body`.
     private func withBytes<Value>(_ index: CInt, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        // sqlite3_column_blob(3) may convert the value first, so only a later call tells the length. A text is not
-        // converted: its bytes are the stored UTF-8.
+        // The length must be read after the pointer: it is the length of the value that the first call returned. A text
+        // is returned as the stored UTF-8.
         let start = unsafe sqlite3_column_blob(statement.sqliteStatement, index)
         let count = Int(unsafe sqlite3_column_bytes(statement.sqliteStatement, index))
         return unsafe UnsafeRawBufferPointer(start: start, count: count).withMemoryRebound(to: UInt8.self, body)

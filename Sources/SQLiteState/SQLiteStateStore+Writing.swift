@@ -124,9 +124,16 @@ extension SQLiteStateStore {
     }
 
     func append(_ event: AuditEvent, in database: Database) throws {
+        let details = event.details.sorted { $0.key < $1.key }
+        let members = repeatElement("?, ?", count: details.count).joined(separator: ", ")
         try execute(
-            database, "INSERT INTO events (at, actor, action, kind, name, failure) VALUES (?, ?, ?, ?, ?, ?)",
-            [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure])
+            database,
+            """
+            INSERT INTO events (at, actor, action, kind, name, failure, details)
+            VALUES (?, ?, ?, ?, ?, ?, json_object(\(members)))
+            """,
+            [event.at, event.actor, event.action, event.item.kind.rawValue, event.item.name, event.failure]
+                + StatementArguments(details.flatMap { [$0.key, $0.value] }))
     }
 
     private func put(_ certificate: StoredCertificate, _ revision: Int, in database: Database) throws {

@@ -57,6 +57,9 @@ enum StateSchema {
         }
         // Changes no table. An earlier program would overlook these items, and so must refuse the state.
         migrator.registerMigration("items of kind vault, identity, node and alerts") { _ in }
+        migrator.registerMigration("details of events") { database in
+            try database.execute(sql: eventDetails)
+        }
         return migrator
     }
 
@@ -206,6 +209,11 @@ enum StateSchema {
         -- Why it is no longer good before it expires; empty while it is.
         ALTER TABLE certificates ADD COLUMN loss TEXT NOT NULL DEFAULT '';
         ALTER TABLE kept_certificates ADD COLUMN loss TEXT NOT NULL DEFAULT '';
+        """
+
+    private static let eventDetails = """
+        -- More facts about an event, as a JSON object of texts.
+        ALTER TABLE events ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
         """
 
     private static let keptCertificates = """

@@ -53,12 +53,17 @@ package struct AuditEvent: Sendable, Equatable {
     package var item: ItemID
     /// Why the change failed; nil when it did not. Never contains secrets.
     package var failure: String?
+    /// More facts by name, for programs that filter events. Never contains secrets.
+    package var details: [String: String]
 
-    package init(at: Int64, actor: String, action: String, item: ItemID, failure: String? = nil) {
+    package init(
+        at: Int64, actor: String, action: String, item: ItemID, failure: String? = nil, details: [String: String] = [:]
+    ) {
         self.at = at
         self.actor = actor
         self.action = action
         self.item = item
         self.failure = failure
+        self.details = details
     }
 }

@@ -21,7 +21,7 @@ package indirect enum StateChange: Sendable, Equatable {
     /// A certificate was added or changed, or its key was resealed.
     case certificate(StoredCertificate)
     case challenge(ACMEChallenge)
-    /// An item, possibly a certificate, was deleted.
+    /// An item was deleted, which may be a certificate.
     case deleted(ItemID)
     case challengeDeleted(token: String)
 }

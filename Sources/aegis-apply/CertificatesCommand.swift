@@ -166,8 +166,7 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// Returns the certificate with this name, in force or else kept (`KeptCertificate`). Throws a `CommandFailure` if
-    /// there is neither.
+    /// A certificate that is in force or kept. Throws a CommandFailure when there is none of that name.
     func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
         let snapshot = try snapshot()

@@ -1,7 +1,7 @@
 import ConfigModel
 import State
 
-/// The kept certificates (`KeptCertificate`) as `status` lists them. None of them is in force.
+/// The kept certificates of hosts that were deleted, as `status` lists them. They are not in force.
 struct KeptStatus {
     /// The most certificates that one line of the output names.
     private static let named = 10

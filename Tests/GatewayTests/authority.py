@@ -10,6 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+KEY_USAGES = [
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
+    "crl_sign", "encipher_only", "decipher_only",
+]
 
 
 def pem(*certificates):
@@ -18,10 +22,13 @@ def pem(*certificates):
 
 class Holder:
     """A certificate and its key. `issuer`: another holder; else it signs itself. `names`: its subject alternative names,
-    host names or addresses; None leaves the extension out. `days`: from when to when it is valid. `public_key`: that of a key which is not
-    at hand."""
+    host names, addresses, or such as `URI:a://b/c` and `email:a@b.test`; None leaves the extension out. `days`: from when
+    to when it is valid. `usages`: what a key usage extension allows, if there is one.
+    `public_key`: that of a key which is not at hand."""
 
-    def __init__(self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), key=None, public_key=None):
+    def __init__(
+            self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), usages=None, key=None,
+            public_key=None):
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         public_key = public_key or self.key.public_key()
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -37,8 +44,9 @@ class Holder:
             builder = builder.add_extension(_alternative_names(names), critical=False)
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        hash = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-        self.certificate = builder.sign(signer.key, hash)
+        if usages is not None:
+            builder = builder.add_extension(x509.KeyUsage(**{usage: usage in usages for usage in KEY_USAGES}), critical=True)
+        self.certificate = builder.sign(signer.key, None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
     @property
     def key_pem(self):
@@ -59,13 +67,28 @@ class Holder:
 
 def _alternative_names(names):
     """The extension, written by hand: the library would refuse names that no certificate should have (RFC 5280 section
-    4.2.1.6: an address is in context 7, a host name in context 2)."""
+    4.2.1.6: an e-mail address is in context 1, a host name in context 2, a URI in context 6, an address in context 7)."""
     content = b""
     for name in names:
+        kind, _, rest = name.partition(":")
         try:
             tag, value = 0x87, ipaddress.ip_address(name).packed
         except ValueError:
-            tag, value = 0x82, name.encode("latin-1")
+            tag, text = {"URI": (0x86, rest), "email": (0x81, rest)}.get(kind, (0x82, name))
+            value = text.encode("latin-1")
         content += bytes([tag, len(value)]) + value
     assert len(content) < 128
     return x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes([0x30, len(content)]) + content)
+
+
+def revocation_list(issuer, *revoked, days=(-1, 10), number=1):
+    """A list (CRL) of `issuer` in PEM, which revokes these holders' certificates."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = (
+        x509.CertificateRevocationListBuilder().issuer_name(issuer.subject)
+        .last_update(now + datetime.timedelta(days[0])).next_update(now + datetime.timedelta(days[1]))
+        .add_extension(x509.CRLNumber(number), critical=False))
+    for holder in revoked:
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder().serial_number(holder.certificate.serial_number).revocation_date(now).build())
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -1,7 +1,7 @@
 import PeerNames
 
 /// The certificates that a host asks its clients for.
-package struct ClientAuthSettings: Sendable, Equatable {
+package struct ClientAuthSettings: Sendable, Hashable {
     package enum Mode: String, ChoiceValue {
         /// A client without a good certificate is refused in the handshake.
         case require
@@ -19,7 +19,7 @@ package struct ClientAuthSettings: Sendable, Equatable {
 
     /// How the upstream learns of the client's certificate.
     package enum Forwarding: String, ChoiceValue {
-        /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
+        /// `Client-Cert` (RFC 9440). The chain is never sent, since a resumed session doesn't have it.
         case clientCert = "client_cert"
         /// `X-Forwarded-Client-Cert`, as Envoy writes it.
         case xfcc

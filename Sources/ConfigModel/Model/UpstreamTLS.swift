@@ -1,7 +1,7 @@
 import PeerNames
 
 /// How the gateway and a host's `https://` upstreams show each other who they are.
-package struct UpstreamTLS: Sendable, Equatable {
+package struct UpstreamTLS: Sendable, Hashable {
     /// The name of the identity whose certificate is shown to upstreams; nil: none is shown.
     package var identity: String?
     /// A PEM file of CAs that upstreams' certificates must come from: roots, issuing CAs or their own certificates. Nil:
@@ -11,6 +11,8 @@ package struct UpstreamTLS: Sendable, Equatable {
     package var serverName: String?
     /// The patterns of which one must match a SAN, besides the server's name; nil: the identity's hold, if its CAs do.
     package var requiredSANs: [PeerNamePattern]?
+
+    package init() {}
 
     /// What certificates of upstreams must be like. `identity` is the one that the section names; nil for none.
     ///

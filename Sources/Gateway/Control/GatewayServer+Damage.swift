@@ -159,9 +159,8 @@ extension GatewayServer {
         stateFailed(failure)
     }
 
-    /// Whether the state may be opened now. SQLite keeps one index of a -wal file in memory for all of a process's
-    /// connections to it. So a damaged file is opened again only when no thread uses it any more, or when another file
-    /// has replaced it.
+    /// Whether the state may be opened now. All connections of this process to a database file share cached data in
+    /// SQLite. So the state is opened only after all connections to a damaged file were closed.
     func mayOpenState() -> Bool {
         guard !stateWatch.isChecking, !stateWatch.isDamaged else { return false }
         guard stateWatch.former != nil, let former = stateWatch.formerDatabase,

@@ -1,30 +1,45 @@
 extension GatewayServer {
-    /// Looks at the files of upstreams' CAs, and puts changes in force. `isForced` reads also files that look unchanged.
+    /// Looks at the files and identities that trust is made from, and puts changes in force. `isForced` reads also files
+    /// that look unchanged.
     func lookAtFiles(isForced: Bool = false) {
-        let failures = compiler.upstreams.trustFailures
+        let failures = compiler.trustFailures
         var renewed = compiler.lookAtFiles(isForced: isForced)
         tellOfTrust(before: failures)
         guard !renewed.isEmpty else { return }
-        log.info("a ca_file has changed: its upstreams trust other CAs now", [("upstreams", "\(renewed.count)")])
+        if !renewed.upstreams.isEmpty {
+            log.info(
+                "upstreams trust other CAs now, or are shown another certificate",
+                [("upstreams", "\(renewed.upstreams.count)")])
+        }
+        if !renewed.clients.isEmpty {
+            log.info(
+                "clients' certificates are verified by other CAs or revocation lists now",
+                [("rules", "\(renewed.clients.count)")])
+        }
         // Upstreams of a change that is held are not in force yet. Their numbers may still be those of others.
         for index in heldChange?.update.upstreams.indices ?? 0..<0 {
-            guard let number = heldChange?.update.upstreams[index].number, let trust = renewed[number] else { continue }
+            guard let number = heldChange?.update.upstreams[index].number, let trust = renewed.upstreams[number] else {
+                continue
+            }
             heldChange?.update.upstreams[index].trust = trust
-            renewed[number] = nil
+            renewed.upstreams[number] = nil
+        }
+        for index in heldChange?.update.clientTrusts.indices ?? 0..<0 {
+            guard let number = heldChange?.update.clientTrusts[index].number,
+                let definition = renewed.clients.first(where: { $0.number == number })
+            else { continue }
+            heldChange?.update.clientTrusts[index] = definition
+            renewed.clients.removeAll { $0.number == number }
         }
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
     }
 
-    /// Logs which files of CAs can't be used, or can be used again.
-    func tellOfTrust(before: [String: String]) {
-        let failures = compiler.upstreams.trustFailures
+    /// Logs which materials can't be used, or no longer give a reason to complain.
+    func tellOfTrust(before: Set<String>) {
+        let failures = compiler.trustFailures
         guard failures != before else { return }
-        for (path, reason) in failures.sorted(by: { $0.key < $1.key }) where before[path] != reason {
-            log.error(reason)
-        }
-        for path in before.keys.sorted() where failures[path] == nil {
-            log.info("the CAs in '\(path)' are no problem any more")
-        }
+        for reason in failures.subtracting(before).sorted() { log.error(reason) }
+        for reason in before.subtracting(failures).sorted() { log.info("no longer: \(reason)") }
         // The next tick tells of the problems that are left.
         nextHeartbeat = 0
     }

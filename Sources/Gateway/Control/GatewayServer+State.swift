@@ -63,7 +63,7 @@ extension GatewayServer {
         let directory = try store.directory() ?? "."
         var update = TableUpdate()
         let reached: StatePosition
-        let (problems, trustFailures) = (compiler.problems, compiler.upstreams.trustFailures)
+        let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
         if revision == 0 {
             // Reading may fail halfway, so the new entries are compiled into a copy of the compiler.
             var compiler = compiler
@@ -236,7 +236,7 @@ extension GatewayServer {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
             + Array(compiler.problems.values)
-            + Array(compiler.upstreams.trustFailures.values)
+            + compiler.trustFailures.sorted()
     }
 
     /// Writes this gateway's row into the state, so that aegis-apply sees what the gateway serves.

@@ -76,7 +76,7 @@ package final class GatewayServer {
 
     var store: (any StateStore)?
     var sealer: Sealer?
-    var compiler = StateCompiler()
+    var compiler = StateCompiler(machine: SystemName.machine)
     var position = StatePosition.start
     var workers: [WorkerHandle] = []
     var admin: WorkerHandle
@@ -101,6 +101,7 @@ package final class GatewayServer {
     var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateWatch()
+    var refusals = RefusalAllowance()
     var lacksKey = false
     /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
     var isWaiting = false
@@ -297,6 +298,8 @@ package final class GatewayServer {
         case .certificateFailed(let name, let reason):
             log.error("the certificate '\(name)' can't be used: \(reason)")
         case .certificateWanted(let name): certificateWanted(name)
+        case .clientRefused(let host, let client, let refusal):
+            peerRefused(host: host, peer: client, direction: "in", refusal)
         case .traffic(let report): metrics.traffic.add(report)
         case .acceptFailed(let code):
             if mayComplain(of: nil) { log.error("no connection can be accepted: \(SystemFailure.text(code))") }

@@ -75,8 +75,8 @@ final class SharedParts: Sendable {
         let keyID: String
     }
 
-    /// Returns the `Common` for certificates with these intermediates, this ACME directory and this sealer's
-    /// master key. The leaf of the first such certificate becomes the base of the `Common`.
+    /// Returns the `Common` for certificates with these intermediates, directory and key. The leaf of the first such
+    /// certificate becomes the base of the `Common`.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

@@ -34,11 +34,15 @@ struct StateCompiler {
 
     /// Relative paths of the configuration start at this directory.
     var directory: FilePath {
-        get { files.directory }
-        set { files.directory = newValue }
+        get { materials.directory }
+        set { materials.directory = newValue }
     }
-    /// The files of trusted CAs (`ca_file`).
-    private var files = WatchedFiles()
+    private(set) var materials = PeerMaterials()
+    /// This gateway among others; nil if the configuration does not say.
+    private(set) var node: NodeSettings?
+    /// This machine's name, which is the node's ID unless the configuration gives one.
+    private let machine: String
+    private var clientTrusts = ClientTrusts()
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
@@ -52,6 +56,8 @@ struct StateCompiler {
         let check: HealthCheck
         let host: String
     }
+
+    init(machine: String = "") { self.machine = machine }
 
     /// Compiles the changes that `tell` reports one by one. If `tell` throws, some changes may already be compiled.
     ///
@@ -88,17 +94,36 @@ struct StateCompiler {
         return told
     }
 
-    /// Looks at the files of upstreams' CAs.
+    /// What follows from changed materials.
+    struct RenewedTrust: Sendable {
+        var upstreams: [UpstreamNumber: UpstreamTrust] = [:]
+        var clients: [ClientTrustDefinition] = []
+
+        var isEmpty: Bool { upstreams.isEmpty && clients.isEmpty }
+    }
+
+    /// Looks at files and identities that trust is made from.
     ///
     /// - Parameter isForced: Read the files whether they have changed or not.
-    /// - Returns: The upstreams that trust other CAs from now on.
-    mutating func lookAtFiles(isForced: Bool) -> [UpstreamNumber: UpstreamTrust] {
-        let changed = files.look(isForced: isForced)
-        return changed.isEmpty ? [:] : upstreams.renewTrust(in: changed, files)
+    mutating func lookAtFiles(isForced: Bool) -> RenewedTrust {
+        renewTrust(after: materials.look(isForced: isForced, now: GatewayServer.now))
+    }
+
+    private mutating func renewTrust(after change: PeerMaterials.Change) -> RenewedTrust {
+        guard !change.isEmpty else { return RenewedTrust() }
+        return RenewedTrust(
+            upstreams: upstreams.renewTrust(after: change, materials),
+            clients: clientTrusts.renew(after: change, &materials))
     }
 
     /// Whether `lookAtFiles` should be called again soon.
-    var filesAreChanging: Bool { files.isChanging }
+    var filesAreChanging: Bool { materials.isChanging }
+
+    /// The reasons why trust can't be made from the present materials, for the log.
+    var trustFailures: Set<String> {
+        upstreams.trustFailures.union(clientTrusts.failures).union(
+            materials.identityFailures.map { "the identity '\($0.key)' can't be used: \($0.value)" })
+    }
 
     /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {
@@ -108,7 +133,9 @@ struct StateCompiler {
         items.formUnion(certificates.values.lazy.map { ItemID(.certificate, $0.name) })
         items.formUnion(issuers.keys.lazy.map { ItemID(.issuer, $0) })
         items.formUnion(edgeCertificates.keys.lazy.map { ItemID(.edgeCertificate, $0) })
-        items.insert(ItemID(.gateway, "gateway"))
+        items.formUnion(materials.identityNames.lazy.map { ItemID(.identity, $0) })
+        if node != nil { items.insert(ItemID(single: .node)) }
+        items.insert(ItemID(single: .gateway))
         return items
     }
 
@@ -158,6 +185,14 @@ struct StateCompiler {
             }
             problems[id] = nil
             edgeCertificates[id.name] = certificate
+        case .item(let id, let item) where id.kind == .identity: takeIdentity(id, item, &update)
+        case .item(let id, let item) where id.kind == .node:
+            guard let settings = NodeSettings(record: item.record) else {
+                problems[id] = "its record can't be read"
+                return
+            }
+            problems[id] = nil
+            setNode(settings, &update)
         case .item, .certificate: break
         case .challenge(let challenge):
             // An error is ignored: if the challenge can't be answered, the CA tells the process that placed the order.
@@ -181,7 +216,11 @@ struct StateCompiler {
                 issuers[id.name] = nil
                 lookAtAll()
             case .edgeCertificate: edgeCertificates[id.name] = nil
-            case .vault, .identity, .node, .alerts: break
+            case .identity:
+                materials.remove(identity: id.name)
+                renewTrust(of: [id.name], &update)
+            case .node: setNode(nil, &update)
+            case .vault, .alerts: break
             }
         }
     }
@@ -213,6 +252,48 @@ struct StateCompiler {
         for certificate in certificates.values { certificate.restsUntil = 0 }
     }
 
+    // MARK: Identities
+
+    private mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+        guard var settings = NamedIdentity(record: item.record) else {
+            problems[id] = "its record can't be read"
+            return
+        }
+        settings.name = id.name
+        guard let source = settings.materials(of: node, machine: machine) else {
+            problems[id] = "this version reads no identities from Vault"
+            return
+        }
+        problems[id] = nil
+        materials.declare(settings, source, now: GatewayServer.now)
+        renewTrust(of: [id.name], &update)
+    }
+
+    /// Takes the node's settings. Development identities are for the node's ID.
+    private mutating func setNode(_ settings: NodeSettings?, _ update: inout TableUpdate) {
+        node = settings
+        var changed: Set<String> = []
+        for name in materials.identityNames {
+            guard let settings = materials.settings(of: name), case .development = settings.source,
+                let source = settings.materials(of: node, machine: machine)
+            else { continue }
+            materials.declare(settings, source, now: GatewayServer.now)
+            changed.insert(name)
+        }
+        renewTrust(of: changed, &update)
+    }
+
+    /// Puts changed identities in force where hosts use them.
+    private mutating func renewTrust(of identities: Set<String>, _ update: inout TableUpdate) {
+        let renewed = renewTrust(after: PeerMaterials.Change(identities: identities))
+        update.clientTrusts += renewed.clients
+        for (number, trust) in renewed.upstreams {
+            guard let definition = upstreams.definition(number, trust) else { continue }
+            update.upstreams.removeAll { $0.number == number }
+            update.upstreams.append(definition)
+        }
+    }
+
     // MARK: Hosts
 
     private mutating func takeHost(_ id: ItemID, _ record: [UInt8], _ host: Host?, _ update: inout TableUpdate) {
@@ -231,17 +312,29 @@ struct StateCompiler {
         guard host.enabled else { return removeSite(id.name, &update) }
         var numbers: [UpstreamNumber] = []
         for upstream in host.upstreams {
-            let trusted = TrustedUpstream(upstream: upstream, caFile: upstream.isTLS ? host.upstreamTLS?.caFile : nil)
-            numbers.append(upstreams.use(trusted, &update, &files))
+            let trusted = TrustedUpstream(
+                upstream: upstream, tls: upstream.isTLS ? host.upstreamTLS ?? UpstreamTLS() : nil)
+            numbers.append(upstreams.use(trusted, &update, &materials))
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
             setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) })
         }
-        let site = Site(host, upstreams: numbers)
+        let site = Site(host, upstreams: numbers, clientCertificates: clientRule(of: host, &update))
         sites[id.name] = site
         update.sites.append(site)
         former?.upstreams.forEach { release($0, &update) }
+        if let former { releaseClientRule(of: former, &update) }
+    }
+
+    private mutating func clientRule(of host: Host, _ update: inout TableUpdate) -> ClientCertificateRule {
+        guard let settings = host.clientAuth else { return ClientCertificateRule() }
+        return ClientCertificateRule(settings, trust: clientTrusts.use(settings, &materials, &update))
+    }
+
+    private mutating func releaseClientRule(of site: Site, _ update: inout TableUpdate) {
+        let rule = site.view.clientCertificates
+        if rule.mode != .none { clientTrusts.release(rule.trust, &materials, &update) }
     }
 
     private mutating func removeSite(_ name: String, _ update: inout TableUpdate) {
@@ -250,6 +343,7 @@ struct StateCompiler {
         update.removedSites.append(name)
         site.upstreams.forEach { setCheck($0, of: name, nil) }
         site.upstreams.forEach { release($0, &update) }
+        releaseClientRule(of: site, &update)
     }
 
     private mutating func setCheck(_ number: UpstreamNumber, of host: String, _ target: HealthTarget?) {
@@ -259,7 +353,7 @@ struct StateCompiler {
     }
 
     private mutating func release(_ number: UpstreamNumber, _ update: inout TableUpdate) {
-        upstreams.release(number, &update, &files)
+        upstreams.release(number, &update, &materials)
     }
 
     // MARK: Certificates

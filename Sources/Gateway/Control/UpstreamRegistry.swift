@@ -1,12 +1,10 @@
 import ConfigModel
-import Materials
 
-/// An upstream, together with the CAs that may issue its certificate. The same upstream with other CAs counts as
-/// another upstream.
+/// An upstream, together with the settings of its TLS. The same upstream with other settings counts as another upstream.
 struct TrustedUpstream: Hashable {
     let upstream: Upstream
-    /// The path of a file with CA certificates. Nil stands for the system's CAs.
-    let caFile: String?
+    /// Nil for an upstream without TLS.
+    let tls: UpstreamTLS?
 }
 
 /// The upstreams of all sites, each with a number. Sites that name the same upstream share a number. A number is reused
@@ -30,14 +28,14 @@ struct UpstreamRegistry {
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// The files of CAs that can't be used now, with the reason for the log.
-    var trustFailures: [String: String] { trusts.failures }
+    /// The reasons why CAs or identities can't be used now, for the log.
+    var trustFailures: Set<String> { trusts.failures }
 
     /// Counts one more site that uses an upstream. The update gets the definition of a new upstream.
     ///
     /// - Returns: The upstream's number.
     mutating func use(
-        _ upstream: TrustedUpstream, _ update: inout TableUpdate, _ files: inout WatchedFiles
+        _ upstream: TrustedUpstream, _ update: inout TableUpdate, _ materials: inout PeerMaterials
     ) -> UpstreamNumber {
         if let number = known[upstream]?.number {
             known[upstream]?.users += 1
@@ -54,24 +52,34 @@ struct UpstreamRegistry {
         upstreams[number] = upstream
         if let name = upstream.upstream.nameToResolve { names[name, default: 0] += 1 }
         update.removedUpstreams.removeAll { $0 == number }
-        let trust = upstream.upstream.isTLS ? trusts.use(upstream.caFile, &files) : nil
-        update.upstreams.append(UpstreamDefinition(number: number, upstream: upstream.upstream, trust: trust))
+        let trust = upstream.tls.map { trusts.use($0, &materials) }
+        update.upstreams.append(
+            UpstreamDefinition(
+                number: number, upstream: upstream.upstream, trust: trust, serverName: upstream.tls?.serverName))
         return number
     }
 
-    /// Follows changes of files of CAs.
+    /// Follows changes of CAs and identities.
     ///
-    /// - Returns: The upstreams that trust other CAs from now on.
-    mutating func renewTrust(in caFiles: [String], _ files: WatchedFiles) -> [UpstreamNumber: UpstreamTrust] {
-        var renewed: [String: UpstreamTrust] = [:]
-        for caFile in caFiles { renewed[caFile] = trusts.renew(caFile, files) }
+    /// - Returns: The upstreams whose trust is different from now on.
+    mutating func renewTrust(
+        after change: PeerMaterials.Change, _ materials: PeerMaterials
+    ) -> [UpstreamNumber: UpstreamTrust] {
+        let renewed = trusts.renew(after: change, materials)
         guard !renewed.isEmpty else { return [:] }
-        return upstreams.compactMapValues { $0.caFile.flatMap { renewed[$0] } }
+        return upstreams.compactMapValues { $0.tls.flatMap { renewed[$0] } }
+    }
+
+    /// The definition of an upstream with another trust than before.
+    func definition(_ number: UpstreamNumber, _ trust: UpstreamTrust) -> UpstreamDefinition? {
+        upstreams[number].map {
+            UpstreamDefinition(number: number, upstream: $0.upstream, trust: trust, serverName: $0.tls?.serverName)
+        }
     }
 
     /// Counts one site less that uses an upstream. An upstream that no site uses is removed.
     mutating func release(
-        _ number: UpstreamNumber, _ update: inout TableUpdate, _ files: inout WatchedFiles
+        _ number: UpstreamNumber, _ update: inout TableUpdate, _ materials: inout PeerMaterials
     ) {
         guard let upstream = upstreams[number], let users = known[upstream]?.users else { return }
         if users > 1 {
@@ -80,7 +88,7 @@ struct UpstreamRegistry {
         }
         known[upstream] = nil
         upstreams[number] = nil
-        if upstream.upstream.isTLS { trusts.release(upstream.caFile, &files) }
+        if let settings = upstream.tls { trusts.release(settings, &materials) }
         if let name = upstream.upstream.nameToResolve, let others = names[name].map({ $0 - 1 }) {
             names[name] = others > 0 ? others : nil
         }

@@ -1,82 +1,100 @@
-import Materials
+import ConfigModel
 import PKI
 
-/// Whom the gateway trusts as upstreams: the CAs of files, and the system's. Each file has one entry, which exists as
-/// long as an upstream uses it.
+/// The trust between the gateway and its upstreams. Upstreams with the same settings share it.
 struct UpstreamTrusts {
     private struct Entry {
         var users = 1
         var trust: UpstreamTrust
+        /// The reason why the present materials can't be used. Trust that was made before stays in force.
+        var failure: String?
     }
 
-    /// The entries by `ca_file`, as the state has it; nil stands for the system's CAs.
-    private var entries: [String?: Entry] = [:]
-    /// The files that can't be used now, with the reason for the log.
-    private(set) var failures: [String: String] = [:]
-    /// The context of connections that trust the CAs of a file.
+    private var entries: [UpstreamTLS: Entry] = [:]
+    /// The context of connections that have rules of their own, and the one that trusts the system's CAs.
     private var context: TLSClientContext?
+    private var systemContext: TLSClientContext?
 
-    /// Adds an upstream whose CAs are in this file. For the first one the file is read.
-    mutating func use(_ caFile: String?, _ files: inout WatchedFiles) -> UpstreamTrust {
-        if let trust = entries[caFile]?.trust {
-            entries[caFile]?.users += 1
+    /// The reasons why present materials can't be used, for the log.
+    var failures: Set<String> { Set(entries.values.lazy.compactMap(\.failure)) }
+
+    /// Adds an upstream with these settings.
+    mutating func use(_ settings: UpstreamTLS, _ materials: inout PeerMaterials) -> UpstreamTrust {
+        if let trust = entries[settings]?.trust {
+            entries[settings]?.users += 1
             return trust
         }
-        let trust: UpstreamTrust
-        if let caFile {
-            files.use(caFile)
-            trust = made(from: caFile, files)
-            failures[caFile] = trust.failure
-        } else {
-            trust = Self.systemTrust
-        }
-        entries[caFile] = Entry(trust: trust)
+        if let caFile = settings.caFile { materials.use(caFile) }
+        let trust = make(settings, materials)
+        entries[settings] = Entry(trust: trust, failure: trust.failure)
         return trust
     }
 
-    /// Removes an upstream.
-    mutating func release(_ caFile: String?, _ files: inout WatchedFiles) {
-        guard let users = entries[caFile]?.users else { return }
+    /// Removes an upstream with these settings.
+    mutating func release(_ settings: UpstreamTLS, _ materials: inout PeerMaterials) {
+        guard let users = entries[settings]?.users else { return }
         if users > 1 {
-            entries[caFile]?.users = users - 1
+            entries[settings]?.users = users - 1
             return
         }
-        entries[caFile] = nil
-        guard let caFile else { return }
-        failures[caFile] = nil
-        files.release(caFile)
+        entries[settings] = nil
+        if let caFile = settings.caFile { materials.release(caFile) }
     }
 
-    /// Follows a change of a file. If it can't be used any more, its former CAs stay trusted.
+    /// Makes trust again whose materials have changed. If they can't be used any more, the former trust stays in force.
     ///
-    /// - Returns: The new trust, if it differs from the former one.
-    mutating func renew(_ caFile: String, _ files: WatchedFiles) -> UpstreamTrust? {
-        guard let former = entries[caFile]?.trust else { return nil }
-        let present = made(from: caFile, files)
-        failures[caFile] = present.failure.map { former.failure == nil ? "\($0); the former ones stay trusted" : $0 }
-        guard former.mayBecome(present) else { return nil }
-        entries[caFile]?.trust = present
-        return present
+    /// - Returns: What differs from before.
+    mutating func renew(
+        after change: PeerMaterials.Change, _ materials: PeerMaterials
+    ) -> [UpstreamTLS: UpstreamTrust] {
+        var renewed: [UpstreamTLS: UpstreamTrust] = [:]
+        for (settings, former) in entries where change.concerns(settings.caFile, [], settings.identity) {
+            let present = make(settings, materials)
+            entries[settings]?.failure = present.failure.map {
+                former.trust.failure == nil ? "\($0); the former ones stay trusted" : $0
+            }
+            guard former.trust.mayBecome(present) else { continue }
+            entries[settings]?.trust = present
+            renewed[settings] = present
+        }
+        return renewed
     }
 
-    private mutating func made(from caFile: String, _ files: WatchedFiles) -> UpstreamTrust {
-        let file = files[caFile]
+    private mutating func make(_ settings: UpstreamTLS, _ materials: PeerMaterials) -> UpstreamTrust {
+        var shown: UpstreamTrust.Shown?
+        if let name = settings.identity {
+            guard let identity = materials.identity(name) else {
+                let reason = materials.identityFailures[name] ?? "the state has no such identity"
+                return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)")
+            }
+            shown = UpstreamTrust.Shown(credential: identity.credential, version: identity.version)
+        }
+        let declared = settings.identity.flatMap { materials.settings(of: $0) }
+        let authorities: AuthoritySource? =
+            settings.usesAuthorities(of: declared)
+            ? settings.identity.map { .identity($0) } : settings.caFile.map { .file($0) }
+        let requirements = settings.requirements(of: declared)
         do {
-            if let failure = file.failure { throw failure }
-            let rules = try PeerRules(serversOf: file.content?.plainCopy() ?? [])
+            if authorities == nil, requirements == PeerRequirements() {
+                return .known(try contextOfSystem(), nil, shown)
+            }
+            let rules = try PeerRules(
+                purpose: .server, authorities: authorities.map { try materials.authorities(of: $0) } ?? [],
+                requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
+                allowsExpired: requirements.allowsExpired, trustsSystem: authorities == nil)
             let context = try context ?? TLSClientContext(trust: .nobody)
             self.context = context
-            return .known(context, try PeerTrust(rules: rules, now: { GatewayServer.now }))
+            return .known(context, try PeerTrust(rules: rules, now: { GatewayServer.now }), shown)
         } catch {
-            return .unusable("the CAs in '\(files.place(of: caFile))' can't be used: \(error)")
+            let place = authorities.map(materials.place) ?? "the system"
+            return .unusable("the CAs in \(place) can't be used: \(error)")
         }
     }
 
-    private static var systemTrust: UpstreamTrust {
-        do {
-            return .known(try TLSClientContext(trust: .system), nil)
-        } catch {
-            return .unusable("the CAs of the system can't be used: \(error)")
-        }
+    private mutating func contextOfSystem() throws(PKIError) -> TLSClientContext {
+        if let systemContext { return systemContext }
+        let context = try TLSClientContext(trust: .system)
+        systemContext = context
+        return context
     }
 }

@@ -27,6 +27,7 @@ struct MetricsText {
         var metrics = MetricsText(facts)
         metrics.writeTraffic()
         metrics.writeTLS()
+        metrics.writeClientCertificates()
         metrics.writeUpstreams()
         metrics.writeState()
         metrics.writeCertificates()
@@ -84,6 +85,7 @@ struct MetricsText {
             ("no_certificate", .handshakesWithoutCertificate), ("plain_http", .handshakesPlain),
             ("client_alert", .handshakesAlerted), ("version", .handshakesOfOtherVersions),
             ("algorithms", .handshakesWithoutAlgorithms), ("malformed", .handshakesMalformed),
+            ("no_trust", .handshakesWithoutTrust), ("client_certificate", .handshakesOfRefusedClients),
         ]
         let failed = causes.reduce(0) { $0 &+ sum($1.1) }
         text += "aegis_tls_handshakes_total{result=\"failed\",version=\"\"} \(failed)\n"
@@ -104,6 +106,21 @@ struct MetricsText {
         counter("aegis_tls_handshakes_resumed_total", "Handshakes that took up a session", .handshakesResumed)
         histogram("aegis_tls_handshake_duration_seconds", "From the connection to the handshake's end", .handshake)
         counter("aegis_tls_certificate_failures_total", "Certificates that could not be used", .certificateFailures)
+    }
+
+    private mutating func writeClientCertificates() {
+        let totals = traffic.clientCertificates
+        let hosts = totals.named + [(Self.others, totals.rest)].filter { $0.1.weight > 0 }
+        guard !hosts.isEmpty else { return }
+        let name = "aegis_client_certificates_total"
+        header(name, "Handshakes of hosts that ask for certificates, by the result, for the busiest hosts", "counter")
+        for (host, total) in hosts {
+            sample(name, [("host", host), ("result", "accepted"), ("reason", "")], total.accepted)
+            sample(name, [("host", host), ("result", "not_shown"), ("reason", "")], total.unshown)
+            for (reason, count) in total.refused.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                sample(name, [("host", host), ("result", "refused"), ("reason", reason.rawValue)], count)
+            }
+        }
     }
 
     private mutating func writeUpstreams() {

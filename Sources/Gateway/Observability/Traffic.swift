@@ -1,3 +1,4 @@
+import PKI
 import Synchronization
 
 struct HostTraffic: Total {
@@ -25,12 +26,41 @@ struct UpstreamTraffic: Total {
     var weight: UInt64 { responses }
 }
 
+/// The handshakes of a host that asks clients for certificates.
+struct ClientCertificateTraffic: Total {
+    /// The handshakes with a good certificate.
+    private(set) var accepted: UInt64 = 0
+    /// The handshakes without a certificate, where none is required.
+    private(set) var unshown: UInt64 = 0
+    private(set) var refused: [PeerRefusal.Reason: UInt64] = [:]
+
+    mutating func count(isShown: Bool, refusal: PeerRefusal.Reason?) {
+        if let refusal {
+            refused[refusal, default: 0] &+= 1
+        } else if isShown {
+            accepted &+= 1
+        } else {
+            unshown &+= 1
+        }
+    }
+
+    static func += (total: inout ClientCertificateTraffic, more: ClientCertificateTraffic) {
+        total.accepted &+= more.accepted
+        total.unshown &+= more.unshown
+        total.refused.merge(more.refused) { $0 &+ $1 }
+    }
+
+    var weight: UInt64 { refused.values.reduce(accepted &+ unshown) { $0 &+ $1 } }
+}
+
 /// The traffic that a worker has counted since its previous report.
 struct TrafficReport: Sendable {
     var hosts: [(site: Site, traffic: HostTraffic)] = []
     var upstreams: [(upstream: UpstreamDefinition, traffic: UpstreamTraffic)] = []
 
-    var isEmpty: Bool { hosts.isEmpty && upstreams.isEmpty }
+    var clientCertificates: [String: ClientCertificateTraffic] = [:]
+
+    var isEmpty: Bool { hosts.isEmpty && upstreams.isEmpty && clientCertificates.isEmpty }
 }
 
 /// The traffic of all workers, by host and by upstream. The control side adds the workers' reports, and the admin
@@ -39,6 +69,7 @@ final class TrafficTotals: Sendable {
     struct Values: Sendable {
         var hosts = BusiestTotals<HostTraffic>()
         var upstreams = BusiestTotals<UpstreamTraffic>()
+        var clientCertificates = BusiestTotals<ClientCertificateTraffic>()
     }
 
     private let values = Mutex(Values())
@@ -47,6 +78,7 @@ final class TrafficTotals: Sendable {
         values.withLock { values in
             for (site, traffic) in report.hosts { values.hosts.add(site.name, traffic) }
             for (upstream, traffic) in report.upstreams { values.upstreams.add(upstream.upstream.text, traffic) }
+            for (host, traffic) in report.clientCertificates { values.clientCertificates.add(host, traffic) }
         }
     }
 
@@ -55,6 +87,7 @@ final class TrafficTotals: Sendable {
         values.withLock { values in
             values.hosts.rank()
             values.upstreams.rank()
+            values.clientCertificates.rank()
             return values
         }
     }

@@ -9,7 +9,7 @@ final class WorkerMetrics: Sendable {
         case connectionsAccepted, connectionsClosed, connectionsRefused, connectionsEvicted, acceptFailures
         case handshakesTLS12, handshakesTLS13, handshakesResumed, handshakesAborted, handshakesTimedOut
         case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
-        case handshakesWithoutAlgorithms, handshakesMalformed
+        case handshakesWithoutAlgorithms, handshakesMalformed, handshakesWithoutTrust, handshakesOfRefusedClients
         case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections

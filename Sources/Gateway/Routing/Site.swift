@@ -12,8 +12,8 @@ final class Site: Sendable, Named {
     /// The view is valid as long as the site exists.
     var view: SiteView { unsafe SiteView(facts) }
 
-    init(_ host: Host, upstreams: [UpstreamNumber]) {
-        var (facts, texts) = unsafe (SiteFacts(host), [UInt8]())
+    init(_ host: Host, upstreams: [UpstreamNumber], clientCertificates: ClientCertificateRule = .init()) {
+        var (facts, texts) = unsafe (SiteFacts(host, clientCertificates), [UInt8]())
         for text in SiteFacts.Text.allCases {
             texts += text.bytes(of: host, upstreams: upstreams)
             unsafe facts.ends[text.rawValue] = UInt32(texts.count)
@@ -61,6 +61,7 @@ struct SiteFacts {
     let respondStatus: UInt16
     let balance: Host.Balance
     let isLeastTLS13: Bool
+    let clientCertificates: ClientCertificateRule
     let forcesHTTPS: Bool
     let preservesHost: Bool
     let ordersCertificate: Bool
@@ -70,7 +71,8 @@ struct SiteFacts {
         unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
     }
 
-    init(_ host: Host) {
+    init(_ host: Host, _ clientCertificates: ClientCertificateRule) {
+        unsafe self.clientCertificates = clientCertificates
         unsafe scope = TLSScope("site \(host.domain.text)")
         unsafe bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
         unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)

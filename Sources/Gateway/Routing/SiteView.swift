@@ -17,8 +17,10 @@ struct SiteView {
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
     var balance: Host.Balance { unsafe facts.pointee.balance }
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
-    /// What a handshake for the site must keep to.
-    var tlsPolicy: TLSPolicy { unsafe TLSPolicy(scope: facts.pointee.scope, leastVersion: leastVersion) }
+    /// The scope of the site's TLS sessions.
+    var tlsScope: TLSScope { unsafe facts.pointee.scope }
+    var clientCertificates: ClientCertificateRule { unsafe facts.pointee.clientCertificates }
+    var asksForCertificates: Bool { clientCertificates.mode != .none }
     /// The Strict-Transport-Security field with its CRLF; empty when the host sends none.
     var hsts: Bytes { text(.hsts) }
     /// The header lines that the gateway adds to requests.

@@ -2,17 +2,25 @@ import ConfigModel
 import PKI
 
 enum UpstreamTrust: Sendable {
-    /// The upstream's certificate must obey these rules; without rules it must come from a CA of the context.
-    case known(TLSClientContext, PeerTrust?)
-    /// The file of CAs can't be used, for this reason. All connections to the upstream fail, since it would be unsafe
-    /// to trust other CAs instead.
+    /// The certificate that the gateway shows, and the version of its identity.
+    struct Shown: Sendable {
+        let credential: TLSCredential
+        let version: [UInt8]
+    }
+
+    /// The upstream's certificate must obey these rules; without rules it must come from a CA of the context. The
+    /// gateway shows the certificate of the last value, if there is one.
+    case known(TLSClientContext, PeerTrust?, Shown?)
+    /// The CAs or the gateway's own identity can't be used, for this reason. All connections to the upstream fail, since
+    /// it would be unsafe to trust other CAs instead.
     case unusable(String)
 
     /// `present` are the CAs as they were just read. Returns whether `present` replaces the earlier CAs. Unusable CAs
     /// never replace usable CAs.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
-        case (.known(_, let former), .known(_, let new)): former?.rules.digest != new?.rules.digest
+        case (.known(_, let former, let formerlyShown), .known(_, let new, let shown)):
+            former?.rules.digest != new?.rules.digest || formerlyShown?.version != shown?.version
         case (.known, .unusable): false
         case (.unusable(let former), .unusable(let new)): former != new
         case (.unusable, .known): true
@@ -43,7 +51,8 @@ struct UpstreamDefinition: Sendable {
     /// Whether the upstream has a host name that must be resolved.
     let hasName: Bool
 
-    init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust?) {
+    /// `serverName` replaces the upstream's own name in TLS.
+    init(number: UpstreamNumber, upstream: Upstream, trust: UpstreamTrust?, serverName name: String? = nil) {
         self.number = number
         self.upstream = upstream
         self.trust = trust
@@ -55,7 +64,7 @@ struct UpstreamDefinition: Sendable {
             serverName = nil
         case .https(let host, let port):
             authority = Array((port == 443 ? host : "\(host):\(port)").utf8)
-            serverName = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+            serverName = name ?? (host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host)
         case .unix:
             authority = Array("localhost".utf8)
             serverName = nil

@@ -27,7 +27,7 @@ extension Worker {
 
     /// Continues a handshake as far as the bytes that were lent to TLS allow.
     private func advanceHandshake(_ id: SlotID) {
-        var isRefused = false
+        var refusal: WorkerMetrics.Counter?
         while true {
             guard let progress = clients[id].transport.tls?.handshake() else { return close(id) }
             if let failure = clients[id].transport.sendOutput(of: memory.wire) {
@@ -43,13 +43,17 @@ extension Worker {
                 case .chosen: continue
                 case .awaited(let name): return awaitCertificate(name, id)
                 // The next call of `handshake` sends the alert.
-                case .none:
-                    isRefused = true
+                case .none(let reason):
+                    refusal = reason
                     clients[id].transport.tls?.refuse()
                 }
             case .complete: return finishHandshake(id)
             case .failed(let failure):
-                return failHandshake(id, isRefused ? .handshakesWithoutCertificate : failure.counter)
+                if let refusal = clients[id].transport.tls?.refusal(after: failure) {
+                    refuseCertificate(refusal, of: id)
+                    return failHandshake(id, .handshakesOfRefusedClients)
+                }
+                return failHandshake(id, refusal ?? failure.counter)
             }
         }
     }
@@ -123,8 +127,8 @@ extension Worker {
         case chosen
         /// The client must wait until this certificate was ordered.
         case awaited(name: String)
-        /// No certificate can be used. The handshake fails.
-        case none
+        /// The handshake is refused, for the reason that the counter names.
+        case none(WorkerMetrics.Counter)
     }
 
     private func chooseCertificate(_ id: SlotID) -> Choice {
@@ -133,7 +137,8 @@ extension Worker {
         if hello.asksForChallenge, let key, clients[id].listener == .https,
             let credential = tables.challengeCredential(for: key)
         {
-            return clients[id].transport.tls?.choose(challenge: credential) ?? false ? .chosen : .none
+            return clients[id].transport.tls?.choose(challenge: credential) ?? false
+                ? .chosen : .none(.handshakesWithoutCertificate)
         }
         clients[id].proof.hasNamedHost = key != nil
         var site: SlotID?
@@ -155,16 +160,19 @@ extension Worker {
             }
             credential = stored ?? tables.fallback.credential(for: key, now: clock.seconds)
         }
-        guard let credential else { return .none }
+        guard let credential else { return .none(.handshakesWithoutCertificate) }
         let policy: TLSPolicy
         if let site {
             clients[id].proof.site = site
             tables.use(site: site)
-            policy = tables.sites[site].view.tlsPolicy
+            guard let ofSite = tables.policy(of: site) else { return .none(.handshakesWithoutTrust) }
+            policy = ofSite
+            clients[id].proof.trust = policy.clients?.trust
         } else {
             policy = clients[id].listener == .admin ? Self.adminPolicy : Self.policyWithoutSite
         }
-        return clients[id].transport.tls?.choose(credential, policy) ?? false ? .chosen : .none
+        return clients[id].transport.tls?.choose(credential, policy) ?? false
+            ? .chosen : .none(.handshakesWithoutCertificate)
     }
 
     private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
@@ -178,11 +186,48 @@ extension Worker {
         metrics.add(version == .v1_3 ? .handshakesTLS13 : .handshakesTLS12, 1)
         if isResumed { metrics.add(.handshakesResumed, 1) }
         if clients[id].transport.tls?.isValidation ?? false { return close(id) }
+        if let trust = clients[id].proof.trust, !takeCertificate(of: id, trust, isResumed: isResumed) {
+            return close(id)
+        }
         metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
         // The client's first request often arrives together with its last handshake message.
         handle(clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
+    }
+
+    // MARK: Clients' certificates
+
+    /// Takes the client's certificate into the connection's proof.
+    ///
+    /// OpenSSL verifies nothing when a session is resumed, so that its certificate is looked at again. The session is
+    /// bound to the rules, so only time can have made the certificate bad.
+    ///
+    /// - Returns: False when the certificate of a resumed session is no longer good.
+    private func takeCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
+        let site = clients[id].proof.site
+        let leaf = clients[id].transport.tls?.peerCertificate ?? nil
+        guard let leaf else {
+            tables.count(certificateFor: site, isShown: false)
+            return true
+        }
+        if isResumed, let refusal = trust.recheck(leaf: leaf, now: clock.seconds) {
+            refuseCertificate(refusal, of: id)
+            return false
+        }
+        guard let identity = PeerIdentity(certificate: leaf) else { return false }
+        clients[id].proof.certificate = ClientCertificate(identity)
+        tables.count(certificateFor: site, isShown: true)
+        return true
+    }
+
+    /// Counts and reports a certificate that was refused.
+    func refuseCertificate(_ refusal: PeerRefusal, of id: SlotID) {
+        let site = clients[id].proof.site
+        tables.count(certificateFor: site, isShown: true, refusal: refusal.reason)
+        report(
+            .clientRefused(
+                host: tables.sites[site].site.name, client: clients[id].peer.description, refusal))
     }
 }
 

@@ -9,7 +9,9 @@ extension Worker {
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
         case .place(let place): moveUpstream(to: place)
-        case .trust(let trusts): trusts.forEach(setTrust)
+        case .trust(let renewed):
+            renewed.upstreams.forEach(setTrust)
+            renewed.clients.forEach(tables.set)
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .certificateSettled(let name): goOn(withCertificate: name)

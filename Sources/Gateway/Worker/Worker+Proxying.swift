@@ -146,7 +146,7 @@ extension Worker {
             guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
             return sendFirstRequest(on: id)
         }
-        guard case .known(let context, let rules)? = tables.pools[pool].definition.trust else {
+        guard case .known(let context, let rules, let shown)? = tables.pools[pool].definition.trust else {
             return upstreamBroke(id, tables.pools[pool].definition.trust?.failure ?? "nobody is trusted", .tls)
         }
         do throws(PKIError) {
@@ -154,6 +154,9 @@ extension Worker {
                 client: context, wire: memory.wire, serverName: serverName, group: tables.pools[pool].group)
             if let rules, !connection.verify(by: rules) {
                 return upstreamBroke(id, "OpenSSL can't verify by the CAs of ca_file", .tls)
+            }
+            if let shown, !connection.show(shown.credential) {
+                return upstreamBroke(id, "OpenSSL can't show the certificate of the gateway's identity", .tls)
             }
             upstreams[id].transport.tls = consume connection
             upstreams[id].phase = .handshake

@@ -22,6 +22,7 @@ extension Worker {
             writeField(name, head[field.value.range])
         }
         writeForwarding(head, exchange, isTrusted: isTrusted, without: strip)
+        if view.asksForCertificates { writeCertificate(exchange, view) }
         memory.output.append(view.requestSet)
         switch requestHead.framing {
         case .none, .untilClose: break
@@ -38,6 +39,13 @@ extension Worker {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
+    }
+
+    /// Writes the certificate that the client has shown, in the form that the site wants.
+    private func writeCertificate(_ exchange: SlotID, _ view: SiteView) {
+        let client = exchanges[exchange].client
+        guard !client.isNone, let certificate = clients[client].proof.certificate else { return }
+        certificate.line(view.clientCertificates.forwarding).lendingBytes { memory.output.append($0) }
     }
 
     /// Writes an Upgrade field with the protocols that the client offers and the site allows (RFC 9110 section 7.8).

@@ -55,19 +55,36 @@ extension Worker {
         guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].proof.site) else {
             return answer(exchange, clients[id].proof.site.isNone ? 404 : 421)
         }
-        guard tables.admits(&clients[id].proof, to: site) else { return answer(exchange, 421) }
         let view = tables.sites[site].view
+        if clients[id].isTLS, !isAdmitted(exchange, to: site, from: id) { return answer(exchange, 421) }
         exchanges[exchange].site = site
         tables.use(site: site)
         if view.forcesHTTPS, !clients[id].isTLS, !sender.cameByHTTPS {
             return redirect(head, exchange)
         }
+        // Whoever ended TLS in front of this gateway has not proven the client's certificate to it.
+        if view.clientCertificates.mode == .require, !clients[id].isTLS { return answer(exchange, 403) }
         if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
             logError(exchange, Self.tooLarge)
             return answer(exchange, 413)
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
         beginProxying(head, exchange)
+    }
+
+    /// Whether the connection may carry requests for the site. If not, the answer is 421.
+    private func isAdmitted(_ exchange: SlotID, to site: SlotID, from id: SlotID) -> Bool {
+        let admission = tables.admits(&clients[id].proof, to: site, now: clock.seconds) {
+            clients[id].transport.tls?.peerChain ?? []
+        }
+        switch admission {
+        case .admitted: return true
+        case .misdirected: return false
+        case .outdated(let refusal):
+            if let refusal { refuseCertificate(refusal, of: id) }
+            exchanges[exchange].keepsClient = false
+            return false
+        }
     }
 
     /// The reason that the access log gives for status 413.

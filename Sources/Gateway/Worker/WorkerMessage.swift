@@ -12,8 +12,8 @@ enum WorkerMessage: Sendable {
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
-    /// Sets whom connections to upstreams trust, whose file of CAs has changed.
-    case trust([UpstreamNumber: UpstreamTrust])
+    /// Sets trust in peers whose CAs, revocation lists or identities have changed.
+    case trust(StateCompiler.RenewedTrust)
     /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
     /// Runs a health check and reports its result. Only the admin worker gets this message.
@@ -51,6 +51,7 @@ struct TableUpdate: Sendable {
     /// The known addresses of the upstreams in `upstreams`.
     var places: [UpstreamPlace] = []
     var removedUpstreams: [UpstreamNumber] = []
+    var clientTrusts: [ClientTrustDefinition] = []
     var challenges: [([UInt8], [UInt8])] = []
     var challengeCertificates: [ChallengeEntry] = []
     var removedChallenges: [[UInt8]] = []
@@ -83,6 +84,8 @@ enum WorkerReport: Sendable {
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
     /// An upstream has failed several times in a row, and gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
+    /// A client's certificate was refused by the rules of a host.
+    case clientRefused(host: String, client: String, PeerRefusal)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)
     /// A handshake waits for a certificate, which must be ordered first.

@@ -51,6 +51,8 @@ final class WorkerTables {
     private(set) var poolByNumber: [SlotID] = []
     private(set) var challenges: [[UInt8]: [UInt8]] = [:]
     private var challengeCertificates: [String: ChallengeEntry] = [:]
+    private var clientTrusts: [PeerTrust?] = []
+    private var clientCertificates: [String: ClientCertificateTraffic] = [:]
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
@@ -124,6 +126,22 @@ final class WorkerTables {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
 
+    /// The TLS policy of a site; nil if the site asks for certificates that can't be verified now.
+    func policy(of site: SlotID) -> TLSPolicy? {
+        let view = sites[site].view
+        let policy = { TLSPolicy(scope: view.tlsScope, leastVersion: view.leastVersion, clients: $0) }
+        guard view.asksForCertificates else { return policy(nil) }
+        return clientTrust(of: site).map {
+            policy(ClientAuthentication(trust: $0, isRequired: view.clientCertificates.mode == .require))
+        }
+    }
+
+    /// The rules in force for certificates of a site's clients; nil if there are none, or they could never be used.
+    func clientTrust(of site: SlotID) -> PeerTrust? {
+        let rule = sites[site].view.clientCertificates
+        return rule.mode != .none && rule.trust < clientTrusts.count ? clientTrusts[Int(rule.trust)] : nil
+    }
+
     private func certificate(named name: Bytes) -> SlotID? {
         guard !name.isEmpty else { return nil }
         return certificateNames.find(NameHash.of(name)) { index in
@@ -189,6 +207,11 @@ final class WorkerTables {
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
+    /// Counts a handshake of a site that asks for certificates. A refusal has a reason.
+    func count(certificateFor site: SlotID, isShown: Bool, refusal: PeerRefusal.Reason? = nil) {
+        clientCertificates[sites[site].site.name, default: .init()].count(isShown: isShown, refusal: refusal)
+    }
+
     /// Returns the counts since the previous call. Counting starts again at 0.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
@@ -201,6 +224,8 @@ final class WorkerTables {
             report.upstreams.append((pools[id].definition, pools[id].traffic))
             pools[id].traffic = UpstreamTraffic()
         }
+        report.clientCertificates = clientCertificates
+        clientCertificates.removeAll(keepingCapacity: true)
         hostTraffic.removeAll(keepingCapacity: true)
         busyPools.removeAll(keepingCapacity: true)
         return report
@@ -208,7 +233,14 @@ final class WorkerTables {
 
     // MARK: Changing
 
+    /// Sets the rules of a number for clients' certificates.
+    func set(_ definition: ClientTrustDefinition) {
+        while clientTrusts.count <= definition.number { clientTrusts.append(nil) }
+        clientTrusts[Int(definition.number)] = definition.trust
+    }
+
     func apply(_ update: TableUpdate) {
+        update.clientTrusts.forEach(set)
         for name in update.removedSites { name.lendingBytes { removeSite(named: $0) } }
         for site in update.sites {
             removeSite(named: site.view.domain)

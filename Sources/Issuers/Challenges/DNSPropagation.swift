@@ -114,8 +114,7 @@ struct DNSPropagation: Sendable {
             }
             return try observers(of: name, in: zone)
         }
-        // Without a primary server, a webhook writes the record. If the name is an alias, the webhook may write the
-        // record in the zone of the alias's target.
+        // If the name is an alias, the webhook may write the record in the zone of the alias's target.
         let target = try system.canonicalName(of: name)
         return try observers(of: target, in: system.zone(of: target))
     }

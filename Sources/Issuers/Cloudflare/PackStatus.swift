@@ -7,7 +7,7 @@ enum PackStatus {
     case active
     /// The validation timed out. It can be restarted.
     case validationTimedOut
-    /// The pack is not active, and will not become active any more.
+    /// The pack will never become active.
     case dead
     /// The pack is deleted or being deleted.
     case gone

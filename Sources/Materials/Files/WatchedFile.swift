@@ -7,8 +7,11 @@ import SystemPackage
 /// Operators replace files in several ways, and stat(2) shows each of them: a renamed file and a turned symbolic link
 /// have another inode, and what is overwritten in place has another time.
 package struct WatchedFile: Sendable {
-    /// The largest file that is read: 1 MiB.
+    /// The largest file that is read, unless its user allows more: 1 MiB.
     package static let maximumBytes = PrivateFile.maxBytes
+
+    /// The largest file that is read now, in bytes.
+    var limit: Int
 
     /// The last content that was read; nil while there was none.
     package private(set) var content: SecretBytes?
@@ -35,7 +38,7 @@ package struct WatchedFile: Sendable {
     /// How long a file may go on changing before that counts as a failure, in nanoseconds.
     private static let patience: Int64 = 5_000_000_000
 
-    init() {}
+    init(limit: Int = maximumBytes) { self.limit = limit }
 
     /// Looks at the file, and reads it if it has changed.
     ///
@@ -59,16 +62,16 @@ package struct WatchedFile: Sendable {
             case .directory: return fail("it is a directory", at: now)
             case .other: return fail("it is no regular file", at: now)
             }
-            guard present.bytes <= Self.maximumBytes else { return fail(Self.tooLarge, at: now) }
+            guard present.bytes <= limit else { return fail(tooLarge, at: now) }
             if !isForced, content != nil, (0..<Self.rest).contains(now - present.changedAt) {
                 return wait(at: now)
             }
-            reading = try files.read(path, atMost: Self.maximumBytes + 1)
+            reading = try files.read(path, atMost: limit + 1)
         } catch {
             return fail("\(error)", at: now)
         }
         guard reading.before == reading.after else { return wait(at: now) }
-        guard reading.content.count <= Self.maximumBytes else { return fail(Self.tooLarge, at: now) }
+        guard reading.content.count <= limit else { return fail(tooLarge, at: now) }
         return take(reading, at: now, &nextVersion)
     }
 
@@ -102,7 +105,7 @@ package struct WatchedFile: Sendable {
         return true
     }
 
-    private static let tooLarge = "it is larger than \(maximumBytes >> 20) MiB"
+    private var tooLarge: String { "it is larger than \(limit >> 20) MiB" }
 }
 
 /// Why a file, or what is made from files, can't be used.

@@ -34,13 +34,15 @@ package struct WatchedFiles: Sendable {
     /// The place of a file, for messages.
     package func place(of path: String) -> FilePath { directory.pushing(FilePath(path)) }
 
-    /// Adds a user of a file. The first one reads it.
-    package mutating func use(_ path: String) {
-        guard entries[path] == nil else {
+    /// Adds a user of a file. The first one reads it. `limit` is the largest file, in bytes; of several users' limits the
+    /// largest counts.
+    package mutating func use(_ path: String, atMost limit: Int = WatchedFile.maximumBytes) {
+        if let entry = entries[path] {
             entries[path]?.users += 1
+            entries[path]?.file.limit = max(limit, entry.file.limit)
             return
         }
-        var file = WatchedFile()
+        var file = WatchedFile(limit: limit)
         _ = file.look(files, at: place(of: path), nextVersion: &nextVersion)
         entries[path] = Entry(users: 1, file: file)
     }

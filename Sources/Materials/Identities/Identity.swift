@@ -9,7 +9,7 @@ package struct Identity: Sendable {
     package let key: PrivateKey
     /// Chain and key for handshakes.
     package let credential: TLSCredential
-    /// The CAs in DER; at least one.
+    /// The CAs in DER. Without any, peers can't be verified by the identity.
     package let authorities: [[UInt8]]
     /// The SHA-256 of chain and CAs: 32 bytes. Another key comes with another certificate.
     package let version: [UInt8]
@@ -33,10 +33,11 @@ package struct Identity: Sendable {
     /// Reads an identity from texts in PEM. The certificates may come in any order, with those above them.
     ///
     /// - Parameters:
+    ///   - authorities: The CAs; nil if the source names none.
     ///   - origin: The names of the three sources, for messages.
     ///   - now: In seconds since 1970. The certificate must be valid then.
     package init(
-        certificate: [UInt8], key: SecretBytes, authorities: [UInt8], origin: IdentityOrigin, now: Int64
+        certificate: [UInt8], key: SecretBytes, authorities: [UInt8]?, origin: IdentityOrigin, now: Int64
     ) throws(IdentityFault) {
         self.key = try IdentityFault.of(origin.key) { () throws(PKIError) -> PrivateKey in try PrivateKey(pem: key) }
         let privateKey = self.key
@@ -57,10 +58,11 @@ package struct Identity: Sendable {
             try TLSCredential(chain: shown, key: privateKey)
         }
         self.authorities = try IdentityFault.of(origin.authorities) { () throws(PKIError) -> [[UInt8]] in
-            let authorities = try PEM.certificates(in: authorities)
+            guard let authorities else { return [] }
+            let certificates = try PEM.certificates(in: authorities)
             // Throws for what can't be trusted in a handshake.
-            _ = try PeerRules(purpose: .client, authorities: authorities)
-            return authorities
+            _ = try PeerRules(purpose: .client, authorities: certificates)
+            return certificates
         }
         let parts = [shown, self.authorities].map { Digest.sha256($0.flatMap { Digest.sha256($0) }) }
         version = Digest.sha256(parts.flatMap { $0 })

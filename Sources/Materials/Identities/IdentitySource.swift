@@ -5,7 +5,7 @@ import SystemPackage
 /// Where an identity comes from, as the configuration says.
 package enum IdentitySource: Sendable, Hashable {
     /// Files in PEM, which are watched. Paths may be relative to `WatchedFiles.directory`.
-    case files(certificate: String, key: String, authorities: String)
+    case files(certificate: String, key: String, authorities: String?)
     /// Variables of the environment with PEM, or base64 of PEM, which are read once.
     case variables(certificate: String, key: String, authorities: String)
     /// A directory with a development CA (`DevelopmentIdentity`).
@@ -20,7 +20,7 @@ extension IdentitySource {
     /// The files that the identity is read from.
     var paths: [String] {
         switch self {
-        case .files(let certificate, let key, let authorities): [certificate, key, authorities]
+        case .files(let certificate, let key, let authorities): [certificate, key] + [authorities].compactMap(\.self)
         case .variables: []
         case .development(let directory, let nodeID, _): Self.paths(in: directory, of: nodeID)
         }
@@ -39,15 +39,17 @@ extension IdentitySource {
         case .files(let certificate, let key, let authorities):
             let origin = IdentityOrigin(
                 certificate: "cert_file '\(files.place(of: certificate))'", key: "key_file '\(files.place(of: key))'",
-                authorities: "ca_file '\(files.place(of: authorities))'")
+                authorities: authorities.map { "ca_file '\(files.place(of: $0))'" } ?? "no ca_file")
             let certificate = try Self.content(of: certificate, files, origin.certificate)
             if let exposure = PrivateFile.exposure(files[key].permissions, files.place(of: key).string) {
                 throw IdentityFault("\(origin.key): \(exposure)")
             }
             let key = try Self.content(of: key, files, origin.key)
-            let authorities = try Self.content(of: authorities, files, origin.authorities)
+            let content = try authorities.map { (path) throws(IdentityFault) -> SecretBytes in
+                try Self.content(of: path, files, origin.authorities)
+            }
             let identity = try Identity(
-                certificate: certificate.plainCopy(), key: key, authorities: authorities.plainCopy(), origin: origin,
+                certificate: certificate.plainCopy(), key: key, authorities: content?.plainCopy(), origin: origin,
                 now: now)
             return (identity, .max)
         case .variables(let certificate, let key, let authorities):
@@ -57,7 +59,9 @@ extension IdentitySource {
             let identity = try Identity(
                 certificate: Self.pem(variable(certificate), origin.certificate).plainCopy(),
                 key: Self.pem(variable(key), origin.key),
-                authorities: Self.pem(variable(authorities), origin.authorities).plainCopy(), origin: origin, now: now)
+                authorities: variable(authorities).map { (value) throws(IdentityFault) -> [UInt8] in
+                    try Self.pem(value, origin.authorities).plainCopy()
+                }, origin: origin, now: now)
             return (identity, .max)
         case .development(let directory, let nodeID, let addressHost):
             let made = DevelopmentIdentity(

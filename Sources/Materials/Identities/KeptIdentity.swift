@@ -38,6 +38,9 @@ package struct KeptIdentity: Sendable {
         return read(files, now: now) { _ in nil }
     }
 
+    /// Goes on with the identity of a former declaration of the same name, as long as this one's source can't be used.
+    package mutating func inherit(_ former: KeptIdentity) { identity = identity ?? former.identity }
+
     /// Ends the use of its files.
     package func release(_ files: inout WatchedFiles) { source.paths.forEach { files.release($0) } }
 

@@ -47,6 +47,18 @@ enum Base64Alphabet {
         }
     }
 
+    /// Encodes bytes without padding.
+    fileprivate func text(_ bytes: [UInt8]) -> String {
+        var digits: [UInt8] = []
+        digits.reserveCapacity((bytes.count * 4 + 2) / 3)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let part = bytes[start..<min(start + 3, bytes.count)]
+            let group = part.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - part.count))
+            for index in 0...part.count { digits.append(digit(UInt8(group >> UInt32(18 - 6 * index) & 63))) }
+        }
+        return String(decoding: digits, as: UTF8.self)
+    }
+
     private struct NotBase64: Error {}
 
     /// Decodes `count` characters. Returns nil if a character is not in the alphabet, or if the unused bits at the end
@@ -71,8 +83,12 @@ enum Base64Alphabet {
     }
 }
 
-/// Standard base64 (RFC 4648 section 4). Name servers print keys for DNS updates in this form.
+/// Standard base64 with padding (RFC 4648 section 4).
 package enum Base64 {
+    package static func text(_ bytes: [UInt8]) -> String {
+        Base64Alphabet.standard.text(bytes) + String(repeating: "=", count: (3 - bytes.count % 3) % 3)
+    }
+
     /// Decodes a text with or without padding. White space before and after the text is ignored. Returns nil if another
     /// byte is not in the alphabet, or if the unused bits at the end are not zero.
     package static func secret(_ text: SecretBytes) -> SecretBytes? { Base64Alphabet.standard.decodePadded(text) }
@@ -80,18 +96,7 @@ package enum Base64 {
 
 /// Unpadded base64url (RFC 4648 section 5). JOSE and ACME encode bytes in this form.
 package enum Base64URL {
-    package static func text(_ bytes: [UInt8]) -> String {
-        var digits: [UInt8] = []
-        digits.reserveCapacity((bytes.count * 4 + 2) / 3)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(start + 3, bytes.count)]
-            let group = part.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - part.count))
-            for index in 0...part.count {
-                digits.append(Base64Alphabet.url.digit(UInt8(group >> UInt32(18 - 6 * index) & 63)))
-            }
-        }
-        return String(decoding: digits, as: UTF8.self)
-    }
+    package static func text(_ bytes: [UInt8]) -> String { Base64Alphabet.url.text(bytes) }
 
     /// Decodes a text. Returns nil if a character is not in the alphabet, or if the unused bits at the end are not
     /// zero.

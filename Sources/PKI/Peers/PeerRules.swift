@@ -37,6 +37,9 @@ package struct PeerRules: Sendable {
     /// the digest, so a session can't be resumed under different rules.
     package let digest: [UInt8]
 
+    /// Whether the system's CAs are trusted besides.
+    package let trustsSystem: Bool
+
     let authorities: [CertificateHandle]
     let lists: [RevocationList]
 
@@ -49,9 +52,10 @@ package struct PeerRules: Sendable {
     /// the CAs but no signature of that CA.
     package init(
         purpose: Purpose, authorities: [[UInt8]], lists: [RevocationList] = [], requiredNames: [PeerNamePattern] = [],
-        verifiesChain: Bool = true, allowsExpired: Bool = false, acceptsOverdueLists: Bool = false
+        verifiesChain: Bool = true, allowsExpired: Bool = false, acceptsOverdueLists: Bool = false,
+        trustsSystem: Bool = false
     ) throws(PKIError) {
-        guard !verifiesChain || !authorities.isEmpty else { throw .noCertificate }
+        guard !verifiesChain || trustsSystem || !authorities.isEmpty else { throw .noCertificate }
         let limit = Self.maximumAuthorities
         guard authorities.count <= limit else { throw .tooLarge("list of authorities", limit: "\(limit)") }
         guard requiredNames.count <= limit else { throw .tooLarge("list of required names", limit: "\(limit)") }
@@ -66,7 +70,8 @@ package struct PeerRules: Sendable {
         self.lists = lists
         (self.purpose, self.requiredNames, self.verifiesChain) = (purpose, requiredNames, verifiesChain)
         (self.allowsExpired, self.acceptsOverdueLists) = (allowsExpired, acceptsOverdueLists)
-        let flags = [verifiesChain, allowsExpired, acceptsOverdueLists].map { $0 ? UInt8(1) : 0 }
+        self.trustsSystem = trustsSystem
+        let flags = [verifiesChain, allowsExpired, acceptsOverdueLists, trustsSystem].map { $0 ? UInt8(1) : 0 }
         digest = Self.digest(
             of: [
                 [[purpose.rawValue] + flags], seen.map { OpenSSL.sha256($0.span) }, lists.map(\.digest),

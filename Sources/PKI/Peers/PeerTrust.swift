@@ -43,11 +43,15 @@ package final class PeerTrust: Sendable {
             try unsafe judge.join(store)
             // With this flag, each certificate in the store is trusted by itself, even if it is an intermediate CA's or
             // a peer's own.
-            try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
+            // The system's directory may also contain certificates that are no CAs', so with it chains end at a root.
+            if !judge.rules.trustsSystem {
+                try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
+            }
             try unsafe OpenSSL.check(action, X509_STORE_set_purpose(store, judge.rules.purpose.number))
             // OpenSSL's depth does not count the peer's certificate and the trusted certificate.
             try unsafe OpenSSL.check(action, X509_STORE_set_depth(store, Int32(maximumCertificates - 2)))
             guard judge.rules.verifiesChain else { return unsafe store }
+            if judge.rules.trustsSystem { try unsafe OpenSSL.check(action, X509_STORE_set_default_paths(store)) }
             for authority in judge.rules.authorities {
                 try unsafe OpenSSL.check(action, X509_STORE_add_cert(store, authority.handle))
             }

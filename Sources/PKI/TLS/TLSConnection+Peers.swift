@@ -21,6 +21,20 @@ extension TLSConnection {
         return try? unsafe OpenSSL.encode("reading a certificate") { output in unsafe i2d_X509(certificate, output) }
     }
 
+    /// The certificates that the other end sent, in DER, its own first; none when it showed none. A resumed session has
+    /// only the other end's own.
+    package var peerChain: [[UInt8]] {
+        guard let own = peerCertificate else { return [] }
+        let sent = unsafe SSL_get_peer_cert_chain(ssl)
+        // The connection owns the list and its elements, which are X509s.
+        let all = unsafe (0..<max(0, OPENSSL_sk_num(sent))).compactMap { index -> [UInt8]? in
+            let certificate = unsafe OpaquePointer(OPENSSL_sk_value(sent, index))
+            return try? unsafe OpenSSL.encode("reading a certificate") { unsafe i2d_X509(certificate, $0) }
+        }
+        // A client's list begins with the server's own certificate, a server's list does not.
+        return all.first == own ? all : [own] + all
+    }
+
     /// The reason why Aegis refused the peer's certificate. Nil if the handshake failed for another reason.
     package borrowing func refusal(after failure: TLSFailure) -> PeerRefusal? {
         if failure.lacksCertificate { return PeerRefusal(.noCertificate) }

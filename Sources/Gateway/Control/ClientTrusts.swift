@@ -1,0 +1,128 @@
+import ConfigModel
+import PKI
+
+/// The rules for clients' certificates of all hosts. Hosts with the same rules share a number, by which workers know the
+/// rules. A number is used again only when no host uses its rules any more.
+struct ClientTrusts {
+    private struct Entry {
+        /// What the configuration says of the rules.
+        let settings: ClientAuthSettings
+        var users = 1
+        var trust: PeerTrust?
+        /// The reason why the present materials can't be used. Rules that were made before stay in force.
+        var failure: String?
+
+        var authorities: AuthoritySource {
+            settings.caFile.map { .file($0) } ?? .identity(settings.identity ?? "")
+        }
+    }
+
+    private var numbers: [ClientAuthSettings: ClientTrustNumber] = [:]
+    private var entries: [ClientTrustNumber: Entry] = [:]
+    private var free: [ClientTrustNumber] = []
+
+    /// The reasons why rules can't be made from the present materials, for the log.
+    var failures: Set<String> { Set(entries.values.lazy.compactMap(\.failure)) }
+
+    /// Adds a host with these settings, and returns the number of its rules. New rules are added to the update.
+    mutating func use(
+        _ settings: ClientAuthSettings, _ materials: inout PeerMaterials, _ update: inout TableUpdate
+    ) -> ClientTrustNumber {
+        let settings = Self.rules(in: settings)
+        if let number = numbers[settings] {
+            entries[number]?.users += 1
+            return number
+        }
+        let number = free.popLast() ?? ClientTrustNumber(entries.count)
+        if let caFile = settings.caFile { materials.use(caFile) }
+        for list in settings.revocationLists { materials.useList(list) }
+        var entry = Entry(settings: settings)
+        Self.make(&entry, &materials)
+        numbers[settings] = number
+        entries[number] = entry
+        update.clientTrusts.append(ClientTrustDefinition(number: number, trust: entry.trust))
+        return number
+    }
+
+    /// The part of the settings that makes rules. Hosts may differ in the rest and share rules.
+    private static func rules(in settings: ClientAuthSettings) -> ClientAuthSettings {
+        var rules = settings
+        (rules.mode, rules.forwarding) = (.require, .none)
+        return rules
+    }
+
+    /// Removes a host whose rules have this number.
+    mutating func release(
+        _ number: ClientTrustNumber, _ materials: inout PeerMaterials, _ update: inout TableUpdate
+    ) {
+        guard let entry = entries[number] else { return }
+        if entry.users > 1 {
+            entries[number]?.users -= 1
+            return
+        }
+        numbers[entry.settings] = nil
+        entries[number] = nil
+        free.append(number)
+        if let caFile = entry.settings.caFile { materials.release(caFile) }
+        for list in entry.settings.revocationLists { materials.releaseList(list) }
+        update.clientTrusts.append(ClientTrustDefinition(number: number, trust: nil))
+    }
+
+    /// Makes the rules again whose materials have changed.
+    ///
+    /// - Returns: The rules that differ from before.
+    mutating func renew(
+        after change: PeerMaterials.Change, _ materials: inout PeerMaterials
+    ) -> [ClientTrustDefinition] {
+        var renewed: [ClientTrustDefinition] = []
+        for (number, former) in entries {
+            let settings = former.settings
+            guard change.concerns(settings.caFile, settings.revocationLists, settings.identity) else { continue }
+            var entry = former
+            Self.make(&entry, &materials)
+            entries[number] = entry
+            if entry.trust !== former.trust {
+                renewed.append(ClientTrustDefinition(number: number, trust: entry.trust))
+            }
+        }
+        return renewed
+    }
+
+    /// Makes the rules of an entry. If the materials can't be used, the former rules stay.
+    private static func make(_ entry: inout Entry, _ materials: inout PeerMaterials) {
+        let settings = entry.settings
+        do {
+            let requirements = settings.requirements(of: settings.identity.flatMap { materials.settings(of: $0) })
+            let rules = try PeerRules(
+                purpose: .client, authorities: materials.authorities(of: entry.authorities),
+                lists: settings.revocationLists.flatMap { try materials.lists(in: $0) },
+                requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
+                allowsExpired: requirements.allowsExpired, acceptsOverdueLists: settings.overdueLists == .accept)
+            entry.failure = nil
+            guard rules.digest != entry.trust?.rules.digest else { return }
+            entry.trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
+        } catch {
+            entry.failure =
+                "clients' certificates can't be verified by \(materials.place(of: entry.authorities)): \(error); "
+                + (entry.trust == nil ? "hosts that need it answer no handshake" : "the former rules stay in force")
+        }
+    }
+}
+
+extension ClientCertificateRule {
+    /// The rule of a host with these settings, whose certificates are verified by the rules of a number.
+    init(_ settings: ClientAuthSettings, trust: ClientTrustNumber) {
+        mode =
+            switch settings.mode {
+            case .require: .require
+            case .optional: .optional
+            }
+        forwarding =
+            switch settings.forwarding {
+            case .none: .none
+            case .clientCert: .clientCert
+            case .xfcc: .xfcc
+            }
+        self.trust = trust
+    }
+}

@@ -1,0 +1,35 @@
+import PKI
+import State
+
+extension GatewayServer {
+    /// Logs and records that a peer's certificate was refused. The metrics count every refusal.
+    func peerRefused(host: String, peer: String, direction: String, _ refusal: PeerRefusal) {
+        guard let unreported = refusals.take(at: Self.uptime) else { return }
+        let details = refusal.details + [("peer", peer), ("direction", direction)]
+        let who = direction == "in" ? "a client's" : "an upstream's"
+        let missed = unreported > 0 ? [("unreported", "\(unreported)")] : []
+        log.warning(
+            "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
+        note([
+            AuditEvent(
+                at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "refuse",
+                item: ItemID(.host, host), failure: "\(refusal)",
+                details: Dictionary(details + missed) { $1 })
+        ])
+    }
+}
+
+extension PeerRefusal {
+    /// What the log and the audit tell of a refusal, beside its description.
+    fileprivate var details: [(String, String)] {
+        guard let certificate else { return [("reason", reason.rawValue)] }
+        var names = certificate.names
+        if certificate.namesLeftOut > 0 { names.append("and \(certificate.namesLeftOut) more") }
+        return [
+            ("reason", reason.rawValue), ("depth", "\(depth)"), ("subject", certificate.subject),
+            ("issuer", certificate.issuer), ("serial", certificate.serial),
+            ("sans", names.joined(separator: ", ")), ("fingerprint", certificate.fingerprint),
+            ("not_after", certificate.notAfter.map(UTCTime.rfc3339) ?? ""),
+        ]
+    }
+}

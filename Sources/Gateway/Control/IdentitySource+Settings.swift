@@ -1,0 +1,21 @@
+import ConfigModel
+import Materials
+
+extension NamedIdentity {
+    /// Where the identity is read from; nil for a source that the gateway can't read. `machine` is this machine's name.
+    func materials(of node: NodeSettings?, machine: String) -> IdentitySource? {
+        switch source {
+        case .files(let files):
+            .files(
+                certificate: files.certificateFile, key: files.keyFile, authorities: files.authoritiesFile)
+        case .environment(let variables):
+            .variables(
+                certificate: variables.certificateVariable, key: variables.keyVariable,
+                authorities: variables.authoritiesVariable)
+        case .development(let development):
+            .development(
+                directory: development.directory, nodeID: node?.id ?? machine, addressHost: node?.address?.host)
+        case .vault: nil
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/// Decides which refused certificates are logged and recorded one by one. Strangers cause refusals as fast as they like,
+/// so further ones are only counted. Pure.
+struct RefusalAllowance {
+    /// How many refusals can be reported at once.
+    static let most = 20
+    /// After this many seconds, one more refusal can be reported.
+    static let secondsForOne: Int64 = 3
+
+    private var left = most
+    private var refilledAt: Int64 = 0
+    private var unreported = 0
+
+    /// Takes a refusal at a time, in seconds. If it is to be reported, returns how many were not reported before it.
+    mutating func take(at now: Int64) -> Int? {
+        let earned = max(0, now - refilledAt) / Self.secondsForOne
+        if left + Int(clamping: earned) >= Self.most {
+            (left, refilledAt) = (Self.most, now)
+        } else {
+            left += Int(earned)
+            refilledAt += earned * Self.secondsForOne
+        }
+        guard left > 0 else {
+            unreported += 1
+            return nil
+        }
+        left -= 1
+        defer { unreported = 0 }
+        return unreported
+    }
+}

@@ -1,0 +1,52 @@
+import PKI
+
+/// A client's certificate that a handshake has verified, with the fields that tell upstreams of it. Confined to the
+/// worker of its connection.
+final class ClientCertificate {
+    let identity: PeerIdentity
+    private var clientCertLine: [UInt8] = []
+    private var xfccLine: [UInt8] = []
+
+    init(_ identity: PeerIdentity) { self.identity = identity }
+
+    /// The field for upstreams with its CRLF; empty when they are told nothing. It is made once for the connection.
+    func line(_ forwarding: ClientCertificateRule.Forwarding) -> [UInt8] {
+        switch forwarding {
+        case .none: return []
+        case .clientCert:
+            if clientCertLine.isEmpty { clientCertLine = Array("Client-Cert: \(identity.clientCertValue)\r\n".utf8) }
+            return clientCertLine
+        case .xfcc:
+            if xfccLine.isEmpty { xfccLine = Array("X-Forwarded-Client-Cert: \(identity.xfccValue)\r\n".utf8) }
+            return xfccLine
+        }
+    }
+}
+
+extension PeerIdentity {
+    /// The certificate as a byte sequence of structured fields (RFC 9440 section 2.2, RFC 8941 section 3.3.5).
+    var clientCertValue: String { ":\(Base64.text(certificate)):" }
+
+    /// The certificate's facts in the form of Envoy's x-forwarded-client-cert: the SHA-256, the subject, and each URI
+    /// and DNS name.
+    var xfccValue: String {
+        var parts = ["Hash=\(fingerprint)", "Subject=\"\(Self.quoted(subject))\""]
+        for name in names {
+            switch name {
+            case .uri(let text): parts.append("URI=\(Self.element(text))")
+            case .dns(let text): parts.append("DNS=\(Self.element(text))")
+            case .ip, .email: break
+            }
+        }
+        return parts.joined(separator: ";")
+    }
+
+    /// A value, in quotation marks if it has a character that separates elements.
+    private static func element(_ text: String) -> String {
+        text.contains { ",;=\"\\".contains($0) } ? "\"\(quoted(text))\"" : text
+    }
+
+    private static func quoted(_ text: String) -> String {
+        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+    }
+}

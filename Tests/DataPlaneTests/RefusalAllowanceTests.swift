@@ -1,0 +1,25 @@
+import Testing
+
+@testable import Gateway
+
+@Suite struct RefusalAllowanceTests {
+    @Test("So many refusals are reported at once, and then one for each earned")
+    func burst() {
+        var allowance = RefusalAllowance()
+        for _ in 0..<RefusalAllowance.most { #expect(allowance.take(at: 1000) == 0) }
+        for _ in 0..<7 { #expect(allowance.take(at: 1000) == nil) }
+        #expect(allowance.take(at: 1000 + RefusalAllowance.secondsForOne - 1) == nil)
+        #expect(allowance.take(at: 1000 + RefusalAllowance.secondsForOne) == 8)
+        #expect(allowance.take(at: 1000 + RefusalAllowance.secondsForOne) == nil)
+        #expect(allowance.take(at: 1000 + 2 * RefusalAllowance.secondsForOne) == 1)
+    }
+
+    @Test("What is earned in a pause is no more than the most")
+    func pause() {
+        var allowance = RefusalAllowance()
+        for second in Int64(0)..<500 { _ = allowance.take(at: second) }
+        var reported = 0
+        for _ in 0..<100 where allowance.take(at: 1_000_000) != nil { reported += 1 }
+        #expect(reported == RefusalAllowance.most)
+    }
+}

@@ -1,0 +1,176 @@
+"""The gateway's own identity, shown to upstreams that ask for it, and its CAs: from files, variables and made for development."""
+
+import os
+import signal
+import ssl
+import subprocess
+
+import pytest
+
+import load
+from authority import CLIENT, SERVER, Holder, pem
+from client import Client
+from gateway import PATIENCE, eventually
+from origin import OK
+from test_client_certificates import LOCAL, ask, certified, context, replace
+
+root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
+HOST = "127.0.0.1"
+
+
+def node(issuer=root, **options):
+    return Holder("node", issuer, **{"names": ["node.test"], "purposes": [CLIENT, SERVER], **options})
+
+
+def write(folder, holder, authorities=(root,)):
+    """The files of an identity, each replaced by a rename."""
+    for name, content in [
+            ("node.crt", pem(holder.certificate)), ("node.key", holder.key_pem),
+            ("ca.crt", pem(*(authority.certificate for authority in authorities)))]:
+        replace_private(folder / name, content)
+
+
+def replace_private(path, content):
+    beside = path.with_suffix(".new")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.rename(path)
+
+
+@pytest.fixture
+def upstream(make_origin, tmp_path):
+    """An upstream over TLS that wants certificates of `root` or `other`, and tells whom it was shown."""
+    shows = Holder("upstream", root, names=[HOST, "up.test"], purposes=[SERVER])
+    settings = shows.server(tmp_path / "upstream.pem")
+    (tmp_path / "wanted.pem").write_bytes(pem(root.certificate, other.certificate))
+    settings.load_verify_locations(tmp_path / "wanted.pem")
+    settings.verify_mode = ssl.CERT_REQUIRED
+    return make_origin(tls=settings)
+
+
+def files(**settings):
+    return {"mesh": {"source": "file", "cert_file": "node.crt", "key_file": "node.key", "ca_file": "ca.crt", **settings}}
+
+
+def serve(run, tmp_path, upstream, identities, **upstream_tls):
+    """A gateway with a host whose upstream is `upstream`. Its folder has the files of the identity."""
+    folder = tmp_path / "gateway0"
+    folder.mkdir(exist_ok=True)
+    write(folder, node())
+    return run(
+        [{"domain": "app.test", "upstreams": [upstream.url], "upstream_tls": {"identity": "mesh", **upstream_tls}}],
+        identities=identities)
+
+
+def status(gateway):
+    with Client(gateway.http) as client:
+        return client.get("app.test").status
+
+
+def test_an_upstream_is_shown_the_identity_and_verified_by_its_cas(run, tmp_path, upstream):
+    gateway = serve(run, tmp_path, upstream, files())
+    assert status(gateway) == 200
+    assert upstream.faults == []
+
+
+@pytest.mark.parametrize("what, settings, expected", [
+    ("the server's name", {"server_name": "up.test"}, 200),
+    ("another server's name", {"server_name": "down.test"}, 502),
+    ("a SAN", {"required_sans": ["up.test"]}, 200),
+    ("another SAN", {"required_sans": ["*.mesh.test"]}, 502),
+    ("other CAs", {"ca_file": "other.crt"}, 502),
+])
+def test_what_an_upstream_must_be_like(run, tmp_path, upstream, what, settings, expected):
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    (folder / "other.crt").write_bytes(pem(other.certificate))
+    gateway = serve(run, tmp_path, upstream, files(), **settings)
+    assert status(gateway) == expected
+
+
+def test_requirements_of_an_identity_hold_for_upstreams_and_follow_the_file(run, tmp_path, upstream):
+    gateway = serve(run, tmp_path, upstream, files(required_sans=["*.mesh.test"]))
+    assert status(gateway) == 502
+    gateway.config["identities"] = files(required_sans=["up.test"])
+    gateway.reload()
+    assert status(gateway) == 200
+
+
+@pytest.mark.parametrize("way", ["missing", "exposed", "of another key", "expired"])
+def test_an_identity_that_never_could_be_used_reaches_no_upstream(run, tmp_path, upstream, way):
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    gateway = serve(run, tmp_path, upstream, files(), )
+    gateway.stop()
+    good = (folder / "node.key").read_bytes()
+    if way == "missing":
+        (folder / "node.key").unlink()
+    elif way == "exposed":
+        (folder / "node.key").chmod(0o644)
+    elif way == "of another key":
+        replace_private(folder / "node.key", node().key_pem)
+    else:
+        write(folder, node(days=(-9, -1)))
+    gateway.start()
+    gateway.await_log("error: the identity 'mesh' can't be used")
+    assert status(gateway) == 502 and upstream.requests == []
+    if way == "exposed":
+        gateway.await_log("chmod")
+        (folder / "node.key").chmod(0o600)
+    elif way == "expired":
+        write(folder, node())
+    else:
+        replace_private(folder / "node.key", good)
+    eventually("it mends itself", lambda: status(gateway) == 200)
+
+
+def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upstream, tmp_path):
+    """Pairs are replaced file by file, so that between two renames certificate and key don't belong together."""
+    upstream.answer = load.answer
+    gateway = serve(run, tmp_path, upstream, files())
+    folder = tmp_path / "gateway0"
+    with load.Load(gateway) as traffic:
+        for number in range(6):
+            authority = (other, root)[number % 2]
+            write(folder, node(authority), (root, other))
+            eventually("the change", lambda: gateway.log.count("are shown another certificate") > number)
+            requests = traffic.requests
+            eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
+    assert "no answer from" not in gateway.log
+
+
+def test_clients_are_verified_by_an_identitys_cas_and_follow_them(run, tmp_path, make_origin):
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node())
+    gateway = run(
+        [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "mesh"})],
+        identities=files(required_sans=["*.clients.test"]), **LOCAL)
+    good = context(Holder("client", root, names=["a.clients.test"]), folder=tmp_path)
+    assert ask(gateway, good, "any.test")[0] == 200
+    unnamed = context(Holder("client", root, names=["a.others.test"]), folder=tmp_path)
+    assert isinstance(ask(gateway, unnamed, "any.test")[0], str)
+    # The identity's rules change without the host's.
+    gateway.config["identities"] = files(required_sans=["*.others.test"])
+    gateway.reload()
+    assert ask(gateway, unnamed, "any.test")[0] == 200
+    assert isinstance(ask(gateway, good, "any.test")[0], str)
+    write(folder, node(other), (other,))
+    eventually("other CAs", lambda: isinstance(ask(gateway, unnamed, "any.test")[0], str))
+
+
+def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):
+    """Two gateways with the same folder trust each other, and clients with a certificate of its CA are let in."""
+    certs = tmp_path / "certs"
+    gateway = run(
+        [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "lab"})],
+        identities={"lab": {"source": "dev", "cert_dir": str(certs)}}, node={"id": "edge-1"}, **LOCAL)
+    assert (certs / "ca-key.pem").stat().st_mode & 0o777 == 0o600
+    settings = context()
+    settings.load_cert_chain(certs / "edge-1-cert.pem", certs / "edge-1-key.pem")
+    assert ask(gateway, settings, "any.test")[0] == 200
+    assert isinstance(ask(gateway, context(), "any.test")[0], str)
+    done = subprocess.run(
+        ["openssl", "verify", "-CAfile", certs / "ca-cert.pem", "-purpose", "sslclient", certs / "edge-1-cert.pem"],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,49 @@
+import PeerNames
+import Testing
+
+@testable import PKI
+
+@Suite struct TLSPolicyTests {
+    private static func trust(_ names: String...) throws -> PeerTrust {
+        let authority = try CertificateAuthority.makeRoot(commonName: "clients", now: testNow)
+        let patterns = names.compactMap { PeerNamePattern(hostName: $0) }
+        let rules = try PeerRules(
+            purpose: .client, authorities: [authority.certificate.der], requiredNames: patterns)
+        return try PeerTrust(rules: rules, now: { testNow })
+    }
+
+    private static func context(_ policy: TLSPolicy) -> [UInt8] {
+        let bytes = policy.sessionContext
+        return bytes.indices.map { bytes[$0] }
+    }
+
+    @Test("Sessions are bound to each part of a policy")
+    func parts() throws {
+        let (one, other) = try (Self.trust("a.test"), Self.trust("b.test"))
+        var seen: Set<[UInt8]> = []
+        var count = 0
+        for scope in ["a", "b"] {
+            for version in [TLSConnection.Version.v1_2, .v1_3] {
+                let asked = [one, other].flatMap { trust in
+                    [false, true].map { ClientAuthentication(trust: trust, isRequired: $0) }
+                }
+                for clients in [nil] + asked.map(Optional.some) {
+                    seen.insert(
+                        Self.context(TLSPolicy(scope: TLSScope(scope), leastVersion: version, clients: clients)))
+                    count += 1
+                }
+            }
+        }
+        #expect(seen.count == count)
+    }
+
+    @Test("Equal policies have the same sessions")
+    func equal() throws {
+        let trust = try Self.trust("a.test")
+        let again = try PeerTrust(rules: trust.rules, now: { testNow })
+        let policies = [trust, again].map {
+            TLSPolicy(scope: TLSScope("a"), clients: ClientAuthentication(trust: $0, isRequired: true))
+        }
+        #expect(Self.context(policies[0]) == Self.context(policies[1]))
+    }
+}
