@@ -66,9 +66,10 @@ static inline CURLcode aegis_curl_set_callback(
 
 typedef CURLcode (*aegis_curl_tls_callback)(CURL *handle, void *ssl_ctx, void *context);
 
-// Sets the callback that curl calls with the SSL_CTX of each new TLS connection.
-static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_callback callback) {
-    return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, callback);
+// Sets the callback that curl calls with the SSL_CTX of each new TLS connection, and its last argument.
+static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_callback callback, void *value) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, callback);
+    return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, value) : code;
 }
 
 // Returns 0 if curl does not have the number.

@@ -26,14 +26,23 @@ extension CurlHandle {
         if target.isLoopback || !settings.resolutions.isEmpty { try set(CURLOPT_PROXY, "") }
     }
 
-    func setTrust(_ authorities: [UInt8]?) throws(HTTPFailure) {
+    /// Sets the trusted CAs, and the credential that the client shows if the server asks for one. `credential` must
+    /// live until the transfer is over.
+    func setTLS(_ authorities: [UInt8]?, _ credential: TLSCredential?) throws(HTTPFailure) {
         try set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+        // The pointer is unretained, which is sound because the settings keep the credential alive until curl no longer
+        // uses it. OpenSSL gets the parsed key itself, so no copy of the key is made.
+        let shown = unsafe credential.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
         try check(
-            unsafe aegis_curl_set_tls_callback(handle) { _, context, _ in
-                guard let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
-                unsafe ServerNames.require(in: context)
-                return CURLE_OK
-            })
+            unsafe aegis_curl_set_tls_callback(
+                handle,
+                { _, context, shown in
+                    guard let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
+                    unsafe ServerNames.require(in: context)
+                    guard let shown = unsafe shown else { return CURLE_OK }
+                    let credential = unsafe Unmanaged<TLSCredential>.fromOpaque(shown).takeUnretainedValue()
+                    return unsafe credential.use(inContext: context) ? CURLE_OK : CURLE_SSL_CERTPROBLEM
+                }, shown))
         // With the system's CAs, a chain must end in a root. In `authorities`, each certificate is trusted by itself,
         // even if it is no root (as in PeerTrust).
         guard let authorities else { return try set(CURLOPT_SSL_OPTIONS, Int(CURLSSLOPT_NO_PARTIALCHAIN)) }

@@ -45,12 +45,13 @@ final class CurlHandle: @unchecked Sendable {
             extendLifetime(transfer)
             extendLifetime(headers)
             extendLifetime(resolutions)
+            extendLifetime(settings)
         }
         unsafe message.pointee = 0
         // The buffer has the size that curl requires (CURL_ERROR_SIZE) and lives as long as the handle.
         try unsafe set(CURLOPT_ERRORBUFFER, pointer: message)
         try setTarget(target, settings, timeout)
-        try setTrust(settings.authorities)
+        try setTLS(settings.authorities, settings.credential)
         try setRequest(request)
         try setCallbacks(transfer)
         // `headers` and `resolutions` outlive the transfer, as the `defer` above ensures.

@@ -19,6 +19,14 @@ package final class HTTPClient: Sendable {
         case authorities(pem: [UInt8])
     }
 
+    /// Where URLs may be http, which is not encrypted.
+    package enum PlainHTTP: Sendable {
+        case nowhere
+        /// URLs of this machine itself (RFC 6761 section 6.3).
+        case thisMachine
+        case everywhere
+    }
+
     /// A fixed address for a host name, used instead of a DNS lookup.
     package struct Resolution: Sendable {
         package let host: String
@@ -36,6 +44,7 @@ package final class HTTPClient: Sendable {
     struct Settings: Sendable {
         /// The trusted CAs in PEM. Nil means the system's CAs.
         var authorities: [UInt8]?
+        var credential: TLSCredential?
         var userAgent: String
         var timeout: Duration
         var maximumBytes: Int
@@ -49,7 +58,7 @@ package final class HTTPClient: Sendable {
 
     private let settings: Settings
     private let maximumRedirects: Int
-    private let allowsPlainHTTP: Bool
+    private let plainHTTP: PlainHTTP
     /// The idle handles, each with its kept connections. A call takes the handle that was used last.
     private let idle = Mutex<[CurlHandle]>([])
 
@@ -57,48 +66,53 @@ package final class HTTPClient: Sendable {
     ///
     /// - Parameters:
     ///   - trust: The CAs to trust. The initializer reads the file, if one is named.
+    ///   - credential: The certificate and key that the client shows to servers that ask for one.
     ///   - userAgent: The field User-Agent, such as "aegis/1.0".
     ///   - timeout: The time limit for a call, including redirects. Connecting may take at most 10 s of it.
     ///   - maximumBytes: The largest body of an answer.
     ///   - followsRedirects: How many redirects a GET or HEAD follows. Beyond this number, the redirect is returned as
     ///     the answer. A redirect from https to http is an error.
-    ///   - allowsPlainHTTP: Whether URLs may be http.
+    ///   - plainHTTP: Where URLs may be http.
     ///   - resolutions: Host names with fixed addresses. If there are any, the client uses no proxy.
     /// - Throws: If the CA certificates can't be read.
     package init(
-        trust: Trust = .system, userAgent: String, timeout: Duration = .seconds(30), maximumBytes: Int = 1 << 20,
-        followsRedirects: Int = 0, allowsPlainHTTP: Bool = false, resolutions: [Resolution] = []
+        trust: Trust = .system, credential: TLSCredential? = nil, userAgent: String, timeout: Duration = .seconds(30),
+        maximumBytes: Int = 1 << 20, followsRedirects: Int = 0, plainHTTP: PlainHTTP = .nowhere,
+        resolutions: [Resolution] = []
     ) throws(HTTPFailure) {
         settings = Settings(
-            authorities: try Self.authorities(of: trust), userAgent: userAgent, timeout: timeout,
-            maximumBytes: maximumBytes, resolutions: resolutions)
+            authorities: try Self.authorities(of: trust), credential: credential, userAgent: userAgent,
+            timeout: timeout, maximumBytes: maximumBytes, resolutions: resolutions)
         maximumRedirects = followsRedirects
-        self.allowsPlainHTTP = allowsPlainHTTP
+        self.plainHTTP = plainHTTP
     }
+
+    /// Throws if a request to the URL would be rejected without being sent.
+    package func check(_ url: String) throws(HTTPFailure) { _ = try HTTPTarget(url, plainHTTP) }
 
     /// Sends a request and returns the answer, whatever its status. If a kept connection fails, the request is sent
     /// again on a new connection, but only if the server can't have received it or the method is idempotent (RFC 9110
     /// section 9.2.2).
     package func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
         let deadline = ContinuousClock.now + min(settings.timeout, request.timeout ?? settings.timeout)
-        let first = try HTTPTarget(request.url, allowsPlainHTTP: allowsPlainHTTP)
+        let first = try HTTPTarget(request.url, plainHTTP)
         var (request, target, followed) = (request, first, 0)
         while true {
             let answer = try perform(request, target, before: deadline)
             guard followed < maximumRedirects, request.method == .get || request.method == .head,
                 let location = answer.redirect
             else { return answer.response }
-            target = try Self.follow(location, from: target, allowsPlainHTTP: allowsPlainHTTP)
+            target = try Self.follow(location, from: target, plainHTTP)
             if !target.hasSameOrigin(as: first) { request.authorization = nil }
             followed += 1
         }
     }
 
     private static func follow(
-        _ location: String, from target: HTTPTarget, allowsPlainHTTP: Bool
+        _ location: String, from target: HTTPTarget, _ plainHTTP: PlainHTTP
     ) throws(HTTPFailure) -> HTTPTarget {
         do {
-            return try HTTPTarget(location, allowsPlainHTTP: allowsPlainHTTP && !target.isEncrypted)
+            return try HTTPTarget(location, target.isEncrypted ? .nowhere : plainHTTP)
         } catch {
             throw HTTPFailure("\(target.place): redirects to a \(error.reason)", mayHaveArrived: true)
         }

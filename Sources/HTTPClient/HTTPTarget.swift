@@ -11,8 +11,8 @@ struct HTTPTarget {
     let place: String
     private let port: String
 
-    /// Reads a URL. Throws if the URL has a user name or password, or a scheme other than https (or http, if allowed).
-    init(_ text: String, allowsPlainHTTP: Bool) throws(HTTPFailure) {
+    /// Reads a URL. Throws if the URL has a user name or password, or a scheme other than https (or http, where allowed).
+    init(_ text: String, _ plainHTTP: HTTPClient.PlainHTTP) throws(HTTPFailure) {
         guard !text.utf8.contains(0), let parser = unsafe curl_url() else { throw Self.failure("it is malformed") }
         // `parser` is not used after this scope, so it is freed only once.
         defer { unsafe curl_url_cleanup(parser) }
@@ -32,15 +32,16 @@ struct HTTPTarget {
             return unsafe String(cString: value)
         }
         let scheme = part(CURLUPART_SCHEME).lowercased()
-        guard scheme == "https" || scheme == "http" && allowsPlainHTTP else {
-            throw Self.failure(scheme == "http" ? "http is not encrypted: https is needed" : "its scheme is not https")
-        }
+        guard scheme == "https" || scheme == "http" else { throw Self.failure("its scheme is not https") }
         isEncrypted = scheme == "https"
         url = part(CURLUPART_URL)
         host = part(CURLUPART_HOST).lowercased()
         port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT)
         let hasOwnPort = port == (isEncrypted ? "443" : "80")
         place = hasOwnPort ? host : "\(host):\(port)"
+        guard isEncrypted || plainHTTP == .everywhere || plainHTTP == .thisMachine && isLoopback else {
+            throw Self.failure("http is not encrypted: https is needed")
+        }
     }
 
     /// Whether both URLs have the same scheme, host and port, and so the same origin (RFC 6454 section 5).

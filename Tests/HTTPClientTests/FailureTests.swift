@@ -32,7 +32,7 @@ import Testing
 
     @Test("A server that is silent is not waited for: after the request it may have arrived, before TLS it can't have")
     func silence() throws {
-        let client = try server.client(timeout: .seconds(1), allowsPlainHTTP: true)
+        let client = try server.client(timeout: .seconds(1), plainHTTP: .thisMachine)
         let mute = "127.0.0.1:\(server.mutePort)"
         let late = failure(client, "http://\(mute)/")
         #expect(late?.mayHaveArrived == true)

@@ -42,7 +42,7 @@ import Testing
     func staysEncrypted() throws {
         let plain = try TestServer(isPlain: true)
         let target = "http://127.0.0.1:\(plain.port)/echo"
-        let client = try server.client(followsRedirects: 3, allowsPlainHTTP: true)
+        let client = try server.client(followsRedirects: 3, plainHTTP: .thisMachine)
         #expect(try Echo(client.send(HTTPRequest(.get, target))).method == "GET")
         let failure = #expect(throws: HTTPFailure.self) {
             try client.send(HTTPRequest(.get, server.url("/redirect?to=\(target)")))

@@ -24,15 +24,21 @@ final class TestServer: Sendable {
         try self.init(chain: isPlain ? [] : [leaf], key: key, trusted: authority.certificate)
     }
 
-    /// A server that shows this chain, and whose clients trust one certificate; without a chain it is plain.
-    init(chain: [Certificate], key: PrivateKey, trusted: Certificate) throws {
+    /// A server that shows this chain, and whose clients trust one certificate; without a chain it is plain. With `asking`
+    /// it asks its clients for certificates of that authority.
+    init(chain: [Certificate], key: PrivateKey, trusted: Certificate, asking authority: Certificate? = nil) throws {
         pem = Array(trusted.pem.utf8)
         let folder = try TemporaryFolder()
         let certificate = try folder.file("certificate.pem", chain.map(\.pem).joined())
         let keyFile = try folder.file("key.pem", String(decoding: key.pem().plainCopy(), as: UTF8.self))
         companion =
-            try chain.isEmpty
-            ? Companion("http_server.py") : Companion("http_server.py", certificate, keyFile)
+            if chain.isEmpty {
+                try Companion("http_server.py")
+            } else if let authority {
+                try Companion("http_server.py", certificate, keyFile, folder.file("authority.pem", authority.pem))
+            } else {
+                try Companion("http_server.py", certificate, keyFile)
+            }
         let ports = companion.words.compactMap(Int.init)
         (port, mutePort) = (ports[0], ports[1])
     }
@@ -42,11 +48,11 @@ final class TestServer: Sendable {
     /// A client that trusts this server's CA.
     func client(
         timeout: Duration = .seconds(20), maximumBytes: Int = 1 << 20, followsRedirects: Int = 0,
-        allowsPlainHTTP: Bool = false
+        plainHTTP: HTTPClient.PlainHTTP = .nowhere, credential: TLSCredential? = nil
     ) throws -> HTTPClient {
         try HTTPClient(
-            trust: .authorities(pem: pem), userAgent: Self.userAgent, timeout: timeout, maximumBytes: maximumBytes,
-            followsRedirects: followsRedirects, allowsPlainHTTP: allowsPlainHTTP,
+            trust: .authorities(pem: pem), credential: credential, userAgent: Self.userAgent, timeout: timeout,
+            maximumBytes: maximumBytes, followsRedirects: followsRedirects, plainHTTP: plainHTTP,
             resolutions: ["ca.test", "other.test"].map { .init(host: $0, port: port, address: "127.0.0.1") })
     }
 
@@ -65,6 +71,8 @@ struct Echo: Decodable {
     let fields: [[String]]
     let body: String
     let connection: Int
+    /// The subject of the certificate that the client has shown.
+    let shown: [String]
 
     init(_ response: HTTPResponse) throws { self = try JSONDecoder().decode(Echo.self, from: Data(response.body)) }
 

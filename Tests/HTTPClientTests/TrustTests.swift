@@ -59,6 +59,32 @@ import Testing
         #expect(try failure(chain, shown: [chain.leaf], trusted: chain.root) != nil)
     }
 
+    @Test(
+        "A client shows its certificate, with those above it, to a server that asks for one", arguments: [true, false])
+    func credential(isAsking: Bool) throws {
+        let (own, other) = (try Chain(names: ["ca.test"]), try Chain(names: ["client.test"], commonName: "client"))
+        let server = try TestServer(
+            chain: [own.leaf, own.issuing], key: own.key, trusted: own.root, asking: isAsking ? other.root : nil)
+        let shown = try TLSCredential(chain: [other.leaf, other.issuing].map(\.der), key: other.key)
+        let client = try server.client(credential: shown)
+        let request = HTTPRequest(.get, "https://ca.test:\(server.port)/echo")
+        #expect(try Echo(client.send(request)).shown == (isAsking ? ["client"] : []))
+        #expect(try Echo(server.client().send(request)).shown == [])
+    }
+
+    @Test("Plain http goes to this machine alone, where that is all that is allowed")
+    func plainHTTP() throws {
+        let client = try HTTPClient(userAgent: "x", plainHTTP: .thisMachine)
+        for host in ["127.0.0.1", "127.1.2.3:80", "localhost", "a.localhost", "[::1]:8200", "[0:0::0:1]"] {
+            #expect(throws: Never.self) { try client.check("http://\(host)/a") }
+        }
+        for host in ["127.0.0.1.test", "localhost.test", "128.0.0.1", "[::2]", "[7f00::1]", "ca.test"] {
+            let failure = #expect(throws: HTTPFailure.self) { try client.check("http://\(host)/a") }
+            #expect(failure?.reason == "bad URL: http is not encrypted: https is needed")
+            #expect(throws: Never.self) { try client.check("https://\(host)/a") }
+        }
+    }
+
     @Test("A name in the subject alone is none", arguments: ["ca.test", "127.0.0.1"])
     func subject(_ name: String) throws {
         let chain = try Chain(names: [], commonName: name)

@@ -155,7 +155,7 @@ private final class Clock: Sendable {
         let records = try records("/status?n=204", token: Secret(.inline("canary")))
         try records.present(name: "_acme-challenge.a.test", value: "va\"lue")
         try records.cleanup(name: "_acme-challenge.a.test", value: "va\"lue")
-        let log = try HTTPClient(userAgent: "test", allowsPlainHTTP: true).send(HTTPRequest(.get, base + "/requests"))
+        let log = try HTTPClient(userAgent: "test", plainHTTP: .thisMachine).send(HTTPRequest(.get, base + "/requests"))
         let requests = try #require(JSONSerialization.jsonObject(with: Data(log.body)) as? [[Any]])
         for (request, action) in zip(requests, ["present", "cleanup"]) {
             #expect(request[1] as? String == "POST" && request[4] as? String == "Bearer canary")
@@ -191,7 +191,7 @@ private final class Clock: Sendable {
             let records = try records(path)
             #expect(throws: IssuanceFailure.self) { try records.present(name: "_acme-challenge.a.test", value: "x") }
             try? records.cleanup(name: "_acme-challenge.a.test", value: "x")
-            let client = try HTTPClient(userAgent: "test", allowsPlainHTTP: true)
+            let client = try HTTPClient(userAgent: "test", plainHTTP: .thisMachine)
             let log = try client.send(HTTPRequest(.get, base + "/requests"))
             let requests = try #require(JSONSerialization.jsonObject(with: Data(log.body)) as? [[Any]])
             return requests.filter { $0[2] as? String == path }.map { "\($0[3])" }

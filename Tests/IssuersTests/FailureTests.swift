@@ -1,6 +1,7 @@
 import ACME
 import ConfigModel
 import Foundation
+import HTTPClient
 import PKI
 import Testing
 

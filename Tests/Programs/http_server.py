@@ -1,4 +1,5 @@
-"""An HTTP server whose answers depend on the path: http_server.py [CERTIFICATE KEY]. With these it speaks TLS.
+"""An HTTP server whose answers depend on the path: http_server.py [CERTIFICATE KEY [AUTHORITY]]. With these it speaks TLS,
+and asks for certificates of the authority's.
 
 Prints its port, and a second one where nobody answers. Ends when its standard input does.
 """
@@ -14,6 +15,9 @@ context = None
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[1], sys.argv[2])
+if len(sys.argv) > 3:
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(sys.argv[3])
 
 
 def head(status, *fields):
@@ -73,7 +77,9 @@ def serve(plain, connection):
     try:
         with context.wrap_socket(plain, server_side=True) if context else plain as client:
             stream = client.makefile("rb")
+            shown = (client.getpeercert() or {}).get("subject", ()) if context else ()
             while request := read(stream):
+                request["shown"] = [value for name in shown for _, value in name]
                 authorization = next((value for name, value in request["fields"] if name == "Authorization"), "")
                 body = request["body"][:1000]
                 requests.append([connection, request["method"], request["path"], body, authorization])

@@ -1,5 +1,6 @@
 import ACME
 import ConfigModel
+import HTTPClient
 import PKI
 import State
 

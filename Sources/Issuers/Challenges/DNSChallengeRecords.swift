@@ -56,10 +56,8 @@ final class DNSChallengeRecords: Sendable {
             waiting = settings.waiting
         case .webhook(let settings):
             let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
-            // The rules for aegis.yaml allow plain HTTP only for URLs of this machine, so the client may allow it
-            // everywhere.
             let client = try Self.http { () throws(HTTPFailure) in
-                try HTTPClient(userAgent: "aegis", allowsPlainHTTP: true)
+                try HTTPClient(userAgent: "aegis", plainHTTP: .thisMachine)
             }
             writer = .webhook(
                 client, url: settings.url.text, authorization: token.map(SecretField.bearer),

@@ -23,7 +23,7 @@ struct ChallengeProbe: Sendable {
         addresses.prefix(Self.maximumAddresses).compactMap { address in
             do throws(HTTPFailure) {
                 let client = try HTTPClient(
-                    userAgent: "aegis", timeout: timeout, maximumBytes: Self.maximumBytes, allowsPlainHTTP: true,
+                    userAgent: "aegis", timeout: timeout, maximumBytes: Self.maximumBytes, plainHTTP: .everywhere,
                     resolutions: [.init(host: name, port: port, address: address)])
                 let host = name.contains(":") ? "[\(name)]" : name
                 let response = try client.send(

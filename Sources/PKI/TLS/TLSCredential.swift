@@ -69,6 +69,16 @@ package final class TLSCredential: Sendable {
         } == 1
     }
 
+    /// Sets the credential of all later connections of an `SSL_CTX`, which takes its own references. Returns false if
+    /// OpenSSL rejects the credential.
+    @unsafe
+    package func use(inContext context: UnsafeMutableRawPointer) -> Bool {
+        ERR_clear_error()
+        return unsafe key.withHandle { key in
+            unsafe SSL_CTX_use_cert_and_key(OpaquePointer(context), leaf, key, intermediates.stack, 1)
+        } == 1
+    }
+
     fileprivate static func parse(_ der: [UInt8]) -> OpaquePointer? {
         unsafe OpenSSL.decode(der.span, free: X509_free) { position, count in
             unsafe d2i_X509(nil, position, count)

@@ -1,4 +1,3 @@
-import ConfigModel
 import PKI
 
 /// Hides known secrets in texts from servers, since a server may quote a request, perhaps in encoded form.
@@ -7,26 +6,21 @@ import PKI
 /// even within a longer encoded text such as the credentials of Basic authentication. If a secret is itself base64, the
 /// bytes that it encodes are searched for too. If a text ends within a secret, the first eight bytes are enough to find
 /// it.
-struct SecretMask: Sendable {
+package struct SecretMask: Sendable {
     private let forms: [SecretForm]
     /// For each byte, the indices of the forms that can begin with it. Most bytes begin no form, so this table makes
     /// the search fast.
     private let formsByFirstByte: [[Int]]
 
-    init(_ secrets: [SecretBytes]) {
+    package init(_ secrets: [SecretBytes]) {
         let meant = secrets.compactMap { Base64URL.secret($0) }.filter { $0.count >= SecretForm.shortestEncoded }
         let forms = (secrets.filter { $0.count > 0 } + meant).flatMap(SecretForm.all)
         formsByFirstByte = (0...UInt8.max).map { byte in forms.indices.filter { forms[$0].mayBegin(with: byte) } }
         self.forms = forms
     }
 
-    /// Makes a mask for the secrets in an issuer's settings. Secrets that can't be read are skipped.
-    init(_ settings: ACMEIssuer, _ reader: SecretReader) {
-        self.init(settings.secrets.compactMap { try? reader.read($0) })
-    }
-
     /// Replaces each secret in a text by asterisks.
-    func hiding(in text: [UInt8]) -> [UInt8] {
+    package func hiding(in text: [UInt8]) -> [UInt8] {
         let styles = EscapeStyle.all(in: text)
         var result: [UInt8] = []
         var copied = 0
@@ -46,13 +40,7 @@ struct SecretMask: Sendable {
     }
 
     /// Replaces each secret in a text by asterisks.
-    func hiding(in text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
-
-    /// Replaces each secret in a failure by asterisks.
-    func hiding(in failure: IssuanceFailure) -> IssuanceFailure {
-        IssuanceFailure(
-            hiding(in: failure.reason), hint: failure.hint.map { hiding(in: $0) }, notBefore: failure.notBefore)
-    }
+    package func hiding(in text: String) -> String { String(decoding: hiding(in: Array(text.utf8)), as: UTF8.self) }
 
     /// Returns the range of a secret that begins at `start`. If several secrets match, returns the longest range.
     private func secret(in text: [UInt8], at start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
