@@ -1,3 +1,4 @@
+import PeerNames
 import Testing
 
 @testable import PKI
@@ -162,6 +163,24 @@ import Testing
         let text = try OpenSSLTool.text("req", "-in", file, "-verify", "-noout", "-text")
         #expect(text.contains("DNS:a.example, DNS:*.a.example, IP Address:10.1.2.3"))
         #expect(text.contains("Subject: CN = a.example"))
+    }
+
+    @Test("A request may be for URIs too, or for these alone")
+    func uris() throws {
+        let folder = try Folder()
+        let uri = try #require(PeerName(uri: Array("spiffe://a.example/node/1".utf8)))
+        func text(_ names: [SubjectName]) throws -> String {
+            let request = try CertificateRequest(key: .generate(.ecdsaP256), names: names, uris: [uri])
+            #expect(request.names == names)
+            let file = try folder.write(request.pem, "request.pem")
+            return try OpenSSLTool.text("req", "-in", file, "-verify", "-noout", "-text")
+        }
+        let both = try text([.dns("a.example")])
+        #expect(
+            both.contains("DNS:a.example, URI:spiffe://a.example/node/1") && both.contains("Subject: CN = a.example"))
+        let alone = try text([])
+        #expect(alone.contains("X509v3 Subject Alternative Name: critical") && !alone.contains("CN = "))
+        #expect(throws: PKIError.self) { try CertificateRequest(key: .generate(.ecdsaP256), names: []) }
     }
 
     @Test("A request that the openssl command made is read and can be issued for")

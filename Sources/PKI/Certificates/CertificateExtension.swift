@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// An extension that Aegis writes into a certificate or a request (RFC 5280 section 4.2.1).
 struct CertificateExtension {
@@ -47,14 +48,17 @@ struct CertificateExtension {
     }
 
     /// The subject alternative names. The extension must be critical if the certificate's subject is empty (RFC 5280
-    /// section 4.2.1.6).
-    static func names(_ names: [SubjectName], isCritical: Bool) throws(PKIError) -> CertificateExtension {
-        guard !names.isEmpty else { throw .badName("", reason: "there is no name at all") }
-        guard names.count <= SubjectNameReader.maximumNames else {
+    /// section 4.2.1.6). Names of other kinds than URIs among `uris` are left out.
+    static func names(
+        _ names: [SubjectName], uris: [PeerName] = [], isCritical: Bool
+    ) throws(PKIError) -> CertificateExtension {
+        guard !names.isEmpty || !uris.isEmpty else { throw .badName("", reason: "there is no name at all") }
+        guard names.count + uris.count <= SubjectNameReader.maximumNames else {
             throw .tooLarge("list of names", limit: "\(SubjectNameReader.maximumNames)")
         }
         var parts: [[UInt8]] = []
         for name in names { parts.append(try name.der()) }
+        for case .uri(let uri) in uris { parts.append(DER.context(6, Array(uri.utf8))) }
         return CertificateExtension(
             identifier: "2.5.29.17", isCritical: isCritical, value: DER.sequence(parts))
     }

@@ -1,4 +1,5 @@
 import COpenSSL
+import PeerNames
 
 /// A certificate signing request (PKCS#10, RFC 2986). Its signature has been verified.
 package struct CertificateRequest: Sendable, Hashable {
@@ -17,8 +18,9 @@ package struct CertificateRequest: Sendable, Hashable {
     package static let maximumBytes = 64 << 10
 
     /// Makes and signs a request for 1 to 1000 names. The first name is also the common name, unless it is longer than
-    /// 64 bytes.
-    package init(key: PrivateKey, names: [SubjectName]) throws(PKIError) {
+    /// 64 bytes. `uris` are alternative names of another kind, such as SPIFFE IDs; a request for these alone has no
+    /// common name.
+    package init(key: PrivateKey, names: [SubjectName], uris: [PeerName] = []) throws(PKIError) {
         let action = "making a request"
         let request = try unsafe OpenSSL.require(action, X509_REQ_new())
         defer { unsafe X509_REQ_free(request) }
@@ -27,7 +29,7 @@ package struct CertificateRequest: Sendable, Hashable {
         if let commonName {
             try unsafe SubjectName.add(commonName: commonName, to: X509_REQ_get_subject_name(request))
         }
-        let alternatives = try CertificateExtension.names(names, isCritical: commonName == nil)
+        let alternatives = try CertificateExtension.names(names, uris: uris, isCritical: commonName == nil)
         let list = try unsafe OpenSSL.require(action, OPENSSL_sk_new_null())
         // aegis_extensions_free frees the list and the extensions in it.
         defer { unsafe aegis_extensions_free(list) }
