@@ -24,6 +24,7 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzClientHello", ["PKI"]),
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
+        fuzzTarget("FuzzVaultJSON", ["HTTPClient", "PKI", "Vault"]),
         fuzzTarget("FuzzPEM", ["PKI"]),
         fuzzTarget("FuzzPeerCertificate", ["PKI", "PeerNames"]),
         fuzzTarget("FuzzDNSAnswer", ["DNS", "PKI"]),
@@ -84,6 +85,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "Cloudflare", dependencies: ["HTTPClient", "PKI", "Remote"], swiftSettings: house),
+        .target(name: "Vault", dependencies: ["HTTPClient", "PKI", "PeerNames", "Remote"], swiftSettings: house),
         .systemLibrary(name: "CLDNS", pkgConfig: "ldns", providers: [.apt(["libldns-dev"])]),
         .target(
             name: "DNS",
@@ -189,6 +191,8 @@ let package = Package(
             ],
             swiftSettings: house
         ),
+        .testTarget(
+            name: "VaultTests", dependencies: ["HTTPClient", "PKI", "TestSupport", "Vault"], swiftSettings: house),
         .testTarget(
             name: "CommandTests", dependencies: ["aegis-apply", "PKI", "SQLiteState", "State", "TestSupport"],
             swiftSettings: house),

@@ -40,6 +40,15 @@ COMPLAINT = {"code": 1004, "message": "no", "source": {"pointer": "/csr"}, "docu
              "error_chain": [{"code": 7, "message": "why"}]}
 CLOUDFLARE = [{"success": True, "errors": [], "result": result, "result_info": {"total_pages": 2}}
               for result in (ORIGIN, PACK, [ORIGIN, None], [PACK, {"id": 7}])]
+TOKEN = {"client_token": "t", "lease_duration": 600, "renewable": True, "token_type": "service", "num_uses": 0}
+VERSION = {"version": 1, "created_time": "2026-11-30T00:39:42.38Z", "deletion_time": "", "destroyed": False}
+VAULT = [{"request_id": "1", "lease_id": "", "data": data, "warnings": ["w"], "auth": None} for data in (
+    {"certificate": "PEM", "ca_chain": ["PEM", None], "issuing_ca": "PEM", "serial_number": "1:2", "expiration": 7},
+    {"keys": ["a-1"], "key_info": {}}, {"certificate": "PEM"}, {"type": "kv", "options": {"version": "2"}},
+    {"data": {"cert": "c", "key": "k", "ca": "a", "n": [1]}, "metadata": VERSION}, {"data": None, "metadata": VERSION},
+    {"current_version": 1, "versions": {"1": VERSION | {"deletion_time": "2027-01-15T08:00:00+01:00"}}},
+    {"cert": "c", "key": "k", "ca": "a"}, {"ttl": 60, "creation_ttl": 9, "renewable": True, "num_uses": 1})]
+VAULT += [{"data": None, "auth": TOKEN}, {"errors": []}, {"errors": ["1 error occurred:\n\t* permission denied\n\n"]}]
 CLOUDFLARE.append({"success": False, "errors": [COMPLAINT], "result": None})
 
 
@@ -142,6 +151,8 @@ elif target == "FuzzACME":
     seeds = LINKS + [json.dumps(message) for message in ACME]
 elif target == "FuzzCloudflare":
     seeds = [json.dumps(message) for message in CLOUDFLARE]
+elif target == "FuzzVaultJSON":
+    seeds = [json.dumps(message) for message in VAULT]
 elif target == "FuzzPEM":
     seeds = list(pem())
 elif target == "FuzzPeerCertificate":

@@ -1,0 +1,67 @@
+import HTTPClient
+import PKI
+
+/// The reason why Vault gave no usable answer. The description is one line with the cause and what to do about it. It
+/// has no secrets in it.
+package struct VaultError: Error, Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
+        /// There was no answer at all.
+        case unreachable
+        /// The server answers that it can't work now: it is sealed, has no active node, is behind, or is busy.
+        case unavailable
+        /// The server refuses the call, and would refuse it again.
+        case refused
+        /// The token may not make this call (403), though it is alive.
+        case denied
+        /// The token has ended, and no login can replace it, since it was not obtained by a login.
+        case deadToken
+        /// The answer can't be used.
+        case malformed
+        /// The server redirects to a host that the configuration does not name.
+        case redirected
+        /// A setting can't be used; nothing was sent.
+        case settings
+        /// The secret is not there.
+        case missing(VaultSecretVersion)
+    }
+
+    package let kind: Kind
+    /// The cause, in one line.
+    package let reason: String
+    /// What the operator should do or look at. Nil if the reason says it.
+    package let hint: String?
+    /// Whether the server may have done what the call requested.
+    package let mayBeDone: Bool
+    /// The HTTP status of a refusal. Nil if there was no answer, or none that refuses.
+    package let status: Int?
+    /// The delay that the server asks for before the next call.
+    package let retryAfter: Duration?
+
+    init(
+        _ kind: Kind, _ reason: String, hint: String? = nil, mayBeDone: Bool = false, status: Int? = nil,
+        retryAfter: Duration? = nil
+    ) {
+        (self.kind, self.reason, self.hint, self.mayBeDone) = (kind, reason, hint, mayBeDone)
+        (self.status, self.retryAfter) = (status, retryAfter)
+    }
+
+    /// A call that got no answer. `action` continues "Vault can't be asked to".
+    init(_ failure: HTTPFailure, _ action: String) {
+        let isPlainServer = failure.reason.contains("wrong version number")
+        self.init(
+            .unreachable, "Vault can't be asked to \(action): \(failure.reason)",
+            hint: failure.hint ?? (isPlainServer ? "does this port speak TLS, and is the address right?" : nil),
+            mayBeDone: failure.mayHaveArrived)
+    }
+
+    /// Whether the same call may succeed soon without anybody changing anything.
+    package var isTransient: Bool { kind == .unavailable || kind == .unreachable && hint == nil }
+
+    func with(mayBeDone: Bool) -> VaultError {
+        VaultError(kind, reason, hint: hint, mayBeDone: mayBeDone, status: status, retryAfter: retryAfter)
+    }
+}
+
+extension VaultError: CustomStringConvertible {
+    package var description: String { reason + (hint.map { " (\($0))" } ?? "") }
+}

@@ -1,0 +1,176 @@
+import HTTPClient
+import PKI
+import Remote
+
+/// How a token is obtained. Secrets are read anew for each login, since files with tokens rotate.
+package struct VaultLogin: Sendable {
+    /// Reads a secret. White space around it is ignored. An error's description is told; it must have no secret in it.
+    package typealias Secret = @Sendable () throws -> SecretBytes
+
+    package enum Method: Sendable {
+        /// A token that something else keeps alive or replaces.
+        case token(Secret)
+        case appRole(roleID: Secret, secretID: Secret?)
+        case kubernetes(role: String, token: Secret)
+        /// Nil for the method's default role.
+        case jwt(role: String?, token: Secret)
+        /// The certificate of the TLS connection. Nil if any role may match.
+        case certificate(role: String?, credential: @Sendable () throws -> TLSCredential)
+    }
+
+    let method: Method
+    private let mount: String
+
+    /// `mount` is the login method's path below `auth/`. Nil means the method's name.
+    package init(_ method: Method, mount: String? = nil) {
+        self.method = method
+        self.mount =
+            mount
+            ?? {
+                switch method {
+                case .token: "token"
+                case .appRole: "approle"
+                case .kubernetes: "kubernetes"
+                case .jwt: "jwt"
+                case .certificate: "cert"
+                }
+            }()
+    }
+
+    /// The Kubernetes token of a pod, which is projected anew every hour.
+    package static let kubernetesTokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+    /// The largest token that is read, in bytes.
+    private static let maximumSecretBytes = 64 << 10
+
+    /// Obtains a new token. `former` is the token that ended or ends soon.
+    func token(from client: VaultClient, replacing former: VaultToken?) throws(VaultError) -> VaultGrant {
+        switch method {
+        case .token(let secret):
+            return try adopt(Self.read("the token", secret), replacing: former, client)
+        case .appRole(let roleID, let secretID):
+            var body = ["role_id": try Self.read("the role ID", roleID)]
+            if let secretID { body["secret_id"] = try Self.read("the secret ID", secretID) }
+            return try logIn(client, body)
+        case .kubernetes(let role, let token):
+            return try logIn(client, ["jwt": Self.read("the Kubernetes token", token)], role: ("role", role))
+        case .jwt(let role, let token):
+            return try logIn(client, ["jwt": Self.read("the JWT", token)], role: role.map { ("role", $0) })
+        case .certificate(let role, let credential):
+            let shown: TLSCredential
+            do {
+                shown = try credential()
+            } catch {
+                throw VaultError(.settings, "the certificate for Vault's login can't be used: \(error)")
+            }
+            return try logIn(client, [:], role: role.map { ("name", $0) }, showing: shown)
+        }
+    }
+
+    private func logIn(
+        _ client: VaultClient, _ secrets: [String: SecretBytes], role: (key: String, name: String)? = nil,
+        showing credential: TLSCredential? = nil
+    ) throws(VaultError) -> VaultGrant {
+        var body = secrets.mapValues { String(decoding: $0.plainCopy(), as: UTF8.self) }
+        if let role { body[role.key] = role.name }
+        let call = VaultCall(
+            method: .post, path: try VaultPath("auth", mount, "login"), body: RemoteJSON.encode(body),
+            action: "log in at 'auth/\(mount.oneLine(limit: 100))'", secrets: Array(secrets.values))
+        let now = client.now()
+        let reply = try client.send(call, token: nil, showing: credential)
+        let envelope = try reply.read(VaultNothing.self, for: call.action)
+        guard let auth = envelope.auth else { throw reply.malformed("'auth' is missing", for: call.action) }
+        var notes = envelope.notes(hiding: reply.secrets)
+        if let uses = auth.uses, uses > 0 {
+            notes.append(
+                "the token from 'auth/\(mount.oneLine(limit: 100))' is good for \(uses) calls alone (token_num_uses)")
+        }
+        return VaultGrant(token: VaultToken(auth, at: now), notes: notes)
+    }
+
+    /// Examines a token that was given, and is not one that has ended.
+    private func adopt(
+        _ secret: SecretBytes, replacing former: VaultToken?, _ client: VaultClient
+    ) throws(VaultError) -> VaultGrant {
+        let now = client.now()
+        guard let facts = try client.facts(of: secret) else {
+            let isSame = secret == former?.secret
+            throw VaultError(
+                .deadToken, "the token for Vault \(isSame ? "has ended" : "is not valid"), and no login can replace it",
+                hint: "put a new token in its place, or let something keep it alive (an agent of Vault)", status: 403)
+        }
+        let token = VaultToken(secret, facts, at: now)
+        var notes: [String] = []
+        if let uses = facts.uses, uses > 0 { notes.append("the token for Vault is good for \(uses) more calls alone") }
+        if let endsAt = token.life.endsAt, !token.life.isRenewable || former?.secret == secret {
+            notes.append(
+                "the token for Vault ends in \(max(0, endsAt - now)) s, and can't be renewed further: put a new one in its place"
+            )
+        }
+        return VaultGrant(token: token, notes: notes)
+    }
+
+    private static func read(_ name: String, _ secret: Secret) throws(VaultError) -> SecretBytes {
+        let read: SecretBytes
+        do {
+            read = try secret()
+        } catch {
+            throw VaultError(.settings, "\(name) for Vault's login can't be read: \(error)")
+        }
+        let trimmed = read.withoutBlanks
+        guard 1...maximumSecretBytes ~= trimmed.count else {
+            throw VaultError(
+                .settings, "\(name) for Vault's login \(trimmed.count == 0 ? "is empty" : "is larger than 64 KiB")")
+        }
+        return trimmed
+    }
+}
+
+/// A token, and what the operator should know of it.
+struct VaultGrant {
+    let token: VaultToken
+    let notes: [String]
+}
+
+extension VaultClient {
+    /// What a token may know of itself. Nil if the token is not valid: revoked, expired, or never a token of this
+    /// server's.
+    func facts(of token: SecretBytes) throws(VaultError) -> VaultTokenFacts? {
+        let call = VaultCall(method: .get, path: try VaultPath("auth/token/lookup-self"), action: "look its token up")
+        do throws(VaultError) {
+            let reply = try send(call, token: token)
+            let envelope = try reply.read(VaultTokenFacts.self, for: call.action)
+            guard let facts = envelope.data else { throw reply.malformed("'data' is missing", for: call.action) }
+            return facts
+        } catch  where error.status == 403 {
+            return nil
+        }
+    }
+
+    /// Renews a token for as long as its kind allows.
+    func renew(_ token: VaultToken) throws(VaultError) -> VaultGrant {
+        let call = VaultCall(
+            method: .post, path: try VaultPath("auth/token/renew-self"), body: Array("{}".utf8),
+            action: "renew its token")
+        let now = now()
+        let reply = try send(call, token: token.secret)
+        let envelope = try reply.read(VaultNothing.self, for: call.action)
+        guard let auth = envelope.auth else { throw reply.malformed("'auth' is missing", for: call.action) }
+        return VaultGrant(
+            token: VaultToken(token, renewedBy: auth, at: now), notes: envelope.notes(hiding: reply.secrets))
+    }
+}
+
+extension SecretBytes {
+    /// The secret without white space at its start and end. Files usually end with a line end.
+    fileprivate var withoutBlanks: SecretBytes {
+        withBytes { bytes in
+            let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
+            let start = bytes.indices.first { !isBlank(bytes[$0]) } ?? bytes.count
+            let end = bytes.indices.last { !isBlank(bytes[$0]) }.map { $0 + 1 } ?? start
+            return SecretBytes(capacity: end - start) { output in
+                for index in start..<end { output.append(bytes[index]) }
+            }
+        }
+    }
+}
