@@ -201,7 +201,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unreadable(let path, let reason): "cannot read the state '\(path)': \(reason)"
         case .failed(let path, let reason): "the state '\(path)': \(reason)"
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
-        case .leaseLost: "another apply has taken the lock"
+        case .leaseLost: "another process has taken the lock"
         case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
         case .busy(let path, let waited):
             "another process keeps the state '\(path)' locked; it was waited for "

@@ -34,7 +34,9 @@ package struct ServiceURL: Sendable, Hashable {
     private static func isLoopback(_ host: HostPort.Host) -> Bool {
         switch host {
         case .name(let name): name == "localhost"
-        case .address(let address): address.bytes.first == 127 || address == IPAddress("::1")
+        // 127.0.0.0/8 (RFC 1122 section 3.2.1.3). An IPv6 address may begin with the same byte.
+        case .address(let address):
+            address.bytes.count == 4 && address.bytes.first == 127 || address == IPAddress("::1")
         case .any: false
         }
     }

@@ -24,7 +24,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
                 descriptors: DescriptorLimit.current, settings.limits, workers: 1,
                 listeners: settings.http.count + settings.https.count)
             let (handle, workerSettings) = (worker, WorkerSettings(settings, budget))
-            handle.start {
+            handle.start(log: EventLog(.text)) {
                 WorkerSetup(
                     mailbox: handle.mailbox, reports: reports, metrics: handle.metrics, connections: ConnectionCounts(),
                     settings: workerSettings, tickets: tickets, fallback: fallback)

@@ -9,7 +9,7 @@ extension GatewayServer {
         let (handle, fallback, tickets) = (admin, fallback, tickets)
         let handler = AdminHandler(hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics)
         let settings = WorkerSettings()
-        handle.start {
+        handle.start(log: log) {
             WorkerSetup(
                 mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics,
                 connections: ConnectionCounts(), settings: settings, tickets: tickets, fallback: fallback,
@@ -25,8 +25,14 @@ extension GatewayServer {
         let settings = workerSettings()
         let (connections, identity) = (ConnectionCounts(), node.id)
         for number in 0..<count {
-            guard let handle = try? WorkerHandle(number: number, reports: reports) else { continue }
-            handle.start {
+            let handle: WorkerHandle
+            do {
+                handle = try WorkerHandle(number: number, reports: reports)
+            } catch {
+                log.error("worker \(number) can't start: \(SystemFailure.text(error.code))")
+                continue
+            }
+            handle.start(log: log) {
                 WorkerSetup(
                     mailbox: handle.mailbox, reports: handle.reports, metrics: handle.metrics,
                     connections: connections, settings: settings, tickets: tickets, fallback: fallback,

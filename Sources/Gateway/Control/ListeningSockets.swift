@@ -41,7 +41,7 @@ struct ListeningSockets {
             let surplus = first.dropFirst(workers)
             let mayShare = !surplus.isEmpty || Self.isShared(first)
             while descriptors.count < workers {
-                descriptors.append(mayShare ? dup(first[0]) : try Self.bind(address))
+                descriptors.append(mayShare ? try Self.duplicate(first[0]) : try Self.bind(address))
             }
             descriptors.append(contentsOf: surplus)
         } catch {
@@ -137,6 +137,12 @@ struct ListeningSockets {
         guard failure.code == EACCES, address.port < 1024 else { return text }
         return "\(text): ports below 1024 need CAP_NET_BIND_SERVICE, by AmbientCapabilities= in a systemd unit"
             + " or 'setcap cap_net_bind_service=+ep' on the program"
+    }
+
+    private static func duplicate(_ descriptor: Int32) throws(SystemFailure) -> Int32 {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemFailure("fcntl") }
+        return copy
     }
 
     private static func bind(_ address: ListenAddress) throws(SystemFailure) -> Int32 {

@@ -15,14 +15,15 @@ final class WorkerHandle: Sendable {
         mailbox = try Mailbox()
     }
 
-    func start(_ setup: @escaping @Sendable () -> WorkerSetup) {
+    /// Starts the worker's thread. `log` gets the reason if the worker can't start.
+    func start(log: EventLog, _ setup: @escaping @Sendable () -> WorkerSetup) {
         let name = number < 0 ? "admin" : "worker-\(number)"
         NamedThread(name) { [self] in
             do {
                 // The worker is created on its own thread, since only this thread may use the worker.
                 try Worker(number: number, setup: setup()).run()
             } catch {
-                EventLog(.text).error("a worker can't start: \(error)")
+                log.error("a worker can't start: \(error)")
             }
             ended.withLock { $0 = true }
         }.start()
