@@ -159,6 +159,13 @@ static inline int aegis_set_min_version_of_all(SSL_CTX *context, int version) {
     return SSL_CTX_set_min_proto_version(context, version);
 }
 
+// The store that a connection verifies its peer by; NULL if it has none of its own. The connection owns it.
+static inline X509_STORE *aegis_get_verify_store(SSL *ssl) {
+    X509_STORE *store = NULL;
+    SSL_get0_verify_cert_store(ssl, &store);
+    return store;
+}
+
 static inline int aegis_set_groups(SSL_CTX *context, const char *groups) {
     return SSL_CTX_set1_groups_list(context, groups);
 }

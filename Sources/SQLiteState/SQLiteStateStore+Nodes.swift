@@ -43,6 +43,7 @@ extension SQLiteStateStore {
     package func record(events: [AuditEvent]) throws(StateError) {
         try write { database in
             for event in events { try append(event, in: database) }
+            if events.contains(where: { $0.action == "refuse" }) { try pruneRefusals(in: database) }
         }
     }
 }

@@ -2,8 +2,7 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Deletes history beyond `retention`. Indices find the rows, so the cost grows only with the number of deleted
-    /// rows.
+    /// Deletes history beyond `retention`. Indices find most rows. Of events, as many are looked at as are kept.
     func prune(_ retention: Retention, now: Int64, in database: Database) throws {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
@@ -11,8 +10,7 @@ extension SQLiteStateStore {
         try execute(
             database, "DELETE FROM generation_texts WHERE number <= (SELECT generation FROM position) - ?",
             [retention.generationTexts])
-        try execute(
-            database, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", [retention.events])
+        try prune(events: "action <> 'refuse'", atMost: retention.events, in: database)
         // The deletions of one commit are kept or deleted together, so that readers can tell by the revision whether
         // they missed any.
         let youngestToGo = "SELECT revision FROM deletions ORDER BY revision DESC LIMIT 1 OFFSET ?"
@@ -21,5 +19,17 @@ extension SQLiteStateStore {
         }
         try execute(database, "DELETE FROM deletions WHERE revision <= ?", [revision])
         try execute(database, "UPDATE position SET pruned_revision = max(pruned_revision, ?)", [revision])
+    }
+
+    /// Deletes refusals of certificates but the newest. Strangers cause refusals, so these never take the place of other
+    /// events, and are pruned when they are recorded.
+    func pruneRefusals(in database: Database) throws {
+        try prune(events: "action = 'refuse'", atMost: Retention.refusals, in: database)
+    }
+
+    private func prune(events condition: String, atMost count: Int, in database: Database) throws {
+        let youngestToGo = "SELECT id FROM events WHERE \(condition) ORDER BY id DESC LIMIT 1 OFFSET ?"
+        guard let id = try Int64.fetchOne(database, sql: youngestToGo, arguments: [count]) else { return }
+        try execute(database, "DELETE FROM events WHERE id <= ? AND \(condition)", [id])
     }
 }

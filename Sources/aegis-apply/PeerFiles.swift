@@ -66,6 +66,8 @@ struct PeerFiles {
     private(set) var errors: [Diagnostic] = []
     private(set) var warnings: [Diagnostic] = []
     private var known: [Wanted: TrustFile] = [:]
+    /// What is wrong with a file of CAs and lists together, by their paths.
+    private var together: [[String]: PKIError?] = [:]
     private let directory: FilePath
 
     /// A file that a host needs.
@@ -99,6 +101,7 @@ struct PeerFiles {
             }
             let host = configuration.hosts[index]
             for wanted in Self.files(of: host) { check(wanted, of: host) }
+            if refused[ItemID(.host, host.domain.text)] == nil { checkTogether(host) }
         }
     }
 
@@ -125,6 +128,47 @@ struct PeerFiles {
                 failure.reason, hint: "the host stays as it was; \(wanted.key)")
             errors.append(
                 .error(at: host.origin, "host '\(name)' will be refused: \(failure.reason)", hint: wanted.key))
+        }
+    }
+
+    /// Checks that a host's CAs have signed the lists in their name, and that there are not too many. Each file is good by
+    /// itself; those that are not here are left out.
+    private mutating func checkTogether(_ host: Host) {
+        guard let settings = host.clientAuth, let caFile = settings.caFile, !settings.revocationLists.isEmpty else {
+            return
+        }
+        let key = [caFile] + settings.revocationLists
+        let fault = together[key] ?? .some(faultTogether(caFile, settings.revocationLists))
+        together[key] = fault
+        guard let fault = fault ?? nil else { return }
+        let name = host.domain.text
+        let reason = "the revocation lists don't fit the CAs in '\(caFile)': \(fault)"
+        refused[ItemID(.host, name)] = IssuanceFailure(reason, hint: "the host stays as it was")
+        errors.append(
+            .error(
+                at: host.origin, "host '\(name)' will be refused: \(reason)",
+                hint: "client_auth.crl_files name lists of the CAs that ca_file names"))
+    }
+
+    private func faultTogether(_ caFile: String, _ lists: [String]) -> PKIError? {
+        func bytes(_ path: String, _ limit: Int) -> [UInt8]? {
+            let place = SecretReader(directory: directory).resolve(path)
+            return try? PrivateFile.content(of: place, atMost: limit).plainCopy()
+        }
+        do throws(PKIError) {
+            let authorities = try bytes(caFile, PrivateFile.maxBytes).map { (pem) throws(PKIError) in
+                try PEM.certificates(in: pem)
+            }
+            guard let authorities else { return nil }
+            var parsed: [RevocationList] = []
+            for list in lists {
+                guard let content = bytes(list, 2 * RevocationList.maximumBytes) else { continue }
+                parsed += try RevocationList.lists(in: content)
+            }
+            _ = try PeerRules(purpose: .client, authorities: authorities, lists: parsed)
+            return nil
+        } catch {
+            return error
         }
     }
 

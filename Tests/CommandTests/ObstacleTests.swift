@@ -308,6 +308,7 @@ import Testing
             ("ca_file: good.pem, crl_files: [good.crl, garbage.pem]", "the revocation lists in 'garbage.pem' can't be"),
             ("ca_file: good.pem, crl_files: [good.pem]", "the revocation lists in 'good.pem' can't be used: "),
             ("ca_file: good.pem, crl_files: [.]", "the revocation lists to trust: cannot read '.': "),
+            ("ca_file: twin.pem, crl_files: [good.crl]", "the revocation lists don't fit the CAs in 'twin.pem': "),
         ])
     func clientTrust(keys: String, reason: String) throws {
         try makeTrust()
@@ -348,10 +349,13 @@ import Testing
             "ca.cnf",
             "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder.path("index.txt"))\ndefault_md=sha256\ndefault_crl_days=9\n")
         let key = folder.path("good.key")
-        _ = try Tool.run(
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
-            "-out", folder.path("good.pem"), "-subj", "/CN=Clients", "-days", "9", "-addext",
-            "keyUsage=critical,keyCertSign,cRLSign")
+        // Two CAs of one name.
+        for name in ["twin", "good"] {
+            _ = try Tool.run(
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                folder.path("\(name).key"), "-out", folder.path("\(name).pem"), "-subj", "/CN=Clients", "-days", "9",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        }
         _ = try Tool.run(
             "openssl", "ca", "-config", folder.path("ca.cnf"), "-gencrl", "-keyfile", key, "-cert",
             folder.path("good.pem"), "-out", folder.path("good.crl"))

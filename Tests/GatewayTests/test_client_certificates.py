@@ -392,6 +392,21 @@ def test_open_connections_keep_to_new_files(changing, tmp_path, what, version):
 
 
 @VERSIONS
+def test_a_resumed_session_that_can_not_be_verified_again_is_no_refusal(changing, tmp_path, version):
+    """A resumed session has the client's own certificate alone; a new handshake shows those above it again."""
+    settings = context(leaf(issuing), (issuing,), tmp_path, version)
+    _, _, session = ask(changing, settings, "any.test")
+    with connect(changing, settings, "any.test", session) as client:
+        assert client.socket.session_reused and client.get("any.test").status == 200
+        replace(tmp_path / "root.crl", revocation_list(root, mate, number=2))
+        in_force(changing, context(mate, folder=tmp_path, version=version), None)
+        counted = refusals(changing, "any.test", "unknown_authority")
+        assert client.get("any.test").status == 421 and client.is_closed()
+    assert ask(changing, settings, "any.test", session=session)[:2] == (200, False)
+    assert refusals(changing, "any.test", "unknown_authority") == counted
+
+
+@VERSIONS
 def test_open_connections_keep_to_new_rules_of_the_file(changing, tmp_path, version):
     settings = context(leaf(names=["a.clients.test"]), folder=tmp_path, version=version)
     with connect(changing, settings, "any.test") as client:

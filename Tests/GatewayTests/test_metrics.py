@@ -46,7 +46,7 @@ def test_prometheus_can_read_it(run, make_origin):
     # Before there was anything to count, too.
     empty = run([])
     assert found.keys() - families(empty.ask("/metrics")[1]).keys() <= {
-        "aegis_upstream_healthy", "aegis_certificate_not_after_seconds", "aegis_certificate_soonest_not_after_seconds",
+        "aegis_upstream_healthy", "aegis_certificate_not_after_timestamp_seconds", "aegis_certificate_soonest_not_after_seconds",
         "aegis_certificate_next_renewal_timestamp_seconds"}
 
 
@@ -180,7 +180,8 @@ def test_handshakes_fail_for_reasons(run):
         return {dict(labels)["reason"]: count for (_, labels), count in found.items()}
 
     eventually("the failures", lambda: counted() == {
-        "plain_http": 1, "malformed": 1, "client_alert": 1, "version": 1, "algorithms": 1, "no_certificate": 0})
+        "plain_http": 1, "malformed": 1, "client_alert": 1, "version": 1, "algorithms": 1, "no_certificate": 0,
+        "no_trust": 0, "client_certificate": 0})
     assert value(gateway, "aegis_tls_handshakes_total", result="failed", version="") == 5
 
 

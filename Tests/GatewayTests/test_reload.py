@@ -196,7 +196,7 @@ def test_metrics_tell_the_ends_of_certificates(gateway):
     """One by one and the first of all, whichever of them comes, is renewed or goes."""
     def ends():
         text = gateway.ask("/metrics")[1]
-        name = "aegis_certificate_not_after_seconds"
+        name = "aegis_certificate_not_after_timestamp_seconds"
         return {line.split('"')[1]: float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{")}
 
     def first():

@@ -137,4 +137,19 @@ import Testing
         let many = Array(repeating: root.der, count: 16 * PeerTrust.maximumClientBytes / root.der.count + 1)
         #expect(trust.refusal(of: many)?.reason == .unreadable)
     }
+
+    @Test("A list that becomes overdue between two times is told, unless overdue lists are accepted")
+    func overdue() throws {
+        let list = try RevocationList(der: Forge.list(of: root, revoking: [7], days: (-1, 7)))
+        let end = try #require(list.nextUpdate)
+        func rules(_ accepts: Bool) throws -> PeerRules {
+            try PeerRules(
+                purpose: .client, authorities: [root.der], lists: [list], acceptsOverdueLists: accepts)
+        }
+        let strict = try rules(false)
+        #expect(!strict.isOverdue(since: end - 10, at: end - 1))
+        #expect(strict.isOverdue(since: end - 1, at: end) && strict.isOverdue(since: end - 10, at: end + 10))
+        #expect(!strict.isOverdue(since: end, at: end + 10))
+        #expect(try !rules(true).isOverdue(since: end - 10, at: end + 10))
+    }
 }

@@ -34,6 +34,29 @@ import Testing
         #expect(try store.nodes() == [node("b", at: 9)])
     }
 
+    @Test("Of refusals the newest are kept, and they take no place of other events")
+    func refusals() throws {
+        let other = AuditEvent(at: 0, actor: "a", action: "load", item: ItemID(.host, "app.test"))
+        try store.record(events: [other])
+        let count = Int64(Retention.refusals)
+        for start in stride(from: Int64(1), through: 3 * count, by: 500) {
+            try store.record(
+                events: (start..<start + 500).map {
+                    AuditEvent(
+                        at: $0, actor: "a", action: "refuse", item: ItemID(.host, "app.test"), failure: "it is \"odd\"",
+                        details: ["peer": "127.0.0.1", "sans": "DNS:\"a\""])
+                })
+        }
+        let times = try store.database.read { try Int64.fetchAll($0, sql: "SELECT at FROM events ORDER BY id") }
+        #expect(times == [0] + (2 * count + 1...3 * count))
+        let details = try store.database.read {
+            try String.fetchOne($0, sql: "SELECT json_extract(details, '$.sans') FROM events ORDER BY id DESC")
+        }
+        #expect(details == "DNS:\"a\"")
+        try store.commit([.prune(Retention(certificateSeconds: 0, events: 1), now: 0)], by: me)
+        #expect(try store.database.read { try Int64.fetchAll($0, sql: "SELECT at FROM events ORDER BY id") } == times)
+    }
+
     @Test("Reports and events of a node do not raise the revision, and need no lease")
     func revision() throws {
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)

@@ -3,11 +3,6 @@ extension Rules {
     mutating func warnOfUnusedSettings() {
         // Beside errors these would only distract.
         guard !reader.diagnostics.hasErrors else { return }
-        if configuration.node?.address != nil {
-            report(
-                .warning, "node", "address", in: root, "this version opens no node listener",
-                hint: "the address is used for the certificate of a development identity alone")
-        }
         if configuration.alerts != nil {
             report(.warning, "alerts", in: root, "this version sends no alerts")
         }

@@ -98,14 +98,18 @@ struct ClientTrusts {
                 lists: settings.revocationLists.flatMap { try materials.lists(in: $0) },
                 requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
                 allowsExpired: requirements.allowsExpired, acceptsOverdueLists: settings.overdueLists == .accept)
-            entry.failure = nil
+            let files = [settings.caFile].compactMap(\.self) + settings.revocationLists
+            entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }
             guard rules.digest != entry.trust?.rules.digest else { return }
             entry.trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
         } catch {
-            entry.failure =
-                "clients' certificates can't be verified by \(materials.place(of: entry.authorities)): \(error); "
-                + (entry.trust == nil ? "hosts that need it answer no handshake" : "the former rules stay in force")
+            entry.failure = complaint("\(error)", entry)
         }
+    }
+
+    private static func complaint(_ reason: String, _ entry: Entry) -> String {
+        let stays = entry.trust == nil ? "hosts that need it answer no handshake" : "the former rules stay in force"
+        return "clients' certificates can't be verified: \(reason); \(stays)"
     }
 }
 

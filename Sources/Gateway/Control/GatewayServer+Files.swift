@@ -4,6 +4,7 @@ extension GatewayServer {
     func lookAtFiles(isForced: Bool = false) {
         let failures = compiler.trustFailures
         var renewed = compiler.lookAtFiles(isForced: isForced)
+        updateNodeAccess()
         tellOfTrust(before: failures)
         guard !renewed.isEmpty else { return }
         if !renewed.upstreams.isEmpty {
@@ -24,18 +25,17 @@ extension GatewayServer {
             heldChange?.update.upstreams[index].trust = trust
             renewed.upstreams[number] = nil
         }
-        for index in heldChange?.update.clientTrusts.indices ?? 0..<0 {
-            guard let number = heldChange?.update.clientTrusts[index].number,
-                let definition = renewed.clients.first(where: { $0.number == number })
-            else { continue }
-            heldChange?.update.clientTrusts[index] = definition
-            renewed.clients.removeAll { $0.number == number }
-        }
+        heldChange?.update.replace(&renewed.clients)
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
     }
 
     /// Logs which materials can't be used, or no longer give a reason to complain.
     func tellOfTrust(before: Set<String>) {
+        let warnings = compiler.materials.warnings(now: Self.now)
+        for warning in warnings.subtracting(toldWarnings).sorted() { log.warning(warning) }
+        toldWarnings = warnings
+        let peers = compiler.materials.status
+        if status.current.peers != peers { status.change { $0.peers = peers } }
         let failures = compiler.trustFailures
         guard failures != before else { return }
         for reason in failures.subtracting(before).sorted() { log.error(reason) }

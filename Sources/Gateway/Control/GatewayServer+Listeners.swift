@@ -6,7 +6,7 @@ struct Listening {
     var role: ListenerRole
 
     /// Whether the admin worker listens at this address. The other workers listen at all other addresses.
-    var isAdmin: Bool { role == .admin }
+    var isAdmin: Bool { role.isAdmin }
 }
 
 /// An old listening address whose port has moved to another address. The gateway keeps the old address for a short
@@ -41,6 +41,7 @@ extension GatewayServer {
         for address in compiler.settings.https { wanted[address.text] = Listening(address: address, role: .https) }
         let admin = compiler.settings.admin
         wanted[admin.text] = Listening(address: admin, role: .admin)
+        if let node = compiler.node?.address?.listener { wanted[node.text] = Listening(address: node, role: .node) }
         takeBack(wanted)
         for (text, new) in wanted { giveRole(new.role, to: text) }
         let gone = listening.filter { wanted[$0.key]?.role != $0.value.role }
@@ -77,7 +78,7 @@ extension GatewayServer {
     /// Changes the role of an address, if the workers that accept connections there stay the same. Open connections
     /// keep their role.
     private func giveRole(_ role: ListenerRole, to text: String) {
-        guard let former = listening[text], former.role != role, role != .admin, !former.isAdmin else { return }
+        guard let former = listening[text], former.role != role, !role.isAdmin, !former.isAdmin else { return }
         listening[text]?.role = role
         for worker in workers { worker.mailbox.post(.setRole(role, address: text)) }
         log.info("listening at \(text)", [("for", "\(role)")])
@@ -125,7 +126,7 @@ extension GatewayServer {
     }
 
     private func listen(at address: ListenAddress, _ role: ListenerRole) {
-        let targets = role == .admin ? [admin] : workers
+        let targets = role.isAdmin ? [admin] : workers
         do {
             let descriptors = try sockets.listen(at: address, workers: targets.count)
             for (index, descriptor) in descriptors.enumerated() {

@@ -10,10 +10,13 @@ extension GatewayServer {
         let missed = unreported > 0 ? [("unreported", "\(unreported)")] : []
         log.warning(
             "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
+        // While the state can't be written, refusals leave room for other events.
+        guard stateWatch.events.count < StateWatch.mostEvents / 2 else { return }
         note([
             AuditEvent(
                 at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "refuse",
-                item: ItemID(.host, host), failure: "\(refusal)",
+                item: host == WorkerReport.nodeListener ? ItemID(single: .node) : ItemID(.host, host),
+                failure: "\(refusal)",
                 details: Dictionary(details + missed) { $1 })
         ])
     }

@@ -113,6 +113,7 @@ extension GatewayServer {
         tellOfWorkerCount()
         for worker in workers { worker.mailbox.post(.update(update)) }
         tellAdmin(update)
+        updateNodeAccess()
         applyListeners()
         nextRenewalLook = 0
         let firstEnd = compiler.firstEnd()
@@ -237,6 +238,7 @@ extension GatewayServer {
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
             + Array(compiler.problems.values)
             + compiler.trustFailures.sorted()
+            + [nodeFailure].compactMap(\.self)
     }
 
     /// Writes this gateway's row into the state, so that aegis-apply sees what the gateway serves.

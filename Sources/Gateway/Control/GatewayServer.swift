@@ -102,6 +102,11 @@ package final class GatewayServer {
     var loadFailure: String?
     var stateWatch = StateWatch()
     var refusals = RefusalAllowance()
+    var nodeAccess: NodeAccess?
+    /// The reason why access to the node listener can't be made from the present configuration; nil if it can.
+    var nodeFailure: String?
+    /// The warnings about identities that the log has.
+    var toldWarnings: Set<String> = []
     var lacksKey = false
     /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
     var isWaiting = false

@@ -18,4 +18,12 @@ extension NamedIdentity {
         case .vault: nil
         }
     }
+
+    /// What the settings accept that is not safe, each as the predicate of the identity.
+    var laxities: [String] {
+        [
+            peers.verifiesChain ? nil : "accepts certificates of peers that anybody can make (verify_chain: false)",
+            peers.allowsExpired ? "accepts expired certificates of peers (allow_expired: true)" : nil,
+        ].compactMap(\.self)
+    }
 }

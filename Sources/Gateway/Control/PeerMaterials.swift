@@ -15,6 +15,11 @@ struct PeerMaterials {
     private struct Declared {
         let settings: NamedIdentity
         var kept: KeptIdentity
+        var refreshes = 0
+        var failedRefreshes = 0
+
+        /// Counts that the identity was read again.
+        mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
     }
 
     /// What has changed at a look.
@@ -44,6 +49,16 @@ struct PeerMaterials {
     /// The reasons why identities can't be used now, by name.
     var identityFailures: [String: String] { identities.compactMapValues { $0.kept.failure?.reason } }
 
+    /// What the metrics tell.
+    var status: PeerStatus {
+        PeerStatus(
+            identities: identities.mapValues {
+                PeerStatus.Identity(
+                    notAfter: $0.kept.identity?.notAfter, refreshes: $0.refreshes, failedRefreshes: $0.failedRefreshes)
+            },
+            nextUpdates: parsedLists.compactMapValues { $0.lists.compactMap(\.nextUpdate).min() })
+    }
+
     // MARK: Looking
 
     /// Looks at all files and identities. `isForced` reads the files whether they have changed or not.
@@ -54,6 +69,7 @@ struct PeerMaterials {
             var kept = declared.kept
             guard kept.look(paths, files, now: now) else { continue }
             identities[name]?.kept = kept
+            identities[name]?.count()
             change.identities.insert(name)
         }
         return change
@@ -66,13 +82,25 @@ struct PeerMaterials {
 
     var identityNames: [String] { Array(identities.keys) }
 
+    /// What operators should know of identities that are in force, for the log.
+    func warnings(now: Int64) -> Set<String> {
+        Set(
+            identities.flatMap { name, declared in
+                declared.kept.warnings(now: now).map { "the certificate of the identity '\(name)' \($0)" }
+                    + declared.settings.laxities.map { "the identity '\(name)' \($0)" }
+            })
+    }
+
     /// Adds or changes an identity of the configuration.
     mutating func declare(_ settings: NamedIdentity, _ source: IdentitySource, now: Int64) {
         let former = identities[settings.name]
         var kept = KeptIdentity(source, &files, now: now)
         // A changed declaration whose source can't be used leaves the former identity in force.
         if let former { kept.inherit(former.kept) }
-        identities[settings.name] = Declared(settings: settings, kept: kept)
+        var declared = Declared(settings: settings, kept: kept)
+        if let former { (declared.refreshes, declared.failedRefreshes) = (former.refreshes, former.failedRefreshes) }
+        declared.count()
+        identities[settings.name] = declared
         former?.kept.release(&files)
     }
 
@@ -80,25 +108,28 @@ struct PeerMaterials {
 
     // MARK: Authorities and lists
 
-    /// How messages call the place of CAs.
-    func place(of authorities: AuthoritySource) -> String {
-        switch authorities {
-        case .file(let path): "'\(files.place(of: path))'"
-        case .identity(let name): "the identity '\(name)'"
-        }
-    }
-
     mutating func use(_ caFile: String) { files.use(caFile) }
     mutating func release(_ caFile: String) { files.release(caFile) }
 
     /// The certificates of CAs in DER. Throws the reason why there are none.
     func authorities(of source: AuthoritySource) throws -> [[UInt8]] {
         switch source {
-        case .file(let path): return try PEM.certificates(in: content(of: path))
+        case .file(let path):
+            let content = try content(of: path)
+            do throws(PKIError) {
+                let certificates = try PEM.certificates(in: content)
+                guard !certificates.isEmpty else { throw .noCertificate }
+                return certificates
+            } catch {
+                throw fault(path, "\(error)")
+            }
         case .identity(let name):
-            guard let declared = identities[name] else { throw Missing(description: "there is no such identity") }
+            guard let declared = identities[name] else {
+                throw Fault(place: "the identity '\(name)'", reason: "it is not declared")
+            }
             guard let identity = declared.kept.identity else {
-                throw Missing(description: declared.kept.failure?.reason ?? "it is not read yet")
+                throw Fault(
+                    place: "the identity '\(name)'", reason: declared.kept.failure?.reason ?? "it is not read yet")
             }
             return identity.authorities
         }
@@ -113,27 +144,46 @@ struct PeerMaterials {
 
     /// The revocation lists in a file.
     mutating func lists(in path: String) throws -> [RevocationList] {
-        let content = try content(of: path)
         let version = files[path].version
-        if let parsed = parsedLists[path], parsed.version == version { return parsed.lists }
+        if version > 0, let parsed = parsedLists[path], parsed.version == version { return parsed.lists }
+        let content = try content(of: path)
         do {
             let lists = try RevocationList.lists(in: content)
             parsedLists[path] = (version, lists)
             return lists
         } catch {
-            throw Missing(description: "the revocation lists in '\(files.place(of: path))': \(error)")
+            throw fault(path, "\(error)")
         }
     }
 
+    /// The last content of a file, which may no longer be readable.
     private func content(of path: String) throws -> [UInt8] {
         let file = files[path]
-        if let failure = file.failure { throw Missing(description: failure.reason) }
-        return file.content?.plainCopy() ?? []
+        guard let content = file.content else {
+            throw fault(path, file.failure?.reason ?? "it is not read yet")
+        }
+        return content.plainCopy()
     }
 
-    /// The reason why something is not there.
-    private struct Missing: Error, CustomStringConvertible {
-        let description: String
+    /// Why one of these files can't be read now; nil if all can.
+    func fault(of paths: [String]) -> Fault? {
+        for path in paths {
+            if let failure = files[path].failure { return fault(path, failure.reason) }
+        }
+        return nil
+    }
+
+    private func fault(_ path: String, _ reason: String) -> Fault {
+        Fault(place: "'\(files.place(of: path))'", reason: reason)
+    }
+
+    /// Why a file or an identity can't be used.
+    struct Fault: Error, CustomStringConvertible {
+        /// How messages call the file or the identity.
+        let place: String
+        let reason: String
+
+        var description: String { "\(place): \(reason)" }
     }
 }
 

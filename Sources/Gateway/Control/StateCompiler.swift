@@ -43,6 +43,7 @@ struct StateCompiler {
     /// This machine's name, which is the node's ID unless the configuration gives one.
     private let machine: String
     private var clientTrusts = ClientTrusts()
+    private var heldIdentities: [NamedIdentity] = []
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
@@ -87,6 +88,7 @@ struct StateCompiler {
             batches.add((change, certificates <= Self.fullChecks)) { apply($0, &update) }
         }
         batches.finish { apply($0, &update) }
+        declareHeldIdentities(&update)
         let missing = Set(items.lazy.filter { $0.kind == .certificate }.map(\.name)).union(lost)
         for id in items where id.kind != .certificate { lose(id, &update) }
         keepUsed(missing, &update)
@@ -168,7 +170,9 @@ struct StateCompiler {
 
     private mutating func apply(_ change: PreparedChange, _ update: inout TableUpdate) {
         switch change {
-        case .host(let id, let record, let host): takeHost(id, record, host, &update)
+        case .host(let id, let record, let host):
+            declareHeldIdentities(&update)
+            takeHost(id, record, host, &update)
         case .certificate(let name, let certificate): takeCertificate(name, certificate, &update)
         case .other(let change): apply(change, &update)
         }
@@ -260,11 +264,29 @@ struct StateCompiler {
             return
         }
         settings.name = id.name
+        problems[id] = nil
+        // Development identities are for the node's ID, and the node comes later.
+        if case .development = settings.source {
+            heldIdentities.append(settings)
+        } else {
+            declare(settings, &update)
+        }
+    }
+
+    /// Declares the development identities that have waited for the node.
+    private mutating func declareHeldIdentities(_ update: inout TableUpdate) {
+        guard !heldIdentities.isEmpty else { return }
+        let held = heldIdentities
+        heldIdentities = []
+        for settings in held { declare(settings, &update) }
+    }
+
+    private mutating func declare(_ settings: NamedIdentity, _ update: inout TableUpdate) {
+        let id = ItemID(.identity, settings.name)
         guard let source = settings.materials(of: node, machine: machine) else {
             problems[id] = "this version reads no identities from Vault"
             return
         }
-        problems[id] = nil
         materials.declare(settings, source, now: GatewayServer.now)
         renewTrust(of: [id.name], &update)
     }

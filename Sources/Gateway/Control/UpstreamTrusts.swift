@@ -26,7 +26,7 @@ struct UpstreamTrusts {
         }
         if let caFile = settings.caFile { materials.use(caFile) }
         let trust = make(settings, materials)
-        entries[settings] = Entry(trust: trust, failure: trust.failure)
+        entries[settings] = Entry(trust: trust, failure: trust.failure ?? complaint(about: settings, materials))
         return trust
     }
 
@@ -50,14 +50,26 @@ struct UpstreamTrusts {
         var renewed: [UpstreamTLS: UpstreamTrust] = [:]
         for (settings, former) in entries where change.concerns(settings.caFile, [], settings.identity) {
             let present = make(settings, materials)
-            entries[settings]?.failure = present.failure.map {
-                former.trust.failure == nil ? "\($0); the former ones stay trusted" : $0
-            }
+            let failure =
+                present.failure.map { former.trust.failure == nil ? "\($0)\(Self.staying)" : $0 }
+                ?? complaint(about: settings, materials)
+            entries[settings]?.failure = failure
             guard former.trust.mayBecome(present) else { continue }
             entries[settings]?.trust = present
             renewed[settings] = present
         }
         return renewed
+    }
+
+    private static let staying = "; the former ones stay trusted"
+
+    /// The complaint about a file that can't be read now, although its last content is known.
+    private func complaint(about settings: UpstreamTLS, _ materials: PeerMaterials) -> String? {
+        settings.caFile.flatMap { materials.fault(of: [$0]) }.map { "\(Self.text(of: $0))\(Self.staying)" }
+    }
+
+    private static func text(of fault: PeerMaterials.Fault) -> String {
+        "the CAs in \(fault.place) can't be used: \(fault.reason)"
     }
 
     private mutating func make(_ settings: UpstreamTLS, _ materials: PeerMaterials) -> UpstreamTrust {
@@ -85,9 +97,10 @@ struct UpstreamTrusts {
             let context = try context ?? TLSClientContext(trust: .nobody)
             self.context = context
             return .known(context, try PeerTrust(rules: rules, now: { GatewayServer.now }), shown)
+        } catch let fault as PeerMaterials.Fault {
+            return .unusable(Self.text(of: fault))
         } catch {
-            let place = authorities.map(materials.place) ?? "the system"
-            return .unusable("the CAs in \(place) can't be used: \(error)")
+            return .unusable("the CAs of upstreams can't be used: \(error)")
         }
     }
 

@@ -24,6 +24,7 @@ final class GatewayStatus: Sendable {
         /// The expiry of each certificate by its name, in seconds since 1970. Empty if there are more certificates than
         /// `mostExpiries`.
         var expiries: [String: Int64] = [:]
+        var peers = PeerStatus()
         /// The results of health checks by upstream. True means healthy.
         var health: [String: Bool] = [:]
         var startedAt: Int64 = 0

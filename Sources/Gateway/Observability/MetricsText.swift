@@ -180,10 +180,34 @@ struct MetricsText {
         if let soonest = status.firstEnd {
             gauge("aegis_certificate_soonest_not_after_seconds", "The first end of validity of all", "\(soonest)")
         }
+        writeIdentities()
         guard !status.expiries.isEmpty else { return }
-        header("aegis_certificate_not_after_seconds", "The end of a certificate's validity", "gauge")
+        header("aegis_certificate_not_after_timestamp_seconds", "The end of a certificate's validity", "gauge")
         for (name, end) in status.expiries.sorted(by: { $0.key < $1.key }) {
-            sample("aegis_certificate_not_after_seconds", [("certificate", name)], end)
+            sample("aegis_certificate_not_after_timestamp_seconds", [("name", name)], end)
+        }
+    }
+
+    private mutating func writeIdentities() {
+        let identities = status.peers.identities.sorted { $0.key < $1.key }
+        if !identities.isEmpty {
+            header("aegis_identity_not_after_timestamp_seconds", "The end of an identity's certificate", "gauge")
+            for (name, identity) in identities {
+                guard let end = identity.notAfter else { continue }
+                sample("aegis_identity_not_after_timestamp_seconds", [("name", name)], end)
+            }
+            header(
+                "aegis_identity_refreshes_total", "Readings of identities that had changed, by the result", "counter")
+            for (name, identity) in identities {
+                sample("aegis_identity_refreshes_total", [("name", name), ("result", "ok")], identity.refreshes)
+                sample(
+                    "aegis_identity_refreshes_total", [("name", name), ("result", "failed")], identity.failedRefreshes)
+            }
+        }
+        guard !status.peers.nextUpdates.isEmpty else { return }
+        header("aegis_crl_next_update_timestamp_seconds", "When a revocation list is overdue", "gauge")
+        for (file, time) in status.peers.nextUpdates.sorted(by: { $0.key < $1.key }) {
+            sample("aegis_crl_next_update_timestamp_seconds", [("file", file)], time)
         }
     }
 

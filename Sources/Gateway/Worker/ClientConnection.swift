@@ -53,4 +53,9 @@ enum ListenerRole: UInt8, Sendable {
     case http
     case https
     case admin
+    /// Other nodes and automation, over mutual TLS.
+    case node
+
+    /// Whether the admin worker listens in this role.
+    var isAdmin: Bool { self == .admin || self == .node }
 }

@@ -13,6 +13,10 @@ struct ConnectionProof {
     var trust: PeerTrust?
     /// The client's certificate; nil if the client has shown none.
     var certificate: ClientCertificate?
+    /// When the certificate was last verified, in seconds since 1970.
+    var verifiedAt: Int64 = 0
+    /// Whether the session was resumed. OpenSSL then no longer has the certificates above the client's own.
+    var isResumed = false
 }
 
 /// Whether a request may use its connection.
@@ -51,21 +55,34 @@ extension WorkerTables {
         !former.isNone && sites[former].isRetired && sites[former].view.domain.equals(sites[site].view.domain)
     }
 
-    /// Whether the certificate of the proof is good for a site that asks for certificates. A certificate that was
-    /// verified by other rules than those in force is verified again.
     private func proves(
         _ proof: inout ConnectionProof, for site: SlotID, _ now: Int64, _ chain: () -> [[UInt8]]
     ) -> Admission {
-        guard let trust = clientTrust(of: site), proof.trust != nil else { return .outdated(nil) }
-        guard let certificate = proof.certificate else {
+        guard let trust = clientTrust(of: site) else { return .outdated(nil) }
+        return proof.holds(
+            by: trust, isRequired: sites[site].view.clientCertificates.mode == .require, now: now, chain: chain)
+    }
+}
+
+extension ConnectionProof {
+    /// Whether the certificate is good by the rules in force now. A certificate that was verified by other rules is
+    /// verified again. `isRequired` is whether a client must have one. `chain` returns the certificates that the client
+    /// has sent, in DER.
+    mutating func holds(by trust: PeerTrust, isRequired: Bool, now: Int64, chain: () -> [[UInt8]]) -> Admission {
+        guard self.trust != nil else { return .outdated(nil) }
+        guard let certificate else {
             // A handshake that had to show a certificate has one.
-            guard sites[site].view.clientCertificates.mode == .optional else { return .outdated(nil) }
-            proof.trust = trust
+            guard !isRequired else { return .outdated(nil) }
+            self.trust = trust
             return .admitted
         }
-        if proof.trust !== trust {
-            if let refusal = trust.refusal(of: chain()) { return .outdated(refusal) }
-            proof.trust = trust
+        if self.trust !== trust || trust.rules.isOverdue(since: verifiedAt, at: now) {
+            if let refusal = trust.refusal(of: chain()) {
+                // Without the certificates above it, a good certificate may have an authority that is not known. A new
+                // handshake sends them.
+                return .outdated(isResumed && refusal.reason == .unknownAuthority ? nil : refusal)
+            }
+            (self.trust, verifiedAt) = (trust, now)
         }
         guard trust.rules.allowsExpired || now < certificate.identity.notAfter else {
             return .outdated(trust.recheck(leaf: certificate.identity.certificate, now: now))

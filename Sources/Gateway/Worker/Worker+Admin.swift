@@ -7,6 +7,30 @@ extension Worker {
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }
+        answerEndpoint(head, exchange)
+    }
+
+    /// Answers a request to the node listener. The client's certificate must still be one that `node.allow` names.
+    func answerAsNode(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
+        guard let access = nodeAccess else { return refuseNode(exchange) }
+        let admission = clients[id].proof.holds(by: access.trust, isRequired: true, now: clock.seconds) {
+            clients[id].transport.tls?.peerChain ?? []
+        }
+        switch admission {
+        case .admitted: answerEndpoint(head, exchange)
+        case .misdirected: refuseNode(exchange)
+        case .outdated(let refusal):
+            if let refusal { refuseCertificate(refusal, of: id) }
+            refuseNode(exchange)
+        }
+    }
+
+    private func refuseNode(_ exchange: SlotID) {
+        exchanges[exchange].keepsClient = false
+        answer(exchange, 403)
+    }
+
+    private func answerEndpoint(_ head: Bytes, _ exchange: SlotID) {
         var path = head[requestHead.target.pathAndQuery.range].text
         if let query = path.firstIndex(of: "?") { path = String(path[..<query]) }
         let method = exchanges[exchange].method

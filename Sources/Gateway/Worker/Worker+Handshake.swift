@@ -30,8 +30,7 @@ extension Worker {
         var refusal: WorkerMetrics.Counter?
         while true {
             guard let progress = clients[id].transport.tls?.handshake() else { return close(id) }
-            if let failure = clients[id].transport.sendOutput(of: memory.wire) {
-                _ = failure
+            if clients[id].transport.sendOutput(of: memory.wire) != nil {
                 metrics.add(.handshakesAborted, 1)
                 return close(id)
             }
@@ -49,7 +48,9 @@ extension Worker {
                 }
             case .complete: return finishHandshake(id)
             case .failed(let failure):
-                if let refusal = clients[id].transport.tls?.refusal(after: failure) {
+                if clients[id].proof.trust != nil,
+                    let refusal = clients[id].transport.tls?.refusal(after: failure)
+                {
                     refuseCertificate(refusal, of: id)
                     return failHandshake(id, .handshakesOfRefusedClients)
                 }
@@ -141,6 +142,7 @@ extension Worker {
                 ? .chosen : .none(.handshakesWithoutCertificate)
         }
         clients[id].proof.hasNamedHost = key != nil
+        if clients[id].listener == .node { return chooseNodeCertificate(id) }
         var site: SlotID?
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }
         let credential: TLSCredential?
@@ -175,6 +177,17 @@ extension Worker {
             ? .chosen : .none(.handshakesWithoutCertificate)
     }
 
+    /// Answers a client of the node listener. Who shows no certificate that `node.allow` names is refused.
+    private func chooseNodeCertificate(_ id: SlotID) -> Choice {
+        guard let access = nodeAccess else { return .none(.handshakesWithoutTrust) }
+        clients[id].proof.trust = access.trust
+        let policy = TLSPolicy(
+            scope: Self.nodeScope, clients: ClientAuthentication(trust: access.trust, isRequired: true))
+        return clients[id].transport.tls?.choose(access.credential, policy) ?? false
+            ? .chosen : .none(.handshakesWithoutCertificate)
+    }
+
+    private static let nodeScope = TLSScope("node")
     private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
     /// The policy of handshakes that name no host, or one that is no site. No session of them can be resumed for a site.
     private static let policyWithoutSite = TLSPolicy(scope: TLSScope("no site"))
@@ -183,12 +196,14 @@ extension Worker {
         guard let version = clients[id].transport.tls?.version, let isResumed = clients[id].transport.tls?.isResumed
         else { return close(id) }
         clients[id].proof.version = version
+        clients[id].proof.isResumed = isResumed
+        if let trust = clients[id].proof.trust, !takeCertificate(of: id, trust, isResumed: isResumed) {
+            metrics.add(.handshakesOfRefusedClients, 1)
+            return close(id)
+        }
         metrics.add(version == .v1_3 ? .handshakesTLS13 : .handshakesTLS12, 1)
         if isResumed { metrics.add(.handshakesResumed, 1) }
         if clients[id].transport.tls?.isValidation ?? false { return close(id) }
-        if let trust = clients[id].proof.trust, !takeCertificate(of: id, trust, isResumed: isResumed) {
-            return close(id)
-        }
         metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
         clients[id].phase = .open
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
@@ -205,10 +220,9 @@ extension Worker {
     ///
     /// - Returns: False when the certificate of a resumed session is no longer good.
     private func takeCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
-        let site = clients[id].proof.site
         let leaf = clients[id].transport.tls?.peerCertificate ?? nil
         guard let leaf else {
-            tables.count(certificateFor: site, isShown: false)
+            tables.count(certificateFor: askingHost(of: id), isShown: false)
             return true
         }
         if isResumed, let refusal = trust.recheck(leaf: leaf, now: clock.seconds) {
@@ -217,17 +231,22 @@ extension Worker {
         }
         guard let identity = PeerIdentity(certificate: leaf) else { return false }
         clients[id].proof.certificate = ClientCertificate(identity)
-        tables.count(certificateFor: site, isShown: true)
+        clients[id].proof.verifiedAt = clock.seconds
+        tables.count(certificateFor: askingHost(of: id), isShown: true)
         return true
     }
 
     /// Counts and reports a certificate that was refused.
     func refuseCertificate(_ refusal: PeerRefusal, of id: SlotID) {
+        let host = askingHost(of: id)
+        tables.count(certificateFor: host, isShown: true, refusal: refusal.reason)
+        reportRefusal(.clientRefused(host: host, client: clients[id].peer.description, refusal))
+    }
+
+    /// The host that has asked for a connection's certificate; for the node listener a name that no host has.
+    private func askingHost(of id: SlotID) -> String {
         let site = clients[id].proof.site
-        tables.count(certificateFor: site, isShown: true, refusal: refusal.reason)
-        report(
-            .clientRefused(
-                host: tables.sites[site].site.name, client: clients[id].peer.description, refusal))
+        return site.isNone ? WorkerReport.nodeListener : tables.sites[site].site.name
     }
 }
 

@@ -94,15 +94,15 @@ extension Worker {
     /// Counts one more connection of a client, if the limits allow it. If the total limit is reached, a connection
     /// without a request in progress is closed to make room.
     private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
-        let total = role == .admin ? Self.adminConnections : settings.connections
-        let perClient = role == .admin || isTrusted(peer) ? nil : settings.connectionsPerClient
+        let total = role.isAdmin ? Self.adminConnections : settings.connections
+        let perClient = role.isAdmin || isTrusted(peer) ? nil : settings.connectionsPerClient
         switch connections.admit(peer.key, total: total, perClient: perClient) {
         case .admitted: return true
         case .tooManyOfClient:
             report(Shortage.connectionsOfClient, client: peer)
             return false
         case .full:
-            if role != .admin { report(Shortage.connections) }
+            if !role.isAdmin { report(Shortage.connections) }
             return makeRoom(politely: true)
                 && connections.admit(peer.key, total: total, perClient: perClient) == .admitted
         }

@@ -9,6 +9,7 @@ extension Worker {
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
         case .place(let place): moveUpstream(to: place)
+        case .node(let access): nodeAccess = access
         case .trust(let renewed):
             renewed.upstreams.forEach(setTrust)
             renewed.clients.forEach(tables.set)
@@ -21,6 +22,7 @@ extension Worker {
             accessLog = sink.map { AccessLogBuffer($0, format) }
         case .tick:
             reportAllowance = Self.reportsASecond
+            refusalAllowance = RefusalAllowance.most
             toldShortages.removeAll(keepingCapacity: true)
             reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)

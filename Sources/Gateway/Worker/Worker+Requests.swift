@@ -46,7 +46,11 @@ extension Worker {
     /// Decides who answers a request: the admin listener's handler, an ACME challenge, the site's fixed answer, or an
     /// upstream.
     private func route(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
-        if clients[id].listener == .admin { return answerAsAdmin(head, exchange, from: id) }
+        switch clients[id].listener {
+        case .admin: return answerAsAdmin(head, exchange, from: id)
+        case .node: return answerAsNode(head, exchange, from: id)
+        case .http, .https: break
+        }
         // The answer to TRACE contains the request, so a script could read cookies that it must not see.
         if exchanges[exchange].method == .trace {
             return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")

@@ -56,9 +56,12 @@ final class Worker {
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
+    /// Who may use the node listener; nil if nobody may.
+    var nodeAccess: NodeAccess?
     /// The gateway's ID in the state, which is part of the answers to checks by aegis-apply (`GatewayProbe`).
     let identity: String?
     var reportAllowance = reportsASecond
+    var refusalAllowance = RefusalAllowance.most
     /// The shortages that were reported in this second.
     var toldShortages: Set<Shortage> = []
     /// How many bytes of request bodies the worker keeps, because they are being collected or may be sent again.
@@ -227,6 +230,14 @@ final class Worker {
             return
         }
         reportAllowance -= 1
+        reports.post(report())
+    }
+
+    /// Reports a refused certificate, at most some a second. Strangers cause refusals, so these do not use the allowance
+    /// of other reports. The metrics count all.
+    func reportRefusal(_ report: @autoclosure () -> WorkerReport) {
+        guard refusalAllowance > 0 else { return }
+        refusalAllowance -= 1
         reports.post(report())
     }
 

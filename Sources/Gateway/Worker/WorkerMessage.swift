@@ -12,6 +12,8 @@ enum WorkerMessage: Sendable {
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
+    /// Sets who may use the node listener. Only the admin worker gets this message.
+    case node(NodeAccess?)
     /// Sets trust in peers whose CAs, revocation lists or identities have changed.
     case trust(StateCompiler.RenewedTrust)
     /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
@@ -55,6 +57,16 @@ struct TableUpdate: Sendable {
     var challenges: [([UInt8], [UInt8])] = []
     var challengeCertificates: [ChallengeEntry] = []
     var removedChallenges: [[UInt8]] = []
+
+    /// Takes over those of the renewed definitions whose numbers the update defines, and removes them from `renewed`. A
+    /// number may be defined several times, since it is used again when it is free; the last definition counts.
+    mutating func replace(_ renewed: inout [ClientTrustDefinition]) {
+        let defined = Set(clientTrusts.map(\.number))
+        let taken = renewed.filter { defined.contains($0.number) }
+        let numbers = Set(taken.map(\.number))
+        clientTrusts = clientTrusts.filter { !numbers.contains($0.number) } + taken
+        renewed.removeAll { numbers.contains($0.number) }
+    }
 }
 
 /// The certificate that answers a tls-alpn-01 challenge (RFC 8737).
@@ -84,7 +96,10 @@ enum WorkerReport: Sendable {
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
     /// An upstream has failed several times in a row, and gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
-    /// A client's certificate was refused by the rules of a host.
+    /// How reports and metrics name the node listener where they name a host.
+    static let nodeListener = "(node)"
+
+    /// A client's certificate was refused by the rules of a host, or of the node listener.
     case clientRefused(host: String, client: String, PeerRefusal)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)

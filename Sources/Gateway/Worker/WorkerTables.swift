@@ -207,9 +207,9 @@ final class WorkerTables {
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
-    /// Counts a handshake of a site that asks for certificates. A refusal has a reason.
-    func count(certificateFor site: SlotID, isShown: Bool, refusal: PeerRefusal.Reason? = nil) {
-        clientCertificates[sites[site].site.name, default: .init()].count(isShown: isShown, refusal: refusal)
+    /// Counts a handshake of a host that asks for certificates. A refusal has a reason.
+    func count(certificateFor host: String, isShown: Bool, refusal: PeerRefusal.Reason? = nil) {
+        clientCertificates[host, default: .init()].count(isShown: isShown, refusal: refusal)
     }
 
     /// Returns the counts since the previous call. Counting starts again at 0.

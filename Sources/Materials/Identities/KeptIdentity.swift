@@ -12,6 +12,8 @@ package struct KeptIdentity: Sendable {
     package private(set) var failure: MaterialFailure?
 
     private var readAgainAt: Int64 = .max
+    /// When the source was last read, in seconds since 1970. A source that can't be used is read once a second.
+    private var readAt: Int64 = 0
 
     /// Reads an identity. `now` is in seconds since 1970. `variable` looks a variable of the environment up.
     ///
@@ -32,9 +34,8 @@ package struct KeptIdentity: Sendable {
     package mutating func look(_ changed: [String], _ files: WatchedFiles, now: Int64) -> Bool {
         // Variables don't change.
         if case .variables = source { return false }
-        guard failure != nil || now >= readAgainAt || changed.contains(where: { source.paths.contains($0) }) else {
-            return false
-        }
+        let isDue = failure != nil && now != readAt || now >= readAgainAt
+        guard isDue || changed.contains(where: { source.paths.contains($0) }) else { return false }
         return read(files, now: now) { _ in nil }
     }
 
@@ -58,6 +59,7 @@ package struct KeptIdentity: Sendable {
     private mutating func read(
         _ files: WatchedFiles, now: Int64, _ variable: (String) -> SecretBytes?
     ) -> Bool {
+        readAt = now
         do throws(IdentityFault) {
             let (present, next) = try source.read(files, now: now, variable: variable)
             let isChanged = failure != nil || present.version != identity?.version

@@ -35,10 +35,25 @@ final class PeerJudge: Sendable {
 
     /// Returns the judge of a verification (an `X509_STORE_CTX`). Returns nil if the verification's store has no judge.
     private static func judge(of context: OpaquePointer?) -> PeerJudge? {
-        // The pointer is valid: the verification keeps the store alive, and the store keeps the judge alive.
-        unsafe X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(context), index).map {
+        unsafe judge(in: X509_STORE_CTX_get0_store(context))
+    }
+
+    /// Returns the judge of an `X509_STORE`. Returns nil if the store has no judge.
+    private static func judge(in store: OpaquePointer?) -> PeerJudge? {
+        // The pointer is valid: the caller keeps the store alive, and the store keeps the judge alive.
+        unsafe X509_STORE_get_ex_data(store, index).map {
             unsafe Unmanaged<PeerJudge>.fromOpaque($0).takeUnretainedValue()
         }
+    }
+
+    /// Whether a certificate (an `X509`) has expired by the rules of a connection (an `SSL`). False if the rules accept
+    /// expired certificates, or the connection has no rules.
+    static func hasExpired(_ certificate: OpaquePointer?, for ssl: OpaquePointer?) -> Bool {
+        guard let certificate = unsafe certificate, let ssl = unsafe ssl,
+            let store = unsafe aegis_get_verify_store(ssl), let judge = unsafe judge(in: store)
+        else { return false }
+        guard let notAfter = unsafe OpenSSL.seconds(X509_get0_notAfter(certificate)) else { return true }
+        return !judge.rules.allowsExpired && notAfter <= judge.now()
     }
 
     /// Verifies a peer's certificate in a handshake (SSL_CTX_set_cert_verify_callback(3)). If the store has no judge,

@@ -86,6 +86,13 @@ package struct PeerRules: Sendable {
         try self.init(purpose: .server, authorities: PEM.certificates(in: authorities))
     }
 
+    /// Whether a revocation list has become overdue between two times, in seconds since 1970. Certificates that were
+    /// good before may no longer be.
+    package func isOverdue(since time: Int64, at now: Int64) -> Bool {
+        guard !acceptsOverdueLists else { return false }
+        return lists.contains { list in list.nextUpdate.map { time < $0 && $0 <= now } ?? false }
+    }
+
     /// Verifies a list if its CA is in `authorities`. Other lists are verified in handshakes, when a peer sends the
     /// CA's certificate.
     private static func check(_ list: RevocationList, against authorities: [CertificateHandle]) throws(PKIError) {

@@ -39,6 +39,11 @@ package final class TLSServerContext {
         unsafe aegis_set_no_session_cache(context)
         unsafe SSL_CTX_set_timeout(context, TicketKeys.ticketLifetimeSeconds)
         try unsafe OpenSSL.check(action, SSL_CTX_set_num_tickets(context, 1))
+        try unsafe OpenSSL.check(
+            action,
+            SSL_CTX_set_session_ticket_cb(
+                context, { _, _ in 1 },
+                { ssl, session, _, _, status, _ in unsafe TLSServerContext.use(session, of: ssl, status) }, nil))
         unsafe SSL_CTX_set_cert_verify_callback(context, { store, _ in unsafe PeerJudge.answer(store) }, nil)
         unsafe SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in unsafe TLSServerContext.hello(ssl, alert) }, nil)
         unsafe SSL_CTX_set_alpn_select_cb(
@@ -120,6 +125,21 @@ package final class TLSServerContext {
             }
         }
         return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+
+    /// Decides whether the session of a ticket is resumed (SSL_CTX_set_session_ticket_cb(3)). It is not when the client's
+    /// certificate in it has expired: a client that has a new one shows it in a full handshake, and any other gets the
+    /// alert.
+    private static func use(_ session: OpaquePointer?, of ssl: OpaquePointer?, _ status: Int32) -> Int32 {
+        switch status {
+        case SSL_TICKET_SUCCESS, SSL_TICKET_SUCCESS_RENEW:
+            guard unsafe !PeerJudge.hasExpired(SSL_SESSION_get0_peer(session), for: ssl) else {
+                return SSL_TICKET_RETURN_IGNORE_RENEW
+            }
+            return status == SSL_TICKET_SUCCESS_RENEW ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE
+        case SSL_TICKET_EMPTY, SSL_TICKET_NO_DECRYPT: return SSL_TICKET_RETURN_IGNORE_RENEW
+        default: return SSL_TICKET_RETURN_ABORT
+        }
     }
 
     private static func ticket(

@@ -1,0 +1,16 @@
+import Testing
+
+@testable import Gateway
+
+@Suite struct TableUpdateTests {
+    @Test("Renewed rules replace all definitions of their number in a held update, also those of a number used again")
+    func replace() {
+        var update = TableUpdate()
+        // Rules 0 are released, and the number is used again for others.
+        update.clientTrusts = [1, 0, 0].map { ClientTrustDefinition(number: $0, trust: nil) }
+        var renewed = [0, 2].map { ClientTrustDefinition(number: $0, trust: nil) }
+        update.replace(&renewed)
+        #expect(update.clientTrusts.map(\.number) == [1, 0])
+        #expect(renewed.map(\.number) == [2])
+    }
+}

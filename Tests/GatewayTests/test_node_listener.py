@@ -1,0 +1,111 @@
+"""The node listener: health and metrics over mutual TLS, for those alone that `node.allow` names."""
+
+import pytest
+
+from authority import CLIENT, SERVER, Holder, pem
+from client import Client
+from gateway import eventually, free_port
+from test_client_certificates import connect, context
+from test_identities import files, node, other, replace_private, root, write
+
+SCRAPER = "spiffe://mesh.test/prometheus"
+
+
+def client(*names, issuer=root, **options):
+    return Holder("client", issuer, **{"names": names, "purposes": [CLIENT], **options})
+
+
+@pytest.fixture
+def gateway(run, tmp_path):
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node(names=["127.0.0.1"]))
+    port = free_port()
+    gateway = run([], identities=files(), node={
+        "id": "edge-1", "address": f"127.0.0.1:{port}", "identity": "mesh",
+        "allow": [{"san": "*.ci.mesh.test", "scope": "write"}, {"san": SCRAPER, "scope": "read"}]})
+    gateway.node, gateway.certs = port, folder
+    gateway.await_log(f"listening at 127.0.0.1:{port}", "for=node")
+    return gateway
+
+
+def ask(gateway, settings, path="/healthz", request=None):
+    """Asks the node listener: status; or what went wrong, where there is no answer."""
+    gateway.https, https = gateway.node, gateway.https
+    try:
+        with connect(gateway, settings, None) as connection:
+            return connection.ask(request or f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").status
+    except Exception as fault:
+        return repr(fault)
+    finally:
+        gateway.https = https
+
+
+def test_those_that_are_allowed_see_what_there_is(gateway, tmp_path):
+    for names in (["a.ci.mesh.test"], [f"URI:{SCRAPER}"], ["elsewhere.test", f"URI:{SCRAPER}"]):
+        settings = context(client(*names), folder=tmp_path)
+        assert [ask(gateway, settings, path) for path in ("/healthz", "/readyz", "/metrics", "/metrics?x")] == 4 * [200]
+        assert [ask(gateway, settings, path) for path in ("/", "/api/v1/hosts", "/healthz/", "/%68ealthz")] == 4 * [404]
+    assert ask(gateway, settings, request="POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n") == 405
+
+
+@pytest.mark.parametrize("what, holder", {
+    "no certificate": None,
+    "another name": client("a.mesh.test"),
+    "a name of one more label": client("b.a.ci.mesh.test"),
+    "no name": client(),
+    "a name in the subject alone": Holder("a.ci.mesh.test", root, purposes=[CLIENT]),
+    "another CA": client("a.ci.mesh.test", issuer=other),
+    "expired": client("a.ci.mesh.test", days=(-9, -1)),
+    "for servers": client("a.ci.mesh.test", purposes=[SERVER]),
+}.items())
+def test_everybody_else_is_refused_in_the_handshake(gateway, tmp_path, what, holder):
+    answer = ask(gateway, context(holder, folder=tmp_path) if holder else context())
+    assert isinstance(answer, str) and "SSL" in answer, answer
+    name = 'aegis_client_certificates_total{host="(node)",result="refused",reason="%s"}'
+    reasons = ["no_certificate", "missing_name", "unknown_authority", "expired", "wrong_purpose"]
+
+    def refused():
+        text = gateway.ask("/metrics")[1]
+        return any(name % reason in text for reason in reasons)
+
+    eventually("the refusal is counted", refused)
+    gateway.await_log("client's certificate was refused", "host=(node)")
+
+
+def test_plain_http_is_refused(gateway):
+    with Client(gateway.node) as plain:
+        assert plain.get("x").status == 400
+
+
+def test_a_change_of_allow_holds_for_open_connections(gateway, tmp_path):
+    settings = context(client("a.ci.mesh.test"), folder=tmp_path)
+    gateway.https = gateway.node
+    with connect(gateway, settings, None) as kept:
+        assert kept.get("x", "/healthz").status == 200
+        gateway.config["node"]["allow"] = [{"san": "a.ci.mesh.test", "scope": "read"}]
+        gateway.reload()
+        assert kept.get("x", "/healthz").status == 200
+        gateway.config["node"]["allow"] = [{"san": SCRAPER, "scope": "read"}]
+        gateway.reload()
+        assert kept.get("x", "/healthz").status == 403 and kept.is_closed()
+    assert isinstance(ask(gateway, settings), str)
+
+
+def test_the_identity_and_its_cas_are_followed(gateway, tmp_path):
+    settings = context(client("a.ci.mesh.test"), folder=tmp_path)
+    assert ask(gateway, settings) == 200
+    write(gateway.certs, node(other, names=["127.0.0.1"]), (other,))
+    eventually("the former CA's clients are refused", lambda: isinstance(ask(gateway, settings), str))
+    assert ask(gateway, context(client("a.ci.mesh.test", issuer=other), folder=tmp_path)) == 200
+    replace_private(gateway.certs / "ca.crt", b"")
+    gateway.await_log("error: the identity 'mesh' can't be used")
+    assert ask(gateway, context(client("a.ci.mesh.test", issuer=other), folder=tmp_path)) == 200
+
+
+def test_without_an_address_it_ends(gateway, tmp_path):
+    settings = context(client("a.ci.mesh.test"), folder=tmp_path)
+    assert ask(gateway, settings) == 200
+    del gateway.config["node"]
+    gateway.reload()
+    eventually("the port is closed", lambda: "refused" in str(ask(gateway, settings)).lower())
