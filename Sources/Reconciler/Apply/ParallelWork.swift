@@ -78,7 +78,7 @@ package struct ParallelWork: Sendable {
                 // take its remaining inputs.
                 var done: Int?
                 while let index = shared.state.withLock({ $0.takeInput(after: done) }) {
-                    WaitNote.$receiver.withValue({ reason in shared.state.withLock { $0.waits[index] = reason } }) {
+                    WaitNote.reporting(to: { reason in shared.state.withLock { $0.waits[index] = reason } }) {
                         work(inputs[index]) { event in shared.update { $0.events.append(event) } }
                     }
                     done = index
