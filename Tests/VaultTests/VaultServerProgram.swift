@@ -47,7 +47,7 @@ final class VaultServerProgram: Sendable {
         return path
     }
 
-    /// Makes a call as the operator, who has the root token. Returns the answer's status and JSON.
+    /// Calls the server with the root token, as its operator would. Returns the answer's status and JSON.
     @discardableResult
     func operate(
         _ method: HTTPMethod, _ path: String, _ body: [String: Any]? = nil, token: String = "root"

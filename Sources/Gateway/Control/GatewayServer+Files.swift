@@ -2,11 +2,11 @@ extension GatewayServer {
     /// Looks at the files and identities that trust is made from, and puts changes in force. `isForced` reads also files
     /// that look unchanged.
     func lookAtFiles(isForced: Bool = false) {
-        let failures = compiler.trustFailures
-        var renewed = compiler.lookAtFiles(isForced: isForced)
+        let change = compiler.lookAtFiles(isForced: isForced)
+        tellOfWarnings()
+        guard var renewed = change else { return }
         updateNodeAccess()
-        tellOfTrust(before: failures)
-        guard !renewed.isEmpty else { return }
+        tellOfTrust()
         if !renewed.upstreams.isEmpty {
             log.info(
                 "upstreams trust other CAs now, or are shown another certificate",
@@ -26,20 +26,26 @@ extension GatewayServer {
             renewed.upstreams[number] = nil
         }
         heldChange?.update.replace(&renewed.clients)
+        guard !renewed.upstreams.isEmpty || !renewed.clients.isEmpty else { return }
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
     }
 
-    /// Logs which materials can't be used, or no longer give a reason to complain.
-    func tellOfTrust(before: Set<String>) {
+    /// Logs what operators should know of identities. This changes with time too, when a certificate expires.
+    private func tellOfWarnings() {
         let warnings = compiler.materials.warnings(now: Self.now)
         for warning in warnings.subtracting(toldWarnings).sorted() { log.warning(warning) }
         toldWarnings = warnings
+    }
+
+    /// Logs which files and identities can't be used, or can be used again, and updates their metrics.
+    func tellOfTrust() {
         let peers = compiler.materials.status
-        if status.current.peers != peers { status.change { $0.peers = peers } }
-        let failures = compiler.trustFailures
-        guard failures != before else { return }
-        for reason in failures.subtracting(before).sorted() { log.error(reason) }
-        for reason in before.subtracting(failures).sorted() { log.info("no longer: \(reason)") }
+        status.change { $0.peers = peers }
+        let (failures, told) = (compiler.trustFailures, toldFailures)
+        guard failures != told else { return }
+        for reason in failures.subtracting(told).sorted() { log.error(reason) }
+        for reason in told.subtracting(failures).sorted() { log.info("no longer: \(reason)") }
+        toldFailures = failures
         // The next tick tells of the problems that are left.
         nextHeartbeat = 0
     }

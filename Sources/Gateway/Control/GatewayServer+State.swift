@@ -63,7 +63,7 @@ extension GatewayServer {
         let directory = try store.directory() ?? "."
         var update = TableUpdate()
         let reached: StatePosition
-        let (problems, trustFailures) = (compiler.problems, compiler.trustFailures)
+        let problems = compiler.problems
         if revision == 0 {
             // Reading may fail halfway, so the new entries are compiled into a copy of the compiler.
             var compiler = compiler
@@ -86,7 +86,7 @@ extension GatewayServer {
         update.generation = reached.generation
         self.sealer = sealer
         tellOfProblems(compiler.problems, before: problems)
-        tellOfTrust(before: trustFailures)
+        tellOfTrust()
         heldChange = HeldChange(
             update: update, position: reached, directory: directory, started: started,
             names: askForNames(of: update), deadline: Self.uptime + HeldChange.longestSeconds)

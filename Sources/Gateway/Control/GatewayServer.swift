@@ -105,8 +105,9 @@ package final class GatewayServer {
     var nodeAccess: NodeAccess?
     /// The reason why access to the node listener can't be made from the present configuration; nil if it can.
     var nodeFailure: String?
-    /// The warnings about identities that the log has.
+    /// The warnings about identities, and the reasons why materials can't be used, that the log has.
     var toldWarnings: Set<String> = []
+    var toldFailures: Set<String> = []
     var lacksKey = false
     /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
     var isWaiting = false

@@ -6,7 +6,7 @@ import SystemPackage
 /// What trust in peers is made from outside the state: watched files and identities. Whatever can't be used leaves the
 /// last good one in force. Confined to the control side.
 struct PeerMaterials {
-    private(set) var files = WatchedFiles()
+    private var files = WatchedFiles()
     private var identities: [String: Declared] = [:]
     /// The parsed revocation lists of each file, so that hosts with different rules share them.
     private var parsedLists: [String: (version: Int, lists: [RevocationList])] = [:]

@@ -96,24 +96,17 @@ struct StateCompiler {
         return told
     }
 
-    /// What follows from changed materials.
-    struct RenewedTrust: Sendable {
-        var upstreams: [UpstreamNumber: UpstreamTrust] = [:]
-        var clients: [ClientTrustDefinition] = []
-
-        var isEmpty: Bool { upstreams.isEmpty && clients.isEmpty }
-    }
-
     /// Looks at files and identities that trust is made from.
     ///
     /// - Parameter isForced: Read the files whether they have changed or not.
-    mutating func lookAtFiles(isForced: Bool) -> RenewedTrust {
-        renewTrust(after: materials.look(isForced: isForced, now: GatewayServer.now))
+    /// - Returns: Nil if nothing has changed: no content, and no reason why something can't be used.
+    mutating func lookAtFiles(isForced: Bool) -> RenewedTrust? {
+        let change = materials.look(isForced: isForced, now: GatewayServer.now)
+        return change.isEmpty ? nil : renewTrust(after: change)
     }
 
     private mutating func renewTrust(after change: PeerMaterials.Change) -> RenewedTrust {
-        guard !change.isEmpty else { return RenewedTrust() }
-        return RenewedTrust(
+        RenewedTrust(
             upstreams: upstreams.renewTrust(after: change, materials),
             clients: clientTrusts.renew(after: change, &materials))
     }
@@ -180,23 +173,14 @@ struct StateCompiler {
 
     private mutating func apply(_ change: StateChange, _ update: inout TableUpdate) {
         switch change {
-        case .item(let id, let item) where id.kind == .gateway: takeSettings(id, item)
+        case .item(let id, let item) where id.kind == .gateway:
+            settings = read(GatewaySettings.self, of: id, item) ?? settings
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
         case .item(let id, let item) where id.kind == .edgeCertificate:
-            guard let certificate = EdgeCertificate(record: item.record) else {
-                problems[id] = "its record can't be read"
-                return
-            }
-            problems[id] = nil
-            edgeCertificates[id.name] = certificate
+            if let certificate = read(EdgeCertificate.self, of: id, item) { edgeCertificates[id.name] = certificate }
         case .item(let id, let item) where id.kind == .identity: takeIdentity(id, item, &update)
         case .item(let id, let item) where id.kind == .node:
-            guard let settings = NodeSettings(record: item.record) else {
-                problems[id] = "its record can't be read"
-                return
-            }
-            problems[id] = nil
-            setNode(settings, &update)
+            if let settings = read(NodeSettings.self, of: id, item) { setNode(settings, &update) }
         case .item, .certificate: break
         case .challenge(let challenge):
             // An error is ignored: if the challenge can't be answered, the CA tells the process that placed the order.
@@ -222,7 +206,7 @@ struct StateCompiler {
             case .edgeCertificate: edgeCertificates[id.name] = nil
             case .identity:
                 materials.remove(identity: id.name)
-                renewTrust(of: [id.name], &update)
+                renewTrust(of: id.name, &update)
             case .node: setNode(nil, &update)
             case .vault, .alerts: break
             }
@@ -231,21 +215,17 @@ struct StateCompiler {
 
     // MARK: Settings
 
-    private mutating func takeSettings(_ id: ItemID, _ item: StoredItem) {
-        guard let settings = GatewaySettings(record: item.record) else {
-            problems[id] = "its record can't be read"
-            return
-        }
-        problems[id] = nil
-        self.settings = settings
+    /// Reads an item's record. If it can't be read, that is the item's problem, and the result is nil.
+    private mutating func read<Value: Recorded>(_ type: Value.Type, of id: ItemID, _ item: StoredItem) -> Value? {
+        let value = Value(record: item.record)
+        problems[id] = value == nil ? Self.unreadable : nil
+        return value
     }
 
+    private static let unreadable = "its record can't be read"
+
     private mutating func takeIssuer(_ id: ItemID, _ item: StoredItem) {
-        guard var issuer = Issuer(record: item.record) else {
-            problems[id] = "its record can't be read"
-            return
-        }
-        problems[id] = nil
+        guard var issuer = read(Issuer.self, of: id, item) else { return }
         issuer.name = id.name
         issuers[id.name] = issuer
         lookAtAll()
@@ -259,12 +239,8 @@ struct StateCompiler {
     // MARK: Identities
 
     private mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
-        guard var settings = NamedIdentity(record: item.record) else {
-            problems[id] = "its record can't be read"
-            return
-        }
+        guard var settings = read(NamedIdentity.self, of: id, item) else { return }
         settings.name = id.name
-        problems[id] = nil
         // Development identities are for the node's ID, and the node comes later.
         if case .development = settings.source {
             heldIdentities.append(settings)
@@ -288,26 +264,21 @@ struct StateCompiler {
             return
         }
         materials.declare(settings, source, now: GatewayServer.now)
-        renewTrust(of: [id.name], &update)
+        renewTrust(of: id.name, &update)
     }
 
     /// Takes the node's settings. Development identities are for the node's ID.
     private mutating func setNode(_ settings: NodeSettings?, _ update: inout TableUpdate) {
         node = settings
-        var changed: Set<String> = []
         for name in materials.identityNames {
-            guard let settings = materials.settings(of: name), case .development = settings.source,
-                let source = settings.materials(of: node, machine: machine)
-            else { continue }
-            materials.declare(settings, source, now: GatewayServer.now)
-            changed.insert(name)
+            guard let settings = materials.settings(of: name), case .development = settings.source else { continue }
+            declare(settings, &update)
         }
-        renewTrust(of: changed, &update)
     }
 
-    /// Puts changed identities in force where hosts use them.
-    private mutating func renewTrust(of identities: Set<String>, _ update: inout TableUpdate) {
-        let renewed = renewTrust(after: PeerMaterials.Change(identities: identities))
+    /// Puts a changed identity in force where hosts use it.
+    private mutating func renewTrust(of identity: String, _ update: inout TableUpdate) {
+        let renewed = renewTrust(after: PeerMaterials.Change(identities: [identity]))
         update.clientTrusts += renewed.clients
         for (number, trust) in renewed.upstreams {
             guard let definition = upstreams.definition(number, trust) else { continue }
@@ -320,7 +291,7 @@ struct StateCompiler {
 
     private mutating func takeHost(_ id: ItemID, _ record: [UInt8], _ host: Host?, _ update: inout TableUpdate) {
         guard let host else {
-            problems[id] = "its record can't be read"
+            problems[id] = Self.unreadable
             return
         }
         let limit = HeaderRules.Changes.maximumBytes

@@ -15,7 +15,7 @@ enum WorkerMessage: Sendable {
     /// Sets who may use the node listener. Only the admin worker gets this message.
     case node(NodeAccess?)
     /// Sets trust in peers whose CAs, revocation lists or identities have changed.
-    case trust(StateCompiler.RenewedTrust)
+    case trust(RenewedTrust)
     /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
     /// Runs a health check and reports its result. Only the admin worker gets this message.

@@ -10,7 +10,7 @@ import COpenSSL
 package final class TLSClientContext: @unchecked Sendable {
     let context: OpaquePointer
 
-    /// Who is trusted on connections without rules of their own.
+    /// The CAs that the context trusts, for connections that have no rules of their own.
     package enum Trust: Sendable {
         /// The CAs that the system trusts.
         case system
