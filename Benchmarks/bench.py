@@ -11,7 +11,8 @@ import options
 import report
 import scale
 import traffic
-from proxies import EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, Process, self_signed
+from proxies import (
+    EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, Process, Wishes, client_certificate, self_signed)
 
 # How many certificates are changed one after the other, for each of the two figures of a change.
 CHANGES = 60
@@ -50,7 +51,7 @@ class Bench:
         """One of each, running."""
         proxies = []
         for proxy in EVERYONE:
-            proxies.append(proxy(self.folder / f"{kind}-{proxy.name}", self.origin, self.sites, **wishes))
+            proxies.append(proxy(self.folder / f"{kind}-{proxy.name}", self.origin, self.sites, Wishes(**wishes)))
             proxies[-1].start()
         return proxies
 
@@ -117,6 +118,27 @@ class Bench:
         self.compare("1 KiB with 12 browser headers, access log", "µs CPU a request", 0.8, runs, proxies)
         for proxy in proxies:
             proxy.stop()
+
+    def mutual(self):
+        """Clients that show a certificate."""
+        authority, pair = client_certificate(self.folder)
+        proxies = self.field("mutual", clients_ca=authority)
+        for kind, resuming in ("full", False), ("resumed", True):
+            runs = traffic.Handshakes(self.amount(800), resuming, pair)
+            # Caddy resumes no session that had a client's certificate.
+            able = [proxy for proxy in proxies if not (resuming and isinstance(proxy, Caddy))]
+            self.compare(
+                f"{kind} handshake with a client's certificate + 1 request", "µs CPU a connection", 1.1, runs, able)
+        for proxy in proxies:
+            proxy.stop()
+        scenario = "memory of asking for certificates, each of 10,000 hosts with the same 100 CAs"
+        if self.wants(scenario):
+            bundle = self.folder / "cas.pem"
+            bundle.write_bytes(b"".join(
+                self_signed(self.folder, f"ca{number}", f"ca{number}.example.com")[0].read_bytes() for number in range(100)))
+            more = scale.memory_of_asking(
+                self.folder, 10_000, self.origin, self_signed(self.folder, "all", "*.example.com"), bundle)
+            self.tell(report.Row(scenario, "bytes more", {"Aegis": more}, more, 256, "{:.0f} B"))
 
     def idle(self):
         # Fresh ones: what earlier connections have left in a heap is no idle connection's.

@@ -69,7 +69,7 @@ def measured(programs):
                 ("1 KiB, keep-alive", False, ()),
                 ("1 KiB with 12 browser headers, access log", True, traffic.browser_headers()),
             ):
-                gateway = Counted(folder / str(logging), origin, sites, logging)
+                gateway = Counted(folder / str(logging), origin, sites, proxies.Wishes(logging=logging))
                 gateway.start()
                 yield scenario, each(gateway, *options)
                 gateway.stop()

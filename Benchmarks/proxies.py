@@ -4,6 +4,7 @@ All have two workers, verify nothing of the upstream, keep connections to it, te
 and take TLS 1.2 and 1.3 with the same certificate. What a proxy is known to need for speed is set.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -43,23 +44,33 @@ def free_port():
     raise OSError("no free port")
 
 
-def client_context():
-    """What clients offer: TLS 1.3, and no look at the certificate, which is the bench's own."""
+def client_context(pair=None):
+    """What clients offer: TLS 1.3, and no look at the certificate, which is the bench's own. `pair`: the files of the
+    certificate that they show, and of its key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if pair:
+        context.load_cert_chain(*pair)
     return context
 
 
-def self_signed(folder):
-    """A certificate for the bench's name and its key: their paths."""
-    pair = folder / "bench.pem", folder / "bench.key"
+def self_signed(folder, file="bench", name=HOST, *options):
+    """A certificate and its key: their paths."""
+    pair = folder / f"{file}.pem", folder / f"{file}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
-         "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", pair[1], "-out", pair[0]],
+         "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", pair[1], "-out", pair[0], *options],
         check=True, capture_output=True)
     return pair
+
+
+def client_certificate(folder):
+    """A CA of clients, and a client's certificate with its key: their paths."""
+    authority, key = self_signed(folder, "clients-ca", "clients-ca.example.com")
+    leaf = "-CA", authority, "-CAkey", key, "-addext", "basicConstraints=CA:FALSE", "-addext", "extendedKeyUsage=clientAuth"
+    return authority, self_signed(folder, "client", "client.example.com", *leaf)
 
 
 def served_certificate(port, name, context=None):
@@ -193,24 +204,32 @@ def paths(folder):
     return " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
 
 
+@dataclasses.dataclass
+class Wishes:
+    """What a proxy does besides."""
+
+    # Whether each request is written down.
+    logging: bool = False
+    # Whether bodies are large, so that buffers should be, where these would cost something else with small ones.
+    large: bool = False
+    # The file of the CA whose certificates clients must show; None if they are asked for none.
+    clients_ca: pathlib.Path | None = None
+
+
 class Proxy(Process):
     """One of those compared. `sites`: the names that it serves, with the paths of their certificate and key."""
 
     name: str
 
-    def __init__(self, folder, origin, sites, logging=False, large=False):
+    def __init__(self, folder, origin, sites, wishes=Wishes()):
         folder.mkdir()
         self.folder, self.port = folder, free_port()
-        self.command, self.environment = self.configure(folder, origin, sites, logging, large)
+        self.command, self.environment = self.configure(folder, origin, sites, wishes)
         names = list(sites)
         self.asked = names[len(names) // 2]
 
-    def configure(self, folder, origin, sites, logging, large):
-        """Writes its configuration; the command that serves it, and what is added to the environment.
-
-        logging: whether each request is written down. large: whether bodies are large, so that buffers should be, where
-        these would cost something else with small ones.
-        """
+    def configure(self, folder, origin, sites, wishes):
+        """Writes its configuration; the command that serves it, and what is added to the environment."""
         raise NotImplementedError
 
     def start(self):
@@ -245,12 +264,13 @@ class Aegis(Proxy):
             raise SystemExit(f"aegis-apply failed:\n{(folder / 'apply.log').read_text()[-2000:]}")
         return time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
-    def configure(self, folder, origin, sites, logging, large):
+    def configure(self, folder, origin, sites, wishes):
         certificates = "".join(
             f"  c{number}: {{ source: custom, cert: {{ file: {certificate} }}, key: {{ file: {key} }} }}\n"
             for number, (certificate, key) in enumerate(sites.values()))
-        hosts = "".join(self.host(name, f"c{number}", origin.port) for number, name in enumerate(sites))
-        return self.declare(folder, f"certificates:\n{certificates}hosts:\n{hosts}", logging)
+        hosts = "".join(
+            self.host(name, f"c{number}", origin.port, wishes.clients_ca) for number, name in enumerate(sites))
+        return self.declare(folder, f"certificates:\n{certificates}hosts:\n{hosts}", wishes.logging)
 
     def declare(self, folder, text, logging=False):
         """Applies a file with these certificates and hosts; the command that serves them."""
@@ -263,8 +283,9 @@ class Aegis(Proxy):
         return [self.programs / "aegis-gateway", "--state", folder / "state.db"], self.secrets
 
     @staticmethod
-    def host(name, certificate, port):
-        return (f"  - {{ domain: {name}, ssl_mode: custom, certificate: {certificate},"
+    def host(name, certificate, port, clients_ca=None):
+        clients = f" client_auth: {{ ca_file: {clients_ca} }}," if clients_ca else ""
+        return (f"  - {{ domain: {name}, ssl_mode: custom, certificate: {certificate},{clients}"
                 f' upstreams: ["http://127.0.0.1:{port}"] }}\n')
 
 
@@ -275,11 +296,12 @@ class Nginx(Proxy):
     def version():
         return subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.split("/")[-1].strip()
 
-    def configure(self, folder, origin, sites, logging, large):
-        log = f"access_log {folder}/access.log combined buffer=64k flush=1s" if logging else "access_log off"
+    def configure(self, folder, origin, sites, wishes):
+        log = f"access_log {folder}/access.log combined buffer=64k flush=1s" if wishes.logging else "access_log off"
+        clients = f"ssl_client_certificate {wishes.clients_ca}; ssl_verify_client on;" if wishes.clients_ca else ""
         servers = "\n".join(
             f"server {{ listen 127.0.0.1:{self.port} ssl{'' if number else ' reuseport backlog=8192'}; server_name {name};"
-            f" ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ proxy_pass http://origin; }} }}"
+            f" ssl_certificate {certificate}; ssl_certificate_key {key}; {clients} location / {{ proxy_pass http://origin; }} }}"
             for number, (name, (certificate, key)) in enumerate(sites.items()))
         (folder / "nginx.conf").write_text(f"""
             {nginx_user()} daemon off; worker_processes {WORKERS}; pid {folder}/pid; error_log stderr warn;
@@ -313,12 +335,13 @@ class HAProxy(Proxy):
     def version():
         return subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout.split()[2]
 
-    def configure(self, folder, origin, sites, logging, large):
+    def configure(self, folder, origin, sites, wishes):
         (folder / "certificates").mkdir()
         for number, (certificate, key) in enumerate(sites.values()):
             self.pair(number, certificate, key)
-        log = "log global\n    option httplog" if logging else "no log"
-        buffers = "tune.bufsize 65536" if large else ""
+        log = "log global\n    option httplog" if wishes.logging else "no log"
+        buffers = "tune.bufsize 65536" if wishes.large else ""
+        clients = f"verify required ca-file {wishes.clients_ca}" if wishes.clients_ca else ""
         (folder / "haproxy.cfg").write_text(f"""
 global
     nbthread {WORKERS}
@@ -338,7 +361,7 @@ defaults
     http-reuse always
     {log}
 frontend tls
-    bind 127.0.0.1:{self.port} ssl crt {folder}/certificates/ alpn http/1.1 backlog 8192
+    bind 127.0.0.1:{self.port} ssl crt {folder}/certificates/ {clients} alpn http/1.1 backlog 8192
     option forwardfor
     http-request set-header X-Forwarded-Proto https
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
@@ -370,7 +393,9 @@ class Caddy(Proxy):
     def version(cls):
         return subprocess.run([cls.program, "version"], capture_output=True, text=True).stdout.split()[0].lstrip("v")
 
-    def configure(self, folder, origin, sites, logging, large):
+    def configure(self, folder, origin, sites, wishes):
+        policy = {} if wishes.clients_ca is None else {"client_authentication": {
+            "trusted_ca_certs_pem_files": [str(wishes.clients_ca)], "mode": "require_and_verify"}}
         server = {
             "listen": [f"127.0.0.1:{self.port}"],
             "automatic_https": {"disable": True},
@@ -380,9 +405,9 @@ class Caddy(Proxy):
                 "transport": {"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 128}},
                 "upstreams": [{"dial": f"127.0.0.1:{origin.port}"}],
             }]}],
-            "tls_connection_policies": [{}],
+            "tls_connection_policies": [policy],
         }
-        if logging:
+        if wishes.logging:
             server["logs"] = {"default_logger_name": "access"}
         configuration = {
             "admin": {"disabled": True},

@@ -76,6 +76,30 @@ class Crowd(Aegis):
         return state
 
 
+class Likes(Aegis):
+    """A gateway with very many hosts that share a certificate, and ask for clients' certificates of the same CAs or for none."""
+
+    def __init__(self, folder, size, origin, pair, clients_ca=None):
+        folder.mkdir()
+        self.folder, self.size, self.port, self.asked = folder, size, free_port(), HOST
+        hosts = "".join(
+            self.host(host, "own", origin.port, clients_ca) for host in [HOST, *map(name, range(size))])
+        self.command, self.environment = self.declare(
+            folder, f"certificates:\n  own: {{ source: custom, cert: {{ file: {pair[0]} }}, key: {{ file: {pair[1]} }} }}\n"
+            f"hosts:\n{hosts}")
+
+
+def memory_of_asking(folder, size, origin, pair, authorities):
+    """Memory that each of many hosts takes more when it asks for certificates of these CAs, in bytes."""
+    taken = []
+    for kind, clients_ca in ("silent", None), ("asking", authorities):
+        gateway = Likes(folder / kind, size, origin, pair, clients_ca)
+        gateway.start()
+        taken.append(settled_memory(gateway))
+        gateway.stop()
+    return (taken[1] - taken[0]) / size
+
+
 class Renewals:
     """Renews one certificate of a state, as often as wanted: two that aegis-apply has issued take turns.
 

@@ -68,10 +68,10 @@ class Connection:
         self.tls.close()
 
 
-def connect_often(proxy, connections, resuming=False, clients=8):
-    """Makes a number of connections, each with one request, and closes them."""
+def connect_often(proxy, connections, resuming=False, pair=None, clients=8):
+    """Makes a number of connections, each with one request, and closes them. `pair`: the certificate that they show."""
     def client(number):
-        context, session = client_context(), None
+        context, session = client_context(pair), None
         if resuming:
             # The ticket comes with the answer.
             first = Connection(proxy, context)
@@ -127,12 +127,12 @@ class KeepAlive:
 class Handshakes:
     """Connections with one request each: CPU a connection, in microseconds."""
 
-    def __init__(self, connections, resuming):
-        self.connections, self.resuming = connections, resuming
+    def __init__(self, connections, resuming, pair=None):
+        self.connections, self.resuming, self.pair = connections, resuming, pair
 
     def run(self, proxy):
         before = proxy.cpu()
-        made = connect_often(proxy, self.connections, self.resuming)
+        made = connect_often(proxy, self.connections, self.resuming, self.pair)
         return Cost((proxy.cpu() - before) / made * 1e6)
 
 
