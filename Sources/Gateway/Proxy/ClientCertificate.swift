@@ -3,30 +3,38 @@ import PKI
 /// A client's certificate that a handshake has verified, with the fields that tell upstreams of it. Confined to the
 /// worker of its connection.
 final class ClientCertificate {
-    let identity: PeerIdentity
+    /// The certificate in DER.
+    let der: [UInt8]
+    /// The end of the validity, in seconds since 1970.
+    let notAfter: Int64
     private var clientCertLine: [UInt8] = []
     private var xfccLine: [UInt8] = []
 
-    init(_ identity: PeerIdentity) { self.identity = identity }
+    init(_ der: [UInt8], notAfter: Int64) {
+        self.der = der
+        self.notAfter = notAfter
+    }
 
     /// The field for upstreams with its CRLF; empty when they are told nothing. It is made once for the connection.
     func line(_ forwarding: ClientCertificateRule.Forwarding) -> [UInt8] {
         switch forwarding {
         case .none: return []
         case .clientCert:
-            if clientCertLine.isEmpty { clientCertLine = Array("Client-Cert: \(identity.clientCertValue)\r\n".utf8) }
+            if clientCertLine.isEmpty { clientCertLine = Array("Client-Cert: \(clientCertValue)\r\n".utf8) }
             return clientCertLine
         case .xfcc:
-            if xfccLine.isEmpty { xfccLine = Array("X-Forwarded-Client-Cert: \(identity.xfccValue)\r\n".utf8) }
+            if xfccLine.isEmpty, let identity = PeerIdentity(certificate: der) {
+                xfccLine = Array("X-Forwarded-Client-Cert: \(identity.xfccValue)\r\n".utf8)
+            }
             return xfccLine
         }
     }
+
+    /// The certificate as a byte sequence of structured fields (RFC 9440 section 2.2, RFC 8941 section 3.3.5).
+    private var clientCertValue: String { ":\(Base64.text(der)):" }
 }
 
 extension PeerIdentity {
-    /// The certificate as a byte sequence of structured fields (RFC 9440 section 2.2, RFC 8941 section 3.3.5).
-    var clientCertValue: String { ":\(Base64.text(certificate)):" }
-
     /// The certificate's facts in the form of Envoy's x-forwarded-client-cert: the SHA-256, the subject, and each URI
     /// and DNS name.
     var xfccValue: String {

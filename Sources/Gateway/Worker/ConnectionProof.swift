@@ -84,8 +84,8 @@ extension ConnectionProof {
             }
             (self.trust, verifiedAt) = (trust, now)
         }
-        guard trust.rules.allowsExpired || now < certificate.identity.notAfter else {
-            return .outdated(trust.recheck(leaf: certificate.identity.certificate, now: now))
+        guard trust.rules.allowsExpired || now < certificate.notAfter else {
+            return .outdated(trust.recheck(leaf: certificate.der, now: now))
         }
         return .admitted
     }

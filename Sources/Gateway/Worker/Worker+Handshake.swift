@@ -225,12 +225,12 @@ extension Worker {
             tables.count(certificateFor: askingHost(of: id), isShown: false)
             return true
         }
-        if isResumed, let refusal = trust.recheck(leaf: leaf, now: clock.seconds) {
+        if isResumed, let refusal = clients[id].transport.tls?.recheckPeer(by: trust, now: clock.seconds) ?? nil {
             refuseCertificate(refusal, of: id)
             return false
         }
-        guard let identity = PeerIdentity(certificate: leaf) else { return false }
-        clients[id].proof.certificate = ClientCertificate(identity)
+        guard let notAfter = clients[id].transport.tls?.peerCertificateEnd ?? nil else { return false }
+        clients[id].proof.certificate = ClientCertificate(leaf, notAfter: notAfter)
         clients[id].proof.verifiedAt = clock.seconds
         tables.count(certificateFor: askingHost(of: id), isShown: true)
         return true

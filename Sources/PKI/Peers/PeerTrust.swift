@@ -112,16 +112,17 @@ package final class PeerTrust: Sendable {
         }
     }
 
-    /// Checks the certificate of a resumed session again, since OpenSSL verifies nothing on resumption. Chain, key and
-    /// purpose can't have changed: the session is bound to the digest of the rules. Dates, revocation lists and names
-    /// are checked.
+    /// Checks the dates, revocation lists and names of a certificate that these rules have accepted before.
     ///
     /// - Returns: The reason for a refusal, or nil if the certificate is accepted.
     package func recheck(leaf der: [UInt8], now: Int64) -> PeerRefusal? {
         guard let leaf = try? CertificateHandle(der: der) else { return PeerRefusal(.unreadable) }
         defer { extendLifetime(leaf) }
-        return unsafe judge.refusal(again: leaf.handle, now: now)
+        return unsafe recheck(leaf.handle, now: now)
     }
+
+    /// Does the same for an `X509`.
+    func recheck(_ leaf: OpaquePointer, now: Int64) -> PeerRefusal? { unsafe judge.refusal(again: leaf, now: now) }
 
     /// Makes a connection (an `SSL`) verify its peer by these rules. The connection takes a reference to the store, and
     /// the store keeps the judge alive.

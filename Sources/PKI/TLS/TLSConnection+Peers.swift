@@ -21,6 +21,23 @@ extension TLSConnection {
         return try? unsafe OpenSSL.encode("reading a certificate") { output in unsafe i2d_X509(certificate, output) }
     }
 
+    /// The end of the validity of the peer's own certificate, in seconds since 1970. Nil if the peer sent none, or its
+    /// date can't be read.
+    package var peerCertificateEnd: Int64? {
+        // The connection keeps the certificate alive.
+        guard let certificate = unsafe SSL_get0_peer_certificate(ssl) else { return nil }
+        return unsafe OpenSSL.seconds(X509_get0_notAfter(certificate))
+    }
+
+    /// Checks the certificate of a resumed session again, since OpenSSL verifies nothing on resumption. Chain, key and
+    /// purpose can't have changed: the session is bound to the digest of the rules. Dates, revocation lists and names
+    /// are checked.
+    ///
+    /// - Returns: The reason for a refusal. Nil if the certificate is accepted, or the peer sent none.
+    package borrowing func recheckPeer(by trust: PeerTrust, now: Int64) -> PeerRefusal? {
+        unsafe SSL_get0_peer_certificate(ssl).flatMap { unsafe trust.recheck($0, now: now) }
+    }
+
     /// The certificates that the other end sent, in DER, its own first; none when it showed none. A resumed session has
     /// only the other end's own.
     package var peerChain: [[UInt8]] {
