@@ -60,7 +60,7 @@ struct PeerHandshake {
         let (credential, trust) = try server.get()
         let pair = try TLSPair(ends.client, ends.server, version: version)
         guard pair.client.verify(by: trust) else { throw PKIError.openSSL("trusting", reasons: []) }
-        try pair.show(chain)
+        try TLSPair.show(chain, on: pair.client)
         if let session { try unsafe OpenSSL.check("resuming", SSL_set_session(pair.client.ssl, session.handle)) }
         // It is let go before the client's certificate comes: the connection keeps what it needs.
         var asked: PeerTrust? = try PeerTrust(rules: rules, now: { testNow })
@@ -74,6 +74,24 @@ struct PeerHandshake {
             outcome: outcome, refusal: outcome.serverFailure.flatMap { pair.server.refusal(after: $0) },
             certificate: pair.server.peerCertificate, isResumed: pair.server.isResumed,
             authorities: Self.authorities(toldTo: pair.client), session: Session(of: pair.client))
+    }
+
+    /// A handshake with a server that shows this chain to a client with these rules; why the client refuses it.
+    static func run(
+        server chain: [Forge.Made], by rules: PeerRules, version: TLSConnection.Version, ends: Ends
+    ) throws -> (outcome: TLSPair.Outcome, refusal: PeerRefusal?) {
+        let pair = try TLSPair(ends.client, ends.server, version: version)
+        // The rules are asked for, not the server's name.
+        try unsafe OpenSSL.check(
+            "asking for no name", X509_VERIFY_PARAM_set1_host(SSL_get0_param(pair.client.ssl), nil, 0))
+        let trust = try PeerTrust(rules: rules, now: { testNow })
+        guard pair.client.verify(by: trust) else { throw PKIError.openSSL("trusting", reasons: []) }
+        let credential = try Self.server.get().credential
+        let outcome = pair.run { server in
+            guard server.choose(credential, TLSPolicy(scope: TLSScope("test"))) else { return false }
+            return (try? TLSPair.show(chain, on: server)) != nil
+        }
+        return (outcome, outcome.clientFailure.flatMap { pair.client.refusal(after: $0) })
     }
 
     private static func authorities(toldTo client: borrowing TLSConnection) -> [String] {

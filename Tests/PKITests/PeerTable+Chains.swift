@@ -85,12 +85,12 @@ extension PeerTable {
 
     func addPurposes() throws {
         let root = try authority("root")
-        let serverInter = try authority(
-            "servers", from: root, [.authority, .signsCertificates, .forServers])
-        let clientInter = try authority("clients", from: root, [.authority, .signsCertificates, .forClients])
+        let otherInter = try authority("others", from: root, [.authority, .signsCertificates, forTheOtherEnd])
+        let inter = try authority("inter", from: root, [.authority, .signsCertificates, forPurpose])
         func leaf(_ extensions: [Forge.Extension]) throws -> [Forge.Made] { [try self.leaf(root, extensions)] }
         try add(
-            "a leaf for servers alone", try leaf([.endEntity, .forServers]), trusting: [root], reason: .wrongPurpose)
+            "a leaf for the other end alone", try leaf([.endEntity, forTheOtherEnd]), trusting: [root],
+            reason: .wrongPurpose)
         try add(
             "a leaf for both ends", try leaf([.endEntity, .text(NID_ext_key_usage, "serverAuth,clientAuth")]),
             trusting: [root])
@@ -105,12 +105,16 @@ extension PeerTable {
             reason: .wrongPurpose)
         try add(
             "a key that may not sign",
-            try leaf([.endEntity, .text(NID_key_usage, "critical,keyEncipherment"), .forClients]),
+            // Servers of TLS 1.2 could use a key to decrypt.
+            try leaf([
+                .endEntity, .text(NID_key_usage, purpose == .client ? "critical,keyEncipherment" : "dataEncipherment"),
+                forPurpose,
+            ]),
             trusting: [root], reason: .wrongPurpose)
         try add(
-            "an intermediate for servers alone", [try self.leaf(serverInter), serverInter], trusting: [root],
+            "an intermediate for the other end alone", [try self.leaf(otherInter), otherInter], trusting: [root],
             reason: .wrongPurpose, depth: 1)
-        try add("an intermediate for clients", [try self.leaf(clientInter), clientInter], trusting: [root])
+        try add("an intermediate for this end", [try self.leaf(inter), inter], trusting: [root])
         try add(
             "an authority in place of a leaf, which may not sign handshakes", [try authority("inter", from: root)],
             trusting: [root], reason: .wrongPurpose)

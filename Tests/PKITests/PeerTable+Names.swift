@@ -79,7 +79,8 @@ extension PeerTable {
             "an expired leaf, unverified", [try leaf(stranger, days: (-9, -1))], trusting: [root], settings,
             reason: .expired)
         try add(
-            "a leaf for servers, unverified", [try leaf(stranger, [.endEntity, .forServers])], trusting: [root],
+            "a leaf for the other end, unverified", [try leaf(stranger, [.endEntity, forTheOtherEnd])],
+            trusting: [root],
             settings,
             reason: .wrongPurpose)
         settings.versions = [.v1_2]

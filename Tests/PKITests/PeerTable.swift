@@ -3,8 +3,11 @@ import PeerNames
 
 @testable import PKI
 
-/// Certificates of clients on both sides of each rule, with what must come of them.
+/// Certificates of clients, or of servers, on both sides of each rule, with what must come of them.
 final class PeerTable {
+    /// What the certificates are for.
+    let purpose: PeerRules.Purpose
+
     /// What a peer shows, by which rules it is judged, and the verdict.
     struct Row: Sendable {
         let title: String
@@ -15,7 +18,7 @@ final class PeerTable {
         let depth: Int
         /// Whether `openssl verify` takes it; nil where it knows no such rule.
         let tool: Bool?
-        /// Whether a client can shake hands with it at all.
+        /// Whether its owner can shake hands with it at all.
         let versions: [TLSConnection.Version]
         let trusted: [Forge.Made]
         let lists: [[UInt8]]
@@ -50,7 +53,7 @@ final class PeerTable {
                 ?? PeerNamePattern(hostName: text)
         }
         let rules = try PeerRules(
-            purpose: .client, authorities: trusted.map(\.der), lists: lists.map { try RevocationList(der: $0) },
+            purpose: purpose, authorities: trusted.map(\.der), lists: lists.map { try RevocationList(der: $0) },
             requiredNames: names, verifiesChain: settings.verifiesChain, allowsExpired: settings.allowsExpired,
             acceptsOverdueLists: settings.acceptsOverdueLists)
         let said: Bool? =
@@ -86,15 +89,20 @@ final class PeerTable {
     func leaf(
         _ issuer: Forge.Made?, signer: Forge.Key? = nil, kind: Forge.Kind = .p256, days: (Int64, Int64) = (-10, 90),
         hash: Forge.Hash = .sha256, names: String? = "DNS:client.test", serial number: Int? = nil,
-        _ extensions: [Forge.Extension] = [.endEntity, .signsHandshakes, .forClients]
+        _ extensions: [Forge.Extension]? = nil
     ) throws -> Forge.Made {
         serial += 1
+        let extensions = extensions ?? [.endEntity, .signsHandshakes, forPurpose]
         return try Forge.certificate(
             "client", key: key(kind), from: issuer, signer: signer, days: days, serial: number ?? serial, hash: hash,
             extensions + (names.map { [.names($0)] } ?? []))
     }
 
-    init() throws {
+    var forPurpose: Forge.Extension { purpose == .client ? .forClients : .forServers }
+    var forTheOtherEnd: Forge.Extension { purpose == .client ? .forServers : .forClients }
+
+    init(_ purpose: PeerRules.Purpose) throws {
+        self.purpose = purpose
         try addChains()
         try addTimes()
         try addPurposes()

@@ -4,13 +4,18 @@ import Testing
 
 @testable import PKI
 
-/// What certificates of clients come to: judged by themselves, in handshakes, and by OpenSSL's own tool.
+/// What certificates of clients and of servers come to: judged by themselves, in handshakes, and by OpenSSL's own tool.
 @Suite struct PeerTrustTests {
-    private static let rows = Result { try PeerTable().rows }
+    private static let rows = Result { try PeerTable(.client).rows }
+    private static let serverRows = Result { try PeerTable(.server).rows }
 
-    @Test("Each certificate of the table gets its verdict")
-    func verdicts() throws {
-        let rows = try Self.rows.get()
+    private static func rows(_ purpose: PeerRules.Purpose) throws -> [PeerTable.Row] {
+        try (purpose == .client ? rows : serverRows).get()
+    }
+
+    @Test("Each certificate of the table gets its verdict", arguments: [PeerRules.Purpose.client, .server])
+    func verdicts(purpose: PeerRules.Purpose) throws {
+        let rows = try Self.rows(purpose)
         #expect(rows.count >= 160)
         for row in rows {
             let trust = try PeerTrust(rules: row.rules, now: { testNow })
@@ -27,7 +32,7 @@ import Testing
         "Each certificate gets the same verdict in a handshake, with an alert that fits",
         arguments: [TLSConnection.Version.v1_2, .v1_3])
     func handshakes(version: TLSConnection.Version) throws {
-        for row in try Self.rows.get() where row.versions.contains(version) {
+        for row in try Self.rows(.client) where row.versions.contains(version) {
             let result = try PeerHandshake.run(row.chain, by: row.rules, version: version)
             #expect(
                 result.refusal?.reason == row.reason,
@@ -40,6 +45,28 @@ import Testing
                 #expect(alert == Self.alert(for: reason), "\(row.title): \(alert ?? "none")")
             }
         }
+    }
+
+    @Test(
+        "Each server's certificate gets the same verdict in a handshake",
+        arguments: [TLSConnection.Version.v1_2, .v1_3])
+    func serverHandshakes(version: TLSConnection.Version) throws {
+        let ends = try PeerHandshake.Ends()
+        var judged = 0
+        for row in try Self.rows(.server) where row.versions.contains(version) {
+            let (outcome, refusal) = try PeerHandshake.run(
+                server: row.chain, by: row.rules, version: version, ends: ends)
+            #expect(outcome.isComplete == (row.reason == nil), "\(row.title): \(outcome)")
+            // OpenSSL's server can't use some of them, and a client that offers no fitting algorithm never sees others.
+            guard outcome.serverFailure == nil || refusal != nil else {
+                #expect(row.reason != nil, "\(row.title): \(outcome)")
+                continue
+            }
+            judged += 1
+            #expect(refusal?.reason == row.reason, "\(row.title): \(refusal?.description ?? "\(outcome)")")
+            #expect(refusal == nil || refusal?.depth == row.depth, "\(row.title)")
+        }
+        #expect(judged >= 140)
     }
 
     private static func alert(for reason: PeerRefusal.Reason) -> String {
@@ -55,9 +82,12 @@ import Testing
         }
     }
 
-    @Test("Where the rules are the same, openssl verify says the same")
-    func tool() throws {
-        let rows = try Self.rows.get().filter { $0.tool != nil }
+    @Test(
+        "Where the rules are the same, openssl verify says the same",
+        arguments: [PeerRules.Purpose.client, .server])
+    func tool(purpose: PeerRules.Purpose) throws {
+        let rows = try Self.rows(purpose).filter { $0.tool != nil }
+        let name = purpose == .client ? "sslclient" : "sslserver"
         let folder = try Folder()
         var script = "cd '\(folder.path)'\n"
         for (number, row) in rows.enumerated() {
@@ -71,7 +101,7 @@ import Testing
                 ? "" : "-CRLfile \(number).lists -crl_check\(row.lists.count > 1 ? "_all -crl_check" : "")"
             let chain = row.chain.count > 1 ? "-untrusted \(number).chain" : ""
             script +=
-                "openssl verify -attime \(testNow) -purpose sslclient -partial_chain -auth_level 2 -no-CApath -no-CAstore"
+                "openssl verify -attime \(testNow) -purpose \(name) -partial_chain -auth_level 2 -no-CApath -no-CAstore"
                 + " -CAfile \(number).root \(chain) \(lists) \(number).leaf >\(number).said 2>&1; echo $?\n"
         }
         let process = Process()

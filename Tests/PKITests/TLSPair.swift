@@ -28,10 +28,11 @@ struct TLSPair: ~Copyable {
         }
     }
 
-    /// Has the client show a chain of whatever kind, which OpenSSL would keep its own side from doing.
-    borrowing func show(_ chain: [Forge.Made]) throws {
+    /// Has an end show a chain of whatever kind, which OpenSSL would keep its own side from doing.
+    static func show(_ chain: [Forge.Made], on end: borrowing TLSConnection) throws {
         guard let leaf = chain.first else { return }
-        let ssl = unsafe client.ssl
+        let ssl = unsafe end.ssl
+        unsafe SSL_certs_clear(ssl)
         unsafe SSL_set_security_level(ssl, 0)
         try unsafe OpenSSL.check("showing a certificate", SSL_use_certificate(ssl, leaf.handle))
         try unsafe OpenSSL.check("showing a certificate", SSL_use_PrivateKey(ssl, leaf.key.handle))
