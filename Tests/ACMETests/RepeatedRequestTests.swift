@@ -1,0 +1,104 @@
+import Testing
+
+@testable import ACME
+
+/// Which requests are sent again, and when.
+@Suite struct RepeatedRequestTests {
+    @Test("A busy CA is asked again, after growing delays or as it wishes, for a minute")
+    func busy() throws {
+        let edge = ScriptedEdge([
+            .json("", status: 500), .problem("rateLimited", status: 429), .json("", status: 503, retryAfter: "7"),
+            .order,
+        ])
+        _ = try edge.client().newOrder(identifiers: ClientTests.names)
+        #expect(edge.waits == [.seconds(1), .seconds(2), .seconds(7)])
+        #expect(Set(try edge.messages.compactMap(\.header.nonce)).count == 4)
+
+        let dead = ScriptedEdge(Array(repeating: .json("", status: 503), count: 7))
+        let error = #expect(throws: ACMEError.self) { try dead.client().newOrder(identifiers: ClientTests.names) }
+        #expect(error?.description == "the CA refuses (HTTP 503): about:blank: HTTP status 503")
+        #expect(dead.waits.reduce(.zero, +) == .seconds(47))
+        #expect(dead.isDone)
+    }
+
+    @Test("A CA that wants to be left alone for long is, and the operator is told how long")
+    func rateLimited() throws {
+        let edge = ScriptedEdge([.problem("rateLimited", status: 429, retryAfter: "7200")])
+        let error = #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: ClientTests.names) }
+        guard case .refused(_, 429, .seconds(7200)) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(
+            error?.description
+                == "the CA refuses (HTTP 429): urn:ietf:params:acme:error:rateLimited: said the CA; "
+                + "try again in 7200 s")
+        #expect(edge.waits.isEmpty)
+    }
+
+    @Test("What must not happen twice is not repeated when it may have arrived; all else is")
+    func lostAnswers() throws {
+        let ordering = ScriptedEdge([.lost(mayHaveArrived: false), .lost(mayHaveArrived: true)])
+        #expect(throws: ScriptedEdge.Lost.self) { try ordering.client().newOrder(identifiers: ClientTests.names) }
+        #expect(ordering.isDone)
+
+        let reading = ScriptedEdge([.lost(mayHaveArrived: true), .lost(mayHaveArrived: true), .order])
+        _ = try reading.client().order(at: ACMEURL("https://ca.test/order/1"))
+        #expect(reading.waits == [.seconds(1), .seconds(2)])
+
+        let changing = ScriptedEdge([.lost(mayHaveArrived: true)])
+        let changed = try changing.client()
+        #expect(throws: ScriptedEdge.Lost.self) { try changed.changeKey(to: ScriptedEdge.rsaKey.get()) }
+        #expect(changed.key === (try ScriptedEdge.ecKey.get()))
+    }
+
+    @Test(
+        "A challenge that is refused is looked at: what is under way already is no error",
+        arguments: [("processing", true), ("valid", true), ("invalid", true), ("pending", false)])
+    func answeredBefore(_ status: String, _ isFine: Bool) throws {
+        let authorization = { (status: String) in
+            ScriptedEdge.Answer.json(
+                Samples.authorization("a.test", challenges: [Samples.challenge("http-01", 1, status: status)]))
+        }
+        let edge = ScriptedEdge([authorization("pending"), .problem("malformed"), authorization(status)])
+        let client = try edge.client()
+        let pending = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
+        let answer = OrderMachine.Answer(authorization: pending, challenge: pending.challenges[0])
+        if isFine {
+            #expect(try client.answer(answer)?.hasPrefix("it was refused what it had taken already") == true)
+        } else {
+            #expect(throws: ACMEError.self) { try client.answer(answer) }
+        }
+        #expect(edge.isDone)
+    }
+
+    @Test("What is not there yet is asked for again for about a minute")
+    func notThereYet() throws {
+        let url = try ACMEURL("https://ca.test/order/1")
+        let edge = ScriptedEdge([
+            .problem("malformed", status: 404), .problem("malformed", status: 404), .order, .order,
+        ])
+        let client = try edge.client()
+        let (order, wasLate) = try client.whenThere { try client.order(at: url) }
+        #expect(order.status == .pending && wasLate)
+        #expect(edge.waits == [.seconds(1), .seconds(2)])
+        #expect(try !client.whenThere { try client.order(at: url) }.wasLate)
+        let never = ScriptedEdge(Array(repeating: .problem("malformed", status: 410), count: 7))
+        let error = #expect(throws: ACMEError.self) {
+            let client = try never.client()
+            _ = try client.whenThere { try client.order(at: url) }
+        }
+        #expect(error?.isGone == true && never.isDone)
+    }
+
+    @Test("What is not there yet is asked for again when the CA says, and not at all where that is too late")
+    func notThereForLong() throws {
+        let url = try ACMEURL("https://ca.test/order/1")
+        let edge = ScriptedEdge([
+            .problem("malformed", status: 404, retryAfter: "7"), .problem("malformed", status: 404, retryAfter: "900"),
+        ])
+        let client = try edge.client()
+        let error = #expect(throws: ACMEError.self) { _ = try client.whenThere { try client.order(at: url) } }
+        #expect(error?.retryAfter == .seconds(900) && edge.waits == [.seconds(7)] && edge.isDone)
+    }
+}
