@@ -129,6 +129,31 @@ def test_a_file_that_may_not_grow_gives_way_to_another(launch, tmp_path):
     assert lost(gateway) == 0
 
 
+@pytest.mark.parametrize("what", ["its folder is gone", "a folder is in its place"])
+def test_a_file_that_can_not_be_made_anew_loses_nothing(launch, tmp_path, what):
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "access.log"
+    gateway = launch(log)
+    ask(gateway, range(3))
+    eventually("the first lines", lambda: targets(read(log)) == [0, 1, 2])
+    if what == "its folder is gone":
+        (tmp_path / "logs").rename(tmp_path / "former")
+        (tmp_path / "former" / "access.log").unlink()
+    else:
+        log.unlink()
+        log.mkdir()
+    ask(gateway, range(3, 10))
+    gateway.await_log("the access log", "can't be opened")
+    ask(gateway, range(10, 20))
+    if what == "its folder is gone":
+        (tmp_path / "logs").mkdir()
+    else:
+        log.rmdir()
+    gateway.await_log("the access log is as it should be again")
+    eventually("all lines since", lambda: log.exists() and targets(read(log)) == list(range(3, 20)))
+    assert lost(gateway) == 0
+
+
 def test_a_device_that_is_always_full_is_told_of(launch):
     gateway = launch("/dev/full")
     ask(gateway, range(10))

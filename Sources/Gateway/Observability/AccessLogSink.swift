@@ -48,7 +48,7 @@ final class AccessLogSink: Sendable {
         if isQueued { signal.post(()) } else { lost.add(count) }
     }
 
-    /// The `errno` of the last write; nil if that write succeeded.
+    /// The `errno` of the last write; nil if that write succeeded, or if the file is deleted.
     var failure: Int32? { shared.withLock { $0.failure } }
 
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
@@ -128,7 +128,8 @@ final class AccessLogSink: Sendable {
         let waiting = lines.bytes
         shared.withLock { shared in
             shared.bytes = shared.chunks.reduce(waiting) { $0 + $1.count }
-            if case .failed(let code) = outcome { shared.failure = code } else { shared.failure = nil }
+            shared.failure = nil
+            if case .failed(let code) = outcome, !file.isDeleted { shared.failure = code }
         }
         return outcome
     }

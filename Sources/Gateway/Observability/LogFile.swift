@@ -60,9 +60,11 @@ struct LogFile: Sendable {
         return unsafe end > 0 && pread(reader, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
-    /// Writes as many lines as the destination has room for. A full pipe or terminal never blocks the call.
+    /// Writes as many lines as the destination has room for. A full pipe or terminal never blocks the call. Nothing is
+    /// written to a file that was deleted.
     func write(_ lines: inout PendingLines) -> PendingLines.Outcome? {
-        lines.write(atMost: isRegular ? .max : Self.pipeBytes) { piece in
+        if isDeleted { return lines.bytes > 0 ? .failed(ENOENT) : nil }
+        return lines.write(atMost: isRegular ? .max : Self.pipeBytes) { piece in
             if !isRegular, !hasRoom(milliseconds: 0) { return .wouldBlock }
             // This is safe, since the pointer and the count are those of the slice, which outlives the call.
             let count = unsafe piece.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
