@@ -146,13 +146,24 @@ def test_no_other_protocol_is_passed_on(gateway, origin, offered, passed):
     assert (origin.last["Connection"] or "").lower() == ("upgrade" if passed else "")
 
 
-@pytest.mark.parametrize("agreed", ["", "Upgrade: foo\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: h2c\r\n"])
+@pytest.mark.parametrize("agreed", ["", "Upgrade: foo\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: h2c\r\n",
+                                    "Upgrade: websocket\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: websocket\r\n"])
 def test_an_upstream_changes_to_what_was_asked_for_or_to_nothing(gateway, origin, agreed):
     origin.answers["/socket"] = (
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + agreed.encode() + b"\r\nsecond stream")
     with Client(gateway.http) as client:
         assert client.ask(ASK).status == 502
     gateway.await_log("changed to a protocol that was not asked for")
+
+
+def test_a_change_of_protocol_has_no_length(gateway, origin):
+    """RFC 9110 section 8.6."""
+    origin.answers["/socket"] = AGREE.replace(b"Upgrade: websocket", b"Content-Length: 5\r\nUpgrade: websocket") + b"hello"
+    with Client(gateway.http) as client:
+        client.send(ASK)
+        response = client.response()
+        assert (response.status, response["Content-Length"]) == (101, None)
+        assert client.exactly(5) == b"hello"
 
 
 def test_a_host_can_allow_other_protocols(gateway, origin):

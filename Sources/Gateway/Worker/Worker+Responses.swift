@@ -124,9 +124,9 @@ extension Worker {
         tables.pools[exchanges[exchange].pool].failures = 0
         tables.pools[exchanges[exchange].pool].ejectedUntil = 0
         if responseHead.isSwitchingProtocols {
-            guard let upgrade = responseHead.fields.first(.upgrade),
-                isAsked(exchange, forProtocol: head[upgrade.range])
-            else { return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed) }
+            guard isAsked(exchange, forProtocolOf: head) else {
+                return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed)
+            }
             return beginTunnel(head, rest, exchange, id)
         }
         exchanges[exchange].status = UInt16(responseHead.status)
@@ -136,16 +136,23 @@ extension Worker {
             responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
         if let seconds = responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
         forgetRequest(exchange)
+        if !exchanges[exchange].isRequestComplete { awaitProgress(exchange) }
         memory.output.clear()
         writeResponseHead(head, exchange, client)
         relayResponse(rest, exchange, isBeginning: true)
     }
 
-    /// Whether the request has offered to switch to this protocol.
-    private func isAsked(_ exchange: SlotID, forProtocol name: Bytes) -> Bool {
-        exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems.contains {
-            $0.equalsIgnoringCase(name)
+    /// Whether the request has offered to switch to the protocol that the response names, and the response names no
+    /// other one.
+    private func isAsked(_ exchange: SlotID, forProtocolOf head: Bytes) -> Bool {
+        let offered = exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems
+        var isNamed = false
+        for index in 0..<responseHead.fields.count where responseHead.fields[index].id == .upgrade {
+            let name = head[responseHead.fields[index].value.range]
+            guard !isNamed, offered.contains(where: { $0.equalsIgnoringCase(name) }) else { return false }
+            isNamed = true
         }
+        return isNamed
     }
 
     /// Keeps the connection idle for a second less than the server has announced. If the server closed the connection
