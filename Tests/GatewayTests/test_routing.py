@@ -164,6 +164,13 @@ def test_plain_http_is_sent_to_https(gateway, origin, method, status):
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("target", ["*", "http://forced.test"])
+def test_what_concerns_the_whole_server_is_sent_to_its_root(gateway, target):
+    with Client(gateway.http) as client:
+        response = client.ask(f"OPTIONS {target} HTTP/1.1\r\nHost: forced.test\r\n\r\n")
+        assert (response.status, response["Location"]) == (308, f"https://forced.test:{gateway.https}/")
+
+
 def test_a_redirect_can_not_be_led_astray(gateway):
     with Client(gateway.http) as client:
         response = client.get("forced.test", "//evil.test/%2e%2e")

@@ -49,10 +49,10 @@ extension Worker {
             memory.output.append(":")
             memory.output.append(decimal: UInt64(port))
         }
-        if let implied = requestHead.target.implied {
-            memory.output.append(byte: implied == UInt8(ascii: "*") ? UInt8(ascii: "/") : implied)
-        }
-        writePathAndQuery(head)
+        // `*` stands for the whole server (RFC 9112 section 3.2.4), which has no URL but its root.
+        let isAsterisk = head[requestHead.target.pathAndQuery.range].equals("*")
+        if isAsterisk || requestHead.target.implied != nil { memory.output.append("/") }
+        if !isAsterisk { writePathAndQuery(head) }
         memory.output.append("\r\n")
         // A long target may not fit into `memory.page`. So the Location field stays in `memory.output`, and the answer
         // is written after it.
