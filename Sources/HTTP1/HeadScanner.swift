@@ -26,6 +26,9 @@ public struct HeadScanner: Sendable {
     /// Creates a scanner for a response's head. One empty line before the status line counts as part of the head.
     public static var response: HeadScanner { HeadScanner(isRequest: false) }
 
+    /// Whether a byte of the head has arrived. An empty line before it, or the first byte of one, does not count.
+    public var hasBegun: Bool { !isInFirstLine || position > lineStart }
+
     /// Scans the bytes that have arrived since the last call.
     ///
     /// `bytes` holds all bytes since the head's first byte, also those of earlier calls. Bytes after the head may

@@ -296,6 +296,25 @@ def test_slow_heads_lock_nobody_out(few, origin):
         connection.close()
 
 
+@pytest.mark.parametrize("host", ["app.test", "fixed.test"])
+@pytest.mark.parametrize("more", [b"G", b"GET / HTTP/1.1\r\nHo", b"\r\n", b"\r"])
+def test_what_is_sent_behind_a_request_keeps_nobody_s_place(few, more, host):
+    """The beginning of another head, or what belongs to none, in the same segment as a whole request."""
+    limit = limit_in_force(few)
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + more
+    held = []
+    for _ in range(2 * limit):
+        held.append(socket.create_connection(("127.0.0.1", few.http), timeout=PATIENCE))
+        held[-1].sendall(request)
+    # Their time for a head is ten seconds, that for an idle connection sixty.
+    for other in (b"fixed.test", b"app.test"):
+        eventually("an answer", lambda: answers(plain, few, other))
+        eventually("an answer over TLS", lambda: answers(over_tls, few, other))
+    assert few.metric("aegis_connections_open") <= limit
+    for connection in held:
+        connection.close()
+
+
 def test_idle_clients_make_room_for_others(few):
     limit = limit_in_force(few)
     clients = []

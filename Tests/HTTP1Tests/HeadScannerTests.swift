@@ -64,4 +64,21 @@ import Testing
         bytes[10] = 10
         #expect(scan(bytes, step: 1, limits) == .incomplete)
     }
+
+    @Test(
+        "A head has begun with its first byte, which is none of an empty line before it",
+        arguments: [
+            ("", false), ("\r", false), ("\r\n", false), ("\r\n\r", false), ("G", true), ("\r\nG", true),
+            ("G\r", true), ("GET / HTTP/1.1\r\n", true), ("GET / HTTP/1.1\r\n\r", true),
+        ])
+    func begun(_ text: String, _ hasBegun: Bool) {
+        let bytes = Array(text.utf8)
+        for step in 1...max(1, bytes.count) {
+            var scanner = HeadScanner.request
+            for count in stride(from: step, through: bytes.count, by: step) + [bytes.count] {
+                #expect(scanner.scan(bytes.span.extracting(first: count), limits: HeadLimits()) == .incomplete)
+            }
+            #expect(scanner.hasBegun == hasBegun, "\(text.debugDescription) by \(step)")
+        }
+    }
 }

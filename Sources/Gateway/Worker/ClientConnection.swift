@@ -31,6 +31,9 @@ struct ClientConnection: ~Copyable {
     /// Received bytes that are not yet processed: a part of a head, or requests that wait for their turn.
     var inbox = ByteQueue()
     var scanner = HeadScanner.request
+    /// When the head that has begun to arrive must be complete, in milliseconds of the event loop's clock. `max` while
+    /// no byte of a head has arrived.
+    var headDeadline = Int64.max
     /// The client's request was answered before its body arrived. This decoder finds the end of the body, so that the
     /// body can be discarded.
     var discarding: BodyDecoder?
@@ -47,6 +50,8 @@ struct ClientConnection: ~Copyable {
     var isQueued = false
 
     var isTLS: Bool { transport.tls != nil }
+    /// Whether a head has begun to arrive and is not complete.
+    var isInHead: Bool { headDeadline != .max }
 }
 
 enum ListenerRole: UInt8, Sendable {

@@ -148,16 +148,14 @@ extension Worker {
                 heads += 1
                 switch clients[id].scanner.scan(bytes.from(offset).span, limits: settings.headLimits) {
                 case .incomplete:
-                    // The time limit for a head starts with the head's first byte.
-                    if clients[id].inbox.isEmpty {
-                        setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
-                    }
+                    beginHead(of: id)
                     return offset
                 case .malformed(let fault):
                     refuse(fault.status, fault.reason, id, isHead: bytes.from(offset).beginsWithHEAD)
                     return bytes.count
                 case .complete(let headBytes):
                     clients[id].scanner = .request
+                    clients[id].headDeadline = .max
                     beginExchange(bytes[offset..<offset + headBytes], from: id)
                     offset += headBytes
                 }
@@ -165,6 +163,13 @@ extension Worker {
             guard clients.contains(id), clients[id].phase == .open else { return bytes.count }
         }
         return offset
+    }
+
+    /// Starts the time limit for a head, with the head's first byte.
+    private func beginHead(of id: SlotID) {
+        guard clients[id].scanner.hasBegun, !clients[id].isInHead else { return }
+        clients[id].headDeadline = clock.milliseconds + settings.headMilliseconds
+        setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
     }
 
     /// Skips the body of a request that was answered before its body arrived.
@@ -218,7 +223,8 @@ extension Worker {
         }
         let exchange = clients[id].exchange
         guard !exchange.isNone else {
-            setDeadline(client: id, inMilliseconds: idleMilliseconds)
+            let left = clients[id].headDeadline - clock.milliseconds
+            setDeadline(client: id, inMilliseconds: min(idleMilliseconds, left))
             return enqueue(client: id)
         }
         let upstream = exchanges[exchange].upstream
@@ -251,15 +257,16 @@ extension Worker {
         case .tunnel: endTunnel(id)
         case .open:
             let exchange = clients[id].exchange
-            if exchange.isNone, clients[id].transport.isFlushed, clients[id].inbox.isEmpty,
-                clients[id].discarding == nil
-            {
+            if exchange.isNone, clients[id].transport.isFlushed, !clients[id].isInHead, clients[id].discarding == nil {
                 return goodbye(id)
             }
             metrics.add(.clientTimeouts, 1)
             // An error can be answered only if no answer has begun, and if the client has received all earlier answers.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
-            guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else { return cutOff(id) }
+            guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else {
+                if !exchange.isNone { logError(exchange, "the client took too long") }
+                return cutOff(id)
+            }
             guard !exchange.isNone else {
                 return refuse(408, "the request took too long", id, isHead: clients[id].inbox.bytes.beginsWithHEAD)
             }

@@ -27,7 +27,7 @@ extension Worker {
         }
         guard let chosen else { return false }
         metrics.add(.connectionsEvicted, 1)
-        if politely, clients[chosen].phase == .open, clients[chosen].inbox.isEmpty { goodbye(chosen) }
+        if politely, clients[chosen].phase == .open, !clients[chosen].isInHead { goodbye(chosen) }
         if clients.contains(chosen) { abort(chosen) }
         return true
     }
@@ -47,7 +47,7 @@ extension Worker {
             guard clients[id].exchange.isNone, clients[id].discarding == nil, !clients[id].isQueued,
                 clients[id].transport.isFlushed
             else { return nil }
-            isIdle = clients[id].requests > 0 && clients[id].inbox.isEmpty
+            isIdle = clients[id].requests > 0 && !clients[id].isInHead
             allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
         case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
