@@ -80,6 +80,87 @@ def test_a_dribbled_head_is_408_however_steadily_it_comes(gateway):
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.fixture(scope="module")
+def patient(run_once, module_origin):
+    """A gateway that waits long for a request, but not for the rest of one."""
+    hosts = [
+        {"domain": "localhost", "upstreams": [module_origin.url]},
+        {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}},
+    ]
+    return run_once(hosts, gateway={"limits": LIMITS | {"idle_timeout": "1h"}})
+
+
+@pytest.mark.parametrize("host", ["localhost", "honest.test"])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("more", ["G", "\r\nG", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_a_head_behind_another_request_has_no_more_time(patient, host, tls, more):
+    with Client(patient.https, tls_context(), host) if tls else Client(patient.http) as client:
+        client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n{more}")
+        assert client.response().status == 200
+        assert client.response().status == 408
+        assert client.is_closed()
+
+
+@pytest.mark.parametrize("more", ["", "\r", "\r\n", "\r\n\r"])
+@pytest.mark.parametrize("host", ["localhost", "honest.test"])
+def test_an_empty_line_behind_a_request_is_no_beginning_of_another(gateway, host, more):
+    """RFC 9112 section 2.2: it is ignored. At the idle connection's end nothing is said."""
+    with Client(gateway.http) as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi{more}")
+        assert client.response("POST").status == (200 if host == "localhost" else 405)
+        assert client.is_closed()
+
+
+def test_an_answer_that_has_begun_is_not_cut_when_its_client_stops_sending(gateway, module_origin):
+    """RFC 9112 section 9.5: a client stops its body when it sees the answer to be an error."""
+    stopped = threading.Event()
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n")
+        for digit in b"0123456789":
+            # Longer in all than a client may take for the next bytes of its body, and less for each of them.
+            stopped.wait(0.3)
+            connection.send(bytes([digit]))
+        while connection.more():
+            connection.buffer.clear()
+        return False
+
+    module_origin.early["/early"] = answer
+    for framing, body in ("Content-Length: 1000000", bytes(100_000)), ("Transfer-Encoding: chunked", b"f4240\r\n" + bytes(100_000)):
+        with Client(gateway.http) as client:
+            client.send(f"POST /early HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n", body)
+            response = client.response("POST")
+            assert (response.status, response.body) == (403, b"0123456789")
+            assert client.is_closed()
+
+
+def test_an_answer_that_has_begun_and_stops_ends_though_its_client_goes_on_sending(run, make_origin):
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n0123")
+        while connection.more():
+            connection.buffer.clear()
+        return False
+
+    origin = make_origin()
+    origin.early["/early"] = answer
+    gateway = run([{"domain": "localhost", "upstreams": [origin.url], "timeouts": {"read": "1s"}}])
+    with Client(gateway.http) as client:
+        client.send("POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", bytes(100_000))
+        client.socket.settimeout(0.05)
+
+        def is_over():
+            try:
+                client.send(b"x")
+                return client.socket.recv(1000) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        eventually("the end of it", is_over)
+    gateway.await_log("no answer from", "the answer took too long")
+
+
 def test_a_body_that_stops_is_408(gateway):
     with Client(gateway.http) as client:
         client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello")

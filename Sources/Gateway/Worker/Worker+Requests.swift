@@ -229,7 +229,8 @@ extension Worker {
 
     /// Sets the deadline of the side that must act next. If the upstream does not accept the request's bytes, the
     /// upstream must act. Otherwise, the client must act while its body is incomplete. After that, the upstream must
-    /// answer.
+    /// answer. When its answer has begun, only the upstream must act: the client may stop sending (RFC 9112 section
+    /// 9.5), and bytes that it still sends give the upstream no more time.
     ///
     /// - Parameter received: How many bytes of the body have just arrived.
     func awaitProgress(_ exchange: SlotID, received: Int = 0) {
@@ -237,8 +238,11 @@ extension Worker {
         let view = tables.sites[exchanges[exchange].site].view
         let isFlushed = upstreams[upstream].transport.isFlushed
         if isFlushed, !exchanges[exchange].isRequestComplete {
-            upstreams[upstream].deadline.clear()
-            return expectBody(of: client, received: received)
+            guard exchanges[exchange].hasResponseHead else {
+                upstreams[upstream].deadline.clear()
+                return expectBody(of: client, received: received)
+            }
+            guard received == 0 else { return }
         }
         // If the client does not read its answer, its deadline for reading is already set, and stays.
         if clients[client].transport.isFlushed { clients[client].deadline.clear() }

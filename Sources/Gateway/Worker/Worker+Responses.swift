@@ -8,8 +8,9 @@ extension Worker {
             return upstreamBroke(id, Self.unasked, .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
-        // While the client still sends its body, the client has a deadline, and the upstream has none.
-        if exchanges[exchange].isRequestComplete {
+        // While the client still sends its body, and no answer has begun, the client has a deadline, and the upstream
+        // has none.
+        if exchanges[exchange].isRequestComplete || exchanges[exchange].hasResponseHead {
             setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
         }
         guard !exchanges[exchange].hasResponseHead else {
