@@ -95,7 +95,7 @@ let package = Package(
         .target(
             name: "Issuers",
             dependencies: [
-                "ACME", "Cloudflare", "ConfigModel", "DNS", "HTTPClient", "PKI", "PrivateFiles", "State",
+                "ACME", "Cloudflare", "ConfigModel", "DNS", "HTTPClient", "PKI", "PrivateFiles", "State", "Vault",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
