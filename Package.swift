@@ -128,9 +128,7 @@ let package = Package(
         .executableTarget(
             name: "aegis-apply",
             dependencies: [
-                "ACME",
                 "ConfigModel",
-                "DNS",
                 "Gateway",
                 "Issuers",
                 "PKI",

@@ -57,7 +57,7 @@ struct ChangeAccountKey: ParsableCommand {
             defer { access.store.close() }
             let settings = try access.state.acmeIssuer(named: issuer)
             do {
-                let orders = access.state.orders(access.tools)
+                let orders = ACMEOrders(access.tools, board: access.state.board(access.tools))
                 try tellingOfWaits(for: settings.directory.text) { try orders.changeAccountKey(at: settings) }
             } catch let error as IssuanceFailure {
                 throw CommandFailure(message: "issuer '\(issuer)': \(error.reason)", hint: error.hint)

@@ -82,7 +82,7 @@ struct ApplyRun {
         let applier = Applier(
             tools,
             sources: CertificateSources(
-                local: authority, orders: ACMEOrders(tools, board: board), tools, leaving: leaving),
+                local: authority, board: board, tools, leaving: leaving),
             stop: stop, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)

@@ -1,4 +1,3 @@
-import ACME
 import ConfigModel
 import Gateway
 import Issuers
@@ -134,7 +133,8 @@ struct ManagedState {
     /// Whether to ask the CA of a certificate for renewal advice: the certificate is not due yet, and no process has
     /// asked recently.
     func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
-        guard let facts = stored[certificate.name], facts.source == .letsencrypt, !isWanted(certificate, now: now)
+        guard let facts = stored[certificate.name], facts.source.provider?.givesAdvice == true,
+            !isWanted(certificate, now: now)
         else { return false }
         let progress = progress[certificate.name]
         return progress?.advisedFingerprint != facts.fingerprint || progress?.nextAdviceAt ?? 0 <= now
@@ -164,24 +164,27 @@ struct ManagedState {
         progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
-    /// An object that orders certificates from ACME CAs. Challenges are answered by the gateways, or by this process
-    /// when none is running.
-    func orders(_ tools: IssuanceContext) -> ACMEOrders {
-        let board = ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
+    /// Where challenges are published. They are answered by the gateways, or by this process when none is running.
+    func board(_ tools: IssuanceContext) -> ChallengeBoard {
+        ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        return ACMEOrders(tools, board: board)
+    }
+
+    /// The sources of the state's certificates.
+    func sources(_ tools: IssuanceContext) -> CertificateSources {
+        let cache =
+            Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
+            ?? tools.secrets.resolve(settings.cacheDirectory)
+        return CertificateSources(
+            local: Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) },
+            board: board(tools), tools)
     }
 
     func jobs(
         _ wanted: [ManagedCertificate], _ tools: IssuanceContext, startsAnew: Bool
     ) -> [(name: String, place: String, job: CertificateJob)] {
-        let cache =
-            Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
-            ?? tools.secrets.resolve(settings.cacheDirectory)
-        let sources = CertificateSources(
-            local: Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) },
-            orders: orders(tools), tools)
+        let sources = sources(tools)
         return wanted.map { certificate in
             let job = CertificateJob(
                 certificate, issuers: Array(issuers.values), store: tools.store, sealer: tools.sealer,
@@ -192,8 +195,8 @@ struct ManagedState {
 
     /// The ACME issuer of that name. Throws a CommandFailure when there is none.
     func acmeIssuer(named name: String) throws -> ACMEIssuer {
-        if case .acme(let settings) = issuers[name]?.kind { return settings }
-        let names = issuers.values.filter { $0.typeName == "acme" }.map(\.name).sorted()
+        if let settings = issuers[name]?.settings as? ACMEIssuer { return settings }
+        let names = issuers.values.filter { $0.settings is ACMEIssuer }.map(\.name).sorted()
         throw CommandFailure(
             message: "there is no ACME issuer '\(name)' in the state",
             hint: names.isEmpty ? "aegis-apply puts them there" : "there are: \(names.joined(separator: ", "))")

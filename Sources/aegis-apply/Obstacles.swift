@@ -1,6 +1,4 @@
-import ACME
 import ConfigModel
-import DNS
 import Glibc
 import Issuers
 import PKI
@@ -44,7 +42,7 @@ struct Obstacles {
     private func localAuthority() -> [Diagnostic] {
         let directory = CertificateMaterials.cacheDirectory(configuration, file)
         guard let failure = LocalAuthority.obstacle(in: directory, now: currentTime()) else { return [] }
-        let issuers = configuration.issuers.filter { $0.kind == .localCA }
+        let issuers = configuration.issuers.filter { type(of: $0.provider).isLocal }
         guard !issuers.isEmpty else { return [.warning(at: .none, failure.reason, hint: failure.hint)] }
         return issuers.map { told(failure, of: $0) }
     }
@@ -52,13 +50,7 @@ struct Obstacles {
     // MARK: Issuers
 
     private func issuer(_ issuer: Issuer) -> [Diagnostic] {
-        var failures: [IssuanceFailure?] = []
-        switch issuer.kind {
-        case .acme(let settings):
-            failures = [trust(settings.caFile), externalAccount(settings), updateKey(settings)]
-        case .cloudflareOrigin(let settings): failures = [trust(settings.caFile)]
-        case .localCA: break
-        }
+        let failures = [trust(issuer.settings.caFile)] + issuer.provider.obstacles(secrets, store)
         return failures.compactMap(\.self).map { told($0, of: issuer) }
     }
 
@@ -74,38 +66,6 @@ struct Obstacles {
         path.flatMap { TrustFile.read($0, in: file.directory).failure }
     }
 
-    private func externalAccount(_ settings: ACMEIssuer) -> IssuanceFailure? {
-        guard let external = settings.externalAccount, !hasAccount(settings, external),
-            let key = try? secret(external.hmacKey)
-        else { return nil }
-        do throws(ACMEError) {
-            _ = try ACMEExternalAccount(keyID: external.keyID, encodedKey: key)
-            return nil
-        } catch {
-            return IssuanceFailure("\(error) (\(external.hmacKey))")
-        }
-    }
-
-    /// Whether Aegis already has an account at the CA. The external account key is needed only to create the account.
-    private func hasAccount(_ settings: ACMEIssuer, _ external: ExternalAccount) -> Bool {
-        let known = try? store?.accounts().first {
-            $0.id.directory == settings.directory.text && $0.id.externalKeyID == external.keyID
-        }
-        return known?.url != nil
-    }
-
-    private func updateKey(_ settings: ACMEIssuer) -> IssuanceFailure? {
-        guard settings.challenge == .dns01, case .rfc2136(let server)? = settings.dns?.method, let tsig = server.tsig,
-            let key = try? secret(tsig.secret)
-        else { return nil }
-        do throws(DNSFailure) {
-            _ = try DNSUpdateKey(name: tsig.name, algorithm: .sha256, secret: key)
-            return nil
-        } catch {
-            return IssuanceFailure("\(error.reason) (\(tsig.secret))", hint: error.hint)
-        }
-    }
-
     // MARK: Secrets
 
     /// Warnings about missing secrets; none for a plan without changes, since a machine that only plans usually has no
@@ -113,7 +73,7 @@ struct Obstacles {
     private func missingSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
         return configuration.issuers.flatMap { issuer in
-            secrets(of: issuer).compactMap { missing($0, of: "issuer '\(issuer.name)'") }
+            issuer.provider.neededSecrets(store).compactMap { missing($0, of: "issuer '\(issuer.name)'") }
         }
             + configuration.edgeCertificates.compactMap {
                 missing($0.apiToken, of: "edge certificate '\($0.displayName)'")
@@ -123,16 +83,9 @@ struct Obstacles {
             } + (configuration.alerts?.secrets ?? []).compactMap { missing($0, of: "the webhook of alerts") }
     }
 
-    private func secrets(of issuer: Issuer) -> [Secret] {
-        guard case .acme(let settings) = issuer.kind, let external = settings.externalAccount,
-            hasAccount(settings, external)
-        else { return issuer.secrets }
-        return issuer.secrets.filter { $0 != external.hmacKey }
-    }
-
     private func missing(_ wanted: Secret, of owner: String) -> Diagnostic? {
         do throws(IssuanceFailure) {
-            _ = try secret(wanted)
+            _ = try secrets.read(wanted)
             return nil
         } catch {
             return .warning(at: wanted.origin, "\(owner): \(error.reason)", hint: Self.secretHint)
@@ -142,7 +95,5 @@ struct Obstacles {
     /// The hint for a secret that is not on this machine.
     static let secretHint = "a dry run needs no secret; whoever is to use it does"
 
-    private func secret(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
-        try SecretReader(directory: file.directory).read(secret)
-    }
+    private var secrets: SecretReader { SecretReader(directory: file.directory) }
 }

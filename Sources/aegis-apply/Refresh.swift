@@ -72,9 +72,8 @@ struct Refresh {
     private func certificates() throws -> [Question] {
         try configuration.certificates.compactMap { certificate in
             guard case .issued(let issued) = certificate.source,
-                case .cloudflareOrigin(let settings)? = configuration.issuers.first(where: { $0.name == issued.issuer }
-                )?
-                .kind,
+                let issuer = configuration.issuers.first(where: { $0.name == issued.issuer }),
+                let settings = issuer.settings as? CloudflareOriginIssuer,
                 let remote = try store.certificate(named: certificate.name)?.remote
             else { return nil }
             return Question(item: ItemID(.certificate, certificate.name), origin: certificate.origin) {

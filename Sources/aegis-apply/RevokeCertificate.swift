@@ -1,4 +1,3 @@
-import ACME
 import ArgumentParser
 import ConfigModel
 import Issuers
@@ -21,7 +20,7 @@ struct RevokeCertificate: ParsableCommand {
         case superseded
         case cessationOfOperation = "cessation-of-operation"
 
-        var code: ACMERevocationReason {
+        var code: RevocationReason {
             switch self {
             case .unspecified: .unspecified
             case .keyCompromise: .keyCompromise
@@ -50,48 +49,38 @@ struct RevokeCertificate: ParsableCommand {
             signals.setLastWords("whether '\(name)' is revoked is not known\nhint: run it again: it can be asked twice")
             defer { signals.setLastWords(nil) }
             let certificate = try access.store.required(name)
-            if certificate.facts.source == .cloudflareOrigin {
-                return try revoke(certificate, access, keeper.holder)
-            }
-            let issuers = certificate.issuerNames
-            guard certificate.facts.source == .letsencrypt, !issuers.isEmpty else {
-                throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
-            }
-            let leaf = try CertificateChain(pem: certificate.chain).leaf
-            let orders = access.state.orders(access.tools)
-            let key = try? PrivateKey(der: certificate.openKey(access.tools.sealer))
-            let all = try issuers.map { ($0, try access.state.acmeIssuer(named: $0)) }
-            let issued = all.filter { $0.1.directory.text == certificate.facts.directory }
-            // If the state does not say which of several CAs issued the certificate, each CA is asked in turn. Only the
-            // CA that issued it can revoke it.
-            var failures: [String] = []
-            for (issuer, settings) in issued.isEmpty ? all : issued {
+            let sources = access.state.sources(access.tools)
+            var failures: [(issuer: String, failure: IssuanceFailure)] = []
+            let issuers = try issuers(of: certificate, access.state)
+            for issuer in issuers {
                 do {
-                    let code = reason.code
-                    try tellingOfWaits(for: settings.directory.text) {
-                        try orders.revoke(leaf.der, reason: code, by: settings, key: key)
+                    let identity = try tellingOfWaits(for: issuer.place) {
+                        try sources.revoke(certificate, reason.code, by: issuer)
                     }
-                    return try end("serial \(leaf.serial)", of: certificate, access.store, keeper.holder)
+                    return try end(identity, of: certificate, access.store, keeper.holder)
                 } catch let failure as IssuanceFailure {
-                    failures.append("\(issuer): \(failure.reason)")
+                    failures.append((issuer.name, failure))
                 }
             }
-            throw CommandFailure(message: "'\(name)' is not revoked: \(failures.joined(separator: "; "))")
+            let reasons = failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; ")
+            throw CommandFailure(
+                message: "'\(name)' is not revoked: \(reasons)", hint: failures.compactMap(\.failure.hint).first)
         }
     }
 
-    /// Revokes a certificate of Cloudflare's Origin CA, which takes no reason.
-    private func revoke(_ certificate: StoredCertificate, _ access: IssuerAccess, _ holder: LeaseHolder) throws {
-        guard let remote = certificate.remote, let issuer = certificate.issuerName,
-            case .cloudflareOrigin(let settings)? = access.state.issuers[issuer]?.kind
-        else { throw CommandFailure(message: "the issuer of '\(name)' is not in the state any more") }
-        do {
-            let tools = access.tools
-            try tellingOfWaits(for: settings.baseURL.text) { try OriginRevocations(tools).revoke(remote.id, settings) }
-        } catch let error as IssuanceFailure {
-            throw CommandFailure(message: "'\(name)' is not revoked: \(error.reason)", hint: error.hint)
+    /// The issuers that may have issued the certificate. If the state does not say which of several CAs issued it, each
+    /// of them is asked in turn, since only the CA that issued it can revoke it.
+    private func issuers(of certificate: StoredCertificate, _ state: ManagedState) throws -> [Issuer] {
+        let names = certificate.issuerNames
+        guard let source = certificate.facts.source.provider, source.canRevoke, !names.isEmpty else {
+            throw CommandFailure(message: "the certificate '\(name)' is of no CA that Aegis can ask to revoke it")
         }
-        try end("\(remote.id) at Cloudflare", of: certificate, access.store, holder)
+        let all = names.compactMap { state.issuers[$0] }.filter { type(of: $0.provider) == source }
+        guard !all.isEmpty else {
+            throw CommandFailure(message: "the issuer of '\(name)' is not in the state any more")
+        }
+        let issued = all.filter { $0.provider.directory == certificate.facts.directory }
+        return issued.isEmpty ? all : issued
     }
 
     /// Takes the certificate's lease. Without it another process could replace the certificate meanwhile, and the new

@@ -154,7 +154,7 @@ import Testing
     func limits() throws {
         let settings = ACMEIssuer(
             directory: ServiceURL("https://acme-v02.api.letsencrypt.org/directory"), challenge: .tlsALPN01)
-        let issuer = WantedCertificate.CA(name: "le", settings: settings)
+        let issuer = Issuer(name: "le", origin: .none, kind: settings)
         let needs = (0..<52).map { number in
             (
                 need: WantedCertificate(name: "c\(number)", names: ["n\(number).example.com"], issuers: [issuer]),
@@ -172,7 +172,8 @@ import Testing
     @Test("Where the probe can't be answered, that is the only doubt")
     func noAnswerer() throws {
         let settings = ACMEIssuer(directory: ServiceURL("https://localhost/"))
-        let need = WantedCertificate(name: "c", names: ["a.example"], issuers: [.init(name: "i", settings: settings)])
+        let issuer = Issuer(name: "i", origin: .none, kind: settings)
+        let need = WantedCertificate(name: "c", names: ["a.example"], issuers: [issuer])
         #expect(try checks([need]).warnings.map(\.message) == ["http-01 was not tried: no"])
     }
 }

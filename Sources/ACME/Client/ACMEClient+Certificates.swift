@@ -1,19 +1,6 @@
 import PKI
 import Remote
 
-/// The reason for a revocation (RFC 5280 section 5.3.1). The raw value is the code.
-package enum ACMERevocationReason: Int, Sendable {
-    case unspecified = 0
-    /// Another party may have the private key.
-    case keyCompromise = 1
-    /// The subject has changed.
-    case affiliationChanged = 3
-    /// A newer certificate has replaced this certificate.
-    case superseded = 4
-    /// The certificate is no longer needed.
-    case cessationOfOperation = 5
-}
-
 extension ACMEClient {
     private struct Revocation: Encodable {
         let certificate: String
@@ -83,7 +70,7 @@ extension ACMEClient {
     ///
     /// - Parameter key: The certificate's private key. It is needed if the account neither ordered the certificate nor
     /// controls its names.
-    package func revoke(_ certificate: [UInt8], reason: ACMERevocationReason, key: PrivateKey? = nil) throws {
+    package func revoke(_ certificate: [UInt8], reason: RevocationReason, key: PrivateKey? = nil) throws {
         guard let url = try directory().revokeCert else { throw ACMEError.unsupported("revokeCert") }
         let request = Revocation(certificate: Base64URL.text(certificate), reason: reason.rawValue)
         do {

@@ -1,4 +1,8 @@
 extension Rules {
+    mutating func checkIssuers() {
+        for issuer in configuration.issuers { issuer.kind.check(issuer, &self) }
+    }
+
     mutating func checkCertificates() {
         for certificate in configuration.certificates {
             guard case .issued(let issued) = certificate.source else { continue }
@@ -8,12 +12,8 @@ extension Rules {
                 continue
             }
             warnOfRepeats(issued.domains, in: "domains", of: node, text: \.text)
-            switch issuer.kind {
-            case .acme(let acme): check(issued, of: certificate, acme, named: issuer.name)
-            case .cloudflareOrigin: checkOrigin(issued, of: certificate)
-            case .localCA: break
-            }
-            if issued.zoneID != nil, issuer.typeName != "cloudflare_origin" {
+            issuer.kind.check(issued, of: certificate, from: issuer, &self)
+            if issued.zoneID != nil, !type(of: issuer.kind).hasZones {
                 report(.warning, "zone_id", in: node, "'zone_id' has no effect with issuer '\(issuer.name)'")
             }
         }
@@ -31,56 +31,6 @@ extension Rules {
         for (index, value) in values.enumerated() where !seen.insert(value).inserted {
             reader.report(
                 .warning, at: item(index, of: key, in: node) ?? node, "'\(text(value))' stands twice in '\(key)'")
-        }
-    }
-
-    private mutating func check(
-        _ issued: IssuedCertificate, of certificate: NamedCertificate, _ acme: ACMEIssuer, named issuer: String
-    ) {
-        guard let node = certificate.origin.node else { return }
-        for (index, name) in issued.domains.enumerated() {
-            let place = item(index, of: "domains", in: node) ?? node
-            switch name {
-            case .domain(let domain): requireChallenge(for: domain, of: acme, named: issuer, at: place)
-            case .address where acme.challenge == .dns01:
-                reader.report(
-                    .error, at: place, "dns-01 can't show control over an address",
-                    hint: "use an issuer with challenge http-01 or tls-alpn-01")
-            case .address: break
-            }
-        }
-    }
-
-    /// Requires dns-01 for wildcards: the other challenges can't validate them (RFC 8555 section 8.3 and RFC 8737
-    /// section 3).
-    mutating func requireChallenge(for domain: DomainName, of acme: ACMEIssuer, named issuer: String, at place: NodeID)
-    {
-        guard domain.isWildcard, acme.challenge != .dns01, let node = issuers[issuer]?.origin.node else { return }
-        if let challenge = reader.value(of: "challenge", in: node), reader.isFaulty(challenge) { return }
-        reader.report(
-            .error, at: place,
-            "wildcard '\(domain.text)' needs challenge dns-01; issuer '\(issuer)' has \(acme.challenge.rawValue)",
-            hint: "set challenge: dns-01 and dns: on the issuer, or use another issuer")
-    }
-
-    private mutating func checkOrigin(_ issued: IssuedCertificate, of certificate: NamedCertificate) {
-        guard let node = certificate.origin.node else { return }
-        if issued.domains.count > CloudflareOriginIssuer.maxNames {
-            report(
-                .error, "domains", in: node,
-                "a Cloudflare Origin certificate has at most \(CloudflareOriginIssuer.maxNames) names, found \(issued.domains.count)"
-            )
-        }
-        for (index, name) in issued.domains.enumerated() {
-            guard case .address(let address) = name else { continue }
-            reader.report(
-                .error, at: item(index, of: "domains", in: node) ?? node,
-                "Cloudflare issues for host names only, not for '\(address.text)'")
-        }
-        if issued.keyType != nil {
-            report(
-                .warning, "key_type", in: node, "'key_type' has no effect: the issuer's request_type decides",
-                hint: "set request_type on the issuer")
         }
     }
 

@@ -135,7 +135,7 @@ extension Rules {
     }
 
     private mutating func checkDefaultIssuer(of host: Host) {
-        if case .acme = issuers[Host.defaultIssuer]?.kind, !host.domain.isWildcard,
+        if issuers[Host.defaultIssuer]?.kind is ACMEIssuer, !host.domain.isWildcard,
             !host.aliases.contains(where: \.isWildcard)
         {
             return
@@ -156,7 +156,7 @@ extension Rules {
             if !reader.isFaulty(place) { reportUnknownIssuer(name, in: place) }
             return
         }
-        guard case .acme(let acme) = issuer.kind else {
+        guard let acme = issuer.kind as? ACMEIssuer else {
             reader.report(
                 .error, at: place, "issuer '\(name)' is of type \(issuer.typeName); ssl_mode: letsencrypt needs acme",
                 hint: "name a certificate of that issuer under 'certificates', and use ssl_mode: custom")
@@ -164,7 +164,7 @@ extension Rules {
         }
         for (index, domain) in host.names.enumerated() where domain.isWildcard {
             let node = nameNode(index, of: host) ?? place
-            requireChallenge(for: domain, of: acme, named: name, at: node)
+            acme.requireChallenge(for: domain, from: name, at: node, &self)
         }
     }
 

@@ -64,10 +64,7 @@ extension GatewayServer {
     }
 
     private func onDemandWait(for certificate: ManagedCertificate) -> Int64 {
-        let waits = certificate.issuers.compactMap { name -> Int64? in
-            guard case .acme(let settings) = compiler.issuers[name]?.kind else { return nil }
-            return settings.onDemandWait.wholeMilliseconds
-        }
+        let waits = certificate.issuers.compactMap { compiler.issuers[$0]?.settings.onDemandWait.wholeMilliseconds }
         return waits.max() ?? 0
     }
 
@@ -145,8 +142,9 @@ extension GatewayServer {
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
+        let givesAdvice = CertificateFacts.Source.withAdvice
         var certificates: [ManagedCertificate] = []
-        for stored in compiler.certificates.values where stored.source == .letsencrypt {
+        for stored in compiler.certificates.values where givesAdvice.contains(stored.source) {
             let name = stored.name
             let progress = issuance.progress[name]
             guard (progress?.nextAdviceAt ?? 0) <= now || progress?.advisedFingerprint != stored.facts.fingerprint,
@@ -311,7 +309,7 @@ extension GatewayServer {
             guard let directory = fallbackDirectory else { throw IssuanceFailure("there is no local CA here") }
             return try LocalAuthority(directory: directory, now: Self.now)
         }
-        let sources = CertificateSources(local: local, orders: ACMEOrders(tools, board: board), tools)
+        let sources = CertificateSources(local: local, board: board, tools)
         issuance.sources = (sources, sealer.key.id, directory, fallbackDirectory)
         return sources
     }

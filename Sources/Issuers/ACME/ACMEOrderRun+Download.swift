@@ -43,7 +43,7 @@ extension ACMEOrderRun {
         try noteCertificate(pending)
         let warnings = usable.doubts + doubts + usable.chain.warnings(now: now())
         return IssuedMaterial(
-            chain: usable.chain, key: key, sourceDigest: [], warnings: warnings,
+            chain: usable.chain, key: key, source: ACMEProvider.source, warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
     }
 

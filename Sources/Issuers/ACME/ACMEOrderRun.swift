@@ -6,7 +6,7 @@ import State
 /// One order at one CA, from the entry in the journal to the checked certificate.
 struct ACMEOrderRun {
     let need: WantedCertificate
-    let issuer: WantedCertificate.CA
+    let issuer: ACMEAuthority
     let store: any StateStore
     let holder: LeaseHolder
     let sealer: Sealer
@@ -215,7 +215,7 @@ struct ACMEOrderRun {
     /// renewal information or did not issue the former certificate.
     private func replaced(_ client: ACMEClient) throws -> String? {
         guard try client.directory().renewalInfo != nil, let former = try store.certificate(named: need.name),
-            former.facts.source == .letsencrypt, ["", settings.directory.text].contains(former.facts.directory),
+            former.facts.source == ACMEProvider.source, ["", settings.directory.text].contains(former.facts.directory),
             let chain = try? CertificateChain(pem: former.chain)
         else { return nil }
         return ACMERenewalInfo.certificateID(of: chain.leaf)

@@ -24,13 +24,16 @@ package final class ACMEOrders: Sendable {
 
     private var store: any StateStore { tools.store }
 
-    /// Obtains a certificate from the first of its CAs that issues it. The caller must commit the material together
-    /// with its `closing`, which ends the order in the journal and the lease.
-    ///
-    /// If another process has obtained the certificate in the meantime, that certificate is returned.
-    package func obtain(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
-        try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
-            () throws(IssuanceFailure) in try order(need)
+    /// Has a CA issue a certificate. The caller must commit the material together with its `closing`, which ends the
+    /// order in the journal and the lease.
+    func issue(_ need: WantedCertificate, by issuer: ACMEAuthority) throws(IssuanceFailure) -> IssuedMaterial {
+        do {
+            return try ACMEOrderRun(
+                need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
+                secrets: tools.secrets, board: board, accounts: accounts, now: tools.now
+            ).obtain()
+        } catch {
+            throw failure(error, at: issuer.settings)
         }
     }
 
@@ -38,7 +41,7 @@ package final class ACMEOrders: Sendable {
     /// With `key`, the CA accepts the request even if it does not know the account or another account ordered the
     /// certificate.
     package func revoke(
-        _ certificate: [UInt8], reason: ACMERevocationReason, by settings: ACMEIssuer, key: PrivateKey?
+        _ certificate: [UInt8], reason: RevocationReason, by settings: ACMEIssuer, key: PrivateKey?
     ) throws(IssuanceFailure) {
         do {
             let client = try accounts.client(for: settings)
@@ -72,42 +75,6 @@ package final class ACMEOrders: Sendable {
         }
         // A failure is not reported, since the CA will be asked again later.
         _ = advice.refresh(for: name, from: issuers)
-    }
-
-    private func order(_ need: WantedCertificate) throws(IssuanceFailure) -> IssuedMaterial {
-        var issuers = need.issuers
-        do throws(StateError) {
-            // If the journal has an order, the order's CA is tried first.
-            if let pending = try store.pendingOrder(for: need.name),
-                let index = issuers.firstIndex(where: { $0.name == pending.issuer })
-            {
-                issuers.insert(issuers.remove(at: index), at: 0)
-            }
-        } catch {
-            throw IssuanceFailure("\(error)")
-        }
-        var failures: [(issuer: String, failure: IssuanceFailure)] = []
-        for issuer in issuers {
-            do {
-                let run = ACMEOrderRun(
-                    need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
-                    secrets: tools.secrets, board: board, accounts: accounts, now: tools.now)
-                var material = try run.obtain()
-                let mask = SecretMask(issuer.settings, tools.secrets)
-                material.warnings = material.warnings.map { mask.hiding(in: $0) }
-                return material
-            } catch {
-                failures.append((issuer.name, failure(error, at: issuer.settings)))
-            }
-        }
-        guard failures.count > 1 else {
-            throw failures.first?.failure ?? IssuanceFailure("it has no issuer")
-        }
-        throw IssuanceFailure(
-            failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
-            hint: failures.compactMap(\.failure.hint).first,
-            // If one of the CAs names no time, the result is 0 and only the retry schedule counts.
-            notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
     }
 
     /// Makes a failure from an error, and hides secrets that the CA or a webhook may have quoted.

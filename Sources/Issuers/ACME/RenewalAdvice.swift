@@ -77,9 +77,9 @@ package final class AdviceRound: Sendable {
 
     /// Asks for advice on one certificate, for some seconds at most. `issuers` must contain all issuers in the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
-        let need = WantedCertificate(certificate.value, named: certificate.name, from: issuers)
+        let need = try? WantedCertificate(certificate.value, named: certificate.name, from: issuers)
         let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
-        guard let need, let failure = advice.refresh(for: certificate.name, from: need.issuers.map(\.settings)),
+        guard let need, let failure = advice.refresh(for: certificate.name, from: need.authorities.map(\.settings)),
             !(failure.reason is AskedInVain)
         else { return }
         let place = place(of: failure.issuer)

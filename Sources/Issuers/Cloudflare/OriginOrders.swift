@@ -15,12 +15,12 @@ struct OriginNeed {
     /// The zone in whose list Cloudflare shows the certificate. Nil if aegis.yaml has no `zone_id`.
     let zone: String?
 
-    init(of issued: IssuedCertificate, named name: String, from issuer: String, _ settings: CloudflareOriginIssuer) {
-        self.name = name
-        names = issued.domains.map(\.text)
+    init(of wanted: WantedCertificate, from issuer: String, _ settings: CloudflareOriginIssuer) {
+        name = wanted.name
+        names = wanted.names
         self.issuer = issuer
         self.settings = settings
-        zone = issued.zoneID ?? settings.zoneID
+        zone = wanted.zoneID ?? settings.zoneID
     }
 }
 
@@ -39,13 +39,10 @@ struct OriginOrders: Sendable {
     ///
     /// `startsAnew` deletes an order with an unknown outcome. Cloudflare may have issued a certificate for it.
     func obtain(_ need: OriginNeed, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
-        try SoleIssuance(tools: tools).obtain(need.name, for: need.names) {
-            () throws(IssuanceFailure) in
-            do {
-                return try order(need, CloudflareClient(need.settings, secrets: tools.secrets), startsAnew: startsAnew)
-            } catch {
-                throw IssuanceFailure(of: error, now: tools.now())
-            }
+        do {
+            return try order(need, CloudflareClient(need.settings, secrets: tools.secrets), startsAnew: startsAnew)
+        } catch {
+            throw IssuanceFailure(of: error, now: tools.now())
         }
     }
 
@@ -161,7 +158,7 @@ struct OriginOrders: Sendable {
         }
         try chain.checkStrength()
         return IssuedMaterial(
-            chain: chain, key: key, sourceDigest: [], warnings: Self.warning(of: oddities),
+            chain: chain, key: key, source: .cloudflareOrigin, warnings: Self.warning(of: oddities),
             closing: [.endOrder(certificate: need.name)],
             remote: RemoteCertificate(id: issued.id, request: pending.request))
     }

@@ -45,9 +45,7 @@ package struct OriginRevocations: Sendable {
         _ certificate: SupersededCertificate, _ issuers: [Issuer], _ leaving: [Issuer]
     ) throws(StateError) -> Outcome {
         func settings(in issuers: [Issuer]) -> CloudflareOriginIssuer? {
-            guard case .cloudflareOrigin(let settings)? = issuers.first(where: { $0.name == certificate.issuer })?.kind
-            else { return nil }
-            return settings
+            issuers.first { $0.name == certificate.issuer }?.settings as? CloudflareOriginIssuer
         }
         let known = settings(in: issuers)
         guard let settings = known ?? settings(in: leaving) else {

@@ -71,7 +71,7 @@ struct SoleIssuance {
             else { return nil }
             let key = try PrivateKey(der: stored.openKey(tools.sealer))
             return IssuedMaterial(
-                chain: try CertificateChain(pem: stored.chain, key: key), key: key, sourceDigest: [], warnings: [],
+                chain: try CertificateChain(pem: stored.chain, key: key), key: key, source: stored.facts.source,
                 closing: [.endOrder(certificate: name)], remote: stored.remote, directory: stored.facts.directory)
         } catch {
             throw IssuanceFailure("\(error)")

@@ -28,7 +28,7 @@ package final class PreflightChecks: Sendable {
     }
 
     package struct CA: Sendable {
-        let issuer: WantedCertificate.CA
+        let issuer: ACMEAuthority
         let findings: IssuerInspection.Findings
         package let warnings: [Diagnostic]
     }
@@ -67,7 +67,7 @@ package final class PreflightChecks: Sendable {
         inspection = IssuerInspection(secrets: secrets, store: store, system: lookup, timeout: Self.timeout)
         self.store = store
         self.now = now
-        guard needs.contains(where: { $0.issuers.contains { $0.settings.challenge == .http01 } }) else {
+        guard needs.contains(where: { $0.authorities.contains { $0.settings.challenge == .http01 } }) else {
             (probe, answerer, warnings) = (nil, nil, [])
             return
         }
@@ -104,12 +104,12 @@ package final class PreflightChecks: Sendable {
 
     /// Checks a CA. Returns nil if the issuer is not an ACME CA.
     package func look(at issuer: Issuer) -> CA? {
-        guard case .acme(let settings) = issuer.kind else { return nil }
-        let findings = inspection.inspect(settings)
+        guard let authority = ACMEAuthority(issuer) else { return nil }
+        let findings = inspection.inspect(authority.settings)
         let warnings = findings.doubts.map { doubt in
             Diagnostic.warning(at: issuer.origin, "issuer '\(issuer.name)': \(doubt.reason)", hint: doubt.hint)
         }
-        return CA(issuer: .init(name: issuer.name, settings: settings), findings: findings, warnings: warnings)
+        return CA(issuer: authority, findings: findings, warnings: warnings)
     }
 
     /// Returns warnings about a name in a certificate. `authorities` are the CAs that may issue the certificate.
@@ -205,7 +205,7 @@ package final class PreflightChecks: Sendable {
         let directories = Dictionary(authorities.map { ($0.issuer.name, $0.findings.directory) }) { first, _ in first }
         var ledgers: [String: RateLimitLedger?] = [:]
         return needs.compactMap { need, origin, isRenewal in
-            guard let issuer = need.issuers.first, let names = try? need.names.map({ try SubjectName($0) }) else {
+            guard let issuer = need.authorities.first, let names = try? need.names.map({ try SubjectName($0) }) else {
                 return nil
             }
             if isRenewal, directories[issuer.name]??.renewalInfo != nil { return nil }

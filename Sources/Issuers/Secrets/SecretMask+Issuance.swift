@@ -4,7 +4,7 @@ import PKI
 
 extension SecretMask {
     /// Makes a mask for the secrets in an issuer's settings. Secrets that can't be read are skipped.
-    init(_ settings: ACMEIssuer, _ reader: SecretReader) {
+    init(_ settings: any IssuerSettings, _ reader: SecretReader) {
         self.init(settings.secrets.compactMap { try? reader.read($0) })
     }
 

@@ -232,8 +232,8 @@ extension Applier {
                     orders.append(CertificateWork.Order(retiring: change))
                 }
             }
-            let tools = applier.tools
-            try carryOut(orders) { order, tell in tell(order.change.retire(tools)) }
+            let (tools, sources) = (applier.tools, applier.sources)
+            try carryOut(orders) { order, tell in tell(order.change.retire(tools, sources)) }
         }
 
         // MARK: Finishing
@@ -260,17 +260,17 @@ extension Applier {
 
 extension Change {
     /// Revokes the item's certificate or deletes its packs at the provider, if the change has a retirement.
-    fileprivate func retire(_ tools: IssuanceContext) -> CertificateWork.Event {
+    fileprivate func retire(_ tools: IssuanceContext, _ sources: CertificateSources) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {
-            case .revoke(let settings):
+            case .revoke(let issuer):
                 let stored: StoredCertificate?
                 do throws(StateError) {
                     stored = try tools.store.certificate(named: item.name)
                 } catch {
                     throw IssuanceFailure("\(error)")
                 }
-                if let remote = stored?.remote { try OriginRevocations(tools).revoke(remote.id, settings) }
+                if let stored { _ = try sources.revoke(stored, .cessationOfOperation, by: issuer) }
             case .deletePack(let certificate): try EdgePacks(tools).delete(certificate, named: item.name)
             case nil: break
             }

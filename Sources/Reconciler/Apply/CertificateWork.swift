@@ -26,10 +26,10 @@ struct CertificateWork: Sendable {
                 configuration.issuers.first { $0.name == name }
             }
             place = issuer?.place ?? ""
-            if case .cloudflareOrigin(let settings)? = issuer?.kind, case .certificate(let index) = item.place,
+            if case .certificate(let index) = item.place,
                 case .issued(let issued) = configuration.certificates[index].source
             {
-                cannotBeResumed = (issued.zoneID ?? settings.zoneID) == nil
+                cannotBeResumed = issuer?.provider.leavesDoubt(about: issued) ?? false
             } else {
                 cannotBeResumed = false
             }
@@ -37,7 +37,10 @@ struct CertificateWork: Sendable {
 
         init(retiring change: Change) {
             self.change = change
-            place = "Cloudflare"
+            place =
+                if case .revoke(let issuer)? = change.retirement { type(of: issuer.provider).serviceName } else {
+                    "Cloudflare"
+                }
             cannotBeResumed = false
         }
     }

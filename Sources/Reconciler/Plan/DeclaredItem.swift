@@ -142,7 +142,8 @@ extension Configuration {
         guard case .certificate(let index)? = change.declared?.place else { return false }
         switch certificates[index].source {
         case .custom: return true
-        case .issued(let issued): return issuers.contains { $0.name == issued.issuer && $0.kind == .localCA }
+        case .issued(let issued):
+            return issuers.contains { $0.name == issued.issuer && type(of: $0.provider).isLocal }
         }
     }
 

@@ -99,15 +99,16 @@ extension Change {
 
 /// An action at a provider that the deletion of an item requires.
 enum Retirement: Sendable, Equatable {
-    /// Revoke the certificate, with its issuer's settings.
-    case revoke(CloudflareOriginIssuer)
+    /// Have the issuer revoke the certificate.
+    case revoke(Issuer)
     /// Delete the edge certificate's packs at Cloudflare.
     case deletePack(EdgeCertificate)
 
     /// The part of the plan's text that follows `no longer in the file`.
     var words: String {
         switch self {
-        case .revoke: "it is revoked at Cloudflare, which can't be undone"
+        case .revoke(let issuer):
+            "it is revoked at \(type(of: issuer.provider).serviceName), which can't be undone"
         case .deletePack: "it is deleted at Cloudflare"
         }
     }

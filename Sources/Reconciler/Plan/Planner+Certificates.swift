@@ -60,16 +60,17 @@ extension Planner {
         let names = certificate.domains.map(\.text)
         let first = certificate.issuers.first
         return Order(
-            issuer: first, subject: names.first, names: Set(names), keyType: first.flatMap(issuer)?.defaults.keyType)
+            issuer: first, subject: names.first, names: Set(names),
+            keyType: first.flatMap(issuer)?.settings.defaultKeyType)
     }
 
     private static func order(of certificate: NamedCertificate, from issuer: (String) -> Issuer?) -> Order? {
         guard case .issued(let issued) = certificate.source else { return nil }
         let names = issued.domains.map(\.text)
-        let defaults = issuer(issued.issuer)?.defaults
+        let defaults = issuer(issued.issuer)?.settings
         return Order(
             issuer: issued.issuer, subject: names.first, names: Set(names),
-            keyType: issued.keyType ?? defaults?.keyType, zoneID: issued.zoneID ?? defaults?.zoneID)
+            keyType: issued.keyType ?? defaults?.defaultKeyType, zoneID: issued.zoneID ?? defaults?.zoneID)
     }
 
     // MARK: Continuing under another name
@@ -113,9 +114,7 @@ extension Planner {
 
     /// Whether a certificate can continue as a certificate that is declared under another name.
     private func isGood(_ stored: StoredItem, as item: DeclaredItem) -> Bool {
-        guard let facts = stored.certificate, [.letsencrypt, .cloudflareOrigin].contains(facts.source),
-            facts.loss == nil,
-            facts.expiresAt > now
+        guard let facts = stored.certificate, facts.source.isOrdered, facts.loss == nil, facts.expiresAt > now
         else { return false }
         var stored = stored
         stored.certificate?.autoRenew = configuration.renewsAutomatically(item)
@@ -221,17 +220,6 @@ private struct KeptByDomain {
             return (name, kept)
         }
         return nil
-    }
-}
-
-extension Issuer {
-    /// The issuer's values for settings that a certificate leaves out.
-    fileprivate var defaults: (keyType: KeyType?, zoneID: String?) {
-        switch kind {
-        case .acme(let settings): (settings.keyType, nil)
-        case .cloudflareOrigin(let settings): (nil, settings.zoneID)
-        case .localCA: (nil, nil)
-        }
     }
 }
 

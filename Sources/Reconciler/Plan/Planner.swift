@@ -13,7 +13,7 @@ package struct Planner: Sendable {
     /// The new names of renamed issuers, by their former names: an issuer is renamed when the file has the same
     /// settings under a new name.
     let renamedIssuers: [String: String]
-    /// The directories of ACME issuers, by the issuer's name.
+    /// The CAs of issuers as certificates record them, by the issuer's name.
     private let directories: [String: String]
 
     /// `materials` are the results of reading custom certificates, by the certificates' names. `localCA` is the digest
@@ -31,9 +31,7 @@ package struct Planner: Sendable {
         self.snapshot = snapshot
         self.materials = materials
         renamedIssuers = Self.renamedIssuers(configuration, snapshot)
-        directories = configuration.issuers.reduce(into: [:]) { directories, issuer in
-            if case .acme(let settings) = issuer.kind { directories[issuer.name] = settings.directory.text }
-        }
+        directories = Dictionary(configuration.issuers.map { ($0.name, $0.provider.directory) }) { first, _ in first }
     }
 
     private static func renamedIssuers(_ configuration: Configuration, _ snapshot: StateSnapshot) -> [String: String] {
@@ -171,7 +169,7 @@ package struct Planner: Sendable {
                 declared: item)
         }
         // A certificate is not reissued just because its directory is unknown.
-        if facts.source == .letsencrypt, !facts.directory.isEmpty, item.isWanted,
+        if !facts.directory.isEmpty, item.isWanted,
             !configuration.issuers(of: item).contains(where: { directories[$0] == facts.directory })
         {
             return Change(
@@ -242,7 +240,7 @@ package struct Planner: Sendable {
     /// another certificate at any time.
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
-        return [.letsencrypt, .cloudflareOrigin].contains(facts.source) && facts.loss == nil && keptUntil(item) > now
+        return facts.source.isOrdered && facts.loss == nil && keptUntil(item) > now
     }
 
     private func keptUntil(_ item: StoredItem) -> Int64 {
@@ -272,12 +270,12 @@ package struct Planner: Sendable {
             }
             return .deletePack(certificate)
         case .certificate:
-            guard item.certificate?.source == .cloudflareOrigin,
+            guard let source = item.certificate?.source.provider,
                 case .issued(let issued)? = NamedCertificate(record: item.record)?.source,
-                case .cloudflareOrigin(let settings)? = issuer(named: issued.issuer)?.kind,
-                settings.onRemoval == .revoke
+                let issuer = issuer(named: issued.issuer), type(of: issuer.provider) == source,
+                issuer.provider.revokesRemoved
             else { return nil }
-            return .revoke(settings)
+            return .revoke(issuer)
         case .gateway, .vault, .identity, .issuer, .node, .alerts, .host: return nil
         }
     }

@@ -22,13 +22,14 @@ package struct Preflight {
     package init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
             guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
-                let need = WantedCertificate(
-                    configuration.value(of: item), named: change.item.name, from: configuration.issuers)
+                let need = try? WantedCertificate(
+                    configuration.value(of: item), named: change.item.name, from: configuration.issuers),
+                !need.authorities.isEmpty
             else { return nil }
-            let isRenewal = snapshot.items[change.item]?.certificate?.source == .letsencrypt
+            let isRenewal = snapshot.items[change.item]?.certificate?.source.provider?.givesAdvice == true
             return (need, configuration.origin(of: item), isRenewal)
         }
-        let used = Set(needs.flatMap { $0.need.issuers.map(\.name) })
+        let used = Set(needs.flatMap { $0.need.authorities.map(\.name) })
         issuers = configuration.issuers.filter { used.contains($0.name) }
     }
 
@@ -51,7 +52,7 @@ package struct Preflight {
         warnings += issuers.flatMap { authorities[$0.name]?.warnings ?? [] }
         warnings += checks.limitWarnings(needs, with: Array(authorities.values))
         let names = needs.flatMap { need in
-            let known = need.need.issuers.compactMap { authorities[$0.name] }
+            let known = need.need.authorities.compactMap { authorities[$0.name] }
             return need.need.names.map { Name(text: $0, origin: need.origin, authorities: known) }
         }
         try workers.run(names) { name, tell in

@@ -1,5 +1,8 @@
 /// Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates).
-package struct CloudflareOriginIssuer: Sendable, Equatable {
+package struct CloudflareOriginIssuer: IssuerKind {
+    package static let typeName = "cloudflare_origin"
+    static let hasZones = true
+
     /// The credential that Aegis shows to Cloudflare.
     package enum AuthMethod: String, ChoiceValue {
         /// A scoped API token.
@@ -49,7 +52,7 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
     static let shape = ObjectShape<CloudflareOriginIssuer>(
         "a Cloudflare Origin issuer", "Cloudflare's Origin CA", initial: CloudflareOriginIssuer(),
         fields: [
-            .tag("type", "cloudflare_origin", "Cloudflare's Origin CA"),
+            .tag("type", typeName, "Cloudflare's Origin CA"),
             .defaulted("auth_method", \.authMethod, .choice("authentication method"), "How Aegis shows who it is"),
             .optional("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
             .optional("origin_ca_key", \.originCAKey, .secret, "An Origin CA key, which Cloudflare has deprecated"),
@@ -67,6 +70,8 @@ package struct CloudflareOriginIssuer: Sendable, Equatable {
             .defaulted("base_url", \.baseURL, .httpsURL, "Where the API is, with its path"),
             .optional("ca_file", \.caFile, .path, "CAs trusted for the API's server, in PEM; else the system's"),
         ])
+
+    package var secrets: [Secret] { [apiToken, originCAKey].compactMap(\.self) }
 }
 
 extension ValueShape where Value == String {

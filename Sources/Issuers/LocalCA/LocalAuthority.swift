@@ -106,7 +106,7 @@ package struct LocalAuthority: Sendable {
                 for: key, names: subjects, now: now,
                 lifetimeSeconds: CertificateAuthority.maximumLeafLifetimeSeconds)
             let chain = try CertificateChain(certificates: [leaf, certificateAuthority.certificate], key: key)
-            return IssuedMaterial(chain: chain, key: key, sourceDigest: digest, warnings: [])
+            return IssuedMaterial(chain: chain, key: key, source: .localCA, sourceDigest: digest)
         } catch {
             throw IssuanceFailure(error, "the local CA")
         }

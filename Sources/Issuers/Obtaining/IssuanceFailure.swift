@@ -2,11 +2,6 @@ import ACME
 import PKI
 import State
 
-// Issuers: obtains certificates from their sources: the operator's files, the local CA, ACME CAs and Cloudflare.
-//
-// A source takes a declaration from aegis.yaml. It returns a checked chain with its key, or a failure. The caller
-// stores the result.
-
 /// The reason why a certificate could not be obtained.
 package struct IssuanceFailure: Error, Sendable, Equatable {
     /// One line with the reason, without secrets.
@@ -36,23 +31,6 @@ package struct IssuanceFailure: Error, Sendable, Equatable {
     }
 
     init(_ error: PKIError, _ subject: String) { self.init("\(subject): \(error)") }
-}
-
-/// An obtained certificate with its private key.
-package struct IssuedMaterial: Sendable {
-    package let chain: CertificateChain
-    package let key: PrivateKey
-    /// The SHA-256 of the operator's PEM text or of the local CA's certificate. It shows later whether the source has
-    /// changed. Empty for other sources.
-    package let sourceDigest: [UInt8]
-    /// Warnings for the operator. The certificate can be used nevertheless.
-    package var warnings: [String]
-    /// Mutations that end the order and the lease. The caller commits them together with the certificate.
-    package var closing: [StateMutation] = []
-    /// The certificate's identity at Cloudflare. Nil for other sources.
-    package var remote: RemoteCertificate?
-    /// The directory URL of the ACME CA that issued the certificate. Empty for other sources.
-    package var directory = ""
 }
 
 extension IssuanceFailure: CustomStringConvertible {

@@ -34,6 +34,14 @@ package struct DNSProvider: Sendable, Equatable {
 
     package var method: Method
 
+    /// All secrets in the settings.
+    var secrets: [Secret] {
+        switch method {
+        case .rfc2136(let settings): [settings.tsig?.secret].compactMap(\.self)
+        case .webhook(let settings): [settings.token].compactMap(\.self)
+        }
+    }
+
     static let shape = ValueShape<DNSProvider>.union(
         "a DNS provider", by: "provider",
         [

@@ -3,9 +3,8 @@ import ConfigModel
 import State
 
 extension CertificateFacts {
-    /// The maximum time between a renewal and the expiry, in seconds. Nil means no maximum. Origin CA certificates are
-    /// valid for up to 15 years, so renewing them at a third of the lifetime would be much too early.
-    package var longestLeadSeconds: Int64? { source == .cloudflareOrigin ? 30 * 86_400 : nil }
+    /// The maximum time between a renewal and the expiry, in seconds. Nil means no maximum.
+    package var longestLeadSeconds: Int64? { source.provider?.longestLeadSeconds }
 
     /// The time at which the certificate becomes due by its lifetime alone, in seconds since 1970.
     package var dueAt: Int64 {
@@ -26,26 +25,11 @@ extension CertificateFacts {
     ///   - progress: The record of earlier tries and of the CA's advice.
     package func renewalAt(named name: String, from issuer: Issuer?, after progress: RenewalProgress?) -> Int64 {
         let candidate = RenewalCandidate(
-            name: name, notBefore: notBefore, notAfter: expiresAt, renewBeforeSeconds: issuer?.renewBeforeSeconds,
+            name: name, notBefore: notBefore, notAfter: expiresAt,
+            renewBeforeSeconds: issuer?.settings.renewBefore?.components.seconds,
             longestLeadSeconds: longestLeadSeconds,
             advisedAt: progress?.advisedFingerprint == fingerprint ? progress?.advisedAt : nil, obtainedAt: createdAt)
         return max(RenewalScheduler.dueAt(candidate, seed: 0), progress?.nextTryAt ?? .min)
-    }
-}
-
-extension Issuer {
-    fileprivate var renewBeforeSeconds: Int64? {
-        guard case .acme(let settings) = kind else { return nil }
-        return settings.renewBefore?.components.seconds
-    }
-}
-
-extension Issuer {
-    /// A text that is equal for two issuers of the same CA: the directory's URL, or the issuer's name if it is not an
-    /// ACME issuer.
-    package var place: String {
-        guard case .acme(let settings) = kind else { return name }
-        return settings.directory.text
     }
 }
 
@@ -60,10 +44,7 @@ extension ManagedCertificate {
     package func isMet(by facts: CertificateFacts, from issuers: [String: Issuer]) -> Bool {
         names.allSatisfy { facts.domains.contains($0) }
             && (facts.directory.isEmpty
-                || self.issuers.contains { name in
-                    guard case .acme(let settings) = issuers[name]?.kind else { return false }
-                    return settings.directory.text == facts.directory
-                })
+                || self.issuers.contains { issuers[$0]?.provider.directory == facts.directory })
     }
 
     /// The time at which the certificate becomes due, in seconds since 1970. `facts` describe the stored certificate,

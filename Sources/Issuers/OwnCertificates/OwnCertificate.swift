@@ -38,7 +38,8 @@ package struct OwnCertificate: Sendable {
         }
         let warnings =
             try Self.check(chain.leaf, custom, hosts, now: now) + Self.warnings(of: chain, now: now)
-        return IssuedMaterial(chain: chain, key: key, sourceDigest: Digest.sha256(text), warnings: warnings)
+        return IssuedMaterial(
+            chain: chain, key: key, source: .custom, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
     /// The warnings that `load` would return now. Empty if the PEM text can't be read.

@@ -1,5 +1,7 @@
 /// An ACME CA (RFC 8555) and its settings.
-package struct ACMEIssuer: Sendable, Equatable {
+package struct ACMEIssuer: IssuerKind {
+    package static let typeName = "acme"
+
     /// The way to prove control over a name to the CA.
     package enum Challenge: String, ChoiceValue {
         /// A token over plain HTTP (RFC 8555 section 8.3).
@@ -43,7 +45,7 @@ package struct ACMEIssuer: Sendable, Equatable {
     static let shape = ObjectShape<ACMEIssuer>(
         "an ACME issuer", "An ACME CA (RFC 8555)", initial: ACMEIssuer(directory: ServiceURL("")),
         fields: [
-            .tag("type", "acme", "An ACME CA, public or private"),
+            .tag("type", typeName, "An ACME CA, public or private"),
             .required("directory", \.directory, .httpsURL, "The CA's directory URL"),
             .optional("email", \.email, .email, "Who the CA may write to"),
             .optional("ca_file", \.caFile, .path, "CAs trusted for the directory's server, in PEM; else the system's"),
@@ -67,6 +69,10 @@ package struct ACMEIssuer: Sendable, Equatable {
                 "Whose limits are kept to; left out: Let's Encrypt's for its own directories, none for others"),
             .optional("dns", \.dns, DNSProvider.shape, "How TXT records are written, for dns-01"),
         ])
+
+    package var secrets: [Secret] { [externalAccount?.hmacKey].compactMap(\.self) + (dns?.secrets ?? []) }
+
+    package var defaultKeyType: KeyType? { keyType }
 }
 
 /// External account binding: an account that already exists at the CA (RFC 8555 section 7.3.4).

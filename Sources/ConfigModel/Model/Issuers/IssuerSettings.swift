@@ -1,0 +1,51 @@
+/// The settings of one kind of issuer, with what they say about the certificates that come from it.
+package protocol IssuerSettings: Sendable, Equatable {
+    /// The value of the key `type` in the file.
+    static var typeName: String { get }
+    /// All secrets in the settings.
+    var secrets: [Secret] { get }
+    /// A PEM file of the CAs that are trusted for the issuer's server; nil: the system's CAs.
+    var caFile: String? { get }
+    /// The keys of certificates that don't say which key they want; nil: nothing in the file says it.
+    var defaultKeyType: KeyType? { get }
+    /// The Cloudflare zone of certificates that name none.
+    var zoneID: String? { get }
+    /// How long before its expiry a certificate is renewed; nil: as its lifetime or the CA says.
+    var renewBefore: Duration? { get }
+    /// How long a handshake waits for a certificate that is being obtained.
+    var onDemandWait: Duration { get }
+}
+
+extension IssuerSettings {
+    package var secrets: [Secret] { [] }
+    package var caFile: String? { nil }
+    package var defaultKeyType: KeyType? { nil }
+    package var zoneID: String? { nil }
+    package var renewBefore: Duration? { nil }
+    package var onDemandWait: Duration { .zero }
+}
+
+/// What reading and checking the file needs to know of a kind of issuer. To add a kind, write its settings with their
+/// shape, their rules under `Rules/Issuers`, and a line in the list of `Issuer`.
+protocol IssuerKind: IssuerSettings {
+    static var shape: ObjectShape<Self> { get }
+
+    /// Whether a certificate's own `zone_id` has an effect.
+    static var hasZones: Bool { get }
+
+    /// Checks the settings.
+    func check(_ issuer: Issuer, _ rules: inout Rules)
+
+    /// Checks a certificate that the issuer is to issue.
+    func check(_ issued: IssuedCertificate, of certificate: NamedCertificate, from issuer: Issuer, _ rules: inout Rules)
+}
+
+extension IssuerKind {
+    static var hasZones: Bool { false }
+
+    func check(_ issuer: Issuer, _ rules: inout Rules) {}
+
+    func check(
+        _ issued: IssuedCertificate, of certificate: NamedCertificate, from issuer: Issuer, _ rules: inout Rules
+    ) {}
+}

@@ -1,0 +1,24 @@
+import ConfigModel
+
+/// An ACME CA that may be asked for a certificate.
+package struct ACMEAuthority: Sendable {
+    /// The issuer's name in aegis.yaml.
+    package let name: String
+    package let settings: ACMEIssuer
+
+    package init(name: String, settings: ACMEIssuer) {
+        self.name = name
+        self.settings = settings
+    }
+
+    /// Returns nil if the issuer is none.
+    package init?(_ issuer: Issuer) {
+        guard let settings = issuer.settings as? ACMEIssuer else { return nil }
+        self.init(name: issuer.name, settings: settings)
+    }
+}
+
+extension WantedCertificate {
+    /// The ACME CAs among the issuers.
+    package var authorities: [ACMEAuthority] { issuers.compactMap { ACMEAuthority($0) } }
+}

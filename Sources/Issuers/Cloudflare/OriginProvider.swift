@@ -1,0 +1,45 @@
+import ConfigModel
+import PKI
+import State
+
+/// Cloudflare's Origin CA.
+struct OriginProvider: IssuerProvider {
+    static let source = CertificateFacts.Source.cloudflareOrigin
+    static let serviceName = "Cloudflare"
+    /// Its certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much too early.
+    static let longestLeadSeconds: Int64? = 30 * 86_400
+
+    private let name: String
+    private let settings: CloudflareOriginIssuer
+
+    init?(_ issuer: Issuer) {
+        guard let settings = issuer.settings as? CloudflareOriginIssuer else { return nil }
+        (name, self.settings) = (issuer.name, settings)
+    }
+
+    var revokesReplaced: Bool { settings.revokeReplaced }
+    var revokesRemoved: Bool { settings.onRemoval == .revoke }
+
+    /// Without a zone, nobody can look for a certificate whose answer was lost.
+    func leavesDoubt(about issued: IssuedCertificate) -> Bool { (issued.zoneID ?? settings.zoneID) == nil }
+
+    func neededSecrets(_ store: (any StateStore)?) -> [Secret] { settings.secrets }
+
+    func issue(
+        _ wanted: WantedCertificate, startsAnew: Bool, _ resources: IssuerResources
+    ) throws(IssuanceFailure) -> IssuedMaterial {
+        let need = OriginNeed(of: wanted, from: name, settings)
+        return try OriginOrders(tools: resources.context).obtain(need, startsAnew: startsAnew)
+    }
+
+    /// Revokes a certificate. Cloudflare takes no reason.
+    func revoke(
+        _ certificate: StoredCertificate, _ reason: RevocationReason, _ resources: IssuerResources
+    ) throws(IssuanceFailure) -> String {
+        guard let remote = certificate.remote else {
+            throw IssuanceFailure("the state does not have its identifier at Cloudflare")
+        }
+        try OriginRevocations(resources.context).revoke(remote.id, settings)
+        return "\(remote.id) at Cloudflare"
+    }
+}

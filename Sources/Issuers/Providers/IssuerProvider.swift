@@ -1,0 +1,77 @@
+import ConfigModel
+import PKI
+import State
+
+/// One kind of issuer: what sets it apart from the others, and how its certificates are obtained and revoked.
+///
+/// A provider has the settings of one issuer and nothing else, so it is made where it is needed (`Issuer.provider`). What
+/// the providers of a process share comes with each call (`IssuerResources`). Other code asks a provider instead of asking
+/// which kind an issuer is. To add a kind, write its settings (`IssuerKind` in ConfigModel), a provider, and a line in
+/// the list of `IssuerProviders`.
+package protocol IssuerProvider: Sendable {
+    /// How the state records that a certificate came from this kind of issuer.
+    static var source: CertificateFacts.Source { get }
+    /// Whether this process makes the certificates itself, so that nothing must be ordered elsewhere.
+    static var isLocal: Bool { get }
+    /// Whether the CA says when to renew (renewal information, RFC 9773).
+    static var givesAdvice: Bool { get }
+    /// Whether Aegis can have certificates revoked.
+    static var canRevoke: Bool { get }
+    /// The name of the service that issues, for messages such as `is revoked at …`.
+    static var serviceName: String { get }
+    /// The maximum time between a renewal and the expiry, in seconds. Nil means no maximum.
+    static var longestLeadSeconds: Int64? { get }
+
+    /// Returns nil for an issuer of another kind.
+    init?(_ issuer: Issuer)
+
+    /// Identifies the CA, such as the URL of an ACME directory. The state records it with each certificate: a certificate
+    /// from another CA is replaced. Empty for kinds that record none.
+    var directory: String { get }
+    /// Whether a replaced certificate is revoked after its replacement is in force.
+    var revokesReplaced: Bool { get }
+    /// Whether a certificate that the file no longer names is revoked.
+    var revokesRemoved: Bool { get }
+
+    /// Whether nobody could tell if the certificate was issued when the process that ordered it was interrupted.
+    func leavesDoubt(about issued: IssuedCertificate) -> Bool
+
+    /// The faults of the settings that prevent any issuance, as far as this machine can tell without calls to servers.
+    /// `store` is nil if there is no state yet.
+    func obstacles(_ secrets: SecretReader, _ store: (any StateStore)?) -> [IssuanceFailure]
+
+    /// The secrets that the issuer needs now.
+    func neededSecrets(_ store: (any StateStore)?) -> [Secret]
+
+    /// Issues a certificate, which may take minutes. Unless the kind is local, the caller holds the certificate's lease.
+    /// The caller must commit the material together with its `closing`, which ends the order in the journal and the
+    /// lease.
+    ///
+    /// After a crash, the next call continues from the journal. `startsAnew` deletes an earlier order with an unknown
+    /// outcome instead.
+    func issue(
+        _ wanted: WantedCertificate, startsAnew: Bool, _ resources: IssuerResources
+    ) throws(IssuanceFailure) -> IssuedMaterial
+
+    /// Has a certificate revoked, which can't be undone. Succeeds if it was revoked before.
+    ///
+    /// - Returns: What identifies the certificate at the CA, for a message.
+    func revoke(
+        _ certificate: StoredCertificate, _ reason: RevocationReason, _ resources: IssuerResources
+    ) throws(IssuanceFailure) -> String
+}
+
+extension IssuerProvider {
+    package static var isLocal: Bool { false }
+    package static var givesAdvice: Bool { false }
+    package static var canRevoke: Bool { true }
+    package static var longestLeadSeconds: Int64? { nil }
+
+    package var directory: String { "" }
+    package var revokesReplaced: Bool { false }
+    package var revokesRemoved: Bool { false }
+
+    package func leavesDoubt(about issued: IssuedCertificate) -> Bool { false }
+
+    package func obstacles(_ secrets: SecretReader, _ store: (any StateStore)?) -> [IssuanceFailure] { [] }
+}

@@ -1,0 +1,47 @@
+import State
+import Testing
+
+@testable import ConfigModel
+@testable import Issuers
+
+/// Each kind of issuer has one provider, and each provider a source of its own in the state.
+@Suite struct ProviderTests {
+    @Test("Each kind of issuer of the file has its provider", arguments: Issuer.samples)
+    func kinds(_ sample: Issuer) {
+        let providers = IssuerProviders.all.filter { $0.init(sample) != nil }
+        #expect(providers.count == 1, "\(sample.typeName)")
+    }
+
+    @Test("All kinds are among the samples")
+    func samples() {
+        #expect(Set(Issuer.samples.map(\.typeName)) == Set(Issuer.kinds.map { $0.typeName }))
+        #expect(IssuerProviders.all.count == Issuer.kinds.count)
+    }
+
+    @Test("No two kinds are recorded as the same source, and none as the operator's own")
+    func sources() {
+        let sources = Set(IssuerProviders.all.map { $0.source })
+        #expect(sources.count == IssuerProviders.all.count && !sources.contains(.custom))
+        #expect(CertificateFacts.Source.custom.provider == nil)
+        #expect(!CertificateFacts.Source.custom.isOrdered && !CertificateFacts.Source.localCA.isOrdered)
+        #expect(CertificateFacts.Source.withAdvice == [.letsencrypt])
+    }
+
+    @Test("Issuers of one ACME CA are one place, and others are places of their own")
+    func places() throws {
+        let places = Issuer.samples.map(\.place)
+        #expect(places.first == "https://ca.test/dir" && Set(places).count == places.count)
+    }
+}
+
+extension Issuer {
+    /// An issuer of each kind.
+    static let samples: [Issuer] = [
+        #"{"type":"acme","directory":"https://ca.test/dir"}"#, #"{"type":"cloudflare_origin"}"#,
+        #"{"type":"local_ca"}"#,
+    ].enumerated().compactMap { index, record in
+        var issuer = Issuer(record: Array(record.utf8))
+        issuer?.name = "issuer-\(index)"
+        return issuer
+    }
+}
