@@ -33,6 +33,15 @@ extension SQLiteStateStore {
         return row.map { StatePosition(revision: $0[0], generation: $0[1]) } ?? .start
     }
 
+    package func item(_ id: ItemID) throws(StateError) -> StoredItem? {
+        try read { database in
+            var item: StoredItem?
+            let sql = "SELECT \(Columns.item) FROM items WHERE kind = ? AND name = ?"
+            try Columns.forEach(database, sql, [id.kind.rawValue, id.name]) { item = $0.item?.1 }
+            return item
+        }
+    }
+
     package func certificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "certificates")
     }

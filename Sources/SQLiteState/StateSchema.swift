@@ -60,6 +60,9 @@ enum StateSchema {
         migrator.registerMigration("details of events") { database in
             try database.execute(sql: eventDetails)
         }
+        migrator.registerMigration("certificates of any source") { database in
+            try database.execute(sql: anySource)
+        }
         return migrator
     }
 
@@ -214,6 +217,24 @@ enum StateSchema {
     private static let eventDetails = """
         -- More facts about an event, as a JSON object of texts.
         ALTER TABLE events ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+        """
+
+    private static let anySource = """
+        -- As before, but for the sources, which the program knows. SQLite can't remove a condition from a table.
+        CREATE TABLE certificates_of_any_source (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL CHECK (owner IN ('file', 'api')), record BLOB NOT NULL,
+            domains TEXT NOT NULL, source TEXT NOT NULL,
+            issuer_common_name TEXT NOT NULL, not_before INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+            auto_renew INTEGER NOT NULL, created_at INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+            source_digest BLOB NOT NULL, chain BLOB NOT NULL, sealed_key BLOB NOT NULL, revision INTEGER NOT NULL,
+            remote_id TEXT NOT NULL DEFAULT '', request BLOB NOT NULL DEFAULT x'',
+            directory TEXT NOT NULL DEFAULT '', loss TEXT NOT NULL DEFAULT ''
+        ) STRICT;
+        INSERT INTO certificates_of_any_source SELECT * FROM certificates;
+        DROP TABLE certificates;
+        ALTER TABLE certificates_of_any_source RENAME TO certificates;
+        CREATE INDEX certificates_by_revision ON certificates (revision);
         """
 
     private static let keptCertificates = """

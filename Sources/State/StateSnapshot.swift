@@ -82,6 +82,8 @@ package struct CertificateFacts: Sendable, Equatable {
         case letsencrypt
         /// The CA that Aegis runs itself.
         case localCA = "local_ca"
+        /// A PKI engine of HashiCorp Vault or OpenBao.
+        case vaultPKI = "vault_pki"
     }
 
     /// The names that the certificate covers.
@@ -102,8 +104,8 @@ package struct CertificateFacts: Sendable, Equatable {
     /// For `custom`, SHA-256 of the PEM text that the certificate was read from. For `localCA`, SHA-256 of the CA's
     /// certificate. Empty for other sources.
     package var sourceDigest: [UInt8]
-    /// The URL of the directory of the ACME CA that issued the certificate; empty for other sources, and when it is not
-    /// known.
+    /// The CA that issued the certificate: the URL of an ACME directory, or a Vault's name and mount. Empty for other
+    /// sources, and when it is not known.
     package var directory: String
     /// Why the certificate can't be used although it has not expired, in words that follow its name, such as `was
     /// revoked on …`; nil when it can be used.

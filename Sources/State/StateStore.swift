@@ -62,6 +62,9 @@ package protocol StateStore: IssuanceJournal {
     /// The gateways that have reported and not ended properly, sorted by machine and process. Some may be dead.
     func nodes() throws(StateError) -> [GatewayNode]
 
+    /// An item that is no certificate; nil when there is none.
+    func item(_ id: ItemID) throws(StateError) -> StoredItem?
+
     /// A certificate with its chain and sealed key; nil when there is none of that name. Certificates that are only
     /// kept are not found.
     func certificate(named name: String) throws(StateError) -> StoredCertificate?

@@ -74,6 +74,39 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
     }
 
+    @Test("Certificates keep all that they have where the table is made anew, and may then come from any source")
+    func anySource() throws {
+        try makeOld("details of events")
+        let queue = try DatabaseQueue(path: path)
+        try queue.write {
+            try $0.execute(sql: "UPDATE position SET revision = 5")
+            try $0.execute(
+                sql: """
+                    INSERT INTO certificates VALUES (7, 'a', 'file', x'01', 'a.test *.a.test', 'letsencrypt', 'A CA', 1, 2, 1,
+                        3, 'ab', x'09', x'0A', x'0B', 5, 'remote', x'0C', 'https://ca.test/dir', 'was revoked')
+                    """)
+        }
+        try queue.close()
+        let kept = StoredCertificate(
+            name: "a", owner: .file, record: [1],
+            facts: CertificateFacts(
+                domains: ["a.test", "*.a.test"], source: .letsencrypt, issuerCommonName: "A CA", notBefore: 1,
+                expiresAt: 2, autoRenew: true, createdAt: 3, fingerprint: "ab", sourceDigest: [9],
+                directory: "https://ca.test/dir", loss: "was revoked"),
+            chain: [10], sealedKey: [11], remote: RemoteCertificate(id: "remote", request: [12]))
+        let store = try store()
+        #expect(try store.certificate(named: "a") == kept)
+        #expect(try store.changes(since: 4) == [.certificate(kept)])
+        var other = certificate("b")
+        other.facts.source = .vaultPKI
+        try store.commit([.putCertificate(other)], by: me)
+        #expect(try store.certificate(named: "b") == other)
+        let plan = try store.database.read {
+            try String.fetchAll($0, sql: "SELECT name FROM sqlite_schema WHERE tbl_name = 'certificates' ORDER BY name")
+        }
+        #expect(plan.contains("certificates_by_revision"))
+    }
+
     @Test("A state of the first version keeps its texts, and whoever only reads it leaves it as it is")
     func firstVersion() throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
