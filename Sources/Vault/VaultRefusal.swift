@@ -111,6 +111,10 @@ struct VaultRefusal {
             "the role must allow the name: allowed_domains, allow_subdomains, allow_ip_sans, allowed_uri_sans"
         ),
         ("would result in", "the issuer itself ends sooner: ask for a shorter ttl, or renew the issuer"),
+        (
+            "with serial",
+            "the mount knows no such certificate: those of roles with no_store=true can't be revoked by their number"
+        ),
         ("no default issuer", "the PKI mount has no CA yet"),
         ("namespace not found", "is 'namespace' right?"),
         (

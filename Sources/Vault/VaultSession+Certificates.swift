@@ -33,6 +33,18 @@ extension VaultSession {
         }
     }
 
+    /// Revokes a certificate that the mount has signed, which can't be undone. Succeeds if it was revoked before.
+    package func revoke(_ certificate: Certificate, ofMount mount: String) throws(VaultError) {
+        let digits = Array(certificate.serial.drop { $0 == "0" })
+        let padded = digits.count % 2 == 0 ? digits : ["0"] + digits
+        let serial = stride(from: 0, to: padded.count, by: 2).map { String(padded[$0...$0 + 1]) }.joined(separator: ":")
+        let call = VaultCall(
+            method: .post, path: try VaultPath(mount, "revoke"),
+            body: RemoteJSON.encode(["serial_number": serial]),
+            action: "revoke a certificate of '\(mount.oneLine(limit: 100))'")
+        _ = try send(call)
+    }
+
     /// The largest number of issuers of a mount that are read.
     private static var maximumIssuers: Int { 50 }
 

@@ -103,6 +103,25 @@ import Testing
             ])
     }
 
+    @Test("A certificate is revoked, and may be revoked twice")
+    func revokes() throws {
+        let mount = try mount("revokes")
+        try server.set("\(mount)/roles/unstored", ["allow_any_name": true, "key_type": "any", "no_store": true])
+        let session = try server.session(
+            mount, policy: #"path "\#(mount)/sign/*" { capabilities = ["update"] }"#)
+        let leaf = try session.sign(order(mount), key: .generate(.ecdsaP256)).chain.leaf
+        let denied = #expect(throws: VaultError.self) { try session.revoke(leaf, ofMount: mount) }
+        #expect(denied?.kind == .denied && denied?.hint?.hasPrefix("the token's policies must allow this") == true)
+        let operators = VaultSession(try server.client(), login: VaultLogin(.token(secret("root"))), jitter: 0)
+        for _ in 1...2 { try operators.revoke(leaf, ofMount: mount) }
+        let list = try server.operate(.get, "\(mount)/certs/revoked?list=true").data["data"] as? [String: Any]
+        let keys = (list?["keys"] as? [String] ?? []).map { $0.replacing(":", with: "").replacing("-", with: "") }
+        #expect(keys.map { $0.drop { $0 == "0" } } == [leaf.serial.drop { $0 == "0" }])
+        let unstored = try session.sign(order(mount, role: "unstored"), key: .generate(.ecdsaP256)).chain.leaf
+        let unknown = #expect(throws: VaultError.self) { try operators.revoke(unstored, ofMount: mount) }
+        #expect(unknown?.hint?.contains("no_store=true") == true, "\(unknown as Any)")
+    }
+
     @Test("Refusals are told with what to do")
     func refusals() throws {
         let mount = try mount("refusals", ["key_type": "rsa", "key_bits": 2048])
