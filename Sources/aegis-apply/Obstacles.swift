@@ -19,7 +19,8 @@ struct Obstacles {
 
     /// All errors and warnings. An issuer that the plan does not need gets a warning only.
     func found() -> [Diagnostic] {
-        state() + localAuthority() + configuration.issuers.flatMap(issuer) + missingSecrets()
+        state() + localAuthority() + configuration.issuers.flatMap(issuer) + configuration.vaults.compactMap(vault)
+            + missingSecrets()
     }
 
     // MARK: Directories
@@ -52,6 +53,18 @@ struct Obstacles {
     private func issuer(_ issuer: Issuer) -> [Diagnostic] {
         let failures = [trust(issuer.settings.caFile)] + issuer.provider.obstacles(secrets, store)
         return failures.compactMap(\.self).map { told($0, of: issuer) }
+    }
+
+    /// The CAs of a Vault. An issuer that belongs to it issues nothing without them.
+    private func vault(_ vault: VaultServer) -> Diagnostic? {
+        guard let failure = trust(vault.caFile) else { return nil }
+        let isNeeded = configuration.issuers.contains {
+            $0.settings.vaultName == vault.name && plan.needsIssuer($0.name, of: configuration)
+        }
+        let text = "Vault '\(vault.name)' can't be used: \(failure.reason)"
+        return isNeeded
+            ? .error(at: vault.origin, text, hint: failure.hint)
+            : .warning(at: vault.origin, text, hint: failure.hint)
     }
 
     private func told(_ failure: IssuanceFailure, of issuer: Issuer) -> Diagnostic {

@@ -27,6 +27,18 @@ import Testing
         #expect(CertificateFacts.Source.withAdvice == [.letsencrypt])
     }
 
+    @Test("A Vault's mount is one CA, whatever role signs")
+    func mounts() throws {
+        func issuer(_ settings: String) throws -> Issuer {
+            try #require(Issuer(record: Array(#"{"type":"vault_pki","vault":"main","role":"web"\#(settings)}"#.utf8)))
+        }
+        let first = try issuer("")
+        #expect(first.place == "vault:main/pki")
+        #expect(try issuer(#","ttl":"720h","mount":"/pki/""#).place == first.place)
+        #expect(try issuer(#","mount":"team/pki""#).place == "vault:main/team/pki")
+        #expect(first.settings.defaultKeyType == .ecdsaP256 && first.settings.vaultName == "main")
+    }
+
     @Test("Issuers of one ACME CA are one place, and others are places of their own")
     func places() throws {
         let places = Issuer.samples.map(\.place)
@@ -38,7 +50,7 @@ extension Issuer {
     /// An issuer of each kind.
     static let samples: [Issuer] = [
         #"{"type":"acme","directory":"https://ca.test/dir"}"#, #"{"type":"cloudflare_origin"}"#,
-        #"{"type":"local_ca"}"#,
+        #"{"type":"local_ca"}"#, #"{"type":"vault_pki","vault":"main","role":"web"}"#,
     ].enumerated().compactMap { index, record in
         var issuer = Issuer(record: Array(record.utf8))
         issuer?.name = "issuer-\(index)"

@@ -16,7 +16,7 @@ package struct Configuration: Sendable, Equatable {
     package var node: NodeSettings?
     /// Who this gateway is to its peers, in the order of the file.
     package var identities: [NamedIdentity] = []
-    /// The Vaults that identities come from, in the order of the file.
+    /// The Vaults that identities and certificates come from, in the order of the file.
     package var vaults: [VaultServer] = []
     /// When and where it is told that certificates expire; nil: the file does not say.
     package var alerts: AlertSettings?

@@ -23,7 +23,8 @@ package struct CertificateSources: Sendable {
     ) {
         self.leaving = leaving
         own = OwnCertificate(tools.secrets)
-        resources = IssuerResources(context: tools, acme: ACMEOrders(tools, board: board), local: local)
+        resources = IssuerResources(
+            context: tools, acme: ACMEOrders(tools, board: board), local: local, vaults: VaultSessions(tools))
     }
 
     private var tools: IssuanceContext { resources.context }

@@ -4,7 +4,7 @@ import State
 enum IssuerProviders {
     /// The providers of all kinds of issuers.
     static let all: [any IssuerProvider.Type] = [
-        ACMEProvider.self, OriginProvider.self, LocalCAProvider.self,
+        ACMEProvider.self, OriginProvider.self, LocalCAProvider.self, VaultPKIProvider.self,
     ]
 }
 

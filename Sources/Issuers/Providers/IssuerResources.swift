@@ -8,4 +8,5 @@ package struct IssuerResources: Sendable {
     let acme: ACMEOrders
     /// The local CA. If it is a failure, only certificates from the local CA fail.
     let local: Result<LocalAuthority, IssuanceFailure>
+    let vaults: VaultSessions
 }

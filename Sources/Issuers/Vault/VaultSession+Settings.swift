@@ -53,7 +53,7 @@ extension Vault.VaultLogin {
 
 extension SecretReader {
     /// Reads a file of CAs in PEM.
-    fileprivate func authorities(_ path: String) throws(IssuanceFailure) -> [UInt8] {
+    func authorities(_ path: String) throws(IssuanceFailure) -> [UInt8] {
         do {
             return try PrivateFile.content(of: resolve(path), atMost: PrivateFile.maxBytes).plainCopy()
         } catch {

@@ -16,7 +16,7 @@ package struct Issuer: Sendable, NamedValue {
 
     /// All kinds of issuers. Each is a struct of settings with its shape and its rules.
     static let kinds: [any IssuerKind.Type] = [
-        ACMEIssuer.self, CloudflareOriginIssuer.self, LocalCAIssuer.self,
+        ACMEIssuer.self, CloudflareOriginIssuer.self, LocalCAIssuer.self, VaultPKIIssuer.self,
     ]
 
     static let shape = ValueShape<Issuer>.union("an issuer", by: "type", kinds.map { $0.unionCase })

@@ -6,6 +6,8 @@ package protocol IssuerSettings: Sendable, Equatable {
     var secrets: [Secret] { get }
     /// A PEM file of the CAs that are trusted for the issuer's server; nil: the system's CAs.
     var caFile: String? { get }
+    /// The name of the Vault that the issuer belongs to; nil: it belongs to none.
+    var vaultName: String? { get }
     /// The keys of certificates that don't say which key they want; nil: nothing in the file says it.
     var defaultKeyType: KeyType? { get }
     /// The Cloudflare zone of certificates that name none.
@@ -19,6 +21,7 @@ package protocol IssuerSettings: Sendable, Equatable {
 extension IssuerSettings {
     package var secrets: [Secret] { [] }
     package var caFile: String? { nil }
+    package var vaultName: String? { nil }
     package var defaultKeyType: KeyType? { nil }
     package var zoneID: String? { nil }
     package var renewBefore: Duration? { nil }
