@@ -25,7 +25,7 @@ import Testing
         from edge: ScriptedEdge, preferring wish: String?
     ) throws -> (chain: CertificateChain, doubts: [String]) {
         try edge.client().chain(
-            of: order(), preferring: wish, reading: { try CertificateChain(pem: $0) },
+            of: order(), preferring: wish, reading: { pem, _ in try CertificateChain(pem: pem) },
             authorities: { [$0.certificates.last?.issuerCommonName].compactMap(\.self) })
     }
 
@@ -146,7 +146,7 @@ import Testing
         let edge = ScriptedEdge([.order])
         let order = try edge.client().order(at: ACMEURL("https://ca.test/order/1"))
         #expect(throws: ACMEError.malformed("order", reason: "it does not say where its certificate is")) {
-            try edge.client().chain(of: order, preferring: nil, reading: { $0 }, authorities: { _ in [] })
+            try edge.client().chain(of: order, preferring: nil, reading: { pem, _ in pem }, authorities: { _ in [] })
         }
     }
 }

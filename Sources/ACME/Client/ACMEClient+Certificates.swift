@@ -16,12 +16,13 @@ extension ACMEClient {
     ///   - preferredChain: The common name of a CA. The first offered chain that leads to this CA is chosen: its last
     ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's default chain
     ///     is returned.
-    ///   - read: Parses a chain. An error for the default chain is rethrown, and an error for an alternate chain
-    ///     becomes a doubt.
+    ///   - read: Parses a chain, and says whether it is good enough; `isAlternate` is whether it is not the default chain.
+    ///     An error for the default chain is rethrown, and an error for an alternate chain becomes a doubt.
     ///   - authorities: Returns the common names to compare with `preferredChain`.
     /// - Returns: The chain, and doubts of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
-        of order: ACMEOrder, preferring preferredChain: String?, reading read: (_ pem: [UInt8]) throws -> Chain,
+        of order: ACMEOrder, preferring preferredChain: String?,
+        reading read: (_ pem: [UInt8], _ isAlternate: Bool) throws -> Chain,
         authorities: (Chain) -> [String]
     ) throws -> (chain: Chain, doubts: [String]) {
         guard let url = order.certificate else {
@@ -30,7 +31,7 @@ extension ACMEClient {
         let ((response, own), wasLate) = try whenThere {
             let response = try self.read(url, accept: Self.chainType)
             do {
-                return (response, try read(response.body))
+                return (response, try read(response.body, false))
             } catch  where PEM.endOfFirstBlock(in: response.body) == nil {
                 let reason = response.body.isEmpty ? "the answer (HTTP \(response.status)) is empty" : "\(error)"
                 throw ACMEError.notYet("certificate", reason: reason, retryAfter: self.retryAfter(response))
@@ -43,7 +44,7 @@ extension ACMEClient {
             let shown = Self.words(of: link.target, limit: 60)
             do {
                 let alternate = try ACMEURL(link.target, from: url, of: "link to an alternate chain")
-                let other = try read(self.read(alternate, accept: Self.chainType, isWish: true).body)
+                let other = try read(self.read(alternate, accept: Self.chainType, isWish: true).body, true)
                 if authorities(other).contains(preferredChain) { return (other, doubts) }
                 reasons.append("the alternate chain at '\(shown)' does not lead to it")
             } catch {

@@ -33,7 +33,7 @@ extension ACMEOrderRun {
         let doubts: [String]
         do {
             (usable, doubts) = try client.chain(
-                of: order, preferring: settings.preferredChain, reading: { try read($0, key) },
+                of: order, preferring: settings.preferredChain, reading: { try read($0, key, isAlternate: $1) },
                 authorities: { $0.chain.authorityNames })
         } catch let error as ACMEError {
             throw Unusable.notYet(
@@ -41,7 +41,7 @@ extension ACMEOrderRun {
                 notBefore: IssuanceFailure(error, now: now()).notBefore)
         }
         try noteCertificate(pending)
-        let warnings = usable.doubts + doubts + usable.chain.warnings(now: now())
+        let warnings = usable.doubts + doubts + usable.chain.warnings(usable.chain.refusal(now: now()), now: now())
         return IssuedMaterial(
             chain: usable.chain, key: key, source: ACMEProvider.source, warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
@@ -61,9 +61,12 @@ extension ACMEOrderRun {
         return IssuanceFailure(failure.reason, hint: result.isCertificate ? failure.hint ?? hint : hint)
     }
 
-    /// Reads the chain. Throws unless the chain belongs to the key, contains all wanted names, is valid now, and has
-    /// strong keys and signatures.
-    private func read(_ pem: [UInt8], _ key: PrivateKey) throws -> Usable {
+    /// Reads the chain. Throws unless the chain belongs to the key, contains all wanted names, is valid now, has strong
+    /// keys and signatures, and has a leaf that clients accept.
+    ///
+    /// Some clients may know another way past a fault above the leaf. So such a chain is used if it is the only one, and
+    /// a warning tells of it. It replaces neither a better one that is in force, nor, as an alternate, the CA's own.
+    private func read(_ pem: [UInt8], _ key: PrivateKey, isAlternate: Bool) throws -> Usable {
         let found: CertificateChain.Found
         do throws(PKIError) {
             found = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
@@ -75,11 +78,16 @@ extension ACMEOrderRun {
         }
         let usable = (found.chain, found.doubts + (try missingIntermediate(found)))
         let time = now()
-        if let misfit = found.chain.leaf.misfit(for: need.names, now: time) {
+        if let misfit = found.chain.misfit(for: need.names, now: time) {
             let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
             // This machine's clock is wrong. The certificate can be used later, so this failure is not `Unusable`.
             if time < found.chain.leaf.notBefore { throw failure }
             throw Unusable(failure: failure)
+        }
+        if let fault = found.chain.faultAbove(now: time), try isAlternate || isServedWell() {
+            throw Unusable.notYet(
+                "clients would refuse the CA's chain: \(fault)",
+                hint: "the certificate that is in force stays; the next try fetches the chain again")
         }
         return usable
     }
@@ -97,6 +105,11 @@ extension ACMEOrderRun {
             throw Unusable.notYet(
                 "the CA's certificate can't be used: \(error)", hint: "the next try fetches it again")
         }
+        if let other = found.others.first(where: { $0.isCA && $0.subjectCommonName == leaf.issuerCommonName }) {
+            throw Unusable.notYet(
+                "the CA's certificate is not signed by '\(other.subject)', which came with it",
+                hint: "the next try fetches it again")
+        }
         guard !leaf.locatesIssuer, !(try hadIntermediate(issuerOf: leaf)) else {
             let place = leaf.issuerAddress.map { " (\($0))" } ?? ""
             throw Unusable.notYet(
@@ -105,6 +118,15 @@ extension ACMEOrderRun {
             )
         }
         return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
+    }
+
+    /// Whether the state has a certificate for the wanted names that clients accept.
+    private func isServedWell() throws -> Bool {
+        let time = now()
+        guard let former = try store.certificate(named: need.name), former.facts.loss == nil,
+            let chain = try? CertificateChain(pem: former.chain)
+        else { return false }
+        return chain.misfit(for: need.names, now: time) == nil && chain.refusal(now: time) == nil
     }
 
     /// Whether the issuer's `ca_file` contains the certificate that signed the leaf.
@@ -155,6 +177,14 @@ extension CertificateChain.Found {
 }
 
 extension CertificateChain {
+    /// Why clients refuse what is above the leaf, or will do so long before the leaf expires. Nil if they don't.
+    fileprivate func faultAbove(now: Int64) -> String? {
+        if let refusal = refusal(now: now), !refusal.isOfLeaf { return "\(refusal)" }
+        return certificates.dropFirst().first { $0.endsBefore(leaf) }.map {
+            "'\($0.subject)' ends before the certificate, on \(UTCTime.text($0.notAfter))"
+        }
+    }
+
     /// The common names of the last certificate in the chain and of its issuer.
     fileprivate var authorityNames: [String] {
         guard let last = certificates.last else { return [] }

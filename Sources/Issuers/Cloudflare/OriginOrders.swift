@@ -153,7 +153,7 @@ struct OriginOrders: Sendable {
             throw IssuanceFailure("Cloudflare's certificate \(issued.id) can't be used: \(error)")
         }
         let time = tools.now()
-        if let reason = chain.leaf.misfit(for: need.names, now: time) {
+        if let reason = chain.misfit(for: need.names, now: time) {
             throw IssuanceFailure("Cloudflare's certificate \(issued.id) \(reason.text)", hint: reason.hint)
         }
         try chain.checkStrength()

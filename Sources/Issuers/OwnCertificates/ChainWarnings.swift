@@ -2,14 +2,15 @@ import PKI
 import State
 
 extension CertificateChain {
-    /// Warnings about the certificates above the leaf. A message puts the leaf's name before each warning. `now` is in
-    /// seconds since 1970.
-    func warnings(now: Int64) -> [String] {
+    /// Warnings about the certificates above the leaf. A message puts the leaf's name before each warning. `refusal` is
+    /// what `refusal(now:)` has returned. `now` is in seconds since 1970.
+    func warnings(_ refusal: PeerRefusal?, now: Int64) -> [String] {
         var warnings = certificates.dropFirst().compactMap { certificate in
             certificate.fault(now: now).map {
                 $0 + (certificate.notAfter <= now ? "; put the CA's current one in its place" : "")
             }
         }
+        warnings += refusal.flatMap(\.lastingFault).map { ["has a chain that clients refuse: \($0)"] } ?? []
         // Clients reject the chain as soon as its first CA certificate expires, so only that CA certificate is
         // reported.
         if let first = certificates.dropFirst().filter({ $0.notAfter > now }).min(by: { $0.notAfter < $1.notAfter }),
@@ -58,7 +59,18 @@ extension CertificateChain {
     }
 }
 
+extension PeerRefusal {
+    /// The refusal, if it is of what stands above the leaf and does not depend on dates.
+    fileprivate var lastingFault: PeerRefusal? {
+        isOfLeaf || reason == .expired || reason == .notYetValid ? nil : self
+    }
+}
+
 extension Certificate {
+    /// Whether a CA certificate may have name constraints (RFC 5280 section 4.2.1.10): the bytes of their identifier
+    /// occur in it.
+    fileprivate var constrainsNames: Bool { !der.ranges(of: [0x06, 0x03, 0x55, 0x1D, 0x1E]).isEmpty }
+
     /// Returns a warning if this CA certificate is not valid now, since clients reject chains with it. Otherwise
     /// returns nil. `now` is in seconds since 1970.
     fileprivate func fault(now: Int64) -> String? {
@@ -79,6 +91,8 @@ extension Certificate {
 package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
+    /// The CA certificates of chains that clients accept, and that constrain no names.
+    private var accepted: Set<ArraySlice<UInt8>> = []
 
     /// Makes a check for the time `now`, in seconds since 1970.
     package init(now: Int64) { self.now = now }
@@ -90,7 +104,7 @@ package struct ChainFaults {
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let isOwn = stored.facts.source == .custom
-        let fault = fault(ofAuthorities: stored.chain[end...])
+        let fault = fault(ofAuthorities: stored.chain[end...]) ?? lastingFault(of: stored, stored.chain[end...])
         let isAlone = isOwn && stored.chain[end...].allSatisfy { $0 == UInt8(ascii: "\n") }
         guard fault != nil || isAlone, let chain = try? CertificateChain(pem: stored.chain), chain.leaf.notAfter > now
         else { return nil }
@@ -100,6 +114,16 @@ package struct ChainFaults {
             ? "put another in its place in its file, or take it out there, and apply"
             : "'aegis-apply renew \(stored.name) --force' asks for another"
         return "\(fault); \(advice)"
+    }
+
+    /// A fault of the chain that does not depend on dates.
+    private mutating func lastingFault(of stored: StoredCertificate, _ authorities: ArraySlice<UInt8>) -> String? {
+        guard !authorities.isEmpty, !accepted.contains(authorities),
+            let chain = try? CertificateChain(pem: stored.chain)
+        else { return nil }
+        if let refusal = chain.refusal(now: now)?.lastingFault { return "has a chain that clients refuse: \(refusal)" }
+        if !chain.certificates.dropFirst().contains(where: \.constrainsNames) { accepted.insert(authorities) }
+        return nil
     }
 
     private mutating func fault(ofAuthorities pem: ArraySlice<UInt8>) -> String? {

@@ -36,8 +36,12 @@ package struct OwnCertificate: Sendable {
         } catch {
             throw IssuanceFailure(error, "\(custom.certificate)")
         }
-        let warnings =
-            try Self.check(chain.leaf, custom, hosts, now: now) + Self.warnings(of: chain, now: now)
+        var warnings = try Self.check(chain.leaf, custom, hosts, now: now)
+        let refusal = chain.refusal(now: now)
+        if let refusal, refusal.isOfLeaf {
+            throw IssuanceFailure("\(custom.certificate): clients refuse it: \(refusal)")
+        }
+        warnings += Self.warnings(of: chain, refusal, now: now)
         return IssuedMaterial(
             chain: chain, key: key, source: .custom, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
@@ -47,11 +51,11 @@ package struct OwnCertificate: Sendable {
         guard let text = try? reader.read(custom.certificate),
             let chain = try? CertificateChain(pem: text.plainCopy(), now: now)
         else { return [] }
-        return Self.warnings(of: chain, now: now)
+        return Self.warnings(of: chain, chain.refusal(now: now), now: now)
     }
 
-    private static func warnings(of chain: CertificateChain, now: Int64) -> [String] {
-        chain.warnings(now: now) + chain.missingIntermediate
+    private static func warnings(of chain: CertificateChain, _ refusal: PeerRefusal?, now: Int64) -> [String] {
+        chain.warnings(refusal, now: now) + chain.missingIntermediate
     }
 
     /// A clause for a message about a certificate. It names a few hosts that the certificate does not cover, and a few

@@ -87,7 +87,7 @@ struct VaultPKIProvider: IssuerProvider {
     private func material(
         _ signed: VaultCertificate, _ key: PrivateKey, _ wanted: WantedCertificate, now: Int64
     ) throws -> IssuedMaterial {
-        if let misfit = signed.chain.leaf.misfit(for: wanted.names, now: now) {
+        if let misfit = signed.chain.misfit(for: wanted.names, now: now) {
             throw IssuanceFailure(
                 "the certificate that the role '\(settings.role)' has signed \(misfit.text)",
                 hint: misfit.hint ?? "the role must take the names of the request (use_csr_sans), or allow them")
@@ -95,7 +95,8 @@ struct VaultPKIProvider: IssuerProvider {
         try signed.chain.checkStrength()
         return IssuedMaterial(
             chain: signed.chain, key: key, source: Self.source,
-            warnings: signed.notes.map { "was issued, but: \($0)" } + signed.chain.warnings(now: now),
+            warnings: signed.notes.map { "was issued, but: \($0)" }
+                + signed.chain.warnings(signed.chain.refusal(now: now), now: now),
             closing: [.endOrder(certificate: wanted.name)], directory: directory)
     }
 

@@ -1,0 +1,76 @@
+import COpenSSL
+import Testing
+
+@testable import PKI
+
+/// Which chains clients refuse, and whether the leaf is to blame.
+@Suite struct ChainRefusalTests {
+    private static let unknown = Forge.Extension.raw(
+        CertificateExtension(identifier: "1.2.3.4.5", isCritical: true, value: [0x05, 0x00]))
+    private static let poison = Forge.Extension.raw(
+        CertificateExtension(identifier: "1.3.6.1.4.1.11129.2.4.3", isCritical: true, value: [0x05, 0x00]))
+
+    private func chain(
+        leaf: [Forge.Extension] = [.endEntity, .signsHandshakes, .forServers],
+        above: [Forge.Extension] = [.authority, .signsCertificates], days: (Int64, Int64) = (-10, 90)
+    ) throws -> CertificateChain {
+        let root = try Forge.certificate(
+            "root", key: Forge.Key(.p256), days: (-100, 1000), serial: 1, [.authority, .signsCertificates])
+        let inter = try Forge.certificate(
+            "inter", key: Forge.Key(.p256), from: root, days: days, serial: 2, above)
+        let made = try Forge.certificate(
+            "leaf", key: Forge.Key(.p256), from: inter, days: (-10, 90), serial: 3, leaf + [.names("DNS:a.test")])
+        return try CertificateChain(certificates: [made, inter].map { try Certificate(der: $0.der) })
+    }
+
+    @Test("A chain that is good is not refused, with and without what is above the leaf")
+    func good() throws {
+        let chain = try chain()
+        #expect(chain.certificates.count == 2 && chain.refusal(at: testNow) == nil)
+        #expect(try CertificateChain(certificates: [chain.leaf]).refusal(at: testNow) == nil)
+        for leaf: [Forge.Extension] in [[], [.endEntity], [.text(NID_ext_key_usage, "anyExtendedKeyUsage")]] {
+            #expect(try self.chain(leaf: leaf).refusal(at: testNow) == nil)
+        }
+    }
+
+    @Test(
+        "A leaf that all clients refuse is told from what is above it",
+        arguments: [
+            ([.endEntity, .forClients], PeerRefusal.Reason.wrongPurpose), ([.endEntity, unknown], .unknownExtension),
+            ([.endEntity, poison], .unknownExtension), ([.endEntity, .signsCertificates], .wrongPurpose),
+        ] as [([Forge.Extension], PeerRefusal.Reason)])
+    func leaf(_ extensions: [Forge.Extension], _ reason: PeerRefusal.Reason) throws {
+        let chain = try chain(leaf: extensions)
+        let alone = try CertificateChain(certificates: [chain.leaf])
+        for refusal in [chain.refusal(at: testNow), alone.refusal(at: testNow)] {
+            #expect(refusal?.reason == reason && refusal?.isOfLeaf == true)
+        }
+    }
+
+    @Test(
+        "What is above the leaf is not the leaf's fault",
+        arguments: [
+            ([.authority, .signsCertificates, .forClients], PeerRefusal.Reason.wrongPurpose),
+            ([.authority, .signsCertificates, unknown], .unknownExtension),
+            (
+                [.authority, .signsCertificates, .text(NID_name_constraints, "critical,permitted;DNS:b.test")],
+                .nameConstraint
+            ),
+            (
+                [.authority, .signsCertificates, .text(NID_name_constraints, "critical,excluded;DNS:a.test")],
+                .nameConstraint
+            ),
+        ] as [([Forge.Extension], PeerRefusal.Reason)])
+    func above(_ extensions: [Forge.Extension], _ reason: PeerRefusal.Reason) throws {
+        let refusal = try chain(above: extensions).refusal(at: testNow)
+        #expect(refusal?.reason == reason && refusal?.isOfLeaf == false)
+    }
+
+    @Test("What is over, or has not begun, above the leaf is not the leaf's fault either")
+    func dates() throws {
+        #expect(try chain(days: (-10, -1)).refusal(at: testNow)?.reason == .expired)
+        #expect(try chain(days: (1, 10)).refusal(at: testNow)?.reason == .notYetValid)
+        #expect(try chain(days: (1, 10)).refusal(at: testNow)?.isOfLeaf == false)
+        #expect(try chain(days: (-10, 900)).refusal(at: testNow + 91 * 86400)?.isOfLeaf == true)
+    }
+}
