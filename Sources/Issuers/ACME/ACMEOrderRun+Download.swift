@@ -84,7 +84,7 @@ extension ACMEOrderRun {
             if time < found.chain.leaf.notBefore { throw failure }
             throw Unusable(failure: failure)
         }
-        if let fault = found.chain.faultAbove(now: time), try isAlternate || isServedWell() {
+        if let fault = try fault(of: found.chain, isAlternate: isAlternate) {
             throw Unusable.notYet(
                 "clients would refuse the CA's chain: \(fault)",
                 hint: "the certificate that is in force stays; the next try fetches the chain again")
@@ -105,7 +105,9 @@ extension ACMEOrderRun {
             throw Unusable.notYet(
                 "the CA's certificate can't be used: \(error)", hint: "the next try fetches it again")
         }
-        if let other = found.others.first(where: { $0.isCA && $0.subjectCommonName == leaf.issuerCommonName }) {
+        if let issuer = leaf.issuerCommonName, try chainInForce() != nil,
+            let other = found.others.first(where: { $0.isCA && $0.subjectCommonName == issuer })
+        {
             throw Unusable.notYet(
                 "the CA's certificate is not signed by '\(other.subject)', which came with it",
                 hint: "the next try fetches it again")
@@ -120,13 +122,26 @@ extension ACMEOrderRun {
         return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
     }
 
-    /// Whether the state has a certificate for the wanted names that clients accept.
-    private func isServedWell() throws -> Bool {
+    /// Why a chain is worse than the one that it would replace: than the CA's own if it is an alternate, and else than
+    /// the one in force. Nil if it isn't.
+    private func fault(of chain: CertificateChain, isAlternate: Bool) throws -> String? {
+        let former = isAlternate ? nil : try chainInForce()
+        guard isAlternate || former != nil else { return nil }
+        if let refusal = chain.refusal(now: now()), !refusal.isOfLeaf { return "\(refusal)" }
+        guard let early = chain.certificates.dropFirst().first(where: { $0.endsBefore(chain.leaf) }),
+            early.notAfter < former?.expiresAt ?? chain.leaf.notAfter
+        else { return nil }
+        return "'\(early.subject)' ends before the certificate, on \(UTCTime.text(early.notAfter))"
+    }
+
+    /// The chain that the state has for the wanted names, if clients accept it.
+    private func chainInForce() throws -> CertificateChain? {
         let time = now()
         guard let former = try store.certificate(named: need.name), former.facts.loss == nil,
-            let chain = try? CertificateChain(pem: former.chain)
-        else { return false }
-        return chain.misfit(for: need.names, now: time) == nil && chain.refusal(now: time) == nil
+            let chain = try? CertificateChain(pem: former.chain), chain.misfit(for: need.names, now: time) == nil,
+            chain.refusal(now: time) == nil
+        else { return nil }
+        return chain
     }
 
     /// Whether the issuer's `ca_file` contains the certificate that signed the leaf.
@@ -177,14 +192,6 @@ extension CertificateChain.Found {
 }
 
 extension CertificateChain {
-    /// Why clients refuse what is above the leaf, or will do so long before the leaf expires. Nil if they don't.
-    fileprivate func faultAbove(now: Int64) -> String? {
-        if let refusal = refusal(now: now), !refusal.isOfLeaf { return "\(refusal)" }
-        return certificates.dropFirst().first { $0.endsBefore(leaf) }.map {
-            "'\($0.subject)' ends before the certificate, on \(UTCTime.text($0.notAfter))"
-        }
-    }
-
     /// The common names of the last certificate in the chain and of its issuer.
     fileprivate var authorityNames: [String] {
         guard let last = certificates.last else { return [] }
