@@ -28,6 +28,7 @@ extension SQLiteStateStore {
                 ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, revision = excluded.revision
                 """, [id.kind.rawValue, id.name, owner.rawValue, Data(record), revision])
             try unmarkDeletion(of: id, in: database)
+            if id.kind == .identity { try forgetIdentities(in: database) }
         case .require(let id, let record): try require(id, record, in: database)
         case .putCertificate(let certificate): try put(certificate, revision, in: database)
         case .endOrder(let certificate):
@@ -43,6 +44,12 @@ extension SQLiteStateStore {
         case .resealOrder(let certificate, let sealedKey):
             try execute(
                 database, "UPDATE orders SET sealed_key = ? WHERE certificate = ?", [Data(sealedKey), certificate])
+        case .resealIdentity(let name, let sealedKey):
+            try execute(
+                database, "UPDATE obtained_identities SET sealed_key = ? WHERE name = ?", [Data(sealedKey), name])
+        case .resealIdentityRequest(let name, let sealedKey):
+            try execute(
+                database, "UPDATE identity_requests SET sealed_key = ? WHERE name = ?", [Data(sealedKey), name])
         case .supersede(let certificate): try supersede(certificate, in: database)
         case .resealKey(let name, let sealedKey):
             try execute(
@@ -200,6 +207,7 @@ extension SQLiteStateStore {
             try execute(database, "DELETE FROM items WHERE kind = ? AND name = ?", [id.kind.rawValue, id.name])
         }
         try markDeletion(id.kind.rawValue, id.name, revision, in: database)
+        if id.kind == .identity { try forgetIdentities(in: database) }
         // A deleted item needs neither packs, orders nor renewals. A host's own certificate has the host's name.
         if id.kind == .edgeCertificate {
             try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [id.name])

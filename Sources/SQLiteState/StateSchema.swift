@@ -63,6 +63,9 @@ enum StateSchema {
         migrator.registerMigration("certificates of any source") { database in
             try database.execute(sql: anySource)
         }
+        migrator.registerMigration("identities from Vaults") { database in
+            try database.execute(sql: obtainedIdentities)
+        }
         return migrator
     }
 
@@ -235,6 +238,18 @@ enum StateSchema {
         DROP TABLE certificates;
         ALTER TABLE certificates_of_any_source RENAME TO certificates;
         CREATE INDEX certificates_by_revision ON certificates (revision);
+        """
+
+    private static let obtainedIdentities = """
+        -- What gateways have obtained from Vaults for identities, and what they ask for, from before the call.
+        CREATE TABLE obtained_identities (
+            name TEXT PRIMARY KEY, declaration BLOB NOT NULL, chain BLOB NOT NULL, authorities BLOB NOT NULL,
+            sealed_key BLOB NOT NULL, secret_version INTEGER, not_before INTEGER NOT NULL,
+            not_after INTEGER NOT NULL, obtained_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE identity_requests (
+            name TEXT PRIMARY KEY, declaration BLOB NOT NULL, sealed_key BLOB NOT NULL, created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
         """
 
     private static let keptCertificates = """

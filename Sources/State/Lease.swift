@@ -44,6 +44,8 @@ package struct Lease: Sendable, Equatable {
         package static let maintenance = Name(text: "maintenance")
         /// Held by the process that obtains the certificate.
         package static func certificate(_ name: String) -> Name { Name(text: "certificate \(name)") }
+        /// Held by the gateway that obtains the identity from a Vault.
+        package static func identity(_ name: String) -> Name { Name(text: "identity \(name)") }
         /// Held by the process that orders and follows the certificate's packs.
         package static func edgeCertificate(_ name: String) -> Name { Name(text: "edge certificate \(name)") }
     }

@@ -5,6 +5,11 @@ package enum SealPurpose {
     package static let certificateKey = "certificate key"
     /// The private key of a pending order. The row is the certificate's name.
     package static let orderKey = "order key"
+    /// The private key of an identity that was obtained. The row is the identity's name. The partner is the digest of its
+    /// chain and CAs.
+    package static let identityKey = "identity key"
+    /// The private key of a request for an identity. The row is the identity's name.
+    package static let identityRequestKey = "identity request key"
     /// The key of an account at a CA. The row is `CAAccount.ID.row`.
     package static let accountKey = "account key"
     /// A secret that the file itself contains. The row is the secret's fingerprint.

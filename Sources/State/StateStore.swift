@@ -1,5 +1,5 @@
 /// Stores the state. A commit takes effect as a whole or not at all, also when the machine crashes.
-package protocol StateStore: IssuanceJournal {
+package protocol StateStore: IssuanceJournal, IdentityJournal {
     /// The part of the state that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
@@ -149,6 +149,10 @@ package enum StateMutation: Sendable {
     case resealAccount(CAAccount.ID, sealedKey: [UInt8], sealedNextKey: [UInt8]?)
     /// Replaces only the sealed key of a pending order.
     case resealOrder(certificate: String, sealedKey: [UInt8])
+    /// Replaces only the sealed key of an identity that was obtained.
+    case resealIdentity(name: String, sealedKey: [UInt8])
+    /// Replaces only the sealed key of a request for an identity.
+    case resealIdentityRequest(name: String, sealedKey: [UInt8])
     /// Deletes an item, which may be a certificate.
     case deleteItem(ItemID)
     /// Records why a stored or kept certificate can't be used any more. Does nothing if the certificate has another
