@@ -72,7 +72,9 @@ let package = Package(
         ),
         .target(
             name: "Materials",
-            dependencies: ["PKI", "PrivateFiles", "State", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "PKI", "PrivateFiles", "State", "Vault", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: house
         ),
         .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
@@ -101,7 +103,8 @@ let package = Package(
             swiftSettings: house
         ),
         .target(
-            name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "PKI", "State"], swiftSettings: house),
+            name: "Reconciler", dependencies: ["ConfigModel", "Issuers", "Materials", "PKI", "State"],
+            swiftSettings: house),
         .systemLibrary(name: "CByteSearch"),
         .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
@@ -111,7 +114,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "ACME", "CLinux", "ConfigModel", "HTTP1", "Issuers", "Materials", "PKI", "PrivateFiles", "State",
-                .product(name: "SystemPackage", package: "swift-system"),
+                "Vault", .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Needed for `Bytes.span`, which declares that the span lives no longer than its view.
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
@@ -170,7 +173,8 @@ let package = Package(
         .testTarget(
             name: "MaterialsTests",
             dependencies: [
-                "Materials", "PKI", "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+                "Materials", "PKI", "State", "TestSupport", "Vault",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),

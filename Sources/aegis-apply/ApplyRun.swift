@@ -205,7 +205,13 @@ struct ApplyRun {
     /// Warns of stored certificates whose keys can't be opened. Otherwise only a handshake would show that a key is
     /// damaged.
     private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
-        let damaged = try KeyCheck.damaged(in: store, Sealer(key: key))
+        let sealer = Sealer(key: key)
+        for (name, reason) in try KeyCheck.damagedIdentities(in: store, sealer) {
+            Terminal.complain(
+                "aegis-apply: what was stored for identity '\(name)' can't be used: \(reason)\n"
+                    + "hint: a gateway obtains it from its Vault again\n")
+        }
+        let damaged = try KeyCheck.damaged(in: store, sealer)
         guard !damaged.isEmpty else { return }
         for (name, reason) in damaged {
             Terminal.complain("aegis-apply: certificate '\(name)' can't be served: \(reason)\n")

@@ -6,10 +6,5 @@ extension Rules {
         if configuration.alerts != nil {
             report(.warning, "alerts", in: root, "this version sends no alerts")
         }
-        for identity in configuration.identities where identity.vaultName != nil {
-            report(
-                .warning, "source", in: identity.origin.node, "this version reads no identities from Vault",
-                hint: "hosts that use identity '\(identity.name)' are not served")
-        }
     }
 }

@@ -179,6 +179,7 @@ extension GatewayServer {
         mustReadAll = true
         issuance.store = nil
         issuance.sources = nil
+        vaultDesk.lend(nil)
         stateWatch.opened = nil
     }
 

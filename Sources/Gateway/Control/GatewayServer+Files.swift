@@ -2,8 +2,10 @@ extension GatewayServer {
     /// Looks at the files and identities that trust is made from, and puts changes in force. `isForced` reads also files
     /// that look unchanged.
     func lookAtFiles(isForced: Bool = false) {
-        let change = compiler.lookAtFiles(isForced: isForced)
+        let deliveries = vaultDesk.takeDeliveries()
+        let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries)
         tellOfWarnings()
+        if change == nil, !deliveries.isEmpty { tellOfTrust() }
         guard var renewed = change else { return }
         updateNodeAccess()
         tellOfTrust()

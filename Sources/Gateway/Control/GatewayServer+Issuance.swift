@@ -284,7 +284,7 @@ extension GatewayServer {
 
     // MARK: What jobs need
 
-    private func issuanceStore() -> (any StateStore)? {
+    func issuanceStore() -> (any StateStore)? {
         // As long as any connection is open, SQLite does not read the files of a damaged state again. So no connection
         // is opened here.
         guard loadFailure == nil else { return nil }

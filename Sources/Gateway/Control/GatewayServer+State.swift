@@ -61,6 +61,7 @@ extension GatewayServer {
         let started = ContinuousClock.now
         let sealer = try currentSealer(store)
         let directory = try store.directory() ?? "."
+        let stored = try storedIdentities(store, sealer)
         var update = TableUpdate()
         let reached: StatePosition
         let problems = compiler.problems
@@ -69,7 +70,10 @@ extension GatewayServer {
             var compiler = compiler
             compiler.directory = FilePath(directory)
             // For revision 0 `readChanges` always returns a position.
-            reached = try compiler.compile(sealer, &update, all: true) { try store.readChanges(since: 0, $0) } ?? .start
+            reached =
+                try compiler.compile(sealer, &update, all: true, storedIdentity: stored) {
+                    try store.readChanges(since: 0, $0)
+                } ?? .start
             self.compiler = compiler
         } else {
             // Reading can fail, but compiling can't. So all changes are read first. Then the compiler is changed in
@@ -80,11 +84,12 @@ extension GatewayServer {
             }
             reached = told
             compiler.directory = FilePath(directory)
-            compiler.compile(sealer, &update) { changes.forEach($0) }
+            compiler.compile(sealer, &update, storedIdentity: stored) { changes.forEach($0) }
         }
         update.revision = reached.revision
         update.generation = reached.generation
         self.sealer = sealer
+        keepVaults()
         tellOfProblems(compiler.problems, before: problems)
         tellOfTrust()
         heldChange = HeldChange(

@@ -56,6 +56,8 @@ enum ControlEvent: Sendable {
     case resolved(Resolver.Answer)
     case certificateDone(name: String, CertificateJob.Outcome)
     case adviceTaken
+    /// Something was obtained from a Vault, or could not be.
+    case identityDelivered
     /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
     case revocationsDone
     /// The thread that checks the ordered certificate packs has ended.
@@ -137,6 +139,9 @@ package final class GatewayServer {
     var drainDeadline: Int64?
     var successor: Successor?
     var issuance = Issuance()
+    let vaultDesk: VaultDesk
+    /// By the Vault's name.
+    var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
     let metrics = MetricsSource()
     var isEnding = false
     /// Whether a signal has already asked the gateway to end. A second such signal ends the gateway at once.
@@ -152,6 +157,7 @@ package final class GatewayServer {
         reports = try Mailbox()
         signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGQUIT])
         let events = events
+        vaultDesk = VaultDesk { events.post(.identityDelivered) }
         resolver = try Resolver { events.post(.resolved($0)) }
         sockets = ListeningSockets(inherited: options.inheritedSockets)
         tickets = try TicketKeys()
@@ -224,6 +230,7 @@ package final class GatewayServer {
             case .resolved(let answer): nameResolved(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
+            case .identityDelivered: lookAtFiles()
             case .revocationsDone: issuance.isRevoking = false
             case .packsFollowed: issuance.isFollowing = false
             }
@@ -268,6 +275,7 @@ package final class GatewayServer {
         settleWaits()
         if let renewAt = localAuthority?.admin?.renewAt, Self.now >= renewAt { prepareAdminCertificate() }
         maintain()
+        keepVaults()
         lookAtRenewals(now)
         retryListening()
         watchAccessLog(now)
@@ -326,6 +334,7 @@ package final class GatewayServer {
             log.info("reading the state anew and reopening logs")
             reopenAccessLog()
             lookAtFiles(isForced: true)
+            lookAtVaults()
             mustReadAll = true
             reload()
         case SIGUSR2: startSuccessor()
@@ -350,6 +359,7 @@ package final class GatewayServer {
     /// Stops accepting connections. The gateway ends when the open connections have closed, or at the deadline.
     func drain(handedOver: Bool) {
         isEnding = true
+        stopVaults()
         drainDeadline = Self.uptime + (options.drainMilliseconds + 999) / 1000
         status.change { $0.phase = .draining }
         ServiceNotice.send(handedOver ? "STATUS=handed over" : "STOPPING=1")

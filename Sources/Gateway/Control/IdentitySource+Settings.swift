@@ -1,9 +1,14 @@
 import ConfigModel
 import Materials
+import Vault
 
 extension NamedIdentity {
-    /// Where the identity is read from; nil for a source that the gateway can't read. `machine` is this machine's name.
-    func materials(of node: NodeSettings?, machine: String) -> IdentitySource? {
+    /// Where the identity is read from. `machine` is this machine's name, `vaults` are those of the configuration.
+    ///
+    /// - Throws: If settings for a Vault can't be carried out.
+    func materials(
+        of node: NodeSettings?, machine: String, vaults: [String: ConfigModel.VaultServer]
+    ) throws -> IdentitySource {
         switch source {
         case .files(let files):
             .files(
@@ -15,8 +20,31 @@ extension NamedIdentity {
         case .development(let development):
             .development(
                 directory: development.directory, nodeID: node?.id ?? machine, addressHost: node?.address?.host)
-        case .vault: nil
+        case .vault(let settings): .vault(try declaration(settings, vaults[settings.vault]))
         }
+    }
+
+    private func declaration(
+        _ settings: VaultIdentity, _ server: ConfigModel.VaultServer?
+    ) throws -> VaultIdentityDeclaration {
+        guard let server else { throw IdentityFault("there is no Vault '\(settings.vault)'") }
+        let content: VaultIdentityDeclaration.Content
+        if let issued = settings.issued {
+            content = .certificate(
+                try VaultCertificateOrder(
+                    mount: issued.mount, role: issued.role, commonName: issued.commonName.text,
+                    alternatives: issued.sans.map(\.text), seconds: issued.ttl.components.seconds))
+        } else if let secret = settings.secret {
+            content = .secret(
+                VaultSecretPlace(
+                    mount: secret.mount, path: secret.path, certificate: secret.certificateKey,
+                    key: secret.privateKeyKey, authorities: secret.authoritiesKey))
+        } else {
+            throw IdentityFault("it has neither 'pki' nor 'kv'")
+        }
+        return VaultIdentityDeclaration(
+            name: name, vault: settings.vault, address: server.address.text, namespace: server.namespace,
+            content: content)
     }
 
     /// What the settings accept that is not safe, each as the predicate of the identity.

@@ -1,6 +1,7 @@
 import ConfigModel
 import Materials
 import PKI
+import State
 import SystemPackage
 
 /// What trust in peers is made from outside the state: watched files and identities. Whatever can't be used leaves the
@@ -8,6 +9,8 @@ import SystemPackage
 struct PeerMaterials {
     private var files = WatchedFiles()
     private var identities: [String: Declared] = [:]
+    /// Finds what the state has of an identity from a Vault, while items of the state are read.
+    var stored: (String) -> (declaration: [UInt8], identity: Identity)? = { _ in nil }
     /// The parsed revocation lists of each file, so that hosts with different rules share them.
     private var parsedLists: [String: (version: Int, lists: [RevocationList])] = [:]
 
@@ -20,6 +23,19 @@ struct PeerMaterials {
 
         /// Counts that the identity was read again.
         mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
+
+        /// Says that the source can't be used now.
+        func sentence(_ name: String, _ reason: String) -> String {
+            guard case .vault(let declaration) = kept.source else {
+                return "the identity '\(name)' can't be used: \(reason)"
+            }
+            let vault = "from Vault '\(declaration.vault)'"
+            guard let notAfter = kept.identity?.notAfter else {
+                return "the identity '\(name)' can't be obtained \(vault): \(reason)"
+            }
+            let end = UTCTime.text(notAfter)
+            return "the identity '\(name)' serves until \(end), but can't be refreshed \(vault): \(reason)"
+        }
     }
 
     /// What has changed at a look.
@@ -46,8 +62,29 @@ struct PeerMaterials {
     /// Whether `look` should be called again within a tenth of a second.
     var isChanging: Bool { files.isChanging }
 
-    /// The reasons why identities can't be used now, by name.
-    var identityFailures: [String: String] { identities.compactMapValues { $0.kept.failure?.reason } }
+    /// Why identities can't be used now, a sentence each.
+    var identityFailures: [String] {
+        identities.compactMap { name, declared in
+            declared.kept.failure.map { declared.sentence(name, $0.reason) }
+        }
+    }
+
+    /// Why there is no identity of a name that could be used.
+    func reasonForLack(of identity: String) -> String {
+        guard let declared = identities[identity] else { return "the state has no such identity" }
+        return declared.kept.failure?.reason ?? IdentityFault.notObtained.description
+    }
+
+    /// What is to be obtained from each Vault, by the Vault's and the identity's name.
+    var declarationsByVault: [String: [String: VaultIdentityDeclaration]] {
+        var declarations: [String: [String: VaultIdentityDeclaration]] = [:]
+        for (name, declared) in identities {
+            if case .vault(let declaration) = declared.kept.source {
+                declarations[declaration.vault, default: [:]][name] = declaration
+            }
+        }
+        return declarations
+    }
 
     /// What the metrics tell.
     var status: PeerStatus {
@@ -61,10 +98,11 @@ struct PeerMaterials {
 
     // MARK: Looking
 
-    /// Looks at all files and identities. `isForced` reads the files whether they have changed or not.
-    mutating func look(isForced: Bool, now: Int64) -> Change {
+    /// Looks at all files and identities, and takes what was obtained from Vaults. `isForced` reads the files whether they
+    /// have changed or not.
+    mutating func look(isForced: Bool, deliveries: [VaultDesk.Delivery], now: Int64) -> Change {
         let paths = files.look(isForced: isForced)
-        var change = Change(files: Set(paths))
+        var change = Change(files: Set(paths), identities: take(deliveries, now: now))
         for (name, declared) in identities {
             var kept = declared.kept
             guard kept.look(paths, files, now: now) else { continue }
@@ -73,6 +111,22 @@ struct PeerMaterials {
             change.identities.insert(name)
         }
         return change
+    }
+
+    /// Returns the names of the identities that have changed. What was obtained for a former declaration is dropped.
+    private mutating func take(_ deliveries: [VaultDesk.Delivery], now: Int64) -> Set<String> {
+        var changed: Set<String> = []
+        for delivery in deliveries {
+            guard var declared = identities[delivery.name], case .vault(let declaration) = declared.kept.source,
+                declaration.digest == delivery.declaration
+            else { continue }
+            let isChanged = declared.kept.deliver(delivery.result, now: now)
+            // Each failure counts, though the log has only the first one of the same reason.
+            if isChanged || declared.kept.failure != nil { declared.count() }
+            identities[delivery.name] = declared
+            if isChanged { changed.insert(delivery.name) }
+        }
+        return changed
     }
 
     // MARK: Identities
@@ -95,13 +149,29 @@ struct PeerMaterials {
     mutating func declare(_ settings: NamedIdentity, _ source: IdentitySource, now: Int64) {
         let former = identities[settings.name]
         var kept = KeptIdentity(source, &files, now: now)
+        if case .vault(let declaration) = source { begin(&kept, declaration, former?.kept, now: now) }
         // A changed declaration whose source can't be used leaves the former identity in force.
         if let former { kept.inherit(former.kept) }
         var declared = Declared(settings: settings, kept: kept)
         if let former { (declared.refreshes, declared.failedRefreshes) = (former.refreshes, former.failedRefreshes) }
-        declared.count()
+        if case .vault = source {} else { declared.count() }
         identities[settings.name] = declared
         former?.kept.release(&files)
+    }
+
+    /// Begins with what is known of an identity from a Vault, which is asked on another thread.
+    private func begin(
+        _ kept: inout KeptIdentity, _ declaration: VaultIdentityDeclaration, _ former: KeptIdentity?, now: Int64
+    ) {
+        if let former, former.identity != nil, case .vault(let same) = former.source, same.digest == declaration.digest
+        {
+            return kept.resume(former)
+        }
+        // An identity of former settings stays until there is one of these.
+        guard let stored = stored(declaration.name),
+            stored.declaration == declaration.digest || former?.identity == nil
+        else { return }
+        _ = kept.deliver(.success(stored.identity), now: now)
     }
 
     mutating func remove(identity name: String) { identities.removeValue(forKey: name)?.kept.release(&files) }
@@ -128,8 +198,7 @@ struct PeerMaterials {
                 throw Fault(place: "the identity '\(name)'", reason: "it is not declared")
             }
             guard let identity = declared.kept.identity else {
-                throw Fault(
-                    place: "the identity '\(name)'", reason: declared.kept.failure?.reason ?? "it is not read yet")
+                throw Fault(place: "the identity '\(name)'", reason: reasonForLack(of: name))
             }
             return identity.authorities
         }

@@ -11,7 +11,7 @@ import SystemPackage
 /// the reason is added to `problems`.
 struct StateCompiler {
     private(set) var settings = GatewaySettings()
-    private(set) var upstreams = UpstreamRegistry()
+    var upstreams = UpstreamRegistry()
     /// The health checks, by the upstream's number. If several hosts share an upstream, the check of the host whose
     /// name sorts first is used.
     private(set) var healthChecks: [UpstreamNumber: HealthTarget] = [:]
@@ -26,7 +26,7 @@ struct StateCompiler {
     private(set) var hostCertificates: [String: ManagedCertificate] = [:]
     private(set) var issuers: [String: Issuer] = [:]
     /// The items whose latest version can't be used, with the reason.
-    private(set) var problems: [ItemID: String] = [:]
+    var problems: [ItemID: String] = [:]
     /// The names of certificates that are missing from the state although hosts use them. These certificates stay in
     /// force.
     private var lost: Set<String> = []
@@ -37,13 +37,16 @@ struct StateCompiler {
         get { materials.directory }
         set { materials.directory = newValue }
     }
-    private(set) var materials = PeerMaterials()
+    var materials = PeerMaterials()
+    /// The Vaults of the configuration, by name.
+    var vaults: [String: VaultServer] = [:]
     /// This gateway among others; nil if the configuration does not say.
-    private(set) var node: NodeSettings?
+    var node: NodeSettings?
     /// This machine's name, which is the node's ID unless the configuration gives one.
-    private let machine: String
-    private var clientTrusts = ClientTrusts()
-    private var heldIdentities: [NamedIdentity] = []
+    let machine: String
+    var clientTrusts = ClientTrusts()
+    /// Development identities that wait for the node, for whose ID they are.
+    var heldIdentities: [NamedIdentity] = []
     private var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
@@ -66,8 +69,12 @@ struct StateCompiler {
     ///
     /// - Returns: The value that `tell` returns.
     mutating func compile<Told>(
-        _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false, _ tell: ((StateChange) -> Void) throws -> Told
+        _ sealer: Sealer, _ update: inout TableUpdate, all: Bool = false,
+        storedIdentity: @escaping (String) -> (declaration: [UInt8], identity: Identity)? = { _ in nil },
+        _ tell: ((StateChange) -> Void) throws -> Told
     ) rethrows -> Told {
+        materials.stored = storedIdentity
+        defer { materials.stored = { _ in nil } }
         // A full read replaces all entries, so the data that the old entries share is no longer needed.
         if all { shared = SharedParts() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
@@ -98,14 +105,16 @@ struct StateCompiler {
 
     /// Looks at files and identities that trust is made from.
     ///
-    /// - Parameter isForced: Read the files whether they have changed or not.
+    /// - Parameters:
+    ///   - isForced: Read the files whether they have changed or not.
+    ///   - deliveries: What was obtained from Vaults.
     /// - Returns: Nil if nothing has changed: no content, and no reason why something can't be used.
-    mutating func lookAtFiles(isForced: Bool) -> RenewedTrust? {
-        let change = materials.look(isForced: isForced, now: GatewayServer.now)
+    mutating func lookAtFiles(isForced: Bool, deliveries: [VaultDesk.Delivery]) -> RenewedTrust? {
+        let change = materials.look(isForced: isForced, deliveries: deliveries, now: GatewayServer.now)
         return change.isEmpty ? nil : renewTrust(after: change)
     }
 
-    private mutating func renewTrust(after change: PeerMaterials.Change) -> RenewedTrust {
+    mutating func renewTrust(after change: PeerMaterials.Change) -> RenewedTrust {
         RenewedTrust(
             upstreams: upstreams.renewTrust(after: change, materials),
             clients: clientTrusts.renew(after: change, &materials))
@@ -116,8 +125,7 @@ struct StateCompiler {
 
     /// The reasons why trust can't be made from the present materials, for the log.
     var trustFailures: Set<String> {
-        upstreams.trustFailures.union(clientTrusts.failures).union(
-            materials.identityFailures.map { "the identity '\($0.key)' can't be used: \($0.value)" })
+        upstreams.trustFailures.union(clientTrusts.failures).union(materials.identityFailures)
     }
 
     /// All items that are in force or have a problem.
@@ -129,6 +137,7 @@ struct StateCompiler {
         items.formUnion(issuers.keys.lazy.map { ItemID(.issuer, $0) })
         items.formUnion(edgeCertificates.keys.lazy.map { ItemID(.edgeCertificate, $0) })
         items.formUnion(materials.identityNames.lazy.map { ItemID(.identity, $0) })
+        items.formUnion(vaults.keys.lazy.map { ItemID(.vault, $0) })
         if node != nil { items.insert(ItemID(single: .node)) }
         items.insert(ItemID(single: .gateway))
         return items
@@ -178,6 +187,7 @@ struct StateCompiler {
         case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
         case .item(let id, let item) where id.kind == .edgeCertificate:
             if let certificate = read(EdgeCertificate.self, of: id, item) { edgeCertificates[id.name] = certificate }
+        case .item(let id, let item) where id.kind == .vault: takeVault(id, item, &update)
         case .item(let id, let item) where id.kind == .identity: takeIdentity(id, item, &update)
         case .item(let id, let item) where id.kind == .node:
             if let settings = read(NodeSettings.self, of: id, item) { setNode(settings, &update) }
@@ -208,7 +218,8 @@ struct StateCompiler {
                 materials.remove(identity: id.name)
                 renewTrust(of: id.name, &update)
             case .node: setNode(nil, &update)
-            case .vault, .alerts: break
+            case .vault: vaults[id.name] = nil
+            case .alerts: break
             }
         }
     }
@@ -216,7 +227,7 @@ struct StateCompiler {
     // MARK: Settings
 
     /// Reads an item's record. If it can't be read, that is the item's problem, and the result is nil.
-    private mutating func read<Value: Recorded>(_ type: Value.Type, of id: ItemID, _ item: StoredItem) -> Value? {
+    mutating func read<Value: Recorded>(_ type: Value.Type, of id: ItemID, _ item: StoredItem) -> Value? {
         let value = Value(record: item.record)
         problems[id] = value == nil ? Self.unreadable : nil
         return value
@@ -234,57 +245,6 @@ struct StateCompiler {
     /// When an issuer changes, all renewal times must be calculated again, since they depend on the issuers.
     private func lookAtAll() {
         for certificate in certificates.values { certificate.restsUntil = 0 }
-    }
-
-    // MARK: Identities
-
-    private mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
-        guard var settings = read(NamedIdentity.self, of: id, item) else { return }
-        settings.name = id.name
-        // Development identities are for the node's ID, and the node comes later.
-        if case .development = settings.source {
-            heldIdentities.append(settings)
-        } else {
-            declare(settings, &update)
-        }
-    }
-
-    /// Declares the development identities that have waited for the node.
-    private mutating func declareHeldIdentities(_ update: inout TableUpdate) {
-        guard !heldIdentities.isEmpty else { return }
-        let held = heldIdentities
-        heldIdentities = []
-        for settings in held { declare(settings, &update) }
-    }
-
-    private mutating func declare(_ settings: NamedIdentity, _ update: inout TableUpdate) {
-        let id = ItemID(.identity, settings.name)
-        guard let source = settings.materials(of: node, machine: machine) else {
-            problems[id] = "this version reads no identities from Vault"
-            return
-        }
-        materials.declare(settings, source, now: GatewayServer.now)
-        renewTrust(of: id.name, &update)
-    }
-
-    /// Takes the node's settings. Development identities are for the node's ID.
-    private mutating func setNode(_ settings: NodeSettings?, _ update: inout TableUpdate) {
-        node = settings
-        for name in materials.identityNames {
-            guard let settings = materials.settings(of: name), case .development = settings.source else { continue }
-            declare(settings, &update)
-        }
-    }
-
-    /// Puts a changed identity in force where hosts use it.
-    private mutating func renewTrust(of identity: String, _ update: inout TableUpdate) {
-        let renewed = renewTrust(after: PeerMaterials.Change(identities: [identity]))
-        update.clientTrusts += renewed.clients
-        for (number, trust) in renewed.upstreams {
-            guard let definition = upstreams.definition(number, trust) else { continue }
-            update.upstreams.removeAll { $0.number == number }
-            update.upstreams.append(definition)
-        }
     }
 
     // MARK: Hosts

@@ -76,7 +76,7 @@ struct UpstreamTrusts {
         var shown: UpstreamTrust.Shown?
         if let name = settings.identity {
             guard let identity = materials.identity(name) else {
-                let reason = materials.identityFailures[name] ?? "the state has no such identity"
+                let reason = materials.reasonForLack(of: name)
                 return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)")
             }
             shown = UpstreamTrust.Shown(credential: identity.credential, version: identity.version)

@@ -14,8 +14,7 @@ struct NodeAccess: Sendable {
         guard let name = node.identity else { throw NodeAccessFault("it has no identity") }
         guard !node.allowed.isEmpty else { throw NodeAccessFault("node.allow lets nobody in") }
         guard let identity = materials.identity(name) else {
-            let reason = materials.identityFailures[name] ?? "the state has no such identity"
-            throw NodeAccessFault("the identity '\(name)' can't be used: \(reason)")
+            throw NodeAccessFault("the identity '\(name)' can't be used: \(materials.reasonForLack(of: name))")
         }
         credential = identity.credential
         identityVersion = identity.version

@@ -20,9 +20,14 @@ package struct SecretReader: Sendable {
 
     /// Makes a reader for a process without aegis.yaml. The state contains the file's inline secrets in sealed form.
     package init(directory: FilePath, store: any StateStore, sealer: Sealer) {
+        self.init(directory: directory, sealer: sealer) { store }
+    }
+
+    /// Makes a reader for a process that does not keep the state open. `store` is called when an inline secret is read.
+    package init(directory: FilePath, sealer: Sealer, store: @escaping @Sendable () throws -> any StateStore) {
         self.directory = directory
         kept = { fingerprint in
-            try store.sealedSecrets()[fingerprint].map {
+            try store().sealedSecrets()[fingerprint].map {
                 try sealer.open($0, purpose: SealPurpose.issuerSecret, row: fingerprint)
             }
         }

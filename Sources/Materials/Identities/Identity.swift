@@ -39,8 +39,15 @@ package struct Identity: Sendable {
     package init(
         certificate: [UInt8], key: SecretBytes, authorities: [UInt8]?, origin: IdentityOrigin, now: Int64
     ) throws(IdentityFault) {
-        self.key = try IdentityFault.of(origin.key) { () throws(PKIError) -> PrivateKey in try PrivateKey(pem: key) }
-        let privateKey = self.key
+        let key = try IdentityFault.of(origin.key) { () throws(PKIError) -> PrivateKey in try PrivateKey(pem: key) }
+        try self.init(certificate: certificate, key: key, authorities: authorities, origin: origin, now: now)
+    }
+
+    /// Makes an identity of a key that is known already.
+    package init(
+        certificate: [UInt8], key privateKey: PrivateKey, authorities: [UInt8]?, origin: IdentityOrigin, now: Int64
+    ) throws(IdentityFault) {
+        key = privateKey
         chain = try IdentityFault.of(origin.certificate) { () throws(PKIError) -> CertificateChain in
             let chain = try CertificateChain(pem: certificate, key: privateKey, now: now)
             try chain.checkStrength()
@@ -100,6 +107,9 @@ package struct IdentityFault: Error, Equatable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
+
+    /// A Vault has not given the identity yet.
+    package static let notObtained = IdentityFault("it was not obtained yet")
 
     /// Runs `body`, and names the source of its error.
     static func of<Result, Failure: Error>(

@@ -3,13 +3,15 @@ import PrivateFiles
 import SystemPackage
 
 /// Where an identity comes from, as the configuration says.
-package enum IdentitySource: Sendable, Hashable {
+package enum IdentitySource: Sendable, Equatable {
     /// Files in PEM, which are watched. Paths may be relative to `WatchedFiles.directory`.
     case files(certificate: String, key: String, authorities: String?)
     /// Variables of the environment with PEM, or base64 of PEM, which are read once.
     case variables(certificate: String, key: String, authorities: String)
     /// A directory with a development CA (`DevelopmentIdentity`).
     case development(directory: String, nodeID: String, addressHost: String?)
+    /// A Vault, which is asked elsewhere. What was obtained is handed over by `KeptIdentity.deliver`.
+    case vault(VaultIdentityDeclaration)
 
     /// The variables that are read when the configuration names none.
     package static let defaultVariables = IdentitySource.variables(
@@ -21,7 +23,7 @@ extension IdentitySource {
     var paths: [String] {
         switch self {
         case .files(let certificate, let key, let authorities): [certificate, key] + [authorities].compactMap(\.self)
-        case .variables: []
+        case .variables, .vault: []
         case .development(let directory, let nodeID, _): Self.paths(in: directory, of: nodeID)
         }
     }
@@ -75,6 +77,7 @@ extension IdentitySource {
                 certificate: content.certificate, key: content.key, authorities: content.authority, origin: origin,
                 now: now)
             return (identity, content.renewAt)
+        case .vault: throw .notObtained
         }
     }
 

@@ -24,6 +24,8 @@ package struct KeptIdentity: Sendable {
     ) {
         self.source = source
         source.paths.forEach { files.use($0) }
+        // What comes from a Vault is delivered. Until then it is missing, but nothing has failed.
+        if case .vault = source { return }
         _ = read(files, now: now, variable)
     }
 
@@ -32,12 +34,25 @@ package struct KeptIdentity: Sendable {
     /// - Parameter changed: What `WatchedFiles.look` has returned.
     /// - Returns: Whether identity or failure have changed.
     package mutating func look(_ changed: [String], _ files: WatchedFiles, now: Int64) -> Bool {
+        switch source {
         // Variables don't change.
-        if case .variables = source { return false }
+        case .variables, .vault: return false
+        case .files, .development: break
+        }
         let isDue = failure != nil && now != readAt || now >= readAgainAt
         guard isDue || changed.contains(where: { source.paths.contains($0) }) else { return false }
         return read(files, now: now) { _ in nil }
     }
+
+    /// Takes what was obtained for a source that is not read here, or the reason why nothing was.
+    ///
+    /// - Returns: Whether identity or failure have changed.
+    package mutating func deliver(_ result: Result<Identity, IdentityFault>, now: Int64) -> Bool {
+        accept(result.map { ($0, .max) }, now: now)
+    }
+
+    /// Goes on where another one of the same source ended.
+    package mutating func resume(_ former: KeptIdentity) { (identity, failure) = (former.identity, former.failure) }
 
     /// Goes on with the identity of a former declaration of the same name, as long as this one's source can't be used.
     package mutating func inherit(_ former: KeptIdentity) { identity = identity ?? former.identity }
@@ -60,14 +75,21 @@ package struct KeptIdentity: Sendable {
         _ files: WatchedFiles, now: Int64, _ variable: (String) -> SecretBytes?
     ) -> Bool {
         readAt = now
-        do throws(IdentityFault) {
-            let (present, next) = try source.read(files, now: now, variable: variable)
+        let result = Result { () throws(IdentityFault) in try source.read(files, now: now, variable: variable) }
+        return accept(result, now: now)
+    }
+
+    private mutating func accept(
+        _ result: Result<(Identity, readAgainAt: Int64), IdentityFault>, now: Int64
+    ) -> Bool {
+        switch result {
+        case .success(let (present, next)):
             let isChanged = failure != nil || present.version != identity?.version
             (identity, failure, readAgainAt) = (present, nil, next)
             return isChanged
-        } catch {
-            guard failure?.reason != error.description else { return false }
-            failure = MaterialFailure(error.description, since: failure?.since ?? now)
+        case .failure(let fault):
+            guard failure?.reason != fault.description else { return false }
+            failure = MaterialFailure(fault.description, since: failure?.since ?? now)
             return true
         }
     }

@@ -233,7 +233,7 @@ extension PEM {
     }
 
     /// Writes a PEM block whose content is not secret.
-    static func text(_ label: String, _ der: [UInt8]) -> String {
+    package static func text(_ label: String, _ der: [UInt8]) -> String {
         secretText(label, der.span).withBytes { text in
             String(decoding: text.indices.map { text[$0] }, as: UTF8.self)
         }

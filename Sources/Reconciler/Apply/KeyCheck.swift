@@ -1,8 +1,9 @@
 import Issuers
+import Materials
 import PKI
 import State
 
-/// Finds stored certificates that can't be served: rows that are damaged, or partly replaced by other or older rows.
+/// Finds stored certificates and identities that can't be used: rows that are damaged, or partly replaced by other or older rows.
 package enum KeyCheck {
     /// How many keys are compared with the leaf of their row, counting only keys whose seal is not bound to the leaf. A
     /// comparison costs a hundred times as much as opening a key. A few such keys may come from rows that somebody
@@ -25,5 +26,20 @@ package enum KeyCheck {
             }
         }
         return damaged
+    }
+
+    /// The identities from Vaults whose certificate, CAs and key do not belong to their row, and the reasons. A gateway
+    /// that finds such a row obtains the identity again.
+    package static func damagedIdentities(in store: any StateStore, _ sealer: Sealer) throws(StateError) -> [(
+        name: String, reason: String
+    )] {
+        try store.obtainedIdentities().compactMap { identity in
+            do throws(SealError) {
+                _ = try identity.openKey(sealer)
+                return nil
+            } catch {
+                return (identity.name, "\(error)")
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Issuers
+import Materials
 import PKI
 import State
 
@@ -55,6 +56,15 @@ package struct Rekey {
             let sealed = try reseal(order.sealedKey, SealPurpose.orderKey, name, "the order of certificate '\(name)'")
             mutations.append(.resealOrder(certificate: name, sealedKey: sealed))
         }
+        for identity in try store.obtainedIdentities() where !isDone(identity.sealedKey) {
+            let sealed = try naming("identity '\(identity.name)'") { try identity.resealedKey(sealer) }
+            mutations.append(.resealIdentity(name: identity.name, sealedKey: sealed))
+        }
+        for request in try store.identityRequests() where !isDone(request.sealedKey) {
+            let (name, purpose) = (request.name, SealPurpose.identityRequestKey)
+            let sealed = try reseal(request.sealedKey, purpose, name, "the request for identity '\(name)'")
+            mutations.append(.resealIdentityRequest(name: name, sealedKey: sealed))
+        }
         for number in try store.generations().map(\.number) {
             guard let text = try store.sealedText(ofGeneration: number), !isDone(text) else { continue }
             let sealed = try reseal(text, SealPurpose.generation, "\(number)", "generation \(number)")
@@ -79,9 +89,14 @@ package struct Rekey {
     }
 
     private func reseal(_ sealed: [UInt8], _ purpose: String, _ row: String, _ subject: String) throws -> [UInt8] {
+        try naming(subject) {
+            try sealer.seal(sealer.open(sealed, purpose: purpose, row: row), purpose: purpose, row: row)
+        }
+    }
+
+    private func naming(_ subject: String, _ reseal: () throws -> [UInt8]) throws -> [UInt8] {
         do {
-            let plain = try sealer.open(sealed, purpose: purpose, row: row)
-            return try sealer.seal(plain, purpose: purpose, row: row)
+            return try reseal()
         } catch {
             throw RekeyError(description: "\(subject): \(error)")
         }

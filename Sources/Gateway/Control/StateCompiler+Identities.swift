@@ -1,0 +1,68 @@
+import ConfigModel
+import Materials
+import State
+
+/// Identities, the Vaults that they come from, and the node that they are for.
+extension StateCompiler {
+    /// Takes a Vault's settings. Identities from another address are other identities.
+    mutating func takeVault(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+        guard var settings = read(VaultServer.self, of: id, item) else { return }
+        settings.name = id.name
+        guard settings != vaults.updateValue(settings, forKey: id.name) else { return }
+        for name in materials.identityNames {
+            guard let identity = materials.settings(of: name), identity.vaultName == id.name else { continue }
+            declare(identity, &update)
+        }
+    }
+
+    mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+        guard var settings = read(NamedIdentity.self, of: id, item) else { return }
+        settings.name = id.name
+        // Development identities are for the node's ID, and the node comes later.
+        if case .development = settings.source {
+            heldIdentities.append(settings)
+        } else {
+            declare(settings, &update)
+        }
+    }
+
+    /// Declares the development identities that have waited for the node.
+    mutating func declareHeldIdentities(_ update: inout TableUpdate) {
+        guard !heldIdentities.isEmpty else { return }
+        let held = heldIdentities
+        heldIdentities = []
+        for settings in held { declare(settings, &update) }
+    }
+
+    private mutating func declare(_ settings: NamedIdentity, _ update: inout TableUpdate) {
+        let id = ItemID(.identity, settings.name)
+        do {
+            let source = try settings.materials(of: node, machine: machine, vaults: vaults)
+            materials.declare(settings, source, now: GatewayServer.now)
+        } catch {
+            problems[id] = "\(error)"
+            return
+        }
+        renewTrust(of: id.name, &update)
+    }
+
+    /// Takes the node's settings. Development identities are for the node's ID.
+    mutating func setNode(_ settings: NodeSettings?, _ update: inout TableUpdate) {
+        node = settings
+        for name in materials.identityNames {
+            guard let settings = materials.settings(of: name), case .development = settings.source else { continue }
+            declare(settings, &update)
+        }
+    }
+
+    /// Puts a changed identity in force where hosts use it.
+    mutating func renewTrust(of identity: String, _ update: inout TableUpdate) {
+        let renewed = renewTrust(after: PeerMaterials.Change(identities: [identity]))
+        update.clientTrusts += renewed.clients
+        for (number, trust) in renewed.upstreams {
+            guard let definition = upstreams.definition(number, trust) else { continue }
+            update.upstreams.removeAll { $0.number == number }
+            update.upstreams.append(definition)
+        }
+    }
+}

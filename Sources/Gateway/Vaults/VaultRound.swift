@@ -1,0 +1,199 @@
+import ConfigModel
+import Issuers
+import Materials
+import PKI
+import State
+import Vault
+
+/// Does what is due for the identities of one Vault. Confined to its keeper's thread.
+///
+/// `VaultIdentityPlan` decides. The files `+Certificates` and `+Secrets` obtain, `+State` stores.
+final class VaultRound {
+    let vault: String
+    let desk: VaultDesk
+    let log: EventLog
+    private let jitter: UInt64
+    private(set) var work: VaultKeeper.Work?
+    var entries: [String: Entry] = [:]
+    /// Nil when the settings can't be used.
+    private(set) var session: VaultSession?
+    private var sessionFailure: String?
+    private var nextTending: Int64 = .min
+    private var toldTending: String?
+    /// The state and the number of its data when it was last read.
+    var seen: (store: ObjectIdentifier, data: Int)?
+
+    /// An identity that is kept.
+    struct Entry {
+        var plan: VaultIdentityPlan
+        /// The identity in force; nil while there was none.
+        var identity: Identity?
+        /// What the state has, as far as is known.
+        var row: ObtainedIdentity?
+        /// What was obtained, but could not be stored.
+        var unstored: ObtainedIdentity?
+        /// Whether the last delivery was a failure.
+        var hasToldFailure = false
+
+        var declaration: VaultIdentityDeclaration { plan.declaration }
+    }
+
+    init(vault: String, desk: VaultDesk, log: EventLog, jitter: UInt64) {
+        (self.vault, self.desk, self.log, self.jitter) = (vault, desk, log, jitter)
+    }
+
+    // MARK: Declarations
+
+    func keep(_ work: VaultKeeper.Work) {
+        let former = self.work
+        self.work = work
+        if former?.hasSameSession(as: work) != true {
+            connect(work)
+            lookNow()
+        }
+        for name in entries.keys where work.identities[name] == nil { entries[name] = nil }
+        for (name, declaration) in work.identities {
+            if entries[name] == nil {
+                entries[name] = Entry(plan: VaultIdentityPlan(declaration, jitter: hash(of: name)))
+            } else {
+                entries[name]?.plan.declare(declaration)
+            }
+        }
+        // Whatever is new here may be in the state.
+        seen = nil
+    }
+
+    func lookNow() {
+        for name in entries.keys { entries[name]?.plan.retryNow() }
+    }
+
+    private func connect(_ work: VaultKeeper.Work) {
+        (nextTending, toldTending, session) = (.min, nil, nil)
+        do {
+            let desk = desk
+            let secrets = SecretReader(directory: work.directory, sealer: work.sealer) {
+                guard let store = desk.store else { throw IdentityFault("the state can't be used now") }
+                return store
+            }
+            session = try VaultSession(
+                work.settings, secrets: secrets, jitter: jitter, now: { GatewayServer.now },
+                credential: { try desk.credential(of: $0) })
+            sessionFailure = nil
+        } catch {
+            sessionFailure = "\(error)"
+        }
+    }
+
+    /// A hash that spreads renewals over gateways and identities. Stable, so that a plan stays as it was.
+    func hash(of name: String) -> UInt64 {
+        Digest.sha256(Array(name.utf8)).prefix(8).reduce(jitter) { $0 &* 31 &+ UInt64($1) &* 0x9E37_79B9_7F4A_7C15 }
+    }
+
+    // MARK: A round
+
+    func run(now: Int64) {
+        readState(now)
+        storeUnstored()
+        guard let session else {
+            // The settings may name files that somebody puts there.
+            if let work, now >= nextTending, !entries.isEmpty {
+                connect(work)
+                nextTending = now + 10
+            }
+            for (name, entry) in entries where isDue(entry, now) { failed(name, sessionFailure ?? "", now) }
+            return
+        }
+        tend(session, now)
+        var outage: VaultError?
+        for name in entries.keys.sorted() {
+            guard let entry = entries[name], isDue(entry, now) else { continue }
+            // A Vault that does not answer one call does not answer the next.
+            if let outage {
+                failed(name, outage, now)
+                continue
+            }
+            do {
+                try carryOut(entry.plan.step(at: now), name, session, now)
+            } catch let error as VaultError {
+                failed(name, error, GatewayServer.now)
+                if error.isOutage { outage = error }
+            } catch {
+                failed(name, "\(error)", GatewayServer.now)
+            }
+        }
+    }
+
+    private func isDue(_ entry: Entry, _ now: Int64) -> Bool {
+        if case .rest = entry.plan.step(at: now) { false } else { true }
+    }
+
+    private func carryOut(
+        _ step: VaultIdentityPlan.Step, _ name: String, _ session: VaultSession, _ now: Int64
+    ) throws {
+        guard let declaration = entries[name]?.declaration else { return }
+        switch (step, declaration.content) {
+        case (.rest, _): return
+        case (.obtain, .certificate(let order)): try obtain(name, order, session)
+        case (.look, .certificate(let order)): try lookAtAuthorities(name, order, session)
+        case (.obtain, .secret(let place)): try read(name, place, session)
+        case (.look, .secret(let place)):
+            let version = try session.version(of: place)
+            if entries[name]?.plan.mustRead(version, at: now) == true {
+                try read(name, place, session)
+            } else {
+                looked(name)
+            }
+        }
+    }
+
+    /// Renews the token in time, and tells what the operator should know of it.
+    private func tend(_ session: VaultSession, _ now: Int64) {
+        guard now >= nextTending, !entries.isEmpty else { return }
+        let tending = session.tend()
+        nextTending = tending.nextAt
+        for note in tending.notes { log.warning("Vault '\(vault)': \(note)") }
+        let failure = tending.failure.map { "\($0)" }
+        guard failure != toldTending else { return }
+        if let failure {
+            log.error("Vault '\(vault)' gives no token: \(failure)")
+        } else {
+            log.info("Vault '\(vault)' gives a token again")
+        }
+        toldTending = failure
+    }
+
+    // MARK: Results
+
+    private func failed(_ name: String, _ error: VaultError, _ now: Int64) {
+        failed(name, "\(error)", now, askedSeconds: error.retryAfter?.components.seconds ?? 0)
+    }
+
+    private func failed(_ name: String, _ reason: String, _ now: Int64, askedSeconds: Int64 = 0) {
+        guard let entry = entries[name] else { return }
+        entries[name]?.plan.failed(at: now, askedSeconds: askedSeconds)
+        entries[name]?.hasToldFailure = true
+        desk.deliver(
+            VaultDesk.Delivery(
+                name: name, declaration: entry.declaration.digest, result: .failure(IdentityFault(reason))))
+    }
+
+    /// What is in force is still the present identity. The control side is told after a failure.
+    func looked(_ name: String, hasRead: Bool = false) {
+        guard let entry = entries[name] else { return }
+        let now = GatewayServer.now
+        if hasRead { entries[name]?.plan.confirmed(at: now) } else { entries[name]?.plan.looked(at: now) }
+        if entry.hasToldFailure, let identity = entry.identity { deliver(identity, name) }
+    }
+
+    func deliver(_ identity: Identity, _ name: String) {
+        guard let entry = entries[name] else { return }
+        entries[name]?.hasToldFailure = false
+        desk.deliver(
+            VaultDesk.Delivery(name: name, declaration: entry.declaration.digest, result: .success(identity)))
+    }
+}
+
+extension VaultError {
+    /// Whether the next call would fail too.
+    fileprivate var isOutage: Bool { kind == .unreachable || kind == .unavailable || kind == .deadToken }
+}
