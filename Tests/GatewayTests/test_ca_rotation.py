@@ -75,9 +75,9 @@ def test_no_request_is_lost_while_a_ca_file_is_replaced(run, make_origin, tmp_pa
     replace = WAYS[way](ca_file)
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(ca_file)}])
     with load.Load(gateway) as traffic:
-        for number, other in enumerate(2 * others):
+        for number in range(load.ROTATIONS):
             requests = traffic.requests
-            replace(ca_file, pem(other.certificate, first.certificate))
+            replace(ca_file, pem(others[number % len(others)].certificate, first.certificate))
             eventually("the change", lambda: changes(gateway) > number)
             eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
     assert "no answer from" not in gateway.log

@@ -130,12 +130,55 @@ def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upst
     gateway = serve(run, tmp_path, upstream, files())
     folder = tmp_path / "gateway0"
     with load.Load(gateway) as traffic:
-        for number in range(6):
+        for number in range(load.ROTATIONS):
             authority = (other, root)[number % 2]
             write(folder, node(authority), (root, other))
             eventually("the change", lambda: gateway.log.count("are shown another certificate") > number)
             requests = traffic.requests
             eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
+    assert "no answer from" not in gateway.log
+
+
+def test_no_request_is_lost_while_a_development_identity_is_made_again(run, make_origin, tmp_path):
+    """Its node's certificate is removed each time, so that it is made again by the same CA."""
+    certs = tmp_path / "certs"
+    gateway = run(
+        [], identities={"mesh": {"source": "dev", "cert_dir": str(certs)}}, node={"id": "edge-1"})
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    settings.load_cert_chain(certs / "edge-1-cert.pem", certs / "edge-1-key.pem")
+    settings.load_verify_locations(certs / "ca-cert.pem")
+    settings.verify_mode = ssl.CERT_REQUIRED
+    upstream = make_origin(tls=settings)
+    upstream.answer = load.answer
+    gateway.config["hosts"] = [{
+        "domain": "app.test", "upstreams": [upstream.url],
+        "upstream_tls": {"identity": "mesh", "server_name": "edge-1"}}]
+    gateway.reload()
+    with load.Load(gateway) as traffic:
+        for number in range(load.ROTATIONS):
+            (certs / "edge-1-cert.pem").unlink()
+            eventually("the change", lambda: gateway.log.count("are shown another certificate") > number)
+            requests = traffic.requests
+            eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
+    assert "no answer from" not in gateway.log
+
+
+def test_no_request_is_lost_while_successors_take_an_identity_of_variables(run, upstream, tmp_path, monkeypatch):
+    """Variables of a process don't change. A successor has the same ones, and shows the same identity."""
+    upstream.answer = load.answer
+    shown = node()
+    for name, content in {"CERT": pem(shown.certificate), "KEY": shown.key_pem, "CA": pem(root.certificate)}.items():
+        monkeypatch.setenv(f"MESH_{name}", content.decode())
+    gateway = serve(run, tmp_path, upstream, {"mesh": {
+        "source": "env", "cert_env_var": "MESH_CERT", "key_env_var": "MESH_KEY", "ca_env_var": "MESH_CA"}})
+    former = []
+    with load.Load(gateway) as traffic:
+        for _ in range(20):
+            requests = traffic.requests
+            former.append(gateway.upgrade())
+            eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
+    for process in former:
+        assert process.wait(PATIENCE) == 0
     assert "no answer from" not in gateway.log
 
 
