@@ -50,6 +50,9 @@ package final class SecretBytes: Sendable {
         }
     }
 
+    /// Random bytes from OpenSSL's generator for secrets.
+    package static func random(_ count: Int) throws(PKIError) -> SecretBytes { try OpenSSL.secretRandomBytes(count) }
+
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {

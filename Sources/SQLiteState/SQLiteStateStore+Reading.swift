@@ -83,12 +83,7 @@ extension SQLiteStateStore {
 
     package func generations() throws(StateError) -> [Generation] {
         try read { database in
-            try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map { row in
-                Generation(
-                    number: row["number"], startedAt: row["started_at"], who: row["who"], fileName: row["file_name"],
-                    directory: row["directory"], fileHash: row["file_hash"],
-                    outcome: Generation.Outcome(rawValue: row["outcome"]) ?? .unfinished, summary: row["summary"])
-            }
+            try Row.fetchAll(database, sql: "SELECT * FROM generations ORDER BY number DESC").map(Generation.init)
         }
     }
 

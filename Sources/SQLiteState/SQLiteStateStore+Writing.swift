@@ -143,16 +143,23 @@ extension SQLiteStateStore {
                 + StatementArguments(details.flatMap { [$0.key, $0.value] }))
     }
 
+    /// The number of a certificate that is added, whose name is the first parameter: the one that it had while it was
+    /// kept, else one that no certificate has had.
+    private static let certificateNumber = """
+        coalesce(
+            (SELECT id FROM kept_certificates WHERE name = ?1), (SELECT last_certificate + 1 FROM position))
+        """
+
     private func put(_ certificate: StoredCertificate, _ revision: Int, in database: Database) throws {
         let facts = certificate.facts
         let progress = try progress(after: certificate, in: database)
         try execute(
             database,
             """
-            INSERT INTO certificates (name, owner, record, domains, source, issuer_common_name, not_before, expires_at,
-                auto_renew, created_at, fingerprint, source_digest, directory, loss, chain, sealed_key, remote_id,
-                request, revision)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO certificates (id, name, owner, record, domains, source, issuer_common_name, not_before,
+                expires_at, auto_renew, created_at, fingerprint, source_digest, directory, loss, chain, sealed_key,
+                remote_id, request, revision)
+            VALUES (\(Self.certificateNumber), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET owner = excluded.owner, record = excluded.record, domains = excluded.domains,
                 source = excluded.source, issuer_common_name = excluded.issuer_common_name,
                 not_before = excluded.not_before, expires_at = excluded.expires_at, auto_renew = excluded.auto_renew,
@@ -221,8 +228,8 @@ extension SQLiteStateStore {
         try execute(
             database,
             """
-            INSERT OR REPLACE INTO kept_certificates (\(Columns.certificate), kept_since)
-            SELECT \(Columns.certificate), ? FROM certificates WHERE name = ?
+            INSERT OR REPLACE INTO kept_certificates (id, \(Columns.certificate), kept_since)
+            SELECT id, \(Columns.certificate), ? FROM certificates WHERE name = ?
             """, [since, name])
         try delete(ItemID(.certificate, name), revision, in: database)
     }
@@ -232,9 +239,9 @@ extension SQLiteStateStore {
         try execute(
             database,
             """
-            INSERT INTO certificates (\(Columns.certificate), revision)
-            SELECT \(Columns.certificate), ? FROM kept_certificates WHERE name = ?
-            """, [revision, name])
+            INSERT INTO certificates (id, \(Columns.certificate), revision)
+            SELECT \(Self.certificateNumber), \(Columns.certificate), ?2 FROM kept_certificates WHERE name = ?1
+            """, [name, revision])
         guard database.changesCount == 1 else { throw StateError.changedMeanwhile(id) }
         try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [name])
         try unmarkDeletion(of: id, in: database)

@@ -178,12 +178,14 @@ package final class SQLiteStateStore: StateStore {
     }
 
     /// Writes without waiting for the disk: a crash of the machine may lose the change. A later synced write also syncs
-    /// the change.
-    func writeWithoutSync(_ body: (Database) throws -> Void) throws(StateError) {
-        try Self.translating(path, patience) {
+    /// the change. Without `waiting`, the call throws `StateError.busy` at once when another process is writing.
+    func writeWithoutSync(waiting: Bool = true, _ body: (Database) throws -> Void) throws(StateError) {
+        try Self.translating(path, waiting ? patience : 0) {
             try database.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = NORMAL")
+                if !waiting { try database.execute(sql: "PRAGMA busy_timeout = 0") }
                 let outcome = Result { try commit(database, body) }
+                if !waiting { try database.execute(sql: "PRAGMA busy_timeout = \(patience)") }
                 try database.execute(sql: Self.syncEachCommit)
                 try outcome.get()
             }

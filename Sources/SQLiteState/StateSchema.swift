@@ -66,6 +66,9 @@ enum StateSchema {
         migrator.registerMigration("identities from Vaults") { database in
             try database.execute(sql: obtainedIdentities)
         }
+        migrator.registerMigration("tokens of the admin API, lasting numbers of certificates") { database in
+            try database.execute(sql: adminRecords)
+        }
         return migrator
     }
 
@@ -250,6 +253,24 @@ enum StateSchema {
         CREATE TABLE identity_requests (
             name TEXT PRIMARY KEY, declaration BLOB NOT NULL, sealed_key BLOB NOT NULL, created_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let adminRecords = """
+        -- Only digests: who reads the state can't use the tokens.
+        CREATE TABLE access_tokens (
+            name TEXT PRIMARY KEY, scope TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL,
+            created_by TEXT NOT NULL, expires_at INTEGER, last_used_at INTEGER
+        ) STRICT, WITHOUT ROWID;
+
+        -- The largest number that a certificate has had, so that no other certificate gets it later.
+        ALTER TABLE position ADD COLUMN last_certificate INTEGER NOT NULL DEFAULT 0;
+        UPDATE position SET last_certificate = (SELECT coalesce(max(id), 0) FROM certificates);
+        CREATE TRIGGER certificate_numbers AFTER INSERT ON certificates BEGIN
+            UPDATE position SET last_certificate = max(last_certificate, NEW.id);
+        END;
+
+        -- A kept certificate has its number still. Null where an earlier version has kept it.
+        ALTER TABLE kept_certificates ADD COLUMN id INTEGER;
         """
 
     private static let keptCertificates = """

@@ -74,7 +74,7 @@ package struct StoredItem: Sendable, Equatable {
 /// Facts about a stored certificate, without its chain and key.
 package struct CertificateFacts: Sendable, Equatable {
     /// Where a certificate came from.
-    package enum Source: String, Sendable {
+    package enum Source: String, Sendable, CaseIterable {
         /// The operator's own files.
         case custom
         case cloudflareOrigin = "cloudflare_origin"

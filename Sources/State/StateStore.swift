@@ -1,5 +1,5 @@
 /// Stores the state. A commit takes effect as a whole or not at all, also when the machine crashes.
-package protocol StateStore: IssuanceJournal, IdentityJournal {
+package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords {
     /// The part of the state that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 
@@ -68,6 +68,9 @@ package protocol StateStore: IssuanceJournal, IdentityJournal {
     /// A certificate with its chain and sealed key; nil when there is none of that name. Certificates that are only
     /// kept are not found.
     func certificate(named name: String) throws(StateError) -> StoredCertificate?
+
+    /// A kept certificate with its chain and sealed key; nil when there is none of that name.
+    func keptCertificate(named name: String) throws(StateError) -> StoredCertificate?
 
     /// The value of a setting; nil when it is not set.
     func setting(_ name: SettingName) throws(StateError) -> [UInt8]?

@@ -1,0 +1,42 @@
+/// A token for the admin API. The state keeps only its digest, so nobody can read the token from the state.
+package struct AccessToken: Sendable, Equatable {
+    /// What the bearer of a token may do.
+    package enum Scope: String, Sendable, CaseIterable {
+        /// Look at everything that is no secret.
+        case read
+        /// Change what the API can change, too.
+        case write
+    }
+
+    /// The most tokens in a state.
+    package static let most = 1000
+
+    /// The token's name, by which it is revoked and by which events name its bearer.
+    package let name: String
+    package let scope: Scope
+    /// SHA-256 of the token's text.
+    package let digest: [UInt8]
+    /// When the token was made, in seconds since 1970.
+    package let createdAt: Int64
+    /// The user and machine that made the token.
+    package let createdBy: String
+    /// When the token ends, in seconds since 1970; nil: never.
+    package let expiresAt: Int64?
+    /// When the token was last used, in seconds since 1970 and up to a minute late; nil: never.
+    package var lastUsedAt: Int64?
+
+    package init(
+        name: String, scope: Scope, digest: [UInt8], createdAt: Int64, createdBy: String, expiresAt: Int64?,
+        lastUsedAt: Int64? = nil
+    ) {
+        self.name = name
+        self.scope = scope
+        self.digest = digest
+        self.createdAt = createdAt
+        self.createdBy = createdBy
+        self.expiresAt = expiresAt
+        self.lastUsedAt = lastUsedAt
+    }
+
+    package func isExpired(at now: Int64) -> Bool { expiresAt.map { $0 <= now } ?? false }
+}

@@ -1,0 +1,86 @@
+/// What the admin API reads from the state beyond what gateways and applies read, a page at a time, and its tokens.
+package protocol AdminRecords {
+    /// All tokens, sorted by name.
+    func accessTokens() throws(StateError) -> [AccessToken]
+
+    /// Adds a token and an event about it. Returns false, and changes nothing, when the name is taken or there are
+    /// `AccessToken.most` tokens.
+    func addAccessToken(_ token: AccessToken, event: AuditEvent) throws(StateError) -> Bool
+
+    /// Deletes a token and adds an event about it. Returns false, and changes nothing, when there is no such token.
+    func deleteAccessToken(named name: String, event: AuditEvent) throws(StateError) -> Bool
+
+    /// Records that a token was used, unless another process is writing. A crash of the machine may lose the record.
+    func noteUse(ofToken name: String, at now: Int64) throws(StateError)
+
+    /// The certificates that a query finds, sorted by number, without their keys.
+    func certificates(_ query: CertificateQuery) throws(StateError) -> [NumberedCertificate]
+
+    /// The certificate with a number, without its key; nil when there is none.
+    func certificate(numbered number: Int64) throws(StateError) -> NumberedCertificate?
+
+    /// The number of the certificate of that name; nil when there is none.
+    func number(ofCertificate name: String) throws(StateError) -> Int64?
+
+    /// The hosts whose names come after `name`, sorted by name, at most `limit`. Nil begins with the first.
+    func hosts(after name: String?, limit: Int) throws(StateError) -> [(name: String, item: StoredItem)]
+
+    /// The hosts that may refer to a certificate: the one of that name, and those whose records contain the name.
+    func hosts(mentioning certificate: String) throws(StateError) -> [(name: String, item: StoredItem)]
+
+    /// All issuers.
+    func issuers() throws(StateError) -> [(name: String, item: StoredItem)]
+
+    /// Events with larger numbers than `query.after`, oldest first.
+    func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent]
+
+    /// Generations with smaller numbers than `number`, newest first, at most `limit`. Nil begins with the latest.
+    func generations(before number: Int?, limit: Int) throws(StateError) -> [Generation]
+}
+
+/// A certificate in force with its number. The number stays the same while the certificate is renewed, kept and
+/// restored, and no other certificate ever gets it.
+package struct NumberedCertificate: Sendable, Equatable {
+    package let number: Int64
+    /// The certificate, with an empty key.
+    package let certificate: StoredCertificate
+
+    package init(number: Int64, certificate: StoredCertificate) {
+        self.number = number
+        self.certificate = certificate
+    }
+}
+
+/// Which certificates to read. A certificate must meet all conditions that are set.
+package struct CertificateQuery: Sendable {
+    /// Only numbers larger than this one.
+    package var after: Int64 = 0
+    /// Only certificates that cover this name, by itself or by a wildcard. In lower case and wire form.
+    package var domain: String?
+    package var source: CertificateFacts.Source?
+    /// Only certificates that end before this time, in seconds since 1970.
+    package var expiresBefore: Int64?
+    package var limit = 100
+
+    package init() {}
+}
+
+package struct EventQuery: Sendable {
+    /// Only numbers larger than this one.
+    package var after: Int64 = 0
+    package var item: ItemID?
+    package var limit = 100
+
+    package init() {}
+}
+
+/// An event with its number, which grows with each event.
+package struct NumberedEvent: Sendable, Equatable {
+    package let number: Int64
+    package let event: AuditEvent
+
+    package init(number: Int64, event: AuditEvent) {
+        self.number = number
+        self.event = event
+    }
+}
