@@ -4,8 +4,7 @@ package struct GatewaySettings: Sendable, Equatable {
     package var http = [ListenAddress(address: nil, port: 8080)]
     /// The addresses that accept HTTPS.
     package var https = [ListenAddress(address: nil, port: 8443)]
-    /// The address of the admin listener, which serves health, metrics and the admin API.
-    package var admin = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
+    package var admin = AdminListener()
     /// The directory of the local CA's files, relative to the configuration file. `AEGIS_SSL_CACHE_DIR` takes
     /// precedence.
     package var cacheDirectory = ".cache/ssl"
@@ -26,7 +25,9 @@ package struct GatewaySettings: Sendable, Equatable {
                 "http", \.http, .list(of: .listenAddress, atMost: 100, "addresses"), "Where plain HTTP is listened for"),
             .defaulted(
                 "https", \.https, .list(of: .listenAddress, atMost: 100, "addresses"), "Where HTTPS is listened for"),
-            .defaulted("admin", \.admin, .listenAddress, "Where health, metrics and the admin API are listened for"),
+            .defaulted(
+                "admin", \.admin, AdminListener.shape,
+                "Where health, metrics and the admin API are listened for, and what the API may be used for"),
             .defaulted(
                 "cache_dir", \.cacheDirectory, .path,
                 "The directory of the local CA's files, relative to this file; AEGIS_SSL_CACHE_DIR wins"),

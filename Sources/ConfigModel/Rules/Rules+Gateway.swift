@@ -25,7 +25,7 @@ extension Rules {
         guard let node = reader.value(of: "gateway", in: root) else { return }
         let gateway = configuration.gateway
         var taken: [(listener: ListenAddress, key: String)] = []
-        let groups = [("http", gateway.http), ("https", gateway.https), ("admin", [gateway.admin])]
+        let groups = [("http", gateway.http), ("https", gateway.https), ("admin", [gateway.admin.address])]
         for (key, listeners) in groups {
             for (index, listener) in listeners.enumerated() {
                 if let clash = taken.first(where: { $0.listener.clashes(with: listener) }) {

@@ -49,7 +49,7 @@ extension Rules {
         let gateway = configuration.gateway
         guard reader.value(of: "gateway", in: root).map({ !reader.isFaulty($0) }) ?? true else { return }
         let others =
-            gateway.http.map { ("http", $0) } + gateway.https.map { ("https", $0) } + [("admin", gateway.admin)]
+            gateway.http.map { ("http", $0) } + gateway.https.map { ("https", $0) } + [("admin", gateway.admin.address)]
         guard let clash = others.first(where: { $0.1.clashes(with: address.listener) }) else { return }
         report(
             .error, "node", "address", in: root,

@@ -31,7 +31,7 @@ struct Retiring {
 extension GatewayServer {
     /// Without a state there are no settings, so the admin listener uses its default address.
     func listenWithoutState() {
-        if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin, .admin) }
+        if workers.isEmpty, heldChange == nil { listen(at: compiler.settings.admin.address, .admin) }
     }
 
     /// Listens at all addresses of the settings, and stops listening at all other addresses.
@@ -39,7 +39,7 @@ extension GatewayServer {
         var wanted: [String: Listening] = [:]
         for address in compiler.settings.http { wanted[address.text] = Listening(address: address, role: .http) }
         for address in compiler.settings.https { wanted[address.text] = Listening(address: address, role: .https) }
-        let admin = compiler.settings.admin
+        let admin = compiler.settings.admin.address
         wanted[admin.text] = Listening(address: admin, role: .admin)
         if let node = compiler.node?.address?.listener { wanted[node.text] = Listening(address: node, role: .node) }
         takeBack(wanted)

@@ -195,7 +195,8 @@ extension GatewayServer {
     /// machine's names and the listener's address.
     func prepareAdminCertificate() {
         guard let (authority, former) = localAuthority else { return }
-        let names = AdminHosts.names(of: node.machine) + [compiler.settings.admin.address?.text].compactMap(\.self)
+        let address = compiler.settings.admin.address.address?.text
+        let names = AdminHosts.names(of: node.machine) + [address].compactMap(\.self)
         do {
             let server = try authority.adminServer(for: names, now: Self.now)
             guard server.chain != former?.chain else { return }

@@ -1,0 +1,38 @@
+/// The admin listener, which serves health, metrics and the admin API.
+package struct AdminListener: Sendable, Equatable {
+    /// What clients of the admin API may do at most, whatever their tokens allow.
+    package enum API: String, ChoiceValue {
+        /// Look and change.
+        case write
+        /// Look only, for those whose file is the only truth.
+        case read
+        /// Nothing: there is no API.
+        case off
+    }
+
+    package var address = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
+    package var api = API.write
+
+    /// The listener's address, or a mapping with more.
+    static let shape = ValueShape<AdminListener>(
+        schema: .oneOf([ValueShape.listenAddress.schema, mapping.schema]),
+        read: { node, reader in
+            guard reader.document.kind(of: node) == .mapping else {
+                return ValueShape.listenAddress.read(node, &reader).map { AdminListener(address: $0) }
+            }
+            return mapping.read(node, &reader)
+        },
+        write: { listener, style in
+            listener.api == API.write
+                ? ValueShape.listenAddress.write(listener.address, style) : mapping.write(listener, style)
+        })
+
+    private static let mapping = ObjectShape<AdminListener>(
+        "an admin listener", "The address, and what the admin API may be used for", initial: AdminListener(),
+        fields: [
+            .defaulted("listen", \.address, .listenAddress, "Where health, metrics and the admin API are listened for"),
+            .defaulted(
+                "api", \.api, .choice("use of the admin API"),
+                "What clients of the admin API may do at most; off: there is no API"),
+        ])
+}
