@@ -119,6 +119,9 @@ let package = Package(
             // Needed for `Bytes.span`, which declares that the span lives no longer than its view.
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
         ),
+        .target(
+            name: "Operations", dependencies: ["ConfigModel", "Issuers", "PKI", "Reconciler", "State"],
+            swiftSettings: house),
         .executableTarget(
             name: "aegis-gateway",
             dependencies: [
@@ -134,6 +137,7 @@ let package = Package(
                 "ConfigModel",
                 "Gateway",
                 "Issuers",
+                "Operations",
                 "PKI",
                 "PrivateFiles",
                 "ProgramArguments",

@@ -2,6 +2,7 @@ import ArgumentParser
 import ConfigModel
 import Glibc
 import Issuers
+import Operations
 import PKI
 import PrivateFiles
 import Reconciler

@@ -1,24 +1,8 @@
 import ConfigModel
-import Issuers
+import Operations
 import State
 
-/// An edge certificate at Cloudflare, as a line of `status`.
-struct EdgeStatus {
-    let name: String
-    /// The newest pack; nil when none was ordered.
-    let pack: EdgePack?
-    /// How many older packs stay until the newest pack is active.
-    let formerCount: Int
-
-    /// The edge certificates of a state, sorted by name.
-    static func all(in snapshot: StateSnapshot, _ packs: [EdgePack]) -> [EdgeStatus] {
-        let own = Dictionary(grouping: packs, by: \.certificate)
-        let names = Set(snapshot.items.keys.filter { $0.kind == .edgeCertificate }.map(\.name)).union(own.keys)
-        return names.sorted().map { name in
-            EdgeStatus(name: name, pack: own[name]?.last, formerCount: max(0, (own[name]?.count ?? 0) - 1))
-        }
-    }
-
+extension EdgeStatus {
     /// The table for `status`; empty when there are no edge certificates.
     static func text(_ all: [EdgeStatus]) -> String {
         guard !all.isEmpty else { return "" }
@@ -33,15 +17,6 @@ struct EdgeStatus {
             pack.map { UTCTime.text($0.checkedAt) } ?? "", problem ?? "",
         ]
     }
-
-    private var formerText: String? {
-        guard formerCount > 0, let pack else { return nil }
-        return pack.isActive ? "the former one is not deleted yet" : "the former one is served until then"
-    }
-
-    var hasProblem: Bool { problem != nil }
-
-    private var problem: String? { pack?.problem ?? (formerText) }
 
     var value: PlainValue {
         .map([

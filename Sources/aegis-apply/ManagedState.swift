@@ -1,60 +1,15 @@
 import ConfigModel
 import Gateway
 import Issuers
+import Operations
 import PKI
 import Reconciler
 import SQLiteState
 import State
 import SystemPackage
 
-/// The part of a state that decides when certificates are obtained and renewed.
-struct ManagedState {
-    private var settings = GatewaySettings()
-    private(set) var issuers: [String: Issuer] = [:]
-    private(set) var certificates: [String: ManagedCertificate] = [:]
-    private var stored: [String: CertificateFacts] = [:]
-    private var progress: [String: RenewalProgress]
-    /// The names of disabled hosts, whose certificates nobody obtains or renews.
-    private var disabledHosts: Set<String> = []
-    /// The issued certificates with `auto_renew: false`, by name. Only an operator's command renews them.
-    private var unrenewed: [String: ManagedCertificate] = [:]
-    private let store: SQLiteStateStore
-
-    init(_ store: SQLiteStateStore) throws {
-        self.store = store
-        progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
-        try store.readChanges(since: 0) { change in
-            switch change {
-            case .item(let id, let item):
-                switch id.kind {
-                case .gateway: settings = GatewaySettings(record: item.record) ?? settings
-                case .issuer:
-                    guard var issuer = Issuer(record: item.record) else { return }
-                    issuer.name = id.name
-                    issuers[id.name] = issuer
-                case .host:
-                    guard let host = Host(record: item.record) else { return }
-                    if !host.enabled { disabledHosts.insert(id.name) }
-                    if let certificate = ManagedCertificate(host, record: item.record) {
-                        certificates[id.name] = certificate
-                    }
-                default: break
-                }
-            case .certificate(let certificate):
-                stored[certificate.name] = certificate.facts
-                if certificates[certificate.name] == nil {
-                    certificates[certificate.name] = ManagedCertificate(certificate)
-                }
-                if !certificate.facts.autoRenew {
-                    unrenewed[certificate.name] = ManagedCertificate(
-                        named: certificate.name, record: certificate.record, autoRenew: true,
-                        source: certificate.facts.source)
-                }
-            default: break
-            }
-        }
-    }
-
+/// What commands do with the certificates of a state.
+extension ManagedState {
     /// The certificates of these names. Without names: all of them if `orAll`, else none. `forced` includes
     /// certificates that are not renewed automatically. Throws a CommandFailure for a name that is unknown, or whose
     /// certificate Aegis does not renew.
@@ -90,44 +45,6 @@ struct ManagedState {
         return CommandFailure(
             message: "there is no certificate '\(name)'",
             hint: near.map { "did you mean '\($0)'?" } ?? "'aegis-apply certificates' lists them")
-    }
-
-    func isDue(_ certificate: ManagedCertificate, now: Int64) -> Bool {
-        now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress[certificate.name])
-    }
-
-    /// The time of the next try for a certificate that could not be obtained, in seconds since 1970; nil for other
-    /// certificates. After a forced renewal has failed, the certificate is tried when it is due, which may be much
-    /// later.
-    func nextTry(of name: String) -> Int64? {
-        guard let progress = progress[name], progress.failures > 0, !isLeft(name) else { return nil }
-        return certificates[name]?.dueAt(stored[name], from: issuers, after: progress) ?? progress.nextTryAt
-    }
-
-    /// Whether nobody obtains a certificate now because its host is disabled.
-    private func isLeft(_ name: String) -> Bool { certificates[name] == nil && disabledHosts.contains(name) }
-
-    /// Whether a certificate is due, ignoring that a failure delays the next try.
-    func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
-        var progress = progress[certificate.name]
-        progress?.nextTryAt = nil
-        return now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
-    }
-
-    /// For a certificate that is due but waits after a failure: the end of the wait, in seconds since 1970, and the
-    /// reason of the failure. Nil for other certificates.
-    func wait(of certificate: ManagedCertificate, now: Int64) -> (until: Int64, reason: String)? {
-        guard !isDue(certificate, now: now), isWanted(certificate, now: now), let progress = progress[certificate.name]
-        else { return nil }
-        return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
-    }
-
-    /// Whether a certificate that could not be obtained is needed now. It is not needed when its host is disabled, or
-    /// when the stored certificate is good and only a forced renewal has failed.
-    func isMissed(_ name: String, now: Int64) -> Bool {
-        if isLeft(name) { return false }
-        guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
-        return isWanted(certificate, now: now)
     }
 
     /// Whether to ask the CA of a certificate for renewal advice: the certificate is not due yet, and no process has

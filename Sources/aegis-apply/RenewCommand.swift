@@ -1,6 +1,7 @@
 import ArgumentParser
 import ConfigModel
 import Issuers
+import Operations
 import PKI
 import Reconciler
 import SQLiteState

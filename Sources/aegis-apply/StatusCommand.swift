@@ -1,6 +1,7 @@
 import ArgumentParser
 import ConfigModel
 import Issuers
+import Operations
 import Reconciler
 import State
 
@@ -20,26 +21,15 @@ struct StatusCommand: ParsableCommand {
     func run() throws {
         try reporting {
             let store = try options.openForReading()
-            let snapshot = try store.snapshot()
             let now = currentTime()
+            let report = try StatusReport(of: store, now: now)
+            let snapshot = report.snapshot
             let kept = KeptStatus(snapshot)
-            let gateways = GatewayList(try store.nodes(), snapshot, now: now)
-            let rows = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
-            let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
-            // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
-            let state = try failed.isEmpty ? nil : ManagedState(store)
-            let failing = failed.map {
-                FailingCertificate(
-                    $0, nextTryAt: state?.nextTry(of: $0.certificate),
-                    isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
-            }
-            let edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
-            let hasProblem =
-                rows.contains { $0.problem != nil } || failing.contains(where: \.isMissed) || gateways.hasProblem
-                || edge.contains(where: \.hasProblem)
+            let gateways = GatewayList(report.gateways)
+            let (rows, failing, edge, hasProblem) = (report.hosts, report.failing, report.edge, report.hasProblem)
             switch format {
             case .json:
-                let report = PlainValue.map([
+                let document = PlainValue.map([
                     ("format_version", .int(1)), ("state", .string(store.path)),
                     ("generation", .int(snapshot.generation)),
                     ("revision", .int(snapshot.revision)), ("has_problem", .bool(hasProblem)),
@@ -48,7 +38,7 @@ struct StatusCommand: ParsableCommand {
                     ("kept_certificates", kept.value),
                     ("failing", .list(failing.map(\.value))),
                 ])
-                try Terminal.print(report.json(indented: true) + [UInt8(ascii: "\n")])
+                try Terminal.print(document.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(
                     ["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM", "NOTE"], rows.map(\.cells))
@@ -60,17 +50,6 @@ struct StatusCommand: ParsableCommand {
             }
             if check, hasProblem { throw ExitStatus.itemsFailed }
         }
-    }
-}
-
-extension StateStore {
-    /// Why clients would refuse the chains of certificates in force, by certificate name. `now` is in seconds since
-    /// 1970.
-    func chainFaults(now: Int64) throws -> [String: String] {
-        var chains = ChainFaults(now: now)
-        var faults: [String: String] = [:]
-        try forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
-        return faults
     }
 }
 
@@ -105,31 +84,16 @@ extension HostStatus {
     }
 }
 
-/// A certificate that could not be obtained, and when it is tried again.
-private struct FailingCertificate {
-    private let progress: RenewalProgress
-    private let nextTryAt: Int64?
-    private let isDue: Bool
-    /// Whether the certificate is needed now. It is not needed when the stored certificate is good and only a forced
-    /// renewal has failed.
-    let isMissed: Bool
-
-    init(_ progress: RenewalProgress, nextTryAt: Int64?, isMissed: Bool, now: Int64) {
-        self.isMissed = isMissed
-        self.progress = progress
-        self.nextTryAt = nextTryAt
-        isDue = (nextTryAt ?? .max) <= now
-    }
-
+extension FailingCertificate {
     /// A line that says why the certificate could not be obtained, and when it is tried again.
-    var line: String {
+    fileprivate var line: String {
         let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"
         return (isMissed ? "problem" : "note")
             + ": certificate \(progress.certificate) could not be obtained \(times)\(next): \(progress.lastFailure ?? "")\n"
     }
 
-    var value: PlainValue {
+    fileprivate var value: PlainValue {
         .map([
             ("certificate", .string(progress.certificate)), ("failures", .int(progress.failures)),
             ("is_problem", .bool(isMissed)),

@@ -1,0 +1,69 @@
+import Issuers
+import Reconciler
+import State
+
+/// What is wrong in a state, and whether anybody must act.
+package struct StatusReport: Sendable {
+    package let snapshot: StateSnapshot
+    package let gateways: GatewaysStatus
+    /// Sorted by name.
+    package let hosts: [HostStatus]
+    /// Sorted by name.
+    package let failing: [FailingCertificate]
+    package let edge: [EdgeStatus]
+
+    /// `now` is in seconds since 1970.
+    package init(of store: any StateStore, now: Int64) throws {
+        snapshot = try store.snapshot()
+        gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: now)
+        hosts = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
+        let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
+        // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
+        let state = try failed.isEmpty ? nil : ManagedState(store)
+        failing = failed.map {
+            FailingCertificate(
+                $0, nextTryAt: state?.nextTry(of: $0.certificate),
+                isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
+        }
+        edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
+    }
+
+    /// What must be mended, with the item that it concerns: its kind and its name.
+    package var problems: [(item: String, problem: String)] {
+        let running = gateways.alive.filter { $0.problems > 0 }.map { node in
+            (
+                "gateway:\(node.machine)",
+                "\(node.problems) items could not be put in force" + Self.tail(node.lastProblem)
+            )
+        }
+        let missing = gateways.haveRun && gateways.alive.isEmpty ? [("gateway:gateway", "no gateway is running")] : []
+        let missed = failing.filter(\.isMissed).map { failing in
+            (
+                "certificate:\(failing.progress.certificate)",
+                "could not be obtained" + Self.tail(failing.progress.lastFailure)
+            )
+        }
+        return missing + running + missed
+            + edge.compactMap { edge in edge.problem.map { ("edge_certificate:\(edge.name)", $0) } }
+            + hosts.compactMap { host in host.problem.map { ("host:\(host.name)", $0) } }
+    }
+
+    private static func tail(_ reason: String?) -> String { reason.map { ": \($0)" } ?? "" }
+
+    /// Whether anybody must act: whether there are `problems`.
+    package var hasProblem: Bool {
+        hosts.contains { $0.problem != nil } || failing.contains(where: \.isMissed) || gateways.hasProblem
+            || edge.contains { $0.problem != nil }
+    }
+}
+
+extension StateStore {
+    /// Why clients would refuse the chains of certificates in force, by certificate name. `now` is in seconds since
+    /// 1970.
+    package func chainFaults(now: Int64) throws -> [String: String] {
+        var chains = ChainFaults(now: now)
+        var faults: [String: String] = [:]
+        try forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
+        return faults
+    }
+}
