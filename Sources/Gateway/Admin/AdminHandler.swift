@@ -3,6 +3,8 @@ struct AdminHandler: Sendable {
     let hosts: AdminHosts
     let status: GatewayStatus
     let metrics: MetricsSource
+    /// Nil if this program has no admin API.
+    var api: AdminQueue?
 
     /// Returns nil for a path without an endpoint.
     func answer(_ path: String) -> AdminAnswer? {

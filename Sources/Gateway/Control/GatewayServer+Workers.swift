@@ -7,7 +7,9 @@ extension GatewayServer {
     /// The admin listener has a worker of its own, so that admin requests and other requests never delay each other.
     func startAdmin() throws {
         let (handle, fallback, tickets) = (admin, fallback, tickets)
-        let handler = AdminHandler(hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics)
+        let handler = AdminHandler(
+            hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics,
+            api: options.adminService.map(AdminQueue.init))
         let settings = WorkerSettings()
         handle.start(log: log) {
             WorkerSetup(
@@ -77,6 +79,7 @@ extension GatewayServer {
         part.places = update.places
         part.removedUpstreams = update.removedUpstreams
         admin.mailbox.post(.update(part))
+        admin.mailbox.post(.api(compiler.settings.admin.api))
     }
 }
 

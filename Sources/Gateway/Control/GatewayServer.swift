@@ -23,6 +23,8 @@ package struct GatewayOptions: Sendable {
     /// Returns the key that seals the state's secrets. The key may be in the state itself, so the closure gets the
     /// store.
     package var masterKey: @Sendable (any StateStore) throws -> MasterKey
+    /// Answers requests to the admin API; nil if there is no API.
+    package var adminService: (any AdminService)?
     /// The directory of the local CA's files. Nil means that the configuration names the directory.
     package var cacheDirectory: String?
     /// How long open requests may take to finish after the gateway was told to end, in milliseconds.

@@ -150,6 +150,9 @@ struct PeerAddress {
     struct Key: Hashable {
         fileprivate let prefix: UInt64
         fileprivate let isV6: Bool
+
+        /// A number for the network: the address, or the first 64 bits of an IPv6 address. Few networks share one.
+        var network: UInt64 { prefix }
     }
 
     var key: Key {

@@ -3,10 +3,11 @@ import HTTP1
 extension Worker {
     /// Answers a request to the admin listener. If the Host field names another machine, the answer is 421. The path
     /// must be spelled exactly as in `AdminHandler`. So a client can't bypass a filter in front of the listener by
-    /// another spelling.
+    /// another spelling. The admin API has paths and rules of its own (`AdminService`).
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }
+        if head[requestHead.target.pathAndQuery.range].isAPI { return beginAPI(head, exchange, from: id) }
         answerEndpoint(head, exchange)
     }
 
@@ -17,7 +18,9 @@ extension Worker {
             clients[id].transport.tls?.peerChain ?? []
         }
         switch admission {
-        case .admitted: answerEndpoint(head, exchange)
+        case .admitted:
+            let isAPI = head[requestHead.target.pathAndQuery.range].isAPI
+            isAPI ? beginAPI(head, exchange, from: id) : answerEndpoint(head, exchange)
         case .misdirected: refuseNode(exchange)
         case .outdated(let refusal):
             if let refusal { refuseCertificate(refusal, of: id) }

@@ -62,10 +62,10 @@ extension Worker {
             memory.page.bytes, fields: location)
     }
 
-    /// Answers with a body that the gateway has made. `fields` are further header lines. The caller must have written
-    /// these lines to the start of `memory.output`.
+    /// Answers with a body that the gateway has made. `fields` are further header lines, which name the type of the
+    /// body if `type` is nil. The caller must have written these lines to the start of `memory.output`.
     func answer(
-        _ exchange: SlotID, status: Int, type: StaticString, _ body: Bytes, fields: Bytes? = nil,
+        _ exchange: SlotID, status: Int, type: StaticString?, _ body: Bytes, fields: Bytes? = nil,
         addsSiteFields: Bool = false
     ) {
         let client = exchanges[exchange].client
@@ -88,7 +88,7 @@ extension Worker {
         if says("date") { memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
         if hasBody {
-            if says("content-type") {
+            if let type, says("content-type") {
                 memory.output.append("Content-Type: ")
                 memory.output.append(type)
                 memory.output.append("\r\n")

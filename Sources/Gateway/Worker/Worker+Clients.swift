@@ -260,6 +260,7 @@ extension Worker {
             if exchange.isNone, clients[id].transport.isFlushed, !clients[id].isInHead, clients[id].discarding == nil {
                 return goodbye(id)
             }
+            if awaitsAPI(id) { return refuseForNow(exchange) }
             metrics.add(.clientTimeouts, 1)
             // An error can be answered only if no answer has begun, and if the client has received all earlier answers.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead

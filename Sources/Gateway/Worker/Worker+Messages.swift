@@ -9,6 +9,8 @@ extension Worker {
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
         case .place(let place): moveUpstream(to: place)
+        case .api(let access): apiAccess = access
+        case .answer(let exchange, let response): deliver(response, to: exchange)
         case .node(let access): nodeAccess = access
         case .trust(let renewed):
             renewed.upstreams.forEach(setTrust)

@@ -34,7 +34,7 @@ extension Worker {
 
     /// Sends status 100 to a client that waits for it (RFC 9110 section 10.1.1). Returns false if the client's
     /// connection is broken.
-    private func tellToContinue(_ exchange: SlotID) -> Bool {
+    func tellToContinue(_ exchange: SlotID) -> Bool {
         guard exchanges[exchange].expectsContinue else { return true }
         exchanges[exchange].expectsContinue = false
         return deliver(Bytes.interimContinue, to: exchanges[exchange].client)

@@ -129,7 +129,9 @@ extension Worker {
         let exchange = clients[id].exchange
         if exchanges[exchange].discardsRequestBody { return bytes.count }
         memory.output.clear()
-        let limit = bodyLimit(tables.sites[exchanges[exchange].site].view)
+        // The admin API has no site.
+        let site = exchanges[exchange].site
+        let limit = site.isNone ? UInt64(AdminRequest.maximumBodyBytes) : bodyLimit(tables.sites[site].view)
         var offset = start
         var chunk = OpenChunk()
         reading: while let step = exchanges[exchange].requestBody?.next(in: bytes.span, from: offset) {
@@ -190,6 +192,7 @@ extension Worker {
         exchanges[exchange].request.append(memory.output.bytes)
         exchanges[exchange].collectedBytes += memory.output.count
         collectedBytes += memory.output.count
+        if exchanges[exchange].site.isNone { return collectForAPI(exchange, received: received, from: id) }
         guard
             exchanges[exchange].isRequestComplete
                 || exchanges[exchange].collectedBytes >= settings.bodyBufferBytes

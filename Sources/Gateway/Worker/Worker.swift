@@ -56,6 +56,8 @@ final class Worker {
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
+    /// What clients of the admin API may do at most.
+    var apiAccess = AdminListener.API.write
     /// Who may use the node listener; nil if nobody may.
     var nodeAccess: NodeAccess?
     /// The gateway's ID in the state, which is part of the answers to checks by aegis-apply (`GatewayProbe`).

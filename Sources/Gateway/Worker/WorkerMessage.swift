@@ -12,6 +12,10 @@ enum WorkerMessage: Sendable {
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
+    /// Sets what clients of the admin API may do at most. Only the admin worker gets this message.
+    case api(AdminListener.API)
+    /// The answer to a request that was handed over to the admin API. Only the admin worker gets this message.
+    case answer(SlotID, AdminResponse)
     /// Sets who may use the node listener. Only the admin worker gets this message.
     case node(NodeAccess?)
     /// Sets trust in peers whose CAs, revocation lists or identities have changed.

@@ -1,0 +1,85 @@
+/// Answers requests to the admin API. The gateway receives requests and sends answers, and knows nothing about the
+/// resources in between.
+package protocol AdminService: Sendable {
+    /// May take long: the gateway calls this on threads of its own, several at once.
+    func answer(_ request: AdminRequest) -> AdminResponse
+}
+
+/// A request to the admin API, with its whole body.
+package struct AdminRequest: Sendable {
+    /// The fields that a request keeps, in lower case. All other fields are ignored, such as those that name another
+    /// method.
+    package static let fieldNames: Set<String> = [
+        "authorization", "content-type", "cookie", "idempotency-key", "if-match", "if-none-match", "origin",
+        "sec-fetch-site", "x-csrf-token",
+    ]
+    /// The largest body, in bytes.
+    package static let maximumBodyBytes = 1 << 20
+
+    /// A client that its certificate identifies.
+    package struct Holder: Sendable, Equatable {
+        /// The name in its certificate that lets it in.
+        package let name: String
+        /// Whether it may change anything.
+        package let mayChange: Bool
+
+        package init(name: String, mayChange: Bool) {
+            self.name = name
+            self.mayChange = mayChange
+        }
+    }
+
+    /// The method as sent, such as `GET`.
+    package var method: String
+    /// The path and query as sent, percent-encoded.
+    package var target: String
+    /// The host and port that the client asks for, as a URL writes them. Empty if an HTTP/1.0 client names none.
+    package var authority: String
+    /// The fields of `fieldNames` that the client sent, in their order. Names are in lower case.
+    package var fields: [(name: String, value: String)]
+    package var body: [UInt8]
+    /// The client's address, without its port.
+    package var client: String
+    /// The network that the client's address belongs to, for limits: the address, or the first 64 bits of an IPv6
+    /// address.
+    package var network: UInt64
+    package var requestID: String
+    /// Who the client's certificate says that it is; nil if a token must say who sent the request.
+    package var holder: Holder?
+    /// Whether the configuration lets the API change anything.
+    package var mayChange: Bool
+
+    package init(
+        method: String, target: String, authority: String = "", fields: [(name: String, value: String)] = [],
+        body: [UInt8] = [], client: String = "", network: UInt64 = 0, requestID: String = "",
+        holder: Holder? = nil, mayChange: Bool = true
+    ) {
+        self.method = method
+        self.target = target
+        self.authority = authority
+        self.fields = fields
+        self.body = body
+        self.client = client
+        self.network = network
+        self.requestID = requestID
+        self.holder = holder
+        self.mayChange = mayChange
+    }
+
+    /// The values of a field, in their order.
+    package func values(of name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
+}
+
+/// An answer of the admin API. The gateway adds the fields that each of its answers has.
+package struct AdminResponse: Sendable {
+    package var status: Int
+    /// Neither names nor values may contain control characters.
+    package var fields: [(name: String, value: String)]
+    package var body: [UInt8]
+
+    package init(status: Int, fields: [(name: String, value: String)] = [], body: [UInt8] = []) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+    }
+}

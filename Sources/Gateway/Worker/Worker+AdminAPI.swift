@@ -1,0 +1,131 @@
+import ConfigModel
+import HTTP1
+import PKI
+
+/// Requests to the admin API. The worker collects a request's body, hands the whole request over to the threads of the
+/// `AdminQueue`, and gets the answer by its mailbox.
+///
+/// While the body is collected, `Exchange.request` holds the head as it came and the decoded body. Only the admin
+/// worker has such exchanges, and no others that wait.
+extension Worker {
+    /// The largest number of body bytes that are collected for all requests to the API together.
+    private static let mostAPIBytes = 16 << 20
+    /// How long a client waits for an answer, in milliseconds.
+    private static let apiMilliseconds: Int64 = 60_000
+    /// When a client should try again that could not be served, in seconds.
+    private static let retrySeconds = 2
+
+    func beginAPI(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
+        guard apiAccess != .off, adminHandler?.api != nil else { return answerProblem(exchange, 404, "no-api") }
+        // Without credentials the answer does not depend on the body, which strangers could make large.
+        let hasCredentials =
+            clients[id].listener == .node || requestHead.fields.first(.authorization) != nil
+            || requestHead.fields.first(.cookie) != nil
+        guard !exchanges[exchange].isRequestComplete, hasCredentials else {
+            return handOver(request(head, exchange, of: id), exchange, of: id)
+        }
+        if case .length(let length) = requestHead.framing, length > UInt64(AdminRequest.maximumBodyBytes) {
+            return answerProblem(exchange, 413, "too-large")
+        }
+        exchanges[exchange].request.append(head)
+        exchanges[exchange].isCollecting = true
+        beginBody(of: id)
+        guard tellToContinue(exchange) else { return }
+        expectBody(of: id, received: 0)
+    }
+
+    /// Called after body bytes were added to the request. `received` is how many bytes have just arrived.
+    func collectForAPI(_ exchange: SlotID, received: Int, from id: SlotID) {
+        guard collectedBytes <= Self.mostAPIBytes else { return refuseForNow(exchange) }
+        guard exchanges[exchange].isRequestComplete else { return expectBody(of: id, received: received) }
+        exchanges[exchange].isCollecting = false
+        let stored = exchanges[exchange].request.bytes
+        var scanner = HeadScanner.request
+        guard case .complete(let headBytes) = scanner.scan(stored.span, limits: settings.headLimits),
+            requestHead.parse(stored[0..<headBytes].span, limits: settings.headLimits) == nil
+        else { return answerProblem(exchange, 500, "internal") }
+        var request = request(stored[0..<headBytes], exchange, of: id)
+        request.body = stored.from(headBytes).copy
+        forgetRequest(exchange)
+        handOver(request, exchange, of: id)
+    }
+
+    /// The request of which `requestHead` has the head, without its body.
+    private func request(_ head: Bytes, _ exchange: SlotID, of id: SlotID) -> AdminRequest {
+        var fields: [(name: String, value: String)] = []
+        for index in 0..<requestHead.fields.count {
+            let field = requestHead.fields[index]
+            let name = head[field.name.range].text.lowercased()
+            if AdminRequest.fieldNames.contains(name) { fields.append((name, head[field.value.range].text)) }
+        }
+        let host = head[requestHead.host.range].text
+        return AdminRequest(
+            method: head[requestHead.methodName.range].text, target: head[requestHead.target.pathAndQuery.range].text,
+            authority: requestHead.port.map { "\(host):\($0)" } ?? host, fields: fields,
+            client: clients[id].peer.description, network: clients[id].peer.key.network,
+            requestID: exchanges[exchange].requestID.text, holder: holder(id), mayChange: apiAccess == .write)
+    }
+
+    /// Who a client of the node listener is. Its certificate was verified when the request began.
+    private func holder(_ id: SlotID) -> AdminRequest.Holder? {
+        guard clients[id].listener == .node else { return nil }
+        let identity = clients[id].proof.certificate.flatMap { PeerIdentity(certificate: $0.der) }
+        return nodeAccess?.holder(of: identity?.names ?? [])
+    }
+
+    private func handOver(_ request: AdminRequest, _ exchange: SlotID, of id: SlotID) {
+        let mailbox = mailbox
+        let isAccepted = adminHandler?.api?.submit(request) { mailbox.post(.answer(exchange, $0)) }
+        guard isAccepted == true else { return refuseForNow(exchange) }
+        setDeadline(client: id, inMilliseconds: Self.apiMilliseconds)
+    }
+
+    /// Whether a client's request is with the threads that answer the API.
+    func awaitsAPI(_ id: SlotID) -> Bool {
+        let exchange = clients[id].exchange
+        return clients[id].listener.isAdmin && !exchange.isNone && !exchanges[exchange].isCollecting
+    }
+
+    /// Answers 503: there are too many requests, or the answer takes too long.
+    func refuseForNow(_ exchange: SlotID) {
+        memory.output.clear()
+        memory.output.append("Retry-After: ")
+        memory.output.append(decimal: UInt64(Self.retrySeconds))
+        memory.output.append("\r\n")
+        answerProblem(exchange, 503, "busy", fields: memory.output.bytes)
+    }
+
+    /// Answers with a problem (RFC 9457), as the API does itself. `word` ends its type. `fields` are as in `answer`.
+    private func answerProblem(_ exchange: SlotID, _ status: Int, _ word: StaticString, fields: Bytes? = nil) {
+        memory.page.clear()
+        memory.page.append("{\"type\":\"urn:aegis:problem:")
+        memory.page.append(word)
+        memory.page.append("\",\"title\":\"")
+        memory.page.append(GatewayAnswer.reason(status))
+        memory.page.append("\",\"status\":")
+        memory.page.append(decimal: UInt64(status))
+        memory.page.append(",\"request_id\":\"")
+        exchanges[exchange].requestID.write(to: memory.page)
+        memory.page.append("\"}\n")
+        answer(exchange, status: status, type: "application/problem+json", memory.page.bytes, fields: fields)
+    }
+
+    /// Sends an answer of the API, unless the client has gone or was answered.
+    func deliver(_ response: AdminResponse, to exchange: SlotID) {
+        guard exchanges.contains(exchange) else { return }
+        memory.output.clear()
+        for (name, value) in response.fields {
+            for part in [name, ": ", value, "\r\n"] { part.lendingBytes { memory.output.append($0) } }
+        }
+        response.body.lendingBytes {
+            answer(exchange, status: response.status, type: nil, $0, fields: memory.output.bytes)
+        }
+    }
+}
+
+extension Bytes {
+    /// Whether a path and query is the admin API's. The API itself refuses paths that are not in their normal form.
+    var isAPI: Bool {
+        starts(with: "/api") && (count == 4 || self[4] == UInt8(ascii: "/") || self[4] == UInt8(ascii: "?"))
+    }
+}
