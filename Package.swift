@@ -108,6 +108,7 @@ let package = Package(
         .systemLibrary(name: "CByteSearch"),
         .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CProgramArguments"),
         .target(name: "ProgramArguments", dependencies: ["CProgramArguments"], swiftSettings: house),
         .target(
@@ -122,10 +123,17 @@ let package = Package(
         .target(
             name: "Operations", dependencies: ["ConfigModel", "Issuers", "PKI", "Reconciler", "State"],
             swiftSettings: house),
+        .target(
+            name: "AdminAPI",
+            dependencies: [
+                "CZlib", "ConfigModel", "Gateway", "Issuers", "Operations", "PKI", "Reconciler", "Remote", "State",
+            ],
+            swiftSettings: house
+        ),
         .executableTarget(
             name: "aegis-gateway",
             dependencies: [
-                "ConfigModel", "Gateway", "Issuers", "PKI", "ProgramArguments", "SQLiteState", "State",
+                "AdminAPI", "ConfigModel", "Gateway", "Issuers", "PKI", "ProgramArguments", "SQLiteState", "State",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -150,6 +158,12 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
+        .testTarget(
+            name: "AdminAPITests",
+            dependencies: [
+                "AdminAPI", "ConfigModel", "Gateway", "Operations", "PKI", "SQLiteState", "State", "TestSupport",
+            ],
+            swiftSettings: house),
         .testTarget(name: "ACMETests", dependencies: ["ACME", "PKI", "Remote"], swiftSettings: house),
         .testTarget(
             name: "CloudflareTests", dependencies: ["Cloudflare", "HTTPClient", "PKI"], swiftSettings: house),

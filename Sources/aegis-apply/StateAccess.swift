@@ -80,6 +80,15 @@ struct StateOptions: ParsableArguments {
     /// Opens the state for reading. Throws a CommandFailure when there is none.
     func openForReading() throws -> SQLiteStateStore { try openForReading(configuration()) }
 
+    /// Opens an existing state for a change that needs no lock. Throws a CommandFailure when there is none.
+    func openForWriting() throws -> SQLiteStateStore {
+        let path = try path(configuration())
+        guard let store = try SQLiteStateStore(following: path) else {
+            throw CommandFailure(message: "there is no state '\(path)' yet", hint: "aegis-apply makes it")
+        }
+        return store
+    }
+
     /// Opens the state for reading, with a configuration that was read already.
     func openForReading(_ known: (file: ConfigurationFile, configuration: Configuration)?) throws -> SQLiteStateStore {
         let path = path(known)

@@ -1,11 +1,14 @@
+import AdminAPI
 import ArgumentParser
 import Gateway
 import Glibc
+import Issuers
 import PKI
 import ProgramArguments
 import SQLiteState
 import State
 import Synchronization
+import SystemPackage
 
 @main
 struct AegisGateway: ParsableCommand {
@@ -72,6 +75,7 @@ struct AegisGateway: ParsableCommand {
             },
             masterKey: { try keySource.key(for: $0) })
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
+        options.adminService = Self.adminAPI(path, cacheDirectory: options.cacheDirectory)
         options.drainMilliseconds = Int64(drainTimeout) * 1000
         options.version = ProgramVersion.number
         options.program = ProgramArguments.all
@@ -86,6 +90,30 @@ struct AegisGateway: ParsableCommand {
         } catch {
             throw GatewayExit(message: "\(error)")
         }
+    }
+}
+
+extension AegisGateway {
+    /// How long the admin API waits for a lock of the state, in milliseconds.
+    private static let patience = 2000
+
+    /// The admin API over the state at a path, which it opens for each request: admin requests are rare, and the file
+    /// may be replaced at any time.
+    fileprivate static func adminAPI(_ path: String, cacheDirectory: String?) -> AdminAPI {
+        AdminAPI(
+            AdminAPI.Surroundings(
+                version: ProgramVersion.number, now: { Int64(time(nil)) },
+                localAuthority: { directory, base in
+                    let place = cacheDirectory.map { FilePath($0) } ?? FilePath(base).pushing(FilePath(directory))
+                    return LocalAuthority.certificate(in: place)
+                },
+                withStore: { body in
+                    guard let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience) else {
+                        return nil
+                    }
+                    defer { store.close() }
+                    return try body(store)
+                }))
     }
 }
 

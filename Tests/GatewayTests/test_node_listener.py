@@ -1,5 +1,7 @@
 """The node listener: health and metrics over mutual TLS, for those alone that `node.allow` names."""
 
+import json
+
 import pytest
 
 from authority import CLIENT, SERVER, Holder, pem
@@ -45,8 +47,48 @@ def test_those_that_are_allowed_see_what_there_is(gateway, tmp_path):
     for names in (["a.ci.mesh.test"], [f"URI:{SCRAPER}"], ["elsewhere.test", f"URI:{SCRAPER}"]):
         settings = context(client(*names), folder=tmp_path)
         assert [ask(gateway, settings, path) for path in ("/healthz", "/readyz", "/metrics", "/metrics?x")] == 4 * [200]
-        assert [ask(gateway, settings, path) for path in ("/", "/api/v1/hosts", "/healthz/", "/%68ealthz")] == 4 * [404]
+        assert [ask(gateway, settings, path) for path in ("/", "/apis", "/healthz/", "/%68ealthz")] == 4 * [404]
     assert ask(gateway, settings, request="POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n") == 405
+
+
+def api(gateway, settings, method="GET", path="/api/v1/hosts", fields=""):
+    """Asks the admin API at the node listener: status, and the last word of a problem's type."""
+    gateway.https, https = gateway.node, gateway.https
+    try:
+        with connect(gateway, settings, None) as connection:
+            body = "" if method == "GET" else "Content-Length: 2\r\n"
+            answer = connection.ask(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{body}{fields}\r\n", *([] if method == "GET" else ["{}"]))
+            problem = json.loads(answer.body)["type"].rpartition(":")[2] if answer.status >= 400 else ""
+            return answer.status, problem
+    finally:
+        gateway.https = https
+
+
+def test_the_certificate_is_the_credential_of_the_api(gateway, tmp_path):
+    may_change = context(client("a.ci.mesh.test"), folder=tmp_path)
+    may_look = context(client(f"URI:{SCRAPER}"), folder=tmp_path)
+    both = context(client("a.ci.mesh.test", f"URI:{SCRAPER}"), folder=tmp_path)
+    assert [api(gateway, who) for who in (may_change, may_look, both)] == 3 * [(200, "")]
+    assert api(gateway, may_look, "POST") == (403, "insufficient-scope")
+    assert [api(gateway, who, "POST") for who in (may_change, both)] == 2 * [(405, "method-not-allowed")]
+    # A token adds nothing, and a wrong one takes nothing away.
+    assert api(gateway, may_look, fields="Authorization: Bearer x\r\n") == (200, "")
+    assert api(gateway, may_change, path="/api/v1/hosts/..") == (400, "bad-path")
+    assert api(gateway, may_change, "POST", fields="Origin: https://evil.example\r\n") == (403, "foreign-origin")
+
+
+def test_a_change_of_a_scope_holds_for_open_connections(gateway, tmp_path):
+    settings = context(client("a.ci.mesh.test"), folder=tmp_path)
+    post = "POST /api/v1/hosts HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    gateway.https = gateway.node
+    with connect(gateway, settings, None) as kept:
+        assert kept.ask(post).status == 405
+        gateway.config["node"]["allow"][0]["scope"] = "read"
+        gateway.reload()
+        eventually("it may only look", lambda: kept.ask(post).status == 403)
+        gateway.config["node"]["allow"][0]["scope"] = "write"
+        gateway.reload()
+        eventually("it may change again", lambda: kept.ask(post).status == 405)
 
 
 @pytest.mark.parametrize("what, holder", {

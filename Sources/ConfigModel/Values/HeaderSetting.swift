@@ -4,6 +4,9 @@ package struct HeaderSetting: Sendable, Hashable {
     package let name: String
     /// The value, without white space around it.
     package let value: String
+
+    /// The setting for people who may not see its value.
+    package var hidden: HeaderSetting { HeaderSetting(name: name, value: "(hidden)") }
 }
 
 /// The grammar of header fields, and the names reserved for the gateway.

@@ -1,5 +1,5 @@
 /// Durations as the file writes them: a number and `ms`, `s`, `m`, `h` or `d`.
-enum TimeSpan {
+package enum TimeSpan {
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
@@ -9,7 +9,7 @@ enum TimeSpan {
     ]
     static let unitPattern = "(ms|s|m|h|d)"
 
-    static func parse(_ text: String) throws(ValueFault) -> Duration {
+    package static func parse(_ text: String) throws(ValueFault) -> Duration {
         let (digits, unit) = Quantity.split(text)
         guard let number = Int64(digits) else {
             throw ValueFault("bad duration \(text.quotedForMessage)", hint: "write a number and a unit, such as 30s")

@@ -26,10 +26,14 @@ package struct LocalAuthority: Sendable {
 
     /// The digest of the CA in a directory. Nil if the CA does not exist or can't be read. This function makes no CA.
     package static func digest(in directory: FilePath) -> [UInt8]? {
-        guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate),
-            let chain = try? CertificateChain(pem: text.plainCopy())
-        else { return nil }
-        return Digest.sha256(chain.leaf.der)
+        certificate(in: directory).map { Digest.sha256($0.der) }
+    }
+
+    /// The certificate of the CA in a directory. Nil if the CA does not exist or can't be read. This function makes no
+    /// CA.
+    package static func certificate(in directory: FilePath) -> Certificate? {
+        guard let text = try? PrivateFile.read(FilePair(directory, rootName).certificate) else { return nil }
+        return try? CertificateChain(pem: text.plainCopy()).leaf
     }
 
     /// Returns the reason why the CA can't be opened or made in a directory. Returns nil if there is no known reason.

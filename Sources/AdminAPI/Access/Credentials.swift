@@ -1,0 +1,43 @@
+import Gateway
+import Operations
+import PKI
+import State
+
+/// Who sent a request, and what this party may do.
+struct Identity: Sendable, Equatable {
+    /// The name of the token, or of the certificate.
+    let name: String
+    let scope: AccessToken.Scope
+}
+
+/// What a request shows to prove who sent it.
+enum Credentials: Equatable {
+    case none
+    /// A bearer token (RFC 6750 section 2.1).
+    case bearer(String)
+    /// Several credentials, or of another kind.
+    case unusable
+
+    init(_ request: AdminRequest) {
+        let values = request.values(of: "authorization")
+        guard let value = values.first else {
+            self = .none
+            return
+        }
+        let words = value.split(separator: " ", maxSplits: 1)
+        guard values.count == 1, words.count == 2, words[0].lowercased() == "bearer" else {
+            self = .unusable
+            return
+        }
+        self = .bearer(String(words[1].drop { $0 == " " }))
+    }
+
+    /// The token with this text among `tokens`; nil if there is none. Compares with each token in full, so the time
+    /// shows nothing about the tokens.
+    static func token(_ text: String, among tokens: [AccessToken]) -> AccessToken? {
+        guard let digest = AccessTokenText.digest(of: text).map({ SecretBytes($0) }) else { return nil }
+        var found: AccessToken?
+        for token in tokens where SecretBytes(token.digest) == digest { found = token }
+        return found
+    }
+}

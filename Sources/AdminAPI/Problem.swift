@@ -1,0 +1,113 @@
+import ConfigModel
+import Gateway
+
+/// Why a request was not carried out: an answer of type `application/problem+json` (RFC 9457).
+struct Problem: Error {
+    /// The kinds of problems. Programs tell them apart by the last part of `type`, which never changes.
+    enum Kind: String, CaseIterable {
+        /// No resource has this path.
+        case notFound = "not-found"
+        case methodNotAllowed = "method-not-allowed"
+        /// The path is not in its normal form.
+        case badPath = "bad-path"
+        /// A part of the request is invalid; `errors` says which.
+        case invalid
+        /// There is no token, or it is not good.
+        case unauthorized
+        /// The token's scope does not allow this.
+        case insufficientScope = "insufficient-scope"
+        /// The configuration does not let the API change anything.
+        case readOnly = "read-only"
+        /// A page of another origin has sent the request.
+        case foreignOrigin = "foreign-origin"
+        /// Too many wrong tokens came from the client's address.
+        case tooManyTries = "too-many-tries"
+        /// There is no state yet, or it can't be read.
+        case unavailable
+        /// The gateway itself has failed.
+        case `internal`
+
+        var status: Int {
+            switch self {
+            case .notFound: 404
+            case .methodNotAllowed: 405
+            case .badPath, .invalid: 400
+            case .unauthorized: 401
+            case .insufficientScope, .readOnly, .foreignOrigin: 403
+            case .tooManyTries: 429
+            case .unavailable: 503
+            case .internal: 500
+            }
+        }
+
+        var title: String {
+            switch self {
+            case .notFound: "There is nothing here"
+            case .methodNotAllowed: "The method is not allowed here"
+            case .badPath: "The path is not in its normal form"
+            case .invalid: "The request is invalid"
+            case .unauthorized: "A token is needed"
+            case .insufficientScope: "The token does not allow this"
+            case .readOnly: "The API is for reading only"
+            case .foreignOrigin: "The request comes from a page of another origin"
+            case .tooManyTries: "Too many wrong tokens"
+            case .unavailable: "The state can't be read now"
+            case .internal: "The gateway has failed"
+            }
+        }
+    }
+
+    /// The place of a fault in a request.
+    enum Place {
+        /// A JSON pointer (RFC 6901) into the body.
+        case pointer(String)
+        /// The name of a query parameter.
+        case parameter(String)
+    }
+
+    let kind: Kind
+    /// What is wrong and what to do, in a sentence. Never contains secrets, and nothing that the client sent but names
+    /// that the API knows.
+    let detail: String
+    var errors: [(place: Place, detail: String)] = []
+    /// Further fields of the answer.
+    var fields: [(name: String, value: String)] = []
+
+    init(
+        _ kind: Kind, _ detail: String, errors: [(place: Place, detail: String)] = [],
+        fields: [(name: String, value: String)] = []
+    ) {
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.fields = fields
+    }
+
+    static func type(_ kind: Kind) -> String { "urn:aegis:problem:\(kind.rawValue)" }
+
+    func response(to requestID: String) -> AdminResponse {
+        var members: [(String, PlainValue)] = [
+            ("type", .string(Self.type(kind))), ("title", .string(kind.title)), ("status", .int(kind.status)),
+            ("detail", .string(detail)), ("request_id", .string(requestID)),
+        ]
+        if !errors.isEmpty {
+            members.append(
+                (
+                    "errors",
+                    .list(
+                        errors.map { place, detail in
+                            switch place {
+                            case .pointer(let pointer):
+                                .map([("pointer", .string(pointer)), ("detail", .string(detail))])
+                            case .parameter(let name):
+                                .map([("parameter", .string(name)), ("detail", .string(detail))])
+                            }
+                        })
+                ))
+        }
+        return AdminResponse(
+            status: kind.status,
+            fields: [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")] + fields,
+            body: PlainValue.map(members).json() + [UInt8(ascii: "\n")])
+    }
+}

@@ -1,0 +1,175 @@
+import ConfigModel
+import Gateway
+import Issuers
+import PKI
+import State
+
+/// The certificates in force, without their keys.
+enum CertificateRoutes {
+    static let all: [Route] = [
+        .reading(
+            "/api/v1/certificates", "listCertificates", "The certificates in force",
+            query: [
+                .text(
+                    "domain", "Only certificates for this name, or for a wildcard above it", expected: "must be a name"
+                ) {
+                    IPAddress($0)?.text ?? (try? DomainName.parse($0))?.text
+                },
+                .word(
+                    "source", "Only certificates that came from here", CertificateFacts.Source.allCases.map(\.rawValue)),
+                .time("expires_before", "Only certificates that end before this time"),
+            ] + QueryParameter.page(), .page(of: summary), list),
+        .reading(
+            "/api/v1/certificates/{id}", "getCertificate", "A certificate, with what uses it and when it is renewed",
+            details
+        ) { try CertificateDetails(find($0), $0) },
+        .file(
+            "/api/v1/certificates/{id}/chain.pem", "getChain", "A certificate and its intermediates, the leaf first",
+            type: "application/x-pem-file", chain),
+    ]
+
+    private static let members: [JSONMember<CertificateSummary>] = [
+        JSONMember("id", .integer, "Its number, which no other certificate ever gets") { Int($0.number) },
+        JSONMember("name", .text, "The name by which hosts refer to it") { $0.certificate.name },
+        JSONMember("owner", .word(["file", "api"]), "Who declares it: the file or the API") {
+            $0.certificate.owner.rawValue
+        },
+        JSONMember("domains", .list(of: .text), "The names that it covers") { $0.facts.domains },
+        JSONMember("source", .word(CertificateFacts.Source.allCases.map(\.rawValue)), "Where it came from") {
+            $0.facts.source.rawValue
+        },
+        JSONMember("issuer", .text, "The common name of the CA; empty when the CA has none") {
+            $0.facts.issuerCommonName
+        },
+        JSONMember("not_before", .time, "The beginning of its validity") { $0.facts.notBefore },
+        JSONMember("expires_at", .time, "The end of its validity, and of the chain's") { $0.facts.expiresAt },
+        JSONMember("auto_renew", .flag, "Whether it is renewed before it expires") { $0.facts.autoRenew },
+        JSONMember("created_at", .time, "When this leaf was stored") { $0.facts.createdAt },
+        JSONMember("status", .word(CertificateSummary.Status.allCases.map(\.rawValue)), "Whether it can be used now") {
+            $0.status.rawValue
+        },
+        JSONMember("problem", .optional(.text), "Why clients refuse it; null when they don't") { $0.problem },
+    ]
+
+    private static let summary = JSONForm<CertificateSummary>.object("Certificate", "A certificate in force", members)
+
+    private static let details = JSONForm<CertificateDetails>.object(
+        "CertificateDetails", "A certificate in force, with what uses it",
+        members.map { member in JSONMember(copying: member, \CertificateDetails.summary) } + [
+            JSONMember("fingerprint", .text, "SHA-256 of the leaf in lower-case hex") { $0.summary.facts.fingerprint },
+            JSONMember("hosts", .list(of: .text), "The hosts that it is for") { $0.hosts },
+            JSONMember("renews_at", .optional(.time), "When it is due to be renewed; null when nobody renews it") {
+                $0.renewsAt
+            },
+            JSONMember("failures", .integer, "How many tries to renew it have failed since the last success") {
+                $0.progress?.failures ?? 0
+            },
+            JSONMember("last_failure", .optional(.text), "Why the last try failed; null when it did not") {
+                $0.progress?.lastFailure
+            },
+        ])
+
+    private static func list(_ call: Call) throws -> Page<CertificateSummary> {
+        var query = CertificateQuery()
+        query.after = call.query.cursor.flatMap { Int64($0.parts[0]) } ?? 0
+        query.domain = call.query.text("domain")
+        query.source = call.query.text("source").flatMap(CertificateFacts.Source.init)
+        query.expiresBefore = call.query.integer("expires_before").map(Int64.init)
+        query.limit = call.query.limit + 1
+        let found = try call.store.certificates(query)
+        var chains = ChainFaults(now: call.now)
+        return Page(found, call.query.limit) {
+            CertificateSummary($0, &chains, now: call.now)
+        } next: {
+            Cursor("\($0.number)")
+        }
+    }
+
+    private static func find(_ call: Call) throws -> NumberedCertificate {
+        let text = call.parameters["id"] ?? ""
+        guard let number = Int64(text), "\(number)" == text, let found = try call.store.certificate(numbered: number)
+        else { throw Problem(.notFound, "There is no certificate in force with this id.") }
+        return found
+    }
+
+    /// Only certificates are written, whatever else the stored text may contain.
+    private static func chain(_ call: Call) throws -> (name: String, content: [UInt8]) {
+        let certificates = try PEM.certificates(in: find(call).certificate.chain)
+        let text = try certificates.map { (der) throws(PKIError) in try Certificate(der: der).pem }.joined()
+        return ("chain.pem", Array(text.utf8))
+    }
+}
+
+struct CertificateSummary: Sendable {
+    enum Status: String, CaseIterable {
+        case valid
+        case expired
+        /// Clients refuse it although it has not expired; `problem` says why.
+        case unusable
+    }
+
+    let number: Int64
+    let certificate: StoredCertificate
+    let status: Status
+    let problem: String?
+
+    var facts: CertificateFacts { certificate.facts }
+
+    init(_ numbered: NumberedCertificate, _ chains: inout ChainFaults, now: Int64) {
+        number = numbered.number
+        certificate = numbered.certificate
+        problem = certificate.facts.loss ?? chains.fault(of: certificate)
+        status = problem != nil ? .unusable : certificate.facts.expiresAt <= now ? .expired : .valid
+    }
+}
+
+private struct CertificateDetails: Sendable {
+    let summary: CertificateSummary
+    /// The domains of the hosts whose certificate it is.
+    let hosts: [String]
+    let progress: RenewalProgress?
+    /// In seconds since 1970; nil when nobody renews it.
+    let renewsAt: Int64?
+
+    init(_ numbered: NumberedCertificate, _ call: Call) throws {
+        var chains = ChainFaults(now: call.now)
+        summary = CertificateSummary(numbered, &chains, now: call.now)
+        let certificate = numbered.certificate
+        let hosts = try call.store.hosts(mentioning: certificate.name).compactMap { name, item in
+            Host(record: item.record).map { (name: name, host: $0, record: item.record) }
+        }.filter { $0.host.certificateName == certificate.name }
+        self.hosts = hosts.map(\.name)
+        let progress = try call.store.renewal(of: certificate.name)
+        self.progress = progress
+        let own = hosts.first { $0.name == certificate.name }
+        let managed =
+            own.flatMap { ManagedCertificate($0.host, record: $0.record) } ?? ManagedCertificate(certificate)
+        let issuers = try call.store.issuers().compactMap { name, item in
+            Issuer(record: item.record).map { issuer in
+                var issuer = issuer
+                issuer.name = name
+                return (name, issuer)
+            }
+        }
+        let known = Dictionary(issuers) { first, _ in first }
+        renewsAt = managed.map { $0.dueAt(certificate.facts, from: known, after: progress) }
+    }
+}
+
+extension JSONMember {
+    /// The member of a part, as a member of the whole.
+    init<Part>(copying member: JSONMember<Part>, _ part: KeyPath<Value, Part> & Sendable) {
+        self.init(name: member.name, schema: member.schema, definitions: member.definitions) {
+            member.write($0[keyPath: part])
+        }
+    }
+}
+
+extension Page {
+    /// The first `limit` of the items that were read, one more than `limit` if there are more.
+    init<Read>(_ read: [Read], _ limit: Int, _ item: (Read) throws -> Item, next: (Read) -> Cursor) rethrows {
+        let shown = read.prefix(limit)
+        items = try shown.map(item)
+        self.next = read.count > limit ? shown.last.map(next) : nil
+    }
+}

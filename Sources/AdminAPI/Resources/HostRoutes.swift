@@ -1,0 +1,115 @@
+import ConfigModel
+import Gateway
+import Issuers
+import Reconciler
+import State
+
+/// The hosts as they are in force, and what is wrong with them.
+enum HostRoutes {
+    static let all: [Route] = [
+        .reading(
+            "/api/v1/hosts", "listHosts", "The hosts, sorted by domain", query: QueryParameter.page(), .page(of: form),
+            list),
+        .reading("/api/v1/hosts/{id}", "getHost", "A host", form, one),
+    ]
+
+    private static let form = JSONForm<HostView>.object(
+        "Host", "A host that is served",
+        [
+            JSONMember("id", .text, "Its domain, which names it") { $0.name },
+            JSONMember("owner", .word(["file", "api"]), "Who declares it: the file or the API") { $0.owner.rawValue },
+            JSONMember("problem", .optional(.text), "What is wrong with it now; null when nothing is") {
+                $0.status?.problem
+            },
+            JSONMember("warning", .optional(.text), "What will be wrong if nobody acts; null when nothing will be") {
+                $0.status?.warning
+            },
+            JSONMember("served_certificate", .optional(.text), "The name of the certificate that it is served with") {
+                $0.status?.certificate
+            },
+            JSONMember(
+                "ssl_cert_id", .optional(.integer), "The number of its own certificate; null while there is none"
+            ) {
+                $0.certificateNumber.map { Int($0) }
+            },
+            JSONMember(
+                "settings", .any("object"),
+                "Its settings as the file has them. Values of headers that are set on the way to upstreams are not shown"
+            ) {
+                $0.settings
+            },
+        ])
+
+    private static func list(_ call: Call) throws -> Page<HostView> {
+        let limit = call.query.limit
+        let found = try call.store.hosts(after: call.query.cursor?.parts[0], limit: limit + 1)
+        let page = Page(found, limit, { $0 }, next: { Cursor($0.name) })
+        return Page(items: try HostView.all(page.items, call), next: page.next)
+    }
+
+    private static func one(_ call: Call) throws -> HostView {
+        let name = call.parameters["id"] ?? ""
+        guard let item = try call.store.item(ItemID(.host, name)),
+            let view = try HostView.all([(name, item)], call).first
+        else { throw Problem(.notFound, "There is no host with this domain.") }
+        return view
+    }
+}
+
+struct HostView: Sendable {
+    let name: String
+    let owner: StoredItem.Owner
+    let settings: PlainValue
+    let status: HostStatus?
+    /// The number of the host's own certificate.
+    let certificateNumber: Int64?
+
+    /// The hosts with their states, which depend only on them and on their certificates.
+    static func all(_ items: [(name: String, item: StoredItem)], _ call: Call) throws -> [HostView] {
+        var snapshot = StateSnapshot.empty
+        var faults: [String: String] = [:]
+        var numbers: [String: Int64] = [:]
+        var chains = ChainFaults(now: call.now)
+        func add(_ numbered: NumberedCertificate) {
+            let certificate = numbered.certificate
+            snapshot.items[ItemID(.certificate, certificate.name)] = StoredItem(
+                owner: certificate.owner, record: certificate.record, certificate: certificate.facts)
+            faults[certificate.name] = chains.fault(of: certificate)
+            numbers[certificate.name] = numbered.number
+        }
+        for (name, item) in items {
+            snapshot.items[ItemID(.host, name)] = item
+            guard let host = Host(record: item.record) else { continue }
+            if let wanted = host.certificateName, let number = try call.store.number(ofCertificate: wanted),
+                let own = try call.store.certificate(numbered: number)
+            {
+                add(own)
+                continue
+            }
+            // Others that cover the names stand in for a certificate that is missing.
+            for domain in host.names {
+                var query = CertificateQuery()
+                query.domain = domain.text
+                try call.store.certificates(query).forEach(add)
+            }
+        }
+        let statuses = HostStatus.all(in: snapshot, chainFaults: faults, now: call.now)
+        let byName = Dictionary(statuses.map { ($0.name, $0) }) { first, _ in first }
+        return items.map { name, item in
+            let host = Host(record: item.record)
+            return HostView(
+                name: name, owner: item.owner, settings: host?.shownSettings ?? .object([]), status: byName[name],
+                certificateNumber: host?.certificateName.flatMap { numbers[$0] })
+        }
+    }
+}
+
+extension Host {
+    /// All settings by the keys of the file. What is set on the way to upstreams may be a credential, which clients of
+    /// the host never see, so it is not shown here either.
+    fileprivate var shownSettings: PlainValue {
+        var host = self
+        host.headers.request.set = host.headers.request.set.map(\.hidden)
+        return host.record(.complete)
+    }
+}

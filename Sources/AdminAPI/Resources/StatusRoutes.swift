@@ -1,0 +1,108 @@
+import ConfigModel
+import Operations
+import State
+
+/// What is wrong, and what will be done when.
+enum StatusRoutes {
+    /// The most problems and failures that one answer names.
+    private static let named = 100
+
+    static let all: [Route] = [
+        .reading("/api/v1/status", "getStatus", "What is wrong, as 'aegis-apply status' finds it", status) {
+            try StatusReport(of: $0.store, now: $0.now)
+        },
+        .reading(
+            "/api/v1/renewals", "listRenewals", "When certificates are due to be renewed, the next first",
+            query: QueryParameter.page(2), .page(of: renewal), calendar),
+    ]
+
+    private static let problem = JSONForm<(item: String, problem: String)>.object(
+        "StatusProblem", "Something that must be mended",
+        [
+            JSONMember("item", .text, "The kind and the name of what it concerns") { $0.item },
+            JSONMember("problem", .text, "What is wrong") { $0.problem },
+        ])
+
+    private static let failing = JSONForm<FailingCertificate>.object(
+        "FailingCertificate", "A certificate that could not be obtained",
+        [
+            JSONMember("certificate", .text, "Its name") { $0.progress.certificate },
+            JSONMember("failures", .integer, "How many tries have failed since the last success") {
+                $0.progress.failures
+            },
+            JSONMember("is_problem", .flag, "Whether it is needed now") { $0.isMissed },
+            JSONMember("next_try_at", .optional(.time), "When it is tried again; null when nobody tries it") {
+                $0.nextTryAt
+            },
+            JSONMember("reason", .optional(.text), "Why the last try failed") { $0.progress.lastFailure },
+        ])
+
+    private static let status = JSONForm<StatusReport>.object(
+        "Status", "What is wrong",
+        [
+            JSONMember("generation", .integer, "The number of the last apply that changed something") {
+                $0.snapshot.generation
+            },
+            JSONMember("revision", .integer, "Grows with each change of what is served") { $0.snapshot.revision },
+            JSONMember("has_problem", .flag, "Whether anybody must act") { $0.hasProblem },
+            JSONMember("gateways", .integer, "How many gateways run") { $0.gateways.alive.count },
+            JSONMember("hosts", .integer, "How many hosts there are") { $0.hosts.count },
+            JSONMember("certificates", .integer, "How many certificates are in force") { report in
+                report.snapshot.items.keys.count { $0.kind == .certificate }
+            },
+            JSONMember("problem_count", .integer, "How many problems there are") { $0.problems.count },
+            JSONMember("problems", .list(of: problem), "The first \(named) of them") {
+                Array($0.problems.prefix(named))
+            },
+            JSONMember("failing", .list(of: failing), "The first \(named) certificates that could not be obtained") {
+                Array($0.failing.prefix(named))
+            },
+        ])
+
+    private struct Renewal: Sendable {
+        let name: String
+        let number: Int64?
+        let facts: CertificateFacts?
+        let dueAt: Int64
+        let progress: RenewalProgress?
+        let now: Int64
+    }
+
+    private static let renewal = JSONForm<Renewal>.object(
+        "Renewal", "When a certificate is due to be renewed",
+        [
+            JSONMember("certificate", .text, "Its name") { $0.name },
+            JSONMember("certificate_id", .optional(.integer), "Its number; null as long as it was never issued") {
+                $0.number.map { Int($0) }
+            },
+            JSONMember("renews_at", .time, "When it is due") { $0.dueAt },
+            JSONMember("is_due", .flag, "Whether that time has come") { $0.dueAt <= $0.now },
+            JSONMember("expires_at", .optional(.time), "The end of its validity; null as long as it was never issued") {
+                $0.facts?.expiresAt
+            },
+            JSONMember("failures", .integer, "How many tries have failed since the last success") {
+                $0.progress?.failures ?? 0
+            },
+            JSONMember("last_failure", .optional(.text), "Why the last try failed; null when it did not") {
+                $0.progress?.lastFailure
+            },
+        ])
+
+    private static func calendar(_ call: Call) throws -> Page<Renewal> {
+        let state = try ManagedState(call.store)
+        var due = state.calendar()[...]
+        if let cursor = call.query.cursor, let time = Int64(cursor.parts[0]) {
+            let last = (time, cursor.parts[1])
+            due = due.drop { ($0.dueAt, $0.certificate.name) <= last }
+        }
+        let limit = call.query.limit
+        return try Page(
+            Array(due.prefix(limit + 1)), limit,
+            { certificate, facts, dueAt in
+                Renewal(
+                    name: certificate.name, number: try call.store.number(ofCertificate: certificate.name),
+                    facts: facts,
+                    dueAt: dueAt, progress: state.progress[certificate.name], now: call.now)
+            }, next: { Cursor("\($0.dueAt)", $0.certificate.name) })
+    }
+}

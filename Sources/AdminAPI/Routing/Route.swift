@@ -1,0 +1,76 @@
+import ConfigModel
+import Gateway
+import State
+
+/// One thing that the API does, as data: how it is asked for, who may, and what it answers. The OpenAPI document follows
+/// from the routes.
+struct Route: Sendable {
+    let method: String
+    let path: PathPattern
+    /// The scope that a token must have.
+    let scope: AccessToken.Scope
+    /// The name that generated clients give the call.
+    let name: String
+    let summary: String
+    let query: [QueryParameter]
+    let answer: Answer
+    /// Whether the path's parameters may name something that does not exist.
+    let carryOut: @Sendable (Call) throws -> AdminResponse
+
+    /// The body of a good answer.
+    struct Answer: Sendable {
+        let summary: String
+        let type: String
+        let schema: PlainValue
+        var definitions: [String: PlainValue] = [:]
+    }
+
+    /// A route that reads a value and answers it as JSON.
+    static func reading<Value>(
+        _ path: PathPattern, _ name: String, _ summary: String, query: [QueryParameter] = [],
+        _ form: JSONForm<Value>, _ read: @escaping @Sendable (Call) throws -> Value
+    ) -> Route {
+        Route(
+            method: "GET", path: path, scope: .read, name: name, summary: summary, query: query,
+            answer: Answer(
+                summary: summary, type: "application/json", schema: form.schema, definitions: form.definitions)
+        ) { call in .json(form.write(try read(call))) }
+    }
+
+    /// A route that answers a file.
+    static func file(
+        _ path: PathPattern, _ name: String, _ summary: String, type: String,
+        _ read: @escaping @Sendable (Call) throws -> (name: String, content: [UInt8])
+    ) -> Route {
+        Route(
+            method: "GET", path: path, scope: .read, name: name, summary: summary, query: [],
+            answer: Answer(summary: summary, type: type, schema: .map([("type", .string("string"))]))
+        ) { call in
+            let file = try read(call)
+            return AdminResponse(
+                status: 200,
+                fields: [
+                    ("Content-Type", type), ("Content-Disposition", "attachment; filename=\"\(file.name)\""),
+                ], body: file.content)
+        }
+    }
+}
+
+/// A request for a route, with what its answer may be made of.
+struct Call {
+    /// The values of the path's parameters.
+    let parameters: [String: String]
+    let query: Query
+    let identity: Identity
+    let store: any StateStore
+    /// In seconds since 1970.
+    let now: Int64
+    let surroundings: AdminAPI.Surroundings
+}
+
+extension AdminResponse {
+    static func json(_ value: PlainValue) -> AdminResponse {
+        AdminResponse(
+            status: 200, fields: [("Content-Type", "application/json")], body: value.json() + [UInt8(ascii: "\n")])
+    }
+}
