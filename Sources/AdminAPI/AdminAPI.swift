@@ -81,7 +81,7 @@ package final class AdminAPI: AdminService {
         guard !isChange || OriginRule.isMet(by: request) else {
             throw Problem(.foreignOrigin, "Only the admin page itself may change anything by a browser.")
         }
-        // Who has shown a certificate needs no token.
+        // A client that has shown a certificate needs no token.
         let text = try request.holder == nil ? bearer(of: request) : ""
         let response = try surroundings.withStore { store in
             let identity =

@@ -85,7 +85,7 @@ import Testing
         #expect(fixture.ask(path, read, method: "OPTIONS").problem == "method-not-allowed")
     }
 
-    @Test("Who has shown a certificate needs no token, and may do what its scope allows")
+    @Test("A client that has shown a certificate needs no token, and may do what its scope allows")
     func certificates() {
         func ask(_ mayChange: Bool, method: String = "GET") -> AdminResponse {
             fixture.api.answer(

@@ -137,3 +137,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+def ends_with(process, *, after):
+    """A fault that kills a process when a call comes: before the server sees the call, or after."""
+    def fault(call):
+        if after:
+            call.pass_on()
+        process().kill()
+        process().wait()
+        call.hang_up()
+
+    return fault

@@ -17,6 +17,7 @@ import pytest
 from client import Client, tls_context
 from gateway import PATIENCE, eventually
 from hosts import age, forget, host, killing_at, nothing_is_left, rows, shown
+from proxy import ends_with
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
 MANY = 200
@@ -24,18 +25,6 @@ MANY = 200
 
 def places(every, first):
     return range(1 if LONG else first, MANY, 1 if LONG else every)
-
-
-def ends_with(process, *, after):
-    """A fault that kills a process when a call comes: before the CA sees the call, or after."""
-    def fault(call):
-        if after:
-            call.pass_on()
-        process().kill()
-        process().wait()
-        call.hang_up()
-
-    return fault
 
 
 def check(stand, gateway, before, where):

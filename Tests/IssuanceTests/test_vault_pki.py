@@ -19,7 +19,8 @@ from cloudflare import lose
 from gateway import PATIENCE, PROGRAMS, Gateway, eventually
 from hosts import aegis_apply, age, killing_at, nothing_is_left, rows, serial, shown
 from reporting import parts
-from vault_ca import Vault, ends_with
+from proxy import ends_with
+from vault_ca import Vault
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
 SIGN, REVOKE = "pki/sign/web", "pki/revoke"

@@ -226,15 +226,3 @@ class Vault:
         self.close()
         self._server.kill()
         self._server.wait()
-
-
-def ends_with(process, *, after):
-    """A fault that kills a process when the call comes: before Vault sees it, or after."""
-    def fault(call):
-        if after:
-            call.pass_on()
-        process().kill()
-        process().wait()
-        call.hang_up()
-
-    return fault
