@@ -27,6 +27,17 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {part.log_path}", part.log[-6000:]))
 
 
+def pytest_sessionfinish(session):
+    """Hands a worker's figures to the process that shows them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = reporting.figures
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    reporting.figures += getattr(node, "workeroutput", {}).get("figures", [])
+
+
 def pytest_terminal_summary(terminalreporter):
     for figure in reporting.figures:
         terminalreporter.write_line(figure)
