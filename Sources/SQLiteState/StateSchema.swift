@@ -69,6 +69,9 @@ enum StateSchema {
         migrator.registerMigration("tokens of the admin API, lasting numbers of certificates") { database in
             try database.execute(sql: adminRecords)
         }
+        migrator.registerMigration("alerts of certificates and identities that end") { database in
+            try database.execute(sql: expiryAlerts)
+        }
         return migrator
     }
 
@@ -271,6 +274,15 @@ enum StateSchema {
 
         -- A kept certificate has its number still. Null where an earlier version has kept it.
         ALTER TABLE kept_certificates ADD COLUMN id INTEGER;
+        """
+
+    private static let expiryAlerts = """
+        -- The latest threshold that was told of each. next_try_at: when the webhook is to be called, if it is.
+        CREATE TABLE expiry_alerts (
+            kind TEXT NOT NULL, name TEXT NOT NULL, fingerprint TEXT NOT NULL, threshold INTEGER NOT NULL,
+            not_after INTEGER NOT NULL, told_at INTEGER NOT NULL, tries INTEGER NOT NULL, next_try_at INTEGER,
+            delivered_at INTEGER, PRIMARY KEY (kind, name, fingerprint)
+        ) STRICT, WITHOUT ROWID;
         """
 
     private static let keptCertificates = """

@@ -1,5 +1,5 @@
 /// Stores the state. A commit takes effect as a whole or not at all, also when the machine crashes.
-package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords {
+package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, ExpiryAlertStore {
     /// The part of the state that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
 

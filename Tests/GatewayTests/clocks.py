@@ -21,9 +21,37 @@ def ahead(days):
     The faketime program would stay in between as a parent; its library alone does not. That adds to the environment of
     the first program, which moves it away from where Swift finds the arguments: so `env` is that one.
     """
+    with _tidied():
+        yield ("env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME=+{days}d", "env")
+
+
+class MovingClock:
+    """A clock that a test sets ahead while programs run by it."""
+
+    def __init__(self, path):
+        self._path = path
+        self.wrapper = (
+            "env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME_TIMESTAMP_FILE={path}", "FAKETIME_NO_CACHE=1", "env")
+        self.set(0)
+
+    def set(self, seconds):
+        """Sets it so many seconds ahead of the machine's. All clocks of the programs go with it."""
+        beside = self._path.with_suffix(".new")
+        beside.write_text(f"+{seconds}\n")
+        beside.rename(self._path)
+
+
+@pytest.fixture
+def clock(tmp_path):
+    with _tidied():
+        yield MovingClock(tmp_path / "clock")
+
+
+@contextlib.contextmanager
+def _tidied():
+    """Removes the memory that the library shares with children, and leaves."""
     shared = pathlib.Path("/dev/shm")
     before = set(shared.glob("*faketime*"))
-    yield ("env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME=+{days}d", "env")
-    # Memory to share with children is left.
+    yield
     for path in set(shared.glob("*faketime*")) - before:
-        path.unlink()
+        path.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ package struct AlertSettings: Sendable, Equatable {
     /// Nil: events, logs and metrics tell alone.
     package var webhook: Webhook?
 
+    package init() {}
+
     static let shape = ObjectShape<AlertSettings>(
         "alerts", "When and where it is told that certificates expire", initial: AlertSettings(),
         fields: [

@@ -26,7 +26,6 @@ struct Rules {
         rules.checkEdgeCertificates()
         rules.checkHosts()
         rules.checkNames()
-        rules.warnOfUnusedSettings()
         reader = rules.reader
     }
 

@@ -7,6 +7,7 @@ extension GatewayServer {
         tellOfWarnings()
         if change == nil, !deliveries.isEmpty { tellOfTrust() }
         guard var renewed = change else { return }
+        alerting.nextLook = 0
         updateNodeAccess()
         tellOfTrust()
         if !renewed.upstreams.isEmpty {

@@ -121,6 +121,7 @@ extension GatewayServer {
         updateNodeAccess()
         applyListeners()
         nextRenewalLook = 0
+        alerting.nextLook = 0
         let firstEnd = compiler.firstEnd()
         let expiries = compiler.certificates.count <= GatewayStatus.mostExpiries ? compiler.expiries : [:]
         status.change { status in

@@ -64,6 +64,8 @@ enum ControlEvent: Sendable {
     case revocationsDone
     /// The thread that checks the ordered certificate packs has ended.
     case packsFollowed
+    /// The thread that calls the webhook of alerts has ended.
+    case webhookCalled
 }
 
 /// The control side of the gateway. All its properties are used only on the thread that calls `run`.
@@ -144,6 +146,7 @@ package final class GatewayServer {
     let vaultDesk: VaultDesk
     /// By the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
+    var alerting = Alerting()
     let metrics = MetricsSource()
     var isEnding = false
     /// Whether a signal has already asked the gateway to end. A second such signal ends the gateway at once.
@@ -235,6 +238,7 @@ package final class GatewayServer {
             case .identityDelivered: lookAtFiles()
             case .revocationsDone: issuance.isRevoking = false
             case .packsFollowed: issuance.isFollowing = false
+            case .webhookCalled: alerting.isCalling = false
             }
         }
         if putHeldChangeInForce() || isTouched {
@@ -279,6 +283,7 @@ package final class GatewayServer {
         maintain()
         keepVaults()
         lookAtRenewals(now)
+        lookAtExpiries(now)
         retryListening()
         watchAccessLog(now)
         checkSuccessor()

@@ -21,6 +21,13 @@ struct PeerMaterials {
         var refreshes = 0
         var failedRefreshes = 0
 
+        /// When it renews itself, in seconds since 1970; nil if somebody else replaces it.
+        var renewsAt: Int64? {
+            guard case .vault(let vault) = settings.source, vault.issued != nil, let identity = kept.identity
+            else { return kept.renewsAt }
+            return identity.expiresAt - (identity.expiresAt - identity.chain.leaf.notBefore) / 3
+        }
+
         /// Counts that the identity was read again.
         mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
 
@@ -94,6 +101,21 @@ struct PeerMaterials {
                     notAfter: $0.kept.identity?.notAfter, refreshes: $0.refreshes, failedRefreshes: $0.failedRefreshes)
             },
             nextUpdates: parsedLists.compactMapValues { $0.lists.compactMap(\.nextUpdate).min() })
+    }
+
+    /// The identities that were read, with their ends. `startedAt` is when the gateway started, in seconds since 1970.
+    func expiringItems(startedAt: Int64) -> [ExpiringItem] {
+        identities.compactMap { name, declared in
+            guard let identity = declared.kept.identity else { return nil }
+            let fingerprint = Digest.sha256Text(identity.chain.leaf.der)
+            return ExpiringItem(
+                subject: ExpiryAlert.Subject(.identity, name, fingerprint: fingerprint), notAfter: identity.expiresAt,
+                overdueAt: declared.renewsAt.map {
+                    ExpiringItem.overdueAt(
+                        renewsAt: $0, notAfter: identity.expiresAt, startedAt: startedAt,
+                        hasFailed: declared.kept.failure != nil)
+                })
+        }
     }
 
     // MARK: Looking

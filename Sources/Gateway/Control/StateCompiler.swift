@@ -11,6 +11,8 @@ import SystemPackage
 /// the reason is added to `problems`.
 struct StateCompiler {
     private(set) var settings = GatewaySettings()
+    /// When it is told that certificates end; the defaults unless the configuration says otherwise.
+    private(set) var alerts = AlertSettings()
     var upstreams = UpstreamRegistry()
     /// The health checks, by the upstream's number. If several hosts share an upstream, the check of the host whose
     /// name sorts first is used.
@@ -139,6 +141,7 @@ struct StateCompiler {
         items.formUnion(materials.identityNames.lazy.map { ItemID(.identity, $0) })
         items.formUnion(vaults.keys.lazy.map { ItemID(.vault, $0) })
         if node != nil { items.insert(ItemID(single: .node)) }
+        if alerts != AlertSettings() { items.insert(ItemID(single: .alerts)) }
         items.insert(ItemID(single: .gateway))
         return items
     }
@@ -191,6 +194,8 @@ struct StateCompiler {
         case .item(let id, let item) where id.kind == .identity: takeIdentity(id, item, &update)
         case .item(let id, let item) where id.kind == .node:
             if let settings = read(NodeSettings.self, of: id, item) { setNode(settings, &update) }
+        case .item(let id, let item) where id.kind == .alerts:
+            alerts = read(AlertSettings.self, of: id, item) ?? alerts
         case .item, .certificate: break
         case .challenge(let challenge):
             // An error is ignored: if the challenge can't be answered, the CA tells the process that placed the order.
@@ -219,7 +224,7 @@ struct StateCompiler {
                 renewTrust(of: id.name, &update)
             case .node: setNode(nil, &update)
             case .vault: vaults[id.name] = nil
-            case .alerts: break
+            case .alerts: alerts = AlertSettings()
             }
         }
     }

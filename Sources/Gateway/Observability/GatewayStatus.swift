@@ -34,6 +34,7 @@ final class GatewayStatus: Sendable {
         var issuances = 0
         var failedIssuances = 0
         var renewals = RenewalOutlook()
+        var alerts: [ExpiryAlert.Kind: AlertCounts] = [:]
         var lostLogLines: UInt64 = 0
     }
 

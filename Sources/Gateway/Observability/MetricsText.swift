@@ -1,3 +1,5 @@
+import State
+
 /// Writes all metrics in the text format of Prometheus (version 0.0.4,
 /// https://prometheus.io/docs/instrumenting/exposition_formats/).
 ///
@@ -180,11 +182,27 @@ struct MetricsText {
         if let soonest = status.firstEnd {
             gauge("aegis_certificate_soonest_not_after_seconds", "The first end of validity of all", "\(soonest)")
         }
+        writeAlerts()
         writeIdentities()
         guard !status.expiries.isEmpty else { return }
         header("aegis_certificate_not_after_timestamp_seconds", "The end of a certificate's validity", "gauge")
         for (name, end) in status.expiries.sorted(by: { $0.key < $1.key }) {
             sample("aegis_certificate_not_after_timestamp_seconds", [("name", name)], end)
+        }
+    }
+
+    private mutating func writeAlerts() {
+        let name = "aegis_expiry_alerts_total"
+        header(
+            name, "Alerts that certificates and identities end: told by this process, and what the webhook did",
+            "counter")
+        for kind in ExpiryAlert.Kind.allCases {
+            let counts = status.alerts[kind] ?? AlertCounts()
+            for (result, count) in [
+                ("told", counts.told), ("delivered", counts.delivered), ("failed", counts.failed),
+            ] {
+                sample(name, [("kind", kind.rawValue), ("result", result)], count)
+            }
         }
     }
 

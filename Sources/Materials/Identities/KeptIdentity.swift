@@ -12,6 +12,8 @@ package struct KeptIdentity: Sendable {
     package private(set) var failure: MaterialFailure?
 
     private var readAgainAt: Int64 = .max
+    /// When the source makes another one, in seconds since 1970; nil for a source that somebody else renews.
+    package var renewsAt: Int64? { readAgainAt == .max ? nil : readAgainAt }
     /// When the source was last read, in seconds since 1970. A source that can't be used is read once a second.
     private var readAt: Int64 = 0
 
