@@ -7,6 +7,7 @@ extension Rules {
     mutating func checkNode() {
         guard let settings = configuration.node, let node = reader.value(of: "node", in: root) else { return }
         warnOfRepeats(settings.allowed.map(\.san), in: "allow", of: node, text: \.text)
+        checkID(settings, node)
         guard let address = settings.address else { return checkWithoutListener(settings, node) }
         checkClash(of: address)
         if settings.allowed.isEmpty {
@@ -28,6 +29,30 @@ extension Rules {
             report(
                 .error, in: place, "the node listener needs verify_chain, which identity '\(name)' has turned off",
                 hint: "set verify_chain: true on the identity", notes: [note("defined here", at: identity.origin)])
+        }
+    }
+
+    /// A development CA makes the node a certificate for its ID, in files of that name.
+    private mutating func checkID(_ settings: NodeSettings, _ node: NodeID) {
+        let development = configuration.identities.first {
+            if case .development = $0.source { true } else { false }
+        }
+        guard let id = settings.id, let development else { return }
+        let isTaken = id.lowercased() == "ca"
+        guard isTaken || !Self.isHostName(id) else { return }
+        report(
+            .error, "id", in: node,
+            isTaken
+                ? "the node of a development CA can't be called '\(id)': its files would be the CA's"
+                : "the node of a development CA needs an id that is a host name, which '\(id)' is not",
+            hint: isTaken ? "give it another id" : "labels of 1 to 63 characters, with a '.' between two",
+            notes: [note("the development CA is defined here", at: development.origin)])
+    }
+
+    /// Whether a name, of letters, digits, '-', '_' and '.', is a host name by the length of its labels.
+    private static func isHostName(_ name: String) -> Bool {
+        name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy {
+            (1...63).contains($0.count)
         }
     }
 

@@ -29,6 +29,19 @@ extension Rules {
         }
         warnOfRepeats(settings.revocationLists, in: "crl_files", of: section, text: \.self)
         warnOfRepeats(settings.requiredSANs ?? [], in: "required_sans", of: section, text: \.text)
+        warnOfLiftedNames(settings.requiredSANs, of: settings.identity, section)
+    }
+
+    /// Warns of an empty list that takes away what the identity demands: left out, the identity's list holds.
+    private mutating func warnOfLiftedNames(_ names: [PeerNamePattern]?, of identity: String?, _ section: NodeID) {
+        guard names?.isEmpty == true, let name = identity, let identity = identities[name],
+            !identity.peers.requiredSANs.isEmpty
+        else { return }
+        report(
+            .warning, "required_sans", in: section,
+            "any SAN is accepted here: the empty list takes the place of that of identity '\(name)'",
+            hint: "leave required_sans out, so that the identity's hold",
+            notes: [note("the identity is defined here", at: identity.origin)])
     }
 
     private mutating func checkTrust(_ settings: ClientAuthSettings, _ section: NodeID) {
@@ -71,5 +84,8 @@ extension Rules {
         guard let section else { return }
         if let name = settings.identity { _ = identity(named: name, at: reader.value(of: "identity", in: section)) }
         warnOfRepeats(settings.requiredSANs ?? [], in: "required_sans", of: section, text: \.text)
+        if settings.usesAuthorities(of: settings.identity.flatMap({ identities[$0] })) {
+            warnOfLiftedNames(settings.requiredSANs, of: settings.identity, section)
+        }
     }
 }
