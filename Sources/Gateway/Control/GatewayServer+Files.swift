@@ -18,7 +18,10 @@ extension GatewayServer {
         if !renewed.clients.isEmpty {
             log.info(
                 "clients' certificates are verified by other CAs or revocation lists now",
-                [("rules", "\(renewed.clients.count)")])
+                [
+                    ("rules", "\(renewed.clients.count)"),
+                    ("hosts", compiler.namesOfHosts(verifyingBy: Set(renewed.clients.map(\.number)))),
+                ])
         }
         // Upstreams of a change that is held are not in force yet. Their numbers may still be those of others.
         for index in heldChange?.update.upstreams.indices ?? 0..<0 {
@@ -51,5 +54,18 @@ extension GatewayServer {
         toldFailures = failures
         // The next tick tells of the problems that are left.
         nextHeartbeat = 0
+    }
+}
+
+extension StateCompiler {
+    /// The names of the hosts that verify their clients by rules of these numbers, for the log. Of many, the first.
+    fileprivate func namesOfHosts(verifyingBy numbers: Set<ClientTrustNumber>) -> String {
+        let names = sites.values.filter { site in
+            let rule = site.view.clientCertificates
+            return rule.mode != .none && numbers.contains(rule.trust)
+        }.map(\.name).sorted()
+        let most = 20
+        return names.prefix(most).joined(separator: ", ")
+            + (names.count > most ? " and \(names.count - most) more" : "")
     }
 }

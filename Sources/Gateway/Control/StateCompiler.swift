@@ -49,7 +49,7 @@ struct StateCompiler {
     var clientTrusts = ClientTrusts()
     /// Development identities that wait for the node, for whose ID they are.
     var heldIdentities: [NamedIdentity] = []
-    private var sites = NamedTable<Site>()
+    private(set) var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
     private var shared = SharedParts()
 

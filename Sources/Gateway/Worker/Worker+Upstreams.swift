@@ -101,7 +101,9 @@ extension Worker {
             case .needsInput: return upstreams[id].transport.keepUndecrypted(memory.wire)
             case .needsOutput: continue
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
-            case .failed(let failure): return upstreamBroke(id, "TLS: \(failure.reason)")
+            case .failed(let failure):
+                let refusal = upstreams[id].transport.tls?.verdict.map { "the certificate is not trusted: \($0.words)" }
+                return upstreamBroke(id, "TLS: \(refusal ?? failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if

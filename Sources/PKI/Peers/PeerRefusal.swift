@@ -66,6 +66,16 @@ package struct PeerRefusal: Sendable, Equatable {
     }
 }
 
+extension PeerRefusal {
+    /// The reason, with the certificate's names if they are the reason.
+    package var words: String {
+        guard reason == .missingName || reason == .wrongHost, let certificate else { return description }
+        let more = certificate.namesLeftOut > 0 ? ["and \(certificate.namesLeftOut) more"] : []
+        let names = (certificate.names + more).joined(separator: ", ")
+        return "\(description); it has \(names.isEmpty ? "no names" : names)"
+    }
+}
+
 extension PeerRefusal: CustomStringConvertible {
     package var description: String {
         if reason == .noCertificate { return "no certificate was shown" }

@@ -13,6 +13,29 @@ extension TLSConnection {
     /// - Returns: False if OpenSSL fails.
     package borrowing func show(_ credential: TLSCredential) -> Bool { unsafe credential.use(in: ssl) }
 
+    /// Makes a client note whether its server asks for a certificate (`isAsked`). Call it before the handshake.
+    package borrowing func noteRequest() {
+        // OpenSSL calls this closure when the server's request has arrived (SSL_set_cert_cb(3)). A client uses the place
+        // 0 for nothing else; any value but nil is a yes.
+        unsafe SSL_set_cert_cb(
+            ssl,
+            { ssl, _ in
+                unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
+                return 1
+            }, nil)
+    }
+
+    /// Whether the server has asked for a certificate, after `noteRequest`.
+    package var isAsked: Bool { unsafe SSL_get_ex_data(ssl, 0) != nil }
+
+    /// The reason why this end's rules refuse the peer's certificate; nil if they accept it.
+    package var verdict: PeerRefusal? {
+        // The pointer is valid: `keep` gave the SSL a reference to the refusal.
+        unsafe SSL_get_ex_data(ssl, Self.refusalIndex).map {
+            unsafe Unmanaged<KeptRefusal>.fromOpaque($0).takeUnretainedValue().refusal
+        }
+    }
+
     /// The peer's own certificate in DER. Nil if the peer sent none. A resumed session has the certificate of its first
     /// handshake.
     package var peerCertificate: [UInt8]? {
@@ -54,11 +77,7 @@ extension TLSConnection {
 
     /// The reason why Aegis refused the peer's certificate. Nil if the handshake failed for another reason.
     package borrowing func refusal(after failure: TLSFailure) -> PeerRefusal? {
-        if failure.lacksCertificate { return PeerRefusal(.noCertificate) }
-        // The pointer is valid: `keep` gave the SSL a reference to the refusal.
-        return unsafe SSL_get_ex_data(ssl, Self.refusalIndex).map {
-            unsafe Unmanaged<KeptRefusal>.fromOpaque($0).takeUnretainedValue().refusal
-        }
+        failure.lacksCertificate ? PeerRefusal(.noCertificate) : verdict
     }
 
     /// Stores the reason in an `SSL` whose handshake is about to fail.
