@@ -66,9 +66,20 @@ struct PeerFiles {
     private(set) var errors: [Diagnostic] = []
     private(set) var warnings: [Diagnostic] = []
     private var known: [Wanted: TrustFile] = [:]
-    /// What is wrong with a file of CAs and lists together, by their paths.
-    private var together: [[String]: PKIError?] = [:]
+    /// What is known of a file of CAs and lists together, by their paths.
+    private var together: [[String]: Together] = [:]
     private let directory: FilePath
+    private let identities: [String: NamedIdentity]
+    private let now = currentTime()
+
+    /// What a file of CAs and files of lists are for each other.
+    private struct Together {
+        /// Why they can't be used.
+        var fault: PKIError?
+        /// What operators should know of the lists.
+        var overdue: [(issuer: String, since: Int64)] = []
+        var foreign: [String] = []
+    }
 
     /// A file that a host needs.
     private struct Wanted: Hashable {
@@ -94,6 +105,8 @@ struct PeerFiles {
 
     init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
         directory = file.directory
+        identities = Dictionary(configuration.identities.map { ($0.name, $0) }) { $1 }
+        for identity in configuration.identities { check(identity, of: configuration.node) }
         // The loop uses indices, since iterating would copy each of very many hosts.
         for index in configuration.hosts.indices {
             guard configuration.hosts[index].upstreamTLS != nil || configuration.hosts[index].clientAuth != nil else {
@@ -131,16 +144,35 @@ struct PeerFiles {
         }
     }
 
+    /// Checks an identity as the gateway reads it. Whatever is wrong may be mended before the gateway needs it, so this only
+    /// warns; a machine that only plans has no variables.
+    private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
+        let loaded = LoadedIdentity(identity.name, identity, node, in: directory, now: now)
+        guard let trouble = loaded.problem ?? loaded.expiry else { return }
+        warnings.append(
+            .warning(
+                at: identity.origin, "identity '\(identity.name)' \(trouble)",
+                hint: loaded.problem == nil
+                    ? nil : "the gateway goes on with the former one; if it has none, what uses it is not served"))
+    }
+
+    /// The file of the CAs by which a host's clients are verified; nil when they are in no file.
+    private func authoritiesFile(_ settings: ClientAuthSettings) -> String? {
+        if let caFile = settings.caFile { return caFile }
+        guard let name = settings.identity, case .files(let files)? = identities[name]?.source else { return nil }
+        return files.authoritiesFile
+    }
+
     /// Checks that a host's CAs have signed the lists in their name, and that there are not too many. Each file is good by
     /// itself; those that are not here are left out.
     private mutating func checkTogether(_ host: Host) {
-        guard let settings = host.clientAuth, let caFile = settings.caFile, !settings.revocationLists.isEmpty else {
-            return
-        }
-        let key = [caFile] + settings.revocationLists
-        let fault = together[key] ?? .some(faultTogether(caFile, settings.revocationLists))
-        together[key] = fault
-        guard let fault = fault ?? nil else { return }
+        guard let settings = host.clientAuth, !settings.revocationLists.isEmpty else { return }
+        let caFile = authoritiesFile(settings)
+        let key = [caFile ?? ""] + settings.revocationLists
+        let found = together[key] ?? look(at: caFile, settings.revocationLists)
+        together[key] = found
+        warn(of: found, settings, host)
+        guard let fault = found.fault, let caFile else { return }
         let name = host.domain.text
         let reason = "the revocation lists don't fit the CAs in '\(caFile)': \(fault)"
         refused[ItemID(.host, name)] = IssuanceFailure(reason, hint: "the host stays as it was")
@@ -150,26 +182,49 @@ struct PeerFiles {
                 hint: "client_auth.crl_files name lists of the CAs that ca_file names"))
     }
 
-    private func faultTogether(_ caFile: String, _ lists: [String]) -> PKIError? {
+    private mutating func warn(of found: Together, _ settings: ClientAuthSettings, _ host: Host) {
+        let name = host.domain.text
+        for (issuer, since) in found.overdue {
+            warnings.append(
+                .warning(
+                    at: host.origin,
+                    "host '\(name)': the revocation list of '\(issuer)' is past its next update, which was due on"
+                        + " \(UTCTime.text(since))",
+                    hint: settings.overdueLists == .refuse
+                        ? "the gateway refuses all clients with certificates of this CA until it has a newer list"
+                        : "it is used as it is, as crl_expired says"))
+        }
+        for issuer in found.foreign {
+            warnings.append(
+                .warning(
+                    at: host.origin, "host '\(name)': the revocation list of '\(issuer)' is of none of the CAs",
+                    hint: "it counts only for an intermediate CA of that name, whose certificate clients send"))
+        }
+    }
+
+    private func look(at caFile: String?, _ lists: [String]) -> Together {
+        var found = Together()
         func bytes(_ path: String, _ limit: Int) -> [UInt8]? {
             let place = SecretReader(directory: directory).resolve(path)
             return try? PrivateFile.content(of: place, atMost: limit).plainCopy()
         }
         do throws(PKIError) {
-            let authorities = try bytes(caFile, PrivateFile.maxBytes).map { (pem) throws(PKIError) in
-                try PEM.certificates(in: pem)
-            }
-            guard let authorities else { return nil }
             var parsed: [RevocationList] = []
             for list in lists {
                 guard let content = bytes(list, 2 * RevocationList.maximumBytes) else { continue }
                 parsed += try RevocationList.lists(in: content)
             }
-            _ = try PeerRules(purpose: .client, authorities: authorities, lists: parsed)
-            return nil
+            found.overdue = parsed.compactMap { list -> (issuer: String, since: Int64)? in
+                guard let end = list.nextUpdate, end <= now else { return nil }
+                return (list.issuer, end)
+            }
+            guard let pem = caFile.flatMap({ bytes($0, PrivateFile.maxBytes) }) else { return found }
+            let rules = try PeerRules(purpose: .client, authorities: PEM.certificates(in: pem), lists: parsed)
+            found.foreign = rules.foreignLists.map(\.issuer)
         } catch {
-            return error
+            found.fault = error
         }
+        return found
     }
 
     private static func read(_ wanted: Wanted, in directory: FilePath) -> TrustFile {

@@ -4,6 +4,7 @@ import Issuers
 import Operations
 import Reconciler
 import State
+import SystemPackage
 
 /// `aegis-apply status`: shows the gateways, the hosts and their certificates, and what is wrong with them.
 struct StatusCommand: ParsableCommand {
@@ -26,7 +27,12 @@ struct StatusCommand: ParsableCommand {
             let snapshot = report.snapshot
             let kept = KeptStatus(snapshot)
             let gateways = GatewayList(report.gateways)
-            let (rows, failing, edge, hasProblem) = (report.hosts, report.failing, report.edge, report.hasProblem)
+            let (rows, failing, edge) = (report.hosts, report.failing, report.edge)
+            let directory = FilePath(try store.directory() ?? ".")
+            let identities = try IdentityList(store, snapshot).identities
+            let lists = ListStatus.all(in: snapshot, directory: directory, now: now)
+            let hasProblem =
+                report.hasProblem || identities.contains { $0.problem != nil } || lists.contains(where: \.hasProblem)
             switch format {
             case .json:
                 let document = PlainValue.map([
@@ -35,6 +41,8 @@ struct StatusCommand: ParsableCommand {
                     ("revision", .int(snapshot.revision)), ("has_problem", .bool(hasProblem)),
                     ("gateways", gateways.value),
                     ("hosts", .list(rows.map(\.value))), ("edge_certificates", .list(edge.map(\.value))),
+                    ("identities", .list(identities.map(\.value))),
+                    ("revocation_lists", .list(lists.map(\.value))),
                     ("kept_certificates", kept.value),
                     ("failing", .list(failing.map(\.value))),
                 ])
@@ -46,7 +54,7 @@ struct StatusCommand: ParsableCommand {
                 let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
                 try Terminal.print(
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
-                        + kept.text + tries)
+                        + LoadedIdentity.text(identities) + ListStatus.text(lists) + kept.text + tries)
             }
             if check, hasProblem { throw ExitStatus.itemsFailed }
         }

@@ -6,7 +6,7 @@ extension NamedIdentity {
     /// Where the identity is read from. `machine` is this machine's name, `vaults` are those of the configuration.
     ///
     /// - Throws: If settings for a Vault can't be carried out.
-    func materials(
+    package func materials(
         of node: NodeSettings?, machine: String, vaults: [String: ConfigModel.VaultServer]
     ) throws -> IdentitySource {
         switch source {
@@ -48,7 +48,7 @@ extension NamedIdentity {
     }
 
     /// What the settings accept that is not safe, each as the predicate of the identity.
-    var laxities: [String] {
+    package var laxities: [String] {
         [
             peers.verifiesChain ? nil : "accepts certificates of peers that anybody can make (verify_chain: false)",
             peers.allowsExpired ? "accepts expired certificates of peers (allow_expired: true)" : nil,

@@ -1,8 +1,8 @@
 import Glibc
 
-enum SystemName {
+package enum SystemName {
     /// The machine's host name, or `unknown` if the system does not report a name.
-    static var machine: String {
+    package static var machine: String {
         var name = [CChar](repeating: 0, count: 256)
         // This is safe, since `gethostname` may write one byte less than the array has. The last byte stays zero and
         // ends the name.

@@ -37,6 +37,13 @@ package struct PeerCertificate: Sendable, Equatable {
         ERR_clear_error()
     }
 
+    /// Reads a certificate in DER.
+    package init(der: [UInt8]) throws(PKIError) {
+        let certificate = try CertificateHandle(der: der)
+        defer { extendLifetime(certificate) }
+        unsafe self.init(certificate.handle)
+    }
+
     private static func serial(of certificate: OpaquePointer) -> String {
         let number = try? unsafe OpenSSL.encode("reading a serial") { output in
             unsafe i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate), output)

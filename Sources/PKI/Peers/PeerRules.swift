@@ -93,6 +93,14 @@ package struct PeerRules: Sendable {
         return lists.contains { list in list.nextUpdate.map { time < $0 && $0 <= now } ?? false }
     }
 
+    /// The lists of issuers that are none of the CAs. They count only for certificates of an intermediate CA that a peer
+    /// sends.
+    package var foreignLists: [RevocationList] {
+        lists.filter { list in
+            !authorities.contains { unsafe list.isIssued(by: X509_get_subject_name($0.handle)) }
+        }
+    }
+
     /// Verifies a list if its CA is in `authorities`. Other lists are verified in handshakes, when a peer sends the
     /// CA's certificate.
     private static func check(_ list: RevocationList, against authorities: [CertificateHandle]) throws(PKIError) {

@@ -16,6 +16,9 @@ package final class TLSClientContext: @unchecked Sendable {
         case system
         /// Nobody.
         case nobody
+        /// Handshakes go on whatever a connection's own rules say, and `TLSConnection.verdict` tells what they say. For
+        /// looking at a server, never for sending it something.
+        case anybody
     }
 
     /// - Throws: `PKIError` when OpenSSL fails.
@@ -28,7 +31,7 @@ package final class TLSClientContext: @unchecked Sendable {
         unsafe SSL_CTX_set_options(context, aegis_no_renegotiation | aegis_no_compression)
         unsafe aegis_set_modes(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         unsafe aegis_stop_after_each_record(context)
-        unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+        unsafe SSL_CTX_set_verify(context, trust == .anybody ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
         unsafe SSL_CTX_set_cert_verify_callback(context, { store, _ in unsafe PeerJudge.answer(store) }, nil)
         // Only subject alternative names count, and a wildcard stands for a whole label (RFC 9525 sections 2 and 6.3).
         unsafe aegis_set_host_flags(

@@ -309,6 +309,11 @@ package struct TLSFailure: Sendable, Equatable {
             let text = unsafe X509_verify_cert_error_string(verification).map { unsafe String(cString: $0) }
             return "the certificate is not trusted: \(text ?? "error \(verification)")"
         }
+        return words
+    }
+
+    /// The reason without regard to the verification of the peer's certificate, in OpenSSL's words.
+    package var words: String {
         guard code != 0 else { return "the connection ended within TLS" }
         if self == .tooManyQuietRecords { return "too many records without data" }
         return unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) } ?? "TLS error \(code)"

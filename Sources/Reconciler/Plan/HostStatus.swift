@@ -24,7 +24,7 @@ package struct HostStatus: Sendable {
     package let note: String?
 
     /// A certificate that nothing renews, or whose renewal is overdue, is a problem with fewer days left than this.
-    private static let problemDays: Int64 = 7
+    package static let problemDays: Int64 = 7
 
     /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
     /// certificate name.

@@ -1,0 +1,301 @@
+"""`aegis-apply identities`: what it says of identities, and of peers that it tries them with."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from authority import CLIENT, SERVER, Holder, pem, revocation_list
+from gateway import PATIENCE, PROGRAMS, Gateway
+from origin import Origin
+from test_identities import files, node, replace_private, write
+
+root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, node(root), (root,))
+    return tmp_path
+
+
+def applied(folder, identities=None, hosts=(), **sections):
+    gateway = Gateway(folder, list(hosts), identities=files() if identities is None else identities, **sections)
+    gateway.apply()
+    return gateway
+
+
+def tell(folder, *words, expect=0, environment=None):
+    done = subprocess.run(
+        [PROGRAMS / "aegis-apply", *words], cwd=folder, capture_output=True, text=True, timeout=PATIENCE * 3,
+        env={**os.environ, **(environment or {})})
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def identities(folder, **options):
+    return json.loads(tell(folder, "identities", "list", "--format", "json", **options))["identities"]
+
+
+# What is loaded.
+
+
+def test_each_identity_is_listed_with_its_state(folder):
+    late = folder / "late"
+    late.mkdir()
+    write(late, Holder("late", root, names=["late.test"], days=(-9, -1)), (root,))
+    applied(folder, {
+        **files(), "late": {"source": "file", "cert_file": "late/node.crt", "key_file": "late/node.key"},
+        "lab": {"source": "dev", "cert_dir": "dev"}, "pod": {"source": "env"},
+        "prod": {"source": "vault", "vault": "main", "pki": {"role": "node", "common_name": "a.test"}},
+    }, vaults={"main": {"address": "http://127.0.0.1:8200", "auth": {"method": "token", "token": {"env": "T"}}}})
+    text = tell(folder, "identities")
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert "CN=node" in lines["mesh"] and "DNS:node.test" in lines["mesh"] and lines["mesh"].endswith("good")
+    assert "29 days" in lines["mesh"] or "30 days" in lines["mesh"]
+    assert "can't be used: cert_file" in lines["late"] and "it expired on" in lines["late"]
+    assert "never read: it is not made yet" in lines["lab"]
+    assert "never read: the variable AEGIS_TLS_CERT is not set here" in lines["pod"]
+    assert "never read: the gateway obtains it" in lines["prod"]
+    # Looking makes nothing.
+    assert not (folder / "dev").exists()
+    states = {one["name"]: one["state"] for one in identities(folder)}
+    assert states == {"mesh": "good", "late": "unusable", "lab": "unread", "pod": "unread", "prod": "unread"}
+
+
+def test_an_identity_is_shown_with_its_chain_and_cas(folder):
+    above = Holder("issuing", root, is_ca=True)
+    leaf = node(above)
+    write(folder, leaf, (root, other))
+    replace_private(folder / "node.crt", pem(leaf.certificate, above.certificate))
+    applied(folder, files(required_sans=["*.mesh.test"]))
+    text = tell(folder, "identities", "show", "mesh")
+    assert "CN=issuing" in text and "CN=mesh" in text and "CN=other mesh" in text and "*.mesh.test" in text
+    shown = json.loads(tell(folder, "identities", "show", "mesh", "--format", "json"))
+    assert [one["subject"] for one in shown["chain"]] == ["CN=node", "CN=issuing"]
+    assert [one["subject"] for one in shown["authorities"]] == ["CN=mesh", "CN=other mesh"]
+    assert shown["required_sans"] == ["*.mesh.test"]
+    unknown = tell(folder, "identities", "show", "mash", expect=1)
+    assert "has no identity 'mash'" in unknown and "did you mean 'mesh'?" in unknown
+
+
+def test_an_identity_of_variables_is_read_from_this_environment(folder):
+    holder = node(root)
+    applied(folder, {"pod": {"source": "env"}})
+    variables = {"AEGIS_TLS_CERT": pem(holder.certificate).decode(), "AEGIS_TLS_KEY": holder.key_pem.decode()}
+    assert identities(folder, environment=variables)[0]["state"] == "good"
+    variables["AEGIS_TLS_KEY"] = node(root).key_pem.decode()
+    one, = identities(folder, environment=variables)
+    assert one["state"] == "unusable" and "BEGIN" not in json.dumps(one)
+
+
+# Trying it with a peer.
+
+
+def server(folder, holder, wanted=None, version=None, at=(HOST, 0)):
+    """A peer that shows `holder`, and wants certificates of `wanted`."""
+    settings = holder.server(folder / "peer.pem")
+    if wanted:
+        (folder / "wanted.pem").write_bytes(pem(wanted.certificate))
+        settings.load_verify_locations(folder / "wanted.pem")
+        settings.verify_mode = ssl.CERT_REQUIRED
+    if version:
+        settings.maximum_version = version
+    return Origin(tls=settings, at=at)
+
+
+def peer(names=(HOST, "up.test"), issuer=root, **options):
+    return Holder("peer", issuer, names=list(names), purposes=[SERVER], **options)
+
+
+def check(folder, origin, *words, expect=0, host=HOST):
+    """What a check says, as JSON; the same in text must not differ in its exit code."""
+    place = f"{host}:{origin.port}"
+    tell(folder, "identities", "check", "mesh", place, *words, expect=expect)
+    return json.loads(tell(folder, "identities", "check", "mesh", place, *words, "--format", "json", expect=expect))
+
+
+@pytest.fixture
+def peers():
+    running = []
+    yield running
+    for one in running:
+        one.stop()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_peer_that_accepts(folder, peers, version):
+    applied(folder)
+    peers.append(server(folder, peer(), root, version))
+    found = check(folder, peers[0])
+    assert found["tls_version"] == ("1.2" if version == ssl.TLSVersion.TLSv1_2 else "1.3")
+    assert found["is_good"] and found["peer_trusted"] and found["certificate"] == "accepted"
+    assert found["peer_chain"][0]["sans"] == ["IP:127.0.0.1", "DNS:up.test"]
+    text = tell(folder, "identities", "check", "mesh", f"{HOST}:{peers[0].port}")
+    assert "peer is trusted" in text and "asked for the identity's certificate and accepted it" in text
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_peer_that_refuses_ours(folder, peers, version):
+    applied(folder)
+    peers.append(server(folder, peer(), other, version))
+    found = check(folder, peers[0], expect=3)
+    assert not found["is_good"] and found["certificate_asked"] and found["certificate"] == "refused"
+    assert "unknown ca" in found["certificate_refusal"]
+    assert found["peer_trusted"] and found["peer_chain"][0]["subject"] == "CN=peer"
+
+
+def test_a_peer_that_asks_for_none(folder, peers):
+    applied(folder)
+    peers.append(server(folder, peer()))
+    found = check(folder, peers[0])
+    assert found["certificate"] == "not_asked" and found["is_good"]
+
+
+@pytest.mark.parametrize("what, shown, options, identity, reason", [
+    ("another CA", {"issuer": other}, [], {}, "unknown_authority"),
+    ("itself as its CA", {"issuer": None}, [], {}, "self_signed"),
+    ("expired", {"days": (-9, -1)}, [], {}, "expired"),
+    ("another name", {"names": ["up.test"]}, [], {}, "wrong_host"),
+    ("another name than wanted", {}, ["--server-name", "down.test"], {}, "wrong_host"),
+    ("no required SAN", {}, [], {"required_sans": ["*.mesh.test"]}, "missing_name"),
+    ("the wanted name", {"names": ["up.test"]}, ["--server-name", "up.test"], {}, None),
+    ("a required SAN", {}, [], {"required_sans": ["up.test"]}, None),
+    ("expired, which is allowed", {"days": (-9, -1)}, [], {"allow_expired": True}, None),
+])
+def test_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity, reason):
+    """A peer that is not trusted is looked at to the end: what it thinks of our certificate is told all the same."""
+    applied(folder, files(**identity))
+    peers.append(server(folder, peer(**shown), root))
+    found = check(folder, peers[0], *options, expect=3 if reason else 0)
+    assert found["peer_refusal_reason"] == reason
+    assert found["peer_chain"][0]["subject"] == "CN=peer" and found["certificate"] == "accepted"
+    if reason == "missing_name":
+        assert "DNS:up.test" in found["peer_refusal"]
+
+
+def test_an_identity_without_cas_trusts_the_systems(folder, peers):
+    settings = files()
+    del settings["mesh"]["ca_file"]
+    applied(folder, settings)
+    peers.append(server(folder, peer()))
+    assert check(folder, peers[0], expect=3)["peer_refusal_reason"] == "unknown_authority"
+
+
+def test_a_peer_with_an_ipv6_address(folder, peers):
+    applied(folder)
+    try:
+        peers.append(server(folder, peer(["::1"]), root, at=("::1", 0)))
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    assert check(folder, peers[0], host="[::1]")["is_good"]
+
+
+def test_peers_that_can_t_be_reached(folder):
+    applied(folder)
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+        # It accepts, and says nothing.
+        text = tell(folder, "identities", "check", "mesh", f"{HOST}:{port}", "--timeout", "1", expect=3)
+        assert "no answer in time" in text
+    assert "can't connect: Connection refused" in tell(
+        folder, "identities", "check", "mesh", f"{HOST}:{port}", expect=3)
+    assert "can't be resolved" in tell(folder, "identities", "check", "mesh", "nowhere.invalid:1", expect=3)
+    for address in ("", "a:b", "::1:443", "http://a:1", "a:99999"):
+        assert "bad address" in tell(folder, "identities", "check", "mesh", address, expect=64)
+
+
+def test_a_peer_that_speaks_no_tls(folder, peers):
+    applied(folder)
+    with socket.create_server((HOST, 0)) as listener:
+        def answer():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = listener.getsockname()[1]
+        text = tell(folder, "identities", "check", "mesh", f"{HOST}:{port}", expect=3)
+        assert "the TLS handshake failed" in text
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_identity_that_can_t_be_used_is_not_tried(folder, peers):
+    applied(folder)
+    (folder / "node.key").chmod(0o644)
+    text = tell(folder, "identities", "check", "mesh", f"{HOST}:1", expect=3)
+    assert "identity 'mesh' can't be used" in text and "chmod" in text
+
+
+# What status says.
+
+
+def test_status_names_identities_and_lists_that_need_somebody(folder):
+    host = {
+        "domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
+        "client_auth": {"identity": "mesh", "crl_files": ["mesh.crl"]}}
+    (folder / "mesh.crl").write_bytes(revocation_list(root))
+    write(folder, Holder("node", root, names=["node.test"], days=(-1, 90), purposes=[CLIENT, SERVER]), (root,))
+    gateway = applied(
+        folder, hosts=[host], issuers={"lan": {"type": "local_ca"}},
+        certificates={"all": {"issuer": "lan", "domains": ["a.test"]}})
+    good = tell(folder, "status", "--check")
+    assert "mesh" in good and "problem" not in good.replace("PROBLEM", "")
+    (folder / "mesh.crl").write_bytes(revocation_list(root, days=(-9, -1)))
+    text = tell(folder, "status", "--check", expect=3)
+    assert "problem: the revocation list of 'CN=mesh' in 'mesh.crl' is past its next update" in text
+    assert "a.test refuses its clients" in text
+    # The operator has said that it may be used.
+    gateway.config["hosts"][0]["client_auth"]["crl_expired"] = "accept"
+    gateway.apply()
+    assert "note: the revocation list of 'CN=mesh'" in tell(folder, "status", "--check")
+    write(folder, Holder("node", root, names=["node.test"], days=(-9, -1)), (root,))
+    text = tell(folder, "status", "--check", expect=3)
+    assert "can't be used: cert_file" in text and "it expired on" in text
+    write(folder, Holder("node", root, names=["node.test"], days=(-9, 3)), (root,))
+    assert "is about to expire" in tell(folder, "status", "--check", expect=3)
+    write(folder, Holder("node", root, names=["node.test"], days=(-9, 20)), (root,))
+    assert "expires in" in tell(folder, "status", "--check")
+    report = json.loads(tell(folder, "status", "--format", "json"))
+    assert report["identities"][0]["name"] == "mesh" and report["revocation_lists"][0]["is_problem"] is False
+
+
+# What a dry run says of files.
+
+
+def test_a_dry_run_tells_of_lists_and_identities(folder):
+    host = {
+        "domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
+        "client_auth": {"identity": "mesh", "crl_files": ["mesh.crl", "other.crl"]}}
+    (folder / "mesh.crl").write_bytes(revocation_list(root, days=(-9, -1)))
+    (folder / "other.crl").write_bytes(revocation_list(other))
+    gateway = applied(
+        folder, hosts=[host], issuers={"lan": {"type": "local_ca"}},
+        certificates={"all": {"issuer": "lan", "domains": ["a.test"]}})
+    text = tell(folder, "--dry-run")
+    assert "the revocation list of 'CN=mesh' is past its next update" in text
+    assert "the gateway refuses all clients with certificates of this CA" in text
+    assert "the revocation list of 'CN=other mesh' is of none of the CAs" in text
+    gateway.config["hosts"][0]["client_auth"]["crl_expired"] = "accept"
+    assert "it is used as it is, as crl_expired says" in gateway.apply(everything=True)
+    # A list in the name of a CA that has not signed it.
+    (folder / "mesh.crl").write_bytes(revocation_list(Holder("mesh", is_ca=True)))
+    assert "don't fit the CAs in 'ca.crt'" in tell(folder, "--dry-run", expect=3)
+    (folder / "mesh.crl").write_bytes(revocation_list(root))
+    for change, words in [
+            (lambda: (folder / "node.key").chmod(0o644), "chmod"),
+            (lambda: replace_private(folder / "node.key", node(root).key_pem), "identity 'mesh' can't be used"),
+            (lambda: write(folder, node(root, days=(-9, -1)), (root,)), "it expired on"),
+            (lambda: write(folder, node(root, days=(-9, 20)), (root,)), "identity 'mesh' expires in"),
+            (lambda: (folder / "node.crt").unlink(), "No such file")]:
+        change()
+        assert words in tell(folder, "--dry-run")
