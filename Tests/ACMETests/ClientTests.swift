@@ -131,7 +131,7 @@ import Testing
 
     @Test(
         "An order whose place is missing or not https is refused",
-        arguments: [nil, "", "http://ca.test/order/1"])
+        arguments: [nil, "", "http://other.test/order/1", "http://ca.test:81/order/1", "http://ca.testing/order/1"])
     func orderPlace(_ location: String?) throws {
         let edge = ScriptedEdge([.json(Samples.order("pending"), status: 201, location: location)])
         #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
@@ -185,14 +185,17 @@ import Testing
     func relativeLocations() throws {
         let edge = ScriptedEdge([
             .json("", status: 201, location: "/a/9"), .json(Samples.order("ready"), status: 201, location: "order/7#x"),
+            .json(Samples.order("ready"), status: 201, location: "http://other.test/order/7"),
             .json(Samples.order("ready"), status: 201, location: "http://ca.test/order/7"),
         ])
         let client = try edge.client(hasAccount: false)
         #expect(try client.account(contact: []).text == "https://ca.test/a/9")
         #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
-        #expect(throws: ACMEError.malformed("order's URL", reason: "'http://ca.test/order/7' is no https URL")) {
+        #expect(throws: ACMEError.malformed("order's URL", reason: "'http://other.test/order/7' is no https URL")) {
             try client.newOrder(identifiers: Self.names)
         }
+        // A plain http URL of the same host is taken as https.
+        #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
         #expect(client.takeOddities() == ["the CA's account can't be used: it is no JSON"])
         #expect(client.takeOddities().isEmpty)
     }

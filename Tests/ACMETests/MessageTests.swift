@@ -220,6 +220,9 @@ import Testing
         #expect(read.challenges.map(\.token) == ["token-1", "token-2"])
         #expect(read.challenges.map(\.status) == [.pending, .processing])
         #expect(read.offeredTypes == ["dns-01", "dns-persist-01", "http-01"])
+        let rooted = Samples.authorization("example.com.", challenges: [Samples.challenge("http-01", 1)])
+        #expect(try authorization(rooted).name == "example.com")
+        #expect(throws: ACMEError.self) { try authorization(rooted.replacing("com.", with: "com..")) }
     }
 
     @Test("An order may be written in capitals, and one with a certificate is issued")
@@ -235,7 +238,10 @@ import Testing
 
     @Test(
         "A token that is more than base64url is refused",
-        arguments: ["", "../etc/passwd", "a/b", "a.b", "a\\u0000", "a b", "\u{E9}", String(repeating: "a", count: 257)])
+        arguments: [
+            "", "abcd==", "../etc/passwd", "a/b", "a.b", "a\\u0000", "a b", "\u{E9}",
+            String(repeating: "a", count: 257),
+        ])
     func badToken(_ token: String) throws {
         let text = Samples.authorization("a.test", challenges: [Samples.challenge("http-01", 1)])
             .replacing("token-1", with: token)

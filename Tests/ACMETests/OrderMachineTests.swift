@@ -181,6 +181,32 @@ import Testing
         #expect(failure.description == "the authorization of 1.test is \(status)")
     }
 
+    @Test("A failed challenge beside an open one of the same type does not count, wherever it stands")
+    func severalOfAType() throws {
+        for statuses in [["invalid", "pending"], ["pending", "invalid"], ["invalid", "invalid", "pending"]] {
+            var machine = OrderMachine(answering: .http01)
+            let challenges = statuses.enumerated().map { Samples.challenge("http-01", $0 + 1, status: $1) }
+            let authorization = try ACMEAuthorization(
+                Array(Samples.authorization("1.test", status: "pending", challenges: challenges).utf8),
+                url: ACMEURL("https://ca.test/authz/1"), retryAfter: nil)
+            guard
+                case .answer(let answers) = machine.next(
+                    order: try order("pending"), authorizations: [authorization], now: 0)
+            else {
+                Issue.record("nothing to answer of \(statuses)")
+                continue
+            }
+            #expect(answers.map(\.challenge.status) == [.pending])
+        }
+        var machine = OrderMachine(answering: .http01)
+        let failed = try authorization(1, challenge: "invalid", types: ["http-01", "dns-01"])
+        guard case .failed(.refused) = machine.next(order: try order("pending"), authorizations: [failed], now: 0)
+        else {
+            Issue.record("it goes on")
+            return
+        }
+    }
+
     @Test("A challenge that is not offered fails the order, and those offered are named")
     func notOffered() throws {
         var machine = OrderMachine(answering: .tlsALPN01)

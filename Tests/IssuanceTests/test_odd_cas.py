@@ -17,6 +17,19 @@ from twists import (
 ODD = {
     # name: (twist, words of the warning, options)
     "authorizations are null once ready": (always("order", put(authorizations=None)), "'authorizations'", {}),
+    "an order's place is one where nobody answers": (
+        always("new-order", lambda answer: answer.fields.update(Location="https://localhost:1/order/1")),
+        "the CA's order can't be read at 'https://localhost:1/order/1'", {}),
+    "an order's place is over http": (
+        always("new-order", lambda answer: answer.fields.update(
+            Location=answer.fields["Location"].replace("https:", "http:"))), None, {}),
+    "a failed challenge stands before the pending one": (
+        always("authorization", lambda answer: answer.body["challenges"].insert(
+            0, {**answer.body["challenges"][0], "status": "invalid", "url": answer.body["challenges"][0]["url"] + "9"})),
+        None, {"validates": True}),
+    "an authorization's name ends with a dot": (
+        always("authorization", put(identifier={"type": "dns", "value": "app.test."})), None,
+        {"validates": True}),
     "authorizations are absent once ready": (
         always("order", leave_out("authorizations")), "the CA's order has no 'authorizations' that can be used", {}),
     "authorizations are of the wrong type": (always("order", put(authorizations="none")), "'authorizations'", {}),
@@ -375,3 +388,14 @@ def test_an_external_account_key_is_read_however_it_is_written(odd, key):
     (gateway.folder / "hmac").write_text(key)
     said = gateway.apply()
     has_one_certificate(gateway, ca, said)
+
+
+@pytest.mark.parametrize("change", [{"type": "dns-01"}, {"token": "abcd=="}, {"url": "http://ca.test/"}])
+def test_an_order_without_a_challenge_that_can_be_used_is_kept(odd, change):
+    gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].update(change)), validates=True)
+    for _ in range(2):
+        code, said = tried(gateway)
+        assert code == 3 and "the CA does not offer http-01 for app.test" in said
+    assert ca.new_orders == 1
+    ca.twist = lambda kind, answer: None
+    has_one_certificate(gateway, ca, gateway.apply(everything=True))

@@ -77,13 +77,17 @@ extension ACMEClient {
         }
     }
 
-    /// Reads the URL of a new resource from the answer to a request to `base`.
+    /// Reads the URL of a new resource from the answer to a request to `base`. A plain http URL at the host of `base`
+    /// becomes https: a proxy in front of the CA may have hidden from it how it is reached.
     static func location(
         of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
     ) throws(ACMEError) -> ACMEURL {
         guard let location = response.location else {
             throw .malformed("answer", reason: "it does not say where the \(thing) is")
         }
-        return try ACMEURL(location, from: base, of: "\(thing)'s URL")
+        let plain = "http://\(base.authority)"
+        let isPlain = location.lowercased().hasPrefix("\(plain.lowercased())/")
+        return try ACMEURL(
+            isPlain ? "https://\(location.dropFirst(7))" : location, from: base, of: "\(thing)'s URL")
     }
 }

@@ -81,21 +81,29 @@ extension ACMEClient {
             post(RemoteJSON.encode(Deactivation()), to: authorization.url), at: authorization.url)
     }
 
-    /// Sends the certificate request in DER to an order that is ready (RFC 8555 section 7.4). The answer's content is
-    /// not used, since the caller reads the order afterwards.
+    /// Sends the certificate request in DER to an order that is ready (RFC 8555 section 7.4). The caller reads the order
+    /// afterwards.
     ///
+    /// - Parameter issued: Called with the order of the answer, if the answer has the certificate's URL.
     /// - Returns: A line for the operator, or nil. For example, the answer was lost but the CA issues the certificate.
     /// - Throws: An `ACMEError` with `isLasting` if the CA refuses the request and does not issue.
     @discardableResult
-    package func finalize(_ order: ACMEOrder, csr: [UInt8]) throws -> String? {
+    package func finalize(
+        _ order: ACMEOrder, csr: [UInt8], issued: (ACMEOrder) -> Void = { _ in }
+    ) throws -> String? {
         guard let url = order.finalize else { throw ACMEError.malformed("order", reason: "'finalize' is missing") }
         let payload = RemoteJSON.encode(Finalization(csr: Base64URL.text(csr)))
         var backoff = Backoff(budget: patience)
         while true {
             let begun = now()
             do {
-                let body = try post(payload, to: url, isRepeatable: false, isSentOnce: true).body
-                return Self.oddity(of: body, "answer to a request")
+                let response = try post(payload, to: url, isRepeatable: false, isSentOnce: true)
+                if let answer = try? self.order(response, at: order.url, from: url), answer.status == .valid,
+                    answer.certificate != nil
+                {
+                    issued(answer)
+                }
+                return Self.oddity(of: response.body, "answer to a request")
             } catch let error as ACMEError where error.isLasting {
                 guard try self.order(at: order.url).isBeingIssued else { throw error }
                 return Self.done(error)

@@ -113,8 +113,10 @@ struct IdentifierWire: Codable {
         }
     }
 
+    /// Reads the name. A host name may end with the dot of the root.
     func identifier(of thing: String) throws(ACMEError) -> ACMEIdentifier {
-        let read = try? ACMEIdentifier(value)
+        let isRooted = type.lowercased() == "dns" && value.hasSuffix(".")
+        let read = try? ACMEIdentifier(isRooted ? String(value.dropLast()) : value)
         switch (type.lowercased(), read) {
         case ("dns", .dns), ("ip", .ip): break
         default: throw .malformed(thing, reason: "it is for '\(value.oneLine(limit: 300))', which is no name of ours")

@@ -32,14 +32,17 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         try self.init(base.resolved(target), of: thing)
     }
 
+    /// The host, and the port if there is one.
+    var authority: Substring { text.dropFirst(8).prefix { !"/?".contains($0) } }
+
     /// Resolves a reference relative to this URL (RFC 3986 section 5.2).
     private func resolved(_ reference: Substring) -> String {
-        let end = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
-        if end < reference.endIndex, reference[end] == ":" { return String(reference) }
+        let mark = reference.firstIndex { ":/?".contains($0) } ?? reference.endIndex
+        if mark < reference.endIndex, reference[mark] == ":" { return String(reference) }
         if reference.hasPrefix("//") { return "https:\(reference)" }
-        let host = text.dropFirst(8).prefix { !"/?".contains($0) }
-        let origin = text[..<host.endIndex]
-        let path = text[host.endIndex...].prefix { $0 != "?" }
+        let end = authority.endIndex
+        let origin = text[..<end]
+        let path = text[end...].prefix { $0 != "?" }
         if reference.hasPrefix("?") { return "\(origin)\(path)\(reference)" }
         let pathReference = reference.prefix { $0 != "?" }
         let query = reference[pathReference.endIndex...]

@@ -88,7 +88,10 @@ package struct OrderMachine: Sendable {
             guard authorization.status == .pending else {
                 return .failed(.ended(name: authorization.name, authorization.status))
             }
-            guard let challenge = authorization.challenges.first(where: { $0.type == type }) else {
+            guard
+                let challenge = openChallenge(of: authorization)
+                    ?? authorization.challenges.first(where: { $0.type == type })
+            else {
                 let offered = authorization.offeredTypes
                 return .failed(.notOffered(type, name: authorization.name, offered: offered))
             }
@@ -120,13 +123,20 @@ package struct OrderMachine: Sendable {
         return .failed(.refused(complaints.isEmpty ? [OrderFailure.Complaint(name: nil, problem: nil)] : complaints))
     }
 
+    /// The first challenge of the machine's type that can still succeed. A CA may list a failed challenge before a new
+    /// one of the same type.
+    private func openChallenge(of authorization: ACMEAuthorization) -> ACMEAuthorization.Challenge? {
+        authorization.challenges.first { $0.type == type && $0.status != .invalid }
+    }
+
     private func complaints(of authorization: ACMEAuthorization) -> [OrderFailure.Complaint] {
         let problems = authorization.challenges.filter {
             $0.status == .invalid || authorization.status == .invalid && $0.error != nil
         }.map(\.error)
-        guard authorization.status == .invalid || authorization.status == .pending && !problems.isEmpty else {
-            return []
-        }
+        guard
+            authorization.status == .invalid
+                || authorization.status == .pending && !problems.isEmpty && openChallenge(of: authorization) == nil
+        else { return [] }
         return (problems.isEmpty ? [nil] : problems).map {
             OrderFailure.Complaint(name: authorization.name, problem: $0)
         }

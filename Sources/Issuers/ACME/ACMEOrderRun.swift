@@ -109,7 +109,7 @@ struct ACMEOrderRun {
             case .awaitIssuance(let delay): WaitNote.during("the CA is issuing it") { Pause.wait(delay) }
             case .finalize where order.finalize == nil: throw try giveUpUseless(order, begun)
             case .finalize:
-                oddity = try finalize(order, &pending, client)
+                oddity = try finalize(order, &pending, client) { view.issued = $0 }
                 view.note(oddity)
             case .download:
                 do {
@@ -125,6 +125,11 @@ struct ACMEOrderRun {
             case .failed(let failure) where pending.isFinalized && failure.isForNow:
                 // The CA may still issue the certificate, so the order is kept.
                 throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
+            case .failed(.notOffered(let type, let name, let offered)):
+                // The order is kept while it is pending: the CA would not offer more for a new one.
+                throw IssuanceFailure(
+                    "\(OrderFailure.notOffered(type, name: name, offered: offered))",
+                    hint: "the next try looks at the order again")
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
@@ -156,11 +161,13 @@ struct ACMEOrderRun {
     /// order.
     ///
     /// - Returns: A line for the operator about the answer, or nil.
-    private func finalize(_ order: ACMEOrder, _ pending: inout PendingOrder, _ client: ACMEClient) throws -> String? {
+    private func finalize(
+        _ order: ACMEOrder, _ pending: inout PendingOrder, _ client: ACMEClient, issued: (ACMEOrder) -> Void
+    ) throws -> String? {
         pending.isFinalized = true
         try store.putOrder(pending, by: holder)
         do {
-            return try client.finalize(order, csr: pending.request)
+            return try client.finalize(order, csr: pending.request, issued: issued)
         } catch let error as ACMEError where error.isLasting {
             pending.isFinalized = false
             try store.putOrder(pending, by: holder)

@@ -10,6 +10,9 @@ struct OrderView {
     /// Whether the order is new. Some of the CA's servers may not know a new order yet.
     private let isNew: Bool
     private var known: ACMEOrder?
+    /// The order in the answer to the certificate request, if it has the certificate's URL. It is used if the order
+    /// can't be read at its own URL.
+    var issued: ACMEOrder?
     /// A line for each oddity in the CA's answers. Messages put the certificate's name before the line.
     private(set) var oddities: [String] = []
 
@@ -25,7 +28,7 @@ struct OrderView {
     mutating func look() throws -> (ACMEOrder, [ACMEAuthorization]) {
         let (client, url) = (client, url)
         if case .failure(let error)? = placed?.answer { note("\(error)") }
-        let seen = try (try? placed?.answer.get()) ?? ask("order") { try client.order(at: url) }
+        let seen = try (try? placed?.answer.get()) ?? read()
         placed = nil
         let order = seen.completed(by: known)
         known = order
@@ -40,6 +43,17 @@ struct OrderView {
         }
         authorizations.flatMap(\.oddities).forEach { note($0) }
         return (order, try named(authorizations))
+    }
+
+    private mutating func read() throws -> ACMEOrder {
+        let (client, url) = (client, url)
+        do {
+            return try ask("order") { try client.order(at: url) }
+        } catch {
+            guard let issued else { throw error }
+            note("the CA's order can't be read at '\(url)': \(error)")
+            return issued
+        }
     }
 
     /// Adds a missing name to the authorizations. If exactly one authorization has no name, and exactly one ordered
