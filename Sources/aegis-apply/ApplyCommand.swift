@@ -40,7 +40,7 @@ struct ApplyCommand: ParsableCommand {
 
     func run() throws {
         // Signals are blocked before any thread starts, since threads inherit the mask.
-        let signals = dryRun ? nil : StopSignals()
+        let signals = dryRun ? nil : StopSignals(lastWords: "nothing was changed")
         var early: EarlyState?
         let file = try ConfigurationFile.read(options.name) { early = EarlyState(path: $0) }
         let configuration = try file.validated(format)

@@ -28,7 +28,7 @@ struct RollbackCommand: ParsableCommand {
     }
 
     func run() throws {
-        let signals = dryRun ? nil : StopSignals()
+        let signals = dryRun ? nil : StopSignals(lastWords: "nothing was changed")
         try reporting {
             let known = try options.configuration()
             let path = options.path(known)

@@ -19,7 +19,9 @@ final class StopSignals: Sendable {
     private let state = Mutex(State())
 
     /// Starts to wait for signals. Must be called before any thread starts, since threads inherit the blocked signals.
-    init() {
+    /// `lastWords` is the text to print when a signal ends the program before its work begins; nil for no text.
+    init(lastWords: String? = nil) {
+        setLastWords(lastWords)
         // Signals that the parent has ignored, as `nohup` does, stay ignored.
         let numbers = [SIGINT, SIGTERM, SIGHUP].filter { !Self.isIgnored($0) }
         guard !numbers.isEmpty else { return }
@@ -29,8 +31,13 @@ final class StopSignals: Sendable {
         }
     }
 
-    /// From now on, the first signal requests a stop instead of ending the program.
-    func beginWork() { state.withLock { $0.isUnderWay = true } }
+    /// From now on, the first signal requests a stop instead of ending the program, and a later one has no last words.
+    func beginWork() {
+        state.withLock { state in
+            state.isUnderWay = true
+            state.lastWords = nil
+        }
+    }
 
     /// Sets the text to print when a signal ends the program at once; nil for no text.
     func setLastWords(_ words: String?) { state.withLock { $0.lastWords = words } }
