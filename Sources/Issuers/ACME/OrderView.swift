@@ -26,7 +26,7 @@ struct OrderView {
 
     /// Reads the order. If the order is pending or invalid, reads its authorizations too.
     mutating func look() throws -> (ACMEOrder, [ACMEAuthorization]) {
-        let (client, url) = (client, url)
+        let client = client
         if case .failure(let error)? = placed?.answer { note("\(error)") }
         let seen = try (try? placed?.answer.get()) ?? read()
         placed = nil
