@@ -88,6 +88,10 @@ def looked_again(gateway, clock, at):
         eventually("a report of the gateway", lambda: heartbeat(gateway) > before)
 
 
+def next_renewal(gateway):
+    return gateway.metric("aegis_certificate_next_renewal_timestamp_seconds")
+
+
 def heartbeat(gateway):
     return max(rows(gateway, "heartbeat_at", "nodes"), default=(0,))[0]
 
@@ -296,7 +300,14 @@ def test_a_renewal_that_does_not_happen_is_told_when_it_is_overdue(start, clock,
     webhook.await_requests(1)
     looked_again(gateway, clock, 120)
     assert [body["name"] for body in bodies(webhook)] == ["shop"]
-    due = gateway.metric("aegis_certificate_next_renewal_timestamp_seconds")
+    # Renewals that happen are not told of.
+    due = next_renewal(gateway)
+    clock.set(int(due - time.time()) + 600)
+    gateway.await_log("the certificate 'web' is there")
+    looked_again(gateway, clock, int(due - time.time()) + DAY)
+    assert next_renewal(gateway) > due
+    assert [body["name"] for body in bodies(webhook)] == ["shop"]
+    due = next_renewal(gateway)
     # The gateway that runs has the CA's key in memory.
     gateway.stop()
     gateway.root.with_suffix(".key").unlink()

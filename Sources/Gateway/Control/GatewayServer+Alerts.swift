@@ -10,6 +10,14 @@ struct Alerting {
     var nextLook: Int64 = 0
     /// Whether a thread is calling the webhook.
     var isCalling = false
+    /// Whether there were alerts for the webhook while the thread was calling it.
+    var mustCallAgain = false
+
+    /// The thread that calls the webhook has ended.
+    mutating func called() {
+        if mustCallAgain { nextLook = 0 }
+        (isCalling, mustCallAgain) = (false, false)
+    }
 }
 
 extension GatewayServer {
@@ -52,7 +60,11 @@ extension GatewayServer {
     }
 
     private func callWebhook(for alerts: [ExpiryAlert], _ settings: AlertSettings.Webhook?) {
-        guard let settings, !alerts.isEmpty, !alerting.isCalling, let sealer else { return }
+        guard let settings, !alerts.isEmpty, let sealer else { return }
+        guard !alerting.isCalling else {
+            alerting.mustCallAgain = true
+            return
+        }
         // While the state is checked for damage, no store can be opened.
         guard let store = issuanceStore() else {
             alerting.nextLook = Self.uptime + 1

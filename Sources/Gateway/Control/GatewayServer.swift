@@ -49,25 +49,6 @@ package struct GatewayOptions: Sendable {
     }
 }
 
-enum ControlEvent: Sendable {
-    case stateTouched
-    /// A check of the state for damage has ended.
-    case stateChecked(StateCheck)
-    /// The retired addresses can be closed now.
-    case retired
-    case resolved(Resolver.Answer)
-    case certificateDone(name: String, CertificateJob.Outcome)
-    case adviceTaken
-    /// Something was obtained from a Vault, or could not be.
-    case identityDelivered
-    /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
-    case revocationsDone
-    /// The thread that checks the ordered certificate packs has ended.
-    case packsFollowed
-    /// The thread that calls the webhook of alerts has ended.
-    case webhookCalled
-}
-
 /// The control side of the gateway. All its properties are used only on the thread that calls `run`.
 package final class GatewayServer {
     let options: GatewayOptions
@@ -238,7 +219,7 @@ package final class GatewayServer {
             case .identityDelivered: lookAtFiles()
             case .revocationsDone: issuance.isRevoking = false
             case .packsFollowed: issuance.isFollowing = false
-            case .webhookCalled: alerting.isCalling = false
+            case .webhookCalled: alerting.called()
             }
         }
         if putHeldChangeInForce() || isTouched {

@@ -1,0 +1,21 @@
+import Issuers
+
+/// What other threads tell the control thread.
+enum ControlEvent: Sendable {
+    case stateTouched
+    /// A check of the state for damage has ended.
+    case stateChecked(StateCheck)
+    /// The retired addresses can be closed now.
+    case retired
+    case resolved(Resolver.Answer)
+    case certificateDone(name: String, CertificateJob.Outcome)
+    case adviceTaken
+    /// Something was obtained from a Vault, or could not be.
+    case identityDelivered
+    /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
+    case revocationsDone
+    /// The thread that checks the ordered certificate packs has ended.
+    case packsFollowed
+    /// The thread that calls the webhook of alerts has ended.
+    case webhookCalled
+}
