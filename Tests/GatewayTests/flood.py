@@ -60,8 +60,9 @@ class Paced:
 def put_first(process):
     """Has the system run a process ahead of all others, where it may: the times are then its own, not those of the flood's
     other end or of whatever else the machine does."""
-    with contextlib.suppress(PermissionError):
-        for thread in os.listdir(f"/proc/{process.pid}/task"):
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        # A thread may have ended meanwhile.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
             os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
 
 

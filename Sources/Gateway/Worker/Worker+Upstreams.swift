@@ -102,7 +102,7 @@ extension Worker {
             case .needsOutput: continue
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
             case .failed(let failure):
-                let refusal = upstreams[id].transport.tls?.verdict.map { "the certificate is not trusted: \($0.words)" }
+                let refusal = upstreams[id].transport.tls?.verdict?.words
                 return upstreamBroke(id, "TLS: \(refusal ?? failure.reason)")
             case .complete:
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
