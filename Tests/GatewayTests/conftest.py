@@ -9,6 +9,7 @@ import pytest
 from gateway import Gateway
 from origin import Origin
 from reporting import parts
+from vault import Front, Vault
 
 
 def _run(folder, hosts, wrapper=(), **options):
@@ -96,3 +97,19 @@ def module_names(tmp_path_factory):
     """Has a module's gateways find the names that names.c tells of."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield _preload_names(tmp_path_factory.mktemp("names"), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory):
+    """A Vault for all tests of a module."""
+    vault = Vault(tmp_path_factory.mktemp("vault") / "server")
+    yield vault
+    vault.stop()
+
+
+@pytest.fixture
+def front(vault):
+    """A proxy before the Vault, for one test."""
+    front = Front(vault)
+    yield front
+    front.stop()

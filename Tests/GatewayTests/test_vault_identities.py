@@ -15,25 +15,11 @@ from authority import CLIENT, SERVER, Holder, pem
 from client import Client
 from gateway import Gateway, eventually, free_port
 from test_client_certificates import LOCAL, ask, certified, context
-from vault import Front, Vault
+from vault import Vault
 
 HOST = "127.0.0.1"
 
 root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory):
-    vault = Vault(tmp_path_factory.mktemp("vault") / "server")
-    yield vault
-    vault.stop()
-
-
-@pytest.fixture
-def front(vault):
-    front = Front(vault)
-    yield front
-    front.stop()
 
 
 @pytest.fixture

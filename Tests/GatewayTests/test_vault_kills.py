@@ -17,23 +17,8 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway import PATIENCE, Gateway, eventually
 from test_vault_identities import issued, row, vaults
-from vault import Front, Vault
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory):
-    vault = Vault(tmp_path_factory.mktemp("vault") / "server")
-    yield vault
-    vault.stop()
-
-
-@pytest.fixture
-def front(vault):
-    front = Front(vault)
-    yield front
-    front.stop()
 
 
 @pytest.fixture
