@@ -123,6 +123,7 @@ struct ApplyRun {
     private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
         let pending = try pendingPacks(reading)
         guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
+        signals?.setLastWords(nil)
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
         let sealer = Sealer(key: key)

@@ -2,6 +2,7 @@ import Dispatch
 import Synchronization
 import Testing
 
+@testable import Issuers
 @testable import Reconciler
 
 @Suite struct ParallelWorkTests {
@@ -76,5 +77,70 @@ import Testing
             Issue.record("it was asked to stop before")
         }
         neverEnds.signal()
+    }
+
+    @Test("After a request to stop an open step is waited for, no other begins, and what is cut short tells nothing")
+    func steps() throws {
+        let stop = StopRequest()
+        let mayEnd = DispatchSemaphore(value: 0)
+        let mayBegin = DispatchSemaphore(value: 0)
+        let hasEnded = Mutex(false)
+        var taken: [String] = []
+        try ParallelWork(count: 2, stop: stop).run(["open", "late"]) { input, tell in
+            if input == "late" {
+                tell("late begins")
+                mayBegin.wait()
+                let result = Result { try StepGate.step { hasEnded.withLock { _ in true } } }
+                #expect(throws: StepGate.Closed.self) { try result.get() }
+                #expect(StepGate.isCutShort)
+                tell("late fails")
+                mayEnd.signal()
+            } else {
+                _ = try? StepGate.step {
+                    tell("open begins")
+                    mayEnd.wait()
+                    // A step within a step is part of it.
+                    try StepGate.step { hasEnded.withLock { $0 = true } }
+                }
+            }
+        } receive: { events in
+            taken += events
+            guard taken.count == 2, !stop.isMade else { return }
+            stop.make()
+            mayBegin.signal()
+        }
+        #expect(hasEnded.withLock { $0 })
+        #expect(Set(taken) == ["open begins", "late begins"])
+    }
+
+    @Test("A wait within a step keeps nobody from ending, and the step does not go on after it")
+    func interruptedStep() throws {
+        let gate = StepGate()
+        let isIdle = DispatchSemaphore(value: 0)
+        let wait = StepGate.interrupting { _ in
+            #expect(!gate.hasOpenSteps)
+            gate.close { isIdle.signal() }
+        }
+        var hasGoneOn = false
+        let result = gate.including {
+            Result {
+                try StepGate.step {
+                    try wait(.seconds(1))
+                    hasGoneOn = true
+                }
+            }
+        }
+        #expect(throws: StepGate.Closed.self) { try result.get() }
+        #expect(isIdle.wait(timeout: .now()) == .success && !hasGoneOn && !gate.hasOpenSteps)
+        // Without a gate, and with an open one, steps are only done.
+        let goOn = StepGate.interrupting { _ in }
+        let step = {
+            try StepGate.step {
+                try goOn(.zero)
+                return 1
+            }
+        }
+        #expect(try step() == 1)
+        #expect(try StepGate().including(step) == 1)
     }
 }

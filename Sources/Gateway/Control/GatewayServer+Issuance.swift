@@ -29,12 +29,24 @@ struct Issuance {
     var isAsking = false
     var isRevoking = false
     var isFollowing = false
+    /// What the gateway waits for before it ends.
+    let gate = StepGate()
+    /// Until when it waits, in seconds of the monotonic clock; nil while it does not end.
+    private var waitsUntil: Int64?
     /// A connection to the state for other threads. If other threads used the control side's own connection, their
     /// commits and waits for locks would delay the control side.
     var store: (any StateStore)?
     /// The sources of certificates, and the settings from which the sources were created. When a setting changes, new
     /// sources are needed.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
+
+    /// Whether a gateway that ends must still wait for the answer of a CA. From the first call on, no step begins.
+    mutating func awaitsAnswer(uptime: Int64) -> Bool {
+        if waitsUntil == nil { gate.close {} }
+        let end = waitsUntil ?? uptime + StepGate.patienceSeconds
+        waitsUntil = end
+        return gate.hasOpenSteps && uptime < end
+    }
 }
 
 extension GatewayServer {
@@ -250,7 +262,10 @@ extension GatewayServer {
                 sources: sources, actor: "gateway \(node.machine) \(node.process)")
             let events = events
             log.info("having the certificate '\(name)'")
-            NamedThread("certificate") { events.post(.certificateDone(name: name, job.run())) }.start()
+            let gate = issuance.gate
+            NamedThread("certificate") {
+                events.post(.certificateDone(name: name, gate.including { job.run() }))
+            }.start()
         }
     }
 

@@ -173,7 +173,7 @@ package final class GatewayServer {
             return 1
         }
         listenWithoutState()
-        while !isEnding || drained < workers.count {
+        while !isEnding || drained < workers.count || issuance.awaitsAnswer(uptime: Self.uptime) {
             wait()
             tick()
             if let drainDeadline, Self.uptime >= drainDeadline {

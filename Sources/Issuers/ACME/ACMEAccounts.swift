@@ -133,8 +133,8 @@ final class ACMEAccounts: Sendable {
         return ACMEClient(
             directory: try ACMEURL(id.directory, of: "directory"), key: try PrivateKey(der: der),
             account: try url.map { (text) throws(ACMEError) in try ACMEURL(text, of: "account") },
-            edge: try ACMEConnection(settings, secrets: secrets), wait: WaitNote.beforeRepeating(to: "the CA"), now: now
-        )
+            edge: try ACMEConnection(settings, secrets: secrets),
+            wait: StepGate.interrupting(WaitNote.beforeRepeating(to: "the CA")), now: now)
     }
 
     /// Whether the CA has an account with this key.
@@ -158,9 +158,13 @@ final class ACMEAccounts: Sendable {
         let external = try settings.externalAccount.map { external in
             try ACMEExternalAccount(keyID: external.keyID, encodedKey: secrets.read(external.hmacKey))
         }
-        account.url = try client.account(contact: settings.contact, externalAccount: external).text
-        account.contact = settings.email ?? ""
-        try store.updateAccount(account)
+        account = try StepGate.step {
+            var account = account
+            account.url = try client.account(contact: settings.contact, externalAccount: external).text
+            account.contact = settings.email ?? ""
+            try store.updateAccount(account)
+            return account
+        }
     }
 
     private func changeContact(_ client: ACMEClient, _ account: inout CAAccount, _ settings: ACMEIssuer) throws {

@@ -180,11 +180,14 @@ struct ACMEOrderRun {
         _ pending: inout PendingOrder, _ client: ACMEClient
     ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
         if let known = pending.url { return (try ACMEURL(known, of: "order"), nil) }
-        let placed = try place(client)
-        pending.url = placed.order.url.text
-        pending.isRenewal = placed.isRenewal
-        try store.putOrder(pending, by: holder)
-        return (placed.order.url, placed.order)
+        // Only the answer says where the order is, so a process that is told to end waits for the answer.
+        return try StepGate.step {
+            let placed = try place(client)
+            pending.url = placed.order.url.text
+            pending.isRenewal = placed.isRenewal
+            try store.putOrder(pending, by: holder)
+            return (placed.order.url, placed.order)
+        }
     }
 
     /// Places the order. If a stored certificate is being renewed, the order names that certificate. If the CA refuses

@@ -52,6 +52,8 @@ package struct CertificateJob: Sendable {
             return .obsolete
         } catch {
             let failure = error as? IssuanceFailure ?? IssuanceFailure("\(error)")
+            // Nothing has failed that the next try should wait for: the process ends.
+            guard !StepGate.isCutShort else { return .failed(failure) }
             try? store.record(events: [event(failure: failure.reason)])
             try? store.noteFailure(failure, of: name, now: Self.now)
             return .failed(failure)

@@ -25,6 +25,8 @@ package struct ParallelWork: Sendable {
         var running: Int
         var isGivenUp = false
         var isStopped = false
+        /// Whether a CA's answer to a step (`StepGate`) may still come that must be written down.
+        var hasOpenSteps = true
         var events: [Event] = []
         /// What inputs under way wait for, by their indices.
         var waits: [Int: String] = [:]
@@ -33,7 +35,7 @@ package struct ParallelWork: Sendable {
         var queued: Int
 
         /// Whether the caller must wait for more events.
-        var goesOn: Bool { isStopped ? neededUnderWay > 0 : running > 0 }
+        var goesOn: Bool { isStopped ? neededUnderWay > 0 || hasOpenSteps && running > 0 : running > 0 }
 
         /// The index of the next input; nil when the thread must end. `done` is the input that this thread has
         /// finished.
@@ -55,7 +57,8 @@ package struct ParallelWork: Sendable {
     /// Inputs may have places, such as a CA's address: one slow place occupies at most half of the threads while others
     /// have inputs. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
     /// After a request to stop, nothing more begins either, and this call waits only for running inputs that `isNeeded`
-    /// selects. Other running work continues unobserved, so the program must end soon.
+    /// selects, and some seconds for open steps (`StepGate`). Other running work continues unobserved, so the program
+    /// must end soon. Work that was cut short tells nothing.
     ///
     /// `stillWaiting` is called every five seconds with the number of inputs that have not begun, and with what those
     /// under way wait for (`WaitNote`), as far as that is known.
@@ -70,7 +73,14 @@ package struct ParallelWork: Sendable {
         for (index, input) in inputs.enumerated() { queue.add(index, at: place(input)) }
         let needed = Set(inputs.indices.filter { isNeeded(inputs[$0]) })
         let shared = SharedState(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
-        stop?.onMade { shared.update { $0.isStopped = true } }
+        let gate = StepGate()
+        let endSteps: @Sendable () -> Void = { shared.update { $0.hasOpenSteps = false } }
+        stop?.onMade {
+            shared.update { $0.isStopped = true }
+            gate.close(whenIdle: endSteps)
+            DispatchQueue.global().asyncAfter(
+                deadline: .now() + .seconds(Int(StepGate.patienceSeconds)), execute: endSteps)
+        }
         for number in 0..<threads {
             // Each thread has a queue of its own, since blocking work would starve the shared pool.
             DispatchQueue(label: "aegis worker \(number)").async {
@@ -79,7 +89,12 @@ package struct ParallelWork: Sendable {
                 var done: Int?
                 while let index = shared.state.withLock({ $0.takeInput(after: done) }) {
                     WaitNote.reporting(to: { reason in shared.state.withLock { $0.waits[index] = reason } }) {
-                        work(inputs[index]) { event in shared.update { $0.events.append(event) } }
+                        gate.including {
+                            work(inputs[index]) { event in
+                                guard !StepGate.isCutShort else { return }
+                                shared.update { $0.events.append(event) }
+                            }
+                        }
                     }
                     done = index
                 }
