@@ -64,7 +64,7 @@ package final class AdminAPI: AdminService {
     private static func reason(_ error: StateError) -> String {
         switch error {
         case .unreadable: "it is damaged"
-        case .failed: "reading or writing it fails"
+        case .failed, .notFile: "reading or writing it fails"
         case .tooNew: "a newer version of Aegis wrote it"
         case .leaseLost, .changedMeanwhile: "another process has changed it"
         case .busy: "another process has locked it"

@@ -12,6 +12,7 @@ enum StateFile {
     ///
     /// Only one process at a time may call this function.
     static func create(_ path: String, _ configuration: GRDB.Configuration) throws {
+        try refuseOthers(path)
         do {
             let file = FilePath(path)
             try PrivateDirectory.make(file.removingLastComponent())
@@ -44,11 +45,18 @@ enum StateFile {
 
     /// The address by which SQLite reads the state without creating files; nil when there is no state.
     static func addressForReading(_ path: String) throws -> String? {
+        try refuseOthers(path)
         guard try exists(path) else { return nil }
         // If there is a -wal file, a process uses the database, and there is a -shm file too. Otherwise no process has
         // the database open. Then the parameter `immutable` lets SQLite read the database without creating a -wal or
         // -shm file.
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
+    }
+
+    /// Refuses what is no regular file. SQLite would report an I/O error of a directory, and wait for a pipe's writer.
+    static func refuseOthers(_ path: String) throws(StateError) {
+        guard let type = try? FilePath(path).stat().type, type != .regular else { return }
+        throw .notFile(path: path, isDirectory: type == .directory)
     }
 
     /// Refuses two kinds of files that SQLite would misjudge. SQLite takes an emptied file for a new database, and

@@ -196,6 +196,8 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// An I/O operation failed.
     case failed(path: String, reason: String)
+    /// The path leads to a directory, or to a pipe or another thing that is no regular file.
+    case notFile(path: String, isDirectory: Bool)
     /// A newer version of the program wrote the state.
     case tooNew(path: String)
     /// The committing process no longer has the lease.
@@ -210,6 +212,8 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .unreadable(let path, let reason): "cannot read the state '\(path)': \(reason)"
         case .failed(let path, let reason): "the state '\(path)': \(reason)"
+        case .notFile(let path, let isDirectory):
+            "the state can't be '\(path)': it is \(isDirectory ? "a directory" : "no regular file")"
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
         case .leaseLost: "another process has taken the lock"
         case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
@@ -224,6 +228,8 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .unreadable(let path, _):
             "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"
+        case .notFile(let path, true):
+            "write the name of a file in it, such as '\(path)\(path.hasSuffix("/") ? "" : "/")state.db'"
         case .busy(let path, _): "try again when that process is done; 'fuser \(path)' tells which it is"
         default: nil
         }

@@ -133,6 +133,27 @@ extension ApplyTests {
         }
     }
 
+    @Test(
+        "A state that is no file is refused by every command, in words that say what to write",
+        arguments: [".", "cache", "cache/", "/", "pipe", "/dev/null"])
+    func noStateFile(_ place: String) throws {
+        try makeOwn()
+        try FileManager.default.createDirectory(atPath: folder.path("cache"), withIntermediateDirectories: true)
+        #expect(try Tool.run("mkfifo", folder.path("pipe")).status == 0)
+        try write(Self.twoHosts.replacing("state/state.db", with: place))
+        let isFolder = !["pipe", "/dev/null"].contains(place)
+        let what = isFolder ? "it is a directory" : "it is no regular file"
+        let hint = "\nhint: write the name of a file in it, such as "
+        for words in [["--dry-run"], [], ["status"], ["renew"], ["history"]] {
+            let outcome = try ApplyProgram.run(words, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
+            #expect(outcome.status == 1, "\(words)")
+            #expect(
+                outcome.errors.contains(what) && outcome.errors.contains(hint) == isFolder,
+                "\(words): \(outcome.errors)")
+            #expect(!outcome.errors.contains("backup"), "\(words): \(outcome.errors)")
+        }
+    }
+
     @Test("An empty file is a state that was lost: apply does not begin another one in it")
     func emptyState() throws {
         try makeOwn()
