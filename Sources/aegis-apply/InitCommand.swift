@@ -50,10 +50,18 @@ struct InitCommand: ParsableCommand {
     @Option(help: "With files: the private key.", completion: .file())
     var key: String?
 
-    @Option(help: "The file to write; '-' prints it.", completion: .file(extensions: ["yaml", "yml"]))
-    var out = "aegis.yaml"
+    @Option(
+        name: .customLong("out"), help: "The file to write (default: aegis.yaml); '-' prints it.",
+        completion: .file(extensions: ["yaml", "yml"]))
+    var output: String?
+
+    @Option(help: "The file to write, as other commands take it.", completion: .file(extensions: ["yaml", "yml"]))
+    var config: String?
+
+    private var out: String { output ?? config ?? "aegis.yaml" }
 
     func validate() throws {
+        if output != nil, config != nil { throw ValidationError("Give the file once: --out FILE or --config FILE.") }
         let belongs: [(String, String?, Source)] = [
             ("email", email, .letsencrypt), ("zone", zone, .cloudflare), ("cert", cert, .files), ("key", key, .files),
         ]

@@ -53,6 +53,18 @@ import Testing
         #expect(outcome.status == 0)
     }
 
+    @Test("--config names the file as for the other commands, and not beside --out")
+    func config() throws {
+        let made = try run(["init", "--domain", "app.test", "--config", "other.yaml"])
+        #expect(made.errors == "")
+        #expect(made.output.contains("Wrote other.yaml.") && made.output.contains("aegis-apply --config other.yaml"))
+        #expect(try run(["validate", "--config", "other.yaml"]).status == 0)
+        let twice = try run(["init", "--domain", "app.test", "--config", "a.yaml", "--out", "b.yaml"])
+        #expect(twice.status == 64 && twice.errors.contains("Give the file once: --out FILE or --config FILE."))
+        #expect(
+            try run(["init", "--domain", "app.test", "--config", "other.yaml"]).errors.contains("'other.yaml' exists"))
+    }
+
     @Test("--out - prints the file and writes nothing")
     func printed() throws {
         let outcome = try run(["init", "--domain", "app.test", "--out", "-"])
