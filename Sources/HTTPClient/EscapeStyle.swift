@@ -13,12 +13,42 @@ enum EscapeStyle: Sendable {
     /// The first bytes of all escapes. 0xC2 and 0xC3 begin the UTF-8 encoding of U+0080 to U+00FF.
     static let beginnings: [UInt8] = Array("%\\&+".utf8) + [0xC2, 0xC3]
 
+    /// The length of the longest escape of a base64 digit: a numeric reference of HTML.
+    static let longest = 12
+
     /// Returns the styles that may occur in a text, judging by the bytes in it.
     static func all(in text: [UInt8]) -> [EscapeStyle] {
         var styles: [EscapeStyle] = [.percent(times: 1)]
         if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }
         if text.contains(UInt8(ascii: "&")) { styles.append(.html) }
         return styles + [.none]
+    }
+
+    /// Decodes the escape of a whole character at an index, as JSON and HTML have it: of U+00E9, not of the two bytes that
+    /// encode it. Returns the character and the length of the escape, or nil if there is no such escape.
+    func scalar(in text: [UInt8], at index: Int) -> (scalar: Unicode.Scalar, length: Int)? {
+        switch (self, text[index]) {
+        case (.percent(times: 1), UInt8(ascii: "\\")):
+            guard let high = Self.codeUnit(in: text, at: index) else { return nil }
+            if let scalar = Unicode.Scalar(high) { return (scalar, 6) }
+            guard UTF16.isLeadSurrogate(high), let low = Self.codeUnit(in: text, at: index + 6),
+                UTF16.isTrailSurrogate(low)
+            else { return nil }
+            return (UTF16.decode(UTF16.EncodedScalar([high, low])), 12)
+        case (.html, UInt8(ascii: "&")):
+            return Self.numericReference(in: text, at: index).flatMap { value, length in
+                Unicode.Scalar(value).map { ($0, length) }
+            }
+        default: return nil
+        }
+    }
+
+    /// Decodes `\u` and four hex digits, a code unit of UTF-16 (RFC 8259 section 7).
+    private static func codeUnit(in text: [UInt8], at index: Int) -> UInt16? {
+        guard index + 5 < text.count, text[index] == UInt8(ascii: "\\"), text[index + 1] == UInt8(ascii: "u"),
+            let high = hexByte(in: text, at: index + 2), let low = hexByte(in: text, at: index + 4)
+        else { return nil }
+        return UInt16(high) << 8 | UInt16(low)
     }
 
     /// Decodes the escape at an index. Returns the byte and the length of the escape, or nil if there is no escape.
@@ -49,12 +79,19 @@ enum EscapeStyle: Sendable {
         if let (text, byte) = entities.first(where: { text[index...].starts(with: $0.text.utf8) }) {
             return (byte, text.utf8.count)
         }
+        return numericReference(in: text, at: index).flatMap { value, length in
+            UInt8(exactly: value).map { ($0, length) }
+        }
+    }
+
+    /// Decodes a numeric character reference of HTML.
+    private static func numericReference(in text: [UInt8], at index: Int) -> (value: UInt32, length: Int)? {
         // A numeric reference may have leading zeros, as in `&#x0000002F;`, which has 12 characters.
         guard text[index...].starts(with: "&#".utf8),
             let end = text[index...].prefix(12).firstIndex(of: UInt8(ascii: ";"))
         else { return nil }
         let digits = String(decoding: text[(index + 2)..<end], as: UTF8.self)
-        let value = digits.lowercased().hasPrefix("x") ? UInt8(digits.dropFirst(), radix: 16) : UInt8(digits)
+        let value = digits.lowercased().hasPrefix("x") ? UInt32(digits.dropFirst(), radix: 16) : UInt32(digits)
         return value.map { ($0, end + 1 - index) }
     }
 

@@ -47,11 +47,35 @@ struct SecretForm: Sendable {
     func range(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         guard let end = end(in: text, from: start, styles) else { return nil }
         guard case .base64(let isInside) = encoding else { return start..<end }
-        let hasBefore = isInside && start > 0 && Self.isBase64(text[start - 1])
-        var upper = end
-        if upper < text.count, Self.isBase64(text[upper]) { upper += 1 }
-        while upper < text.count, text[upper] == UInt8(ascii: "=") { upper += 1 }
-        return (hasBefore ? start - 1 : start)..<upper
+        let digits = { (byte: UInt8) in Self.isBase64(byte) }
+        let lower = isInside ? Self.start(ofOne: digits, before: start, in: text, styles) : start
+        var upper = Self.end(ofOne: digits, at: end, in: text, styles)
+        while case let next = Self.end(ofOne: { $0 == UInt8(ascii: "=") }, at: upper, in: text, styles), next > upper {
+            upper = next
+        }
+        return lower..<upper
+    }
+
+    /// The end of the byte at `index`, escaped or not, if it is one of the wanted; else `index`.
+    private static func end(
+        ofOne isWanted: (UInt8) -> Bool, at index: Int, in text: [UInt8], _ styles: [EscapeStyle]
+    ) -> Int {
+        guard index < text.count else { return index }
+        for style in styles {
+            if let (byte, length) = style.escape(in: text, at: index), isWanted(byte) { return index + length }
+        }
+        return isWanted(text[index]) ? index + 1 : index
+    }
+
+    /// The start of the byte that ends before `index`, escaped or not, if it is one of the wanted; else `index`.
+    private static func start(
+        ofOne isWanted: (UInt8) -> Bool, before index: Int, in text: [UInt8], _ styles: [EscapeStyle]
+    ) -> Int {
+        // The longest escape first: its last digit would be taken for a byte that is not escaped.
+        for start in stride(from: max(0, index - EscapeStyle.longest), to: index, by: 1) {
+            if end(ofOne: isWanted, at: start, in: text, styles) == index { return start }
+        }
+        return index
     }
 
     private func end(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Int? {
@@ -72,8 +96,20 @@ struct SecretForm: Sendable {
         _ secret: Span<UInt8>, in text: [UInt8], from start: Int, _ style: EscapeStyle
     ) -> (end: Int?, isWhole: Bool) {
         var index = start
+        // The bytes of an escaped character that are still to be compared.
+        var pending: ArraySlice<UInt8> = []
         for place in secret.indices {
+            if let byte = pending.popFirst() {
+                guard byte == secret[place] else { return (nil, false) }
+                continue
+            }
             if index < text.count, let (byte, length) = style.escape(in: text, at: index), isSame(byte, secret[place]) {
+                index += length
+            } else if case .plain = encoding, index < text.count,
+                let (scalar, length) = style.scalar(in: text, at: index),
+                scalar.value >= 0x80, UTF8.encode(scalar)?.first == secret[place]
+            {
+                pending = Array(UTF8.encode(scalar) ?? UTF8.EncodedScalar()).dropFirst()
                 index += length
             } else if index < text.count, isSame(text[index], secret[place]) {
                 // The secret itself may contain bytes that look like an escape.

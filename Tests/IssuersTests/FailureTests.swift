@@ -128,6 +128,48 @@ import Testing
         }
     }
 
+    /// The text with all UTF-16 code units escaped as JSON does.
+    private static func jsonEscaped(_ text: String, uppercase: Bool = false) -> String {
+        text.utf16.map { unit in
+            let digits = String(unit, radix: 16, uppercase: uppercase)
+            return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }.joined()
+    }
+
+    @Test(
+        "A secret of any characters is hidden as JSON and HTML escape it",
+        arguments: ["Ж€y-秘密-😀-ключ", "é\u{2028}n\u{FEFF}😀"])
+    func escapedUnicode(_ secret: String) {
+        let mask = SecretMask([SecretBytes(Array(secret.utf8))])
+        let partly = secret.unicodeScalars.map { $0.value > 0xFFF ? Self.jsonEscaped(String($0)) : String($0) }.joined()
+        let html = secret.unicodeScalars.map { "&#\($0.value);" }.joined()
+        let hexHTML = secret.unicodeScalars.map { "&#x\(String($0.value, radix: 16));" }.joined()
+        for text in [
+            secret, Self.jsonEscaped(secret), Self.jsonEscaped(secret, uppercase: true), partly, html, hexHTML,
+        ] {
+            #expect(mask.hiding(in: "<\(text)> \\u20 \\ud83d \\udc00x") == "<****> \\u20 \\ud83d \\udc00x", "\(text)")
+        }
+        // Where the text ends within it.
+        let cut = Self.jsonEscaped(secret).prefix(6 * 7 + 3)
+        #expect(mask.hiding(in: String(cut)).hasPrefix("****"), "\(cut)")
+    }
+
+    @Test("A secret in base64 of either alphabet is hidden with each character escaped", arguments: 0..<3)
+    func escapedBase64(offset: Int) {
+        let whole = Array("user:x".utf8.suffix(offset)) + Array(Self.key.utf8) + Array("\u{7F}".utf8)
+        let plain = Data(whole).base64EncodedString()
+        for text in [plain, plain.replacing("+", with: "-").replacing("/", with: "_")] {
+            for escaped in [Self.jsonEscaped(text), text.utf8.map { "%" + String($0, radix: 16) }.joined()] {
+                let hidden = Self.mask().hiding(in: "<\(escaped)>")
+                #expect(hidden.hasPrefix("<") && hidden.hasSuffix(">") && hidden.contains("****"), "\(hidden)")
+                // No part of an escape is left, and of the characters at most those without bits of the secret.
+                let units = hidden.dropFirst().dropLast().replacing("****", with: "")
+                let size = escaped.hasPrefix("%") ? 3 : 6
+                #expect(units.count % size == 0 && units.count / size <= (offset > 0 ? 1 : 0) + 4, "\(hidden)")
+            }
+        }
+    }
+
     @Test("Short secrets are hidden as they are alone, and texts without any are left as they are")
     func short() {
         let mask = SecretMask([SecretBytes(Array("abc".utf8))])
