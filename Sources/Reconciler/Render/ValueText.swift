@@ -15,8 +15,11 @@ enum ValueText {
         }
         var (left, right) = sides(before, after)
         // Swift's `==` takes texts as equal that spell the same letters with different code points.
-        if left == right { (left, right) = (exact(before), exact(after)) }
-        if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
+        if left == right {
+            (left, right) = (exact(before), exact(after))
+        } else if differ(before, after, in: \.isSign) {
+            (left, right) = (spelledOut(left, \.isSign), spelledOut(right, \.isSign))
+        } else if mayMislead([before == .null ? "" : left, after == .null ? "" : right]) {
             (left, right) = (spelledOut(left), spelledOut(right))
         }
         return ["\(left) → \(right)"]
@@ -43,6 +46,8 @@ enum ValueText {
         let isAmbiguous =
             difference.added.contains { gone.contains(whole($0.value, isItem: true)) }
             || mayMislead(gone + difference.added.map { whole($0.value, isItem: true) })
+            || !gone.isEmpty && difference.added.contains { whole($0.value, isItem: true).contains(\.isSign) }
+            || !difference.added.isEmpty && gone.contains { $0.contains(\.isSign) }
         let text = { isAmbiguous ? exact($0) : whole($0, isItem: true) }
         return difference.removed.map { "- \(text($0))" }
             + difference.added.map { "+ \(text($0.value))" + ($0.place.map { " (at \($0))" } ?? "") }
@@ -60,9 +65,7 @@ enum ValueText {
         guard max(left.count, right.count) > wholeLength, !marks.contains(old), !marks.contains(new) else {
             return (whole(before, isItem: false), whole(after, isItem: false))
         }
-        let shortest = min(left.count, right.count)
-        let start = zip(left, right).prefix { $0 == $1 }.count
-        let end = zip(left.reversed(), right.reversed()).prefix(shortest - start).prefix { $0 == $1 }.count
+        let (start, end) = sameEnds(left, right)
         let (skipped, omitted) = (max(0, start - contextLength), max(0, end - contextLength))
         let part = { (text: [Unicode.Scalar]) in
             var part = ""
@@ -70,6 +73,23 @@ enum ValueText {
             return (skipped > 0 ? "…" : "") + quotedIfNeeded(part, isItem: false) + (omitted > 0 ? "…" : "")
         }
         return (part(left), part(right))
+    }
+
+    /// How many scalars two texts have in common at their start, and at their end after that.
+    private static func sameEnds(_ left: [Unicode.Scalar], _ right: [Unicode.Scalar]) -> (start: Int, end: Int) {
+        let start = zip(left, right).prefix { $0 == $1 }.count
+        let rest = min(left.count, right.count) - start
+        return (start, zip(left.reversed(), right.reversed()).prefix(rest).prefix { $0 == $1 }.count)
+    }
+
+    /// Whether two texts differ in scalars of a kind.
+    private static func differ(
+        _ before: PlainValue, _ after: PlainValue, in kind: (Unicode.Scalar) -> Bool
+    ) -> Bool {
+        guard case .string(let old) = before, case .string(let new) = after else { return false }
+        let (left, right) = (Array(old.unicodeScalars), Array(new.unicodeScalars))
+        let (start, end) = sameEnds(left, right)
+        return [left, right].contains { $0[start..<$0.count - end].contains(where: kind) }
     }
 
     /// Whether the texts mix Latin letters with a script that has look-alikes, such as Cyrillic (Unicode Technical
@@ -89,13 +109,18 @@ enum ValueText {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    /// The text. If it has letters beyond the Latin ones, the same text with these letters escaped follows in
-    /// parentheses.
-    private static func spelledOut(_ shown: String) -> String {
-        guard shown.unicodeScalars.contains(where: \.isForeignLetter) else { return shown }
-        let scalars = shown.unicodeScalars.reduce(into: "") {
-            $0 += $1.isForeignLetter ? $1.escaped(asASCII: true) : String($1)
+    /// The text. If it has letters beyond the Latin ones or scalars of another kind, the same text with these scalars
+    /// escaped follows in parentheses.
+    private static func spelledOut(
+        _ shown: String, _ isOfKind: (Unicode.Scalar) -> Bool = { _ in false }
+    ) -> String {
+        var isSame = true
+        let scalars = shown.unicodeScalars.reduce(into: "") { text, scalar in
+            let isPlain = !scalar.isForeignLetter && !isOfKind(scalar)
+            isSame = isSame && isPlain
+            text += isPlain ? String(scalar) : scalar.escaped(asASCII: true)
         }
+        guard !isSame else { return shown }
         return "\(shown) (\(scalars))"
     }
 
@@ -107,6 +132,7 @@ enum ValueText {
         let needsQuotes =
             text.isEmpty || text.first == " " || text.last == " " || "\"([{…".contains(text.first ?? " ")
             || text.unicodeScalars.contains { $0 == "→" || $0.isUnseen }
+            || text.unicodeScalars.first?.isMark == true
             || (isItem && text.contains { ",[](){}".contains($0) })
         return needsQuotes ? quoted(text) : text
     }
@@ -131,7 +157,9 @@ enum ValueText {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
-            default: result += scalar.isUnseen ? scalar.escaped(asASCII: true) : String(scalar)
+            // A mark would join the quotation mark before it.
+            case _ where scalar.isUnseen || scalar.isMark && result.isEmpty: result += scalar.escaped(asASCII: true)
+            default: result += String(scalar)
             }
         }
         return "\"\(inner)\""
@@ -142,10 +170,37 @@ extension Unicode.Scalar {
     /// Whether the scalar is a letter beyond the Latin ones in common use.
     fileprivate var isForeignLetter: Bool { value >= 0x250 && properties.isAlphabetic }
 
+    /// Whether the scalar joins the scalar before it.
+    fileprivate var isMark: Bool {
+        switch isASCII ? .control : properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark: true
+        default: false
+        }
+    }
+
+    /// Whether the scalar is a mark, or a sign that may look like a sign of ASCII, such as a hyphen.
+    fileprivate var isSign: Bool {
+        guard !isASCII else { return false }
+        // The letters for clicks look like signs.
+        if isMark || 0x1C0...0x1C3 ~= value { return true }
+        return switch properties.generalCategory {
+        case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+            .finalPunctuation, .otherPunctuation, .mathSymbol, .modifierSymbol:
+            true
+        default: false
+        }
+    }
+
+    /// Symbols and letters that show nothing, though Unicode's properties don't say so: the braille pattern without
+    /// dots, a null note head, hieroglyphs for blanks, and the place of an object.
+    private static let blanks: Set<UInt32> = [0x2800, 0x1D159, 0x13441, 0x13442, 0xFFFC]
+
     /// Whether a terminal shows nothing for the scalar, draws its neighbours differently, or takes it for a command.
     fileprivate var isUnseen: Bool {
         if isASCII { return value < 0x20 || value == 0x7F }
-        if properties.isDefaultIgnorableCodePoint { return true }
+        if properties.isDefaultIgnorableCodePoint || properties.isWhitespace || Self.blanks.contains(value) {
+            return true
+        }
         return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse,
             .unassigned:
@@ -153,4 +208,8 @@ extension Unicode.Scalar {
         default: false
         }
     }
+}
+
+extension String {
+    fileprivate func contains(_ isOfKind: (Unicode.Scalar) -> Bool) -> Bool { unicodeScalars.contains(where: isOfKind) }
 }
