@@ -22,11 +22,14 @@ import Testing
 
     /// What is taken, and what is told of it.
     private static func got(
-        from edge: ScriptedEdge, preferring wish: String?
+        from edge: ScriptedEdge, preferring wish: String?, faulty: String? = nil
     ) throws -> (chain: CertificateChain, doubts: [String]) {
-        try edge.client().chain(
-            of: order(), preferring: wish, reading: { pem, _ in try CertificateChain(pem: pem) },
-            authorities: { [$0.certificates.last?.issuerCommonName].compactMap(\.self) })
+        try edge.client().chain(of: order(), preferring: wish) { pem, _ in
+            let chain = try CertificateChain(pem: pem)
+            let root = chain.certificates.last?.issuerCommonName
+            return ACMEClient.Offer(
+                chain, authorities: [root].compactMap(\.self), fault: root == faulty ? "it is faulty" : nil)
+        }
     }
 
     private static func order() throws -> ACMEOrder {
@@ -49,6 +52,33 @@ import Testing
             #expect(got.doubts.count == (wish == "Root X" ? 1 : 0))
             #expect(edge.requests.count == asked)
             #expect(edge.requests.allSatisfy { $0.accept == "application/pem-certificate-chain" })
+        }
+    }
+
+    @Test("Of a CA whose own chain is faulty a good alternate is taken, the preferred one of several")
+    func faulty() throws {
+        let chains = try ["Root A", "Root B", "Root C"].map(Self.chain)
+        let alternates = ["https://ca.test/cert/1/b", "https://ca.test/cert/1/c"]
+        let since = "has an alternate chain of the CA, since clients would refuse its own one: it is faulty"
+        let other = "the alternate chain at '\(alternates[0])' does not lead to it; and 1 more are of no use either"
+        for (wish, index, asked, doubts) in [
+            (nil, 1, 2, [since]), ("Root B", 1, 2, []), ("Root C", 2, 3, []),
+            ("Root A", 1, 3, ["has a chain of the CA, not preferred_chain 'Root A': " + other, since]),
+            ("Root X", 1, 3, ["has a chain of the CA, not preferred_chain 'Root X': " + other, since]),
+        ] as [(String?, Int, Int, [String])] {
+            let script = [Self.answer(chains[0], alternates: alternates)] + chains[1..<asked].map { Self.answer($0) }
+            let edge = ScriptedEdge(script)
+            let got = try Self.got(from: edge, preferring: wish, faulty: "Root A")
+            #expect(got.chain.pem == chains[index] && got.doubts == doubts && edge.requests.count == asked)
+        }
+        // Without a good alternate it is the best there is, and its reader tells of the fault.
+        for (wish, alternates, doubts) in [
+            (nil, [], 0), ("Root A", [], 0), (nil, ["http://ca.test/b"], 0), ("Root A", ["http://ca.test/b"], 0),
+            ("Root B", ["http://ca.test/b"], 1),
+        ] as [(String?, [String], Int)] {
+            let edge = ScriptedEdge([Self.answer(chains[0], alternates: alternates)])
+            let got = try Self.got(from: edge, preferring: wish, faulty: "Root A")
+            #expect(got.chain.pem == chains[0] && got.doubts.count == doubts, "\(got.doubts)")
         }
     }
 
@@ -146,7 +176,7 @@ import Testing
         let edge = ScriptedEdge([.order])
         let order = try edge.client().order(at: ACMEURL("https://ca.test/order/1"))
         #expect(throws: ACMEError.malformed("order", reason: "it does not say where its certificate is")) {
-            try edge.client().chain(of: order, preferring: nil, reading: { pem, _ in pem }, authorities: { _ in [] })
+            try edge.client().chain(of: order, preferring: nil) { pem, _ in ACMEClient.Offer(pem, authorities: []) }
         }
     }
 }

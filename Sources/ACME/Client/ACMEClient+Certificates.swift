@@ -10,42 +10,92 @@ extension ACMEClient {
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
 
+    /// A chain that the CA offers, as its reader judges it.
+    package struct Offer<Chain> {
+        package let chain: Chain
+        /// The common names of the CAs to which the chain leads.
+        package let authorities: [String]
+        /// Why clients would refuse the chain, although it can be used if there is no other; nil if they would not.
+        package let fault: String?
+
+        package init(_ chain: Chain, authorities: [String], fault: String? = nil) {
+            self.chain = chain
+            self.authorities = authorities
+            self.fault = fault
+        }
+    }
+
     /// Downloads the certificate chain of a valid order (RFC 8555 section 7.4.2).
     ///
+    /// The alternate chains that the CA links are downloaded if its own chain does not lead to the preferred CA, or if
+    /// clients would refuse its own chain.
+    ///
     /// - Parameters:
-    ///   - preferredChain: The common name of a CA. The first offered chain that leads to this CA is chosen: its last
-    ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's default chain
-    ///     is returned.
-    ///   - read: Parses a chain, and says whether it is good enough; `isAlternate` is whether it is not the default chain.
-    ///     An error for the default chain is rethrown, and an error for an alternate chain becomes a doubt.
-    ///   - authorities: Returns the common names to compare with `preferredChain`.
+    ///   - preferredChain: The common name of a CA. The first good chain that leads to this CA is chosen: its last
+    ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's own chain is
+    ///     returned, or the first good alternate chain if the CA's own is faulty.
+    ///   - read: Parses a chain and judges it; `isAlternate` is whether it is not the CA's own chain. An error for an
+    ///     alternate chain becomes a doubt. An error for the CA's own chain is rethrown if no alternate chain is good.
     /// - Returns: The chain, and doubts of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?,
-        reading read: (_ pem: [UInt8], _ isAlternate: Bool) throws -> Chain,
-        authorities: (Chain) -> [String]
+        reading read: (_ pem: [UInt8], _ isAlternate: Bool) throws -> Offer<Chain>
     ) throws -> (chain: Chain, doubts: [String]) {
         guard let url = order.certificate else {
             throw ACMEError.malformed("order", reason: "it does not say where its certificate is")
         }
         let ((response, own), wasLate) = try whenThere {
             let response = try self.read(url, accept: Self.chainType)
-            do {
-                return (response, try read(response.body, false))
-            } catch  where PEM.endOfFirstBlock(in: response.body) == nil {
+            let own = Result { try read(response.body, false) }
+            if case .failure(let error) = own, PEM.endOfFirstBlock(in: response.body) == nil {
                 let reason = response.body.isEmpty ? "the answer (HTTP \(response.status)) is empty" : "\(error)"
                 throw ACMEError.notYet("certificate", reason: reason, retryAfter: self.retryAfter(response))
             }
+            return (response, own)
         }
-        let doubts = wasLate ? ["came, though the CA's certificate was not there at first"] : []
-        guard let preferredChain, !authorities(own).contains(preferredChain) else { return (own, doubts) }
+        var doubts = wasLate ? ["came, though the CA's certificate was not there at first"] : []
+        let isWanted = { (offer: Offer<Chain>) in preferredChain.map(offer.authorities.contains) ?? true }
+        if let own = try? own.get(), own.fault == nil, isWanted(own) { return (own.chain, doubts) }
+        let links = response.links.filter { $0.relations.contains("alternate") }.prefix(Self.maximumAlternates)
+        let (found, reasons) = try look(for: isWanted, at: links.map(\.target), from: url) { try read($0, true) }
+        if let found, isWanted(found), preferredChain != nil { return (found.chain, doubts) }
+        let fault = Self.fault(of: own)
+        let chosen = if fault != nil, let found { found } else { try own.get() }
+        if let preferredChain, !isWanted(chosen) {
+            var reason = reasons.first ?? "the CA offers no other chain"
+            if reasons.count > 1 { reason += "; and \(reasons.count - 1) more are of no use either" }
+            let what = fault != nil && found != nil ? "a chain of the CA" : "the CA's own chain"
+            doubts.append("has \(what), not preferred_chain '\(preferredChain)': \(reason)")
+        }
+        if let fault, found != nil {
+            let reason = Self.words(of: fault, limit: 200)
+            doubts.append("has an alternate chain of the CA, since clients would refuse its own one: \(reason)")
+        }
+        return (chosen.chain, doubts)
+    }
+
+    private static func fault<Chain>(of own: Result<Offer<Chain>, any Error>) -> String? {
+        switch own {
+        case .success(let offer): offer.fault
+        case .failure(let error): "\(error)"
+        }
+    }
+
+    /// Downloads alternate chains until one is wanted. Else returns the first good one, if there is one, and why each is
+    /// not wanted.
+    private func look<Chain>(
+        for isWanted: (Offer<Chain>) -> Bool, at links: [String], from url: ACMEURL,
+        reading read: ([UInt8]) throws -> Offer<Chain>
+    ) throws -> (found: Offer<Chain>?, reasons: [String]) {
+        var first: Offer<Chain>?
         var reasons: [String] = []
-        for link in response.links.filter({ $0.relations.contains("alternate") }).prefix(Self.maximumAlternates) {
-            let shown = Self.words(of: link.target, limit: 60)
+        for link in links {
+            let shown = Self.words(of: link, limit: 60)
             do {
-                let alternate = try ACMEURL(link.target, from: url, of: "link to an alternate chain")
-                let other = try read(self.read(alternate, accept: Self.chainType, isWish: true).body, true)
-                if authorities(other).contains(preferredChain) { return (other, doubts) }
+                let alternate = try ACMEURL(link, from: url, of: "link to an alternate chain")
+                let offer = try read(self.read(alternate, accept: Self.chainType, isWish: true).body)
+                if isWanted(offer) { return (offer, []) }
+                first = first ?? offer
                 reasons.append("the alternate chain at '\(shown)' does not lead to it")
             } catch {
                 let reason = Self.words(of: "\(error)", limit: 110)
@@ -54,9 +104,7 @@ extension ACMEClient {
                 if error is any ACMEEdgeError { break }
             }
         }
-        var reason = reasons.first ?? "the CA offers no other chain"
-        if reasons.count > 1 { reason += "; and \(reasons.count - 1) more are of no use either" }
-        return (own, doubts + ["has the CA's own chain, not preferred_chain '\(preferredChain)': \(reason)"])
+        return (first, reasons)
     }
 
     /// Shortens a text to one line of at most `limit` characters. Words are not cut, since SecretMask hides only whole

@@ -22,8 +22,8 @@ extension ACMEOrderRun {
     /// next try places a new order.
     private static let fetchingSeconds: Int64 = 86_400
 
-    /// A usable chain, and a line for each doubt about it.
-    private typealias Usable = (chain: CertificateChain, doubts: [String])
+    /// A usable chain, a line for each doubt about it, and one if it has no intermediate.
+    private typealias Usable = (chain: CertificateChain, doubts: [String], gap: String?)
 
     /// Downloads the certificate. Throws `Unusable` if clients would not accept it for the wanted names.
     func download(_ order: ACMEOrder, _ pending: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
@@ -32,16 +32,21 @@ extension ACMEOrderRun {
         let usable: Usable
         let doubts: [String]
         do {
-            (usable, doubts) = try client.chain(
-                of: order, preferring: settings.preferredChain, reading: { try read($0, key, isAlternate: $1) },
-                authorities: { $0.chain.authorityNames })
+            (usable, doubts) = try client.chain(of: order, preferring: settings.preferredChain) { pem, isAlternate in
+                let usable = try read(pem, key, isAlternate: isAlternate)
+                // An alternate chain with a fault is not read at all.
+                let fault = isAlternate ? nil : try usable.gap ?? self.fault(of: usable.chain, isAlternate: true)
+                return ACMEClient.Offer(usable, authorities: usable.chain.authorityNames, fault: fault)
+            }
         } catch let error as ACMEError {
             throw Unusable.notYet(
                 "the certificate is issued and can't be fetched: \(error)", hint: "the next try fetches it again",
                 notBefore: IssuanceFailure(error, now: now()).notBefore)
         }
         try noteCertificate(pending)
-        let warnings = usable.doubts + doubts + usable.chain.warnings(usable.chain.refusal(now: now()), now: now())
+        let warnings =
+            usable.doubts + [usable.gap].compactMap(\.self) + doubts
+            + usable.chain.warnings(usable.chain.refusal(now: now()), now: now())
         return IssuedMaterial(
             chain: usable.chain, key: key, source: ACMEProvider.source, warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
@@ -76,13 +81,19 @@ extension ACMEOrderRun {
                 failure: IssuanceFailure("the CA's certificate can't be used: \(error)"),
                 isCertificate: error.isOfCertificate)
         }
-        let usable = (found.chain, found.doubts + (try missingIntermediate(found)))
+        let gap = try missingIntermediate(found)
+        guard gap == nil || !isAlternate else { throw Unusable.notYet("the chain \(gap ?? "")", hint: "") }
+        let usable = (found.chain, found.doubts, gap)
         let time = now()
         if let misfit = found.chain.misfit(for: need.names, now: time) {
-            let failure = IssuanceFailure("the CA's certificate \(misfit.text)", hint: misfit.hint)
-            // This machine's clock is wrong. The certificate can be used later, so this failure is not `Unusable`.
-            if time < found.chain.leaf.notBefore { throw failure }
-            throw Unusable(failure: failure)
+            let reason = "the CA's certificate \(misfit.text)"
+            let start = found.chain.leaf.notBefore
+            guard time < start else { throw Unusable(failure: IssuanceFailure(reason, hint: misfit.hint)) }
+            // One of the two clocks is wrong. The certificate can be used later, but is fetched no longer than others.
+            let end = time + IssuanceFailure.longestPauseSeconds
+            throw Unusable.notYet(
+                reason, hint: misfit.hint ?? "",
+                notBefore: min(start - Certificate.toleratedSkewSeconds, end))
         }
         if let fault = try fault(of: found.chain, isAlternate: isAlternate) {
             throw Unusable.notYet(
@@ -92,14 +103,14 @@ extension ACMEOrderRun {
         return usable
     }
 
-    /// Returns a warning if the leaf has no intermediate. Throws if clients would probably reject the leaf. That is the
+    /// Returns a warning if the leaf has no intermediate, else nil. Throws if clients would probably reject the leaf. That is the
     /// case if another certificate in the answer can't be read, if the previous certificate from the same CA key had an
     /// intermediate, or if the leaf names the location of its issuer's certificate. If a root in the issuer's `ca_file`
     /// signed the leaf, there is neither a warning nor an error.
-    private func missingIntermediate(_ found: CertificateChain.Found) throws -> [String] {
+    private func missingIntermediate(_ found: CertificateChain.Found) throws -> String? {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
-            return []
+            return nil
         }
         if let error = found.unreadable.first {
             throw Unusable.notYet(
@@ -119,7 +130,7 @@ extension ACMEOrderRun {
                 hint: "the next try fetches it again; a root that signs leaves itself belongs into the issuer's ca_file"
             )
         }
-        return ["has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"]
+        return "has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"
     }
 
     /// Why a chain is worse than the one that it would replace: than the CA's own if it is an alternate, and else than

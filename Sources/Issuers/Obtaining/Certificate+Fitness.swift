@@ -17,14 +17,16 @@ extension CertificateChain {
 }
 
 extension Certificate {
+    /// How far a CA's clock may be ahead of this machine's clock, in seconds.
+    static let toleratedSkewSeconds: Int64 = 300
+
     /// The reason why a newly issued leaf can't be used: it lacks some of the names, or is not valid now. Nil if it can
     /// be used. `now` is in seconds since 1970.
     func misfit(for names: [String], now: Int64) -> (text: String, hint: String?)? {
         let own = Set(self.names.map(\.text))
         let missing = names.filter { !own.contains($0) }
         guard missing.isEmpty else { return ("is not for \(missing.joined(separator: ", "))", nil) }
-        // The CA's clock may be up to 5 minutes ahead of this machine's clock.
-        guard notBefore <= now + 300, now < notAfter else {
+        guard notBefore <= now + Self.toleratedSkewSeconds, now < notAfter else {
             return (
                 "is valid from \(UTCTime.text(notBefore)) to \(UTCTime.text(notAfter)), and not now",
                 "is this machine's clock right?"

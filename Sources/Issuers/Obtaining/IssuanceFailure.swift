@@ -17,7 +17,7 @@ package struct IssuanceFailure: Error, Sendable, Equatable {
     }
 
     /// The longest delay before the next try, in seconds: a day, even if a CA asks for more.
-    private static let longestPauseSeconds: Int64 = 86_400
+    static let longestPauseSeconds: Int64 = 86_400
 
     /// Converts an error of a CA. If the CA asks for a delay, sets `notBefore`. `now` is in seconds since 1970.
     init(_ error: any Error, now: Int64) {
