@@ -12,11 +12,16 @@ package struct StatusReport: Sendable {
     package let failing: [FailingCertificate]
     package let edge: [EdgeStatus]
 
-    /// `now` is in seconds since 1970.
-    package init(of store: any StateStore, now: Int64) throws {
+    /// `now` is in seconds since 1970. `files` reads the files of the operator's own certificates; nil if they are not
+    /// examined.
+    package init(of store: any StateStore, now: Int64, files: SecretReader? = nil) throws {
         snapshot = try store.snapshot()
         gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: now)
-        hosts = HostStatus.all(in: snapshot, chainFaults: try store.chainFaults(now: now), now: now)
+        var gaps: [String: String] = [:]
+        let faults = try store.chainFaults(now: now) { chains, stored in
+            gaps[stored.name] = files.flatMap { chains.gap(of: stored, in: $0) }
+        }
+        hosts = HostStatus.all(in: snapshot, chainFaults: faults, chainGaps: gaps, now: now)
         let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
         // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
         let state = try failed.isEmpty ? nil : ManagedState(store)
@@ -59,11 +64,16 @@ package struct StatusReport: Sendable {
 
 extension StateStore {
     /// Why clients would refuse the chains of certificates in force, by certificate name. `now` is in seconds since
-    /// 1970.
-    package func chainFaults(now: Int64) throws -> [String: String] {
+    /// 1970. `alsoDo` gets each certificate.
+    package func chainFaults(
+        now: Int64, alsoDo: (ChainFaults, StoredCertificate) -> Void = { _, _ in }
+    ) throws -> [String: String] {
         var chains = ChainFaults(now: now)
         var faults: [String: String] = [:]
-        try forEachCertificate { faults[$0.name] = chains.fault(of: $0) }
+        try forEachCertificate { stored in
+            faults[stored.name] = chains.fault(of: stored)
+            alsoDo(chains, stored)
+        }
         return faults
     }
 }

@@ -23,12 +23,12 @@ struct StatusCommand: ParsableCommand {
         try reporting {
             let store = try options.openForReading()
             let now = currentTime()
-            let report = try StatusReport(of: store, now: now)
+            let directory = FilePath(try store.directory() ?? ".")
+            let report = try StatusReport(of: store, now: now, files: SecretReader(directory: directory))
             let snapshot = report.snapshot
             let kept = KeptStatus(snapshot)
             let gateways = GatewayList(report.gateways)
             let (rows, failing, edge) = (report.hosts, report.failing, report.edge)
-            let directory = FilePath(try store.directory() ?? ".")
             let identities = try IdentityList(store, snapshot).identities
             let lists = ListStatus.all(in: snapshot, directory: directory, now: now)
             let hasProblem =

@@ -1,7 +1,9 @@
 """Chains that were good when they were taken in, or are to be: status tells when clients refuse them."""
 
+import contextlib
 import datetime
 import json
+import sqlite3
 
 import pytest
 from cryptography import x509
@@ -9,8 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import Gateway, eventually
-from hosts import aegis_apply
+from hosts import aegis_apply, host
 from scripted_ca import DAY, Authority, pem
+from test_refused_chains import LEAVES, again
 
 
 def certified(authority, by, start, end):
@@ -107,3 +110,58 @@ def test_a_leaf_of_a_root_needs_no_intermediate_once_the_root_stands_behind_it(o
     said = aegis_apply(gateway, "--dry-run", "--strict", expect=0 if has_root else 3)
     assert ("has no intermediate: clients refuse it unless they know 'Private root'" in said) != has_root
     assert ("also where it is the root" in said) != has_root
+
+
+@pytest.mark.parametrize("what", ["an intermediate", "a root"])
+def test_what_is_left_out_at_the_end_of_a_chain_is_told_by_all(own, what):
+    root, middle, intermediate = Authority("Root"), Authority("Middle"), Authority("Issuing")
+    ended = certified(middle, root, -9 * DAY, -DAY) if what == "an intermediate" else \
+        certified(middle, middle, -9 * DAY, -DAY)
+    gateway = own(intermediate, certified(intermediate, middle, -DAY, 365 * DAY), ended)
+    words = "is shown without 'Middle' at the end of its chain, which has expired on 20" \
+        if what == "an intermediate" else "leads to a root that has expired: 'Middle' on 20"
+    assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    assert words in gateway.apply(everything=True)
+    assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
+    # Most clients know another one in its place: nobody has to act at once.
+    thing = "'Middle'" if what == "an intermediate" else "root 'Middle'"
+    note = f"its certificate is shown without {thing} at the end of its chain: clients that know no other certificate"
+    assert note in aegis_apply(gateway, "status", "--check")
+    host_, = json.loads(aegis_apply(gateway, "status", "--format", "json"))["hosts"]
+    assert note in host_["warning"] and host_["problem"] is None
+    text = (gateway.folder / "own.pem").read_bytes()
+    (gateway.folder / "own.pem").write_bytes(text.replace(pem(ended), pem(certified(middle, root, -DAY, 365 * DAY))))
+    # The file is not the one that was applied: what is in force is not judged by it.
+    assert note not in aegis_apply(gateway, "status")
+    gateway.apply()
+    assert note not in aegis_apply(gateway, "status")
+    aegis_apply(gateway, "status", "--check")
+    assert "No changes" in aegis_apply(gateway, "--dry-run", "--strict")
+
+
+@pytest.mark.parametrize("what", LEAVES)
+def test_a_leaf_in_force_that_clients_refuse_is_a_problem(odd, what):
+    gateway, ca = odd()
+    gateway.config["hosts"].append(host("bad.test"))
+    gateway.apply()
+    aegis_apply(gateway, "status", "--check")
+    # As an earlier version took it in.
+    bad, = [leaf for leaf in ca.issued if "bad.test" in
+            leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)]
+    extensions, words = LEAVES[what]
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE certificates SET chain = ? WHERE name = 'bad.test'", (
+            pem(again(ca, bad, *extensions), ca.intermediate.certificate),))
+    said = aegis_apply(gateway, "status", "--check", expect=3)
+    line, = [line for line in said.splitlines() if line.startswith("bad.test")]
+    assert "its certificate is one that clients refuse: " in line and words in line, said
+    line, = [line for line in said.splitlines() if line.startswith("app.test")]
+    assert "refuse" not in line, said
+    assert "'aegis-apply renew bad.test --force' asks for another" in said
+    assert words in aegis_apply(gateway, "certificates", "list")
+    assert words in aegis_apply(gateway, "certificates", "show", "bad.test")
+    # A leaf alone, without its chain, is judged too.
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
+        state.execute("UPDATE certificates SET chain = ? WHERE name = 'bad.test'", (
+            pem(again(ca, bad, *extensions)),))
+    assert words in aegis_apply(gateway, "status", "--check", expect=3)

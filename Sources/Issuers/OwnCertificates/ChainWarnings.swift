@@ -1,3 +1,4 @@
+import ConfigModel
 import PKI
 import State
 
@@ -10,7 +11,7 @@ extension CertificateChain {
                 $0 + (certificate.notAfter <= now ? "; put the CA's current one in its place" : "")
             }
         }
-        warnings += refusal.flatMap(\.lastingFault).map { ["has a chain that clients refuse: \($0)"] } ?? []
+        if let refusal, !refusal.isOfLeaf, let fault = refusal.lastingFault { warnings.append(fault) }
         // Clients reject the chain as soon as its first CA certificate expires, so only that CA certificate is
         // reported.
         if let first = certificates.dropFirst().filter({ $0.notAfter > now }).min(by: { $0.notAfter < $1.notAfter }),
@@ -20,26 +21,42 @@ extension CertificateChain {
                 "is valid until \(UTCTime.text(leaf.notAfter)), but above it '\(first.subject)' ends first, on"
                     + " \(UTCTime.text(first.notAfter))")
         }
-        if let tail = cutTail(now: now) { return warnings + [tail] }
-        for root in leftOut where root.isSelfIssued && root.notAfter <= now && !isReissued(root, now: now) {
+        if let tail = cutTail(now: now) {
+            let state =
+                tail.notAfter <= now
+                ? "has expired on \(UTCTime.text(tail.notAfter))"
+                : "is not valid before \(UTCTime.text(tail.notBefore))"
             warnings.append(
-                "leads to a root that has expired: '\(root.subject)' on \(UTCTime.text(root.notAfter));"
-                    + " it is not shown, and clients that know no newer one refuse the certificate")
+                "is shown without '\(tail.subject)' at the end of its chain, which \(state):"
+                    + " clients that know no other certificate of it refuse the certificate")
+            return warnings
         }
         return warnings
+            + expiredRoots(now: now).map { root in
+                "leads to a root that has expired: '\(root.subject)' on \(UTCTime.text(root.notAfter));"
+                    + " it is not shown, and clients that know no newer one refuse the certificate"
+            }
     }
 
-    /// Returns a warning if an intermediate at the end of the chain was left out because it is not valid now. Roots are
-    /// not reported here.
-    private func cutTail(now: Int64) -> String? {
-        guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued,
-            let next = leftOut.first(where: { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) })
-        else { return nil }
-        let state =
-            next.notAfter <= now
-            ? "has expired on \(UTCTime.text(next.notAfter))" : "is not valid before \(UTCTime.text(next.notBefore))"
-        return "is shown without '\(next.subject)' at the end of its chain, which \(state):"
+    /// What is left out at the end of the chain, because it is not valid now, as a note in words that follow the
+    /// certificate's name. Nil if nothing is. Most clients know another certificate in its place.
+    func gap(now: Int64) -> String? {
+        guard let missing = cutTail(now: now) ?? expiredRoots(now: now).first else { return nil }
+        let thing = missing.isSelfIssued ? "root " : ""
+        return "is shown without \(thing)'\(missing.subject)' at the end of its chain:"
             + " clients that know no other certificate of it refuse the certificate"
+    }
+
+    /// Expired roots above the leaf for which the chain has no valid certificate.
+    private func expiredRoots(now: Int64) -> [Certificate] {
+        leftOut.filter { $0.isSelfIssued && $0.notAfter <= now && !isReissued($0, now: now) }
+    }
+
+    /// An intermediate at the end of the chain that was left out because it is not valid now; nil if there is none. It
+    /// is no root.
+    private func cutTail(now: Int64) -> Certificate? {
+        guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued else { return nil }
+        return leftOut.first { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) }
     }
 
     /// Whether the chain contains a valid certificate with the root's key.
@@ -60,9 +77,10 @@ extension CertificateChain {
 }
 
 extension PeerRefusal {
-    /// The refusal, if it is of what stands above the leaf and does not depend on dates.
-    fileprivate var lastingFault: PeerRefusal? {
-        isOfLeaf || reason == .expired || reason == .notYetValid ? nil : self
+    /// The refusal in words that follow the certificate's name; nil if it depends on dates.
+    fileprivate var lastingFault: String? {
+        if reason == .expired || reason == .notYetValid { return nil }
+        return isOfLeaf ? "is one that clients refuse: \(self)" : "has a chain that clients refuse: \(self)"
     }
 }
 
@@ -86,13 +104,13 @@ extension Certificate {
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains with expired CA certificates. Many chains have the same CA certificates, so each set of them is
-/// checked only once.
+/// Finds stored chains that clients refuse. Many chains have the same CA certificates, and leaves of the same shape, so
+/// each such pair is checked only once.
 package struct ChainFaults {
     private let now: Int64
     private var known: [ArraySlice<UInt8>: String?] = [:]
-    /// The CA certificates of chains that clients accept, and that constrain no names.
-    private var accepted: Set<ArraySlice<UInt8>> = []
+    /// The CA certificates of chains that clients accept, and that constrain no names, with the shapes of the leaves.
+    private var accepted: [ArraySlice<UInt8>: Set<[UInt8]>] = [:]
 
     /// Makes a check for the time `now`, in seconds since 1970.
     package init(now: Int64) { self.now = now }
@@ -104,26 +122,41 @@ package struct ChainFaults {
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let isOwn = stored.facts.source == .custom
-        let fault = fault(ofAuthorities: stored.chain[end...]) ?? lastingFault(of: stored, stored.chain[end...])
+        let fault =
+            fault(ofAuthorities: stored.chain[end...]) ?? lastingFault(of: stored, stored.chain[end...])
         let isAlone = isOwn && stored.chain[end...].allSatisfy { $0 == UInt8(ascii: "\n") }
         guard fault != nil || isAlone, let chain = try? CertificateChain(pem: stored.chain), chain.leaf.notAfter > now
         else { return nil }
         guard let fault else { return chain.missingIntermediate.first }
         let advice =
             isOwn
-            ? "put another in its place in its file, or take it out there, and apply"
+            ? fault.hasPrefix("is ")
+                ? "put another in its place in its file, and apply"
+                : "put another in its place in its file, or take it out there, and apply"
             : "'aegis-apply renew \(stored.name) --force' asks for another"
         return "\(fault); \(advice)"
     }
 
-    /// A fault of the chain that does not depend on dates.
+    /// A fault of the leaf or the chain that does not depend on dates.
     private mutating func lastingFault(of stored: StoredCertificate, _ authorities: ArraySlice<UInt8>) -> String? {
-        guard !authorities.isEmpty, !accepted.contains(authorities),
-            let chain = try? CertificateChain(pem: stored.chain)
-        else { return nil }
-        if let refusal = chain.refusal(now: now)?.lastingFault { return "has a chain that clients refuse: \(refusal)" }
-        if !chain.certificates.dropFirst().contains(where: \.constrainsNames) { accepted.insert(authorities) }
+        let shape = (try? PEM.firstCertificate(in: stored.chain)).flatMap(CertificateShape.of)
+        if let shape, accepted[authorities]?.contains(shape) == true { return nil }
+        guard let chain = try? CertificateChain(pem: stored.chain) else { return nil }
+        if let fault = chain.refusal(now: now)?.lastingFault { return fault }
+        if let shape, !chain.certificates.dropFirst().contains(where: \.constrainsNames) {
+            accepted[authorities, default: []].insert(shape)
+        }
         return nil
+    }
+
+    /// What the end of an operator's own chain lacks, as a note; nil if it lacks nothing. A stored chain does not have
+    /// what was left out, but its file does, which `files` reads. A file that is not the one that was stored is ignored.
+    package func gap(of stored: StoredCertificate, in files: SecretReader) -> String? {
+        guard stored.facts.source == .custom,
+            case .custom(let custom)? = NamedCertificate(record: stored.record)?.source,
+            let text = try? files.read(custom.certificate), Digest.sha256(text) == stored.facts.sourceDigest
+        else { return nil }
+        return (try? CertificateChain(pem: text.plainCopy(), now: now))?.gap(now: now)
     }
 
     private mutating func fault(ofAuthorities pem: ArraySlice<UInt8>) -> String? {

@@ -18,7 +18,8 @@ package struct HostStatus: Sendable {
     package let daysLeft: Int?
     /// The host's fault now; nil when it has none, and for a disabled host.
     package let problem: String?
-    /// A fault that will occur if nobody acts; nil when none will, or when `problem` is set.
+    /// A fault that will occur if nobody acts, or that some clients may find; nil when there is none, or when `problem`
+    /// is set.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
@@ -27,18 +28,20 @@ package struct HostStatus: Sendable {
     package static let problemDays: Int64 = 7
 
     /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
-    /// certificate name.
+    /// certificate name, and `chainGaps` what their ends lack.
     package static func all(
-        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], now: Int64
+        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainGaps: [String: String] = [:], now: Int64
     ) -> [HostStatus] {
         let others = CertificatesByDomain(snapshot)
         return snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
-            .map { HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, now) }
+            .map {
+                HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, chainGaps, now)
+            }
     }
 
     private init(
         _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
-        _ chainFaults: [String: String], _ now: Int64
+        _ chainFaults: [String: String], _ chainGaps: [String: String], _ now: Int64
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
@@ -73,7 +76,8 @@ package struct HostStatus: Sendable {
             case (_?, _, _): nil
             }
         let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
-        warning = problem == nil && isExpiring ? "its certificate expires soon" : nil
+        let gap = wanted.flatMap { chainGaps[$0] }.map { "its certificate \($0)" }
+        warning = problem != nil ? nil : isExpiring ? "its certificate expires soon" : gap
     }
 
     /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another certificate.

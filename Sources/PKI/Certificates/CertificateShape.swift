@@ -1,0 +1,71 @@
+/// What a certificate has in common with others of the same CA and profile, so that what clients think of one they think
+/// of all: its extensions, whether each is critical, and the values that limit the key's use. Names, dates, serial number
+/// and key are left out.
+///
+/// The certificate is read without OpenSSL, some microseconds each, since a state may have very many.
+package enum CertificateShape {
+    /// The last bytes of identifiers 2.5.29.x whose values count: key usage, basic constraints, extended key usage.
+    private static let limits: [[UInt8]] = [[0x55, 0x1D, 15], [0x55, 0x1D, 19], [0x55, 0x1D, 37]]
+    /// Netscape's certificate type, which OpenSSL heeds.
+    private static let netscapeType: [UInt8] = [0x60, 0x86, 0x48, 0x01, 0x86, 0xF8, 0x42, 0x01, 0x01]
+
+    /// The shape of a certificate in DER. Nil if the certificate has no extensions, or is not written as DER.
+    package static func of(_ der: [UInt8]) -> [UInt8]? {
+        var outer = DERReader(der[...])
+        guard var certificate = outer.next(0x30), var body = certificate.next(0x30) else { return nil }
+        // Of the fields before the extensions only the last has this tag (RFC 5280 section 4.1).
+        while let field = body.nextField() {
+            guard field.tag == 0xA3 else { continue }
+            var wrapper = DERReader(field.content)
+            return wrapper.next(0x30).flatMap(shape)
+        }
+        return nil
+    }
+
+    private static func shape(of extensions: DERReader) -> [UInt8]? {
+        var extensions = extensions
+        var shape: [UInt8] = []
+        while var one = extensions.next(0x30) {
+            guard let identifier = one.next(0x06)?.content else { return nil }
+            // The marker is true if there is one (DER leaves the default out).
+            let isCritical = one.next(0x01) != nil
+            shape += [UInt8(truncatingIfNeeded: identifier.count), isCritical ? 1 : 0] + identifier
+            if limits.contains(where: { identifier.elementsEqual($0) }) || identifier.elementsEqual(netscapeType) {
+                guard let value = one.next(0x04)?.content else { return nil }
+                shape += [UInt8(truncatingIfNeeded: value.count)] + value
+            }
+        }
+        return extensions.isAtEnd ? shape : nil
+    }
+}
+
+/// Reads the elements of a DER text one after another (X.690). Lengths are at most four bytes long.
+private struct DERReader {
+    private(set) var content: ArraySlice<UInt8>
+
+    init(_ content: ArraySlice<UInt8>) { self.content = content }
+
+    var isAtEnd: Bool { content.isEmpty }
+
+    /// Takes the next element if it has this tag.
+    mutating func next(_ tag: UInt8) -> DERReader? {
+        guard content.first == tag else { return nil }
+        return nextField().map { DERReader($0.content) }
+    }
+
+    /// Takes the next element. Nil at the end, or if the element is cut off.
+    mutating func nextField() -> (tag: UInt8, content: ArraySlice<UInt8>)? {
+        var rest = content
+        guard let tag = rest.popFirst(), let first = rest.popFirst() else { return nil }
+        var length = Int(first)
+        if first >= 0x80 {
+            let count = Int(first & 0x7F)
+            guard (1...4).contains(count), rest.count >= count else { return nil }
+            length = rest.prefix(count).reduce(0) { $0 << 8 | Int($1) }
+            rest = rest.dropFirst(count)
+        }
+        guard rest.count >= length else { return nil }
+        content = rest.dropFirst(length)
+        return (tag, rest.prefix(length))
+    }
+}
