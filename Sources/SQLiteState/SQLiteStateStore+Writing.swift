@@ -66,6 +66,8 @@ extension SQLiteStateStore {
                 database, "UPDATE kept_certificates SET loss = ? WHERE name = ? AND fingerprint = ?",
                 [reason, name, fingerprint])
         case .keepCertificate(let name, let since): try keep(name, since: since, revision, in: database)
+        case .keepReplaced(let name, let kept, let sealedKey, let since):
+            try keepReplaced(name, as: kept, sealedKey, since: since, in: database)
         case .restoreCertificate(let name): try restore(name, revision, in: database)
         case .purgeCertificate(let name):
             try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [name])
@@ -232,6 +234,21 @@ extension SQLiteStateStore {
             SELECT id, \(Columns.certificate), ? FROM certificates WHERE name = ?
             """, [since, name])
         try delete(ItemID(.certificate, name), revision, in: database)
+    }
+
+    private func keepReplaced(
+        _ name: String, as kept: String, _ sealedKey: [UInt8], since: Int64, in database: Database
+    ) throws {
+        // The number stays with the certificate in force.
+        try execute(
+            database,
+            """
+            INSERT OR REPLACE INTO kept_certificates (id, \(Columns.certificate), kept_since)
+            SELECT NULL, \(Columns.certificate), ? FROM certificates WHERE name = ?
+            """, [since, name])
+        try execute(
+            database, "UPDATE OR REPLACE kept_certificates SET name = ?, sealed_key = ? WHERE name = ?",
+            [kept, Data(sealedKey), name])
     }
 
     private func restore(_ name: String, _ revision: Int, in database: Database) throws {

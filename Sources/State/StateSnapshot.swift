@@ -26,12 +26,19 @@ package struct StateSnapshot: Sendable {
     package static let empty = StateSnapshot(generation: 0, items: [:])
 }
 
-/// A certificate that the file no longer declares, kept in case the file declares it again.
+/// A certificate that the file no longer declares, or declares with other names. It is kept in case the file declares
+/// it again.
 package struct KeptCertificate: Sendable, Equatable {
     /// The certificate's declaration and facts.
     package var item: StoredItem
     /// When an apply took the certificate out of force, in seconds since 1970.
     package var since: Int64
+
+    /// The name under which a certificate is kept that another one replaces in force. No item has such a name, and
+    /// several certificates of one item can be kept.
+    package static func name(replaced name: String, fingerprint: String) -> String {
+        "\(name)@\(fingerprint.prefix(8))"
+    }
 
     package init(item: StoredItem, since: Int64) {
         self.item = item

@@ -163,6 +163,9 @@ package enum StateMutation: Sendable {
     case noteLoss(certificate: String, fingerprint: String, reason: String)
     /// Takes a certificate out of force and keeps it for reuse. `since` is the present time, in seconds since 1970.
     case keepCertificate(name: String, since: Int64)
+    /// Copies a certificate in force to the kept certificates under another name, before another one takes its place.
+    /// `sealedKey` is its key, sealed for that name. `since` is the present time, in seconds since 1970.
+    case keepReplaced(name: String, as: String, sealedKey: [UInt8], since: Int64)
     /// Puts a kept certificate in force again. The whole commit fails with `StateError.changedMeanwhile` when it is no
     /// longer kept.
     case restoreCertificate(name: String)

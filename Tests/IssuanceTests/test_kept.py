@@ -308,3 +308,85 @@ def test_an_issuer_that_is_called_otherwise_issues_nothing_anew(site):
     assert "No changes" in gateway.apply()
     # Its account is the same.
     assert rows(gateway, "SELECT count(*) FROM accounts") == [(1,)]
+
+
+def aliased(gateway, *aliases, **settings):
+    gateway.config["hosts"] = [host("app.test", aliases=list(aliases), **settings)]
+
+
+def test_an_alias_that_is_taken_out_and_comes_back_orders_once(site):
+    gateway, ca = site([host("app.test", aliases=["www.app.test"])])
+    gateway.apply()
+    gateway.start()
+    before = serial(gateway, "app.test")
+    aliased(gateway)
+    said = aegis_apply_dry(gateway)
+    assert "app.test: issue (what is in force is kept until 20" in said, said
+    gateway.reload()
+    smaller = serial(gateway, "app.test")
+    assert smaller != before and len(ca.issued) == 2
+    (name,) = kept(gateway)
+    assert name.startswith("app.test@")
+    assert name in aegis_apply(gateway, "status") and name in aegis_apply(gateway, "certificates", "list")
+    for back in (1, 2, 3):
+        aliased(gateway, "www.app.test")
+        said = aegis_apply_dry(gateway)
+        assert "certificate app.test (" in said and "used again" in said, said
+        gateway.reload()
+        assert serial(gateway, "app.test") == before and serial(gateway, "www.app.test") == before
+        assert shown(gateway, ca, "www.app.test") == "app.test"
+        assert len(kept(gateway)) == 1
+        assert "No changes" in gateway.apply()
+        # And the smaller one, which was kept in its place.
+        aliased(gateway)
+        gateway.reload()
+        assert serial(gateway, "app.test") == smaller and len(kept(gateway)) == 1
+    assert len(ca.issued) == 2
+    assert nothing_is_left(gateway)
+
+
+def test_what_a_change_replaces_is_kept_no_longer_than_retention_and_not_when_it_is_revoked(site):
+    gateway, ca = site([host("app.test", aliases=["www.app.test"])])
+    gateway.config["state"]["retention"] = 0
+    gateway.apply()
+    aliased(gateway)
+    assert "is kept" not in aegis_apply_dry(gateway)
+    gateway.apply()
+    assert kept(gateway) == []
+    gateway.config["state"]["retention"] = "30d"
+    aliased(gateway, "m.app.test")
+    gateway.apply()
+    (name,) = kept(gateway)
+    aegis_apply(gateway, "certificates", "revoke", name, "--reason", "superseded")
+    aliased(gateway)
+    gateway.apply()
+    assert len(ca.issued) == 4
+
+
+def test_what_a_change_replaced_and_is_damaged_is_ordered_anew(site):
+    gateway, ca = site([host("app.test", aliases=["www.app.test"])])
+    gateway.apply()
+    aliased(gateway)
+    gateway.apply()
+    change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
+    aliased(gateway, "www.app.test")
+    said = gateway.apply(everything=True)
+    assert "is obtained anew, since what was kept can't be used: " in said
+    assert len(ca.issued) == 3 and nothing_is_left(gateway)
+
+
+def test_what_a_change_replaced_is_sealed_anew_and_goes_with_time(site):
+    gateway, ca = site([host("app.test", aliases=["www.app.test"])])
+    gateway.apply()
+    aliased(gateway)
+    gateway.apply()
+    (gateway.folder / "new").write_text("6b" * 32)
+    aegis_apply(gateway, "rekey", "--new-key-file", "new")
+    (gateway.folder / "key").write_text("6b" * 32)
+    aliased(gateway, "www.app.test")
+    gateway.apply()
+    assert len(ca.issued) == 2
+    change(gateway, "UPDATE kept_certificates SET kept_since = kept_since - 3000000")
+    aliased(gateway)
+    gateway.apply()
+    assert len(ca.issued) == 3 and len(kept(gateway)) == 1

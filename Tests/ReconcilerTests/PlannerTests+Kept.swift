@@ -5,8 +5,68 @@ import Testing
 
 @testable import Reconciler
 
-/// Certificates that were kept, and do not fit what comes back.
+/// Certificates that are kept: when they are used again, and what they do for what comes back otherwise.
 extension PlannerTests {
+    /// The state after `app.example.com` was taken out of the file and its certificate, valid from day 0 to 90, was kept on day 10.
+    static func snapshotWithKept(_ file: String = file) throws -> StateSnapshot {
+        var snapshot = Self.snapshot(of: try Self.configuration(file))
+        let id = ItemID(.certificate, "app.example.com")
+        var item = try #require(snapshot.items[id])
+        snapshot.items[id] = nil
+        snapshot.items[ItemID(.host, "app.example.com")] = nil
+        item.certificate = CertificateFacts(
+            domains: ["app.example.com", "www.example.com"], source: .letsencrypt, issuerCommonName: "CA",
+            notBefore: 0, expiresAt: 90 * day, autoRenew: true, createdAt: 0, fingerprint: "",
+            directory: "https://ca.example.com/dir")
+        snapshot.kept[id.name] = KeptCertificate(item: item, since: 10 * day)
+        return snapshot
+    }
+
+    struct Return: Sendable {
+        var day: Int64
+        var from = ""
+        var to = ""
+        var isUsed: Bool
+    }
+
+    @Test(
+        "A certificate that was kept is used again by just such an item, as long as it is good and not kept for too long",
+        arguments: [
+            Return(day: 10, isUsed: true), Return(day: 39, isUsed: true), Return(day: 40, isUsed: false),
+            Return(day: 12, from: "version: 1", to: "version: 1\nstate: { retention: 1d }", isUsed: false),
+            Return(day: 12, from: "version: 1", to: "version: 1\nstate: { retention: 0 }", isUsed: false),
+            Return(day: 59, from: "version: 1", to: "version: 1\nstate: { retention: 90d }", isUsed: false),
+            Return(day: 12, from: "[www.example.com]", to: "[other.example.com]", isUsed: false),
+            Return(day: 12, from: "ca.example.com/dir", to: "other.example.com/dir", isUsed: false),
+            Return(day: 12, from: "hsts: { max_age: 300 }", to: "force_https: true", isUsed: true),
+        ])
+    func keptCertificate(_ example: Return) throws {
+        let text = example.from.isEmpty ? Self.file : Self.file.replacing(example.from, with: example.to)
+        let plan = Planner(
+            try Self.configuration(text), against: try Self.snapshotWithKept(), now: example.day * Self.day
+        ).plan()
+        let change = try #require(plan.changes.first { $0.item == ItemID(.certificate, "app.example.com") })
+        #expect(change.action == (example.isUsed ? .create : .issue))
+        #expect(change.reason?.contains("kept since 1970-01-11 00:00:00 UTC") == true)
+        #expect(change.reason?.hasSuffix(example.isUsed ? "UTC, used again" : " kept no longer") == true)
+    }
+
+    @Test("Of what is deleted only certificates are kept that would take an order to have again")
+    func whatIsKept() throws {
+        var before = try Self.snapshotWithCertificates()
+        before.items[ItemID(.certificate, "app.example.com")] = try Self.snapshotWithKept().kept["app.example.com"]?
+            .item
+        let plan = Planner(try Self.configuration("version: 1\n"), against: before, now: Self.day).plan()
+        let reasons = Dictionary(
+            plan.changes.filter { $0.item.kind == .certificate }.map { ($0.item.name, $0.reason) }
+        ) { $1 }
+        #expect(
+            reasons == [
+                "app.example.com": "no longer in the file; it is kept until 1970-02-01 00:00:00 UTC",
+                "shop": "no longer in the file", "nas": "no longer in the file",
+            ])
+    }
+
     private static let back = """
         version: 1
         issuers:
@@ -100,5 +160,84 @@ extension PlannerTests {
         #expect(other.map(\.action) == [.issue, .upload])
         #expect(other.map(\.standIn) == [nil, nil])
         #expect(other.last?.reason == "what was kept since 1970-01-01 00:00:00 UTC is kept no longer")
+    }
+
+    struct Replaced: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var from = "[www.a.test]"
+        var to: String
+        var day: Int64 = 1
+        var loss: String?
+        /// Whether what is in force is kept when another takes its place.
+        var isKept = true
+    }
+
+    static let replaced = [
+        Replaced(testDescription: "a name less", from: "aliases: [www.a.test], ", to: ""),
+        Replaced(testDescription: "a name more", to: "[www.a.test, m.a.test]"),
+        Replaced(testDescription: "another issuer", from: "issuers: [one]", to: "issuers: [two]", isKept: false),
+        Replaced(
+            testDescription: "another alias", from: "domain: a.test, aliases: [www.a.test]",
+            to: "domain: a.test, aliases: [m.a.test]"),
+        Replaced(testDescription: "revoked", to: "[www.a.test, m.a.test]", loss: "was revoked", isKept: false),
+        Replaced(testDescription: "over", to: "[www.a.test, m.a.test]", day: 91, isKept: false),
+        Replaced(
+            testDescription: "not to be kept", from: "version: 1", to: "version: 1\nstate: { retention: 0 }",
+            isKept: false),
+        Replaced(
+            testDescription: "only due", from: "issuers: [one]", to: "issuers: [one, two]", day: 80, isKept: false),
+    ]
+
+    /// The state in which the certificate is in force.
+    private static func snapshotInForce(loss: String? = nil) throws -> StateSnapshot {
+        var snapshot = Self.snapshot(of: try Self.configuration(back))
+        snapshot.items[ItemID(.certificate, "a.test")] = try snapshotOfBack(loss: loss).kept["a.test"]?.item
+        return snapshot
+    }
+
+    @Test("What is replaced because other names are wanted is kept", arguments: replaced)
+    func replaced(_ example: Replaced) throws {
+        let text = Self.back.replacing(example.from, with: example.to)
+        let plan = Planner(
+            try Self.configuration(text), against: try Self.snapshotInForce(loss: example.loss),
+            now: example.day * Self.day
+        ).plan()
+        let change = plan.changes.first { $0.item.kind == .certificate }
+        #expect(change?.keepsFormer ?? false == example.isKept)
+        if example.isKept {
+            #expect(change?.action == .issue)
+            #expect(change?.reason == "what is in force is kept until 1970-02-01 00:00:00 UTC")
+        }
+    }
+
+    @Test("What was replaced is used again when its names come back, and what is in force is kept in its place")
+    func namesComeBack() throws {
+        let smaller = Self.back.replacing("aliases: [www.a.test], ", with: "")
+        let id = ItemID(.certificate, "a.test")
+        var snapshot = Self.snapshot(of: try Self.configuration(smaller))
+        let kept = try #require(try Self.snapshotOfBack().kept["a.test"])
+        var facts = kept.item.certificate
+        facts?.domains = ["a.test"]
+        snapshot.items[id]?.certificate = facts
+        snapshot.kept["a.test@01234567"] = kept
+        func change(_ text: String, day: Int64 = 1) throws -> Change? {
+            Planner(try Self.configuration(text), against: snapshot, now: day * Self.day).plan().changes
+                .first { $0.item == id }
+        }
+        let back = try #require(try change(Self.back))
+        #expect(back.action == .update && back.predecessor == "a.test@01234567" && back.isAtHand && back.keepsFormer)
+        #expect(
+            back.reason
+                == "kept since 1970-01-01 00:00:00 UTC, used again; what is in force is kept until 1970-02-01 00:00:00 UTC"
+        )
+        #expect(!back.fields.isEmpty)
+        // Other names, another CA, or what is due or gone, is ordered.
+        for (text, day) in [
+            (Self.back.replacing("[www.a.test]", with: "[m.a.test]"), 1),
+            (Self.back.replacing("issuers: [one]", with: "issuers: [two]"), 1), (Self.back, 29 + 31),
+        ] as [(String, Int64)] {
+            let change = try change(text, day: day)
+            #expect(change?.action == .issue && change?.predecessor == nil)
+        }
     }
 }

@@ -326,68 +326,6 @@ import Testing
         #expect(plan.unmanaged == used)
     }
 
-    // MARK: Certificates that are kept
-
-    /// The state after `app.example.com` was taken out of the file and its certificate, valid from day 0 to 90, was kept on day 10.
-    static func snapshotWithKept(_ file: String = file) throws -> StateSnapshot {
-        var snapshot = Self.snapshot(of: try Self.configuration(file))
-        let id = ItemID(.certificate, "app.example.com")
-        var item = try #require(snapshot.items[id])
-        snapshot.items[id] = nil
-        snapshot.items[ItemID(.host, "app.example.com")] = nil
-        item.certificate = CertificateFacts(
-            domains: ["app.example.com", "www.example.com"], source: .letsencrypt, issuerCommonName: "CA",
-            notBefore: 0, expiresAt: 90 * day, autoRenew: true, createdAt: 0, fingerprint: "",
-            directory: "https://ca.example.com/dir")
-        snapshot.kept[id.name] = KeptCertificate(item: item, since: 10 * day)
-        return snapshot
-    }
-
-    struct Return: Sendable {
-        var day: Int64
-        var from = ""
-        var to = ""
-        var isUsed: Bool
-    }
-
-    @Test(
-        "A certificate that was kept is used again by just such an item, as long as it is good and not kept for too long",
-        arguments: [
-            Return(day: 10, isUsed: true), Return(day: 39, isUsed: true), Return(day: 40, isUsed: false),
-            Return(day: 12, from: "version: 1", to: "version: 1\nstate: { retention: 1d }", isUsed: false),
-            Return(day: 12, from: "version: 1", to: "version: 1\nstate: { retention: 0 }", isUsed: false),
-            Return(day: 59, from: "version: 1", to: "version: 1\nstate: { retention: 90d }", isUsed: false),
-            Return(day: 12, from: "[www.example.com]", to: "[other.example.com]", isUsed: false),
-            Return(day: 12, from: "ca.example.com/dir", to: "other.example.com/dir", isUsed: false),
-            Return(day: 12, from: "hsts: { max_age: 300 }", to: "force_https: true", isUsed: true),
-        ])
-    func keptCertificate(_ example: Return) throws {
-        let text = example.from.isEmpty ? Self.file : Self.file.replacing(example.from, with: example.to)
-        let plan = Planner(
-            try Self.configuration(text), against: try Self.snapshotWithKept(), now: example.day * Self.day
-        ).plan()
-        let change = try #require(plan.changes.first { $0.item == ItemID(.certificate, "app.example.com") })
-        #expect(change.action == (example.isUsed ? .create : .issue))
-        #expect(change.reason?.contains("kept since 1970-01-11 00:00:00 UTC") == true)
-        #expect(change.reason?.hasSuffix(example.isUsed ? "UTC, used again" : " kept no longer") == true)
-    }
-
-    @Test("Of what is deleted only certificates are kept that would take an order to have again")
-    func whatIsKept() throws {
-        var before = try Self.snapshotWithCertificates()
-        before.items[ItemID(.certificate, "app.example.com")] = try Self.snapshotWithKept().kept["app.example.com"]?
-            .item
-        let plan = Planner(try Self.configuration("version: 1\n"), against: before, now: Self.day).plan()
-        let reasons = Dictionary(
-            plan.changes.filter { $0.item.kind == .certificate }.map { ($0.item.name, $0.reason) }
-        ) { $1 }
-        #expect(
-            reasons == [
-                "app.example.com": "no longer in the file; it is kept until 1970-02-01 00:00:00 UTC",
-                "shop": "no longer in the file", "nas": "no longer in the file",
-            ])
-    }
-
     @Test(
         "Deleting more than half of at least ten of the file's hosts is told apart",
         arguments: [(10, 5, false), (10, 6, true), (9, 9, false), (50, 50, true), (11, 5, false), (11, 6, true)])

@@ -208,6 +208,24 @@ import Testing
         #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 1)
     }
 
+    @Test("A certificate that another one replaces is kept under a name of its own")
+    func keepingReplaced() throws {
+        let store = try store()
+        try store.commit([.putCertificate(certificate("a"))], by: me)
+        let kept = KeptCertificate.name(replaced: "a", fingerprint: "0123456789")
+        #expect(kept == "a@01234567")
+        for key: UInt8 in [7, 8] {
+            let replacement = certificate("a", key: [key])
+            try store.commit(
+                [.keepReplaced(name: "a", as: kept, sealedKey: [9], since: 100), .putCertificate(replacement)], by: me)
+            #expect(try store.certificate(named: "a") == replacement)
+            #expect(try store.snapshot().kept.mapValues(\.since) == [kept: 100])
+            #expect(try store.keptCertificate(named: kept)?.sealedKey == [9])
+        }
+        try store.commit([.purgeCertificate(name: kept)], by: me)
+        #expect(try store.snapshot().kept.isEmpty)
+    }
+
     @Test("A certificate that is kept is out of force, comes back as it was, and goes when its time is over")
     func keeping() throws {
         func lasting(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {

@@ -18,7 +18,8 @@ extension Applier {
     /// that gets another name.
     func atHand(_ plan: Plan, of configuration: Configuration) throws -> AtHand {
         let reused = plan.changes.indices.filter {
-            plan.changes[$0].action == .create && plan.changes[$0].isAtHand || plan.changes[$0].standIn != nil
+            plan.changes[$0].action == .create && plan.changes[$0].isAtHand || plan.changes[$0].predecessor != nil
+                || plan.changes[$0].standIn != nil
         }
         var result = AtHand(plan: plan)
         guard !reused.isEmpty else { return result }
@@ -48,7 +49,8 @@ extension Applier {
                 heir.sealedKey = try sealer.sealKey(
                     key, ofCertificate: heir.name, fingerprint: heir.facts.fingerprint)
                 let purge = kept[name] == nil ? [] : [StateMutation.purgeCertificate(name: name)]
-                let mutations = [.putCertificate(heir)] + purge
+                let replaced = try change.keepsFormer ? tools.keepReplaced(change.item.name) : []
+                let mutations = replaced + [.putCertificate(heir)] + purge
                 if change.standIn == nil {
                     result.heirs[change.item] = mutations
                 } else {
@@ -60,6 +62,11 @@ extension Applier {
                 progress(
                     .warning(change.item, "is obtained anew, since what was kept can't be used: \(error)"))
                 result.plan.changes[index].isKept = false
+                if change.exists, change.predecessor != nil {
+                    result.plan.changes[index].predecessor = nil
+                    result.plan.changes[index].action = declared.replacement
+                    continue
+                }
                 result.plan.changes[index].predecessor = nil
                 result.plan.changes[index].standIn = nil
                 result.plan.changes[index].former = nil
@@ -74,4 +81,17 @@ extension Applier {
 extension Change {
     /// The name of the stored or kept certificate that is reused.
     fileprivate var formerName: String { predecessor ?? standIn ?? item.name }
+}
+
+extension IssuanceContext {
+    /// Keeps the certificate in force of this name for reuse, before another one replaces it. Empty if there is none, or
+    /// its key can't be opened.
+    func keepReplaced(_ name: String) throws(StateError) -> [StateMutation] {
+        guard let former = try store.certificate(named: name) else { return [] }
+        let kept = KeptCertificate.name(replaced: name, fingerprint: former.facts.fingerprint)
+        guard let key = try? former.openKey(sealer),
+            let sealed = try? sealer.sealKey(key, ofCertificate: kept, fingerprint: former.facts.fingerprint)
+        else { return [] }
+        return [.keepReplaced(name: name, as: kept, sealedKey: sealed, since: now())]
+    }
 }

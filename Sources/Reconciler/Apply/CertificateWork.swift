@@ -71,9 +71,15 @@ struct CertificateWork: Sendable {
             let stored = try obtained.stored(
                 named: name, owner: .file, record: configuration.record(of: item), sealer: tools.sealer,
                 now: tools.now())
+            let replaced: [StateMutation]
+            do throws(StateError) {
+                replaced = try order.change.keepsFormer ? tools.keepReplaced(name) : []
+            } catch {
+                throw IssuanceFailure("\(error)")
+            }
             tell(
                 .ready(
-                    order.change, [.putCertificate(stored)] + obtained.material.closing,
+                    order.change, replaced + [.putCertificate(stored)] + obtained.material.closing,
                     warnings: obtained.material.warnings))
         } catch {
             tell(.failed(order.change, error))

@@ -27,6 +27,21 @@ extension Planner {
         return refresh(of: item, stored) == nil
     }
 
+    /// Whether a changed declaration asks for another certificate than the stored one, and not only for a renewal.
+    func isAnotherOrder(_ item: DeclaredItem, than stored: StoredItem) -> Bool {
+        order(of: item) != formerOrder(of: stored.record)
+    }
+
+    /// Whether a changed declaration asks for other names than the stored certificate has been ordered for, but of the
+    /// same CA and with the same kind of key.
+    func onlyNamesDiffer(_ item: DeclaredItem, from stored: StoredItem) -> Bool {
+        guard var new = order(of: item), let old = formerOrder(of: stored.record), new.names != old.names else {
+            return false
+        }
+        (new.names, new.subject) = (old.names, old.subject)
+        return new == old
+    }
+
     /// The order without its subject, to compare certificates under different names: any of the names may come first.
     private func anySubject(_ order: Order?) -> Order? {
         var order = order
@@ -75,11 +90,16 @@ extension Planner {
 
     // MARK: Continuing under another name
 
-    /// Lets certificates that are deleted or kept continue under the names of new certificates with the same order: an
-    /// entry was renamed, or a host's own certificate replaces a named certificate.
+    /// Lets certificates that are deleted or kept continue under the names of certificates to be issued with the same
+    /// order: an entry was renamed, a host's own certificate replaces a named certificate, or a declaration is again
+    /// what it was before a change.
     func passOn(_ changes: inout [Change]) {
-        let new = changes.indices.filter {
-            changes[$0].item.kind == .certificate && changes[$0].action == .issue && !changes[$0].exists
+        let new = changes.indices.filter { index in
+            let change = changes[index]
+            guard change.item.kind == .certificate, change.action == .issue else { return false }
+            guard change.exists else { return true }
+            guard let declared = change.declared, let former = change.former else { return false }
+            return isAnotherOrder(declared, than: former)
         }
         guard !new.isEmpty else { return }
         var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
@@ -100,10 +120,17 @@ extension Planner {
                 let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
                 let former = going[order]?.remove(at: place)
             else { continue }
-            changes[index].action = .create
-            changes[index].fields = []
-            changes[index].reason = "certificate '\(former.name)' is for the same names, and goes on as this one"
             changes[index].predecessor = former.name
+            if changes[index].exists {
+                let since = snapshot.kept[former.name].map { "kept since \(UTCTime.text($0.since)), used again" }
+                let words = since ?? "certificate '\(former.name)' is for the same names, and goes on as this one"
+                changes[index].action = .update
+                changes[index].reason = words + (changes[index].reason.map { "; \($0)" } ?? "")
+            } else {
+                changes[index].action = .create
+                changes[index].fields = []
+                changes[index].reason = "certificate '\(former.name)' is for the same names, and goes on as this one"
+            }
             guard let place = former.index else { continue }
             changes[place].isPassedOn = true
             changes[place].isKept = false

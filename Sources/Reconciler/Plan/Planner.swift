@@ -129,10 +129,15 @@ package struct Planner: Sendable {
         }
         guard stored.record != configuration.record(of: item) else { return refresh(of: item, stored) }
         let fields = difference(stored.record, configuration.value(of: item))
-        return Change(
+        var change = Change(
             action: drift[item.id] == nil ? replacement(of: item, stored) : item.replacement, item: item.id,
             exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
+        if change.action == .issue, onlyNamesDiffer(item, from: stored), isKeptWhenReplaced(stored) {
+            change.keepsFormer = true
+            change.reason = "what is in force is kept until \(UTCTime.text(keptUntil(stored)))"
+        }
+        return change
     }
 
     /// The kept certificate of an item, if the item's declaration is as before and the certificate can still be used;
@@ -241,6 +246,13 @@ package struct Planner: Sendable {
     private func isWorthKeeping(_ item: StoredItem) -> Bool {
         guard let facts = item.certificate else { return false }
         return facts.source.isOrdered && facts.loss == nil && keptUntil(item) > now
+    }
+
+    /// Whether a certificate is kept when another one replaces it. A certificate that is revoked then is not.
+    private func isKeptWhenReplaced(_ item: StoredItem) -> Bool {
+        guard isWorthKeeping(item) else { return false }
+        guard case .issued(let issued)? = NamedCertificate(record: item.record)?.source else { return true }
+        return issuer(named: issued.issuer)?.provider.revokesReplaced == false
     }
 
     private func keptUntil(_ item: StoredItem) -> Int64 {
