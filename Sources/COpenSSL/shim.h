@@ -208,6 +208,14 @@ static inline void aegis_set_no_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
+// Passes each session that a client can resume to `callback`, and keeps none in the context. Connections of several
+// threads share the context, whose own cache has a lock. The callback returns 1 to keep its reference.
+static inline void aegis_cache_client_sessions(SSL_CTX *context, int (*callback)(SSL *, SSL_SESSION *)) {
+    SSL_CTX_set_session_cache_mode(
+        context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
+    SSL_CTX_sess_set_new_cb(context, callback);
+}
+
 static inline int aegis_set_server_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name); }
 
 typedef int (*aegis_ticket_callback)(SSL *, unsigned char *, unsigned char *, EVP_CIPHER_CTX *, EVP_MAC_CTX *, int);

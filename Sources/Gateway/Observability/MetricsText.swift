@@ -127,6 +127,13 @@ struct MetricsText {
 
     private mutating func writeUpstreams() {
         counter("aegis_upstream_connections_total", "New connections to upstreams", .upstreamConnections)
+        header(
+            "aegis_upstream_tls_handshakes_total", "TLS handshakes with upstreams, by their kind", "counter")
+        for (kind, counter) in [
+            ("full", WorkerMetrics.Counter.upstreamHandshakesFull), ("resumed", .upstreamHandshakesResumed),
+        ] {
+            sample("aegis_upstream_tls_handshakes_total", [("kind", kind)], sum(counter))
+        }
         counter("aegis_upstream_reuses_total", "Requests on kept connections", .upstreamReuses)
         counter("aegis_upstream_retries_total", "Requests tried again", .upstreamRetries)
         header("aegis_upstream_failures_total", "Requests that no upstream answered, by the last reason", "counter")

@@ -13,6 +13,7 @@ final class WorkerMetrics: Sendable {
         case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections
+        case upstreamHandshakesFull, upstreamHandshakesResumed
         case upstreamsUnresolved, upstreamsUnreached, upstreamsTimedOut, upstreamsWithoutTLS, upstreamsClosed
         case upstreamsMalformed
         case suppressedReports

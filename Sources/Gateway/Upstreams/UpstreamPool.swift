@@ -100,6 +100,8 @@ struct UpstreamPool: ~Copyable {
     /// The group that the upstream chose for the last key exchange. If the gateway offered a key share of another
     /// group, the handshake would need a second ClientHello.
     var group = TLSGroup.x25519
+    /// The scope of TLS sessions that new connections may resume; 0 until there is one. It changes with the trust.
+    var sessionScope: UInt64 = 0
     /// The number of exchanges that use the upstream at present.
     var active = 0
     /// The traffic since the worker's previous report.

@@ -71,6 +71,8 @@ struct Exchange: ~Copyable {
     var retries = 0
     /// Whether the next attempt must open a new connection, because an idle connection was dead.
     var wantsNewConnection = false
+    /// Whether new connections must not resume TLS sessions, because a handshake that offered one has failed.
+    var wantsFullHandshake = false
     var nextCandidate = 0
     /// How many of the upstream's addresses have failed for this request. `address` is the index of the address that
     /// was tried last.

@@ -26,6 +26,7 @@ extension Worker {
             reportAllowance = Self.reportsASecond
             refusalAllowance = RefusalAllowance.most
             toldShortages.removeAll(keepingCapacity: true)
+            sessions.forgetExpired(now: clock.seconds)
             reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)

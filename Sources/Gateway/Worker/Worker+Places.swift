@@ -13,9 +13,18 @@ extension Worker {
     func setTrust(of number: UpstreamNumber, _ trust: UpstreamTrust) {
         guard let pool = tables.pool(number) else { return }
         tables.pools[pool].definition.trust = trust
+        forgetSessions(of: pool)
         // The failures may have been about the former CAs.
         tables.pools[pool].forgetFailures()
         endConnections(of: pool) { _ in true }
+    }
+
+    /// Makes the next handshakes with an upstream full ones. Sessions that its present connections still bring are not
+    /// used either.
+    private func forgetSessions(of pool: SlotID) {
+        guard tables.pools[pool].sessionScope != 0 else { return }
+        sessions.forget(scope: tables.pools[pool].sessionScope)
+        tables.pools[pool].sessionScope = 0
     }
 
     /// Ends connections of a pool to some addresses: idle ones at once, others after their exchange.

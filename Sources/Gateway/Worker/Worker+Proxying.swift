@@ -158,6 +158,11 @@ extension Worker {
             if let shown, !connection.show(shown.credential) {
                 return upstreamBroke(id, "OpenSSL can't show the certificate of the gateway's identity", .tls)
             }
+            if tables.pools[pool].sessionScope == 0 { tables.pools[pool].sessionScope = sessions.makeScope() }
+            connection.useSessions(
+                of: sessions,
+                for: .init(scope: tables.pools[pool].sessionScope, address: upstreams[id].address.bytes),
+                offers: !exchanges[upstreams[id].exchange].wantsFullHandshake, now: clock.seconds)
             upstreams[id].transport.tls = consume connection
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)

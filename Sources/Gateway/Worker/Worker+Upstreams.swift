@@ -85,8 +85,8 @@ extension Worker {
             switch upstreams[id].transport.receiveCiphertext(memory) {
             case .bytes: break
             case .wouldBlock: return
-            case .ended: return upstreamBroke(id, "the connection was closed during the TLS handshake")
-            case .failed(let code): return upstreamBroke(id, SystemFailure.text(code))
+            case .ended: return handshakeBroke(id, "the connection was closed during the TLS handshake")
+            case .failed(let code): return handshakeBroke(id, SystemFailure.text(code))
             }
         } else {
             // `wire` may still refer to bytes of another connection, whose TLS has failed.
@@ -102,9 +102,13 @@ extension Worker {
             case .needsOutput: continue
             case .needsCertificate: return upstreamBroke(id, "the TLS handshake can't go on")
             case .failed(let failure):
-                let refusal = upstreams[id].transport.tls?.verdict?.words
-                return upstreamBroke(id, "TLS: \(refusal ?? failure.reason)")
+                guard let refusal = upstreams[id].transport.tls?.verdict ?? nil else {
+                    return handshakeBroke(id, "TLS: \(failure.reason)")
+                }
+                return upstreamBroke(id, "TLS: \(refusal.words)")
             case .complete:
+                let isResumed = upstreams[id].transport.tls?.isResumed ?? false
+                metrics.add(isResumed ? .upstreamHandshakesResumed : .upstreamHandshakesFull, 1)
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if
                 // there are any other bytes, the connection is not used.
@@ -115,6 +119,21 @@ extension Worker {
                 return sendFirstRequest(on: id)
             }
         }
+    }
+                    // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
+                    upstreams[id].transport.tls?.forgetSessions()
+
+    /// Handles a handshake that has broken. A server that can't resume a session makes a full handshake, but some fail
+    /// instead. So if the handshake offered a session, the exchange gets one more connection, which offers none.
+    private func handshakeBroke(_ id: SlotID, _ reason: String) {
+        guard upstreams[id].transport.tls?.offersSession ?? false else { return upstreamBroke(id, reason) }
+        upstreams[id].transport.tls?.forgetSessions()
+        let exchange = upstreams[id].exchange
+        exchanges[exchange].wantsFullHandshake = true
+        exchanges[exchange].upstream = .none
+        close(upstream: id)
+        metrics.add(.upstreamRetries, 1)
+        connect(exchange)
     }
 
     /// Whether only TLS's own messages have arrived, and no data.

@@ -45,6 +45,8 @@ final class Worker {
     @safe @exclusivity(unchecked) private var dueTimers: [(token: Token, tick: Int64)] = []
 
     let serverTLS: TLSServerContext
+    /// The TLS sessions of connections to upstreams.
+    let sessions = TLSSessionCache()
     var listeners: [Listener] = []
     /// The clients whose handshakes wait for a certificate. The key is the certificate's name. Some clients may no
     /// longer exist.

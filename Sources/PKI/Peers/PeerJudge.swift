@@ -56,6 +56,27 @@ final class PeerJudge: Sendable {
         return !judge.rules.allowsExpired && notAfter <= judge.now()
     }
 
+    /// Until when the chain that a connection (an `SSL`) has verified in a full handshake stays valid, in seconds since
+    /// 1970: the first end of its certificates, or `Int64.max` if the rules accept expired certificates. Nil if no chain
+    /// was verified.
+    static func chainEnd(of ssl: OpaquePointer) -> Int64? {
+        let chain = unsafe SSL_get0_verified_chain(ssl)
+        let count = unsafe OPENSSL_sk_num(chain)
+        guard count > 0 else { return nil }
+        if let store = unsafe aegis_get_verify_store(ssl), unsafe judge(in: store)?.rules.allowsExpired == true {
+            return .max
+        }
+        var end = Int64.max
+        for index in 0..<count {
+            // The connection owns the list, whose elements are X509s.
+            guard let certificate = unsafe OPENSSL_sk_value(chain, index),
+                let notAfter = unsafe OpenSSL.seconds(X509_get0_notAfter(OpaquePointer(certificate)))
+            else { return nil }
+            end = min(end, notAfter)
+        }
+        return end
+    }
+
     /// Verifies a peer's certificate in a handshake (SSL_CTX_set_cert_verify_callback(3)). If the store has no judge,
     /// OpenSSL's own verification decides. Returns 1 to accept.
     static func answer(_ context: OpaquePointer?) -> Int32 {

@@ -36,6 +36,11 @@ package final class TLSClientContext: @unchecked Sendable {
         // Only subject alternative names count, and a wildcard stands for a whole label (RFC 9525 sections 2 and 6.3).
         unsafe aegis_set_host_flags(
             context, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        unsafe aegis_cache_client_sessions(context) { ssl, session in
+            unsafe SessionLink.keep(session, of: ssl)
+            // The cache has a reference of its own.
+            return 0
+        }
         // Chains must end with a root here, unlike those to the authorities of a `PeerTrust`: on Debian, the system's
         // directory also contains chains that servers send.
         if trust == .system { try unsafe OpenSSL.check(action, SSL_CTX_set_default_verify_paths(context)) }

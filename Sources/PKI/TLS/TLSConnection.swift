@@ -45,7 +45,12 @@ package struct TLSConnection: ~Copyable {
         owner = context
     }
 
-    deinit { unsafe SSL_free(ssl) }
+    deinit {
+        // Without this, SSL_free(3) would spoil the sessions of a connection that ends without an alert, under the lock
+        // of the context. A connection that fails spoils them itself.
+        unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe SSL_free(ssl)
+    }
 
     private static func make(
         _ context: OpaquePointer, _ wire: TLSWire, _ setUp: (OpaquePointer) -> Bool
