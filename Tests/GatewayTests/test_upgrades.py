@@ -115,6 +115,25 @@ def test_an_upgrade_that_is_refused_is_an_ordinary_answer(gateway, origin):
     assert [request.target for request in origin.requests] == ["/socket", "/after"]
 
 
+@pytest.mark.parametrize("version, ending", [("1.1", []), ("1.0", ["close"])])
+def test_a_426_says_what_the_upstream_requires(gateway, origin, version, ending):
+    """As RFC 9110 section 15.5.22 wants it. What else ends at a hop stays there."""
+    origin.answer = (
+        b"HTTP/1.1 426 \r\nUpgrade: foo/2, bar\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: baz\r\n"
+        b"Content-Length: 2\r\n\r\nno")
+    with Client(gateway.http) as client:
+        answer = client.ask(f"GET / HTTP/{version}\r\nHost: app.test\r\n\r\n")
+        assert answer.status == 426 and answer.body == b"no"
+        assert answer.all("Upgrade") == ["foo/2, bar", "baz"] and answer["X-Hop"] is None
+        assert answer.all("Connection") == ["upgrade", *ending]
+    with Client(gateway.http) as client:
+        origin.answer = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade:\r\nContent-Length: 2\r\n\r\nno"
+        assert client.get().all("Connection") == []
+        origin.answer = b"HTTP/1.1 403 No\r\nConnection: upgrade\r\nUpgrade: bar\r\nContent-Length: 2\r\n\r\nno"
+        answer = client.get()
+        assert answer.status == 403 and answer["Upgrade"] is None and answer["Connection"] is None
+
+
 BODIES = {
     "length": "Content-Length: 5\r\n\r\nhello",
     "chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",

@@ -170,6 +170,7 @@ extension Worker {
         writeStatusLine(head)
         writeResponseFields(
             head, without: view.responseStrip, withoutHSTS: isTLS && !view.hsts.isEmpty || !isTLS)
+        if responseHead.status == 426 { writeRequiredProtocols(head) }
         if isTLS { memory.output.append(view.hsts) }
         memory.output.append(view.responseSet)
         switch responseHead.framing {
@@ -225,6 +226,19 @@ extension Worker {
         }
         // A proxy adds Date to a response that has none (RFC 9110 section 6.6.1).
         if !hasDate { memory.output.append(clock.dateLine) }
+    }
+
+    /// Writes the Upgrade fields of a response with status 426, which must say what protocols the server requires (RFC
+    /// 9110 section 15.5.22). Connection must name Upgrade (RFC 9110 section 7.8).
+    private func writeRequiredProtocols(_ head: Bytes) {
+        var isNamed = false
+        for index in 0..<responseHead.fields.count where responseHead.fields[index].id == .upgrade {
+            let field = responseHead.fields[index]
+            guard !field.value.range.isEmpty else { continue }
+            writeField(head[field.name.range], head[field.value.range])
+            isNamed = true
+        }
+        if isNamed { memory.output.append("Connection: upgrade\r\n") }
     }
 
     /// Writes the Content-Length of a response to HEAD or with status 304. Such a response has no body, but may have
