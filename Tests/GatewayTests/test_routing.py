@@ -60,6 +60,28 @@ def test_trace_is_refused(gateway, origin, host):
     assert [request.method for request in origin.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("target", ["/", "*"])
+@pytest.mark.parametrize("left", ["0", "000"])
+def test_options_with_no_step_left_is_answered_here(gateway, origin, target, left):
+    """RFC 9110 section 7.6.2."""
+    with Client(gateway.http) as client:
+        answer = client.ask(f"OPTIONS {target} HTTP/1.1\r\nHost: app.test\r\nMax-Forwards: {left}\r\n\r\n")
+        assert answer.status == 204 and "OPTIONS" in answer["Allow"].split(", ") and answer["Content-Length"] is None
+        assert client.get().status == 200
+    assert [request.method for request in origin.requests] == ["GET"]
+
+
+@pytest.mark.parametrize("method, given, passed", [
+    ("OPTIONS", "1", "0"), ("OPTIONS", "10", "9"), ("OPTIONS", "9" * 30, str(2**64 - 2)), ("OPTIONS", "x", "x"),
+    ("OPTIONS", "-1", "-1"), ("OPTIONS", "1.0", "1.0"), ("OPTIONS", "", ""), ("GET", "0", "0"), ("GET", "7", "7"),
+    ("BREW", "0", "0"),
+])
+def test_steps_that_are_left_are_counted(gateway, origin, method, given, passed):
+    with Client(gateway.http) as client:
+        assert client.ask(f"{method} / HTTP/1.1\r\nHost: app.test\r\nmax-forwards: {given}\r\n\r\n").status == 200
+    assert origin.last["Max-Forwards"] == passed
+
+
 @pytest.mark.parametrize("host", [
     "unknown.test", "wild.test", "a.b.wild.test", "xapp.test", "app.test.app.test", "test", "127.0.0.1", "[::1]",
     "off.test", "*.wild.test", "a,b.wild.test", "a%2Eb.wild.test", "a~.wild.test", "app%2Etest", "%61pp.test", "app.test,x",

@@ -75,6 +75,20 @@ struct Bytes {
         }
     }
 
+    /// The decimal number that the bytes are; nil if they are anything else. A larger number than the type holds counts
+    /// as its largest.
+    var number: UInt64? {
+        guard !isEmpty else { return nil }
+        var number: UInt64 = 0
+        for index in 0..<count {
+            guard UInt8(ascii: "0")...UInt8(ascii: "9") ~= self[index] else { return nil }
+            let (ten, overflows) = number.multipliedReportingOverflow(by: 10)
+            let (sum, carries) = ten.addingReportingOverflow(UInt64(self[index] - UInt8(ascii: "0")))
+            number = overflows || carries ? .max : sum
+        }
+        return number
+    }
+
     func equals(_ text: StaticString) -> Bool { equals(Bytes(text)) }
 
     func equals(_ other: Bytes) -> Bool { count == other.count && (0..<count).allSatisfy { self[$0] == other[$0] } }

@@ -14,11 +14,20 @@ extension Worker {
 
     /// Answers 405 and lists the allowed methods (RFC 9110 section 15.5.6).
     func refuseMethod(_ exchange: SlotID, allowing methods: StaticString) {
+        answer(exchange, 405, fields: writeAllow(methods))
+    }
+
+    /// Answers an OPTIONS request that is meant for the gateway (RFC 9110 section 9.3.7).
+    func answerOptions(_ exchange: SlotID) {
+        answer(exchange, status: 204, type: nil, Bytes(""), fields: writeAllow(Self.methods))
+    }
+
+    private func writeAllow(_ methods: StaticString) -> Bytes {
         memory.output.clear()
         memory.output.append("Allow: ")
         memory.output.append(methods)
         memory.output.append("\r\n")
-        answer(exchange, 405, fields: memory.output.bytes)
+        return memory.output.bytes
     }
 
     /// Sends the fixed answer of the site (`respond` in aegis.yaml).

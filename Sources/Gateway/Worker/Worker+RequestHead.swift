@@ -21,6 +21,7 @@ extension Worker {
             if strip.contains(name) { continue }
             writeField(name, head[field.value.range])
         }
+        if requestHead.method == .options { writeForwardsLeft(head, without: strip) }
         writeForwarding(head, exchange, isTrusted: isTrusted, without: strip)
         if view.asksForCertificates { writeCertificate(exchange, view) }
         memory.output.append(view.requestSet)
@@ -39,6 +40,24 @@ extension Worker {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
+    }
+
+    /// Writes Max-Forwards of an OPTIONS request, lowered by one (RFC 9110 section 7.6.2). It is not 0, since the gateway
+    /// answers such a request itself.
+    private func writeForwardsLeft(_ head: Bytes, without strip: NameList) {
+        for index in 0..<requestHead.fields.count where requestHead.fields[index].id == .maxForwards {
+            let field = requestHead.fields[index]
+            let (name, value) = (head[field.name.range], head[field.value.range])
+            if strip.contains(name) { continue }
+            guard let number = value.number, number > 0 else {
+                writeField(name, value)
+                continue
+            }
+            memory.output.append(name)
+            memory.output.append(": ")
+            memory.output.append(decimal: number - 1)
+            memory.output.append("\r\n")
+        }
     }
 
     /// Writes the certificate that the client has shown, in the form that the site wants.
@@ -67,6 +86,7 @@ extension Worker {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
         // Only this gateway says which certificate the client has shown (RFC 9440 section 2.4).
         case .clientCert, .clientCertChain, .xForwardedClientCert: return false
+        case .maxForwards: return requestHead.method != .options
         // A trusted proxy's fields are passed on even if Connection names them.
         case .xForwardedProto: return isTrusted && sender.forwardedHTTPS == nil
         case .xForwardedHost, .xForwardedPort, .xForwardedOther, .cfConnectingIP: return isTrusted

@@ -53,7 +53,7 @@ extension Worker {
         }
         // The answer to TRACE contains the request, so a script could read cookies that it must not see.
         if exchanges[exchange].method == .trace {
-            return refuseMethod(exchange, allowing: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+            return refuseMethod(exchange, allowing: Self.methods)
         }
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
         guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].proof.site) else {
@@ -73,7 +73,19 @@ extension Worker {
             return answer(exchange, 413)
         }
         if view.respondStatus != 0 { return answerFixed(exchange) }
+        if exchanges[exchange].method == .options, isForGateway(head) { return answerOptions(exchange) }
         beginProxying(head, exchange)
+    }
+
+    /// The methods that are passed on, beside those that this list does not know.
+    static let methods: StaticString = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+    /// Whether an OPTIONS request must not be passed on, since its Max-Forwards is 0 (RFC 9110 section 7.6.2).
+    private func isForGateway(_ head: Bytes) -> Bool {
+        for index in 0..<requestHead.fields.count where requestHead.fields[index].id == .maxForwards {
+            if head[requestHead.fields[index].value.range].number == 0 { return true }
+        }
+        return false
     }
 
     /// Whether the connection may carry requests for the site. If not, the answer is 421.
