@@ -6,6 +6,8 @@ public struct HeadLimits: Equatable, Sendable {
     /// The most fields. Each cookie of a Cookie field counts as one, and so does each option of Connection that may
     /// name a field. A request with more fields gets 431.
     public let maxFields: Int
+    /// The most options of Connection that may name a field. Each is compared with all fields.
+    static let maxNominated = 32
     /// The most bytes of a request's target. A request with a longer target gets 414.
     public let maxTargetBytes: Int
 
@@ -13,7 +15,7 @@ public struct HeadLimits: Equatable, Sendable {
     public static let greatestHeadBytes = 16 << 20
 
     /// Creates the limits; `maxHeadBytes` is lowered to `greatestHeadBytes`.
-    public init(maxHeadBytes: Int = 32 << 10, maxFields: Int = 100, maxTargetBytes: Int = 8 << 10) {
+    public init(maxHeadBytes: Int = 32 << 10, maxFields: Int = 1000, maxTargetBytes: Int = 8 << 10) {
         self.maxHeadBytes = min(maxHeadBytes, Self.greatestHeadBytes)
         self.maxFields = maxFields
         self.maxTargetBytes = maxTargetBytes

@@ -134,7 +134,7 @@ public struct HeaderFields: ~Copyable {
             if try facts.noteConnectionOption(head, option) {
                 nominated.append(option)
                 room -= 1
-                guard room >= 0 else { throw .tooManyFields }
+                guard room >= 0, nominated.count <= HeadLimits.maxNominated else { throw .tooManyFields }
             }
         }
     }

@@ -82,6 +82,21 @@ def test_steps_that_are_left_are_counted(gateway, origin, method, given, passed)
     assert origin.last["Max-Forwards"] == passed
 
 
+@pytest.mark.parametrize("count, fields, expected", [
+    (100, lambda cookies: [f"Cookie: {cookie}" for cookie in cookies], 200),
+    (180, lambda cookies: ["Cookie: " + "; ".join(cookies)], 200),
+    (999, lambda cookies: ["Cookie: " + "; ".join(cookies)], 200),
+    (1000, lambda cookies: ["Cookie: " + "; ".join(cookies)], 431),
+    (1000, lambda cookies: [f"Cookie: {cookie}" for cookie in cookies], 431),
+])
+def test_a_client_may_have_many_cookies(gateway, origin, count, fields, expected):
+    """Browsers keep up to 180 of a site. Host counts too."""
+    with Client(gateway.http) as client:
+        answer = client.get("app.test", "/", *fields([f"c{number}={number}" for number in range(count)]))
+    assert answer.status == expected
+    assert expected != 200 or sum(len(value.split("; ")) for value in origin.last.all("Cookie")) == count
+
+
 @pytest.mark.parametrize("host", [
     "unknown.test", "wild.test", "a.b.wild.test", "xapp.test", "app.test.app.test", "test", "127.0.0.1", "[::1]",
     "off.test", "*.wild.test", "a,b.wild.test", "a%2Eb.wild.test", "a~.wild.test", "app%2Etest", "%61pp.test", "app.test,x",

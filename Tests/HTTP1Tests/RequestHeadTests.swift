@@ -230,6 +230,10 @@ import Testing
         #expect(read("GET /", "Set-Cookie: a; b; c; d; e\r\n", four) == nil)
         #expect(read("GET /", "Connection: a, b\r\n", four) == nil)
         #expect(read("GET /", "Connection: a, b, c\r\n", four) == .tooManyFields)
+        // As many options as a client may need, but not so many that comparing them with all fields takes long.
+        let options = (0...32).map { "o\($0)" }
+        #expect(read("GET /", "Connection: \(options.dropLast().joined(separator: ","))\r\n", HeadLimits()) == nil)
+        #expect(read("GET /", "Connection: \(options.joined(separator: ","))\r\n", HeadLimits()) == .tooManyFields)
         let ten = HeadLimits(maxTargetBytes: 10)
         #expect(read("GET /23456789?", "", ten) == nil)
         #expect(read("GET /23456789?x", "", ten) == .targetTooLong)

@@ -61,7 +61,7 @@ package struct GatewayLimits: Sendable, Equatable {
     /// The most bytes in a request's line and header fields together.
     package var headerBytes = 32 * 1024
     /// The most header fields in a request. Each part of a Cookie, between semicolons, counts as one.
-    package var headerFields = 100
+    package var headerFields = 1000
     /// The most bytes in a request's body; 0: no bound. A host's own bound takes precedence.
     package var bodyBytes = 10 * 1024 * 1024
     /// How many bytes of a request's body are collected before an upstream is chosen; 0: none.
@@ -93,7 +93,7 @@ package struct GatewayLimits: Sendable, Equatable {
                 "Size of a request's line and header fields together"),
             .defaulted(
                 "header_fields", \.headerFields, .integer(in: 1...10_000),
-                "Header fields in a request; each crumb of a Cookie counts"),
+                "Header fields in a request; each cookie counts"),
             .defaulted("body_bytes", \.bodyBytes, .bodySize, "Size of a request's body; 0: no bound"),
             .defaulted(
                 "body_buffer_bytes", \.bodyBufferBytes, .byteSize(in: 0...1_048_576),
