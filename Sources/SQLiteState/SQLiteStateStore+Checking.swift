@@ -13,12 +13,15 @@ extension SQLiteStateStore {
     /// generations that the next apply neither rewrites nor deletes.
     func check(wholeUpTo most: Int) throws(StateError) {
         try read { database in
+            try requireTables(in: database)
             let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
             let pageBytes = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0
             if pages * pageBytes <= most {
-                if try !isWell(database) { throw damaged(try damagedTable(among: tables(of: database), in: database)) }
+                if try !isWell(database) {
+                    throw damaged(try damagedTable(among: StateSchema.tables(of: database), in: database))
+                }
             } else {
-                let others = try tables(of: database).filter { $0 != Self.texts }
+                let others = try StateSchema.tables(of: database).filter { $0 != Self.texts }
                 if let table = try damagedTable(among: others, in: database) { throw damaged(table) }
                 do {
                     try readTextsInUse(database)
@@ -34,9 +37,16 @@ extension SQLiteStateStore {
 
     private static let texts = "generation_texts"
 
-    private func tables(of database: Database) throws -> [String] {
-        try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
+    /// Throws if the state lacks a table, which another program must have removed. Nothing else would notice that before
+    /// the table is needed.
+    func requireTables(in database: Database) throws {
+        let present = Set(try StateSchema.tables(of: database))
+        if let missing = Self.expectedTables.first(where: { !present.contains($0) }) {
+            throw StateError.unreadable(path: path, reason: "the table '\(missing)' is missing")
+        }
     }
+
+    private static let expectedTables = (try? StateSchema.tables()) ?? []
 
     /// The first table that is damaged or has a damaged index.
     private func damagedTable(among tables: [String], in database: Database) throws -> String? {

@@ -26,7 +26,13 @@ extension SQLiteStateStore {
         }
     }
 
-    package func position() throws(StateError) -> StatePosition { try readStatement { try position(in: $0) } }
+    package func position() throws(StateError) -> StatePosition {
+        try readStatement { database in
+            // Whoever follows a state reads its position again and again, and should learn of lost tables.
+            try requireTables(in: database)
+            return try position(in: database)
+        }
+    }
 
     func position(in database: Database) throws -> StatePosition {
         let row = try Row.fetchOne(database.cachedStatement(sql: "SELECT revision, generation FROM position"))

@@ -29,6 +29,19 @@ enum StateSchema {
         }
     }
 
+    /// The names of this version's tables. A new state in memory tells them.
+    static func tables() throws -> [String] {
+        let database = try DatabaseQueue()
+        try migrator.migrate(database)
+        return try database.read(tables(of:))
+    }
+
+    /// The names of a database's tables.
+    static func tables(of database: Database) throws -> [String] {
+        try String.fetchAll(
+            database.cachedStatement(sql: "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"))
+    }
+
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1: items, certificates, history") { database in

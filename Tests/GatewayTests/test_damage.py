@@ -124,6 +124,16 @@ def certificates_zeroed(gateway):
     zero_page_of(gateway, "certificates")
 
 
+def lost(table):
+    """A table that another program has removed, with what it stands for."""
+    def befall(gateway):
+        with contextlib.closing(sqlite3.connect(state(gateway))) as database:
+            database.execute(f"DROP TABLE {table}")
+
+    befall.__name__ = f"{table}_lost"
+    return befall
+
+
 def no_database(gateway):
     broken = gateway.folder / "broken"
     broken.write_bytes(b"this is no database" * 1000)
@@ -172,7 +182,9 @@ def await_recovery(gateway):
     (emptied, "empty"), (emptied_once_folded, "empty"), (cut_in_half, "malformed"),
     (garbage_in_front, "not a database"), (settings_zeroed, "'settings' is damaged"),
     (challenges_zeroed, "'challenges' is damaged"), (certificates_zeroed, "'certificates' is damaged"),
-    (texts_zeroed, "'generation_texts' is damaged"), (frame_zeroed, "'items' is damaged"), (no_database, "not a database"), (removed, "no state"),
+    (texts_zeroed, "'generation_texts' is damaged"), (frame_zeroed, "'items' is damaged"),
+    *[(lost(table), f"'{table}' is missing") for table in ("challenges", "items", "position", "orders", "expiry_alerts")],
+    (no_database, "not a database"), (removed, "no state"),
 ])
 def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):
     backup = back_up(gateway)
