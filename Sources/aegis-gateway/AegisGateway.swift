@@ -53,6 +53,7 @@ struct AegisGateway: ParsableCommand {
         // If a file reaches the size limit, a write must fail with an error instead of ending the process.
         signal(SIGXFSZ, SIG_IGN)
         DescriptorLimit.raise()
+        if let shortage = DescriptorShortage() { throw GatewayExit(message: "\(shortage)") }
         let path = state ?? Variable.value("AEGIS_STATE") ?? "./.aegis/state.db"
         let keySource = KeySource(file: keyFile)
         try keySource.check()

@@ -39,6 +39,22 @@ import Testing
         #expect(few.isShort && !enough.isShort)
     }
 
+    @Test("A gateway that could serve nobody says how many descriptors it needs")
+    func shortage() {
+        let needed = DescriptorBudget.needed(workers: 2, listeners: 3)
+        func budget(_ descriptors: Int) -> DescriptorBudget {
+            DescriptorBudget(descriptors: descriptors, wanted: 50_000, workers: 2, listeners: 3)
+        }
+        #expect(budget(needed).shortage == nil)
+        #expect(
+            budget(needed - 1).shortage?.description
+                == "this process may have \(needed - 1) descriptors open, and 2 workers with 3 listening addresses need"
+                + " \(needed): raise the limit, as LimitNOFILE= of a unit or ulimit -n")
+        // What it has open itself, and eight clients with an upstream each, stay below what is kept for files.
+        #expect(budget(needed).ceiling >= 28 + 2 * 8)
+        #expect(DescriptorBudget.needed(workers: 64, listeners: 4) < 1024)
+    }
+
     struct ClientCase: Sendable {
         let connections: Int
         let perClient, inForce: Int?

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -203,6 +204,34 @@ def test_clients_that_wait_make_room_when_descriptors_run_out(run, origin):
     assert "no answer from" not in gateway.log
     for client in [under_way, *idle]:
         client.close()
+
+
+@pytest.mark.parametrize("limit", [20, 40, 60])
+def test_a_gateway_with_too_few_descriptors_does_not_start(tmp_path, origin, limit):
+    """It says how many it needs, and serves with as many."""
+    gateway = Gateway(
+        tmp_path / "gateway", [FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0}})
+    gateway.apply()
+    refusals = 0
+    while True:
+        gateway.launch(wrapper=("prlimit", f"--nofile={limit}:{limit}"))
+        told = rf"may have {limit} descriptors open, and \d workers with \d listening addresses need (\d+): raise the limit"
+        needed = eventually("its end, or its service", lambda: re.search(told, gateway.log) or answers(plain, gateway, b"fixed.test"))
+        if needed is True:
+            break
+        assert gateway.process.wait(PATIENCE) == 1
+        assert limit < int(needed[1]) < 100
+        limit, refusals = int(needed[1]), refusals + 1
+    try:
+        assert 1 <= refusals <= 2
+        gateway.await_ready()
+        clients = [Client(gateway.http) for _ in range(8)]
+        for client in clients * 2:
+            assert client.get("app.test").status == 200
+        for client in clients:
+            client.close()
+    finally:
+        gateway.stop()
 
 
 FEW = 700

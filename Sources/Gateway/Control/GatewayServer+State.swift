@@ -114,6 +114,7 @@ extension GatewayServer {
         stateWatch.inForce = StateFiles(path: options.statePath).database
         stateWatch.wasUnchangedAtClose = false
         startWorkers()
+        guard !isEnding else { return false }
         update.settings = workerSettings()
         tellOfWorkerCount()
         for worker in workers { worker.mailbox.post(.update(update)) }

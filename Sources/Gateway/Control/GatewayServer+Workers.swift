@@ -25,6 +25,11 @@ extension GatewayServer {
         let count = compiler.settings.workers ?? SystemName.processors
         let (fallback, tickets) = (fallback, tickets)
         let settings = workerSettings()
+        if let shortage = toldBudget?.shortage {
+            log.error("\(shortage)")
+            (isEnding, exitCode) = (true, 1)
+            return
+        }
         let (connections, identity) = (ConnectionCounts(), node.id)
         for number in 0..<count {
             let handle: WorkerHandle

@@ -130,6 +130,8 @@ package final class GatewayServer {
     var alerting = Alerting()
     let metrics = MetricsSource()
     var isEnding = false
+    /// What `run` returns when the gateway ends.
+    var exitCode: Int32 = 0
     /// Whether a signal has already asked the gateway to end. A second such signal ends the gateway at once.
     private var isToldToEnd = false
 
@@ -162,7 +164,8 @@ package final class GatewayServer {
 
     /// Serves until a signal ends the gateway.
     ///
-    /// - Returns: The exit code: 0 after an orderly end, 1 if the key does not open the state at the start.
+    /// - Returns: The exit code: 0 after an orderly end, 1 if the key does not open the state at the start, or there
+    ///   are too few descriptors to serve.
     package func run() -> Int32 {
         startWatching()
         reload()
@@ -182,7 +185,7 @@ package final class GatewayServer {
             }
         }
         end()
-        return 0
+        return exitCode
     }
 
     static var now: Int64 { Int64(time(nil)) }

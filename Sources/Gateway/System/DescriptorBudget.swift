@@ -8,8 +8,15 @@ package struct DescriptorBudget: Equatable {
     /// How many descriptors each worker needs for its own use, such as its event loop and its mailbox.
     private static let eachWorker = 4
 
+    /// How many descriptors a gateway has open before it has workers: streams, the state, queues, signals.
+    private static let ofProcess = 20
+    /// With room for fewer connections of clients, a gateway does not start.
+    private static let leastConnections = 8
+
     /// How many descriptors the process may have open.
     let descriptors: Int
+    private let workers: Int
+    private let listeners: Int
     /// The limit of client connections that aegis.yaml sets.
     let wanted: Int
     /// The limit of client connections in force. It may be lower than `wanted`.
@@ -35,6 +42,7 @@ package struct DescriptorBudget: Equatable {
     package init(descriptors: Int, wanted: Int, perClient: Int? = nil, workers: Int, listeners: Int) {
         self.descriptors = descriptors
         self.wanted = wanted
+        (self.workers, self.listeners) = (workers, listeners)
         // If the process may have only few descriptors open, half of them are still for connections.
         let kept = min(Self.kept + workers * (Self.eachWorker + 2 * listeners), descriptors / 2)
         // Each client connection may need a second descriptor, for a connection to an upstream. Idle connections to
@@ -48,6 +56,17 @@ package struct DescriptorBudget: Equatable {
 }
 
 extension DescriptorBudget {
+    /// How many descriptors a gateway needs to serve at all. It then has a quarter of them beyond `ceiling`.
+    package static func needed(workers: Int, listeners: Int) -> Int {
+        let own = ofProcess + workers * (eachWorker + listeners)
+        return (own + 2 * leastConnections) * 4 / 3
+    }
+
+    /// Why the process can't serve with its descriptors; nil if it can.
+    package var shortage: DescriptorShortage? {
+        DescriptorShortage(descriptors, workers: workers, listeners: listeners)
+    }
+
     /// Uses the limits that aegis.yaml sets.
     init(descriptors: Int, _ limits: GatewayLimits, workers: Int, listeners: Int) {
         self.init(
@@ -75,4 +94,21 @@ extension DescriptorBudget: CustomStringConvertible {
 
     /// Whether a limit in aegis.yaml could not be put in force as it is written.
     package var isShort: Bool { connections < wanted || isMoot }
+}
+
+/// A limit of descriptors that is too low to serve.
+package struct DescriptorShortage: Error, CustomStringConvertible {
+    package let description: String
+
+    /// Nil if the process may have enough descriptors for the smallest gateway.
+    package init?() { self.init(DescriptorLimit.current, workers: 1, listeners: 2) }
+
+    /// Nil if there are enough descriptors.
+    init?(_ descriptors: Int, workers: Int, listeners: Int) {
+        let needed = DescriptorBudget.needed(workers: workers, listeners: listeners)
+        guard descriptors < needed else { return nil }
+        description =
+            "this process may have \(descriptors) descriptors open, and \(workers) workers with \(listeners) listening"
+            + " addresses need \(needed): raise the limit, as LimitNOFILE= of a unit or ulimit -n"
+    }
 }
