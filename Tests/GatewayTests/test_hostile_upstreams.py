@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from authority import Holder, pem
 from client import BrokenTransfer, Client
 from gateway import PATIENCE, eventually
 from origin import OK
@@ -338,3 +339,47 @@ def test_interim_answers_without_end_are_ended(run, make_origin, interim):
         assert response.status == 200 and len(response.interim) == (500 if b"102" in interim else 0)
         assert client.get(path="/forever").status == 502
     gateway.await_log("no answer from", "one interim answer after the other")
+
+
+@pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "TLS"])
+def test_a_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, make_origin, tmp_path, over_tls):
+    """Once an upstream was seen to send one, no request follows a HEAD on its connection."""
+    shown = Holder("up", names=["127.0.0.1"])
+    origin = make_origin(tls=shown.server(tmp_path / "up.pem") if over_tls else None)
+    (tmp_path / "ca.pem").write_bytes(pem(shown.certificate))
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url],
+          **({"upstream_tls": {"ca_file": str(tmp_path / "ca.pem")}} if over_tls else {})}],
+        gateway={"workers": 1})
+    stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+    answered = threading.Event()
+
+    def late(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(stray))
+        answered.wait(2)
+        connection.send(stray)
+
+    origin.answers["/late"] = late
+    ask = "HEAD /late HTTP/1.1\r\nHost: app.test\r\n\r\n"
+    with Client(gateway.http) as client:
+        assert client.ask(ask, method="HEAD").status == 200
+        answered.set()
+        eventually("the end of the first connection", lambda: origin.connections[0].socket.fileno() == -1)
+        answered.clear()
+        assert client.ask(ask, method="HEAD").status == 200
+        # The body of the HEAD is still to come.
+        assert client.get().body == b"ok"
+        answered.set()
+        assert [client.get().body for _ in range(2)] == [b"ok"] * 2
+    assert [request.connection for request in origin.requests] == [0, 1, 2, 2, 2]
+
+
+def test_head_keeps_its_connection_with_an_upstream_that_sends_no_body(run, make_origin):
+    origin = make_origin()
+    origin.answers["/head"] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        for _ in range(3):
+            assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n", method="HEAD").status == 200
+            assert client.get().body == b"ok"
+    assert {request.connection for request in origin.requests} == {0}

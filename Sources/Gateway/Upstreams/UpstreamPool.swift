@@ -102,6 +102,9 @@ struct UpstreamPool: ~Copyable {
     var group = TLSGroup.x25519
     /// The scope of TLS sessions that new connections may resume; 0 until there is one. It changes with the trust.
     var sessionScope: UInt64 = 0
+    /// Whether the upstream has sent a body in answer to HEAD. If so, connections are not used again after a HEAD: a late
+    /// body would be taken for the next answer.
+    var answersHEADWithBody = false
     /// The number of exchanges that use the upstream at present.
     var active = 0
     /// The traffic since the worker's previous report.

@@ -21,6 +21,8 @@ struct UpstreamConnection: ~Copyable {
     /// not a response to the request, and the next request could get a wrong response. So the connection closes after
     /// its exchange.
     var isDoubtful = false
+    /// Whether the upstream has answered a HEAD on this connection.
+    var hasAnsweredHEAD = false
     var phase: Phase
     var exchange: SlotID
     /// Received bytes of a response head that is still incomplete.

@@ -239,6 +239,7 @@ extension Worker {
         let known: UpstreamFault =
             timedOut ? .timeout : phase == .connecting ? .connect : phase == .handshake ? .tls : .closed
         let wasReused = upstreams[id].isReused
+        if fault == .malformed { noteBodyAfterHEAD(id) }
         exchanges[exchange].upstream = .none
         close(upstream: id)
         if wasReused, isUntouched || canRepeat(exchange), !timedOut { return repeatOnNewConnection(exchange) }

@@ -244,11 +244,19 @@ extension Worker {
     /// Writes the Content-Length of a response to HEAD or with status 304. Such a response has no body, but may have
     /// this field (RFC 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
+        if exchanges[exchange].method == .head { noteHEAD(exchange) }
         let tellsLength = exchanges[exchange].method == .head || responseHead.status == 304
         guard tellsLength, let length = responseHead.contentLength else { return }
         memory.output.append("Content-Length: ")
         memory.output.append(decimal: length)
         memory.output.append("\r\n")
+    }
+
+    /// Keeps a late body of an answer to HEAD, which has none (RFC 9110 section 9.3.2), from being taken for the next
+    /// answer: an upstream that was seen to send one gets no other request on the connection.
+    private func noteHEAD(_ exchange: SlotID) {
+        upstreams[exchanges[exchange].upstream].hasAnsweredHEAD = true
+        if tables.pools[exchanges[exchange].pool].answersHEADWithBody { exchanges[exchange].keepsUpstream = false }
     }
 
     /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. If `isBeginning` is
@@ -291,7 +299,10 @@ extension Worker {
             break
         }
         // Bytes after the end of the response belong to no request, so the connection is not used again.
-        if offset < bytes.count { exchanges[exchange].keepsUpstream = false }
+        if offset < bytes.count {
+            exchanges[exchange].keepsUpstream = false
+            noteBodyAfterHEAD(exchanges[exchange].upstream)
+        }
         endResponse(exchange)
     }
 

@@ -63,7 +63,13 @@ extension Worker {
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
         case .active, .tunnel:
             handle(upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
-        case .idle: return closeIdle(id)
+        case .idle:
+            if upstreams[id].hasAnsweredHEAD,
+                case .bytes = upstreams[id].transport.receive(memory, second: clock.seconds), memory.plain.count > 0
+            {
+                noteBodyAfterHEAD(id)
+            }
+            return closeIdle(id)
         }
         if upstreams.contains(id), mayRead(upstream: id) { enqueue(upstream: id) }
     }
@@ -114,14 +120,20 @@ extension Worker {
                 // there are any other bytes, the connection is not used.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
+                    // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
+                    upstreams[id].transport.tls?.forgetSessions()
                     return upstreamBroke(id, Self.unasked, .malformed)
                 }
                 return sendFirstRequest(on: id)
             }
         }
     }
-                    // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
-                    upstreams[id].transport.tls?.forgetSessions()
+
+    /// Called when an upstream has sent bytes that belong to no request. If it has answered a HEAD before, they may be
+    /// the body of that answer.
+    func noteBodyAfterHEAD(_ id: SlotID) {
+        if upstreams[id].hasAnsweredHEAD { tables.pools[upstreams[id].pool].answersHEADWithBody = true }
+    }
 
     /// Handles a handshake that has broken. A server that can't resume a session makes a full handshake, but some fail
     /// instead. So if the handshake offered a session, the exchange gets one more connection, which offers none.
